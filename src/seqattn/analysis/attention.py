@@ -1,0 +1,67 @@
+"""Attention maps of many users at one length, so that models can be compared with n held fixed.
+
+Shapes: U users, L layers, H heads, n positions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from seqattn.data import Dataset
+from seqattn.errors import SeqattnError
+from seqattn.models import build_model
+from seqattn.models.backbone import Backbone
+from seqattn.store import Cell
+from seqattn.training.batches import Gatherer
+
+
+def load_model(cell: Cell, dataset: Dataset, device: str = "cpu") -> Backbone:
+    """Rebuild a cell's model with its best weights, in evaluation mode."""
+    spec = cell.facts["spec"]
+    model = build_model(spec["model"], dataset.n_items, **spec["model_config"])
+    model.load_state_dict(cell.weights())
+    return model.to(device).eval()
+
+
+@torch.inference_mode()
+def attention_maps(
+    model: Backbone, dataset: Dataset, n: int, max_users: int = 200, device: str = "cpu"
+) -> np.ndarray:
+    """Return maps over the last `n` training interactions of users who have at least `n`.
+
+    Evaluation mode, so dropout is off; all positions are real, so nothing needs cropping. The
+    masked-item models see the history itself, without an appended [MASK]: n is then the same set
+    of interactions for every model.
+
+    Parameters
+    ----------
+    model : Backbone
+        A trained model.
+    dataset : Dataset
+        The data it was trained on.
+    n : int
+        Number of interactions, at most the model's ``max_length``.
+    max_users : int
+        The first so many users with a long enough history.
+    device : str
+        Where the model lives.
+
+    Returns
+    -------
+    ndarray, shape (U, L, H, n, n)
+        Rows are queries and sum to 1.
+
+    Raises
+    ------
+    SeqattnError
+        If no user has `n` training interactions.
+    """
+    train = dataset.split.train
+    users = np.flatnonzero(train.lengths >= n)[:max_users]
+    if len(users) == 0:
+        raise SeqattnError(f"no user of {dataset.name!r} has {n} training interactions; lower n")
+    start = train.offsets[users + 1] - n
+    items, intensity, _ = Gatherer(train, device).rows(start, np.full(len(users), n))
+    maps_LUHnn = model.eval().attention_maps(items, intensity)
+    return maps_LUHnn.transpose(0, 1).float().cpu().numpy()

@@ -1,0 +1,241 @@
+"""What the notebooks and the command line share: parameters checked, notebooks run, numbers shown.
+
+References
+----------
+papermill injects parameters into the cell tagged ``parameters``; it only warns about names it
+does not know, so they are refused here.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seqattn.config import get_preset
+from seqattn.data import CATALOGUE, Dataset, load_dataset
+from seqattn.errors import SeqattnError
+from seqattn.models import MODELS
+from seqattn.store import Cell
+from seqattn.training.cells import fit_cells
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = (
+    "01_data",
+    "02_models",
+    "03_training",
+    "04_significance",
+    "05_lambda",
+    "06_ae_vs_ar",
+)
+PARAMETERS: dict[str, type] = {
+    "dataset": str,
+    "preset": str,
+    "seeds": list,
+    "models": list,
+    "results_dir": str,
+    "device": str,
+}
+AE_VS_AR = ("sasrec", "local-ae", "bert4rec")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A notebook's checked parameters, and the cells they name."""
+
+    dataset: Dataset
+    preset: str
+    seeds: list[int]
+    models: list[str]
+    results_dir: Path
+    device: str
+
+    def cells(
+        self, models: Sequence[str] | None = None, seeds: Sequence[int] | None = None
+    ) -> list[Cell]:
+        """Return the cells of `models` and `seeds` (by default the run's), fitting missing ones."""
+        return fit_cells(
+            self.results_dir,
+            self.dataset,
+            self.models if models is None else models,
+            self.seeds if seeds is None else seeds,
+            self.preset,
+            device=self.device,
+        )
+
+    def ae_vs_ar_cells(self) -> list[Cell]:
+        """Return one SASRec, one Local-AE and one BERT4Rec cell, of the first seed."""
+        return self.cells(AE_VS_AR, self.seeds[:1])
+
+
+def start(namespace: Mapping[str, Any]) -> Run:
+    """Check a notebook's parameters and open its dataset; every notebook calls this first.
+
+    Parameters
+    ----------
+    namespace : Mapping
+        The notebook's ``globals()``.
+
+    Raises
+    ------
+    SeqattnError
+        If a parameter is missing, unknown, of the wrong type, or names something unknown.
+    """
+    from seqattn.plots import use_style
+
+    injected = {
+        name: namespace[name]
+        for source in namespace.get("In", [])
+        if source.lstrip().startswith("# Parameters")
+        for name in _assigned_names(source)
+    }
+    values = check_parameters({**injected, **_declared(namespace)})
+    use_style()
+    return open_run(values)
+
+
+def open_run(values: Mapping[str, Any]) -> Run:
+    """Return the run that checked parameters describe, with its dataset loaded."""
+    return Run(
+        load_dataset(values["dataset"]),
+        values["preset"],
+        values["seeds"],
+        values["models"],
+        results_folder(values["results_dir"]),
+        values["device"],
+    )
+
+
+def _declared(namespace: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: namespace[name] for name in PARAMETERS if name in namespace}
+
+
+def _assigned_names(source: str) -> list[str]:
+    statements = ast.parse(source).body
+    return [s.targets[0].id for s in statements if isinstance(s, ast.Assign)]
+
+
+def check_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters if each is known and of its type.
+
+    Raises
+    ------
+    SeqattnError
+        Naming the first offending parameter.
+    """
+    for name, value in values.items():
+        if name not in PARAMETERS:
+            raise SeqattnError(
+                f"unknown notebook parameter {name!r}; known: {', '.join(PARAMETERS)}"
+            )
+        if not isinstance(value, PARAMETERS[name]):
+            raise SeqattnError(
+                f"notebook parameter {name!r} must be {PARAMETERS[name].__name__}, "
+                f"not {type(value).__name__} {value!r}"
+            )
+    missing = [name for name in PARAMETERS if name not in values]
+    if missing:
+        raise SeqattnError(f"notebook parameter {missing[0]!r} is missing")
+    _check_list("seeds", values["seeds"], int)
+    _check_list("models", values["models"], str)
+    for model in values["models"]:
+        if model not in MODELS:
+            raise SeqattnError(
+                f"notebook parameter 'models' names {model!r}; choose from {', '.join(MODELS)}"
+            )
+    get_preset(values["preset"])
+    return dict(values)
+
+
+def _check_list(name: str, values: list, kind: type) -> None:
+    if not values:
+        raise SeqattnError(f"notebook parameter {name!r} is empty; give at least one")
+    for value in values:
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise SeqattnError(
+                f"notebook parameter {name!r} must hold {kind.__name__} values, not {value!r}"
+            )
+    if len(set(values)) < len(values):
+        raise SeqattnError(f"notebook parameter {name!r} holds a value twice: {values}")
+
+
+def results_folder(name: str) -> Path:
+    """Return the store's folder; an empty name means ``.seqattn/results`` in the checkout."""
+    if name:
+        return Path(name)
+    return Path(os.environ.get("SEQATTN_RESULTS", ROOT / ".seqattn" / "results"))
+
+
+def run_notebook(template: Path, output: Path, parameters: Mapping[str, Any]) -> None:
+    """Execute one template with papermill, and title the result after its dataset.
+
+    The output appears only when the notebook ran to its end; a failed run leaves what it had
+    beside it, as ``<name>.failed.ipynb``, to look at.
+
+    Raises
+    ------
+    SeqattnError
+        If a parameter is unknown or of the wrong type.
+    papermill.PapermillExecutionError
+        If a cell raises.
+    """
+    import nbformat
+    import papermill
+
+    defaults = papermill.inspect_notebook(str(template))
+    for name in parameters:
+        if name not in defaults:
+            raise SeqattnError(
+                f"unknown notebook parameter {name!r}; known: {', '.join(PARAMETERS)}"
+            )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_suffix(".failed.ipynb")
+    papermill.execute_notebook(
+        str(template), str(partial), dict(parameters), cwd=str(template.parent)
+    )
+    notebook = nbformat.read(partial, as_version=4)
+    title = CATALOGUE[parameters["dataset"]].title
+    first = notebook.cells[0]
+    heading, _, rest = first.source.partition("\n")
+    first.source = f"{heading}: {title}\n{rest}"
+    nbformat.write(notebook, partial)
+    partial.replace(output)
+
+
+def report(
+    dataset: str, parameters: Mapping[str, Any] | None = None, output: Path | None = None
+) -> list[Path]:
+    """Run every notebook on one dataset, into ``book/runs/<dataset>``; return what was written.
+
+    Missing cells are fitted first, with a progress bar, so the notebooks only read them.
+
+    Raises
+    ------
+    SeqattnError
+        If the dataset or a parameter is unknown.
+    """
+    import papermill
+
+    output = output or ROOT / "book" / "runs" / dataset
+    template = ROOT / "notebooks"
+    inspected = papermill.inspect_notebook(str(template / f"{NOTEBOOKS[0]}.ipynb"))
+    defaults = {name: ast.literal_eval(found["default"]) for name, found in inspected.items()}
+    values = check_parameters({**defaults, **(parameters or {}), "dataset": dataset})
+    run = open_run(values)
+    run.cells()
+    run.ae_vs_ar_cells()
+    written = []
+    for name in NOTEBOOKS:
+        written.append(output / f"{name}.ipynb")
+        run_notebook(template / f"{name}.ipynb", written[-1], values)
+    return written
+
+
+def say(text: str) -> None:
+    """Show a sentence of Markdown whose numbers the notebook has just computed."""
+    from IPython.display import Markdown, display
+
+    display(Markdown(text))

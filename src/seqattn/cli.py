@@ -1,0 +1,174 @@
+"""The ``seqattn`` command: the verbs the Makefile and the notebooks' users need."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from seqattn.config import PRESETS
+from seqattn.data import CATALOGUE, load_dataset
+from seqattn.errors import SeqattnError
+from seqattn.models import MODELS
+
+EXAMPLES = """examples:
+  seqattn datasets
+  seqattn prepare ml-100k
+  seqattn fit -d ml-100k -m ia-add -s 2020 --json
+  seqattn significance ml-100k
+  seqattn report ml-100k
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return 0, or 2 after a user's error, 130 after Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except SeqattnError as error:
+        print(f"seqattn: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("seqattn: interrupted; finished cells are kept", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _datasets(options: argparse.Namespace) -> None:
+    entries = [asdict(entry) for entry in CATALOGUE.values()]
+    if options.json:
+        print(json.dumps(entries, indent=1))
+        return
+    for entry in entries:
+        print(f"{entry['name']:<12} {entry['title']:<20} {entry['intensity'] or 'no intensity'}")
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    dataset = load_dataset(options.dataset)
+    steps = [asdict(step) for step in dataset.steps]
+    if options.json:
+        record = {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "steps": steps}
+        print(json.dumps(record, indent=1))
+        return
+    print(dataset.steps_table().to_string())
+    print(f"fingerprint {dataset.fingerprint}")
+
+
+def _fit(options: argparse.Namespace) -> None:
+    from seqattn.book import results_folder
+    from seqattn.training.cells import fit_cells
+
+    cells = fit_cells(
+        results_folder(options.results_dir),
+        load_dataset(options.dataset),
+        options.model,
+        options.seed,
+        options.preset,
+        device=options.device,
+        progress=sys.stderr.isatty(),
+    )
+    if options.json:
+        print(json.dumps([{"folder": str(c.folder), **c.facts} for c in cells], indent=1))
+        return
+    for cell in cells:
+        ndcg = cell.facts["metrics"]["test_unfiltered"]
+        print(f"{cell.model} seed {cell.seed}: test NDCG@10 {ndcg:.4f}  {cell.folder}")
+
+
+def _significance(options: argparse.Namespace) -> None:
+    from seqattn.book import results_folder
+    from seqattn.results import verdicts
+    from seqattn.training.cells import fit_cells
+
+    cells = fit_cells(
+        results_folder(options.results_dir),
+        load_dataset(options.dataset),
+        options.model,
+        options.seed,
+        options.preset,
+        device=options.device,
+        progress=sys.stderr.isatty(),
+    )
+    frame = verdicts(cells, kind=options.kind).frame()
+    if options.json:
+        print(json.dumps(json.loads(frame.to_json(orient="records")), indent=1))
+        return
+    columns = [
+        *("model", "metric", "k", "relative_change_percent", "t_p_value"),
+        *("pooled_p_value", "clustered_p_value", "robust", "robust_clustered"),
+    ]
+    print(frame[columns].to_string(index=False, float_format=lambda x: f"{x:.4g}"))
+
+
+def _report(options: argparse.Namespace) -> None:
+    from seqattn.book import report
+
+    parameters = {
+        "preset": options.preset,
+        "device": options.device,
+        "results_dir": str(Path(options.results_dir).resolve()) if options.results_dir else "",
+    }
+    for path in report(options.dataset, parameters, options.output):
+        print(path)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="seqattn",
+        description="Intensity in the attention of sequential recommenders.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    verb = verbs.add_parser("datasets", help="list the known datasets")
+    verb.set_defaults(run=_datasets)
+    _add_json(verb)
+
+    verb = verbs.add_parser("prepare", help="read, filter and split a dataset; print the counts")
+    verb.add_argument("dataset")
+    verb.set_defaults(run=_prepare)
+    _add_json(verb)
+
+    verb = verbs.add_parser("fit", help="fit cells the store lacks")
+    verb.add_argument("-d", "--dataset", required=True)
+    verb.add_argument("-m", "--model", nargs="+", required=True, choices=list(MODELS))
+    verb.add_argument("-s", "--seed", nargs="+", type=int, required=True)
+    verb.set_defaults(run=_fit)
+    _add_common(verb)
+    _add_json(verb)
+
+    verb = verbs.add_parser("significance", help="the dual criterion, against SASRec")
+    verb.add_argument("dataset")
+    verb.add_argument(
+        *("-m", "--model"), nargs="+", default=["sasrec", "ia-add", "ia-mul", "ia-val"]
+    )
+    verb.add_argument("-s", "--seed", nargs="+", type=int, default=list(range(2020, 2025)))
+    verb.add_argument("--kind", choices=("unfiltered", "filtered"), default="unfiltered")
+    verb.set_defaults(run=_significance)
+    _add_common(verb)
+    _add_json(verb)
+
+    verb = verbs.add_parser("report", help="run every notebook on a dataset, into book/runs")
+    verb.add_argument("dataset")
+    verb.add_argument("-o", "--output", type=Path, help="folder for the executed notebooks")
+    verb.set_defaults(run=_report)
+    _add_common(verb)
+    return parser
+
+
+def _add_json(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_common(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--preset", default="quick", choices=list(PRESETS))
+    verb.add_argument("--device", default="cpu", help="cpu or cuda")
+    verb.add_argument("--results-dir", default="", help="store (default: .seqattn/results)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""Every setting of a run, in one place; unknown keys and wrong types are refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, get_type_hints
+
+from seqattn.errors import SeqattnError
+
+NORMALISATIONS = ("log1p_minmax", "minmax", "zscore", "none")
+SCOPES = ("causal", "prefix")
+WINDOWS = ("packed", "prefix")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The backbone and, for the intensity-aware models, how intensity is normalised.
+
+    Defaults are RecBole's SASRec, on which [IA] is built. Widths are in features, dropouts are
+    probabilities, ``max_length`` is the number of interactions the model sees (L).
+    """
+
+    max_length: int = 50
+    hidden_size: int = 64
+    inner_size: int = 256
+    n_layers: int = 2
+    n_heads: int = 2
+    hidden_dropout: float = 0.2
+    attention_dropout: float = 0.2
+    normalisation: str = "log1p_minmax"
+    scope: str = "causal"
+
+    def __post_init__(self) -> None:
+        for name in ("max_length", "hidden_size", "inner_size", "n_layers", "n_heads"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        for name in ("hidden_dropout", "attention_dropout"):
+            _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
+        _require(
+            self.hidden_size % self.n_heads == 0,
+            "hidden_size",
+            self.hidden_size,
+            f"a multiple of n_heads = {self.n_heads}",
+        )
+        _require_one_of("normalisation", self.normalisation, NORMALISATIONS)
+        _require_one_of("scope", self.scope, SCOPES)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a model is fitted.
+
+    ``windows="packed"`` scores every target of a history once an epoch, in windows of
+    ``max_length`` that advance by ``stride`` (1: each late target has its own window);
+    ``windows="prefix"`` gives every target its own row, as RecBole does, and is the slow
+    reference. ``batch_targets`` counts targets, not rows. ``patience`` is in epochs.
+    ``mask_probability`` is read by the masked-item objective only.
+    """
+
+    learning_rate: float = 1e-3
+    batch_targets: int = 2048
+    epochs: int = 50
+    patience: int = 5
+    windows: str = "packed"
+    stride: int = 50
+    mask_probability: float = 0.2
+
+    def __post_init__(self) -> None:
+        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "positive")
+        for name in ("batch_targets", "epochs", "patience", "stride"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        _require(
+            0 < self.mask_probability < 1, "mask_probability", self.mask_probability, "in (0, 1)"
+        )
+        _require_one_of("windows", self.windows, WINDOWS)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named pair of configurations, with the masked-item models' own training settings."""
+
+    model: ModelConfig
+    train: TrainConfig
+    # An epoch of the masked-item objective supervises a fifth of the positions an epoch of
+    # next-item prediction does, so it is given its own number of epochs.
+    train_ae: TrainConfig = field(default_factory=TrainConfig)
+
+    def train_for(self, model_name: str) -> TrainConfig:
+        """Return the training settings for one model name."""
+        return self.train_ae if model_name in ("bert4rec", "local-ae") else self.train
+
+
+def strict(cls: type[T], values: Mapping[str, Any]) -> T:
+    """Build a config dataclass from a mapping, rejecting unknown keys and wrong types.
+
+    Parameters
+    ----------
+    cls : type
+        A dataclass such as `ModelConfig`.
+    values : Mapping
+        Field values; missing fields take their defaults.
+
+    Raises
+    ------
+    SeqattnError
+        If a key is unknown or a value has the wrong type; the message names the key.
+    """
+    types = get_type_hints(cls)
+    for key, value in values.items():
+        if key not in types:
+            raise SeqattnError(
+                f"unknown {cls.__name__} key {key!r}; known keys: {', '.join(sorted(types))}"
+            )
+        expected = types[key]
+        accepted = (int, float) if expected is float else (expected,)
+        if isinstance(value, bool) != (expected is bool) or not isinstance(value, accepted):
+            hint = " (YAML reads 1e-3 as text: write 1.0e-3)" if expected is float else ""
+            raise SeqattnError(
+                f"{cls.__name__} key {key!r} must be {expected.__name__}, "
+                f"not {type(value).__name__} {value!r}{hint}"
+            )
+    return cls(**{k: float(v) if types[k] is float else v for k, v in values.items()})
+
+
+def replace(config: T, **changes: Any) -> T:
+    """Return a copy of a config with some fields changed, checked like `strict`."""
+    return strict(type(config), {**dataclasses.asdict(config), **changes})
+
+
+def _require(condition: bool, key: str, value: object, expected: str) -> None:
+    if not condition:
+        raise SeqattnError(f"config key {key!r} must be {expected}, not {value!r}")
+
+
+def _require_one_of(key: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SeqattnError(f"config key {key!r} must be one of {', '.join(choices)}, not {value!r}")
+
+
+PRESETS: dict[str, Preset] = {
+    # The book's default: every notebook on ML-100K within minutes on two cores.
+    "quick": Preset(
+        ModelConfig(inner_size=64),
+        TrainConfig(learning_rate=2e-3, epochs=10),
+        TrainConfig(learning_rate=2e-3, epochs=30),
+    ),
+    # Seconds, on synthetic data: proves that the notebooks run, says nothing about quality.
+    "smoke": Preset(
+        ModelConfig(max_length=10, hidden_size=8, inner_size=8),
+        TrainConfig(batch_targets=256, epochs=2, stride=5),
+        TrainConfig(batch_targets=256, epochs=2, stride=5),
+    ),
+}
+
+
+def get_preset(name: str) -> Preset:
+    """Return a preset by name.
+
+    Raises
+    ------
+    SeqattnError
+        If there is no preset of that name.
+    """
+    if name not in PRESETS:
+        raise SeqattnError(f"unknown preset {name!r}; choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]

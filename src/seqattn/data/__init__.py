@@ -1,0 +1,34 @@
+"""From raw files to prepared, split, fingerprinted histories.
+
+``raw file -> Interactions -> Sequences -> Split``, gathered in a ``Dataset``.
+"""
+
+from seqattn.data.catalogue import CATALOGUE, Counts, Entry
+from seqattn.data.columns import drop_missing
+from seqattn.data.dataset import Dataset, fingerprint, load_dataset
+from seqattn.data.interactions import Interactions, Step, encode
+from seqattn.data.preparation import k_core, keep_latest_duplicate, prepare, sort_by_time
+from seqattn.data.sequences import Sequences
+from seqattn.data.splits import Split, leave_one_out
+from seqattn.data.synthetic import synthetic_log
+
+__all__ = [
+    "CATALOGUE",
+    "Counts",
+    "Dataset",
+    "Entry",
+    "Interactions",
+    "Sequences",
+    "Split",
+    "Step",
+    "drop_missing",
+    "encode",
+    "fingerprint",
+    "k_core",
+    "keep_latest_duplicate",
+    "leave_one_out",
+    "load_dataset",
+    "prepare",
+    "sort_by_time",
+    "synthetic_log",
+]

@@ -1,0 +1,160 @@
+"""Histories of all users in one jagged (CSR) array per field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from seqattn.data.interactions import Interactions, encode
+from seqattn.errors import SeqattnError
+
+__all__ = ["Sequences"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """Jagged histories: user ``u`` owns rows ``offsets[u]:offsets[u + 1]`` of each flat array.
+
+    All arrays are read-only. Legend: n interactions, U users, V items.
+
+    Attributes
+    ----------
+    items : (n,) int32
+        Item codes 1..V; 0 is kept for padding.
+    intensity : (n,) float32 or None
+        Raw intensities, in the unit of the dataset's catalogue entry.
+    timestamp : (n,) float64
+        Seconds since 1970 UTC.
+    offsets : (U + 1,) int64
+        Start of each user's history, and the end of the last.
+    user_ids : (U,) int64 or str
+        Original ids, sorted: integers numerically, strings by code point.
+    item_ids : (V,) int64 or str
+        Original ids, sorted likewise; code ``c`` stands for ``item_ids[c - 1]``.
+    """
+
+    items: np.ndarray
+    intensity: np.ndarray | None
+    timestamp: np.ndarray
+    offsets: np.ndarray
+    user_ids: np.ndarray
+    item_ids: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Fix dtypes and make every array read-only."""
+        kinds = {
+            "items": np.int32,
+            "intensity": np.float32,
+            "timestamp": np.float64,
+            "offsets": np.int64,
+            "user_ids": None,
+            "item_ids": None,
+        }
+        for name, dtype in kinds.items():
+            array = getattr(self, name)
+            if array is not None:
+                # A view, so that the caller's own array stays writable.
+                array = np.ascontiguousarray(array, dtype=dtype).view()
+                array.flags.writeable = False
+                object.__setattr__(self, name, array)
+
+    @classmethod
+    def from_interactions(cls, log: Interactions) -> Sequences:
+        """Group a log that is in time order by user.
+
+        Raises
+        ------
+        SeqattnError
+            A user's interactions are not in time order.
+        """
+        users, user_ids = encode(log.frame["user"])
+        items, item_ids = encode(log.frame["item"])
+        by_user = np.argsort(users, kind="stable")
+        users, timestamp = users[by_user], log.frame["timestamp"].to_numpy()[by_user]
+        backwards = (np.diff(timestamp) < 0) & (np.diff(users) == 0)
+        if backwards.any():
+            user = user_ids[users[np.argmax(backwards)]]
+            raise SeqattnError(
+                f"{log.source}: the interactions of user {user} are not in time order; apply "
+                "sort_by_time first"
+            )
+        intensity = log.frame["intensity"].to_numpy()[by_user] if log.has_intensity else None
+        lengths = np.bincount(users, minlength=len(user_ids))
+        return cls(
+            items=items[by_user] + 1,
+            intensity=intensity,
+            timestamp=timestamp,
+            offsets=np.append(0, np.cumsum(lengths)),
+            user_ids=user_ids,
+            item_ids=item_ids,
+        )
+
+    def __len__(self) -> int:
+        """Return the number of interactions."""
+        return len(self.items)
+
+    @property
+    def n_users(self) -> int:
+        """Number of users."""
+        return len(self.user_ids)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items, padding not counted."""
+        return len(self.item_ids)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Interactions of each user, (U,) int64."""
+        return np.diff(self.offsets)
+
+    def last_item(self) -> np.ndarray:
+        """Return the last item code of each history, (U,) int32.
+
+        Raises
+        ------
+        SeqattnError
+            A history is empty.
+        """
+        self.require_length(1, "last_item")
+        return self.items[self.offsets[1:] - 1]
+
+    def drop_last(self, k: int) -> Sequences:
+        """Return the histories without their last `k` interactions; users and items are kept.
+
+        Raises
+        ------
+        SeqattnError
+            `k` is negative, or a history is shorter than `k`.
+        """
+        if k < 0:
+            raise SeqattnError(f"drop_last: k = {k} is negative; give 0 or more")
+        self.require_length(k, "drop_last")
+        lengths = self.lengths
+        keep = np.arange(len(self)) < np.repeat(self.offsets[1:] - k, lengths)
+        return Sequences(
+            items=self.items[keep],
+            intensity=None if self.intensity is None else self.intensity[keep],
+            timestamp=self.timestamp[keep],
+            offsets=np.append(0, np.cumsum(lengths - k)),
+            user_ids=self.user_ids,
+            item_ids=self.item_ids,
+        )
+
+    def require_length(self, least: int, action: str) -> None:
+        """Refuse histories shorter than `least`; `action` names the caller in the message.
+
+        Raises
+        ------
+        SeqattnError
+            A history is too short; the message names the first such user.
+        """
+        short = self.lengths < least
+        if short.any():
+            user = int(np.argmax(short))
+            raise SeqattnError(
+                f"{action}: user {self.user_ids[user]} has {self.lengths[user]} interactions, at "
+                f"least {least} are needed; filter short histories first, e.g. "
+                f"k_core(log, k={least})"
+            )

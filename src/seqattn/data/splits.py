@@ -1,0 +1,77 @@
+"""Leave-one-out: the last interaction of each user is the test, the second last validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from seqattn.data.sequences import Sequences
+from seqattn.errors import SeqattnError
+
+__all__ = ["Split", "leave_one_out"]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Histories and held-out items of a leave-one-out split, in the same user order.
+
+    Attributes
+    ----------
+    train : Sequences
+        Histories without their last two interactions.
+    test_context : Sequences
+        Histories without their last interaction: training plus validation item.
+    valid_items, test_items : (U,) int32
+        Item codes held out, second last and last; read-only.
+    """
+
+    train: Sequences
+    test_context: Sequences
+    valid_items: np.ndarray
+    test_items: np.ndarray
+
+    def context(self, stage: str) -> Sequences:
+        """Return the histories a model may see when it predicts `stage`.
+
+        Raises
+        ------
+        SeqattnError
+            `stage` is neither "valid" nor "test".
+        """
+        return self.train if _is_valid(stage) else self.test_context
+
+    def targets(self, stage: str) -> np.ndarray:
+        """Return the item codes to predict in `stage`, (U,) int32.
+
+        Raises
+        ------
+        SeqattnError
+            `stage` is neither "valid" nor "test".
+        """
+        return self.valid_items if _is_valid(stage) else self.test_items
+
+
+def leave_one_out(sequences: Sequences) -> Split:
+    """Split each history, in time order, into training, validation and test parts.
+
+    Users are never dropped here: a user with fewer than three interactions is an error, because
+    dropping belongs to a counted preparation step (``k_core`` with k >= 3 does it).
+
+    Raises
+    ------
+    SeqattnError
+        A user has fewer than three interactions.
+    """
+    sequences.require_length(3, "leave_one_out")
+    test_context = sequences.drop_last(1)
+    valid_items, test_items = test_context.last_item(), sequences.last_item()
+    for array in (valid_items, test_items):
+        array.flags.writeable = False
+    return Split(sequences.drop_last(2), test_context, valid_items, test_items)
+
+
+def _is_valid(stage: str) -> bool:
+    if stage not in ("valid", "test"):
+        raise SeqattnError(f"stage {stage!r} is unknown; use 'valid' or 'test'")
+    return stage == "valid"

@@ -1,0 +1,7 @@
+"""The one error users of seqattn meet."""
+
+from __future__ import annotations
+
+
+class SeqattnError(ValueError):
+    """An input or a setting that cannot be used; the message names it and the fix."""

@@ -1,0 +1,131 @@
+"""Full-catalogue ranks of the held-out items, and per-user metrics from them.
+
+Ranks are the only thing ever stored: every metric at every cut-off follows from them.
+
+Shapes: U users, B users at a time, V items, S seeds.
+
+References
+----------
+[IA] section 4.3; Krichene and Rendle (2020) on why the whole catalogue is ranked. Book page
+"Evaluation".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqattn.data import Sequences, Split
+from seqattn.errors import SeqattnError
+from seqattn.models.backbone import Backbone
+from seqattn.training.batches import Gatherer
+
+METRICS = ("NDCG", "Recall", "MRR")
+CUTOFFS = (10, 20, 50, 100)
+SCORES_AT_ONCE = 2**24  # 64 MiB of float32 scores bounds memory whatever the catalogue
+
+
+@torch.inference_mode()
+def rank_targets(
+    model: Backbone, split: Split, stage: str, device: torch.device | str = "cpu"
+) -> dict[str, np.ndarray]:
+    """Rank each user's held-out item among all items.
+
+    Parameters
+    ----------
+    model : Backbone
+        Put into evaluation mode for the call, then back.
+    split : Split
+        Leave-one-out split.
+    stage : str
+        ``valid`` or ``test``.
+    device : torch.device or str
+        Where the model lives.
+
+    Returns
+    -------
+    dict of ndarray, shape (U,), int32
+        ``unfiltered``: among all items, as published; ``filtered``: items the user has already
+        seen are left out, as a service would do.
+
+    Raises
+    ------
+    SeqattnError
+        If a score is not finite, which means that training diverged.
+    """
+    context, targets = split.context(stage), split.targets(stage)
+    gatherer = Gatherer(context, device)
+    length = np.minimum(context.lengths, model.config.max_length)
+    n_users, at_once = context.n_users, max(1, SCORES_AT_ONCE // (context.n_items + 1))
+    ranks = {kind: np.empty(n_users, np.int32) for kind in ("unfiltered", "filtered")}
+    was_training = model.training
+    model.eval()
+    for first in range(0, n_users, at_once):
+        users = np.arange(first, min(first + at_once, n_users))
+        start = context.offsets[users + 1] - length[users]
+        items_BT, intensity_BT, _ = gatherer.rows(start, length[users])
+        scores_BV = model.logits(model.next_item_hidden(items_BT, intensity_BT)).float()
+        scores_BV[:, 0] = -torch.inf  # padding is not an item
+        target_B1 = torch.as_tensor(targets[users], dtype=torch.long, device=device)[:, None]
+        ranks["unfiltered"][users] = _ranks(scores_BV, target_B1).cpu().numpy()
+        _hide_seen(scores_BV, context, users, target_B1)
+        ranks["filtered"][users] = _ranks(scores_BV, target_B1).cpu().numpy()
+    model.train(was_training)
+    return ranks
+
+
+def _ranks(scores_BV: Tensor, target_B1: Tensor) -> Tensor:
+    """1 + number of strictly higher scores + half of the other ties, rounded down."""
+    target_score_B1 = scores_BV.gather(1, target_B1)
+    if not torch.isfinite(target_score_B1).all():
+        raise SeqattnError(
+            "the model gives a score that is not finite: training diverged; lower learning_rate"
+        )
+    higher_B = (scores_BV > target_score_B1).sum(dim=1)
+    ties_B = (scores_BV == target_score_B1).sum(dim=1) - 1
+    return 1 + higher_B + ties_B // 2
+
+
+def _hide_seen(scores_BV: Tensor, context: Sequences, users: np.ndarray, target_B1: Tensor) -> None:
+    """Set the scores of every item in each user's whole history, but the target, to -inf."""
+    kept_B1 = scores_BV.gather(1, target_B1)
+    length = context.lengths[users]
+    row = np.repeat(np.arange(len(users)), length)
+    seen = context.items[context.offsets[users[0]] : context.offsets[users[-1] + 1]]
+    index = torch.as_tensor(np.stack([row, seen.astype(np.int64)]), device=scores_BV.device)
+    scores_BV[index[0], index[1]] = -torch.inf
+    scores_BV.scatter_(1, target_B1, kept_B1)
+
+
+def metric(ranks: np.ndarray, name: str, k: int) -> np.ndarray:
+    """Return a metric's value for every rank.
+
+    With one relevant item a user, ``Recall@k = 1[rank <= k]`` (also called Hit),
+    ``NDCG@k = 1[rank <= k] / log2(1 + rank)`` and ``MRR@k = 1[rank <= k] / rank``.
+
+    Parameters
+    ----------
+    ranks : ndarray of int, any shape
+        1 is best.
+    name : str
+        ``NDCG``, ``Recall`` or ``MRR``.
+    k : int
+        Cut-off.
+
+    Raises
+    ------
+    SeqattnError
+        If the name is unknown, or a rank or the cut-off is below 1.
+    """
+    ranks = np.asarray(ranks)
+    if k < 1 or (ranks.size and ranks.min() < 1):
+        raise SeqattnError("ranks and the cut-off k start at 1")
+    hit = ranks <= k
+    if name == "Recall":
+        return hit.astype(float)
+    if name == "NDCG":
+        return hit / np.log2(1.0 + ranks)
+    if name == "MRR":
+        return hit / ranks.astype(float)
+    raise SeqattnError(f"unknown metric {name!r}; choose one of {', '.join(METRICS)}")

@@ -1,0 +1,132 @@
+"""The backbone every model of the book shares: embeddings, blocks, tied output.
+
+Shapes: B batch, T positions, D hidden width, V items. Item codes are 1..V; 0 is padding, which
+stands on the right.
+
+References
+----------
+Kang and McAuley (2018); [IA] Shyrallyiev and Pyshnograiev (2026), section 3. Derived in the book,
+pages "Attention" and "Injection".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from seqattn.config import ModelConfig
+from seqattn.errors import SeqattnError
+from seqattn.intensity import Signal, normalise
+from seqattn.models.dropout import Dropout
+from seqattn.models.injection import Injection, IntensityInjection
+from seqattn.models.layers import LAYER_NORM_EPS, Block, initialise
+
+
+class Backbone(nn.Module):
+    """A stack of attention blocks over a history of items; a subclass chooses mask and objective.
+
+    Parameters
+    ----------
+    n_items : int
+        Catalogue size V.
+    config : ModelConfig
+        Widths, depth, dropout, and the normalisation of intensity.
+    injection : callable
+        Makes one injection per layer; `Injection` itself, the default, is plain SASRec.
+    """
+
+    objective: str  # "next_item" or "masked_item"
+
+    def __init__(
+        self, n_items: int, config: ModelConfig, injection: Callable[[], Injection] = Injection
+    ) -> None:
+        super().__init__()
+        self.n_items = n_items
+        self.config = config
+        self.item_embedding = nn.Embedding(n_items + 1, config.hidden_size, padding_idx=0)
+        self.position_embedding = nn.Embedding(config.max_length, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=LAYER_NORM_EPS)
+        self.dropout = Dropout(config.hidden_dropout)
+        self.blocks = nn.ModuleList(Block(config, injection()) for _ in range(config.n_layers))
+        self.apply(initialise)
+
+    @property
+    def needs_intensity(self) -> bool:
+        """Whether the model reads intensities."""
+        return isinstance(self.blocks[0].attention.injection, IntensityInjection)
+
+    @property
+    def lambdas(self) -> list[float]:
+        """The learned lambda of each layer; empty for a model without injection."""
+        if not self.needs_intensity:
+            return []
+        return [block.attention.injection.lam.item() for block in self.blocks]
+
+    def forward(self, items_BT: Tensor, intensity_BT: Tensor | None = None) -> Tensor:
+        """Return hidden states, (B, T, D), from item codes and raw intensities, both (B, T).
+
+        Raises
+        ------
+        SeqattnError
+            If the model is intensity-aware and `intensity_BT` is None, or T exceeds the model's
+            ``max_length``.
+        """
+        x_BTD, mask, signal = self.embed(items_BT, intensity_BT)
+        for block in self.blocks:
+            x_BTD = block(x_BTD, mask, signal)
+        return x_BTD
+
+    def embed(
+        self, items_BT: Tensor, intensity_BT: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, Signal | None]:
+        """Return the first block's inputs: embeddings (B, T, D), attention mask, signal."""
+        t = items_BT.shape[1]
+        if t > self.config.max_length:
+            raise SeqattnError(
+                f"a history of {t} positions exceeds max_length = {self.config.max_length}; "
+                "keep its last max_length interactions"
+            )
+        x_BTD = self.embed_items(items_BT) + self.position_embedding.weight[:t]
+        x_BTD = self.dropout(self.norm(x_BTD))
+        return x_BTD, self.attention_mask(items_BT), self.signal(items_BT, intensity_BT)
+
+    def embed_items(self, items_BT: Tensor) -> Tensor:
+        """Return item embeddings, (B, T, D)."""
+        return self.item_embedding(items_BT)
+
+    def attention_mask(self, items_BT: Tensor) -> Tensor | None:
+        """Return where queries may look, broadcastable to (B, H, T, T); None is causal."""
+        raise NotImplementedError
+
+    def next_item_hidden(self, items_BT: Tensor, intensity_BT: Tensor | None = None) -> Tensor:
+        """Return, (B, D), the hidden state that predicts what follows each history."""
+        raise NotImplementedError
+
+    def signal(self, items_BT: Tensor, intensity_BT: Tensor | None) -> Signal | None:
+        """Return the normalised intensities, or None for a model that reads none."""
+        if not self.needs_intensity:
+            return None
+        if intensity_BT is None:
+            raise SeqattnError(
+                "this model reads intensities and the data has none; "
+                "use 'sasrec', or a dataset with an intensity column"
+            )
+        return normalise(intensity_BT, items_BT > 0, self.config.normalisation, self.config.scope)
+
+    def logits(self, hidden_ND: Tensor) -> Tensor:
+        """Return scores, (N, V + 1), by the tied item embeddings; column 0 is padding.
+
+        RecBole keeps the padding column in the softmax and drops it when ranking; so do we.
+        """
+        return hidden_ND @ self.item_embedding.weight.T
+
+    def attention_maps(self, items_BT: Tensor, intensity_BT: Tensor | None = None) -> Tensor:
+        """Return every layer's attention map, (layers, B, H, T, T); call in evaluation mode."""
+        x_BTD, mask, signal = self.embed(items_BT, intensity_BT)
+        maps = []
+        for block in self.blocks:
+            maps.append(block.attention.weights(x_BTD, mask, signal))
+            x_BTD = block(x_BTD, mask, signal)
+        return torch.stack(maps)

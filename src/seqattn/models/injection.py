@@ -1,0 +1,111 @@
+"""Where intensity enters attention: one small class per idea.
+
+An injection rewrites (q, k, v) before fused attention and the context after it. With
+``M[q, k] = a_q w_k + b_q`` (see `seqattn.intensity`) each of the three published variants is
+ordinary attention over a few more features, so no T x T intensity matrix exists.
+
+Shapes: B batch, H heads, T positions, F features a head. Queries arrive already divided by
+sqrt(F). One learnable scalar lambda per layer, shared by heads, starts at 1; lambda = 0 is SASRec.
+
+References
+----------
+[IA] Shyrallyiev and Pyshnograiev (2026), equations (2)-(4). Fused forms: book page "Injection".
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from seqattn.intensity import Signal
+
+
+class Injection(nn.Module):
+    """No injection: plain scaled dot-product attention, which is SASRec."""
+
+    def before(
+        self, q_BHTF: Tensor, k_BHTF: Tensor, v_BHTF: Tensor, signal: Signal | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the queries, keys and values that attention will see."""
+        return q_BHTF, k_BHTF, v_BHTF
+
+    def after(self, context_BHTF: Tensor, signal: Signal | None) -> Tensor:
+        """Return the context, of shape (B, H, T, F), that the output projection will see."""
+        return context_BHTF
+
+
+class IntensityInjection(Injection):
+    """Base of the intensity-aware injections: owns lambda."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # A constant, not a random draw: baseline and variants keep common random numbers.
+        self.lam = nn.Parameter(torch.ones(()))
+
+
+class Add(IntensityInjection):
+    """Additive logit bias, [IA] equation (2).
+
+    ``softmax(q.k / sqrt(d) + lambda M + mask) v``. The part of M that is constant along a row
+    (b_q) cancels in the softmax; the rest is one extra feature: ``q+ = [q, lambda a_q]``,
+    ``k+ = [k, w_k]``.
+    """
+
+    def before(
+        self, q_BHTF: Tensor, k_BHTF: Tensor, v_BHTF: Tensor, signal: Signal | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Append one feature to queries and keys."""
+        a, w = self.lam * _column(signal.a_BT), _column(signal.w_BT)
+        shape = (*q_BHTF.shape[:-1], 1)
+        q = torch.cat([q_BHTF, a.expand(shape).to(q_BHTF.dtype)], dim=-1)
+        k = torch.cat([k_BHTF, w.expand(shape).to(k_BHTF.dtype)], dim=-1)
+        return q, k, v_BHTF
+
+
+class Mul(IntensityInjection):
+    """Multiplicative logit scale, [IA] equation (3).
+
+    ``softmax(q.k / sqrt(d) * (1 + lambda (M - 1)) + mask) v``. Writing the factor as
+    ``(1 + lambda (b_q - 1)) + lambda a_q w_k`` gives ``q+ = [(1 + lambda (b_q - 1)) q,
+    lambda a_q q]`` and ``k+ = [k, w_k k]``.
+    """
+
+    def before(
+        self, q_BHTF: Tensor, k_BHTF: Tensor, v_BHTF: Tensor, signal: Signal | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Double the features of queries and keys."""
+        constant, slope = _factor(self.lam, signal)
+        q = torch.cat([constant * q_BHTF, slope * q_BHTF], dim=-1)
+        k = torch.cat([k_BHTF, _column(signal.w_BT) * k_BHTF], dim=-1)
+        return q.to(q_BHTF.dtype), k.to(k_BHTF.dtype), v_BHTF
+
+
+class Val(IntensityInjection):
+    """Reweighted attention, [IA] equation (4).
+
+    ``[softmax(q.k / sqrt(d) + mask) * (1 + lambda (M - 1))] v``, after attention dropout and not
+    renormalised. ``v+ = [v, w_k v]``; the context is ``(1 + lambda (b_q - 1))`` times its first
+    half plus ``lambda a_q`` times its second.
+    """
+
+    def before(
+        self, q_BHTF: Tensor, k_BHTF: Tensor, v_BHTF: Tensor, signal: Signal | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Double the features of values."""
+        v = torch.cat([v_BHTF, _column(signal.w_BT) * v_BHTF], dim=-1)
+        return q_BHTF, k_BHTF, v.to(v_BHTF.dtype)
+
+    def after(self, context_BHTF: Tensor, signal: Signal | None) -> Tensor:
+        """Combine the two halves with the query's coefficients."""
+        constant, slope = _factor(self.lam, signal)
+        plain, weighted = context_BHTF.chunk(2, dim=-1)
+        return (constant * plain + slope * weighted).to(context_BHTF.dtype)
+
+
+def _column(x_BT: Tensor) -> Tensor:
+    return x_BT[:, None, :, None]
+
+
+def _factor(lam: Tensor, signal: Signal) -> tuple[Tensor, Tensor]:
+    """Return (c_q, s_q) with ``1 + lambda (M[q, k] - 1) = c_q + s_q w_k``."""
+    return 1 + lam * (_column(signal.b_BT) - 1), lam * _column(signal.a_BT)

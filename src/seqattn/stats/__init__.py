@@ -1,0 +1,37 @@
+"""Is a variant better than its baseline? Tests, intervals and verdicts on plain arrays.
+
+Every function takes numpy arrays and returns floats, arrays or a frozen record with a
+``to_dict()``. Arrays of seed means have shape (S,), arrays of per-user metrics (S, U), for S
+seeds and U users; the same seed and the same user sit at the same place in both arrays.
+Nothing here draws, reads files or knows about models.
+"""
+
+from seqattn.stats.bootstrap import bootstrap_means, bootstrap_p_value, percentile_interval
+from seqattn.stats.corrections import benjamini_hochberg, holm
+from seqattn.stats.criterion import (
+    DualCriterion,
+    dual_criterion,
+    dual_criterion_table,
+    is_robust,
+)
+from seqattn.stats.equivalence import Tost, tost_paired
+from seqattn.stats.paired import PairedT, Wilcoxon, cohens_dz, paired_t, wilcoxon
+
+__all__ = [
+    "DualCriterion",
+    "PairedT",
+    "Tost",
+    "Wilcoxon",
+    "benjamini_hochberg",
+    "bootstrap_means",
+    "bootstrap_p_value",
+    "cohens_dz",
+    "dual_criterion",
+    "dual_criterion_table",
+    "holm",
+    "is_robust",
+    "paired_t",
+    "percentile_interval",
+    "tost_paired",
+    "wilcoxon",
+]

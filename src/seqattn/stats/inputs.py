@@ -1,0 +1,76 @@
+"""Checks shared by the tests: a wrong input is refused before it becomes a wrong p-value."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from seqattn.errors import SeqattnError
+
+Floats = NDArray[np.float64]
+
+_AXES = {1: "(seeds,) or (users,)", 2: "(seeds, users)"}
+
+
+def as_floats(values: ArrayLike, name: str) -> Floats:
+    """Return `values` as a finite float64 array.
+
+    Raises
+    ------
+    SeqattnError
+        If the values are not numbers, or some are NaN or infinite.
+    """
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise SeqattnError(f"{name} is not a rectangular array of numbers: {error}") from error
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        where = tuple(int(axis) for axis in bad[0])
+        raise SeqattnError(
+            f"{name} holds {array[where]} at index {where}; remove or repair it, "
+            "statistics need finite numbers"
+        )
+    return array
+
+
+def as_pair(
+    base: ArrayLike, variant: ArrayLike, ndim: int, cell: str = ""
+) -> tuple[Floats, Floats]:
+    """Return base and variant as finite float64 arrays of one shape, each axis at least 2 long.
+
+    Parameters
+    ----------
+    base, variant
+        Arrays with `ndim` axes: (seeds,) or (users,) for one, (seeds, users) for two.
+    ndim
+        Number of axes asked for.
+    cell
+        Prefix that names the cell in an error message.
+
+    Raises
+    ------
+    SeqattnError
+        If the shapes differ, the number of axes is wrong, an axis has fewer than 2 entries, or
+        a value is not finite.
+    """
+    first, second = as_floats(base, f"{cell}base"), as_floats(variant, f"{cell}variant")
+    if first.shape != second.shape:
+        raise SeqattnError(
+            f"{cell}base has shape {first.shape} but variant has {second.shape}; "
+            f"give both as {_AXES[ndim]}, aligned entry by entry"
+        )
+    if first.ndim != ndim:
+        raise SeqattnError(f"{cell}base has shape {first.shape}; expected {_AXES[ndim]}")
+    if min(first.shape) < 2:
+        raise SeqattnError(
+            f"{cell}base has shape {first.shape}, {_AXES[ndim]}; a paired test needs at least "
+            "2 entries on each axis (run more seeds)"
+        )
+    return first, second
+
+
+def check_alpha(alpha: float) -> None:
+    """Raise SeqattnError unless `alpha` is a level strictly between 0 and 1."""
+    if not 0 < alpha < 1:
+        raise SeqattnError(f"alpha is {alpha}; give a level between 0 and 1, such as 0.05")

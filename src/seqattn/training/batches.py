@@ -1,0 +1,169 @@
+"""From jagged histories to batches: windows say what a row sees and which targets it scores.
+
+Batches are drawn at random, never composed by history length: that would let short histories
+weigh more in the loss. Sizes count targets, so every optimiser step averages about as many.
+
+Shapes: W windows, B rows of a batch, T positions, N scored targets of a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqattn.data import Sequences
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Rows to train on: slices of the flat history arrays, each of shape (W,).
+
+    A row reads ``items[start : start + length]``; its column c predicts ``items[start + c + 1]``
+    and is scored from column ``first_scored`` on, so that each target is scored exactly once.
+    """
+
+    start: np.ndarray
+    length: np.ndarray
+    first_scored: np.ndarray
+
+    @property
+    def n_scored(self) -> np.ndarray:
+        """Number of targets each window scores, (W,)."""
+        return self.length - self.first_scored
+
+
+def packed_windows(
+    offsets: np.ndarray,
+    max_length: int,
+    stride: int,
+    rng: np.random.Generator | None = None,
+    *,
+    inputs_end: int = 1,
+) -> Windows:
+    """Cut each history into windows of at most `max_length` inputs that advance by `stride`.
+
+    A history of up to ``max_length + 1`` items is one window, which scores all its targets: the
+    same sum as one row per prefix. A longer one is cut at a random phase, drawn anew each epoch,
+    and each window scores only the targets no earlier window has. So every target is scored once
+    an epoch, and over epochs a late target meets every position a window can give it. With
+    ``stride=1`` each late target has its own window, full but for itself.
+
+    Parameters
+    ----------
+    offsets : ndarray, shape (U + 1,)
+        CSR offsets of the histories.
+    max_length, stride : int
+        In interactions; ``stride <= max_length``.
+    rng : numpy Generator, optional
+        Draws the phases; without it the first window of a long history is full.
+    inputs_end : int
+        How many items at a history's end are never inputs: 1 when the last item is only ever a
+        target, 0 for the masked-item objective, whose targets are the inputs themselves.
+    """
+    n_inputs = np.maximum(np.diff(offsets) - inputs_end, 0)
+    first_stop = np.full(len(n_inputs), max_length)
+    if rng is not None:
+        first_stop -= np.where(n_inputs > max_length, rng.integers(stride, size=len(n_inputs)), 0)
+    n_later = np.ceil(np.maximum(n_inputs - first_stop, 0) / stride).astype(np.int64)
+    n_windows = np.where(n_inputs > 0, 1 + n_later, 0)
+    user = np.repeat(np.arange(len(n_inputs)), n_windows)
+    rank = np.arange(len(user)) - np.repeat(np.cumsum(n_windows) - n_windows, n_windows)
+    stop = np.minimum(first_stop[user] + rank * stride, n_inputs[user])
+    scored_before = np.where(rank == 0, 0, first_stop[user] + (rank - 1) * stride)
+    begin = np.maximum(stop - max_length, 0)
+    return Windows(offsets[user] + begin, stop - begin, scored_before - begin)
+
+
+def prefix_windows(offsets: np.ndarray, max_length: int) -> Windows:
+    """Give every target a row of its own: the last `max_length` items before it (RecBole's way)."""
+    n_inputs = np.maximum(np.diff(offsets) - 1, 0)
+    user = np.repeat(np.arange(len(n_inputs)), n_inputs)
+    stop = 1 + np.arange(len(user)) - np.repeat(np.cumsum(n_inputs) - n_inputs, n_inputs)
+    begin = np.maximum(stop - max_length, 0)
+    return Windows(offsets[user] + begin, stop - begin, stop - begin - 1)
+
+
+def random_batches(
+    windows: Windows, batch_targets: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Yield the window numbers of each batch: a random order cut every `batch_targets` targets."""
+    order = rng.permutation(len(windows.start))
+    batch = (np.cumsum(windows.n_scored[order]) - 1) // batch_targets
+    yield from np.split(order, np.flatnonzero(np.diff(batch)) + 1)
+
+
+class Batch(NamedTuple):
+    """One training batch, right-padded.
+
+    ``rows`` and ``columns``, (N,), are the scored positions; ``targets``, (N,), their item codes.
+    """
+
+    items_BT: Tensor
+    intensity_BT: Tensor | None
+    rows: Tensor
+    columns: Tensor
+    targets: Tensor
+
+
+class Gatherer:
+    """Histories as flat tensors on a device, from which batches are cut by index arithmetic."""
+
+    def __init__(self, sequences: Sequences, device: torch.device | str = "cpu") -> None:
+        self.items = torch.tensor(sequences.items, dtype=torch.long, device=device)
+        self.intensity = (
+            None
+            if sequences.intensity is None
+            else torch.tensor(sequences.intensity, device=device)
+        )
+        self.device = device
+
+    def rows(self, start: np.ndarray, length: np.ndarray) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Return items and intensities, (B, T), right-padded with 0, and the index of each cell."""
+        start_B1 = torch.as_tensor(start, device=self.device)[:, None]
+        length_B1 = torch.as_tensor(length, device=self.device)[:, None]
+        column_T = torch.arange(int(length.max()), device=self.device)
+        real_BT = column_T < length_B1
+        index_BT = torch.where(real_BT, start_B1 + column_T, 0)
+        items_BT = self.items[index_BT].masked_fill(~real_BT, 0)
+        if self.intensity is None:
+            return items_BT, None, index_BT
+        return items_BT, self.intensity[index_BT].masked_fill(~real_BT, 0.0), index_BT
+
+    def next_item_batch(self, windows: Windows, chosen: np.ndarray) -> Batch:
+        """Return a batch whose every scored position predicts the item that follows it."""
+        items_BT, intensity_BT, index_BT = self.rows(windows.start[chosen], windows.length[chosen])
+        first_B1 = torch.as_tensor(windows.first_scored[chosen], device=self.device)[:, None]
+        column_T = torch.arange(items_BT.shape[1], device=self.device)
+        rows, columns = torch.nonzero((column_T >= first_B1) & (items_BT > 0), as_tuple=True)
+        targets = self.items[index_BT[rows, columns] + 1]
+        return Batch(items_BT, intensity_BT, rows, columns, targets)
+
+    def masked_item_batch(
+        self,
+        windows: Windows,
+        chosen: np.ndarray,
+        mask_code: int,
+        probability: float,
+        rng: np.random.Generator,
+    ) -> Batch:
+        """Return a batch with items hidden at random behind [MASK] (BERT4Rec's cloze task).
+
+        Each scorable item is hidden with `probability`; a row that would hide nothing hides its
+        last item, so every row teaches.
+        """
+        items_BT, _, _ = self.rows(windows.start[chosen], windows.length[chosen])
+        draw_BT = torch.as_tensor(rng.random(items_BT.shape), device=self.device)
+        first_B1 = torch.as_tensor(windows.first_scored[chosen], device=self.device)[:, None]
+        column_T = torch.arange(items_BT.shape[1], device=self.device)
+        hidden_BT = (draw_BT < probability) & (items_BT > 0) & (column_T >= first_B1)
+        row_B = torch.arange(len(items_BT), device=self.device)
+        last_B = (items_BT > 0).sum(dim=1) - 1
+        hidden_BT[row_B, last_B] |= ~hidden_BT.any(dim=1)
+        rows, columns = torch.nonzero(hidden_BT, as_tuple=True)
+        masked_BT = items_BT.masked_fill(hidden_BT, mask_code)
+        return Batch(masked_BT, None, rows, columns, items_BT[rows, columns])

@@ -1,0 +1,207 @@
+"""Cells: fits that are kept. Asks the store first, computes what is missing, several at a time.
+
+On a CPU each fit runs on one thread and the cells run side by side, one process a core: small
+matrices leave a second thread little to do, and a fit's bits then do not depend on how many cores
+the machine has.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from seqattn.config import Preset, get_preset
+from seqattn.data import Dataset, load_dataset
+from seqattn.store import Cell, CellSpec, Result, Store
+from seqattn.training.fit import Epoch, fit
+
+Report = Callable[[str], None]
+
+
+def cell_spec(dataset: Dataset, model: str, seed: int, preset: Preset) -> CellSpec:
+    """Return the spec of one (dataset, model, seed) cell under a preset."""
+    return CellSpec(
+        dataset.name, dataset.fingerprint, model, seed, preset.model, preset.train_for(model)
+    )
+
+
+def fit_cell(
+    store: Store,
+    dataset: Dataset,
+    spec: CellSpec,
+    *,
+    device: str = "cpu",
+    report: Report | None = None,
+) -> Cell:
+    """Return one cell, fitting it only if the store lacks it.
+
+    Raises
+    ------
+    SeqattnError
+        If the model can't be fitted on the dataset.
+    """
+
+    def run() -> Result:
+        with _one_thread(device):
+            fitted = fit(
+                dataset,
+                spec.model,
+                spec.seed,
+                spec.model_config,
+                spec.train_config,
+                device=device,
+                on_epoch=lambda epoch: report(_line(spec, epoch)) if report else None,
+            )
+        facts = {**fitted.facts(), "environment": environment(device)}
+        weights = {name: value.cpu() for name, value in fitted.model.state_dict().items()}
+        return Result(facts, fitted.ranks, weights)
+
+    return store.compute(spec, run)
+
+
+def fit_cells(
+    results_dir: str | Path,
+    dataset: Dataset,
+    models: Sequence[str],
+    seeds: Sequence[int],
+    preset: str = "quick",
+    *,
+    device: str = "cpu",
+    workers: int | None = None,
+    progress: bool = True,
+) -> list[Cell]:
+    """Return the cells of every model and seed, fitting those the store lacks.
+
+    Parameters
+    ----------
+    results_dir : str or Path
+        The store's folder.
+    dataset : Dataset
+        Must be one `load_dataset` can load again by name, in another process.
+    models : sequence of str
+        Model names.
+    seeds : sequence of int
+        Training seeds.
+    preset : str
+        Name of a preset, see `seqattn.config.PRESETS`.
+    device : str
+        ``cpu`` or ``cuda``.
+    workers : int, optional
+        Processes on the CPU; by default one a core. On a GPU cells run one after another.
+    progress : bool
+        Whether to show a progress bar with loss, validation NDCG@10 and lambda.
+
+    Raises
+    ------
+    SeqattnError
+        If a model can't be fitted on the dataset. Cells already finished stay in the store.
+    """
+    store = Store(results_dir)
+    specs = [cell_spec(dataset, m, s, get_preset(preset)) for m in models for s in seeds]
+    missing = [spec for spec in specs if store.get(spec) is None]
+    workers = min(workers or os.cpu_count() or 1, len(missing)) if device == "cpu" else 1
+    with tqdm(total=len(missing), desc="fitting", unit="cell", disable=not progress) as bar:
+        if workers > 1:
+            _fit_in_processes(store, dataset, missing, workers, bar)
+        else:
+            for spec in missing:
+                fit_cell(store, dataset, spec, device=device, report=bar.set_postfix_str)
+                bar.update()
+    return [store.compute(spec, _unreachable) for spec in specs]
+
+
+def _fit_in_processes(
+    store: Store, dataset: Dataset, specs: list[CellSpec], workers: int, bar: tqdm
+) -> None:
+    # Spawn, not fork: forking a process whose OpenMP threads have run can hang.
+    context = get_context("spawn")
+    with context.Manager() as manager:
+        lines = manager.Queue()
+        listener = threading.Thread(target=_listen, args=(lines, bar), daemon=True)
+        listener.start()
+        pool = ProcessPoolExecutor(workers, context)
+        try:
+            jobs = [
+                pool.submit(_fit_in_worker, str(store.path), dataset.name, spec, lines)
+                for spec in specs
+            ]
+            for job in as_completed(jobs):
+                job.result()
+                bar.update()
+        finally:
+            pool.shutdown(cancel_futures=True)
+            lines.put(None)
+            listener.join()
+
+
+def _fit_in_worker(results_dir: str, dataset: str, spec: CellSpec, lines) -> None:
+    fit_cell(Store(results_dir), load_dataset(dataset), spec, report=lines.put)
+
+
+def _listen(lines, bar: tqdm) -> None:
+    for line in iter(lines.get, None):
+        bar.set_postfix_str(line)
+
+
+def _line(spec: CellSpec, epoch: Epoch) -> str:
+    lambdas = ", ".join(f"{value:.2f}" for value in epoch.lambdas)
+    return (
+        f"{spec.model} seed {spec.seed} epoch {epoch.epoch}: loss {epoch.loss:.3f}, "
+        f"NDCG@10 {epoch.valid_ndcg:.4f}" + (f", lambda {lambdas}" if lambdas else "")
+    )
+
+
+def _unreachable() -> Result:
+    raise RuntimeError("a cell that was just computed is missing from the store")
+
+
+@contextmanager
+def _one_thread(device: str) -> Iterator[None]:
+    before = torch.get_num_threads()
+    if device == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def environment(device: str) -> dict[str, str]:
+    """Return what a result was computed with: device, versions, git commit."""
+    return {
+        "device": torch.cuda.get_device_name() if device.startswith("cuda") else _cpu_name(),
+        "python": platform.python_version(),
+        **{package: version(package) for package in ("torch", "numpy", "pandas")},
+        "commit": _commit(),
+    }
+
+
+def _cpu_name() -> str:
+    return f"CPU, {torch.backends.cpu.get_cpu_capability()}, 1 thread"
+
+
+@lru_cache
+def _commit() -> str:
+    """Return the checkout's commit, or "unknown" for an installed package."""
+    try:
+        return subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

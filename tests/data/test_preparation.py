@@ -1,0 +1,110 @@
+"""Preparation steps against naive references."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_logs import PROPERTY, log, rows
+
+from seqattn.data import Interactions, k_core, keep_latest_duplicate, prepare, sort_by_time
+from seqattn.errors import SeqattnError
+
+
+def naive_core(table: pd.DataFrame, k: int) -> pd.DataFrame:
+    """Drop one thin user or item at a time."""
+    while True:
+        for column in ("user", "item"):
+            counts = table[column].value_counts()
+            thin = counts[counts < k].index
+            if len(thin):
+                table = table[table[column] != thin[0]]
+                break
+        else:
+            return table
+
+
+@PROPERTY
+@given(rows(), st.integers(1, 6))
+def test_k_core_equals_dropping_one_at_a_time(table, k):
+    interactions = log(table)
+    expected = naive_core(interactions.frame, k)
+    if expected.empty:
+        with pytest.raises(SeqattnError, match=f"no user left after step '{k}-core'"):
+            k_core(interactions, k)
+    else:
+        found = k_core(interactions, k).frame
+        pd.testing.assert_frame_equal(found, expected.reset_index(drop=True))
+
+
+@PROPERTY
+@given(rows(max_users=12, max_items=12), st.integers(1, 4))
+def test_k_core_equals_networkx_on_the_bipartite_graph(table, k):
+    networkx = pytest.importorskip("networkx")
+    pairs = sorted({(user, item) for user, item, _ in table})
+    graph = networkx.Graph([(("user", user), ("item", item)) for user, item in pairs])
+    expected = {
+        (user, item)
+        for user, item in pairs
+        if networkx.k_core(graph, k).has_edge(("user", user), ("item", item))
+    }
+    try:
+        core = k_core(log([(user, item, 0) for user, item in pairs]), k).frame
+    except SeqattnError:
+        core = pd.DataFrame({"user": [], "item": []})
+    assert set(zip(core["user"], core["item"], strict=True)) == expected
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.5, True, "5"])
+def test_k_core_refuses_a_size_that_is_not_a_positive_integer(k):
+    with pytest.raises(SeqattnError, match="not a positive integer"):
+        k_core(log([(1, 1, 0)]), k)
+
+
+def test_filter_that_leaves_nobody_names_source_step_and_sizes():
+    interactions = Interactions.from_frame(log([(1, 1, 0), (2, 1, 0)]).frame, source="mine.csv")
+    with pytest.raises(SeqattnError, match=r"mine\.csv: no user left .*'5-core'.* 2 interactions"):
+        k_core(interactions)
+
+
+@PROPERTY
+@given(rows())
+def test_latest_duplicate_equals_a_loop_over_rows(table):
+    latest: dict[tuple, int] = {}
+    for row, (user, item, time) in enumerate(table):
+        if (user, item) not in latest or time >= table[latest[user, item]][2]:
+            latest[user, item] = row
+    kept = keep_latest_duplicate(log(table)).frame
+    assert (kept["intensity"] - 1).tolist() == sorted(latest.values())
+
+
+def test_of_duplicates_at_one_time_the_last_in_file_order_is_kept():
+    kept = keep_latest_duplicate(log([(1, 1, 5), (1, 1, 5), (1, 1, 4)])).frame
+    assert kept["intensity"].tolist() == [2.0]
+
+
+@PROPERTY
+@given(rows(max_time=2))
+def test_sort_by_time_equals_pythons_stable_sort(table):
+    expected = sorted(range(len(table)), key=lambda row: (table[row][0], table[row][2]))
+    assert (sort_by_time(log(table)).frame["intensity"] - 1).tolist() == expected
+
+
+def test_ties_stay_in_file_order_in_a_long_history():
+    # Long enough for an unstable sort to leave insertion sort and scramble ties.
+    items = np.random.default_rng(0).permutation(5_000)
+    table = [(1, int(item), 0) for item in items]
+    assert sort_by_time(log(table)).frame["item"].tolist() == items.tolist()
+
+
+def test_prepare_counts_every_step():
+    everyone = [(user, item, 0) for user in range(5) for item in range(5)]
+    prepared = prepare(log([*everyone, (0, 0, 1), (9, 9, 0)]), core=5)
+    assert [(step.name, step.interactions) for step in prepared.steps] == [
+        ("read", 27),
+        ("keep latest duplicate", 26),
+        ("sort by time", 26),
+        ("5-core", 25),
+    ]

@@ -1,0 +1,50 @@
+"""The generated log."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_logs import PROPERTY
+
+from seqattn.data import prepare, sort_by_time, synthetic_log
+from seqattn.errors import SeqattnError
+
+
+def test_same_seed_gives_the_same_log_and_another_seed_another():
+    pd.testing.assert_frame_equal(synthetic_log(seed=3).frame, synthetic_log(seed=3).frame)
+    assert not synthetic_log(seed=3).frame.equals(synthetic_log(seed=4).frame)
+
+
+@PROPERTY
+@given(st.integers(1, 30), st.integers(5, 30), st.floats(5, 40), st.integers(0, 99))
+def test_every_user_has_five_distinct_items(n_users, n_items, mean_length, seed):
+    frame = synthetic_log(n_users, n_items, seed, mean_length).frame
+    assert not frame.duplicated(["user", "item"]).any()
+    assert frame["user"].nunique() == n_users
+    assert frame["user"].value_counts().min() >= 5
+    assert frame["item"].between(1, n_items).all()
+
+
+def test_default_log_survives_the_five_core():
+    log = synthetic_log()
+    assert len(prepare(log)) == len(log)
+
+
+def test_next_item_is_mostly_a_short_step_ahead():
+    frame = sort_by_time(synthetic_log()).frame
+    steps = frame.groupby("user")["item"].diff().dropna() % 40
+    assert (steps <= 5).mean() > 0.7
+
+
+def test_intensity_is_heavy_tailed():
+    minutes = np.sort(synthetic_log().frame["intensity"])[::-1]
+    assert minutes[: len(minutes) // 10].sum() > 0.4 * minutes.sum()
+
+
+@pytest.mark.parametrize("size", [{"n_users": 0}, {"n_items": 4}, {"mean_length": 2.0}])
+def test_size_too_small_is_refused_by_name(size):
+    with pytest.raises(SeqattnError, match=next(iter(size))):
+        synthetic_log(**size)

@@ -1,0 +1,138 @@
+"""Properties every model of the registry has."""
+
+from __future__ import annotations
+
+import hypothesis.strategies as st
+import pytest
+import torch
+from hypothesis import given, settings
+
+from seqattn import build_model
+from seqattn.errors import SeqattnError
+from seqattn.models import MODELS
+
+SMALL = {"max_length": 8, "hidden_size": 8, "inner_size": 16, "n_layers": 2, "n_heads": 2}
+CAUSAL = ["sasrec", "ia-add", "ia-mul", "ia-val"]
+N_ITEMS = 20
+
+
+def _build(name: str, seed: int = 0, **config):
+    torch.manual_seed(seed)
+    return build_model(name, N_ITEMS, **{**SMALL, **config}).eval()
+
+
+def _batch(seed: int, lengths: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    items = torch.randint(1, N_ITEMS + 1, (len(lengths), SMALL["max_length"]), generator=generator)
+    intensity = torch.rand(items.shape, generator=generator) * 10
+    padding = torch.arange(SMALL["max_length"]) >= torch.tensor(lengths)[:, None]
+    return items.masked_fill(padding, 0), intensity.masked_fill(padding, 0.0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_shared_weights_start_identical_for_one_seed(name):
+    baseline, model = _build("sasrec", 5).state_dict(), _build(name, 5).state_dict()
+    for key, value in baseline.items():
+        assert torch.equal(value, model[key]), key
+
+
+@pytest.mark.parametrize("name", ["ia-add", "ia-mul", "ia-val"])
+def test_lambda_zero_recovers_sasrec(name):
+    items, intensity = _batch(1, [8, 3, 1])
+    model = _build(name)
+    for block in model.blocks:
+        block.attention.injection.lam.data.zero_()
+    with torch.no_grad():
+        hidden, expected = model(items, intensity), _build("sasrec")(items)
+    torch.testing.assert_close(hidden[items > 0], expected[items > 0], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["ia-add", "ia-mul", "ia-val"])
+def test_lambda_starts_at_one_and_intensity_matters(name):
+    items, intensity = _batch(2, [8, 8])
+    model = _build(name)
+    assert model.lambdas == [1.0, 1.0]
+    with torch.no_grad():
+        assert not torch.allclose(model(items, intensity), model(items, intensity.flip(1)))
+
+
+@pytest.mark.parametrize("mode", ["log1p_minmax", "minmax", "zscore", "none"])
+@pytest.mark.parametrize("name", CAUSAL)
+@given(seed=st.integers(0, 10_000), position=st.integers(0, 6))
+@settings(max_examples=10, deadline=None)
+def test_the_future_changes_nothing_at_or_before_a_position(name, mode, seed, position):
+    model = _build(name, normalisation=mode)
+    items, intensity = _batch(seed, [8])
+    other_items, other_intensity = _batch(seed + 1, [8])
+    changed_items, changed_intensity = items.clone(), intensity.clone()
+    changed_items[:, position + 1 :] = other_items[:, position + 1 :]
+    changed_intensity[:, position + 1 :] = 100 * other_intensity[:, position + 1 :]
+    with torch.no_grad():
+        before, after = model(items, intensity), model(changed_items, changed_intensity)
+    torch.testing.assert_close(
+        before[:, : position + 1], after[:, : position + 1], rtol=0, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", ["bert4rec", "local-ae"])
+def test_auto_encoding_models_do_see_the_future(name):
+    items, _ = _batch(3, [8])
+    changed = items.clone()
+    changed[:, -1] = items[:, -1] % N_ITEMS + 1
+    model = _build(name)
+    with torch.no_grad():
+        assert not torch.allclose(model(items)[:, 0], model(changed)[:, 0])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_padding_changes_nothing(name):
+    items, intensity = _batch(4, [5, 8])
+    model = _build(name)
+    with torch.no_grad():
+        padded = model.next_item_hidden(items, intensity)[0]
+        alone = model.next_item_hidden(items[:1, :5], intensity[:1, :5])[0]
+    torch.testing.assert_close(padded, alone, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_attention_maps_are_row_stochastic_and_respect_the_mask(name):
+    items, intensity = _batch(5, [8, 8])
+    with torch.no_grad():
+        maps = _build(name).attention_maps(items, intensity)
+    assert maps.shape == (2, 2, 2, 8, 8)
+    torch.testing.assert_close(maps.sum(-1), torch.ones(2, 2, 2, 8))
+    if name in CAUSAL:
+        assert torch.equal(maps, maps.tril())
+    if name == "local-ae":
+        far = (torch.arange(8)[:, None] - torch.arange(8)).abs() > 2
+        assert (maps[:, :, 0][..., far] == 0).all()
+        assert (maps[:, :, 1][..., far] > 0).all()
+
+
+def test_bert4rec_appends_a_mask_and_drops_the_oldest_item_of_a_full_history():
+    model = _build("bert4rec")
+    items = torch.tensor([[1, 2, 3, 4, 5, 6, 7, 8], [9, 10, 0, 0, 0, 0, 0, 0]])
+    masked, position = model.append_mask(items)
+    assert masked.tolist() == [[2, 3, 4, 5, 6, 7, 8, 21], [9, 10, 21, 0, 0, 0, 0, 0]]
+    assert position.tolist() == [7, 2]
+
+
+def test_unknown_names_keys_and_types_are_refused_by_name():
+    with pytest.raises(SeqattnError, match="unknown model 'sasrek'"):
+        build_model("sasrek", 10)
+    with pytest.raises(SeqattnError, match="'hiden_size'"):
+        build_model("sasrec", 10, hiden_size=8)
+    with pytest.raises(SeqattnError, match="'n_layers' must be int, not str"):
+        build_model("sasrec", 10, n_layers="2")
+    with pytest.raises(SeqattnError, match="'hidden_size' must be a multiple of n_heads"):
+        build_model("sasrec", 10, hidden_size=10, n_heads=4)
+    with pytest.raises(SeqattnError, match="'normalisation' must be one of"):
+        build_model("ia-add", 10, normalisation="softmax")
+
+
+def test_a_model_without_its_intensity_or_with_too_long_a_history_says_so():
+    items, _ = _batch(6, [8])
+    with pytest.raises(SeqattnError, match="reads intensities"):
+        _build("ia-val")(items)
+    with pytest.raises(SeqattnError, match="exceeds max_length = 8"):
+        _build("sasrec")(torch.ones(1, 9, dtype=torch.long))

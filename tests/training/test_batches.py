@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import itertools
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+
+from seqattn.data import Sequences
+from seqattn.training.batches import Gatherer, packed_windows, prefix_windows, random_batches
+
+
+def _offsets(lengths: list[int]) -> np.ndarray:
+    return np.append(0, np.cumsum(lengths))
+
+
+def _sequences(lengths: list[int]) -> Sequences:
+    n = sum(lengths)
+    return Sequences(
+        items=np.arange(1, n + 1),
+        intensity=np.arange(n) / 10,
+        timestamp=np.arange(n),
+        offsets=_offsets(lengths),
+        user_ids=np.arange(len(lengths)),
+        item_ids=np.arange(n),
+    )
+
+
+def _scored(windows) -> list[int]:
+    """Flat indices of the targets the windows score."""
+    return sorted(
+        int(index) + 1
+        for start, length, first in zip(
+            windows.start, windows.length, windows.first_scored, strict=True
+        )
+        for index in range(start + first, start + length)
+    )
+
+
+histories = st.lists(st.integers(2, 40), min_size=1, max_size=8)
+
+
+@given(lengths=histories, max_length=st.integers(1, 12), data=st.data())
+def test_every_target_is_scored_exactly_once(lengths, max_length, data):
+    stride = data.draw(st.integers(1, max_length))
+    rng = data.draw(st.sampled_from([None, 0, 1, 2]))
+    rng = None if rng is None else np.random.default_rng(rng)
+    offsets = _offsets(lengths)
+    targets = [i for a, b in itertools.pairwise(offsets) for i in range(a + 1, b)]
+    for windows in (
+        packed_windows(offsets, max_length, stride, rng),
+        prefix_windows(offsets, max_length),
+    ):
+        assert _scored(windows) == targets
+        assert (windows.length <= max_length).all()
+        assert (windows.first_scored >= 0).all()
+
+
+@given(lengths=histories, max_length=st.integers(1, 12))
+def test_stride_one_gives_late_targets_the_same_rows_as_one_row_per_prefix(lengths, max_length):
+    offsets = _offsets(lengths)
+    packed = packed_windows(offsets, max_length, 1, np.random.default_rng(0))
+    prefix = prefix_windows(offsets, max_length)
+    late = packed.n_scored == 1
+    rows = set(zip(packed.start[late], packed.length[late], strict=True))
+    assert rows <= set(zip(prefix.start, prefix.length, strict=True))
+
+
+@given(lengths=histories, max_length=st.integers(1, 12), data=st.data())
+def test_windows_never_cross_users(lengths, max_length, data):
+    stride = data.draw(st.integers(1, max_length))
+    offsets = _offsets(lengths)
+    windows = packed_windows(
+        offsets,
+        max_length,
+        stride,
+        np.random.default_rng(0),
+        inputs_end=data.draw(st.sampled_from([0, 1])),
+    )
+    user = np.searchsorted(offsets, windows.start, side="right") - 1
+    assert (windows.start + windows.length <= offsets[user + 1]).all()
+
+
+def test_a_history_of_up_to_max_length_is_one_window():
+    windows = packed_windows(_offsets([6, 3]), 5, 5, np.random.default_rng(0))
+    assert windows.start.tolist() == [0, 6]
+    assert windows.length.tolist() == [5, 2]
+    assert windows.first_scored.tolist() == [0, 0]
+
+
+def test_phases_move_a_late_target_through_positions():
+    positions = set()
+    for seed in range(50):
+        windows = packed_windows(_offsets([30]), 10, 10, np.random.default_rng(seed))
+        row = np.flatnonzero(
+            (windows.start + windows.first_scored <= 19) & (windows.start + windows.length > 19)
+        )
+        positions.add(int(19 - windows.start[row[0]]))
+    assert len(positions) >= 8, "a late target should meet nearly every position of the window"
+
+
+@given(lengths=histories, batch_targets=st.integers(1, 60), seed=st.integers(0, 99))
+def test_batches_partition_the_windows_and_hold_about_as_many_targets(lengths, batch_targets, seed):
+    windows = packed_windows(_offsets(lengths), 10, 5)
+    batches = list(random_batches(windows, batch_targets, np.random.default_rng(seed)))
+    assert sorted(np.concatenate(batches)) == list(range(len(windows.start)))
+    sizes = [windows.n_scored[batch].sum() for batch in batches]
+    assert max(sizes) <= batch_targets + windows.n_scored.max()
+
+
+def test_batches_are_not_composed_by_length():
+    windows = packed_windows(_offsets([3] * 200 + [11] * 200), 10, 10)
+    batches = list(random_batches(windows, 300, np.random.default_rng(0)))
+    for batch in batches[:-1]:
+        assert len(set(windows.length[batch])) > 1
+
+
+def test_next_item_batch_pairs_each_position_with_the_item_that_follows():
+    gatherer = Gatherer(_sequences([4, 3]))
+    windows = packed_windows(_offsets([4, 3]), 5, 5)
+    batch = gatherer.next_item_batch(windows, np.array([1, 0]))
+    assert batch.items_BT.tolist() == [[5, 6, 0], [1, 2, 3]]
+    assert batch.targets.tolist() == [6, 7, 2, 3, 4]
+    torch.testing.assert_close(batch.intensity_BT, torch.tensor([[0.4, 0.5, 0.0], [0.0, 0.1, 0.2]]))
+
+
+@given(lengths=histories, seed=st.integers(0, 99), probability=st.floats(0.05, 0.9))
+def test_masked_batches_hide_only_real_scorable_items_and_at_least_one_a_row(
+    lengths, seed, probability
+):
+    sequences = _sequences(lengths)
+    windows = packed_windows(sequences.offsets, 6, 3, inputs_end=0)
+    chosen = np.arange(len(windows.start))
+    rng = np.random.default_rng(seed)
+    batch = Gatherer(sequences).masked_item_batch(windows, chosen, 9999, probability, rng)
+    masked = batch.items_BT == 9999
+    assert masked.any(dim=1).all()
+    assert (masked.nonzero() == torch.stack([batch.rows, batch.columns], 1)).all()
+    assert (batch.targets > 0).all()
+    assert (batch.columns.numpy() >= windows.first_scored[batch.rows.numpy()]).all()
+
+
+@pytest.mark.parametrize("inputs_end", [0, 1])
+def test_the_masked_objective_sees_the_last_item_and_the_next_item_objective_does_not(inputs_end):
+    windows = packed_windows(_offsets([4]), 10, 10, inputs_end=inputs_end)
+    assert windows.length.tolist() == [4 - inputs_end]

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from seqattn.config import ModelConfig, TrainConfig, get_preset, replace
+from seqattn.data import Dataset
+from seqattn.errors import SeqattnError
+from seqattn.evaluation import metric, rank_targets
+from seqattn.models import MODELS, build_model
+from seqattn.training.fit import batch_loss, fit, training_batches
+
+SMOKE = get_preset("smoke")
+PLAIN = replace(SMOKE.model, hidden_dropout=0.0, attention_dropout=0.0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_fit_is_deterministic_given_its_seed(name, synthetic):
+    first, second, other = (
+        fit(synthetic, name, seed, SMOKE.model, SMOKE.train) for seed in (1, 1, 2)
+    )
+    assert [e.loss for e in first.history] == [e.loss for e in second.history]
+    for kind, ranks in first.ranks.items():
+        assert np.array_equal(ranks, second.ranks[kind])
+    for key, value in first.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[key])
+    assert first.history[0].loss != other.history[0].loss
+
+
+def test_a_fit_leaves_the_callers_random_numbers_alone(synthetic):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    fit(synthetic, "ia-add", 1, SMOKE.model, SMOKE.train)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_variants_and_baseline_share_random_numbers(synthetic):
+    """With lambda pinned to 0 before training, a variant's first loss is SASRec's."""
+    losses = {}
+    for name in ("sasrec", "ia-add", "ia-mul", "ia-val"):
+        torch.manual_seed(5)
+        model = build_model(name, synthetic.n_items, **dataclasses.asdict(SMOKE.model))
+        for block in model.blocks:
+            if model.needs_intensity:
+                block.attention.injection.lam.data.zero_()
+        torch.manual_seed(5)
+        batch = next(
+            training_batches(model, synthetic, SMOKE.train, "cpu")(np.random.default_rng(5))
+        )
+        losses[name] = batch_loss(model.train(), batch).item()
+    assert losses == pytest.approx(dict.fromkeys(losses, losses["sasrec"]), rel=1e-5)
+
+
+def test_training_lowers_the_loss_and_moves_lambda(synthetic):
+    config = replace(SMOKE.train, epochs=15, patience=15, learning_rate=1e-2)
+    fitted = fit(synthetic, "ia-val", 1, SMOKE.model, config)
+    assert fitted.history[-1].loss < 0.9 * fitted.history[0].loss
+    assert all(abs(lam - 1) > 1e-3 for lam in fitted.history[-1].lambdas)
+
+
+def test_early_stopping_keeps_the_best_weights(synthetic):
+    config = replace(SMOKE.train, epochs=40, patience=3, learning_rate=2e-2)
+    fitted = fit(synthetic, "sasrec", 1, SMOKE.model, config)
+    ndcg = [e.valid_ndcg for e in fitted.history]
+    assert fitted.best_epoch == 1 + int(np.argmax(ndcg))
+    assert len(ndcg) == min(40, fitted.best_epoch + 3)
+    ranks = rank_targets(fitted.model, synthetic.split, "valid")["unfiltered"]
+    assert metric(ranks, "NDCG", 10).mean() == max(ndcg)
+
+
+@pytest.mark.parametrize("name", ["sasrec", "ia-add", "ia-mul", "ia-val"])
+def test_packed_loss_equals_one_row_per_prefix_for_histories_that_fit(name, synthetic):
+    """Same sum over targets; with one layer, causal and prefix normalisation agree too."""
+    longest = int(synthetic.split.train.lengths.max())
+    sums = {}
+    for windows, scope in (("packed", "causal"), ("prefix", "prefix")):
+        config = replace(PLAIN, max_length=longest, n_layers=1, scope=scope)
+        torch.manual_seed(0)
+        model = build_model(name, synthetic.n_items, **dataclasses.asdict(config)).double()
+        train = replace(SMOKE.train, windows=windows)
+        batches = training_batches(model, synthetic, train, "cpu")(np.random.default_rng(0))
+        sums[windows] = sum(
+            batch_loss(
+                model,
+                batch._replace(intensity_BT=batch.intensity_BT.double()),
+            ).item()
+            * len(batch.targets)
+            for batch in batches
+        )
+    assert sums["packed"] == pytest.approx(sums["prefix"], rel=1e-9)
+
+
+def test_packed_gradient_equals_the_prefix_gradient(synthetic):
+    longest = int(synthetic.split.train.lengths.max())
+    config = replace(PLAIN, max_length=longest)
+    gradients = []
+    for windows in ("packed", "prefix"):
+        torch.manual_seed(0)
+        model = build_model("sasrec", synthetic.n_items, **dataclasses.asdict(config)).double()
+        train = replace(SMOKE.train, windows=windows, batch_targets=100)
+        for batch in training_batches(model, synthetic, train, "cpu")(np.random.default_rng(0)):
+            (batch_loss(model, batch) * len(batch.targets)).backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+    torch.testing.assert_close(*gradients, rtol=1e-8, atol=1e-8)
+
+
+def test_a_diverging_fit_says_so(synthetic):
+    config = replace(SMOKE.train, learning_rate=1e30)
+    with pytest.raises(SeqattnError, match="diverged"):
+        fit(synthetic, "sasrec", 1, SMOKE.model, config)
+
+
+def test_settings_that_do_not_fit_together_are_refused(synthetic):
+    with pytest.raises(SeqattnError, match="stride = 20 exceeds max_length = 10"):
+        fit(synthetic, "sasrec", 1, SMOKE.model, replace(SMOKE.train, stride=20))
+    with pytest.raises(SeqattnError, match="leaks the future"):
+        fit(synthetic, "ia-add", 1, replace(SMOKE.model, scope="prefix"), SMOKE.train)
+
+
+def test_a_variant_without_intensities_is_refused(synthetic):
+    bare = dataclasses.replace(synthetic.sequences, intensity=None)
+    dataset = dataclasses.replace(synthetic, sequences=bare)
+    with pytest.raises(SeqattnError, match="'ia-mul' reads intensities"):
+        fit(dataset, "ia-mul", 1, SMOKE.model, SMOKE.train)
+
+
+def test_on_epoch_sees_every_epoch(synthetic):
+    seen = []
+    fitted = fit(synthetic, "ia-add", 1, SMOKE.model, SMOKE.train, on_epoch=seen.append)
+    assert seen == fitted.history
+
+
+def test_configs_default_to_published_sizes():
+    assert ModelConfig().max_length == 50
+    assert TrainConfig().batch_targets == 2048
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_fit_runs_on_cuda(synthetic: Dataset):
+    fitted = fit(synthetic, "ia-mul", 1, SMOKE.model, SMOKE.train, device="cuda")
+    assert np.isfinite(fitted.history[-1].loss)

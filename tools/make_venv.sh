@@ -52,8 +52,11 @@ show_progress() {
 python=$(find_python)
 echo "Making $venv with $("$python" -c 'import sys; print(sys.executable)')" \
     "and installing the pinned packages: a few minutes, once."
-rm -rf "$venv"
-"$python" -m venv "$venv"
+# A working environment is brought up to date; anything else is made anew.
+if ! suits "$venv/bin/python"; then
+    rm -rf "$venv"
+    "$python" -m venv "$venv"
+fi
 log=$venv/pip.log
 index=(${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"})
 

@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001  (the drawings contain real minus and multiplication signs)
 """Draw every diagram of the book: ``python book/_static/draw_diagrams.py``.
 
 Standard library only. The SVG files are committed; run this after changing a drawing.

@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001  (the drawings contain real minus and multiplication signs)
 """Drawings of the statistics page; called by ``draw_diagrams.py``."""
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Batches, fits, and the cells that keep them."""

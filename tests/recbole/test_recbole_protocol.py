@@ -1,0 +1,120 @@
+"""Our training rows, loss and metrics against RecBole's, on its own ML-100K sample."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("recbole.config")
+
+import numpy as np
+import torch
+from recbole.data import create_dataset
+from recbole.evaluator import Collector, Evaluator
+from recbole.model.sequential_recommender import SASRec as RecBoleSASRec
+from recbole_logs import histories, recbole_config, recbole_sasrec
+
+from seqattn.evaluation import CUTOFFS, METRICS, _ranks, metric
+from seqattn.recbole import from_recbole
+from seqattn.training.batches import Gatherer, packed_windows, prefix_windows
+from seqattn.training.fit import batch_loss
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:recbole")
+L = 50
+COLUMNS = {"inter": ["user_id", "item_id", "timestamp"]}
+
+
+@pytest.fixture(scope="module")
+def training_rows():
+    """RecBole's augmented training rows of ML-100K: one per prefix, leave-one-out."""
+    config = recbole_config(RecBoleSASRec, "ml-100k", load_col=COLUMNS, MAX_ITEM_LIST_LENGTH=L)
+    training, _, _ = create_dataset(config).build()
+    return training.inter_feat
+
+
+def test_prefix_windows_are_recboles_augmented_rows(training_rows):
+    sequences = histories(training_rows)
+    windows = prefix_windows(sequences.offsets, L)
+    batch = Gatherer(sequences).next_item_batch(windows, np.arange(len(windows.start)))
+    found = np.column_stack([batch.items_BT, windows.length, batch.targets])
+    expected = np.column_stack(
+        [training_rows[key] for key in ("item_id_list", "item_length", "item_id")]
+    )
+    by_user = np.argsort(training_rows["user_id"].numpy(), kind="stable")
+    assert len(found) > 90_000
+    np.testing.assert_array_equal(found, expected[by_user])
+
+
+def test_packed_loss_is_the_sum_of_recboles_prefix_losses(training_rows):
+    theirs = recbole_sasrec(1682, hidden_size=16, inner_size=16, MAX_ITEM_LIST_LENGTH=L)
+    theirs = theirs.double().eval()
+    # A training history of n items has n - 1 rows; up to L inputs fit one window.
+    user = training_rows["user_id"]
+    short = training_rows[torch.bincount(user)[user] <= L]
+    expected = 0.0
+    with torch.no_grad():
+        for first in range(0, len(short), 1024):
+            rows = short[first : first + 1024]
+            expected += float(theirs.calculate_loss(rows)) * len(rows)
+
+    ours, sequences = from_recbole(theirs).eval(), histories(short)
+    windows = packed_windows(sequences.offsets, L, stride=L)
+    batch = Gatherer(sequences).next_item_batch(windows, np.arange(len(windows.start)))
+    with torch.no_grad():
+        found = float(batch_loss(ours, batch)) * len(batch.targets)
+    assert len(windows.start) == sequences.n_users > 300
+    assert len(batch.targets) == len(short) > 10_000
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+def _recbole_metrics(scores: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
+    config = recbole_config(
+        RecBoleSASRec, metrics=list(METRICS), topk=list(CUTOFFS), metric_decimal_place=12
+    )
+    collector = Collector(config)
+    collector.eval_batch_collect(scores.clone(), None, torch.arange(len(scores)), targets)
+    return Evaluator(config).evaluate(collector.get_data_struct())
+
+
+def _our_metrics(scores: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
+    ranks = _ranks(scores, targets[:, None]).numpy()
+    return {f"{m.lower()}@{k}": metric(ranks, m, k).mean() for m in METRICS for k in CUTOFFS}
+
+
+def test_metrics_of_random_scores_are_recboles():
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.rand(500, 301, generator=generator, dtype=torch.float64)
+    scores[:, 0] = -torch.inf
+    targets = torch.randint(1, 301, (500,), generator=generator)
+    expected = _recbole_metrics(scores, targets)
+    assert expected.keys() == _our_metrics(scores, targets).keys()
+    assert _our_metrics(scores, targets) == pytest.approx(expected, abs=1e-10)
+    assert 0 < expected["ndcg@10"] < expected["ndcg@100"] < 1
+
+
+def test_metrics_of_a_models_scores_are_recboles(training_rows):
+    theirs = recbole_sasrec(1682, hidden_size=16, inner_size=16, MAX_ITEM_LIST_LENGTH=L).eval()
+    rows = training_rows[training_rows["item_length"] == L][:2000]
+    with torch.no_grad():
+        scores = from_recbole(theirs).eval()
+        scores = scores.logits(scores.next_item_hidden(rows["item_id_list"]))
+    scores[:, 0] = -torch.inf
+    targets = rows["item_id"]
+    expected = _recbole_metrics(scores, targets)
+    assert _our_metrics(scores, targets) == pytest.approx(expected, abs=1e-10)
+    assert expected["recall@100"] > 0
+
+
+def test_among_ties_recbole_lets_the_item_id_decide_and_we_take_the_middle():
+    scores = torch.zeros(20, 21)
+    scores[:, 0] = -torch.inf
+    targets = torch.arange(1, 21)
+    assert set(_ranks(scores, targets[:, None]).tolist()) == {10}
+    # RecBole's top 10 holds ten of the twenty tied items, whichever torch.topk returns.
+    assert _recbole_metrics_at_10(scores, targets) == pytest.approx(0.5)
+
+
+def _recbole_metrics_at_10(scores: torch.Tensor, targets: torch.Tensor) -> float:
+    config = recbole_config(RecBoleSASRec, metrics=["Recall"], topk=[10])
+    collector = Collector(config)
+    collector.eval_batch_collect(scores.clone(), None, torch.arange(len(scores)), targets)
+    return Evaluator(config).evaluate(collector.get_data_struct())["recall@10"]

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import ast
+import json
+
+import pytest
+import yaml
+
+from seqattn import book
+from seqattn.errors import SeqattnError
+
+TEMPLATES = [book.ROOT / "notebooks" / f"{name}.ipynb" for name in book.NOTEBOOKS]
+GOOD = {
+    "dataset": "synthetic",
+    "preset": "smoke",
+    "seeds": [1, 2],
+    "models": ["sasrec", "ia-add"],
+    "results_dir": "",
+    "device": "cpu",
+}
+
+
+def _cells(path):
+    return json.loads(path.read_text())["cells"]
+
+
+def test_good_parameters_pass():
+    assert book.check_parameters(GOOD) == GOOD
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sed": [1]}, "unknown notebook parameter 'sed'"),
+        ({"seeds": 2020}, "'seeds' must be list, not int"),
+        ({"seeds": ["2020"]}, "'seeds' must hold int values, not '2020'"),
+        ({"seeds": []}, "'seeds' is empty"),
+        ({"seeds": [1, 1]}, "'seeds' holds a value twice"),
+        ({"models": ["sasrek"]}, "'models' names 'sasrek'"),
+        ({"preset": "fast"}, "unknown preset 'fast'"),
+        ({"device": None}, "'device' must be str"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_by_name(change, message):
+    with pytest.raises(SeqattnError, match=message):
+        book.check_parameters({**GOOD, **change})
+
+
+def test_a_missing_parameter_is_refused_by_name():
+    with pytest.raises(SeqattnError, match="'device' is missing"):
+        book.check_parameters({k: v for k, v in GOOD.items() if k != "device"})
+
+
+def test_an_unknown_parameter_injected_by_papermill_stops_the_notebook():
+    namespace = {**GOOD, "sedes": [3], "In": ["dataset: str = 'x'", "# Parameters\nsedes = [3]\n"]}
+    with pytest.raises(SeqattnError, match="unknown notebook parameter 'sedes'"):
+        book.start(namespace)
+
+
+def test_other_variables_of_a_notebook_are_no_parameters():
+    namespace = {**GOOD, "frame": 1, "In": ["frame = 1"]}
+    assert book.start(namespace).dataset.name == "synthetic"
+
+
+def test_an_unknown_parameter_is_refused_before_a_notebook_runs(tmp_path):
+    with pytest.raises(SeqattnError, match="unknown notebook parameter 'sede'"):
+        book.run_notebook(TEMPLATES[0], tmp_path / "out.ipynb", {**GOOD, "sede": 1})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
+def test_templates_share_one_documented_parameters_cell(path):
+    tagged = [c for c in _cells(path) if "parameters" in c["metadata"].get("tags", [])]
+    assert len(tagged) == 1
+    source = "".join(tagged[0]["source"])
+    assert source == "".join(
+        next(c for c in _cells(TEMPLATES[0]) if "parameters" in c["metadata"].get("tags", []))[
+            "source"
+        ]
+    )
+    names = [node.target.id for node in ast.parse(source).body]
+    assert names == list(book.PARAMETERS)
+    assert all("#" in line for line in source.splitlines()), "each parameter has a help text"
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
+def test_templates_tell_a_story_and_define_no_classes(path):
+    cells = _cells(path)
+    assert cells[0]["cell_type"] == "markdown"
+    assert "".join(cells[0]["source"]).startswith("# ")
+    prose = "".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    assert "## Summary" in prose
+    assert "## Exercises" in prose
+    code = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
+    assert not any(line.startswith("class ") for source in code for line in source.splitlines())
+    assert not any(c.get("outputs") for c in cells)
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
+def test_every_figure_has_alternative_text(path):
+    for cell in _cells(path):
+        last = "".join(cell["source"]).rstrip().splitlines()[-1:]
+        if cell["cell_type"] == "code" and last and last[0].endswith(";"):
+            assert cell["metadata"]["mystnb"]["image"]["alt"]
+
+
+def test_parameter_files_agree_with_the_templates():
+    for path in (book.ROOT / "notebooks" / "params").glob("*.yaml"):
+        values = book.check_parameters(yaml.safe_load(path.read_text()))
+        assert values["dataset"] == path.stem

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from seqattn.config import ModelConfig, TrainConfig, get_preset, replace, strict
+from seqattn.errors import SeqattnError
+
+
+def test_whole_numbers_are_accepted_as_floats_and_not_the_other_way_round():
+    assert strict(TrainConfig, {"learning_rate": 1}).learning_rate == 1.0
+    with pytest.raises(SeqattnError, match="'epochs' must be int, not float"):
+        strict(TrainConfig, {"epochs": 3.0})
+    with pytest.raises(SeqattnError, match="'epochs' must be int, not bool"):
+        strict(TrainConfig, {"epochs": True})
+
+
+def test_yaml_text_that_looks_like_a_number_gets_a_hint():
+    with pytest.raises(SeqattnError, match=r"write 1\.0e-3"):
+        strict(TrainConfig, {"learning_rate": "1e-3"})
+
+
+@pytest.mark.parametrize(
+    ("config", "change", "message"),
+    [
+        (TrainConfig(), {"learning_rate": 0.0}, "'learning_rate' must be positive"),
+        (TrainConfig(), {"patience": 0}, "'patience' must be at least 1"),
+        (TrainConfig(), {"windows": "jagged"}, "'windows' must be one of packed, prefix"),
+        (TrainConfig(), {"mask_probability": 1.0}, "'mask_probability' must be in"),
+        (ModelConfig(), {"hidden_dropout": 1.0}, r"'hidden_dropout' must be in \[0, 1\)"),
+        (ModelConfig(), {"scope": "future"}, "'scope' must be one of causal, prefix"),
+        (ModelConfig(), {"typo": 1}, "unknown ModelConfig key 'typo'"),
+    ],
+)
+def test_impossible_values_are_refused_by_key(config, change, message):
+    with pytest.raises(SeqattnError, match=message):
+        replace(config, **change)
+
+
+def test_masked_item_models_have_their_own_training_settings():
+    quick = get_preset("quick")
+    assert quick.train_for("bert4rec") is quick.train_ae
+    assert quick.train_for("ia-add") is quick.train

@@ -1,0 +1,59 @@
+"""Every notebook runs from its template, in seconds, on synthetic data."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from seqattn import book
+from seqattn.data import load_dataset
+from seqattn.training.cells import fit_cells
+
+papermill = pytest.importorskip("papermill")
+
+
+@pytest.fixture(scope="module")
+def parameters(tmp_path_factory):
+    return {
+        "dataset": "synthetic",
+        "preset": "smoke",
+        "seeds": [1, 2, 3],
+        "models": ["sasrec", "ia-add", "ia-mul", "ia-val"],
+        "results_dir": str(tmp_path_factory.mktemp("store")),
+        "device": "cpu",
+    }
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("name", book.NOTEBOOKS)
+def test_a_notebook_runs_and_is_titled_after_its_dataset(name, parameters, tmp_path):
+    if name == book.NOTEBOOKS[0]:  # the notebooks share these; fitting in one process is faster
+        models = [*parameters["models"], *book.AE_VS_AR]
+        fit_cells(
+            parameters["results_dir"],
+            load_dataset("synthetic"),
+            list(dict.fromkeys(models)),
+            parameters["seeds"],
+            "smoke",
+            workers=1,
+            progress=False,
+        )
+    output = tmp_path / f"{name}.ipynb"
+    book.run_notebook(book.ROOT / "notebooks" / f"{name}.ipynb", output, parameters)
+    cells = json.loads(output.read_text())["cells"]
+    assert "".join(cells[0]["source"]).splitlines()[0].endswith(": Synthetic log")
+    assert any(
+        "image/svg+xml" in out.get("data", {}) for cell in cells for out in cell.get("outputs", [])
+    )
+    assert [path.name for path in tmp_path.iterdir()] == [output.name]
+
+
+@pytest.mark.smoke
+def test_a_failing_notebook_leaves_what_it_had_and_no_result(parameters, tmp_path):
+    output = tmp_path / "04_significance.ipynb"
+    template = book.ROOT / "notebooks" / "04_significance.ipynb"
+    with pytest.raises(papermill.PapermillExecutionError, match="no 'sasrec' cells"):
+        book.run_notebook(template, output, {**parameters, "models": ["ia-add"]})
+    assert not output.exists()
+    assert output.with_suffix(".failed.ipynb").exists()

@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.utils.extmath import randomized_svd
 
 from seqattn.analysis.rank import (
+    approximation_bound,
     gavish_donoho_rank,
     hard_threshold,
     low_rank,
@@ -144,3 +145,16 @@ def test_unusable_rank_is_refused(k):
 def test_maps_that_are_not_square_are_refused():
     with pytest.raises(SeqattnError, match=r"shape \(2, 3\)"):
         singular_values(np.ones((2, 3)))
+
+
+def test_approximation_bound_by_hand():
+    """diag(3, 1), no noise: tau = sqrt(2 * 10/4 * log 4) = 2.63 keeps one value."""
+    left, right = approximation_bound(np.diag([3.0, 1.0]), 0.0, np.random.default_rng(0))
+    assert left == pytest.approx(1.0)
+    assert right == pytest.approx(0.0)  # r = 2 costs nothing when sigma = 0
+
+
+def test_approximation_bound_counts_the_price_of_rank():
+    matrix, sigma = np.diag([3.0, 1.0]), 0.5
+    _, right = approximation_bound(matrix, sigma, np.random.default_rng(0))
+    assert right == pytest.approx(min(10.0, 1.0 + sigma**2, 2 * sigma**2))

@@ -204,6 +204,40 @@ def sigma_sweep(maps: ArrayLike, sigmas: ArrayLike, rng: np.random.Generator) ->
     )
 
 
+def approximation_bound(
+    maps: ArrayLike, sigma: float, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    r"""Return both sides of the published bound on the thresholded approximation.
+
+    .. math:: \|A - A_k\|_F^2 \le \min_r \left(\|A - A_r\|_F^2 + r \sigma^2\right)
+
+    with k the rank of `noise_rank`. The bound as printed has no constants; measure whether it
+    holds before relying on it.
+
+    Returns
+    -------
+    left, right
+        Shape (...): one pair a map.
+
+    Raises
+    ------
+    SeqattnError
+        If the maps are not square or sigma is negative.
+
+    References
+    ----------
+    [AE] eq. (11).
+    """
+    squares = singular_values(maps) ** 2
+    total = squares.sum(axis=-1, keepdims=True)
+    # error[..., r] = ||A - A_r||_F^2 for r = 0..n
+    error = np.concatenate([total, total - np.cumsum(squares, axis=-1)], axis=-1).clip(min=0)
+    k = noise_rank(maps, sigma, rng)
+    left = np.take_along_axis(error, np.asarray(k)[..., None], axis=-1)[..., 0]
+    penalty = np.arange(error.shape[-1]) * _checked(sigma) ** 2
+    return left, (error + penalty).min(axis=-1)
+
+
 def _published_rank(noisy: Floats, sigma: float) -> Ints:
     above = singular_values(noisy) > hard_threshold(noisy, sigma)[..., None]
     return above.sum(axis=-1)

@@ -1,0 +1,35 @@
+"""Drawing, apart from computing: each function takes arrays or frames and returns a figure."""
+
+from seqattn.plots.attention import attention_rows, boxes, curves, maps_grid, masks
+from seqattn.plots.data import histogram, history, normalisations, popularity
+from seqattn.plots.style import COLOURS, LABELS, name_of, use_style
+from seqattn.plots.training import (
+    forest,
+    lambda_against_change,
+    lambda_sweep,
+    lambda_trajectories,
+    learning_curves,
+    metric_by_seed,
+)
+
+__all__ = [
+    "COLOURS",
+    "LABELS",
+    "attention_rows",
+    "boxes",
+    "curves",
+    "forest",
+    "histogram",
+    "history",
+    "lambda_against_change",
+    "lambda_sweep",
+    "lambda_trajectories",
+    "learning_curves",
+    "maps_grid",
+    "masks",
+    "metric_by_seed",
+    "name_of",
+    "normalisations",
+    "popularity",
+    "use_style",
+]

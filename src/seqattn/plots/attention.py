@@ -1,0 +1,88 @@
+"""Figures of attention: masks, maps, weights, and curves over many users."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from seqattn.plots.style import BLUE, COLOURS, SKY, VERMILION, name_of, panels_of
+
+
+def attention_rows(rows: Mapping[str, Mapping[str, np.ndarray]], intensity: np.ndarray) -> Figure:
+    """Draw the last query's weights: a panel per model, a line per lambda, intensities below."""
+    figure, panels = plt.subplots(len(rows) + 1, 1, figsize=(7, 1.7 * (len(rows) + 1)), sharex=True)
+    position = np.arange(1, len(intensity) + 1)
+    shades = ("#bbbbbb", SKY, BLUE, VERMILION)
+    for axes, (model, curves) in zip(panels[:-1], rows.items(), strict=True):
+        for colour, (label, weights) in zip(shades, curves.items(), strict=False):
+            axes.plot(position, weights, marker="o", markersize=3, label=label, color=colour)
+        axes.set(title=name_of(model), ylabel="weight")
+    panels[0].legend(ncols=4, loc="lower right", bbox_to_anchor=(1, 1))
+    panels[-1].bar(position, intensity, color="#999999")
+    panels[-1].set(title="raw intensity", xlabel="key position")
+    return figure
+
+
+def masks(visible: Mapping[str, np.ndarray]) -> Figure:
+    """Draw which keys each query may see; True is dark."""
+    figure, panels = panels_of(len(visible))
+    for axes, (name, mask) in zip(panels[0], visible.items(), strict=True):
+        axes.imshow(mask, cmap="Blues", vmin=0, vmax=1.3)
+        axes.set(title=name, xlabel="key", ylabel="query")
+    return figure
+
+
+def maps_grid(rows: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
+    """Draw attention maps: a row a kind (original, rank 5), a column a model."""
+    figure, panels = panels_of(max(len(row) for row in rows.values()), 2.6, len(rows))
+    for axes_row, (kind, row) in zip(panels, rows.items(), strict=True):
+        for axes, (model, matrix) in zip(axes_row, row.items(), strict=True):
+            # The square root keeps small weights visible beside large ones.
+            axes.imshow(np.sqrt(np.clip(matrix, 0, None)), cmap="magma_r", vmin=0, vmax=1)
+            axes.set(title=name_of(model))
+        axes_row[0].set_ylabel(kind)
+    return figure
+
+
+def curves(
+    frame: pd.DataFrame, *, x: str, y: str, xlabel: str, ylabel: str, log_x: bool = False
+) -> Figure:
+    """Draw mean curves with their interquartile band, a line a model; columns model, `x`, `y`."""
+    figure, axes = plt.subplots()
+    for model, part in frame.groupby("model", sort=False):
+        spread = part.groupby(x)[y].quantile([0.25, 0.75]).unstack()
+        mean = part.groupby(x)[y].mean()
+        colour = COLOURS.get(model)
+        axes.fill_between(mean.index, spread[0.25], spread[0.75], color=colour, alpha=0.15)
+        axes.plot(mean.index, mean, marker="o", markersize=3, color=colour, label=name_of(model))
+    if log_x:
+        axes.set_xscale("log")
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.legend()
+    return figure
+
+
+def boxes(frame: pd.DataFrame, *, x: str, y: str, xlabel: str, ylabel: str) -> Figure:
+    """Draw distributions over users, a group an `x` value, a box a model."""
+    figure, axes = plt.subplots()
+    shown = frame.assign(label=frame["model"].map(lambda m: name_of(m)))
+    palette = {name_of(m): c for m, c in COLOURS.items()}
+    sns.boxplot(
+        shown,
+        x=x,
+        y=y,
+        hue="label",
+        palette=palette,
+        ax=axes,
+        fliersize=1.5,
+        linewidth=0.8,
+        saturation=0.8,
+    )
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.legend(title=None)
+    return figure

@@ -1,0 +1,57 @@
+"""The book's look: one style file, one colour and one name for each model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+LABELS = {
+    "sasrec": "SASRec",
+    "ia-add": "Add",
+    "ia-mul": "Mul",
+    "ia-val": "Val",
+    "bert4rec": "BERT4Rec (AE)",
+    "local-ae": "Local-AE",
+}
+# Okabe and Ito's palette: told apart by readers with any common colour blindness.
+BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
+ORANGE, PURPLE, SKY, GREY = "#E69F00", "#CC79A7", "#56B4E9", "#666666"
+COLOURS = {
+    "sasrec": "#000000",
+    "ia-add": BLUE,
+    "ia-mul": VERMILION,
+    "ia-val": GREEN,
+    "bert4rec": PURPLE,
+    "local-ae": ORANGE,
+}
+
+
+def name_of(model: str) -> str:
+    """Return a model's name as figures and tables show it."""
+    return LABELS.get(model, model)
+
+
+def use_style() -> None:
+    """Apply the book's style and, inside a notebook, draw figures as SVG."""
+    plt.style.use(Path(__file__).parents[1] / "style.mplstyle")
+    try:
+        from IPython import get_ipython
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+    except ImportError:
+        return
+    if get_ipython() is not None:
+        # No date in the file, so that a re-run gives the same bytes.
+        set_matplotlib_formats("svg", metadata={"Date": None})
+
+
+def panels_of(n_columns: int, height: float = 2.6, n_rows: int = 1) -> tuple[Figure, np.ndarray]:
+    """Return a figure with a grid of square panels without ticks, for images."""
+    size = (2.3 * n_columns, height * n_rows)
+    figure, panels = plt.subplots(n_rows, n_columns, figsize=size, squeeze=False)
+    for axes in panels.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.grid(False)
+    return figure, panels

@@ -20,7 +20,7 @@ T = TypeVar("T")
 class ModelConfig:
     """The backbone and, for the intensity-aware models, how intensity is normalised.
 
-    Defaults are RecBole's SASRec, on which [IA] is built. Widths are in features, dropouts are
+    Defaults are the sizes of RecBole's SASRec, on which [IA] is built, with less dropout. Widths are in features, dropouts are
     probabilities, ``max_length`` is the number of interactions the model sees (L).
     """
 

@@ -12,10 +12,13 @@ import numpy as np
 import pandas as pd
 import torch
 from recbole.config import Config
-from recbole.model.sequential_recommender import SASRec as RecBoleSASRec
 from recbole.utils import FeatureType
 
 from seqattn.data import Sequences
+
+# Importing RecBole's models turns anomaly detection on for the whole process (sine.py).
+with torch.autograd.set_detect_anomaly(False):
+    from recbole.model.sequential_recommender import SASRec as RecBoleSASRec
 
 # `Config` reads the process's command line and sets CUDA_VISIBLE_DEVICES.
 QUIET = {"gpu_id": "", "show_progress": False, "train_neg_sample_args": None}

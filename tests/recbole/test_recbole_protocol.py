@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from recbole.data import create_dataset
 from recbole.evaluator import Collector, Evaluator
-from recbole.model.sequential_recommender import SASRec as RecBoleSASRec
-from recbole_logs import histories, recbole_config, recbole_sasrec
+from recbole_logs import RecBoleSASRec, histories, recbole_config, recbole_sasrec
 
 from seqattn.evaluation import CUTOFFS, METRICS, _ranks, metric
 from seqattn.recbole import from_recbole
@@ -66,9 +65,11 @@ def test_packed_loss_is_the_sum_of_recboles_prefix_losses(training_rows):
     assert found == pytest.approx(expected, rel=1e-9)
 
 
-def _recbole_metrics(scores: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
+def _recbole_metrics(
+    scores: torch.Tensor, targets: torch.Tensor, cutoffs: tuple[int, ...] = CUTOFFS
+) -> dict[str, float]:
     config = recbole_config(
-        RecBoleSASRec, metrics=list(METRICS), topk=list(CUTOFFS), metric_decimal_place=12
+        RecBoleSASRec, metrics=list(METRICS), topk=list(cutoffs), metric_decimal_place=12
     )
     collector = Collector(config)
     collector.eval_batch_collect(scores.clone(), None, torch.arange(len(scores)), targets)
@@ -93,10 +94,10 @@ def test_metrics_of_random_scores_are_recboles():
 
 def test_metrics_of_a_models_scores_are_recboles(training_rows):
     theirs = recbole_sasrec(1682, hidden_size=16, inner_size=16, MAX_ITEM_LIST_LENGTH=L).eval()
+    ours = from_recbole(theirs).eval()
     rows = training_rows[training_rows["item_length"] == L][:2000]
     with torch.no_grad():
-        scores = from_recbole(theirs).eval()
-        scores = scores.logits(scores.next_item_hidden(rows["item_id_list"]))
+        scores = ours.logits(ours.next_item_hidden(rows["item_id_list"]))
     scores[:, 0] = -torch.inf
     targets = rows["item_id"]
     expected = _recbole_metrics(scores, targets)
@@ -104,17 +105,10 @@ def test_metrics_of_a_models_scores_are_recboles(training_rows):
     assert expected["recall@100"] > 0
 
 
-def test_among_ties_recbole_lets_the_item_id_decide_and_we_take_the_middle():
+def test_tied_items_get_the_middle_rank_where_recbole_takes_what_topk_returns():
     scores = torch.zeros(20, 21)
     scores[:, 0] = -torch.inf
     targets = torch.arange(1, 21)
     assert set(_ranks(scores, targets[:, None]).tolist()) == {10}
-    # RecBole's top 10 holds ten of the twenty tied items, whichever torch.topk returns.
-    assert _recbole_metrics_at_10(scores, targets) == pytest.approx(0.5)
-
-
-def _recbole_metrics_at_10(scores: torch.Tensor, targets: torch.Tensor) -> float:
-    config = recbole_config(RecBoleSASRec, metrics=["Recall"], topk=[10])
-    collector = Collector(config)
-    collector.eval_batch_collect(scores.clone(), None, torch.arange(len(scores)), targets)
-    return Evaluator(config).evaluate(collector.get_data_struct())["recall@10"]
+    # Its top 10 holds ten of the twenty tied items, whichever they are.
+    assert _recbole_metrics(scores, targets, cutoffs=(10,))["recall@10"] == pytest.approx(0.5)

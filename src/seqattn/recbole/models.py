@@ -6,6 +6,7 @@ RecBole makes one row per training prefix; intensity is normalised over each row
 
 Pass the class itself to RecBole, which finds only its own models by name::
 
+    import torch
     from recbole.config import Config
     from recbole.data import create_dataset, data_preparation
     from recbole.trainer import Trainer

@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from seqattn.config import ModelConfig, TrainConfig
@@ -31,6 +30,7 @@ from seqattn.training.batches import (
     prefix_windows,
     random_batches,
 )
+from seqattn.training.loss import tied_cross_entropy
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class Fit:
 def batch_loss(model: Backbone, batch: Batch) -> Tensor:
     """Return the mean cross-entropy, in nats, over the batch's scored targets."""
     hidden_BTD = model(batch.items_BT, batch.intensity_BT)
-    logits_NV = model.logits(hidden_BTD[batch.rows, batch.columns])
-    return F.cross_entropy(logits_NV, batch.targets)
+    hidden_ND = hidden_BTD[batch.rows, batch.columns]
+    return tied_cross_entropy(hidden_ND, model.item_embedding.weight, batch.targets)
 
 
 def training_batches(

@@ -1,0 +1,21 @@
+"""RecBole is needed by the plug-in only."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+def test_without_recbole_the_plug_in_says_what_to_install(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("seqattn.recbole")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "recbole", None)
+    with pytest.raises(ModuleNotFoundError, match=r"needs RecBole.*pip install 'recbole==1.2.1'"):
+        import seqattn.recbole  # noqa: F401
+
+
+def test_the_rest_of_the_package_never_imports_recbole():
+    program = "import sys, seqattn.cli, seqattn.training.cells; sys.exit('recbole' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 
 import pytest
 
@@ -33,8 +34,7 @@ def test_a_notebook_runs_and_is_titled_after_its_dataset(name, parameters, tmp_p
         fit_cells(
             parameters["results_dir"],
             load_dataset("synthetic"),
-            list(dict.fromkeys(models)),
-            parameters["seeds"],
+            product(dict.fromkeys(models), parameters["seeds"]),
             "smoke",
             workers=1,
             progress=False,

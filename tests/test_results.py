@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ MODELS, SEEDS = ["sasrec", "ia-add"], [1, 2, 3]
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory, synthetic):
     folder = tmp_path_factory.mktemp("store")
-    return fit_cells(folder, synthetic, MODELS, SEEDS, "smoke", workers=1, progress=False)
+    return fit_cells(folder, synthetic, product(MODELS, SEEDS), "smoke", workers=1, progress=False)
 
 
 def test_verdicts_pair_by_seed_and_user_whatever_the_order_of_cells(cells):

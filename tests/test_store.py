@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -141,12 +142,12 @@ import sys
 from seqattn.data import load_dataset
 from seqattn.training.cells import fit_cells
 print("ready", flush=True)
-fit_cells(sys.argv[1], load_dataset("synthetic"), ["ia-add"], [1], "smoke", progress=False)
+fit_cells(sys.argv[1], load_dataset("synthetic"), [("ia-add", 1)], "smoke", progress=False)
 """
 
 
 def test_a_fit_killed_at_a_random_moment_ends_in_the_same_artifact(tmp_path, synthetic):
-    undisturbed = fit_cells(tmp_path / "calm", synthetic, ["ia-add"], [1], "smoke", progress=False)
+    undisturbed = fit_cells(tmp_path / "calm", synthetic, [("ia-add", 1)], "smoke", progress=False)
     for attempt in range(4):
         process = subprocess.Popen(
             [sys.executable, "-c", FIT, str(tmp_path / "killed")],
@@ -157,7 +158,7 @@ def test_a_fit_killed_at_a_random_moment_ends_in_the_same_artifact(tmp_path, syn
         time.sleep(random.Random(attempt).uniform(0, 0.6))
         process.send_signal(signal.SIGKILL)
         process.wait()
-    again = fit_cells(tmp_path / "killed", synthetic, ["ia-add"], [1], "smoke", progress=False)
+    again = fit_cells(tmp_path / "killed", synthetic, [("ia-add", 1)], "smoke", progress=False)
     for kind in ("test", "valid"):
         assert np.array_equal(again[0].ranks(kind), undisturbed[0].ranks(kind))
     weights = undisturbed[0].weights()
@@ -168,7 +169,7 @@ def test_a_fit_killed_at_a_random_moment_ends_in_the_same_artifact(tmp_path, syn
 def test_cells_fitted_in_parallel_equal_cells_fitted_one_by_one(tmp_path, synthetic):
     models, seeds = ["sasrec", "ia-val"], [1, 2]
     together = fit_cells(
-        tmp_path / "a", synthetic, models, seeds, "smoke", workers=2, progress=False
+        tmp_path / "a", synthetic, list(product(models, seeds)), "smoke", workers=2, progress=False
     )
     store = Store(tmp_path / "b")
     for cell in together:
@@ -180,14 +181,14 @@ def test_cells_fitted_in_parallel_equal_cells_fitted_one_by_one(tmp_path, synthe
 
 
 def test_a_failure_in_a_worker_is_reported_and_finished_cells_are_kept(tmp_path, synthetic):
-    fit_cells(tmp_path, synthetic, ["sasrec"], [1], "smoke", progress=False)
+    fit_cells(tmp_path, synthetic, [("sasrec", 1)], "smoke", progress=False)
     with pytest.raises(SeqattnError, match="unknown preset"):
-        fit_cells(tmp_path, synthetic, ["sasrec"], [1], "nonsense", progress=False)
+        fit_cells(tmp_path, synthetic, [("sasrec", 1)], "nonsense", progress=False)
     assert len(list(Store(tmp_path).cells())) == 1
 
 
 def test_a_cell_records_what_it_was_made_with(tmp_path, synthetic):
-    cell = fit_cells(tmp_path, synthetic, ["ia-add"], [1], "smoke", progress=False)[0]
+    cell = fit_cells(tmp_path, synthetic, [("ia-add", 1)], "smoke", progress=False)[0]
     assert cell.facts["spec"]["fingerprint"] == synthetic.fingerprint
     assert len(cell.facts["history"]) == SMOKE.train.epochs
     assert len(cell.facts["lambdas"]) == SMOKE.model.n_layers

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
+from pandas.io.formats.style import Styler
 
 from seqattn.config import get_preset
 from seqattn.data import CATALOGUE, Dataset, load_dataset
@@ -57,18 +61,19 @@ class Run:
         self, models: Sequence[str] | None = None, seeds: Sequence[int] | None = None
     ) -> list[Cell]:
         """Return the cells of `models` and `seeds` (by default the run's), fitting missing ones."""
-        return fit_cells(
-            self.results_dir,
-            self.dataset,
-            self.models if models is None else models,
-            self.seeds if seeds is None else seeds,
-            self.preset,
-            device=self.device,
-        )
+        return self._fitted(product(models or self.models, seeds or self.seeds))
 
     def ae_vs_ar_cells(self) -> list[Cell]:
         """Return one SASRec, one Local-AE and one BERT4Rec cell, of the first seed."""
         return self.cells(AE_VS_AR, self.seeds[:1])
+
+    def all_cells(self) -> list[Cell]:
+        """Return every cell the notebooks read, fitting missing ones side by side."""
+        ae = product(AE_VS_AR, self.seeds[:1])
+        return self._fitted(dict.fromkeys([*product(self.models, self.seeds), *ae]))
+
+    def _fitted(self, wanted: Iterable[tuple[str, int]]) -> list[Cell]:
+        return fit_cells(self.results_dir, self.dataset, wanted, self.preset, device=self.device)
 
 
 def start(namespace: Mapping[str, Any]) -> Run:
@@ -201,6 +206,9 @@ def run_notebook(template: Path, output: Path, parameters: Mapping[str, Any]) ->
     first = notebook.cells[0]
     heading, _, rest = first.source.partition("\n")
     first.source = f"{heading}: {title}\n{rest}"
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata["tags"].append("hide-input")  # a page shows them folded
     nbformat.write(notebook, partial)
     partial.replace(output)
 
@@ -224,9 +232,7 @@ def report(
     inspected = papermill.inspect_notebook(str(template / f"{NOTEBOOKS[0]}.ipynb"))
     defaults = {name: ast.literal_eval(found["default"]) for name, found in inspected.items()}
     values = check_parameters({**defaults, **(parameters or {}), "dataset": dataset})
-    run = open_run(values)
-    run.cells()
-    run.ae_vs_ar_cells()
+    open_run(values).all_cells()
     written = []
     for name in NOTEBOOKS:
         written.append(output / f"{name}.ipynb")
@@ -239,3 +245,8 @@ def say(text: str) -> None:
     from IPython.display import Markdown, display
 
     display(Markdown(text))
+
+
+def table(frame: pd.DataFrame, formats: str | Mapping[str, str] | None = None) -> Styler:
+    """Return a frame as a table in the book's look, columns formatted like ``{"p": "{:.3f}"}``."""
+    return frame.style.format(formats).set_table_attributes('class="dataframe"')

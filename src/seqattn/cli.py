@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 
 from seqattn.config import PRESETS
@@ -64,8 +65,7 @@ def _fit(options: argparse.Namespace) -> None:
     cells = fit_cells(
         results_folder(options.results_dir),
         load_dataset(options.dataset),
-        options.model,
-        options.seed,
+        list(product(options.model, options.seed)),
         options.preset,
         device=options.device,
         progress=sys.stderr.isatty(),
@@ -86,8 +86,7 @@ def _significance(options: argparse.Namespace) -> None:
     cells = fit_cells(
         results_folder(options.results_dir),
         load_dataset(options.dataset),
-        options.model,
-        options.seed,
+        list(product(options.model, options.seed)),
         options.preset,
         device=options.device,
         progress=sys.stderr.isatty(),

@@ -20,8 +20,9 @@ T = TypeVar("T")
 class ModelConfig:
     """The backbone and, for the intensity-aware models, how intensity is normalised.
 
-    Defaults are the sizes of RecBole's SASRec, on which [IA] is built, with less dropout. Widths are in features, dropouts are
-    probabilities, ``max_length`` is the number of interactions the model sees (L).
+    Defaults are the sizes of RecBole's SASRec, on which [IA] is built, with less dropout. Widths
+    are in features, dropouts are probabilities, ``max_length`` is the number of interactions the
+    model sees (L).
     """
 
     max_length: int = 50
@@ -144,7 +145,7 @@ PRESETS: dict[str, Preset] = {
     # The book's default: every notebook on ML-100K within minutes on two cores.
     "quick": Preset(
         ModelConfig(inner_size=64),
-        TrainConfig(learning_rate=2e-3, epochs=10),
+        TrainConfig(learning_rate=3e-3, epochs=8),
         # Masked-item training starts with a plateau; less patience would stop on it.
         TrainConfig(learning_rate=2e-3, epochs=30, patience=10),
     ),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from seqattn.plots.style import BLUE, ORANGE, VERMILION, panels_of
 
@@ -27,6 +28,9 @@ def histogram(values: np.ndarray, *, xlabel: str, ylabel: str, log_bins: bool = 
         axes.hist(values, bins=bins)
         if log_bins:
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set(xlabel=xlabel, ylabel=ylabel)
     return figure
 

@@ -11,7 +11,7 @@ import os
 import platform
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from functools import lru_cache
@@ -74,15 +74,14 @@ def fit_cell(
 def fit_cells(
     results_dir: str | Path,
     dataset: Dataset,
-    models: Sequence[str],
-    seeds: Sequence[int],
+    wanted: Iterable[tuple[str, int]],
     preset: str = "quick",
     *,
     device: str = "cpu",
     workers: int | None = None,
     progress: bool = True,
 ) -> list[Cell]:
-    """Return the cells of every model and seed, fitting those the store lacks.
+    """Return the cells of (model, seed) pairs, fitting those the store lacks.
 
     Parameters
     ----------
@@ -90,10 +89,8 @@ def fit_cells(
         The store's folder.
     dataset : Dataset
         Must be one `load_dataset` can load again by name, in another process.
-    models : sequence of str
-        Model names.
-    seeds : sequence of int
-        Training seeds.
+    wanted : iterable of (str, int)
+        Model names and training seeds.
     preset : str
         Name of a preset, see `seqattn.config.PRESETS`.
     device : str
@@ -109,8 +106,10 @@ def fit_cells(
         If a model can't be fitted on the dataset. Cells already finished stay in the store.
     """
     store = Store(results_dir)
-    specs = [cell_spec(dataset, m, s, get_preset(preset)) for m in models for s in seeds]
+    specs = [cell_spec(dataset, model, seed, get_preset(preset)) for model, seed in wanted]
     missing = [spec for spec in specs if store.get(spec) is None]
+    # The longest fits go first, so that no core is left with one at the end.
+    missing.sort(key=lambda spec: -spec.train_config.epochs)
     workers = min(workers or os.cpu_count() or 1, len(missing)) if device == "cpu" else 1
     with tqdm(total=len(missing), desc="fitting", unit="cell", disable=not progress) as bar:
         if workers > 1:

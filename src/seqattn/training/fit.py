@@ -189,7 +189,7 @@ def _train(
 ) -> tuple[list[Epoch], dict[str, Tensor]]:
     rng = np.random.default_rng(seed)
     batches = training_batches(model, dataset, config, device)
-    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
+    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
     history: list[Epoch] = []
     best, best_ndcg, best_epoch = {}, -1.0, 0
     for number in range(1, config.epochs + 1):

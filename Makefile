@@ -1,14 +1,16 @@
 # The README's commands. `make book PYTHON=/path/to/python3.11` picks the interpreter;
-# `make book TORCH_INDEX=https://download.pytorch.org/whl/cpu` a smaller PyTorch build on Linux.
+# `make book TORCH_INDEX=https://download.pytorch.org/whl/cpu` a smaller PyTorch build on Linux;
+# `make book PRESET=smoke` trains models too small to learn, to see in a minute that all pages build.
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+PRESET := quick
 export PYTHON TORCH_INDEX
 
 .PHONY: book test test-slow lint lab bench ci clean
 
 book: $(READY)  ## run every notebook on ML-100K, then build the pages
-	$(BIN)/seqattn report ml-100k
+	$(BIN)/seqattn report ml-100k --preset $(PRESET)
 	$(BIN)/jupyter-book build -n -W --keep-going .
 	@echo "The book: $(CURDIR)/_build/html/index.html"
 

@@ -57,3 +57,14 @@ def test_a_failing_notebook_leaves_what_it_had_and_no_result(parameters, tmp_pat
         book.run_notebook(template, output, {**parameters, "models": ["ia-add"]})
     assert not output.exists()
     assert output.with_suffix(".failed.ipynb").exists()
+
+
+@pytest.mark.smoke
+def test_plain_papermill_stops_at_an_unknown_parameter(parameters, tmp_path):
+    template = book.ROOT / "notebooks" / "01_data.ipynb"
+    with pytest.raises(
+        papermill.PapermillExecutionError, match="unknown notebook parameter 'sedes'"
+    ):
+        papermill.execute_notebook(
+            str(template), str(tmp_path / "out.ipynb"), {**parameters, "sedes": [1]}
+        )

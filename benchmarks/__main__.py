@@ -1,0 +1,12 @@
+"""Run the short benchmarks, each in a process of its own so that none inherits another's memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+SHORT = ("statistics", "injection_overhead", "training")
+
+for name in SHORT:
+    print(f"\n== {name}", flush=True)
+    subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

@@ -1,0 +1,175 @@
+"""Training throughput: ours against RecBole's SASRec, and our step against its matrix products.
+
+One process, one dataset (all of ML-100K, leave-one-out), one configuration (L = 50, width 64, 2
+layers, 2 heads, inner 256, dropout 0.2, batches of 2,048 targets), rounds interleaved. RecBole
+runs its own model on its own augmented rows, one row a target. The floor is the time that the
+training step's matrix products alone take, in float32, with the shapes of that step.
+
+    python -m benchmarks.training
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from unittest.mock import patch
+
+if __package__ in (None, ""):  # run as a file: let `benchmarks` be found, and not shadow stdlib
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import numpy as np
+import torch
+
+from benchmarks.common import finish, interleave, ratios
+from seqattn.config import ModelConfig, TrainConfig, replace
+from seqattn.data import CATALOGUE, Dataset, Interactions, Sequences, leave_one_out
+from seqattn.data.preparation import keep_latest_duplicate, sort_by_time
+from seqattn.data.readers import READERS
+from seqattn.models import build_model
+from seqattn.training.fit import batch_loss, training_batches
+
+MODEL = ModelConfig()
+TRAIN = TrainConfig()
+MODES = {"packed": TRAIN, "exact": replace(TRAIN, stride=1)}
+
+
+def all_of_ml_100k() -> Dataset:
+    """ML-100K without the 5-core, as RecBole's loader has it."""
+    log: Interactions = sort_by_time(keep_latest_duplicate(READERS["ml-100k"]()))
+    sequences = Sequences.from_interactions(log)
+    return Dataset(
+        "ml-100k", CATALOGUE["ml-100k"], sequences, leave_one_out(sequences), log.steps, ""
+    )
+
+
+def ours(dataset: Dataset, config: TrainConfig, steps: int) -> Callable[[], float]:
+    """Return a function that does some training steps and says how many targets they had."""
+    torch.manual_seed(0)
+    model = build_model("sasrec", dataset.n_items, **vars(MODEL)).train()
+    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
+    batches = _endless(training_batches(model, dataset, config, "cpu"))
+
+    def work() -> float:
+        targets = 0
+        for _ in range(steps):
+            batch = next(batches)
+            loss = batch_loss(model, batch)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            targets += len(batch.targets)
+        return targets
+
+    return work
+
+
+def _endless(epoch: Callable) -> Iterator:
+    rng = np.random.default_rng(0)
+    while True:
+        yield from epoch(rng)
+
+
+def recbole(steps: int) -> Callable[[], float]:
+    """Return RecBole's SASRec doing some steps on its own batches."""
+    from recbole.config import Config
+    from recbole.data import create_dataset, data_preparation
+
+    # Importing RecBole's models turns anomaly detection on for the whole process.
+    with torch.autograd.set_detect_anomaly(False):
+        from recbole.model.sequential_recommender import SASRec
+
+    options = {
+        "train_batch_size": TRAIN.batch_targets,
+        "train_neg_sample_args": None,
+        "MAX_ITEM_LIST_LENGTH": MODEL.max_length,
+        "hidden_dropout_prob": MODEL.hidden_dropout,
+        "attn_dropout_prob": MODEL.attention_dropout,
+        "learning_rate": TRAIN.learning_rate,
+        "gpu_id": "",
+        "show_progress": False,
+        "checkpoint_dir": tempfile.mkdtemp(),
+    }
+    with patch.object(sys, "argv", sys.argv[:1]), patch.dict(os.environ):
+        config = Config(model=SASRec, dataset="ml-100k", config_dict=options)
+        train, _, _ = data_preparation(config, create_dataset(config))
+    model = SASRec(config, train.dataset).train()
+    optimiser = torch.optim.Adam(model.parameters(), lr=TRAIN.learning_rate)
+    batches = _endless(lambda _: iter(train))
+
+    def work() -> float:
+        targets = 0
+        for _ in range(steps):
+            interaction = next(batches)
+            optimiser.zero_grad()
+            loss = model.calculate_loss(interaction)
+            loss.backward()
+            optimiser.step()
+            targets += len(interaction)
+        return targets
+
+    return work
+
+
+def gemm_floor(dataset: Dataset, config: TrainConfig) -> tuple[Callable[[], float], float]:
+    """Return a function that does one step's matrix products, and their FLOPs."""
+    model = build_model("sasrec", dataset.n_items, **vars(MODEL))
+    batches = training_batches(model, dataset, config, "cpu")(np.random.default_rng(0))
+    sizes = [(batch.items_BT.numel(), len(batch.targets)) for batch in batches][:-1]
+    tokens, targets = (int(median(column)) for column in zip(*sizes, strict=True))
+    d, inner = MODEL.hidden_size, MODEL.inner_size
+    shapes = [(tokens, d, 3 * d), (tokens, d, d), (tokens, d, inner), (tokens, inner, d)]
+    shapes = shapes * MODEL.n_layers + [(targets, d, dataset.n_items + 1)]
+    tensors = [(torch.randn(n, k), torch.randn(k, m), torch.randn(n, m)) for n, k, m in shapes]
+
+    def work() -> float:
+        for x, w, y in tensors:
+            torch.mm(x, w)  # forward
+            torch.mm(y, w.T)  # gradient of the input
+            torch.mm(x.T, y)  # gradient of the weight
+        return targets
+
+    return work, sum(3 * 2.0 * n * k * m for n, k, m in shapes)
+
+
+def main() -> None:
+    """Measure and report."""
+    dataset = all_of_ml_100k()
+    n_targets = int((dataset.split.train.lengths - 1).sum())
+    floor, flops = gemm_floor(dataset, TRAIN)
+    contestants = {
+        "RecBole": recbole(steps=2),
+        "ours, exact": ours(dataset, MODES["exact"], steps=4),
+        "ours, packed": ours(dataset, MODES["packed"], steps=20),
+        "matrix products only": lambda: sum(floor() for _ in range(20)),
+    }
+    rates = interleave(contestants, rounds=5)
+    rows = [
+        {"contestant": name, "targets/s": median(values), "s/epoch": n_targets / median(values)}
+        for name, values in rates.items()
+    ]
+    packed = ratios(rates, "ours, packed", "RecBole")
+    finish(
+        "training",
+        rows,
+        {
+            "ratio_vs_recbole": packed["median"],
+            "ratio_vs_recbole_spread": [packed["low"], packed["high"]],
+            "ratio_exact_vs_recbole": ratios(rates, "ours, exact", "RecBole")["median"],
+            "ratio_vs_rectools": None,
+            "step_over_fp32_floor": ratios(rates, "matrix products only", "ours, packed")["median"],
+            "floor_gflops": flops
+            / TRAIN.batch_targets
+            * median(rates["matrix products only"])
+            / 1e9,
+        },
+    )
+
+
+if __name__ == "__main__":
+    started = time.perf_counter()
+    main()

@@ -18,7 +18,7 @@ import torch
 from benchmarks.common import finish, interleave, ratios
 from seqattn import build_model, load_dataset
 from seqattn.config import NORMALISATIONS, TrainConfig
-from seqattn.training.fit import batch_loss, training_batches
+from seqattn.training.fit import backward, training_batches
 
 
 def steps(name: str, normalisation: str, n_steps: int = 6):
@@ -31,10 +31,9 @@ def steps(name: str, normalisation: str, n_steps: int = 6):
     batches = [next(epoch) for _ in range(n_steps)]
 
     def work() -> float:
-        for batch in batches:
-            loss = batch_loss(model, batch)
+        for parts in batches:
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            backward(model, parts)
             optimiser.step()
         return n_steps
 

@@ -31,7 +31,7 @@ from seqattn.data import CATALOGUE, Dataset, Interactions, Sequences, leave_one_
 from seqattn.data.preparation import keep_latest_duplicate, sort_by_time
 from seqattn.data.readers import READERS
 from seqattn.models import build_model
-from seqattn.training.fit import batch_loss, training_batches
+from seqattn.training.fit import backward, training_batches
 
 MODEL = ModelConfig()
 TRAIN = TrainConfig()
@@ -57,12 +57,9 @@ def ours(dataset: Dataset, config: TrainConfig, steps: int) -> Callable[[], floa
     def work() -> float:
         targets = 0
         for _ in range(steps):
-            batch = next(batches)
-            loss = batch_loss(model, batch)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            targets += backward(model, next(batches))[1]
             optimiser.step()
-            targets += len(batch.targets)
         return targets
 
     return work
@@ -119,8 +116,10 @@ def gemm_floor(dataset: Dataset, config: TrainConfig) -> tuple[Callable[[], floa
     """Return a function that does one step's matrix products, and their FLOPs."""
     model = build_model("sasrec", dataset.n_items, **vars(MODEL))
     batches = training_batches(model, dataset, config, "cpu")(np.random.default_rng(0))
-    sizes = [(batch.items_BT.numel(), len(batch.targets)) for batch in batches][:-1]
-    tokens, targets = (int(median(column)) for column in zip(*sizes, strict=True))
+    steps = list(batches)[:-1]
+    # Padding counts as overhead, so the floor's products are those of real positions only.
+    tokens = int(median(sum(int((p.items_BT > 0).sum()) for p in parts) for parts in steps))
+    targets = int(median(sum(len(p.targets) for p in parts) for parts in steps))
     d, inner = MODEL.hidden_size, MODEL.inner_size
     shapes = [(tokens, d, 3 * d), (tokens, d, d), (tokens, d, inner), (tokens, inner, d)]
     shapes = shapes * MODEL.n_layers + [(targets, d, dataset.n_items + 1)]

@@ -18,6 +18,7 @@ import torch
 
 from seqattn.config import get_preset
 from seqattn.errors import SeqattnError
+from seqattn.evaluation import metric
 from seqattn.store import CellSpec, Result, Store
 from seqattn.training.cells import cell_spec, fit_cell, fit_cells
 
@@ -194,3 +195,5 @@ def test_a_cell_records_what_it_was_made_with(tmp_path, synthetic):
     assert len(cell.facts["lambdas"]) == SMOKE.model.n_layers
     assert {"torch", "numpy", "python", "commit", "device"} <= set(cell.facts["environment"])
     assert cell.facts["seconds"] > 0
+    stored = cell.facts["metrics"]["test_filtered"]["MRR@20"]
+    assert stored == metric(cell.ranks("test", "filtered"), "MRR", 20).mean()

@@ -74,7 +74,7 @@ def _fit(options: argparse.Namespace) -> None:
         print(json.dumps([{"folder": str(c.folder), **c.facts} for c in cells], indent=1))
         return
     for cell in cells:
-        ndcg = cell.facts["metrics"]["test_unfiltered"]
+        ndcg = cell.facts["metrics"]["test_unfiltered"]["NDCG@10"]
         print(f"{cell.model} seed {cell.seed}: test NDCG@10 {ndcg:.4f}  {cell.folder}")
 
 

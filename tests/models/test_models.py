@@ -136,3 +136,15 @@ def test_a_model_without_its_intensity_or_with_too_long_a_history_says_so():
         _build("ia-val")(items)
     with pytest.raises(SeqattnError, match="exceeds max_length = 8"):
         _build("sasrec")(torch.ones(1, 9, dtype=torch.long))
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("read_from", [3, 7])
+@pytest.mark.parametrize("name", MODELS)
+def test_reading_from_a_position_gives_the_same_hidden_states(name, read_from, training):
+    items, intensity = _batch(7, [8, 8, 8])
+    model = _build(name, hidden_dropout=0.0, attention_dropout=1e-9 if training else 0.0)
+    model.train(training)  # in training a CPU takes the written-out attention
+    torch.testing.assert_close(
+        model(items, intensity, read_from), model(items, intensity)[:, read_from:]
+    )

@@ -9,7 +9,13 @@ import torch
 from hypothesis import given
 
 from seqattn.data import Sequences
-from seqattn.training.batches import Gatherer, packed_windows, prefix_windows, random_batches
+from seqattn.training.batches import (
+    Gatherer,
+    length_buckets,
+    packed_windows,
+    prefix_windows,
+    random_batches,
+)
 
 
 def _offsets(lengths: list[int]) -> np.ndarray:
@@ -146,3 +152,19 @@ def test_masked_batches_hide_only_real_scorable_items_and_at_least_one_a_row(
 def test_the_masked_objective_sees_the_last_item_and_the_next_item_objective_does_not(inputs_end):
     windows = packed_windows(_offsets([4]), 10, 10, inputs_end=inputs_end)
     assert windows.length.tolist() == [4 - inputs_end]
+
+
+def _cost(buckets, lengths, overhead: int) -> int:
+    return sum(len(rows) * lengths[rows].max() + overhead for rows in buckets)
+
+
+@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=7), overhead=st.integers(0, 20))
+def test_length_buckets_partition_the_rows_at_least_cost(lengths, overhead):
+    lengths = np.array(lengths)
+    buckets = length_buckets(lengths, overhead)
+    assert sorted(np.concatenate(buckets)) == list(range(len(lengths)))
+    order = np.argsort(lengths)
+    cuts = itertools.product([False, True], repeat=len(lengths) - 1)
+    splits = (np.split(order, np.flatnonzero(cut) + 1) for cut in cuts)
+    cheapest = min(_cost(split, lengths, overhead) for split in splits)
+    assert _cost(buckets, lengths, overhead) == cheapest

@@ -11,7 +11,8 @@ from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
 from seqattn.evaluation import metric, rank_targets
 from seqattn.models import MODELS, build_model
-from seqattn.training.fit import batch_loss, fit, training_batches
+from seqattn.training.batches import Gatherer, length_buckets, packed_windows
+from seqattn.training.fit import backward, batch_loss, fit, training_batches
 
 SMOKE = get_preset("smoke")
 PLAIN = replace(SMOKE.model, hidden_dropout=0.0, attention_dropout=0.0)
@@ -48,10 +49,10 @@ def test_variants_and_baseline_share_random_numbers(synthetic):
             if model.needs_intensity:
                 block.attention.injection.lam.data.zero_()
         torch.manual_seed(5)
-        batch = next(
+        parts = next(
             training_batches(model, synthetic, SMOKE.train, "cpu")(np.random.default_rng(5))
         )
-        losses[name] = batch_loss(model.train(), batch).item()
+        losses[name] = backward(model.train(), parts)[0].item()
     assert losses == pytest.approx(dict.fromkeys(losses, losses["sasrec"]), rel=1e-5)
 
 
@@ -86,10 +87,11 @@ def test_packed_loss_equals_one_row_per_prefix_for_histories_that_fit(name, synt
         sums[windows] = sum(
             batch_loss(
                 model,
-                batch._replace(intensity_BT=batch.intensity_BT.double()),
+                part._replace(intensity_BT=part.intensity_BT.double()),
             ).item()
-            * len(batch.targets)
-            for batch in batches
+            * len(part.targets)
+            for parts in batches
+            for part in parts
         )
     assert sums["packed"] == pytest.approx(sums["prefix"], rel=1e-9)
 
@@ -102,10 +104,36 @@ def test_packed_gradient_equals_the_prefix_gradient(synthetic):
         torch.manual_seed(0)
         model = build_model("sasrec", synthetic.n_items, **dataclasses.asdict(config)).double()
         train = replace(SMOKE.train, windows=windows, batch_targets=100)
-        for batch in training_batches(model, synthetic, train, "cpu")(np.random.default_rng(0)):
-            (batch_loss(model, batch) * len(batch.targets)).backward()
+        for parts in training_batches(model, synthetic, train, "cpu")(np.random.default_rng(0)):
+            for part in parts:
+                (batch_loss(model, part) * len(part.targets)).backward()
         gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
     torch.testing.assert_close(*gradients, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["ia-mul", "sasrec"])
+def test_a_step_does_not_depend_on_how_its_batch_is_split(name, synthetic):
+    """Buckets by length against the same rows, one by one and all together."""
+    torch.manual_seed(0)
+    model = build_model(name, synthetic.n_items, **dataclasses.asdict(PLAIN)).double()
+    offsets = synthetic.split.train.offsets
+    windows = packed_windows(offsets, PLAIN.max_length, 5, np.random.default_rng(0))
+    chosen = np.arange(0, len(windows.start), 3)
+    gatherer = Gatherer(synthetic.split.train)
+    gradients, losses = [], []
+    for split in (
+        [chosen],
+        [chosen[b] for b in length_buckets(windows.length[chosen], 4)],
+        chosen[:, None],
+    ):
+        parts = [gatherer.next_item_batch(windows, part) for part in split]
+        parts = [p._replace(intensity_BT=p.intensity_BT.double()) for p in parts]
+        model.zero_grad()
+        losses.append(backward(model, parts)[0])
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+    for loss, gradient in zip(losses[1:], gradients[1:], strict=True):
+        torch.testing.assert_close(loss, losses[0], rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(gradient, gradients[0], rtol=1e-9, atol=1e-9)
 
 
 def test_a_diverging_fit_says_so(synthetic):

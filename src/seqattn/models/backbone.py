@@ -64,8 +64,23 @@ class Backbone(nn.Module):
             return []
         return [block.attention.injection.lam.item() for block in self.blocks]
 
-    def forward(self, items_BT: Tensor, intensity_BT: Tensor | None = None) -> Tensor:
-        """Return hidden states, (B, T, D), from item codes and raw intensities, both (B, T).
+    def forward(
+        self, items_BT: Tensor, intensity_BT: Tensor | None = None, read_from: int = 0
+    ) -> Tensor:
+        """Return hidden states from item codes and raw intensities.
+
+        Parameters
+        ----------
+        items_BT : Tensor of int64, shape (B, T)
+            Item codes, right-padded with 0.
+        intensity_BT : Tensor, shape (B, T), optional
+            Raw intensities.
+        read_from : int
+            First position whose output is wanted; the last layer computes no others.
+
+        Returns
+        -------
+        Tensor, shape (B, T - read_from, D)
 
         Raises
         ------
@@ -74,9 +89,10 @@ class Backbone(nn.Module):
             ``max_length``.
         """
         x_BTD, mask, signal = self.embed(items_BT, intensity_BT)
-        for block in self.blocks:
+        *blocks, last = self.blocks
+        for block in blocks:
             x_BTD = block(x_BTD, mask, signal)
-        return x_BTD
+        return last(x_BTD, mask, signal, read_from)
 
     def embed(
         self, items_BT: Tensor, intensity_BT: Tensor | None

@@ -56,10 +56,7 @@ class Add(IntensityInjection):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Append one feature to queries and keys."""
         a, w = self.lam * _column(signal.a_BT), _column(signal.w_BT)
-        shape = (*q_BHTF.shape[:-1], 1)
-        q = torch.cat([q_BHTF, a.expand(shape).to(q_BHTF.dtype)], dim=-1)
-        k = torch.cat([k_BHTF, w.expand(shape).to(k_BHTF.dtype)], dim=-1)
-        return q, k, v_BHTF
+        return _append(q_BHTF, a), _append(k_BHTF, w), v_BHTF
 
 
 class Mul(IntensityInjection):
@@ -104,6 +101,11 @@ class Val(IntensityInjection):
 
 def _column(x_BT: Tensor) -> Tensor:
     return x_BT[:, None, :, None]
+
+
+def _append(x_BHTF: Tensor, feature_B1T1: Tensor) -> Tensor:
+    feature = feature_B1T1.to(x_BHTF.dtype).expand(*x_BHTF.shape[:-1], 1)
+    return torch.cat([x_BHTF, feature], dim=-1)
 
 
 def _factor(lam: Tensor, signal: Signal) -> tuple[Tensor, Tensor]:

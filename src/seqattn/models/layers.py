@@ -1,6 +1,7 @@
 """The one attention block that every model of the book is made of.
 
-Shapes: B batch, T positions, D hidden width, H heads, F = D / H features a head.
+Shapes: B batch, T positions, S positions that are read, D hidden width, H heads, F = D / H
+features a head.
 
 References
 ----------
@@ -26,28 +27,33 @@ INIT_STD = 0.02
 
 
 def attend(
-    q_BHTF: Tensor, k_BHTF: Tensor, v_BHTF: Tensor, mask: Tensor | None, dropout_p: float
+    q_BHSF: Tensor, k_BHTF: Tensor, v_BHTF: Tensor, mask: Tensor | None, dropout_p: float
 ) -> Tensor:
     """Return ``softmax(q.k + mask) v``; `mask` is True where a query may look, None is causal.
 
-    This is ``scaled_dot_product_attention``, except where that has no fused kernel anyway: on a
-    CPU with dropout, the same three operations are written out with a cheaper dropout.
+    The S queries stand at the last S of the T positions. This is ``scaled_dot_product_attention``,
+    except where that has no fused kernel anyway: on a CPU with dropout, the same three operations
+    are written out with a cheaper dropout.
     """
-    if dropout_p == 0.0 or q_BHTF.device.type != "cpu":
+    s, t = q_BHSF.shape[-2], k_BHTF.shape[-2]
+    if dropout_p == 0.0 or q_BHSF.device.type != "cpu":
+        if mask is None and s < t:
+            mask = _causal_mask(s, t, q_BHSF.device)
         return F.scaled_dot_product_attention(
-            q_BHTF, k_BHTF, v_BHTF, mask, dropout_p, is_causal=mask is None, scale=1.0
+            q_BHSF, k_BHTF, v_BHTF, mask, dropout_p, is_causal=mask is None, scale=1.0
         )
-    logits_BHTT = q_BHTF @ k_BHTF.transpose(-2, -1)
+    logits_BHST = q_BHSF @ k_BHTF.transpose(-2, -1)
     if mask is None:
-        logits_BHTT = logits_BHTT + _causal_bias(logits_BHTT)
+        future_ST = ~_causal_mask(s, t, q_BHSF.device)
+        bias_ST = logits_BHST.new_zeros(s, t).masked_fill_(future_ST, -torch.inf)
+        logits_BHST = logits_BHST + bias_ST
     else:
-        logits_BHTT = logits_BHTT.masked_fill(~mask, -torch.inf)
-    return dropout(torch.softmax(logits_BHTT, dim=-1), dropout_p) @ v_BHTF
+        logits_BHST = logits_BHST.masked_fill(~mask, -torch.inf)
+    return dropout(torch.softmax(logits_BHST, dim=-1), dropout_p) @ v_BHTF
 
 
-def _causal_bias(logits_BHTT: Tensor) -> Tensor:
-    t = logits_BHTT.shape[-1]
-    return logits_BHTT.new_full((t, t), -torch.inf).triu(1)
+def _causal_mask(s: int, t: int, device: torch.device) -> Tensor:
+    return torch.ones(s, t, dtype=torch.bool, device=device).tril(t - s)
 
 
 class Attention(nn.Module):
@@ -68,18 +74,27 @@ class Attention(nn.Module):
         q_BHTF, k_BHTF, v_BHTF = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         return q_BHTF / math.sqrt(d // self.n_heads), k_BHTF, v_BHTF
 
-    def forward(self, x_BTD: Tensor, mask: Tensor | None, signal: Signal | None) -> Tensor:
-        """Return the projected context, (B, T, D); `mask` as in `attend`."""
-        q, k, v = self.injection.before(*self.project(x_BTD), signal)
-        context_BHTF = attend(q, k, v, mask, self.dropout if self.training else 0.0)
-        context_BHTF = self.injection.after(context_BHTF, signal)
-        return self.output(context_BHTF.transpose(1, 2).flatten(2))
+    def forward(
+        self, x_BTD: Tensor, mask: Tensor | None, signal: Signal | None, read_from: int = 0
+    ) -> Tensor:
+        """Return the projected context of the queries from `read_from` on, (B, S, D)."""
+        q, k, v = self.project(x_BTD)
+        if read_from:
+            q = q[:, :, read_from:]
+            if signal is not None:
+                signal = Signal(signal.w_BT, signal.a_BT[:, read_from:], signal.b_BT[:, read_from:])
+            if mask is not None and mask.shape[-2] > 1:
+                mask = mask[..., read_from:, :]
+        q, k, v = self.injection.before(q, k, v, signal)
+        context_BHSF = attend(q, k, v, mask, self.dropout if self.training else 0.0)
+        context_BHSF = self.injection.after(context_BHSF, signal)
+        return self.output(context_BHSF.transpose(1, 2).flatten(2))
 
     def weights(self, x_BTD: Tensor, mask: Tensor | None, signal: Signal | None) -> Tensor:
         """Return the attention map, (B, H, T, T): rows are queries and sum to 1."""
         q, k, _ = self.injection.before(*self.project(x_BTD), signal)
         if mask is None:
-            mask = torch.ones(q.shape[-2], q.shape[-2], dtype=torch.bool, device=q.device).tril()
+            mask = _causal_mask(q.shape[-2], q.shape[-2], q.device)
         logits_BHTT = (q @ k.transpose(-2, -1)).masked_fill(~mask, -torch.inf)
         return torch.softmax(logits_BHTT, dim=-1)
 
@@ -108,11 +123,13 @@ class Block(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=LAYER_NORM_EPS)
         self.dropout = Dropout(config.hidden_dropout)
 
-    def forward(self, x_BTD: Tensor, mask: Tensor | None, signal: Signal | None) -> Tensor:
-        """Return the layer's output, (B, T, D)."""
-        attended = self.dropout(self.attention(x_BTD, mask, signal))
-        x_BTD = self.attention_norm(x_BTD + attended)
-        return self.feed_forward_norm(x_BTD + self.dropout(self.feed_forward(x_BTD)))
+    def forward(
+        self, x_BTD: Tensor, mask: Tensor | None, signal: Signal | None, read_from: int = 0
+    ) -> Tensor:
+        """Return the layer's output at the positions from `read_from` on, (B, S, D)."""
+        attended_BSD = self.dropout(self.attention(x_BTD, mask, signal, read_from))
+        x_BSD = self.attention_norm(x_BTD[:, read_from:] + attended_BSD)
+        return self.feed_forward_norm(x_BSD + self.dropout(self.feed_forward(x_BSD)))
 
 
 def initialise(module: nn.Module) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 from seqattn.config import ModelConfig, TrainConfig
 from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
-from seqattn.evaluation import metric, rank_targets
+from seqattn.evaluation import CUTOFFS, METRICS, metric, rank_targets
 from seqattn.models import build_model
 from seqattn.models.backbone import Backbone
 from seqattn.training.batches import (
@@ -61,7 +61,12 @@ class Fit:
             "best_epoch": self.best_epoch,
             "lambdas": self.model.lambdas,
             "metrics": {
-                name: float(metric(ranks, "NDCG", 10).mean()) for name, ranks in self.ranks.items()
+                kind: {
+                    f"{name}@{k}": float(metric(ranks, name, k).mean())
+                    for name in METRICS
+                    for k in CUTOFFS
+                }
+                for kind, ranks in self.ranks.items()
             },
             "seconds": self.seconds,
         }
@@ -69,15 +74,30 @@ class Fit:
 
 def batch_loss(model: Backbone, batch: Batch) -> Tensor:
     """Return the mean cross-entropy, in nats, over the batch's scored targets."""
-    hidden_BTD = model(batch.items_BT, batch.intensity_BT)
-    hidden_ND = hidden_BTD[batch.rows, batch.columns]
+    hidden_BSD = model(batch.items_BT, batch.intensity_BT, batch.read_from)
+    hidden_ND = hidden_BSD[batch.rows, batch.columns - batch.read_from]
     return tied_cross_entropy(hidden_ND, model.item_embedding.weight, batch.targets)
+
+
+def backward(model: Backbone, parts: list[Batch]) -> tuple[Tensor, int]:
+    """Add the gradient of the mean loss over all parts of a step; return their sum and number.
+
+    Each part is weighed by its share of the targets, so the gradient does not depend on how a
+    batch was split.
+    """
+    n_targets = sum(len(part.targets) for part in parts)
+    losses = []
+    for part in parts:
+        loss = batch_loss(model, part) * len(part.targets)
+        (loss / n_targets).backward()
+        losses.append(loss.detach())  # stays on the device
+    return torch.stack(losses).sum(), n_targets
 
 
 def training_batches(
     model: Backbone, dataset: Dataset, config: TrainConfig, device: torch.device | str
-) -> Callable[[np.random.Generator], Iterator[Batch]]:
-    """Return a function that yields one epoch's batches, with fresh windows in a random order.
+) -> Callable[[np.random.Generator], Iterator[list[Batch]]]:
+    """Return a function that yields one epoch's batches, each in parts of similar length.
 
     Raises
     ------
@@ -89,22 +109,27 @@ def training_batches(
     _check_windows(model, config)
     gatherer = Gatherer(dataset.split.train, device)
 
-    def masked_items(rng: np.random.Generator) -> Iterator[Batch]:
-        windows = packed_windows(offsets, length, config.stride, rng, inputs_end=0)
-        for chosen in random_batches(windows, config.batch_targets, rng):
-            yield gatherer.masked_item_batch(
-                windows, chosen, model.mask_code, config.mask_probability, rng
-            )
+    masked = model.objective == "masked_item"
 
-    def next_items(rng: np.random.Generator) -> Iterator[Batch]:
-        if config.windows == "prefix":
+    def epoch(rng: np.random.Generator) -> Iterator[list[Batch]]:
+        if config.windows == "prefix" and not masked:
             windows = prefix_windows(offsets, length)
         else:
-            windows = packed_windows(offsets, length, config.stride, rng)
+            inputs_end = 0 if masked else 1
+            windows = packed_windows(offsets, length, config.stride, rng, inputs_end=inputs_end)
         for chosen in random_batches(windows, config.batch_targets, rng):
-            yield gatherer.next_item_batch(windows, chosen)
+            buckets = windows.buckets(chosen)
+            if masked:
+                yield [
+                    gatherer.masked_item_batch(
+                        windows, bucket, model.mask_code, config.mask_probability, rng
+                    )
+                    for bucket in buckets
+                ]
+            else:
+                yield [gatherer.next_item_batch(windows, bucket) for bucket in buckets]
 
-    return masked_items if model.objective == "masked_item" else next_items
+    return epoch
 
 
 def _check_windows(model: Backbone, config: TrainConfig) -> None:
@@ -207,15 +232,15 @@ def _train(
     return history, best
 
 
-def _epoch(model: Backbone, batches: Iterator[Batch], optimiser: torch.optim.Optimizer) -> float:
+def _epoch(
+    model: Backbone, batches: Iterator[list[Batch]], optimiser: torch.optim.Optimizer
+) -> float:
     """One pass over the data; returns the mean loss per target."""
     model.train()
     total, n_targets = 0.0, 0
-    for batch in batches:
-        loss = batch_loss(model, batch)
+    for parts in batches:
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss, n = backward(model, parts)
         optimiser.step()
-        total = total + loss.detach() * len(batch.targets)  # stays on the device
-        n_targets += len(batch.targets)
+        total, n_targets = total + loss, n_targets + n
     return float(total) / n_targets

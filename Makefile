@@ -11,6 +11,7 @@ export PYTHON TORCH_INDEX
 
 book: $(READY)  ## run every notebook on ML-100K, then build the pages
 	$(BIN)/seqattn report ml-100k --preset $(PRESET)
+	$(BIN)/python -m benchmarks.page
 	$(BIN)/jupyter-book build -n -W --keep-going .
 	@echo "The book: $(CURDIR)/_build/html/index.html"
 
@@ -35,7 +36,7 @@ ci:  ## what continuous integration runs
 	bash .ci/run
 
 clean:  ## remove the pages and the executed notebooks; the environment and trained cells stay
-	rm -rf _build book/runs
+	rm -rf _build book/runs book/appendix/generated
 
 $(READY): pyproject.toml constraints.txt tools/make_venv.sh
 	@bash tools/make_venv.sh $(VENV)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-SHORT = ("statistics", "injection_overhead", "training")
+SHORT = ("statistics", "preparation", "lengths", "injection_overhead", "scaling", "training")
 
 for name in SHORT:
     print(f"\n== {name}", flush=True)

@@ -13,8 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from unittest.mock import patch
@@ -26,12 +25,13 @@ import numpy as np
 import torch
 
 from benchmarks.common import finish, interleave, ratios
+from benchmarks.steps import endless, training_steps
 from seqattn.config import ModelConfig, TrainConfig, replace
 from seqattn.data import CATALOGUE, Dataset, Interactions, Sequences, leave_one_out
 from seqattn.data.preparation import keep_latest_duplicate, sort_by_time
 from seqattn.data.readers import READERS
 from seqattn.models import build_model
-from seqattn.training.fit import backward, training_batches
+from seqattn.training.fit import training_batches
 
 MODEL = ModelConfig()
 TRAIN = TrainConfig()
@@ -45,30 +45,6 @@ def all_of_ml_100k() -> Dataset:
     return Dataset(
         "ml-100k", CATALOGUE["ml-100k"], sequences, leave_one_out(sequences), log.steps, ""
     )
-
-
-def ours(dataset: Dataset, config: TrainConfig, steps: int) -> Callable[[], float]:
-    """Return a function that does some training steps and says how many targets they had."""
-    torch.manual_seed(0)
-    model = build_model("sasrec", dataset.n_items, **vars(MODEL)).train()
-    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
-    batches = _endless(training_batches(model, dataset, config, "cpu"))
-
-    def work() -> float:
-        targets = 0
-        for _ in range(steps):
-            optimiser.zero_grad(set_to_none=True)
-            targets += backward(model, next(batches))[1]
-            optimiser.step()
-        return targets
-
-    return work
-
-
-def _endless(epoch: Callable) -> Iterator:
-    rng = np.random.default_rng(0)
-    while True:
-        yield from epoch(rng)
 
 
 def recbole(steps: int) -> Callable[[], float]:
@@ -96,7 +72,7 @@ def recbole(steps: int) -> Callable[[], float]:
         train, _, _ = data_preparation(config, create_dataset(config))
     model = SASRec(config, train.dataset).train()
     optimiser = torch.optim.Adam(model.parameters(), lr=TRAIN.learning_rate)
-    batches = _endless(lambda _: iter(train))
+    batches = endless(lambda _: iter(train))
 
     def work() -> float:
         targets = 0
@@ -112,8 +88,8 @@ def recbole(steps: int) -> Callable[[], float]:
     return work
 
 
-def gemm_floor(dataset: Dataset, config: TrainConfig) -> tuple[Callable[[], float], float]:
-    """Return a function that does one step's matrix products, and their FLOPs."""
+def gemm_floor(dataset: Dataset, config: TrainConfig) -> Callable[[], float]:
+    """Return a function that does one step's matrix products."""
     model = build_model("sasrec", dataset.n_items, **vars(MODEL))
     batches = training_batches(model, dataset, config, "cpu")(np.random.default_rng(0))
     steps = list(batches)[:-1]
@@ -132,18 +108,30 @@ def gemm_floor(dataset: Dataset, config: TrainConfig) -> tuple[Callable[[], floa
             torch.mm(x.T, y)  # gradient of the weight
         return targets
 
-    return work, sum(3 * 2.0 * n * k * m for n, k, m in shapes)
+    return work
+
+
+def matmul(dtype: torch.dtype, n: int = 1024) -> Callable[[], float]:
+    """Return a square matrix product as a unit of work, in GFLOP."""
+    a, b = torch.randn(2, n, n).to(dtype).unbind()
+
+    def work() -> float:
+        for _ in range(4):
+            a @ b
+        return 4 * 2 * n**3 / 1e9
+
+    return work
 
 
 def main() -> None:
     """Measure and report."""
     dataset = all_of_ml_100k()
     n_targets = int((dataset.split.train.lengths - 1).sum())
-    floor, flops = gemm_floor(dataset, TRAIN)
+    floor = gemm_floor(dataset, TRAIN)
     contestants = {
         "RecBole": recbole(steps=2),
-        "ours, exact": ours(dataset, MODES["exact"], steps=4),
-        "ours, packed": ours(dataset, MODES["packed"], steps=20),
+        "ours, exact": training_steps(dataset, 4, model=MODEL, train=MODES["exact"]),
+        "ours, packed": training_steps(dataset, 20, model=MODEL, train=MODES["packed"]),
         "matrix products only": lambda: sum(floor() for _ in range(20)),
     }
     rates = interleave(contestants, rounds=5)
@@ -151,6 +139,8 @@ def main() -> None:
         {"contestant": name, "targets/s": median(values), "s/epoch": n_targets / median(values)}
         for name, values in rates.items()
     ]
+    products = {"float32": matmul(torch.float32), "bfloat16": matmul(torch.bfloat16)}
+    gflops = {name: median(values) for name, values in interleave(products, rounds=5).items()}
     packed = ratios(rates, "ours, packed", "RecBole")
     finish(
         "training",
@@ -161,14 +151,11 @@ def main() -> None:
             "ratio_exact_vs_recbole": ratios(rates, "ours, exact", "RecBole")["median"],
             "ratio_vs_rectools": None,
             "step_over_fp32_floor": ratios(rates, "matrix products only", "ours, packed")["median"],
-            "floor_gflops": flops
-            / TRAIN.batch_targets
-            * median(rates["matrix products only"])
-            / 1e9,
+            "gflops_float32": gflops["float32"],
+            "gflops_bfloat16": gflops["bfloat16"],
         },
     )
 
 
 if __name__ == "__main__":
-    started = time.perf_counter()
     main()

@@ -1,0 +1,42 @@
+"""Whether short histories cost only what their tokens cost.
+
+Targets per second on random logs of mean length 11 and 100, with one width and one catalogue.
+
+    python -m benchmarks.lengths
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from statistics import median
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from benchmarks.common import finish, interleave, ratios
+from benchmarks.steps import training_steps
+from benchmarks.synthetic import random_dataset
+
+N_ITEMS = 2_000
+MEANS = (11, 25, 100)
+
+
+def main() -> None:
+    """Measure and report."""
+    contestants = {
+        f"mean length {mean}": training_steps(random_dataset(200_000 // mean, mean, N_ITEMS), 10)
+        for mean in MEANS
+    }
+    rates = interleave(contestants, rounds=7)
+    rows = [{"log": name, "targets/s": median(values)} for name, values in rates.items()]
+    ratio = ratios(rates, "mean length 11", "mean length 100")
+    finish(
+        "lengths",
+        rows,
+        {"short_over_long": ratio["median"], "spread": [ratio["low"], ratio["high"]]},
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Time per target and memory as the number of users grows.
+
+Random logs of mean length 20: 10^3 to 10^6 users with 20,000 items, then 10^6 users with 10^5
+items. Each size runs in a process of its own, so that its peak memory is its own: it makes the
+log, splits it, and trains some steps.
+
+    python -m benchmarks.scaling
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from benchmarks.common import finish
+from benchmarks.steps import training_steps
+from benchmarks.synthetic import random_dataset
+
+SIZES = [
+    (1_000, 20_000),
+    (10_000, 20_000),
+    (100_000, 20_000),
+    (1_000_000, 20_000),
+    (1_000_000, 100_000),
+]
+
+
+def measure(n_users: int, n_items: int) -> dict[str, float]:
+    """Measure one size in this process."""
+    started = time.perf_counter()
+    dataset = random_dataset(n_users, 20, n_items)
+    prepared = time.perf_counter() - started
+    work = training_steps(dataset, 5)
+    work()  # the first call also cuts the epoch's windows
+    started = time.perf_counter()
+    targets = work()
+    return {
+        "users": n_users,
+        "items": n_items,
+        "interactions": len(dataset.sequences),
+        "make and split, s": prepared,
+        "us/target": 1e6 * (time.perf_counter() - started) / targets,
+        "peak GiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+    }
+
+
+def main() -> None:
+    """Measure every size and report."""
+    rows = []
+    for size in SIZES:
+        command = [sys.executable, "-m", "benchmarks.scaling", *map(str, size)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        rows.append(json.loads(done.stdout))
+    same_catalogue = [row["us/target"] for row in rows if row["items"] == SIZES[0][1]]
+    finish(
+        "scaling",
+        rows,
+        {
+            "time_per_target_growth": same_catalogue[-1] / same_catalogue[0],
+            "peak_gib_largest": rows[-1]["peak GiB"],
+        },
+    )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        print(json.dumps(measure(int(sys.argv[1]), int(sys.argv[2]))))
+    else:
+        main()

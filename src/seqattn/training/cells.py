@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +17,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
+from multiprocessing.queues import Queue
 from pathlib import Path
 
 import torch
@@ -126,30 +128,56 @@ def _fit_in_processes(
 ) -> None:
     # Spawn, not fork: forking a process whose OpenMP threads have run can hang.
     context = get_context("spawn")
-    with context.Manager() as manager:
-        lines = manager.Queue()
-        listener = threading.Thread(target=_listen, args=(lines, bar), daemon=True)
-        listener.start()
-        pool = ProcessPoolExecutor(workers, context)
-        try:
+    lines = context.Queue()
+    listener = threading.Thread(target=_listen, args=(lines, bar), daemon=True)
+    listener.start()
+    others = set(active_children())
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (lines,))
+    try:
+        with _interrupts_ignored():
             jobs = [
-                pool.submit(_fit_in_worker, str(store.path), dataset.name, spec, lines)
-                for spec in specs
+                pool.submit(_fit_in_worker, str(store.path), dataset.name, spec) for spec in specs
             ]
-            for job in as_completed(jobs):
-                job.result()
-                bar.update()
-        finally:
-            pool.shutdown(cancel_futures=True)
-            lines.put(None)
-            listener.join()
+        for job in as_completed(jobs):
+            job.result()
+            bar.update()
+    except BaseException:
+        # Whatever went wrong, Ctrl-C above all: nobody waits for fits that are under way.
+        for worker in set(active_children()) - others:
+            worker.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+        lines.put(None)
+        listener.join()
 
 
-def _fit_in_worker(results_dir: str, dataset: str, spec: CellSpec, lines) -> None:
-    fit_cell(Store(results_dir), load_dataset(dataset), spec, report=lines.put)
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Start processes that leave Ctrl-C to this one, which then stops them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
-def _listen(lines, bar: tqdm) -> None:
+_lines: Queue | None = None  # in a worker: where its progress goes
+
+
+def _start_worker(lines: Queue) -> None:
+    global _lines
+    _lines = lines
+
+
+def _fit_in_worker(results_dir: str, dataset: str, spec: CellSpec) -> None:
+    fit_cell(Store(results_dir), load_dataset(dataset), spec, report=_lines.put)
+
+
+def _listen(lines: Queue, bar: tqdm) -> None:
     for line in iter(lines.get, None):
         bar.set_postfix_str(line)
 

@@ -147,7 +147,7 @@ PRESETS: dict[str, Preset] = {
         ModelConfig(inner_size=64),
         TrainConfig(learning_rate=3e-3, epochs=8),
         # Masked-item training starts with a plateau; less patience would stop on it.
-        TrainConfig(learning_rate=5e-3, epochs=25, patience=10),
+        TrainConfig(learning_rate=3e-3, epochs=28, patience=10),
     ),
     # Seconds, on synthetic data: proves that the notebooks run, says nothing about quality.
     "smoke": Preset(

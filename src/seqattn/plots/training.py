@@ -68,6 +68,7 @@ def forest(frame: pd.DataFrame, *, xlabel: str) -> Figure:
                 markeredgecolor=colour,
             )
     axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_ylim(-0.5, len(frame) - 0.5)
     axes.set_yticks(range(len(frame)), [name_of(m) for m in frame["model"]])
     axes.invert_yaxis()
     axes.grid(axis="x")

@@ -1,8 +1,9 @@
 """Injecting per-interaction intensity into the attention of sequential recommenders."""
 
+from seqattn import stats, store
 from seqattn.data import load_dataset
 from seqattn.errors import SeqattnError
 from seqattn.models import build_model
 
-__all__ = ["SeqattnError", "build_model", "load_dataset"]
+__all__ = ["SeqattnError", "build_model", "load_dataset", "stats", "store"]
 __version__ = "0.1.0"

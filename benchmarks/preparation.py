@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -75,6 +76,7 @@ def recbole(path: Path) -> Callable[[], float]:
     }
 
     def work() -> float:
+        warnings.simplefilter("ignore", FutureWarning)  # RecBole's own, about pandas 3
         with patch.object(sys, "argv", sys.argv[:1]), patch.dict(os.environ):
             config = Config(model="SASRec", dataset="log", config_dict=options)
             data_preparation(config, create_dataset(config))

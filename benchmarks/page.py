@@ -24,6 +24,17 @@ SECTIONS = {
             ("gflops_bfloat16", "matrix product, bfloat16, GFLOP/s", ""),
         ],
     ),
+    "accuracy_parity": (
+        "The same accuracy?",
+        [
+            ("packed_minus_exact", "test NDCG@10, packed minus exact", ""),
+            ("packed_equivalent_to_exact", "equivalent within 5 % (TOST over users)", "True"),
+            ("packed_vs_exact_seeds", "seeds compared", "5"),
+            ("packed_minus_recbole", "test NDCG@10, packed minus RecBole", ""),
+            ("packed_equivalent_to_recbole", "equivalent within 5 % (TOST over users)", "True"),
+            ("packed_vs_recbole_seeds", "seeds compared", "5"),
+        ],
+    ),
     "injection_overhead": (
         "What an injection costs",
         [("max_ratio", "slowest variant's step over SASRec's", "at most 1.25")],
@@ -80,6 +91,8 @@ def _table(rows: list[dict[str, object]]) -> str:
 def _number(value: object) -> str:
     if value is None:
         return "not run"
+    if isinstance(value, bool):
+        return str(value)
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

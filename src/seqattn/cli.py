@@ -14,6 +14,7 @@ from seqattn.config import PRESETS
 from seqattn.data import CATALOGUE, load_dataset
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS
+from seqattn.store import Cell
 
 EXAMPLES = """examples:
   seqattn datasets
@@ -58,11 +59,12 @@ def _prepare(options: argparse.Namespace) -> None:
     print(f"fingerprint {dataset.fingerprint}")
 
 
-def _fit(options: argparse.Namespace) -> None:
+def _cells(options: argparse.Namespace) -> list[Cell]:
+    """Return the cells a command names, fitting missing ones."""
     from seqattn.book import results_folder
     from seqattn.training.cells import fit_cells
 
-    cells = fit_cells(
+    return fit_cells(
         results_folder(options.results_dir),
         load_dataset(options.dataset),
         list(product(options.model, options.seed)),
@@ -70,6 +72,10 @@ def _fit(options: argparse.Namespace) -> None:
         device=options.device,
         progress=sys.stderr.isatty(),
     )
+
+
+def _fit(options: argparse.Namespace) -> None:
+    cells = _cells(options)
     if options.json:
         print(json.dumps([{"folder": str(c.folder), **c.facts} for c in cells], indent=1))
         return
@@ -79,18 +85,9 @@ def _fit(options: argparse.Namespace) -> None:
 
 
 def _significance(options: argparse.Namespace) -> None:
-    from seqattn.book import results_folder
     from seqattn.results import verdicts
-    from seqattn.training.cells import fit_cells
 
-    cells = fit_cells(
-        results_folder(options.results_dir),
-        load_dataset(options.dataset),
-        list(product(options.model, options.seed)),
-        options.preset,
-        device=options.device,
-        progress=sys.stderr.isatty(),
-    )
+    cells = _cells(options)
     frame = verdicts(cells, kind=options.kind).frame()
     if options.json:
         print(json.dumps(json.loads(frame.to_json(orient="records")), indent=1))
@@ -143,7 +140,10 @@ def _parser() -> argparse.ArgumentParser:
     verb = verbs.add_parser("significance", help="the dual criterion, against SASRec")
     verb.add_argument("dataset")
     verb.add_argument(
-        *("-m", "--model"), nargs="+", default=["sasrec", "ia-add", "ia-mul", "ia-val"]
+        *("-m", "--model"),
+        nargs="+",
+        choices=list(MODELS),
+        default=["sasrec", "ia-add", "ia-mul", "ia-val"],
     )
     verb.add_argument("-s", "--seed", nargs="+", type=int, default=list(range(2020, 2025)))
     verb.add_argument("--kind", choices=("unfiltered", "filtered"), default="unfiltered")

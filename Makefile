@@ -1,6 +1,6 @@
 # The README's commands. `make book PYTHON=/path/to/python3.11` picks the interpreter;
 # `make book TORCH_INDEX=https://download.pytorch.org/whl/cpu` a smaller PyTorch build on Linux;
-# `make book PRESET=smoke` trains models too small to learn, to see in a minute that all pages build.
+# `make book PRESET=smoke` trains models too small to learn, to see sooner that all pages build.
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready

@@ -1,7 +1,6 @@
 """Dropout whose random numbers are cheap on a CPU.
 
-PyTorch's CPU dropout draws one Bernoulli number per element from a serial generator, which costs
-more than the layer it follows. One 64-bit draw holds four 16-bit ones, and 16 bits decide a mask
+PyTorch's CPU dropout draws one Bernoulli number per element from a serial generator. One 64-bit draw holds four 16-bit ones, and 16 bits decide a mask
 to within 1/65536 of its probability. The draws come from torch's own generator, so seeding,
 forking and common random numbers work as usual.
 """

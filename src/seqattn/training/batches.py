@@ -109,8 +109,7 @@ def random_batches(
     yield from np.split(order, np.flatnonzero(np.diff(batch)) + 1)
 
 
-# What one more bucket costs, in padded cells: measured on two cores, it hides in the noise of a
-# step beyond a few hundred cells either way.
+# What one more bucket is taken to cost, in padded cells.
 BUCKET_OVERHEAD = 256
 
 

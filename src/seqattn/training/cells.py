@@ -1,8 +1,7 @@
 """Cells: fits that are kept. Asks the store first, computes what is missing, several at a time.
 
-On a CPU each fit runs on one thread and the cells run side by side, one process a core: small
-matrices leave a second thread little to do, and a fit's bits then do not depend on how many cores
-the machine has.
+On a CPU each fit runs on one thread and the cells run side by side, one process a core: the bits
+of a fit then do not depend on how many cores the machine has.
 """
 
 from __future__ import annotations

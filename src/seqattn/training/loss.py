@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 CHUNK_ENTRIES = 2**19  # 2 MiB of float32 logits at a time: stays in cache between passes
-MIN_ROWS = 128  # with fewer rows a matrix product is slower than a chunk out of cache
+MIN_ROWS = 128  # a large catalogue must not shrink the matrix products to a few rows
 
 
 class TiedCrossEntropy(torch.autograd.Function):

@@ -1,8 +1,8 @@
 """Dropout whose random numbers are cheap on a CPU.
 
-PyTorch's CPU dropout draws one Bernoulli number per element from a serial generator. One 64-bit draw holds four 16-bit ones, and 16 bits decide a mask
-to within 1/65536 of its probability. The draws come from torch's own generator, so seeding,
-forking and common random numbers work as usual.
+PyTorch's CPU dropout draws one Bernoulli number per element from a serial generator. One 64-bit
+draw holds four 16-bit ones, and 16 bits decide a mask to within 1/65536 of its probability. The
+draws come from torch's own generator, so seeding, forking and common random numbers work as usual.
 """
 
 from __future__ import annotations

@@ -5,9 +5,17 @@
 
 from seqattn.data.catalogue import CATALOGUE, Counts, Entry
 from seqattn.data.columns import drop_missing
-from seqattn.data.dataset import Dataset, fingerprint, load_dataset
+from seqattn.data.dataset import Dataset, fingerprint
 from seqattn.data.interactions import Interactions, Step, encode
-from seqattn.data.preparation import k_core, keep_latest_duplicate, prepare, sort_by_time
+from seqattn.data.loading import load_dataset, load_log
+from seqattn.data.preparation import (
+    Preparation,
+    k_core,
+    keep_latest_duplicate,
+    prepare,
+    sample_users,
+    sort_by_time,
+)
 from seqattn.data.sequences import Sequences
 from seqattn.data.splits import Split, leave_one_out
 from seqattn.data.synthetic import synthetic_log
@@ -18,6 +26,7 @@ __all__ = [
     "Dataset",
     "Entry",
     "Interactions",
+    "Preparation",
     "Sequences",
     "Split",
     "Step",
@@ -28,7 +37,9 @@ __all__ = [
     "keep_latest_duplicate",
     "leave_one_out",
     "load_dataset",
+    "load_log",
     "prepare",
+    "sample_users",
     "sort_by_time",
     "synthetic_log",
 ]

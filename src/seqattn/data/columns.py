@@ -14,24 +14,29 @@ from pandas.api import types
 
 from seqattn.errors import SeqattnError
 
-__all__ = ["COLUMNS", "drop_missing", "identifiers", "intensities", "timestamps"]
+__all__ = ["COLUMNS", "drop_missing", "identifiers", "intensities", "orders", "timestamps"]
 
-COLUMNS = ("user", "item", "intensity", "timestamp")
+COLUMNS = ("user", "item", "intensity", "timestamp", "order")
 
 _FIX_IDS = "give ids as integers or as strings, one type in the whole column"
 _FIX_INTENSITY = "give a finite number >= 0 for every interaction, or leave the column out"
 _FIX_MISSING = "fill the cell in, or drop such rows with drop_incomplete=True"
 _FIX_TIME = "give seconds since 1970 or ISO 8601 dates (2024-01-31T12:00:00), one kind throughout"
+_FIX_UNIT = "it looks like milliseconds: divide by 1,000, or set time_unit: ms for this dataset"
+_FIX_ORDER = "give a number for each interaction whose place is known, and an empty cell elsewhere"
 _LARGEST_EXACT_INTEGER = 2.0**53  # beyond it float64 has already merged neighbouring ids
+_LARGEST_SECOND = 1e11  # the year 5138; in milliseconds it is 1973, before any log of ours
 
 
 def drop_missing(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of a raw log that have no empty cell in the columns used.
 
     Row labels are kept, so later messages still name the original row. Other columns than
-    ``user``, ``item``, ``intensity`` and ``timestamp`` do not count.
+    ``user``, ``item``, ``intensity`` and ``timestamp`` do not count. Where a column ``order``
+    gives the chronology, neither it nor the timestamp need be complete.
     """
-    used = frame[[name for name in COLUMNS if name in frame.columns]]
+    names = COLUMNS[:3] if "order" in frame.columns else COLUMNS[:4]
+    used = frame[[name for name in names if name in frame.columns]]
     return frame[~(used.isna() | (used == "")).any(axis=1)]
 
 
@@ -52,8 +57,7 @@ def identifiers(column: pd.Series, source: str) -> np.ndarray:
         An id is missing, of an unusable type, or the column holds two types.
     """
     column = _without_categories(column)
-    missing = (column.isna() | (column == "")).to_numpy(dtype=bool)
-    _refuse(column, source, missing, "is not an id", _FIX_MISSING)
+    _refuse(column, source, ~_known(column), "is not an id", _FIX_MISSING)
     kind = types.infer_dtype(column, skipna=False)
     if kind == "string":
         return column.to_numpy(dtype=object)
@@ -96,27 +100,58 @@ def intensities(column: pd.Series, source: str) -> np.ndarray:
     return values
 
 
-def timestamps(column: pd.Series, source: str) -> np.ndarray:
+def timestamps(
+    column: pd.Series, source: str, *, gaps: bool = False, unit: str = "s"
+) -> np.ndarray:
     """Return times as float64 seconds since 1970-01-01 UTC.
 
-    Numbers and strings that look like numbers are seconds as they stand; dates and ISO 8601
-    strings are converted, without a time zone as UTC. The first value decides which of the two
-    a column holds.
+    Numbers and strings that look like numbers are of the `unit` given, "s" or "ms"; dates and
+    ISO 8601 strings are converted, without a time zone as UTC. The first value decides which of
+    the two a column holds. With `gaps` an empty cell is an unknown time, NaN, instead of an
+    error.
 
     Raises
     ------
     SeqattnError
-        A value is missing, infinite, or cannot be read as the column's kind of time.
+        A value is missing, infinite, beyond the year 5138, or cannot be read as the column's
+        kind of time.
     """
     column = _without_categories(column)
+    if gaps:
+        known = _known(column)
+        seconds = np.full(len(column), np.nan)
+        seconds[known] = timestamps(column[known], source, unit=unit)
+        return seconds
     seconds = np.full(len(column), np.nan)
     if not types.is_datetime64_any_dtype(column.dtype):
-        seconds = _numbers(column)
+        seconds = _numbers(column) / (1_000.0 if unit == "ms" else 1.0)
     if len(column) and np.isnan(seconds[0]):
         seconds = _dates(column)
     bad = ~np.isfinite(seconds)
     _refuse(column, source, bad, "cannot be read as a time", _FIX_TIME)
+    far = seconds > _LARGEST_SECOND
+    _refuse(column, source, far, "seconds since 1970 is after the year 5000", _FIX_UNIT)
     return seconds
+
+
+def orders(column: pd.Series, source: str) -> np.ndarray:
+    """Return explicit chronological positions as float64; an empty cell is unknown, NaN.
+
+    Raises
+    ------
+    SeqattnError
+        A value is infinite or not a number.
+    """
+    column = _without_categories(column)
+    values = _numbers(column)
+    bad = ~np.isfinite(values) & _known(column)
+    _refuse(column, source, bad, "is not a position", _FIX_ORDER)
+    return values
+
+
+def _known(column: pd.Series) -> np.ndarray:
+    """True where a cell is not empty."""
+    return ~(column.isna() | (column == "")).to_numpy(dtype=bool)
 
 
 def _dates(column: pd.Series) -> np.ndarray:

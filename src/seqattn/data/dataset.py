@@ -10,17 +10,14 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
-from seqattn.data.catalogue import CATALOGUE, Counts, Entry
-from seqattn.data.interactions import Interactions, Step
+from seqattn.data.entry import Counts, Entry
+from seqattn.data.interactions import Interactions, Step, require_chronology
 from seqattn.data.preparation import prepare
-from seqattn.data.readers import READERS
 from seqattn.data.sequences import Sequences
 from seqattn.data.splits import Split, leave_one_out
 from seqattn.errors import SeqattnError
 
-__all__ = ["Dataset", "fingerprint", "load_dataset"]
-
-CORE = 5  # of the published protocol: every user and item keeps at least 5 interactions
+__all__ = ["Dataset", "fingerprint"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +54,19 @@ class Dataset:
         Raises
         ------
         SeqattnError
-            The log's size is not the one its catalogue entry expects, or no user is left.
+            The log has no chronology, its size is not the one its catalogue entry expects, or no
+            user is left.
         """
+        require_chronology(log)
         _check_counts(log.source, entry.raw, log.steps[0])
-        prepared = prepare(log, core=CORE)
+        prepared = prepare(log, **asdict(entry.preparation))
         _check_counts(log.source, entry.core, prepared.steps[-1])
         sequences = Sequences.from_interactions(prepared)
-        options = {"core": CORE, "duplicates": "latest", "split": "leave-one-out"}
+        options = {
+            **entry.preparation.options(),
+            "duplicates": "latest",
+            "split": "leave-one-out",
+        }
         return cls(
             name=entry.name,
             entry=entry,
@@ -94,30 +97,6 @@ class Dataset:
         return table.rename(columns={"name": "step"})
 
 
-def load_dataset(name: str, /) -> Dataset:
-    """Read, prepare and split a dataset of the catalogue.
-
-    Parameters
-    ----------
-    name : str
-        Name in the catalogue: "ml-100k" or "synthetic".
-
-    Raises
-    ------
-    SeqattnError
-        The name is unknown, or the data is absent, damaged or incomplete.
-
-    Examples
-    --------
-    >>> dataset = load_dataset("synthetic")
-    >>> dataset.n_users, dataset.has_intensity
-    (60, True)
-    """
-    if name not in CATALOGUE:
-        raise SeqattnError(f"dataset {name!r} is unknown; choose one of {', '.join(CATALOGUE)}")
-    return Dataset.from_interactions(READERS[name](), CATALOGUE[name])
-
-
 def fingerprint(sequences: Sequences, options: Mapping[str, object]) -> str:
     """Return the SHA-256, in hex, of prepared histories and of the options that made them.
 
@@ -131,6 +110,8 @@ def fingerprint(sequences: Sequences, options: Mapping[str, object]) -> str:
         if array is None:
             digest.update(f"\n{name} none\n".encode())
             continue
+        if name == "timestamp":
+            array = np.where(np.isnan(array), np.nan, array)  # one bit pattern for NaN
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
         digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).tobytes())

@@ -10,7 +10,7 @@ import pandas as pd
 from seqattn.data import columns
 from seqattn.errors import SeqattnError
 
-__all__ = ["Interactions", "Step", "encode"]
+__all__ = ["Interactions", "Step", "encode", "known_when", "require_chronology"]
 
 
 def encode(ids: np.ndarray | pd.Series) -> tuple[np.ndarray, np.ndarray]:
@@ -54,8 +54,10 @@ class Interactions:
     Attributes
     ----------
     frame : pandas.DataFrame
-        Columns ``user`` and ``item`` (original ids, int64 or str), ``timestamp`` (float64,
-        seconds since 1970 UTC) and, where the source has one, ``intensity`` (float64, >= 0).
+        Columns ``user`` and ``item`` (original ids, int64 or str) and, where the source has
+        them, ``intensity`` (float64, >= 0), ``timestamp`` (float64, seconds since 1970 UTC) and
+        ``order`` (float64, chronological position within a user; NaN where unknown). Without an
+        order every time is known; with one the timestamp may hold NaN or be absent.
     steps : tuple of Step
         Counts after each preparation step, the first of them ``"read"``.
     source : str
@@ -68,20 +70,32 @@ class Interactions:
 
     @classmethod
     def from_frame(
-        cls, frame: pd.DataFrame, *, source: str = "DataFrame", drop_incomplete: bool = False
+        cls,
+        frame: pd.DataFrame,
+        *,
+        source: str = "DataFrame",
+        drop_incomplete: bool = False,
+        chronological: bool = True,
+        time_unit: str = "s",
     ) -> Interactions:
         """Validate a log.
 
         Parameters
         ----------
         frame : pandas.DataFrame
-            Columns ``user``, ``item``, ``timestamp`` and optionally ``intensity``; others are
-            ignored. Ids are integers or strings. Times are seconds since 1970 (also as strings)
-            or ISO 8601 dates.
+            Columns ``user``, ``item``, ``timestamp`` or ``order`` or both, and optionally
+            ``intensity``; others are ignored. Ids are integers or strings. Times are seconds
+            since 1970 (also as strings) or ISO 8601 dates. ``order`` numbers a user's
+            interactions from old to new; it then takes the place of the timestamp.
         source : str
             Name of the source in messages.
         drop_incomplete : bool
             Drop rows with an empty cell as a counted step, instead of refusing them.
+        chronological : bool
+            Whether a log without both ``timestamp`` and ``order`` is refused. Without them a log
+            serves for diagnostics only.
+        time_unit : str
+            ``"s"`` or ``"ms"``, of numbers in the timestamp column.
 
         Raises
         ------
@@ -90,7 +104,7 @@ class Interactions:
             intensity is not a finite number >= 0, or a time cannot be read. The message names
             the source, the column, the first offending row (its index label) and the fix.
         """
-        _require_columns(frame, source)
+        _require_columns(frame, source, chronological)
         if frame.empty:
             raise SeqattnError(f"{source}: no rows; give a log with at least one interaction")
         steps = (Step.of("read", frame),)
@@ -108,7 +122,13 @@ class Interactions:
         }
         if "intensity" in frame.columns:
             clean["intensity"] = columns.intensities(frame["intensity"], source)
-        clean["timestamp"] = columns.timestamps(frame["timestamp"], source)
+        ordered = "order" in frame.columns
+        if "timestamp" in frame.columns:
+            clean["timestamp"] = columns.timestamps(
+                frame["timestamp"], source, gaps=ordered, unit=time_unit
+            )
+        if ordered:
+            clean["order"] = columns.orders(frame["order"], source)
         return cls(pd.DataFrame(clean), steps, source)
 
     def __len__(self) -> int:
@@ -119,6 +139,17 @@ class Interactions:
     def has_intensity(self) -> bool:
         """Whether the log has an intensity for each interaction."""
         return "intensity" in self.frame.columns
+
+    @property
+    def when(self) -> np.ndarray | None:
+        """What orders a user's interactions, (n,) float64: ``order``, else ``timestamp``.
+
+        None if the log has neither. NaN, an unknown place, sorts last.
+        """
+        for name in ("order", "timestamp"):
+            if name in self.frame.columns:
+                return self.frame[name].to_numpy()
+        return None
 
     def take(self, rows: np.ndarray, step: str) -> Interactions:
         """Return the rows given by position or mask, with the step counted.
@@ -140,9 +171,10 @@ class Interactions:
         return Interactions(frame, (*self.steps, Step.of(step, frame)), self.source)
 
 
-def _require_columns(frame: pd.DataFrame, source: str) -> None:
+def _require_columns(frame: pd.DataFrame, source: str, chronological: bool) -> None:
     names = list(frame.columns)
-    for name in ("user", "item", "timestamp"):
+    timed = chronological and "order" not in names
+    for name in ("user", "item", "timestamp") if timed else ("user", "item"):
         if name not in names:
             present = ", ".join(map(str, names)) or "none"
             raise SeqattnError(
@@ -152,3 +184,39 @@ def _require_columns(frame: pd.DataFrame, source: str) -> None:
     for name in columns.COLUMNS:
         if names.count(name) > 1:
             raise SeqattnError(f"{source}: column {name!r} appears twice; keep one of them")
+
+
+def require_chronology(log: Interactions) -> np.ndarray:
+    """Return :attr:`Interactions.when`, (n,) float64, where NaN is an unknown place.
+
+    Raises
+    ------
+    SeqattnError
+        The log has neither timestamps nor an explicit order.
+    """
+    if log.when is None:
+        raise SeqattnError(
+            f"{log.source}: the log has neither timestamps nor an order, so it serves for "
+            "diagnostics only (load_log); histories need a column timestamp or order"
+        )
+    return log.when
+
+
+def known_when(log: Interactions) -> np.ndarray:
+    """Return :attr:`Interactions.when`, (n,) float64, with every place known.
+
+    Raises
+    ------
+    SeqattnError
+        The log has no chronology, or the place of some interaction is unknown.
+    """
+    when = require_chronology(log)
+    unknown = np.isnan(when)
+    if unknown.any():
+        row = log.frame.iloc[int(np.argmax(unknown))]
+        raise SeqattnError(
+            f"{log.source}: the place of {int(unknown.sum())} interactions in their user's history "
+            f"is unknown, the first of user {row['user']} with item {row['item']}; fill in the "
+            "order column for them, or leave them out"
+        )
+    return when

@@ -6,42 +6,114 @@ Rows with empty cells are dropped one stage earlier, by
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+
 import numpy as np
 
-from seqattn.data.interactions import Interactions, encode
+from seqattn.data.interactions import Interactions, encode, known_when, require_chronology
 from seqattn.errors import SeqattnError
 
-__all__ = ["k_core", "keep_latest_duplicate", "prepare", "sort_by_time"]
+__all__ = [
+    "Preparation",
+    "k_core",
+    "keep_latest_duplicate",
+    "prepare",
+    "sample_users",
+    "sort_by_time",
+]
+
+_SAMPLE_SEED = 2020  # the first of the published training seeds; [IA] does not name another
+_SAMPLE_LEAST = 5  # reviews a user must have to be drawn
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How a log becomes histories; part of a dataset's fingerprint.
+
+    Attributes
+    ----------
+    core : int
+        Least number of interactions of a user and of an item.
+    iterative : bool
+        Whether the filter is repeated until stable; [AE] applies it once.
+    subsample : int or None
+        Users drawn at random before the filter, as for [IA]'s Steam datasets; None keeps all.
+    """
+
+    core: int = 5
+    iterative: bool = True
+    subsample: int | None = None
+
+    def options(self) -> dict[str, object]:
+        """Return what enters the fingerprint; an option at its default, except core, does not.
+
+        Leaving defaults out keeps the fingerprint of a dataset when an option is added.
+        """
+        changed = {"iterative": self.iterative, "subsample": self.subsample}
+        defaults = asdict(Preparation())
+        return {"core": self.core} | {k: v for k, v in changed.items() if v != defaults[k]}
 
 
 def keep_latest_duplicate(log: Interactions) -> Interactions:
     """Keep the latest of several interactions of one user with one item.
 
     Of equal times the last in file order is kept; the remaining rows keep their file order.
+
+    Raises
+    ------
+    SeqattnError
+        The log has no chronology.
     """
     users, _ = encode(log.frame["user"])
     items, item_ids = encode(log.frame["item"])
     pairs = users * len(item_ids) + items
-    order = np.lexsort((log.frame["timestamp"], pairs))  # lexsort is stable
+    order = np.lexsort((require_chronology(log), pairs))  # lexsort is stable
     is_last = np.append(pairs[order][1:] != pairs[order][:-1], True)
     return log.take(np.sort(order[is_last]), "keep latest duplicate")
 
 
 def sort_by_time(log: Interactions) -> Interactions:
-    """Sort by user, then time, with a stable sort: ties stay in file order.
+    """Sort by user, then time or explicit order, with a stable sort: ties stay in file order.
 
     Ties are common (MovieLens records whole seconds, Steam whole days), so an unstable sort would
-    change held-out items from run to run.
+    change held-out items from run to run. Interactions of unknown place go to the end.
+
+    Raises
+    ------
+    SeqattnError
+        The log has no chronology.
     """
     users, _ = encode(log.frame["user"])
-    return log.take(np.lexsort((log.frame["timestamp"], users)), "sort by time")
+    return log.take(np.lexsort((require_chronology(log), users)), "sort by time")
 
 
-def k_core(log: Interactions, k: int = 5) -> Interactions:
-    """Drop users and items with fewer than `k` interactions until none is left.
+def sample_users(log: Interactions, n: int) -> Interactions:
+    """Keep `n` random users of those with at least 5 interactions, the same ones every time.
 
-    The result, the largest sub-log in which every user and item has at least `k`, does not depend
-    on the order of dropping.
+    The pool is sorted by id, so the draw does not depend on the order of rows.
+
+    Raises
+    ------
+    SeqattnError
+        There are fewer than `n` such users.
+    """
+    users, user_ids = encode(log.frame["user"])
+    pool = np.flatnonzero(np.bincount(users, minlength=len(user_ids)) >= _SAMPLE_LEAST)
+    if not 1 <= n <= len(pool):
+        raise SeqattnError(
+            f"{log.source}: cannot draw {n} users: {len(pool)} have at least {_SAMPLE_LEAST} "
+            "interactions; draw between 1 and that many"
+        )
+    drawn = np.random.default_rng(_SAMPLE_SEED).choice(pool, n, replace=False)
+    return log.take(np.isin(users, drawn), f"sample {n} users")
+
+
+def k_core(log: Interactions, k: int = 5, iterative: bool = True) -> Interactions:
+    """Drop users and items with fewer than `k` interactions, until none is left or once.
+
+    The iterative result, the largest sub-log in which every user and item has at least `k`, does
+    not depend on the order of dropping. A single pass counts users and items of the log as it
+    is, and drops the thin of both at once; what remains may be thin again.
 
     Raises
     ------
@@ -58,17 +130,29 @@ def k_core(log: Interactions, k: int = 5) -> Interactions:
         per_item = np.bincount(items[keep], minlength=len(item_ids))
         # Rows already dropped stay dropped: counts only fall from round to round.
         enough = keep & (per_user[users] >= k) & (per_item[items] >= k)
+        if not iterative:
+            return log.take(enough, f"{k}-core, one pass")
         if np.array_equal(enough, keep):
             return log.take(keep, f"{k}-core")
         keep = enough
 
 
-def prepare(log: Interactions, *, core: int = 5) -> Interactions:
-    """Apply the book's preparation: latest duplicate, time order, iterative `core`-core.
+def prepare(
+    log: Interactions, *, core: int = 5, iterative: bool = True, subsample: int | None = None
+) -> Interactions:
+    """Apply the book's preparation: latest duplicate, time order, a draw of users, `core`-core.
+
+    Parameters are those of :class:`Preparation`.
 
     Raises
     ------
     SeqattnError
-        No user is left.
+        The log has no chronology, no user is left, or an interaction is left whose place in its
+        user's history is unknown.
     """
-    return k_core(sort_by_time(keep_latest_duplicate(log)), core)
+    log = sort_by_time(keep_latest_duplicate(log))
+    if subsample is not None:
+        log = sample_users(log, subsample)
+    log = k_core(log, core, iterative)
+    known_when(log)
+    return log

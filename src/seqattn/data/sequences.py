@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seqattn.data.interactions import Interactions, encode
+from seqattn.data.interactions import Interactions, encode, known_when
 from seqattn.errors import SeqattnError
 
 __all__ = ["Sequences"]
@@ -25,7 +25,7 @@ class Sequences:
     intensity : (n,) float32 or None
         Raw intensities, in the unit of the dataset's catalogue entry.
     timestamp : (n,) float64
-        Seconds since 1970 UTC.
+        Seconds since 1970 UTC; NaN where only the order of an interaction is known.
     offsets : (U + 1,) int64
         Start of each user's history, and the end of the last.
     user_ids : (U,) int64 or str
@@ -61,18 +61,20 @@ class Sequences:
 
     @classmethod
     def from_interactions(cls, log: Interactions) -> Sequences:
-        """Group a log that is in time order by user.
+        """Group a log that is in chronological order by user.
 
         Raises
         ------
         SeqattnError
-            A user's interactions are not in time order.
+            The log has no chronology, the place of an interaction is unknown, or a user's
+            interactions are not in order.
         """
+        when = known_when(log)
         users, user_ids = encode(log.frame["user"])
         items, item_ids = encode(log.frame["item"])
         by_user = np.argsort(users, kind="stable")
-        users, timestamp = users[by_user], log.frame["timestamp"].to_numpy()[by_user]
-        backwards = (np.diff(timestamp) < 0) & (np.diff(users) == 0)
+        users = users[by_user]
+        backwards = (np.diff(when[by_user]) < 0) & (np.diff(users) == 0)
         if backwards.any():
             user = user_ids[users[np.argmax(backwards)]]
             raise SeqattnError(
@@ -84,7 +86,7 @@ class Sequences:
         return cls(
             items=items[by_user] + 1,
             intensity=intensity,
-            timestamp=timestamp,
+            timestamp=_timestamps(log)[by_user],
             offsets=np.append(0, np.cumsum(lengths)),
             user_ids=user_ids,
             item_ids=item_ids,
@@ -158,3 +160,9 @@ class Sequences:
                 f"least {least} are needed; filter short histories first, e.g. "
                 f"k_core(log, k={least})"
             )
+
+
+def _timestamps(log: Interactions) -> np.ndarray:
+    if "timestamp" not in log.frame.columns:
+        return np.full(len(log), np.nan)
+    return log.frame["timestamp"].to_numpy()

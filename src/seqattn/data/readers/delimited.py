@@ -1,0 +1,134 @@
+"""Delimited text: CSV, MovieLens' two formats and the local mirror's files."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from seqattn.data.readers.table import Table
+from seqattn.errors import SeqattnError
+
+__all__ = ["header_of", "read_delimited", "read_mirror", "read_ratings_dat", "read_u_data"]
+
+_UNREADABLE = (pd.errors.ParserError, UnicodeError, EOFError, OSError, zlib.error)
+_FIELDS = {name: name for name in ("user", "item", "intensity", "timestamp")}
+_ORDERS = ("order", "seq_pos")  # names of a mirror file's explicit order, the first one wins
+
+
+def read_delimited(
+    path: Path,
+    separator: str,
+    columns: Mapping[str, str],
+    *,
+    names: Sequence[str] | None = None,
+) -> Table:
+    """Read a delimited text file, compressed or not.
+
+    Parameters
+    ----------
+    path : Path
+        File to read.
+    separator : str
+        Characters between cells.
+    columns : mapping of str to str
+        The file's column names to ``user``, ``item``, ``intensity``, ``timestamp`` and ``order``.
+    names : sequence of str, optional
+        Names of all columns in file order, for a file whose first line does not give them.
+
+    Raises
+    ------
+    SeqattnError
+        The file is empty, damaged, or lacks a column or names one twice.
+    """
+    header = names is None
+    if header:
+        _require_names(path, header_of(path, separator), list(columns))
+    frame = _read(
+        path,
+        sep=separator,
+        header=0 if header else None,
+        names=names,
+        usecols=list(columns),
+    )
+    frame = frame.rename(columns=dict(columns))
+    frame.index = pd.RangeIndex(1 + header, 1 + header + len(frame), name="line")
+    return Table(frame, str(path))
+
+
+def header_of(path: Path, separator: str = ",") -> list[str]:
+    """Return the names in a file's first line.
+
+    Raises
+    ------
+    SeqattnError
+        The file is empty or damaged.
+    """
+    first = _read(path, sep=separator, header=None, nrows=1, dtype=str)
+    return [str(name) for name in first.iloc[0]]
+
+
+def read_u_data(paths: Sequence[Path]) -> Table:
+    """Read MovieLens 100K's ``u.data``: user, item, rating and seconds, between tabs."""
+    return read_delimited(paths[0], "\t", _FIELDS, names=list(_FIELDS))
+
+
+def read_ratings_dat(paths: Sequence[Path]) -> Table:
+    """Read MovieLens 1M's ``ratings.dat``: user, item, rating and seconds, between ``::``."""
+    # pandas' fast parser takes separators of one character: every second column is empty.
+    names = ["user", "", "item", " ", "intensity", "  ", "timestamp"]
+    return read_delimited(paths[0], ":", _FIELDS, names=names)
+
+
+def read_mirror(path: Path) -> Table:
+    """Read a local mirror's ``<name>.csv.gz``.
+
+    Its columns are user, item, intensity, timestamp and, optionally, ``order`` or ``seq_pos``:
+    the place of the interaction in the user's history. An intensity or timestamp column without
+    a single value counts as absent; other columns are ignored.
+
+    Raises
+    ------
+    SeqattnError
+        The file is empty, damaged, or lacks a column or names one twice.
+    """
+    order = [name for name in _ORDERS if name in header_of(path)][:1]
+    table = read_delimited(path, ",", {**_FIELDS, **{name: "order" for name in order}})
+    return Table(without_empty_columns(table.frame), table.source)
+
+
+def without_empty_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame without intensity and timestamp columns in which every cell is empty."""
+    optional = [name for name in ("intensity", "timestamp") if name in frame.columns]
+    return frame.drop(columns=[name for name in optional if frame[name].isna().all()])
+
+
+def _read(path: Path, **options: object) -> pd.DataFrame:
+    try:
+        return pd.read_csv(
+            path,
+            low_memory=False,
+            float_precision="round_trip",
+            keep_default_na=False,  # an item may be called "NA"; an empty cell is missing
+            na_values=[""],
+            **options,
+        )
+    except pd.errors.EmptyDataError:
+        raise SeqattnError(f"{path}: the file is empty; get it again") from None
+    except _UNREADABLE as error:
+        raise SeqattnError(f"{path}: cannot be read ({error}); get it again") from error
+
+
+def _require_names(path: Path, present: list[str], wanted: list[str]) -> None:
+    for name in wanted:
+        if name not in present:
+            raise SeqattnError(
+                f"{path}: column {name!r} is missing (columns present: {', '.join(present)}); the "
+                f"file should have {', '.join(wanted)}"
+            )
+        if present.count(name) > 1:
+            raise SeqattnError(
+                f"{path}: the header names column {name!r} twice; keep one of them"
+            )

@@ -78,9 +78,7 @@ _AMAZONS = (
         "Digital_Music",
         Counts(64_706, 5_541, 3_568),
         table2=Counts(64_706, 5_541, 3_568),
-        mirror=Mirror(
-            title="Amazon-Music (timestamped half)", core=Counts(30_019, 1_693, 1_696)
-        ),
+        mirror=Mirror(title="Amazon-Music (timestamped half)", core=Counts(30_019, 1_693, 1_696)),
         note="The mirror's file has times for half of the rows and no full order: a chronological "
         "run uses the timestamped half.",
     ),

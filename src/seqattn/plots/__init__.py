@@ -1,6 +1,12 @@
 """Drawing, apart from computing: each function takes arrays or frames and returns a figure."""
 
 from seqattn.plots.attention import attention_rows, boxes, curves, maps_grid, masks
+from seqattn.plots.audit import (
+    audit_lights,
+    gap_distribution,
+    intensity_by_popularity,
+    intensity_panels,
+)
 from seqattn.plots.data import histogram, history, normalisations, popularity
 from seqattn.plots.style import COLOURS, LABELS, name_of, use_style
 from seqattn.plots.training import (
@@ -16,11 +22,15 @@ __all__ = [
     "COLOURS",
     "LABELS",
     "attention_rows",
+    "audit_lights",
     "boxes",
     "curves",
     "forest",
+    "gap_distribution",
     "histogram",
     "history",
+    "intensity_by_popularity",
+    "intensity_panels",
     "lambda_against_change",
     "lambda_sweep",
     "lambda_trajectories",

@@ -51,20 +51,20 @@ CHECKS = (
     # twentieth is what differs between published versions of the same one.
     Check(
         "interactions_lost",
-        "interactions lost in preparation",
+        "interactions lost to the k-core",
         0.05,
         0.33,
         "Report the counts before and after the filter, and repeat the main result without it.",
     ),
     Check(
         "users_lost",
-        "users lost in preparation",
+        "users lost to the k-core",
         0.05,
         0.33,
         "Say that conclusions hold for active users only; the filter removed the others.",
     ),
-    # SplitLight's default bounds for mean lengths are 10 and 4; medians are used here because
-    # one long history moves a mean.
+    # SplitLight's bounds (its summary.yml) for mean lengths are 10 and 4; medians are used here
+    # because one long history moves a mean.
     Check(
         "median_length",
         "median history length",
@@ -169,7 +169,7 @@ CHECKS = (
         0.05,
         "Drop these targets in a sensitivity run: in service the item would have been new.",
     ),
-    # SplitLight's default bounds, 3 % and 15 %.
+    # SplitLight's bounds, 3 % and 15 %.
     Check(
         "cold_items",
         "test targets whose item is never in training",
@@ -209,7 +209,7 @@ def findings(values: Mapping[str, float]) -> pd.DataFrame:
         light = check.light(value)
         advice = {
             "green": "Nothing to do.",
-            "grey": "Not measured: the log lacks the column or the parts this needs.",
+            "grey": "Not judged: the log lacks the column, the split or the stamps this needs.",
         }.get(light, check.advice)
         rows.append((check.key, check.title, value, check.amber, check.red, light, advice))
     return pd.DataFrame(

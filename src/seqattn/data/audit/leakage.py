@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.spatial.distance import jensenshannon
-from scipy.stats import ks_2samp, rankdata
+from scipy.stats import rankdata
 
 from seqattn.data.audit.splits import Parts
 from seqattn.data.audit.stamps import user_of_row
 from seqattn.data.sequences import Sequences
 
-__all__ = ["cold", "leakage", "shift"]
+__all__ = ["cold", "leakage", "popularity_shift", "shift"]
 
 _DRAWS = 20  # of the shift's null value; its spread is far below the differences of interest
 
@@ -92,15 +92,24 @@ def shift(sequences: Sequences, parts: Parts, stage: str) -> dict[str, float]:
         without intensity.
     """
     rows, counts = parts.targets(stage), _popularity(sequences, parts)
-    items = sequences.items - 1
-    percentile = (rankdata(counts) - 0.5) / len(counts)
-    facts = _item_shift(counts, np.bincount(items[rows], minlength=len(counts)))
-    facts |= _contrast("popularity", percentile[items[parts.train]], percentile[items[rows]])
+    asked = np.bincount(sequences.items[rows] - 1, minlength=len(counts))
+    facts = _item_shift(counts, asked) | popularity_shift(sequences, parts, stage)
     if sequences.intensity is None:
-        nothing = np.zeros(0)
-        return facts | _contrast("intensity", nothing, nothing)
-    strength = sequences.intensity.astype(np.float64)
-    return facts | _contrast("intensity", strength[parts.train], strength[rows])
+        return facts | _contrast("intensity", np.zeros(0), np.zeros(0), np.zeros(0))
+    values, level = np.unique(sequences.intensity, return_inverse=True)
+    trained = np.bincount(level[parts.train], minlength=len(values))
+    asked = np.bincount(level[rows], minlength=len(values))
+    return facts | _contrast("intensity", values.astype(np.float64), trained, asked)
+
+
+def popularity_shift(sequences: Sequences, parts: Parts, stage: str) -> dict[str, float]:
+    """Return the popularity rows of `shift` alone."""
+    counts, items = _popularity(sequences, parts), sequences.items - 1
+    percentile = (rankdata(counts) - 0.5) / len(counts)
+    values, level = np.unique(percentile, return_inverse=True)
+    trained = np.bincount(level[items[parts.train]], minlength=len(values))
+    asked = np.bincount(level[items[parts.targets(stage)]], minlength=len(values))
+    return _contrast("popularity", values, trained, asked)
 
 
 def _others(
@@ -123,9 +132,7 @@ def _others(
     return share, np.where(user[rows] == champion, runner_up, newest[champion])
 
 
-def _births(
-    sequences: Sequences, parts: Parts, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _births(sequences: Sequences, parts: Parts, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each target: its item occurs in training no later (or never), and whether unknown."""
     time, items = sequences.timestamp, sequences.items - 1
     known = parts.train & ~np.isnan(time)
@@ -150,14 +157,18 @@ def _item_shift(trained: np.ndarray, targets: np.ndarray) -> dict[str, float]:
     }
 
 
-def _contrast(name: str, trained: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    distance = np.nan
-    if len(trained) and len(targets):
-        distance = float(ks_2samp(trained, targets, method="asymp").statistic)
-    return {
-        f"{name}, KS distance": distance,
-        f"{name} in training": _mean(trained),
-        f"{name} of targets": _mean(targets),
+def _contrast(
+    name: str, values: np.ndarray, trained: np.ndarray, targets: np.ndarray
+) -> dict[str, float]:
+    """Compare two histograms over the same ordered values by KS distance and means."""
+    n, m = trained.sum(), targets.sum()
+    facts = {f"{name}, KS distance": np.nan}
+    if n and m:
+        gap = np.cumsum(trained) / n - np.cumsum(targets) / m
+        facts[f"{name}, KS distance"] = float(np.abs(gap).max())
+    return facts | {
+        f"{name} in training": float(values @ trained / n) if n else np.nan,
+        f"{name} of targets": float(values @ targets / m) if m else np.nan,
     }
 
 

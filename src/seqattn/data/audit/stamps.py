@@ -8,7 +8,7 @@ import pandas as pd
 from seqattn.data.interactions import Interactions
 from seqattn.data.sequences import Sequences
 
-__all__ = ["chronology", "gaps", "order_of", "stamp_facts", "stamps_of", "tie_effects"]
+__all__ = ["gaps", "order_of", "stamp_facts", "stamps_of", "tie_effects", "user_of_row"]
 
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0  # seconds
 # The web is younger than 1990; milliseconds read as seconds land tens of thousands of years on.
@@ -20,18 +20,6 @@ def stamps_of(log: Interactions) -> np.ndarray:
     if "timestamp" not in log.frame.columns:
         return np.full(len(log), np.nan)
     return log.frame["timestamp"].to_numpy(dtype=np.float64)
-
-
-def chronology(log: Interactions) -> np.ndarray | None:
-    """Return what orders a user's rows, (n,) float64: ``order`` if present, else ``timestamp``.
-
-    NaN where a row's place is unknown; None where no row's is known.
-    """
-    if "order" in log.frame.columns:
-        when = log.frame["order"].to_numpy(dtype=np.float64)
-    else:
-        when = stamps_of(log)
-    return None if np.isnan(when).all() else when
 
 
 def order_of(log: Interactions, sequences: Sequences) -> np.ndarray | None:
@@ -84,28 +72,30 @@ def stamp_facts(user: np.ndarray, time: np.ndarray) -> dict[str, float]:
         Shares of rows: ``missing`` (of all rows); of the known stamps ``out of range`` (before
         1990 or from 2050 on), ``tied`` (another row of the user has the same stamp), ``day
         resolution`` (at the most frequent time of day: about 1 where stamps are dates, in any
-        time zone; near 0 where they are seconds). Shares of users with two known stamps or more:
-        ``users with ties`` and those whose whole history lies ``within a minute``, ``an hour``,
-        ``a day``. NaN where there is nothing to count.
+        time zone; near 0 where they are seconds). Shares of users with two rows or more, all
+        stamps known: ``users with ties`` and those whose whole history lies ``within a minute``,
+        ``an hour``, ``a day``. NaN where there is nothing to count.
     """
     known = ~np.isnan(time)
     facts = {"missing": _share(~known)}
+    complete = np.bincount(user, weights=~known) == 0
     user, time = user[known], time[known]
     order = np.lexsort((time, user))
     user, time = user[order], time[order]
-    same_as_next = (np.diff(user) == 0) & (np.diff(time) == 0)
-    tied = np.append(same_as_next, False) | np.append(False, same_as_next)[: len(time)]
-    first = np.flatnonzero(np.diff(user, prepend=-1) != 0)
+    new_user = np.diff(user, prepend=-1) != 0
+    same = ~new_user & (np.diff(time, prepend=np.nan) == 0)  # as the row before
+    tied = same | np.append(same[1:], np.zeros(min(len(same), 1), dtype=bool))
+    first = np.flatnonzero(new_user)
     size = np.diff(np.append(first, len(user)))
-    several = size > 1
-    span = (time[first + size - 1] - time[first])[several]
-    tied_users = np.add.reduceat(tied, first) > 0 if len(first) else np.zeros(0, dtype=bool)
+    judged = (size > 1) & complete[user[first]]
+    span = (time[first + size - 1] - time[first])[judged]
+    has_tie = np.bincount(user, weights=tied, minlength=len(complete))[user[first]] > 0
     time_of_day = pd.Series(np.mod(time, DAY)).value_counts()
     return facts | {
         "out of range": _share((time < EARLIEST) | (time >= LATEST)),
-        "tied": _share(tied[: len(time)]),
+        "tied": _share(tied),
         "day resolution": float(time_of_day.iloc[0] / len(time)) if len(time) else np.nan,
-        "users with ties": _share(tied_users[several]),
+        "users with ties": _share(has_tie[judged]),
         "within a minute": _share(span < MINUTE),
         "within an hour": _share(span < HOUR),
         "within a day": _share(span < DAY),

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from seqattn.data.interactions import Interactions, encode
-
 __all__ = ["core", "distribution", "gini", "repeats", "top_share"]
 
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
@@ -77,13 +75,13 @@ def top_share(counts: np.ndarray) -> float:
     return float(largest.sum() / counts.sum())
 
 
-def repeats(log: Interactions, when: np.ndarray | None) -> dict[str, float]:
+def repeats(users: np.ndarray, items: np.ndarray, when: np.ndarray | None) -> dict[str, float]:
     """Return shares of interactions that repeat an earlier one of the same user.
 
     Parameters
     ----------
-    log : Interactions
-        The log as read, before duplicates are dropped.
+    users, items : (n,) int64
+        Codes of each row of the log as read, before duplicates are dropped.
     when : (n,) float64 or None
         Chronological position of each row, NaN where unknown; None where the log has none.
 
@@ -94,16 +92,14 @@ def repeats(log: Interactions, when: np.ndarray | None) -> dict[str, float]:
         moment``: of these, with an equal `when` too. ``same item as the one before``: in the
         user's time order, ties in file order, among the rows whose `when` is known.
     """
-    users, _ = encode(log.frame["user"])
-    items, item_ids = encode(log.frame["item"])
-    pairs = pd.Series(users * len(item_ids) + items)
+    pairs = pd.Series(users * (items.max() + 1) + items)
     shares = {"same user and item": float(pairs.duplicated().mean())}
     if when is None:
         unknown = ("same user, item and moment", "same item as the one before")
         return shares | dict.fromkeys(unknown, np.nan)
     known = np.flatnonzero(~np.isnan(when))
     moments = pd.DataFrame({"pair": pairs.to_numpy()[known], "when": when[known]})
-    shares["same user, item and moment"] = float(moments.duplicated().sum() / len(log))
+    shares["same user, item and moment"] = float(moments.duplicated().sum() / len(pairs))
     ordered = known[np.lexsort((when[known], users[known]))]
     # Equal pairs are equal users and items, so a comparison of neighbours suffices.
     again = np.diff(pairs.to_numpy()[ordered]) == 0

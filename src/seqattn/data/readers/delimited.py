@@ -129,6 +129,4 @@ def _require_names(path: Path, present: list[str], wanted: list[str]) -> None:
                 f"file should have {', '.join(wanted)}"
             )
         if present.count(name) > 1:
-            raise SeqattnError(
-                f"{path}: the header names column {name!r} twice; keep one of them"
-            )
+            raise SeqattnError(f"{path}: the header names column {name!r} twice; keep one of them")

@@ -78,9 +78,7 @@ _AMAZONS = (
         "Digital_Music",
         Counts(64_706, 5_541, 3_568),
         table2=Counts(64_706, 5_541, 3_568),
-        mirror=Mirror(
-            title="Amazon-Music (timestamped half)", core=Counts(30_019, 1_693, 1_696)
-        ),
+        mirror=Mirror(title="Amazon-Music (timestamped half)", core=Counts(30_019, 1_693, 1_696)),
         note="The mirror's file has times for half of the rows and no full order: a chronological "
         "run uses the timestamped half.",
     ),
@@ -123,6 +121,7 @@ _AMAZONS = (
         unit="stars, 1 to 5",
         licence="published with HERec, no licence given; research use with citation",
         citation="shi2019herec",
+        homepage="https://github.com/librahu/HIN-Datasets-for-Recommendation-and-Network-Embedding",
         raw=Counts(195_791, 6_170, 2_753),
         note="An extra beside the papers' datasets; times are whole days.",
     ),
@@ -163,6 +162,9 @@ _STEAMS = (
         unit="minutes",
         licence=_UCSD_LICENCE,
         citation="pathak2017steam",
+        homepage="https://cseweb.ucsd.edu/~jmcauley/datasets.html#steam_data",
+        format="steam-au",
+        files=("australian_user_reviews.json.gz", "australian_users_items.json.gz"),
         raw=Counts(59_305, 25_458, 3_682),
         note="A small substitute with a heavy tail; it is none of [IA]'s Steam samples. Times are "
         "whole days, and play time is of the crawl, after the review: it knows the future.",
@@ -173,6 +175,7 @@ _STEAMS = (
         intensity="hours played",
         unit="hours",
         licence="no licence given; research use",
+        homepage="https://www.kaggle.com/datasets/tamber/steam-video-games",
         raw=Counts(70_489, 11_350, 3_600),
         chronological=False,
         note="No chronology: for diagnostics of intensity and popularity only.",
@@ -226,6 +229,7 @@ _OTHERS = (
         intensity=None,
         unit=None,
         licence="Yelp dataset terms: academic use, no redistribution; a form gives access",
+        homepage="https://www.yelp.com/dataset",
         raw=Counts(316_354, 30_431, 20_033),
         note="The 2020 version; [AE] reports 31,371 users and 36,616 items.",
     ),

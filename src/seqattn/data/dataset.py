@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -113,6 +115,28 @@ class Dataset:
             "steps": [asdict(step) for step in self.steps],
             "fingerprint": self.fingerprint,
         }
+
+    def write_record(self, folder: Path) -> Path:
+        """Write :meth:`record` as ``dataset.json``, whole or not at all; return its path.
+
+        Raises
+        ------
+        SeqattnError
+            The folder cannot be made or written.
+        """
+        path, partial = folder / "dataset.json", folder / ".dataset.json.partial"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                partial.write_text(json.dumps(self.record(), indent=1) + "\n")
+                os.replace(partial, path)
+            finally:
+                partial.unlink(missing_ok=True)
+        except OSError as error:
+            raise SeqattnError(
+                f"cannot write {path}: {error.strerror}; make room or choose another folder"
+            ) from error
+        return path
 
     def steps_table(self) -> pd.DataFrame:
         """Return a row per preparation step: name, interactions, users, items."""

@@ -12,7 +12,7 @@ from seqattn.data.download import download, verify
 from seqattn.data.entry import Entry
 from seqattn.errors import SeqattnError
 
-__all__ = ["Source", "cache_folder", "data_folder", "find", "how_to_get", "locate"]
+__all__ = ["Source", "cache_folder", "data_folder", "find", "how_to_get", "locate", "status"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,22 @@ def find(entry: Entry) -> Source | None:
     return None
 
 
+def status(entry: Entry) -> str:
+    """Return where a dataset is: "generated", "missing", or "present" or "cached" and the place.
+
+    Raises
+    ------
+    SeqattnError
+        ``$SEQATTN_DATA`` is not a folder.
+    """
+    if entry.name == "synthetic":
+        return "generated"
+    source = find(entry)
+    if source is None:
+        return "missing"
+    return "cached" if source.place == "cache" else f"present ({source.place})"
+
+
 def locate(entry: Entry) -> Source:
     """Return a dataset's files, downloaded into the cache if need be; archives are unpacked.
 
@@ -83,6 +99,8 @@ def locate(entry: Entry) -> Source:
 
 def how_to_get(entry: Entry) -> str:
     """Return what a user must do for a dataset's files, as the end of a sentence."""
+    if entry.name == "synthetic":
+        return "it is generated"
     if entry.url is not None:
         return f"`seqattn prepare {entry.name}` downloads {entry.url} into {cache_folder()}"
     where = f" from {entry.homepage}" if entry.homepage else ""

@@ -129,6 +129,13 @@ def _read(path: Path, **options: object) -> pd.DataFrame:
 
 
 def require_names(path: Path, present: list[str], wanted: list[str]) -> None:
+    """Refuse a file that lacks a column wanted, or names one twice.
+
+    Raises
+    ------
+    SeqattnError
+        The message names the column and those present.
+    """
     for name in wanted:
         if name not in present:
             raise SeqattnError(

@@ -51,6 +51,8 @@ class Entry:
         Key in the book's ``references.bib``.
     url : str or None
         Official archive or file; None for generated data and where there is no direct link.
+    homepage : str or None
+        Page that leads to the data, where there is no direct link.
     sha256 : str or None
         Its published checksum. Where none is published, the one of the first download is kept.
     raw, core : Counts or None
@@ -84,6 +86,7 @@ class Entry:
     sha256: str | None = None
     raw: Counts | None = None
     core: Counts | None = None
+    homepage: str | None = None
     format: str | None = None
     files: tuple[str, ...] = ()
     time_unit: str = "s"

@@ -12,6 +12,7 @@ export PYTHON TORCH_INDEX
 book: $(READY)  ## run every notebook on ML-100K, then build the pages
 	$(BIN)/seqattn report ml-100k --preset $(PRESET)
 	$(BIN)/python -m benchmarks.page
+	$(BIN)/python -m seqattn.pages
 	$(BIN)/jupyter-book build -n -W --keep-going .
 	@echo "The book: $(CURDIR)/_build/html/index.html"
 
@@ -36,7 +37,7 @@ ci:  ## what continuous integration runs
 	bash .ci/run
 
 clean:  ## remove the pages and the executed notebooks; the environment and trained cells stay
-	rm -rf _build book/runs book/appendix/generated
+	rm -rf _build book/runs book/appendix/generated book/results/generated
 
 $(READY): pyproject.toml constraints.txt tools/make_venv.sh
 	@bash tools/make_venv.sh $(VENV)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from seqattn.plots.style import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION
 
 # A shape a light besides the colour, for readers who see no difference in colour.
-_LIGHTS = {
+LIGHTS = {
     "red": (VERMILION, "s"),
     "amber": (ORANGE, "^"),
     "green": (GREEN, "o"),
@@ -33,7 +33,7 @@ def audit_lights(findings: pd.DataFrame) -> Figure:
     n = len(findings)
     figure, axes = plt.subplots(figsize=(8.2, 0.6 + 0.27 * n))
     for row, finding in enumerate(findings.itertuples()):
-        colour, marker = _LIGHTS[finding.light]
+        colour, marker = LIGHTS[finding.light]
         axes.plot(0, row, marker, color=colour, markersize=9, markeredgewidth=2)
         axes.text(0.4, row, finding.title, va="center")
         value = "not judged" if finding.light == "grey" else _short(finding.value)

@@ -1,0 +1,186 @@
+"""The book's results pages, from records that are committed: ``python -m seqattn.pages``.
+
+A dataset without a record reads "not run", with the command that makes it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from seqattn.book import ROOT
+from seqattn.config import NORMALISATIONS
+from seqattn.data import CATALOGUE, Entry
+from seqattn.files import write_text
+from seqattn.plots import use_style
+from seqattn.plots.datasets import correlation_intervals, entropies, lights_grid
+
+RECORDS = ROOT / "results" / "datasets"
+GENERATED = ROOT / "book" / "results" / "generated"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of a dataset: its catalogue entry, and its records where it was run."""
+
+    entry: Entry
+    dataset: dict[str, Any] | None = None
+    audit: dict[str, Any] | None = None
+    intensity: pd.DataFrame | None = None
+
+    @property
+    def title(self) -> str:
+        """Name in prose; that of the file read, where there is one."""
+        return self.dataset["title"] if self.dataset else self.entry.title
+
+    @property
+    def prepared(self) -> bool:
+        """Whether the log could be ordered, filtered and split."""
+        return bool(self.dataset and self.dataset["fingerprint"])
+
+    def measure(self, part: str, measure: str) -> pd.Series:
+        """Return one row of the diagnosis of intensity."""
+        table = self.intensity
+        return table[(table["part"] == part) & (table["measure"] == measure)].iloc[0]
+
+
+def read_records(folder: Path = RECORDS) -> list[Record]:
+    """Return a record a dataset of the catalogue, in its order; synthetic data left out."""
+    return [_read(entry, folder / name) for name, entry in CATALOGUE.items() if name != "synthetic"]
+
+
+def _read(entry: Entry, folder: Path) -> Record:
+    if not (folder / "dataset.json").exists():
+        return Record(entry)
+    dataset, found = (json.loads((folder / f"{k}.json").read_text()) for k in ("dataset", "audit"))
+    path = folder / "intensity.json"
+    intensity = pd.DataFrame(json.loads(path.read_text())) if path.exists() else None
+    return Record(entry, dataset, found, intensity)
+
+
+def counts_table(records: list[Record]) -> str:
+    """Return Markdown: each dataset as published, as read, and as trained on."""
+    rows = []
+    for record in records:
+        published = record.entry.table2
+        row = {"dataset": record.title, "published": _counts(published and vars(published))}
+        if record.dataset is None:
+            row |= {"as read": f"not run: `{_command(record.entry)}`"}
+        else:
+            first, last = record.dataset["steps"][0], record.dataset["steps"][-1]
+            row["as read"] = _counts(first)
+            row["prepared"] = _counts(last) if record.prepared else "no chronology"
+            if published and record.prepared:
+                row["published is"] = _which(
+                    _counts(vars(published)), _counts(first), _counts(last)
+                )
+        rows.append(row)
+    return _markdown(rows)
+
+
+def _which(published: str, first: str, last: str) -> str:
+    """Say which of our counts a published one equals."""
+    if published == last:
+        return "the prepared log" if first != last else "both"
+    return "the unfiltered log" if published == first else "neither"
+
+
+def intensity_table(records: list[Record]) -> str:
+    """Return Markdown: information, spread and confounding of each dataset's intensity."""
+    rows = []
+    for record in records:
+        if record.intensity is None:
+            continue
+        read = record.measure
+        rows.append(
+            {
+                "dataset": record.title,
+                "intensity": f"{record.entry.intensity} ({record.entry.unit})",
+                "distinct": f"{read('information', 'raw, distinct').value:,.0f}",
+                "exact bits": f"{read('information', 'raw, exact bits').value:.2f}",
+                **{
+                    f"bits, {mode}": f"{read('information', f'{mode}, bits').value:.2f}"
+                    for mode in NORMALISATIONS
+                },
+                "constant histories": f"{read('range', 'constant histories').value:.1%}",
+            }
+        )
+    return _markdown(rows)
+
+
+def notes_list(records: list[Record]) -> str:
+    """Return Markdown: what a reader must know of each dataset."""
+    notes = [(r.title, r.entry.note) for r in records if r.entry.note]
+    return "\n".join(f"- **{title}.** {note}" for title, note in notes)
+
+
+def alarms_list(records: list[Record]) -> str:
+    """Return Markdown: each dataset's red findings with value and threshold."""
+    lines = []
+    for record in records:
+        if record.audit is None:
+            continue
+        reds = [f for f in record.audit["findings"] if f["light"] == "red"]
+        told = "; ".join(f"{f['title']} {f['value']:.3g} (red beyond {f['red']:g})" for f in reds)
+        lines.append(f"- **{record.title}.** {told or 'No red light.'}")
+    return "\n".join(lines)
+
+
+def write_pages(records: list[Record], folder: Path = GENERATED) -> None:
+    """Write every generated part of the results pages."""
+    use_style()
+    run = [record for record in records if record.audit]
+    measured = [record for record in run if record.intensity is not None]
+    for name, text in {
+        "datasets_counts": counts_table(records),
+        "datasets_notes": notes_list(records),
+        "datasets_alarms": alarms_list(records) or "Not run.",
+        "datasets_intensity": intensity_table(measured) if measured else "Not run.",
+    }.items():
+        write_text(folder / f"{name}.md", text + "\n")
+    findings = {r.title: pd.DataFrame(r.audit["findings"]) for r in run}
+    bits = {
+        r.title: {m: r.measure("information", f"{m}, bits").value for m in NORMALISATIONS}
+        for r in measured
+    }
+    correlations = {
+        r.title: r.intensity[r.intensity["part"] == "correlation"].set_index("measure")
+        for r in measured
+    }
+    _save(lights_grid(findings), folder / "datasets_lights.svg")
+    _save(entropies(bits), folder / "datasets_bits.svg")
+    _save(correlation_intervals(correlations), folder / "datasets_correlations.svg")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    # No date in the file, so that a re-run gives the same bytes.
+    figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
+    plt.close(figure)
+
+
+def _counts(size: dict[str, Any] | None) -> str:
+    """Return "interactions / users / items"."""
+    if size is None:
+        return ""
+    return " / ".join(f"{size[key]:,}" for key in ("interactions", "users", "items"))
+
+
+def _command(entry: Entry) -> str:
+    return f"seqattn prepare {entry.name} -o results/datasets/{entry.name}"
+
+
+def _markdown(rows: list[dict[str, str]]) -> str:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    lines += ["| " + " | ".join(row.get(c, "") for c in columns) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    write_pages(read_records())

@@ -186,6 +186,13 @@ def test_core_losses_are_those_of_the_last_step():
     assert users["leave-one-out", "without k-core"] == 4
 
 
+def test_rows_dropped_at_reading_are_a_finding():
+    frame = table([*TOY, (None, "a", 7)])
+    log = Interactions.from_frame(frame, drop_incomplete=True)
+    assert value(audit(log), "rows_incomplete") == pytest.approx(1 / 14)
+    assert light(audit(log), "rows_incomplete") == "red"
+
+
 def test_json_holds_every_table_as_plain_numbers(toy, tmp_path):
     content = json.loads(toy.to_json(tmp_path / "new" / "audit.json").read_text())
     assert content["name"] == "toy" and content["fingerprint"] == toy.fingerprint

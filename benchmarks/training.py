@@ -27,9 +27,8 @@ import torch
 from benchmarks.common import finish, interleave, ratios
 from benchmarks.steps import endless, training_steps
 from seqattn.config import ModelConfig, TrainConfig, replace
-from seqattn.data import CATALOGUE, Dataset, Interactions, Sequences, leave_one_out
+from seqattn.data import CATALOGUE, Dataset, Interactions, Sequences, leave_one_out, load_log
 from seqattn.data.preparation import keep_latest_duplicate, sort_by_time
-from seqattn.data.readers import READERS
 from seqattn.models import build_model
 from seqattn.training.fit import training_batches
 
@@ -40,7 +39,7 @@ MODES = {"packed": TRAIN, "exact": replace(TRAIN, stride=1)}
 
 def all_of_ml_100k() -> Dataset:
     """ML-100K without the 5-core, as RecBole's loader has it."""
-    log: Interactions = sort_by_time(keep_latest_duplicate(READERS["ml-100k"]()))
+    log: Interactions = sort_by_time(keep_latest_duplicate(load_log("ml-100k")))
     sequences = Sequences.from_interactions(log)
     return Dataset(
         "ml-100k", CATALOGUE["ml-100k"], sequences, leave_one_out(sequences), log.steps, ""

@@ -20,7 +20,8 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from seqattn.config import get_preset
-from seqattn.data import CATALOGUE, Dataset, load_dataset
+from seqattn.data import Dataset, find_entry, load_dataset
+from seqattn.data.own import is_yaml
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS
 from seqattn.store import Cell
@@ -202,7 +203,7 @@ def run_notebook(template: Path, output: Path, parameters: Mapping[str, Any]) ->
         str(template), str(partial), dict(parameters), cwd=str(template.parent)
     )
     notebook = nbformat.read(partial, as_version=4)
-    title = CATALOGUE[parameters["dataset"]].title
+    title = find_entry(parameters["dataset"]).title
     first = notebook.cells[0]
     heading, _, rest = first.source.partition("\n")
     first.source = f"{heading}: {title}\n{rest}"
@@ -216,8 +217,10 @@ def run_notebook(template: Path, output: Path, parameters: Mapping[str, Any]) ->
 def report(
     dataset: str, parameters: Mapping[str, Any] | None = None, output: Path | None = None
 ) -> list[Path]:
-    """Run every notebook on one dataset, into ``book/runs/<dataset>``; return what was written.
+    """Run every notebook on one dataset, into ``book/runs/<name>``; return what was written.
 
+    The dataset is a name of the catalogue or the YAML file of one's own data, whose ``name`` then
+    is that of the folder.
     Missing cells are fitted first, with a progress bar, so the notebooks only read them.
 
     Raises
@@ -227,7 +230,9 @@ def report(
     """
     import papermill
 
-    output = output or ROOT / "book" / "runs" / dataset
+    output = output or ROOT / "book" / "runs" / find_entry(dataset).name
+    if is_yaml(dataset):
+        dataset = str(Path(dataset).resolve())  # notebooks run in another folder
     template = ROOT / "notebooks"
     inspected = papermill.inspect_notebook(str(template / f"{NOTEBOOKS[0]}.ipynb"))
     defaults = {name: ast.literal_eval(found["default"]) for name, found in inspected.items()}

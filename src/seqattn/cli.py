@@ -12,6 +12,7 @@ from pathlib import Path
 
 from seqattn.config import PRESETS
 from seqattn.data import CATALOGUE, load_dataset
+from seqattn.data.sources import how_to_get, status
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS
 from seqattn.store import Cell
@@ -19,10 +20,12 @@ from seqattn.store import Cell
 EXAMPLES = """examples:
   seqattn datasets
   seqattn prepare ml-100k
+  seqattn prepare my.yaml
   seqattn fit -d ml-100k -m ia-add -s 2020 --json
   seqattn significance ml-100k
   seqattn report ml-100k
 """
+DATASET = "a name that `seqattn datasets` lists, or the YAML file of your own log"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,23 +43,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _datasets(options: argparse.Namespace) -> None:
-    entries = [asdict(entry) for entry in CATALOGUE.values()]
+    entries = [
+        {**asdict(entry), "status": place, "how_to_get": how_to_get(entry)}
+        for place, entry in map(status, CATALOGUE.values())
+    ]
     if options.json:
         print(json.dumps(entries, indent=1))
         return
+    print(f"{'NAME':<15} {'TITLE':<31} {'STATUS':<17} INTENSITY")
     for entry in entries:
-        print(f"{entry['name']:<12} {entry['title']:<20} {entry['intensity'] or 'no intensity'}")
+        about = f"{entry['intensity']} ({entry['unit']})" if entry["intensity"] else "none"
+        print(f"{entry['name']:<15} {entry['title']:<31} {entry['status']:<17} {about}")
+    for entry in entries:
+        if entry["status"] == "missing":
+            print(f"\n{entry['name']}: {entry['how_to_get']}")
 
 
 def _prepare(options: argparse.Namespace) -> None:
+    from seqattn.book import ROOT
+
     dataset = load_dataset(options.dataset)
-    steps = [asdict(step) for step in dataset.steps]
+    folder = options.output or ROOT / ".seqattn" / "datasets" / dataset.name
+    path = dataset.write_record(folder)
     if options.json:
-        record = {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "steps": steps}
-        print(json.dumps(record, indent=1))
+        print(json.dumps(dataset.record(), indent=1))
         return
-    print(dataset.steps_table().to_string())
-    print(f"fingerprint {dataset.fingerprint}")
+    print(dataset.steps_table().to_string(index=False))
+    print(f"fingerprint {dataset.fingerprint}\n{path}")
 
 
 def _cells(options: argparse.Namespace) -> list[Cell]:
@@ -120,17 +133,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
-    verb = verbs.add_parser("datasets", help="list the known datasets")
+    verb = verbs.add_parser("datasets", help="list the known datasets and where they are")
     verb.set_defaults(run=_datasets)
     _add_json(verb)
 
-    verb = verbs.add_parser("prepare", help="read, filter and split a dataset; print the counts")
-    verb.add_argument("dataset")
+    verb = verbs.add_parser(
+        "prepare", help="get, read, filter and split a dataset; print the counts of each step"
+    )
+    verb.add_argument("dataset", help=DATASET)
+    verb.add_argument("-o", "--output", type=Path, help="folder for dataset.json")
     verb.set_defaults(run=_prepare)
     _add_json(verb)
 
     verb = verbs.add_parser("fit", help="fit cells the store lacks")
-    verb.add_argument("-d", "--dataset", required=True)
+    verb.add_argument("-d", "--dataset", required=True, help=DATASET)
     verb.add_argument("-m", "--model", nargs="+", required=True, choices=list(MODELS))
     verb.add_argument("-s", "--seed", nargs="+", type=int, required=True)
     verb.set_defaults(run=_fit)
@@ -138,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(verb)
 
     verb = verbs.add_parser("significance", help="the dual criterion, against SASRec")
-    verb.add_argument("dataset")
+    verb.add_argument("dataset", help=DATASET)
     verb.add_argument(
         *("-m", "--model"),
         nargs="+",
@@ -152,7 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(verb)
 
     verb = verbs.add_parser("report", help="run every notebook on a dataset, into book/runs")
-    verb.add_argument("dataset")
+    verb.add_argument("dataset", help=DATASET)
     verb.add_argument("-o", "--output", type=Path, help="folder for the executed notebooks")
     verb.set_defaults(run=_report)
     _add_common(verb)

@@ -7,7 +7,7 @@ from seqattn.data.catalogue import CATALOGUE, Counts, Entry
 from seqattn.data.columns import drop_missing
 from seqattn.data.dataset import Dataset, fingerprint
 from seqattn.data.interactions import Interactions, Step, encode
-from seqattn.data.loading import load_dataset, load_log
+from seqattn.data.loading import find_entry, load_dataset, load_log
 from seqattn.data.preparation import (
     Preparation,
     k_core,
@@ -32,6 +32,7 @@ __all__ = [
     "Step",
     "drop_missing",
     "encode",
+    "find_entry",
     "fingerprint",
     "k_core",
     "keep_latest_duplicate",

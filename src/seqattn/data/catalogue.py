@@ -97,6 +97,7 @@ _AMAZONS = (
         Counts(198_502, 22_363, 12_101),
         note="The 5-core version most papers use, not [AE]'s single-pass one. The mirror's file "
         "has no intensity.",
+        mirror=Mirror(intensity=False),
     ),
     _amazon(
         "sports",
@@ -105,13 +106,14 @@ _AMAZONS = (
         Counts(296_337, 35_598, 18_357),
         note="The 5-core version most papers use, not [AE]'s single-pass one. The mirror's file "
         "has no intensity.",
+        mirror=Mirror(intensity=False),
     ),
     _amazon(
         "video",
         "Amazon-Video-Games",
         "Video_Games",
         Counts(231_780, 24_303, 10_672),
-        mirror=Mirror(raw=Counts(287_107, 31_013, 23_715)),
+        mirror=Mirror(raw=Counts(287_107, 31_013, 23_715), intensity=False),
         note="The mirror's file is [AE]'s single-pass one, with an order and no intensity.",
     ),
     Entry(
@@ -121,7 +123,9 @@ _AMAZONS = (
         unit="stars, 1 to 5",
         licence="published with HERec, no licence given; research use with citation",
         citation="shi2019herec",
+        homepage="https://github.com/librahu/HIN-Datasets-for-Recommendation-and-Network-Embedding",
         raw=Counts(195_791, 6_170, 2_753),
+        core=Counts(195_773, 6_170, 2_746),
         note="An extra beside the papers' datasets; times are whole days.",
     ),
 )
@@ -161,7 +165,11 @@ _STEAMS = (
         unit="minutes",
         licence=_UCSD_LICENCE,
         citation="pathak2017steam",
+        homepage="https://cseweb.ucsd.edu/~jmcauley/datasets.html#steam_data",
+        format="steam-au",
+        files=("australian_user_reviews.json.gz", "australian_users_items.json.gz"),
         raw=Counts(59_305, 25_458, 3_682),
+        core=Counts(3_740, 656, 215),
         note="A small substitute with a heavy tail; it is none of [IA]'s Steam samples. Times are "
         "whole days, and play time is of the crawl, after the review: it knows the future.",
     ),
@@ -171,6 +179,7 @@ _STEAMS = (
         intensity="hours played",
         unit="hours",
         licence="no licence given; research use",
+        homepage="https://www.kaggle.com/datasets/tamber/steam-video-games",
         raw=Counts(70_489, 11_350, 3_600),
         chronological=False,
         note="No chronology: for diagnostics of intensity and popularity only.",
@@ -216,6 +225,7 @@ _OTHERS = (
         licence="GroupLens and Last.FM: non-commercial use with citation",
         citation="cantador2011hetrec",
         raw=Counts(52_551, 1_090, 3_646),
+        core=Counts(52_551, 1_090, 3_646),
         note="Order of an earlier preparation; neither times nor intensity.",
     ),
     Entry(
@@ -224,7 +234,9 @@ _OTHERS = (
         intensity=None,
         unit=None,
         licence="Yelp dataset terms: academic use, no redistribution; a form gives access",
+        homepage="https://www.yelp.com/dataset",
         raw=Counts(316_354, 30_431, 20_033),
+        core=Counts(292_017, 28_330, 18_775),
         note="The 2020 version; [AE] reports 31,371 users and 36,616 items.",
     ),
     Entry(

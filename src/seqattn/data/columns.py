@@ -150,7 +150,7 @@ def orders(column: pd.Series, source: str) -> np.ndarray:
 
 
 def _known(column: pd.Series) -> np.ndarray:
-    """True where a cell is not empty."""
+    """Return True where a cell is not empty."""
     return ~(column.isna() | (column == "")).to_numpy(dtype=bool)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -38,6 +40,10 @@ class Dataset:
         Counts after reading and after each preparation step.
     fingerprint : str
         SHA-256 of the prepared data and of the options that made it, see :func:`fingerprint`.
+    source : str
+        The file it was read from.
+    reference : str
+        What :func:`seqattn.load_dataset` takes to load it again, in another process too.
     """
 
     name: str
@@ -46,10 +52,14 @@ class Dataset:
     split: Split
     steps: tuple[Step, ...]
     fingerprint: str
+    source: str = ""
+    reference: str = ""
 
     @classmethod
-    def from_interactions(cls, log: Interactions, entry: Entry) -> Dataset:
-        """Prepare, split and fingerprint a log.
+    def from_interactions(
+        cls, log: Interactions, entry: Entry, reference: str | None = None
+    ) -> Dataset:
+        """Prepare, split and fingerprint a log; `reference` is the entry's name if not given.
 
         Raises
         ------
@@ -74,6 +84,8 @@ class Dataset:
             split=leave_one_out(sequences),
             steps=prepared.steps,
             fingerprint=fingerprint(sequences, options),
+            source=log.source,
+            reference=reference or entry.name,
         )
 
     @property
@@ -90,6 +102,41 @@ class Dataset:
     def has_intensity(self) -> bool:
         """Whether interactions carry an intensity."""
         return self.sequences.intensity is not None
+
+    def record(self) -> dict[str, object]:
+        """Return what ``dataset.json`` keeps: source, options, counts after each step."""
+        return {
+            "dataset": self.name,
+            "title": self.entry.title,
+            "source": self.source,
+            "options": asdict(self.entry.preparation),
+            "intensity": self.entry.intensity,
+            "unit": self.entry.unit,
+            "steps": [asdict(step) for step in self.steps],
+            "fingerprint": self.fingerprint,
+        }
+
+    def write_record(self, folder: Path) -> Path:
+        """Write :meth:`record` as ``dataset.json``, whole or not at all; return its path.
+
+        Raises
+        ------
+        SeqattnError
+            The folder cannot be made or written.
+        """
+        path, partial = folder / "dataset.json", folder / ".dataset.json.partial"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                partial.write_text(json.dumps(self.record(), indent=1) + "\n")
+                os.replace(partial, path)
+            finally:
+                partial.unlink(missing_ok=True)
+        except OSError as error:
+            raise SeqattnError(
+                f"cannot write {path}: {error.strerror}; make room or choose another folder"
+            ) from error
+        return path
 
     def steps_table(self) -> pd.DataFrame:
         """Return a row per preparation step: name, interactions, users, items."""

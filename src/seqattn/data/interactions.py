@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,6 +78,7 @@ class Interactions:
         drop_incomplete: bool = False,
         chronological: bool = True,
         time_unit: str = "s",
+        malformed: int = 0,
     ) -> Interactions:
         """Validate a log.
 
@@ -96,6 +98,8 @@ class Interactions:
             serves for diagnostics only.
         time_unit : str
             ``"s"`` or ``"ms"``, of numbers in the timestamp column.
+        malformed : int
+            Lines the reader had to leave out; counted as read, and as dropped in a step.
 
         Raises
         ------
@@ -107,7 +111,10 @@ class Interactions:
         _require_columns(frame, source, chronological)
         if frame.empty:
             raise SeqattnError(f"{source}: no rows; give a log with at least one interaction")
-        steps = (Step.of("read", frame),)
+        read = Step.of("read", frame)
+        steps = (dataclasses.replace(read, interactions=read.interactions + malformed),)
+        if malformed:
+            steps += (dataclasses.replace(read, name="drop malformed lines"),)
         if drop_incomplete:
             frame = columns.drop_missing(frame)
             if frame.empty:
@@ -213,10 +220,10 @@ def known_when(log: Interactions) -> np.ndarray:
     when = require_chronology(log)
     unknown = np.isnan(when)
     if unknown.any():
-        row = log.frame.iloc[int(np.argmax(unknown))]
+        user, item = (log.frame[name].iloc[int(np.argmax(unknown))] for name in ("user", "item"))
         raise SeqattnError(
             f"{log.source}: the place of {int(unknown.sum())} interactions in their user's history "
-            f"is unknown, the first of user {row['user']} with item {row['item']}; fill in the "
+            f"is unknown, the first of user {user} with item {item}; fill in the "
             "order column for them, or leave them out"
         )
     return when

@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from seqattn.data.catalogue import CATALOGUE
 from seqattn.data.dataset import Dataset
 from seqattn.data.entry import Entry
 from seqattn.data.interactions import Interactions
-from seqattn.data.readers import READERS, Table, read_mirror
-from seqattn.data.readers.atomic import read_inter
-from seqattn.data.sources import find
+from seqattn.data.own import is_yaml, read_own, read_yaml
+from seqattn.data.readers import READERS, Table, read_inter, read_mirror
+from seqattn.data.sources import locate
 from seqattn.data.synthetic import synthetic_log
 from seqattn.errors import SeqattnError
 
-__all__ = ["load_dataset", "load_log"]
+__all__ = ["find_entry", "load_dataset", "load_log"]
+
+
+def find_entry(name: str, /) -> Entry:
+    """Return what is known of a dataset without reading its data.
+
+    Parameters
+    ----------
+    name : str
+        Name in the catalogue, or the path of one's own YAML file.
+
+    Raises
+    ------
+    SeqattnError
+        The name is unknown, or the YAML file cannot be used.
+    """
+    if is_yaml(name):
+        return read_yaml(Path(name)).entry
+    if name not in CATALOGUE:
+        raise SeqattnError(
+            f"dataset {name!r} is unknown; choose one of {', '.join(CATALOGUE)}, or give the path "
+            "of a YAML file that describes your own log"
+        )
+    return CATALOGUE[name]
 
 
 def load_log(name: str, /) -> Interactions:
@@ -23,7 +47,7 @@ def load_log(name: str, /) -> Interactions:
     Parameters
     ----------
     name : str
-        Name in the catalogue.
+        Name in the catalogue, or the path of one's own YAML file.
 
     Raises
     ------
@@ -39,7 +63,8 @@ def load_dataset(name: str, /) -> Dataset:
     Parameters
     ----------
     name : str
-        Name in the catalogue, such as "ml-100k" or "synthetic".
+        Name in the catalogue, such as "ml-100k" or "synthetic", or the path of one's own YAML
+        file.
 
     Raises
     ------
@@ -54,47 +79,32 @@ def load_dataset(name: str, /) -> Dataset:
     (60, True)
     """
     entry, log = _open(name)
-    return Dataset.from_interactions(log, entry)
+    reference = str(Path(name).resolve()) if is_yaml(name) else name
+    return Dataset.from_interactions(log, entry, reference)
 
 
 def _open(name: str) -> tuple[Entry, Interactions]:
-    """Return a dataset's log, and its entry as it applies to the files found."""
-    if name not in CATALOGUE:
-        raise SeqattnError(f"dataset {name!r} is unknown; choose one of {', '.join(CATALOGUE)}")
-    entry = CATALOGUE[name]
+    """Return a dataset's log, and its entry as it applies to the file found."""
+    entry = find_entry(name)
     if name == "synthetic":
         return entry, synthetic_log()
-    source = find(entry)
-    if source is None:
-        raise SeqattnError(f"{name}: not found; set SEQATTN_DATA")
+    if is_yaml(name):
+        return _validated(entry, read_own(read_yaml(Path(name))))
+    source = locate(entry)
     if source.kind == "mirror":
-        entry, table = _mirrored(entry), read_mirror(source.paths[0])
-    elif source.kind == "recbole":
-        table = read_inter(source.paths[0])
-    else:
-        table = READERS[entry.format](source.paths)
-    return _validated(entry, table)
-
-
-def _mirrored(entry: Entry) -> Entry:
-    """Return an entry as it applies to the mirror's file."""
-    if entry.mirror is None:
-        return entry
-    other = {name: value for name, value in vars(entry.mirror).items() if value is not None}
-    return replace(entry, **other)
+        return _validated(entry.mirrored(), read_mirror(source.paths[0]))
+    if source.kind == "inter":
+        return _validated(entry, read_inter(source.paths[0]))
+    return _validated(entry, READERS[entry.format](source.paths))
 
 
 def _validated(entry: Entry, table: Table) -> tuple[Entry, Interactions]:
-    frame = table.frame
-    if entry.intensity is None and "intensity" in frame.columns:
-        frame = frame.drop(columns="intensity")
     log = Interactions.from_frame(
-        frame,
+        table.frame,
         source=table.source,
         drop_incomplete=True,
         chronological=entry.chronological,
         time_unit=entry.time_unit,
+        malformed=table.malformed,
     )
-    if not log.has_intensity:
-        entry = replace(entry, intensity=None, unit=None)
-    return entry, log
+    return (entry if log.has_intensity else replace(entry, intensity=None, unit=None)), log

@@ -89,7 +89,7 @@ def fit_cells(
     results_dir : str or Path
         The store's folder.
     dataset : Dataset
-        Must be one `load_dataset` can load again by name, in another process.
+        Must be one `load_dataset` can load again by its reference, in another process.
     wanted : iterable of (str, int)
         Model names and training seeds.
     preset : str
@@ -135,7 +135,8 @@ def _fit_in_processes(
     try:
         with _interrupts_ignored():
             jobs = [
-                pool.submit(_fit_in_worker, str(store.path), dataset.name, spec) for spec in specs
+                pool.submit(_fit_in_worker, str(store.path), dataset.reference, spec)
+                for spec in specs
             ]
         for job in as_completed(jobs):
             job.result()

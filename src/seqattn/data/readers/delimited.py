@@ -11,7 +11,14 @@ import pandas as pd
 from seqattn.data.readers.table import Table
 from seqattn.errors import SeqattnError
 
-__all__ = ["header_of", "read_delimited", "read_mirror", "read_ratings_dat", "read_u_data"]
+__all__ = [
+    "header_of",
+    "read_delimited",
+    "read_mirror",
+    "read_ratings_dat",
+    "read_u_data",
+    "require_names",
+]
 
 _UNREADABLE = (pd.errors.ParserError, UnicodeError, EOFError, OSError, zlib.error)
 _FIELDS = {name: name for name in ("user", "item", "intensity", "timestamp")}
@@ -45,7 +52,7 @@ def read_delimited(
     """
     header = names is None
     if header:
-        _require_names(path, header_of(path, separator), list(columns))
+        require_names(path, header_of(path, separator), list(columns))
     frame = _read(
         path,
         sep=separator,
@@ -121,7 +128,14 @@ def _read(path: Path, **options: object) -> pd.DataFrame:
         raise SeqattnError(f"{path}: cannot be read ({error}); get it again") from error
 
 
-def _require_names(path: Path, present: list[str], wanted: list[str]) -> None:
+def require_names(path: Path, present: list[str], wanted: list[str]) -> None:
+    """Refuse a file that lacks a column wanted, or names one twice.
+
+    Raises
+    ------
+    SeqattnError
+        The message names the column and those present.
+    """
     for name in wanted:
         if name not in present:
             raise SeqattnError(

@@ -1,0 +1,109 @@
+"""Steam reviews of UCSD: gzipped text, one Python dictionary a line, not JSON.
+
+The lines are parsed with ``ast.literal_eval``, which knows literals only and runs no code.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from ast import literal_eval
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from functools import lru_cache
+from pathlib import Path
+
+from seqattn.data.readers.lines import Columns, open_text, read_records
+from seqattn.data.readers.table import Table
+
+__all__ = ["read_steam_au", "read_steam_reviews"]
+
+_POSTED = re.compile(r"Posted (\w+ \d{1,2}, \d{4})\.")
+
+
+def read_steam_reviews(paths: Sequence[Path]) -> Table:
+    """Read ``steam_reviews.json.gz``: username, product_id, hours and date of each review.
+
+    The file is streamed; memory grows with the rows kept, not with the texts. Lines that are no
+    dictionary are counted and left out. A date without a readable day is an empty cell.
+
+    Raises
+    ------
+    SeqattnError
+        The file is damaged, not UTF-8, or none of its lines can be read.
+
+    References
+    ----------
+    Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018.
+    """
+    columns = Columns()
+    with open_text(paths[0]) as lines:
+        for line, record in read_records(lines, literal_eval, columns):
+            columns.add(
+                line,
+                record.get("username"),
+                record.get("product_id"),
+                record.get("hours"),
+                _seconds(record.get("date"), "%Y-%m-%d"),
+            )
+    return columns.table(paths[0])
+
+
+def read_steam_au(paths: Sequence[Path]) -> Table:
+    """Read ``australian_user_reviews.json.gz`` and ``australian_users_items.json.gz``.
+
+    The first gives each user's reviews with their day, such as "Posted November 5, 2011.", the
+    second the minutes each user played each game until the crawl. A day without a year, and the
+    minutes of a game that is not in the user's library, are empty cells.
+
+    Raises
+    ------
+    SeqattnError
+        A file is damaged, not UTF-8, or none of the reviews can be read.
+
+    References
+    ----------
+    Pathak, Gupta and McAuley, "Generating and Personalizing Bundle Recommendations on Steam",
+    SIGIR 2017.
+    """
+    reviews, libraries = paths
+    rows, malformed = _au_reviews(reviews)
+    minutes = _au_minutes(libraries, {row[1:3] for row in rows})
+    columns = Columns()
+    columns.malformed = malformed
+    for line, user, item, seconds in rows:
+        columns.add(line, user, item, minutes.get((user, item)), seconds)
+    return columns.table(reviews)
+
+
+def _au_reviews(path: Path) -> tuple[list[tuple[int, str, str, float]], int]:
+    """Line, user, item and seconds of each review, and the number of malformed lines."""
+    rows, counted = [], Columns()
+    with open_text(path) as lines:
+        for line, author in read_records(lines, literal_eval, counted):
+            for review in author.get("reviews", ()):
+                posted = _POSTED.match(str(review.get("posted")))
+                day = _seconds(posted.group(1), "%B %d, %Y") if posted else math.nan
+                rows.append((line, str(author.get("user_id")), str(review.get("item_id")), day))
+    return rows, counted.malformed
+
+
+def _au_minutes(path: Path, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], float]:
+    """Minutes played of the pairs wanted; the libraries hold a hundred times as many."""
+    minutes = {}
+    with open_text(path) as lines:
+        for _, owner in read_records(lines, literal_eval, Columns()):
+            for game in owner.get("items", ()):
+                pair = str(owner.get("user_id")), str(game.get("item_id"))
+                if pair in wanted:
+                    minutes[pair] = game.get("playtime_forever")
+    return minutes
+
+
+@lru_cache(maxsize=1 << 16)  # there are far fewer days than reviews
+def _seconds(text: object, form: str) -> float:
+    """Seconds since 1970 of a day; NaN if it cannot be read."""
+    try:
+        return datetime.strptime(str(text), form).replace(tzinfo=timezone.utc).timestamp()
+    except ValueError:
+        return math.nan

@@ -4,11 +4,10 @@ r"""What an intensity can tell a model: its information, its range, what it is c
 explanations: normalisation squeezes a heavy tail into a narrow band, or intensity repeats
 popularity, which item embeddings hold already. This module measures both, on training only.
 
-Two ways to count bits. The entropy of *exact* values says what the log holds. After a
-normalisation it says nothing: dividing each history by its own maximum makes more values distinct,
-not fewer. What attention receives is a magnitude, so values that nearly agree act alike; the
-entropy of 32 equal-width bins on a stated range (at most 5 bits) shows how a mode spreads them,
-and is comparable between modes and datasets.
+Two ways to count bits. The entropy of *exact* values says what the log holds; after a
+normalisation it says nothing, since dividing each history by its own maximum makes more values
+distinct. Attention receives a magnitude, and values that nearly agree act alike: the entropy of
+32 equal-width bins on a stated range (at most 5 bits) compares modes and datasets.
 
 References
 ----------
@@ -55,7 +54,7 @@ class Histories(NamedTuple):
 def histories(data: Dataset | Interactions) -> Histories:
     """Return the training histories of a dataset, or all interactions of a bare log by user.
 
-    A bare log stands for data without chronology: its order within users is not used.
+    A bare log counts as one without chronology: its order within users is not used.
 
     Raises
     ------
@@ -90,7 +89,7 @@ def windows(past: Histories, max_length: int | None = MAX_LENGTH) -> Histories:
 def normalised(past: Histories, mode: str) -> np.ndarray:
     """Return each intensity as the last query of its history sees it, (n,) float64.
 
-    There the causal and the prefix scope agree, so this is what a model gets under either.
+    There the causal and the prefix scope agree.
     """
     lengths = np.diff(past.offsets)
     values = np.empty(len(past.item))
@@ -171,24 +170,22 @@ def information(data: Dataset | Interactions, max_length: int | None = MAX_LENGT
 def ranges(data: Dataset | Interactions, max_length: int | None = MAX_LENGTH) -> pd.DataFrame:
     """Return how far intensity varies inside a history: one row, ``value`` by measure.
 
-    Histories of one interaction count as constant. Max/min is taken over histories with a
-    minimum above 0.
+    A history of one interaction is constant; max/min leaves out histories with a zero.
     """
     past = windows(histories(data), max_length)
     starts = past.offsets[:-1][np.diff(past.offsets) > 0]
     high = np.maximum.reduceat(past.intensity, starts)
     low = np.minimum.reduceat(past.intensity, starts)
     ratio = high[low > 0] / low[low > 0]
-    difference = high - low
     measures = {
         "histories": len(starts),
-        "constant histories": float((difference == 0).mean()),
+        "constant histories": float((high == low).mean()),
         "histories with a zero": float((low == 0).mean()),
     }
-    for name, values in (("max - min", difference), ("max / min", ratio)):
+    for name, values in (("max - min", high - low), ("max / min", ratio)):
         for q in (0.25, 0.5, 0.75, 0.95):
-            value = float(np.quantile(values, q)) if len(values) else np.nan
-            measures[f"{name}, {q:.0%} of histories"] = value
+            quantile = float(np.quantile(values, q)) if len(values) else np.nan
+            measures[f"{name}, {q:.0%} of histories"] = quantile
     return pd.DataFrame({"value": measures})
 
 
@@ -233,8 +230,7 @@ def correlations(
 def diagnose(data: Dataset | Interactions) -> pd.DataFrame:
     """Return the whole diagnosis of a dataset's intensity as one long table.
 
-    Columns ``part`` ("information", "range", "correlation"), ``measure``, ``value``, and the
-    interval ``low`` to ``high`` where there is one. See `information`, `ranges`, `correlations`.
+    Columns part, measure, value, low, high; parts are `information`, `ranges`, `correlations`.
 
     Raises
     ------
@@ -301,6 +297,5 @@ def _within(
 
 def _interval(drawn: np.ndarray) -> tuple[float, float]:
     drawn = drawn[np.isfinite(drawn)]
-    if not len(drawn):
-        return np.nan, np.nan
-    return tuple(map(float, np.quantile(drawn, (0.025, 0.975))))
+    low, high = np.quantile(drawn, (0.025, 0.975)) if len(drawn) else (np.nan, np.nan)
+    return float(low), float(high)

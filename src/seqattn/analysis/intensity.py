@@ -194,8 +194,7 @@ def correlations(
 ) -> pd.DataFrame:
     """Return Spearman correlations of intensity with popularity and recency, 95 % intervals.
 
-    Over all training interactions (whole histories). Popularity is an item's training count;
-    recency grows towards the end of a history.
+    Over whole training histories. Popularity is an item's training count; recency grows to the end.
 
     Returns
     -------

@@ -112,7 +112,7 @@ def normalised(past: Histories, mode: str) -> np.ndarray:
 def entropy_bits(counts: np.ndarray) -> float:
     """Return the entropy in bits of a histogram of counts."""
     share = counts[counts > 0] / counts.sum()
-    return float(-(share * np.log2(share)).sum()) + 0.0  # not -0.0
+    return float((share * np.log2(1 / share)).sum())
 
 
 def binned(values: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -130,8 +130,8 @@ def views(data: Dataset | Interactions, max_length: int | None = MAX_LENGTH) -> 
     sees of its last `max_length` interactions.
     """
     past = windows(histories(data), max_length)
-    raw = {"raw": past.intensity, "log1p": np.log1p(past.intensity)}
-    return raw | {mode: normalised(past, mode) for mode in NORMALISATIONS}
+    logged = {"raw": past.intensity, "log1p": np.log1p(past.intensity)}
+    return logged | {mode: normalised(past, mode) for mode in NORMALISATIONS}
 
 
 def information(data: Dataset | Interactions, max_length: int | None = MAX_LENGTH) -> pd.DataFrame:
@@ -289,12 +289,11 @@ def _within(
     sxx, syy, sxy = (np.bincount(user, weights=w) for w in (x * x, y * y, x * y))
     varies = (sxx > 0) & (syy > 0)
     rho = sxy[varies] / np.sqrt(sxx[varies] * syy[varies])
-    if not len(rho):
+    if not varies.any():
         return np.nan, np.nan, np.nan, 0
     return float(rho.mean()), *_interval(bootstrap_means(rho, n_resamples, seed)), len(rho)
 
 
 def _interval(drawn: np.ndarray) -> tuple[float, float]:
     drawn = drawn[np.isfinite(drawn)]
-    low, high = np.quantile(drawn, (0.025, 0.975)) if len(drawn) else (np.nan, np.nan)
-    return float(low), float(high)
+    return tuple(map(float, np.quantile(drawn, (0.025, 0.975)))) if len(drawn) else (np.nan,) * 2

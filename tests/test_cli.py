@@ -21,8 +21,23 @@ def test_datasets_lists_names_licences_and_intensities(capsys):
     assert "ml-100k" in capsys.readouterr().out
 
 
-def test_prepare_reports_every_step(capsys, synthetic):
-    assert main(["prepare", "synthetic", "--json"]) == 0
+def test_datasets_tells_what_is_here_and_how_to_get_the_rest(capsys, tmp_path, monkeypatch):
+    (tmp_path / "yelp.csv.gz").touch()
+    monkeypatch.setenv("SEQATTN_DATA", str(tmp_path))
+    monkeypatch.setenv("SEQATTN_CACHE", str(tmp_path / "cache"))
+    assert main(["datasets", "--json"]) == 0
+    entries = {entry["name"]: entry for entry in _json(capsys)}
+    assert entries["yelp"]["status"] == "present (mirror)"
+    assert entries["synthetic"]["status"] == "generated"
+    assert entries["ml-1m"]["status"] == "missing"
+    assert main(["datasets"]) == 0
+    assert f"ml-1m: `seqattn prepare ml-1m` downloads {entries['ml-1m']['url']}" in (
+        capsys.readouterr().out
+    )
+
+
+def test_prepare_reports_every_step(capsys, synthetic, tmp_path):
+    assert main(["prepare", "synthetic", "--json", "-o", str(tmp_path)]) == 0
     record = _json(capsys)
     assert record["fingerprint"] == synthetic.fingerprint
     assert record["steps"][0]["name"] == "read"

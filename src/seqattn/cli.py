@@ -44,16 +44,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _datasets(options: argparse.Namespace) -> None:
     entries = [
-        {**asdict(entry), "status": status(entry), "how_to_get": how_to_get(entry)}
-        for entry in CATALOGUE.values()
+        {**asdict(entry), "status": place, "how_to_get": how_to_get(entry)}
+        for place, entry in map(status, CATALOGUE.values())
     ]
     if options.json:
         print(json.dumps(entries, indent=1))
         return
-    print(f"{'NAME':<15} {'TITLE':<19} {'STATUS':<17} INTENSITY")
+    print(f"{'NAME':<15} {'TITLE':<31} {'STATUS':<17} INTENSITY")
     for entry in entries:
         about = f"{entry['intensity']} ({entry['unit']})" if entry["intensity"] else "none"
-        print(f"{entry['name']:<15} {entry['title']:<19} {entry['status']:<17} {about}")
+        print(f"{entry['name']:<15} {entry['title']:<31} {entry['status']:<17} {about}")
     for entry in entries:
         if entry["status"] == "missing":
             print(f"\n{entry['name']}: {entry['how_to_get']}")

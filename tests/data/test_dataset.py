@@ -10,6 +10,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,8 @@ from seqattn.data import (
     Counts,
     Dataset,
     Entry,
+    Interactions,
+    Preparation,
     Sequences,
     fingerprint,
     keep_latest_duplicate,
@@ -27,7 +30,6 @@ from seqattn.data import (
     sort_by_time,
     synthetic_log,
 )
-from seqattn.data.readers import READERS
 from seqattn.errors import SeqattnError
 
 needs_recbole = pytest.mark.skipif(
@@ -41,6 +43,7 @@ ARRAYS = ("items", "intensity", "timestamp", "offsets", "user_ids", "item_ids")
 def ml_100k() -> Dataset:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SEQATTN_DATA", raising=False)
+        patch.setenv("SEQATTN_CACHE", "/nowhere")
         return load_dataset("ml-100k")
 
 
@@ -140,8 +143,38 @@ def test_fingerprint_changes_when_a_tie_is_reversed():
 
 
 def test_unknown_name_lists_the_known_ones():
-    with pytest.raises(SeqattnError, match="'ml-1b' is unknown; choose one of ml-100k, synthetic"):
+    with pytest.raises(SeqattnError, match=r"'ml-1b' is unknown; choose one of ml-100k, .*YAML"):
         load_dataset("ml-1b")
+
+
+def test_options_at_their_defaults_keep_the_fingerprint_of_before_they_existed(synthetic):
+    before = {"core": 5, "duplicates": "latest", "split": "leave-one-out"}
+    assert synthetic.fingerprint == fingerprint(synthetic.sequences, before)
+
+
+@pytest.mark.parametrize(
+    "options", [{"core": 4}, {"core": 6}, {"iterative": False}, {"subsample": 60}]
+)
+def test_fingerprint_changes_with_every_option_even_if_the_data_do_not(synthetic, options):
+    other = replace(ENTRY, preparation=Preparation(**options))
+    assert Dataset.from_interactions(synthetic_log(), other).fingerprint != synthetic.fingerprint
+
+
+def test_fingerprint_does_not_depend_on_the_kind_of_nan():
+    original = prepared([(1, 1, 0), (1, 2, 1)])
+    kinds = [
+        replace(original, timestamp=np.array([0, bits], dtype=np.uint64).view(np.float64))
+        for bits in (0x7FF8000000000000, 0xFFF8000000000001)
+    ]
+    assert np.isnan(kinds[0].timestamp[1])
+    assert fingerprint(kinds[0], {}) == fingerprint(kinds[1], {}) != fingerprint(original, {})
+
+
+def test_log_without_chronology_is_refused_as_a_dataset():
+    frame = pd.DataFrame({"user": [1, 1, 1], "item": [1, 2, 3]})
+    diagnostics = Interactions.from_frame(frame, chronological=False)
+    with pytest.raises(SeqattnError, match="serves for diagnostics only"):
+        Dataset.from_interactions(diagnostics, ENTRY)
 
 
 def test_log_of_another_size_than_the_catalogue_says_is_refused():
@@ -160,10 +193,6 @@ def test_steps_table_has_a_row_per_step():
 def test_dataset_without_intensity_says_so():
     everyone = [(user, item, item) for user in range(6) for item in range(6)]
     assert not Dataset.from_interactions(log(everyone, intensity=False), ENTRY).has_intensity
-
-
-def test_every_catalogue_entry_has_a_reader():
-    assert CATALOGUE.keys() == READERS.keys()
 
 
 def test_catalogue_keys_are_the_names_of_their_entries():

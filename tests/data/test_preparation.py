@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_logs import PROPERTY, log, rows
 
-from seqattn.data import Interactions, k_core, keep_latest_duplicate, prepare, sort_by_time
+from seqattn.data import (
+    Interactions,
+    Sequences,
+    k_core,
+    keep_latest_duplicate,
+    prepare,
+    sample_users,
+    sort_by_time,
+)
 from seqattn.errors import SeqattnError
 
 
@@ -108,3 +116,97 @@ def test_prepare_counts_every_step():
         ("sort by time", 26),
         ("5-core", 25),
     ]
+
+
+def ordered(rows: list[tuple]) -> Interactions:
+    """A log of (user, item, order) rows; None is an unknown place."""
+    return Interactions.from_frame(pd.DataFrame(rows, columns=["user", "item", "order"]))
+
+
+@PROPERTY
+@given(rows(), st.integers(1, 5))
+def test_one_pass_counts_the_log_as_it_is(table, k):
+    interactions = log(table)
+    frame = interactions.frame
+    sizes = [frame.groupby(name)[name].transform("size") for name in ("user", "item")]
+    expected = frame[(sizes[0] >= k) & (sizes[1] >= k)]
+    if expected.empty:
+        with pytest.raises(SeqattnError, match=f"no user left after step '{k}-core, one pass'"):
+            k_core(interactions, k, iterative=False)
+    else:
+        found = k_core(interactions, k, iterative=False).frame
+        pd.testing.assert_frame_equal(found, expected.reset_index(drop=True))
+
+
+def test_one_pass_leaves_what_became_thin():
+    table = [(1, 1, 0), (1, 2, 0), (2, 1, 0), (2, 3, 0), (3, 3, 0), (3, 4, 0), (4, 4, 0)]
+    assert len(k_core(log(table), 2, iterative=False)) == 5
+    with pytest.raises(SeqattnError, match="no user left"):
+        k_core(log(table), 2)
+
+
+def test_an_order_takes_the_place_of_time():
+    frame = pd.DataFrame(
+        {"user": [1, 1, 1], "item": [1, 2, 3], "timestamp": [1.0, 2, 3], "order": [2, 1, 0]}
+    )
+    interactions = Interactions.from_frame(frame)
+    assert sort_by_time(interactions).frame["item"].tolist() == [3, 2, 1]
+
+
+def test_the_latest_duplicate_is_that_of_the_order():
+    kept = keep_latest_duplicate(ordered([(1, 1, 5), (1, 1, 3), (1, 2, 4)])).frame
+    assert kept["order"].tolist() == [5, 4]
+
+
+def test_an_unknown_place_sorts_last():
+    table = sort_by_time(ordered([(1, 1, None), (1, 2, 7), (2, 1, None), (2, 3, 0)])).frame
+    assert table["item"].tolist() == [2, 1, 3, 1]
+
+
+def test_unknown_places_that_the_filter_drops_do_no_harm():
+    everyone = [(user, item, item) for user in range(5) for item in range(5)]
+    assert len(prepare(ordered([*everyone, (0, 99, None)]))) == 25
+
+
+def test_unknown_places_that_remain_are_one_error_with_their_number():
+    everyone = [(user, item, item) for user in range(5) for item in range(5)]
+    everyone[3:5] = [(0, 3, None), (0, 4, None)]
+    with pytest.raises(SeqattnError, match=r"place of 2 interactions .* user 0 with item 3;"):
+        prepare(ordered(everyone))
+    with pytest.raises(SeqattnError, match="place of 2 interactions"):
+        Sequences.from_interactions(ordered(everyone))
+
+
+def test_a_log_without_chronology_cannot_be_ordered():
+    frame = pd.DataFrame({"user": [1], "item": [1]})
+    diagnostics = Interactions.from_frame(frame, chronological=False)
+    for step in (sort_by_time, keep_latest_duplicate, Sequences.from_interactions):
+        with pytest.raises(SeqattnError, match="neither timestamps nor an order"):
+            step(diagnostics)
+
+
+@PROPERTY
+@given(st.integers(1, 9), st.randoms(use_true_random=False))
+def test_a_sample_keeps_whole_histories_and_does_not_depend_on_row_order(n, random):
+    rows = [(user, item, item) for user in range(12) for item in range(3 + user % 8)]
+    shuffled = random.sample(rows, len(rows))
+    found = sample_users(log(shuffled, intensity=False), n).frame
+    again = sample_users(log(rows, intensity=False), n).frame
+    assert set(found["user"]) == set(again["user"])
+    assert found["user"].nunique() == n
+    assert found["user"].value_counts().min() >= 5
+    lengths = pd.Series([user for user, _, _ in rows]).value_counts()
+    assert all(lengths[user] == count for user, count in found["user"].value_counts().items())
+
+
+def test_a_sample_is_the_documented_draw():
+    rows = [(user, item, item) for user in range(40) for item in range(5)]
+    rows += [(99, 1, 1)]
+    drawn = np.random.default_rng(2020).choice(40, 7, replace=False)
+    assert set(sample_users(log(rows), 7).frame["user"]) == set(drawn)
+
+
+@pytest.mark.parametrize("n", [0, 2])
+def test_a_sample_larger_than_the_pool_is_refused(n):
+    with pytest.raises(SeqattnError, match=f"cannot draw {n} users: 1 have at least 5"):
+        sample_users(log([(1, item, 0) for item in range(5)]), n)

@@ -1,39 +1,55 @@
-"""Finding and reading raw files."""
+"""Readers of every official format, on small files written here."""
 
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 
+import numpy as np
+import pandas as pd
 import pytest
+from raw_files import HEADER, amazon_lines, steam_lines, written
 
-from seqattn.data import readers
-from seqattn.data.readers import read_delimited, read_ml_100k
+from seqattn.data import Interactions
+from seqattn.data.readers import (
+    READERS,
+    read_delimited,
+    read_inter,
+    read_mirror,
+    read_parquet,
+    write_inter,
+)
 from seqattn.errors import SeqattnError
 
 COLUMNS = {"user": "user", "item": "item", "intensity": "intensity", "timestamp": "timestamp"}
-HEADER = "user,item,intensity,timestamp\n"
 
 
-def written(path, text):
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text)
-    return path
+def read(path, columns=COLUMNS) -> Interactions:
+    """A CSV file as load_log reads it."""
+    table = read_delimited(path, ",", columns)
+    return Interactions.from_frame(table.frame, source=table.source, drop_incomplete=True)
 
 
 def refusal(path, columns=COLUMNS):
     with pytest.raises(SeqattnError) as caught:
-        read_delimited(path, ",", columns)
+        read(path, columns)
     assert str(path) in str(caught.value)
     return str(caught.value)
 
 
-@pytest.fixture
-def without_recbole(monkeypatch):
-    monkeypatch.setattr(readers, "find_spec", lambda name: None)
+def rows(table) -> list[tuple]:
+    names = [name for name in COLUMNS if name in table.frame]
+    return list(table.frame[names].itertuples(index=False, name=None))
 
 
 def test_empty_file_is_refused_by_name(tmp_path):
     assert "the file is empty" in refusal(written(tmp_path / "log.csv", ""))
+
+
+def test_empty_archive_is_refused_by_name(tmp_path):
+    path = tmp_path / "log.csv.gz"
+    path.touch()
+    assert "the file is empty" in refusal(path)
 
 
 def test_file_with_a_header_only_is_refused(tmp_path):
@@ -45,21 +61,31 @@ def test_absent_file_column_is_named(tmp_path):
     assert "column 'intensity' is missing (columns present: user, item, timestamp)" in refusal(path)
 
 
-def test_damaged_archive_is_refused(tmp_path):
+def test_header_that_names_a_column_twice_is_refused(tmp_path):
+    path = written(tmp_path / "log.csv", "user,item,item,intensity,timestamp\n1,2,3,4,5\n")
+    assert "the header names column 'item' twice" in refusal(path)
+
+
+def test_header_repeated_inside_the_file_is_refused_with_its_line(tmp_path):
+    path = written(tmp_path / "log.csv", HEADER + "1,2,3,4\n" + HEADER + "1,3,3,4\n")
+    assert "line 3: 'intensity' is not a number" in refusal(path)
+
+
+def test_truncated_gzip_is_refused(tmp_path):
     path = tmp_path / "log.csv.gz"
     path.write_bytes(gzip.compress((HEADER + "1,2,3,4\n" * 5_000).encode())[:60])
     assert "cannot be read" in refusal(path)
 
 
-def test_file_of_another_kind_is_refused(tmp_path):
-    path = tmp_path / "log.csv"
-    path.write_bytes(b"\xff\xfe\x00\x81" * 20)
+def test_file_that_is_not_utf_8_is_refused(tmp_path):
+    path = written(tmp_path / "log.csv", HEADER.encode() + "1,café,3,4\n".encode("latin-1"))
     assert "cannot be read" in refusal(path)
 
 
-def test_message_names_the_line_of_the_file(tmp_path):
-    path = written(tmp_path / "log.csv", HEADER + "1,2,3,4\n1,3,-3,4\n")
-    assert "column 'intensity', line 3: -3" in refusal(path)
+@pytest.mark.parametrize("value", ["-3", "nan", "inf", "high"])
+def test_unusable_intensity_is_refused_with_its_line(tmp_path, value):
+    path = written(tmp_path / "log.csv", HEADER + f"1,2,3,4\n1,3,{value},4\n")
+    assert "column 'intensity', line 3: " in refusal(path)
 
 
 def test_line_is_right_after_rows_were_dropped(tmp_path):
@@ -67,40 +93,203 @@ def test_line_is_right_after_rows_were_dropped(tmp_path):
     assert "line 4: -1.0" in refusal(path)
 
 
+def test_milliseconds_given_as_seconds_are_refused_with_the_fix(tmp_path):
+    path = written(tmp_path / "log.csv", HEADER + "1,2,3,1238536800000\n")
+    assert "looks like milliseconds: divide by 1,000, or set time_unit: ms" in refusal(path)
+
+
+def test_milliseconds_said_to_be_so_become_seconds():
+    frame = pd.DataFrame({"user": [1], "item": [2], "timestamp": [1_238_536_800_500]})
+    log = Interactions.from_frame(frame, time_unit="ms")
+    assert log.frame["timestamp"].tolist() == [1_238_536_800.5]
+
+
 def test_rows_with_an_empty_cell_are_dropped_and_counted(tmp_path):
-    log = read_delimited(written(tmp_path / "log.csv", HEADER + ",2,3,4\n1,3,3,4\n"), ",", COLUMNS)
+    log = read(written(tmp_path / "log.csv", HEADER + ",2,3,4\n1,3,3,4\n"))
     assert [step.interactions for step in log.steps] == [2, 1]
     assert log.frame["user"].tolist() == [1]
 
 
-@pytest.mark.parametrize("place", ["u.data", "ml-100k/u.data"])
-def test_ml_100k_is_read_from_the_official_layout(tmp_path, monkeypatch, without_recbole, place):
-    written(tmp_path / place, "196\t242\t3\t881250949\n186\t302\t3\t891717742\n")
-    monkeypatch.setenv("SEQATTN_DATA", str(tmp_path))
-    assert read_ml_100k().frame.iloc[0].tolist() == [196, 242, 3, 881250949]
+def test_an_item_called_na_is_an_item(tmp_path):
+    log = read(written(tmp_path / "log.csv", HEADER + "u,NA,3,4\nu,null,3,4\n"))
+    assert log.frame["item"].tolist() == ["NA", "null"]
 
 
-def test_ml_100k_is_read_from_a_mirrors_csv(tmp_path, monkeypatch, without_recbole):
-    (tmp_path / "ml-100k.csv.gz").write_bytes(gzip.compress((HEADER + "196,242,3,8\n").encode()))
-    monkeypatch.setenv("SEQATTN_DATA", str(tmp_path))
-    assert read_ml_100k().frame.iloc[0].tolist() == [196, 242, 3, 8]
+def test_u_data(tmp_path):
+    path = written(tmp_path / "u.data", "196\t242\t3\t881250949\n186\t302\t3\t891717742\n")
+    assert rows(READERS["u.data"]([path])) == [
+        (196, 242, 3, 881_250_949),
+        (186, 302, 3, 891_717_742),
+    ]
 
 
-def test_mirror_comes_before_recboles_copy(tmp_path, monkeypatch):
-    written(tmp_path / "u.data", "1\t2\t3\t4\n")
-    monkeypatch.setenv("SEQATTN_DATA", str(tmp_path))
-    assert len(read_ml_100k()) == 1
+def test_ratings_dat(tmp_path):
+    path = written(tmp_path / "ratings.dat", "1::1193::5::978300760\n2::661::3::978302109\n")
+    assert rows(READERS["ratings.dat"]([path])) == [
+        (1, 1193, 5, 978_300_760),
+        (2, 661, 3, 978_302_109),
+    ]
 
 
-def test_without_mirror_and_recbole_the_error_says_how_to_get_the_data(
-    monkeypatch, without_recbole
-):
-    monkeypatch.delenv("SEQATTN_DATA", raising=False)
-    with pytest.raises(SeqattnError, match=r"https://.*ml-100k\.zip.*SEQATTN_DATA.*pip install"):
-        read_ml_100k()
+def test_amazon_json_lines(tmp_path):
+    original = [("A2", "0005555991", 5.0, 1158019200), ("A1", "B000VG4AY0", 4.0, 991526400)]
+    path = written(tmp_path / "reviews_X_5.json.gz", amazon_lines(original))
+    assert rows(READERS["amazon-json"]([path])) == original
 
 
-def test_data_folder_that_does_not_exist_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEQATTN_DATA", str(tmp_path / "typo"))
-    with pytest.raises(SeqattnError, match="is not a folder"):
-        read_ml_100k()
+def test_steam_python_literals(tmp_path):
+    lines = steam_lines(
+        [("Chaos Syren", "725280", 0.1, "2017-12-17"), ("é", "10", 7, "2018-01-01")]
+    )
+    table = READERS["steam-reviews"]([written(tmp_path / "steam_reviews.json.gz", lines)])
+    assert rows(table) == [
+        ("Chaos Syren", "725280", 0.1, 1_513_468_800),
+        ("é", "10", 7.0, 1_514_764_800),
+    ]
+    assert table.malformed == 0
+
+
+def test_malformed_lines_of_steam_are_counted_as_a_step(tmp_path):
+    good = steam_lines([("a", "1", 2.0, "2017-12-17"), ("b", "2", 3.0, "2017-12-18")])
+    bad = "{u'username': u'c'\n[1, 2]\n__import__('os').getcwd()\n" + "(" * 9_000 + "\n"
+    path = written(tmp_path / "steam_reviews.json.gz", good + bad + "\n")
+    table = READERS["steam-reviews"]([path])
+    log = Interactions.from_frame(table.frame, malformed=table.malformed)
+    assert [(step.name, step.interactions) for step in log.steps] == [
+        ("read", 6),
+        ("drop malformed lines", 2),
+    ]
+
+
+def test_steam_reviews_without_hours_or_day_are_dropped_as_incomplete(tmp_path):
+    lines = steam_lines([("a", "1", 2.0, "2017-12-17"), ("a", "2", 2.0, "soon")])
+    lines += "{u'username': u'a', u'product_id': u'3', u'date': u'2017-12-17'}\n"
+    table = READERS["steam-reviews"]([written(tmp_path / "steam_reviews.json.gz", lines)])
+    log = Interactions.from_frame(table.frame, drop_incomplete=True)
+    assert [step.interactions for step in log.steps] == [3, 1]
+
+
+def test_steam_reader_keeps_rows_not_texts(tmp_path):
+    text = "x" * 20_000
+    line = steam_lines([("a", "1", 2.0, "2017-12-17")]).replace("fine", text)
+    path = written(tmp_path / "steam_reviews.json.gz", line * 500)
+    tracemalloc.start()
+    READERS["steam-reviews"]([path])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.25 * 500 * len(text)
+
+
+def test_a_file_of_another_kind_is_refused_by_the_line_readers(tmp_path):
+    path = written(tmp_path / "steam_reviews.json.gz", "hello\nworld\n")
+    with pytest.raises(SeqattnError, match=r"none of its lines can be read \(2 malformed\)"):
+        READERS["steam-reviews"]([path])
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"plain" + b])
+@pytest.mark.parametrize("name", ["amazon-json", "steam-reviews"])
+def test_a_damaged_archive_is_refused_by_the_line_readers(tmp_path, name, damage):
+    path = written(
+        tmp_path / "lines.json.gz", amazon_lines([("A", "B", 1.0, i) for i in range(99)])
+    )
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(SeqattnError, match="cannot be read"):
+        READERS[name]([path])
+
+
+def test_line_readers_refuse_what_is_not_utf_8(tmp_path):
+    path = written(tmp_path / "lines.json.gz", b'{"reviewerID": "\xff"}\n')
+    with pytest.raises(SeqattnError, match="cannot be read"):
+        READERS["amazon-json"]([path])
+
+
+def test_steam_au_joins_reviews_with_minutes_played(tmp_path):
+    reviews = (
+        "{'user_id': '76', 'reviews': ["
+        "{'posted': 'Posted November 5, 2011.', 'item_id': '1250', 'recommend': True}, "
+        "{'posted': 'Posted July 24.', 'item_id': '10', 'recommend': False}]}\n"
+    )
+    items = "{'user_id': '76', 'items': [{'item_id': '1250', 'playtime_forever': 10006}]}\n"
+    table = READERS["steam-au"](
+        [
+            written(tmp_path / "australian_user_reviews.json.gz", reviews),
+            written(tmp_path / "australian_users_items.json.gz", items),
+        ]
+    )
+    assert rows(table)[0] == ("76", "1250", 10_006.0, 1_320_451_200)
+    assert np.isnan(table.frame[["intensity", "timestamp"]].iloc[1]).all()
+
+
+def test_hetrec_takes_the_first_tag_of_a_played_artist(tmp_path):
+    listens = "userID\tartistID\tweight\n2\t51\t13883\n2\t52\t11690\n3\t51\t7\n"
+    tags = (
+        "userID\tartistID\ttagID\ttimestamp\n"
+        "2\t52\t13\t1238536800000\n2\t52\t15\t1238536700000\n2\t99\t1\t1238536600000\n"
+        "3\t51\t1\t-428720400000\n"
+    )
+    paths = [
+        written(tmp_path / "user_artists.dat", listens),
+        written(tmp_path / "user_taggedartists-timestamps.dat", tags),
+    ]
+    assert rows(READERS["hetrec-tagged"](paths)) == [
+        (2, 52, 11_690, 1_238_536_700_000),
+        (3, 51, 7, -428_720_400_000),
+    ]
+    assert rows(READERS["hetrec-listens"](paths[:1])) == [
+        (2, 51, 13_883),
+        (2, 52, 11_690),
+        (3, 51, 7),
+    ]
+
+
+def test_inter_file_comes_back_as_written(tmp_path):
+    frame = pd.DataFrame(
+        {"user": ["a", "b\tc"], "item": [1, 2], "intensity": [0.1, 3.0], "timestamp": [1.5, 2e9]}
+    )
+    log = Interactions.from_frame(frame)
+    write_inter(log, tmp_path / "log.inter")
+    back = Interactions.from_frame(read_inter(tmp_path / "log.inter").frame)
+    pd.testing.assert_frame_equal(back.frame, log.frame)
+    assert [path.name for path in tmp_path.iterdir()] == ["log.inter"]
+
+
+def test_inter_file_of_a_log_with_an_order_gives_that_order(tmp_path):
+    frame = pd.DataFrame({"user": [1, 1], "item": [1, 2], "order": [1, 0]})
+    write_inter(Interactions.from_frame(frame), tmp_path / "log.inter")
+    assert (tmp_path / "log.inter").read_text().splitlines() == [
+        "user_id:token\titem_id:token\ttimestamp:float",
+        "1\t1\t1.0",
+        "1\t2\t0.0",
+    ]
+
+
+def test_mirror_file_with_an_order_keeps_it_and_drops_empty_columns(tmp_path):
+    text = "user,item,intensity,timestamp,seq_pos,note\n1,5,,,1,x\n1,6,,,0,y\n"
+    table = read_mirror(written(tmp_path / "x.csv.gz", text))
+    assert list(table.frame.columns) == ["user", "item", "order"]
+    log = Interactions.from_frame(table.frame, drop_incomplete=True)
+    assert log.when.tolist() == [1, 0]
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr("seqattn.data.readers.parquet.find_spec", lambda name: None)
+    with pytest.raises(SeqattnError, match="pip install pyarrow"):
+        read_parquet(tmp_path / "log.parquet", COLUMNS)
+
+
+def test_parquet(tmp_path):
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame(
+        {"who": ["a", "b"], "what": [1, 2], "at": pd.to_datetime(["2020", "2021"])}
+    )
+    frame.to_parquet(tmp_path / "log.parquet")
+    table = read_parquet(
+        tmp_path / "log.parquet", {"who": "user", "what": "item", "at": "timestamp"}
+    )
+    log = Interactions.from_frame(table.frame)
+    assert log.frame["timestamp"].tolist() == [1_577_836_800.0, 1_609_459_200.0]
+    with pytest.raises(SeqattnError, match="column 'when' is missing"):
+        read_parquet(tmp_path / "log.parquet", {"when": "timestamp"})
+    (tmp_path / "log.parquet").write_bytes(b"PAR1 no parquet")
+    with pytest.raises(SeqattnError, match="cannot be read"):
+        read_parquet(tmp_path / "log.parquet", {"who": "user"})

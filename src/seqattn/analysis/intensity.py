@@ -4,11 +4,10 @@ r"""What an intensity can tell a model: its information, its range, what it is c
 explanations: normalisation squeezes a heavy tail into a narrow band, or intensity repeats
 popularity, which item embeddings hold already. This module measures both, on training only.
 
-Two ways to count bits. The entropy of *exact* values says what the log holds. After a
-normalisation it says nothing: dividing each history by its own maximum makes more values distinct,
-not fewer. What attention receives is a magnitude, so values that nearly agree act alike; the
-entropy of 32 equal-width bins on a stated range (at most 5 bits) shows how a mode spreads them,
-and is comparable between modes and datasets.
+Two ways to count bits. The entropy of *exact* values says what the log holds; after a
+normalisation it says nothing, since dividing each history by its own maximum makes more values
+distinct. Attention receives a magnitude, and values that nearly agree act alike: the entropy of
+32 equal-width bins on a stated range (at most 5 bits) compares modes and datasets.
 
 References
 ----------
@@ -55,7 +54,7 @@ class Histories(NamedTuple):
 def histories(data: Dataset | Interactions) -> Histories:
     """Return the training histories of a dataset, or all interactions of a bare log by user.
 
-    A bare log stands for data without chronology: its order within users is not used.
+    A bare log counts as one without chronology: its order within users is not used.
 
     Raises
     ------
@@ -90,7 +89,7 @@ def windows(past: Histories, max_length: int | None = MAX_LENGTH) -> Histories:
 def normalised(past: Histories, mode: str) -> np.ndarray:
     """Return each intensity as the last query of its history sees it, (n,) float64.
 
-    There the causal and the prefix scope agree, so this is what a model gets under either.
+    There the causal and the prefix scope agree.
     """
     lengths = np.diff(past.offsets)
     values = np.empty(len(past.item))
@@ -113,7 +112,7 @@ def normalised(past: Histories, mode: str) -> np.ndarray:
 def entropy_bits(counts: np.ndarray) -> float:
     """Return the entropy in bits of a histogram of counts."""
     share = counts[counts > 0] / counts.sum()
-    return float(-(share * np.log2(share)).sum()) + 0.0  # not -0.0
+    return float((share * np.log2(1 / share)).sum())
 
 
 def binned(values: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -131,8 +130,8 @@ def views(data: Dataset | Interactions, max_length: int | None = MAX_LENGTH) -> 
     sees of its last `max_length` interactions.
     """
     past = windows(histories(data), max_length)
-    raw = {"raw": past.intensity, "log1p": np.log1p(past.intensity)}
-    return raw | {mode: normalised(past, mode) for mode in NORMALISATIONS}
+    logged = {"raw": past.intensity, "log1p": np.log1p(past.intensity)}
+    return logged | {mode: normalised(past, mode) for mode in NORMALISATIONS}
 
 
 def information(data: Dataset | Interactions, max_length: int | None = MAX_LENGTH) -> pd.DataFrame:
@@ -171,24 +170,22 @@ def information(data: Dataset | Interactions, max_length: int | None = MAX_LENGT
 def ranges(data: Dataset | Interactions, max_length: int | None = MAX_LENGTH) -> pd.DataFrame:
     """Return how far intensity varies inside a history: one row, ``value`` by measure.
 
-    Histories of one interaction count as constant. Max/min is taken over histories with a
-    minimum above 0.
+    A history of one interaction is constant; max/min leaves out histories with a zero.
     """
     past = windows(histories(data), max_length)
     starts = past.offsets[:-1][np.diff(past.offsets) > 0]
     high = np.maximum.reduceat(past.intensity, starts)
     low = np.minimum.reduceat(past.intensity, starts)
     ratio = high[low > 0] / low[low > 0]
-    difference = high - low
     measures = {
         "histories": len(starts),
-        "constant histories": float((difference == 0).mean()),
+        "constant histories": float((high == low).mean()),
         "histories with a zero": float((low == 0).mean()),
     }
-    for name, values in (("max - min", difference), ("max / min", ratio)):
+    for name, values in (("max - min", high - low), ("max / min", ratio)):
         for q in (0.25, 0.5, 0.75, 0.95):
-            value = float(np.quantile(values, q)) if len(values) else np.nan
-            measures[f"{name}, {q:.0%} of histories"] = value
+            quantile = float(np.quantile(values, q)) if len(values) else np.nan
+            measures[f"{name}, {q:.0%} of histories"] = quantile
     return pd.DataFrame({"value": measures})
 
 
@@ -197,8 +194,7 @@ def correlations(
 ) -> pd.DataFrame:
     """Return Spearman correlations of intensity with popularity and recency, 95 % intervals.
 
-    Over all training interactions (whole histories). Popularity is an item's training count;
-    recency grows towards the end of a history.
+    Over whole training histories. Popularity is an item's training count; recency grows to the end.
 
     Returns
     -------
@@ -233,8 +229,7 @@ def correlations(
 def diagnose(data: Dataset | Interactions) -> pd.DataFrame:
     """Return the whole diagnosis of a dataset's intensity as one long table.
 
-    Columns ``part`` ("information", "range", "correlation"), ``measure``, ``value``, and the
-    interval ``low`` to ``high`` where there is one. See `information`, `ranges`, `correlations`.
+    Columns part, measure, value, low, high; parts are `information`, `ranges`, `correlations`.
 
     Raises
     ------
@@ -294,13 +289,11 @@ def _within(
     sxx, syy, sxy = (np.bincount(user, weights=w) for w in (x * x, y * y, x * y))
     varies = (sxx > 0) & (syy > 0)
     rho = sxy[varies] / np.sqrt(sxx[varies] * syy[varies])
-    if not len(rho):
+    if not varies.any():
         return np.nan, np.nan, np.nan, 0
     return float(rho.mean()), *_interval(bootstrap_means(rho, n_resamples, seed)), len(rho)
 
 
 def _interval(drawn: np.ndarray) -> tuple[float, float]:
     drawn = drawn[np.isfinite(drawn)]
-    if not len(drawn):
-        return np.nan, np.nan
-    return tuple(map(float, np.quantile(drawn, (0.025, 0.975))))
+    return tuple(map(float, np.quantile(drawn, (0.025, 0.975)))) if len(drawn) else (np.nan,) * 2

@@ -97,6 +97,7 @@ _AMAZONS = (
         Counts(198_502, 22_363, 12_101),
         note="The 5-core version most papers use, not [AE]'s single-pass one. The mirror's file "
         "has no intensity.",
+        mirror=Mirror(intensity=False),
     ),
     _amazon(
         "sports",
@@ -105,13 +106,14 @@ _AMAZONS = (
         Counts(296_337, 35_598, 18_357),
         note="The 5-core version most papers use, not [AE]'s single-pass one. The mirror's file "
         "has no intensity.",
+        mirror=Mirror(intensity=False),
     ),
     _amazon(
         "video",
         "Amazon-Video-Games",
         "Video_Games",
         Counts(231_780, 24_303, 10_672),
-        mirror=Mirror(raw=Counts(287_107, 31_013, 23_715)),
+        mirror=Mirror(raw=Counts(287_107, 31_013, 23_715), intensity=False),
         note="The mirror's file is [AE]'s single-pass one, with an order and no intensity.",
     ),
     Entry(

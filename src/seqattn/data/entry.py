@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from seqattn.data.preparation import Preparation
 
@@ -28,11 +28,14 @@ class Mirror:
         Name used in prose for data of this file; None if that of the entry.
     raw, core : Counts or None
         Expected sizes; None if those of the entry.
+    intensity : bool
+        Whether the file has one.
     """
 
     title: str | None = None
     raw: Counts | None = None
     core: Counts | None = None
+    intensity: bool = True
 
 
 @dataclass(frozen=True)
@@ -95,3 +98,15 @@ class Entry:
     table2: Counts | None = None
     mirror: Mirror | None = None
     note: str = ""
+
+    def mirrored(self) -> Entry:
+        """Return the entry as it applies to the mirror's file."""
+        other = self.mirror or Mirror()
+        return replace(
+            self,
+            title=other.title or self.title,
+            raw=other.raw or self.raw,
+            core=other.core or self.core,
+            intensity=self.intensity if other.intensity else None,
+            unit=self.unit if other.intensity else None,
+        )

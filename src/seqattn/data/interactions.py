@@ -220,10 +220,10 @@ def known_when(log: Interactions) -> np.ndarray:
     when = require_chronology(log)
     unknown = np.isnan(when)
     if unknown.any():
-        row = log.frame.iloc[int(np.argmax(unknown))]
+        user, item = (log.frame[name].iloc[int(np.argmax(unknown))] for name in ("user", "item"))
         raise SeqattnError(
             f"{log.source}: the place of {int(unknown.sum())} interactions in their user's history "
-            f"is unknown, the first of user {row['user']} with item {row['item']}; fill in the "
+            f"is unknown, the first of user {user} with item {item}; fill in the "
             "order column for them, or leave them out"
         )
     return when

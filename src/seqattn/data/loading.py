@@ -92,18 +92,10 @@ def _open(name: str) -> tuple[Entry, Interactions]:
         return _validated(entry, read_own(read_yaml(Path(name))))
     source = locate(entry)
     if source.kind == "mirror":
-        return _validated(_mirrored(entry), read_mirror(source.paths[0]))
+        return _validated(entry.mirrored(), read_mirror(source.paths[0]))
     if source.kind == "inter":
         return _validated(entry, read_inter(source.paths[0]))
     return _validated(entry, READERS[entry.format](source.paths))
-
-
-def _mirrored(entry: Entry) -> Entry:
-    """Return an entry as it applies to the mirror's file."""
-    if entry.mirror is None:
-        return entry
-    other = {name: value for name, value in vars(entry.mirror).items() if value is not None}
-    return replace(entry, **other)
 
 
 def _validated(entry: Entry, table: Table) -> tuple[Entry, Interactions]:

@@ -59,8 +59,10 @@ def find(entry: Entry) -> Source | None:
     return None
 
 
-def status(entry: Entry) -> str:
-    """Return where a dataset is: "generated", "missing", or "present" or "cached" and the place.
+def status(entry: Entry) -> tuple[str, Entry]:
+    """Return where a dataset is, and its entry as it applies to the files there.
+
+    The place is "generated", "missing", "cached", "present (mirror)" or "present (recbole)".
 
     Raises
     ------
@@ -68,11 +70,12 @@ def status(entry: Entry) -> str:
         ``$SEQATTN_DATA`` is not a folder.
     """
     if entry.name == "synthetic":
-        return "generated"
+        return "generated", entry
     source = find(entry)
     if source is None:
-        return "missing"
-    return "cached" if source.place == "cache" else f"present ({source.place})"
+        return "missing", entry
+    place = "cached" if source.place == "cache" else f"present ({source.place})"
+    return place, entry.mirrored() if source.kind == "mirror" else entry
 
 
 def locate(entry: Entry) -> Source:

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from seqattn.plots.style import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION
 
@@ -54,9 +55,9 @@ def gap_distribution(gaps: np.ndarray) -> Figure:
     largest = max(positive.max(initial=1), 60)
     counts, edges = np.histogram(positive, bins=np.geomspace(0.9, largest * 1.001, 50))
     axes.bar(edges[:-1], counts, np.diff(edges), align="edge")
-    axes.bar(0.25, none, 0.2, color=VERMILION)
+    axes.bar(0.15, none, 0.12, color=VERMILION)
     axes.set_xscale("log")
-    ticks = {"tied": 0.25} | {k: v for k, v in _MOMENTS.items() if v <= largest}
+    ticks = {"tied": 0.15} | {k: v for k, v in _MOMENTS.items() if v <= largest}
     axes.set_xticks(list(ticks.values()), list(ticks))
     axes.minorticks_off()
     axes.set(xlabel="time since the user's previous interaction", ylabel="interactions")
@@ -70,6 +71,7 @@ def intensity_panels(views: Mapping[str, np.ndarray], bits: Mapping[str, float])
     for axes, (name, values) in zip(panels.flat, views.items(), strict=False):
         axes.hist(values, bins=32, weights=np.full(len(values), 1 / len(values)))
         axes.set_title(f"{name}: {bits[name]:.2f} bits")
+        axes.xaxis.set_major_locator(MaxNLocator(3))
     for axes in panels.flat[len(views) :]:
         axes.axis("off")
     figure.supxlabel("intensity, as logged and as the last query sees it", fontsize=9)
@@ -102,6 +104,7 @@ def intensity_by_popularity(
     axes.set_xscale("log")
     if log:
         axes.set_yscale("symlog", linthresh=1)
+        axes.set_ylim(bottom=0)
     axes.set(xlabel="training interactions of the item", ylabel=f"intensity ({unit})")
     axes.legend()
     return figure

@@ -67,7 +67,10 @@ def audit(log: Interactions, dataset: Dataset | None = None, quantile: float = 0
         name=log.source if dataset is None else dataset.name,
         fingerprint=None if dataset is None else dataset.fingerprint,
         **tables,
-        findings=findings(_values(tables, () if dataset is None else dataset.steps)),
+        findings=findings(
+            {"rows_incomplete": 1 - len(log) / log.steps[0].interactions}
+            | _values(tables, () if dataset is None else dataset.steps)
+        ),
     )
 
 

@@ -1,0 +1,238 @@
+"""A user's own log by YAML, in every place that takes a dataset's name."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+from raw_files import written
+
+from seqattn import book
+from seqattn.cli import main
+from seqattn.data import find_entry, load_dataset, load_log
+from seqattn.errors import SeqattnError
+from seqattn.training.cells import fit_cells
+
+GOOD = {
+    "name": "fashion",
+    "path": "log.csv.gz",
+    "columns": {"user": "who", "item": "what", "intensity": "stars", "timestamp": "at"},
+    "intensity": {"meaning": "rating", "unit": "stars"},
+    "filters": {"k_core": 5},
+}
+
+
+def log_text(n_users: int = 8, n_items: int = 8) -> str:
+    rng = np.random.default_rng(0)
+    lines = ["at,who,what,stars"]
+    for user in range(n_users):
+        for place, item in enumerate(rng.permutation(n_items)):
+            lines.append(f"{1_600_000_000 + 60 * place},u{user},i{item},{1 + item % 5}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def described(tmp_path):
+    """Write the log and a YAML with changes; return the YAML's path."""
+
+    def make(text: str | None = None, **changes: object) -> str:
+        written(tmp_path / "log.csv.gz", log_text() if text is None else text)
+        content = {k: v for k, v in {**GOOD, **changes}.items() if v is not None}
+        return str(written(tmp_path / "my.yaml", yaml.safe_dump(content)))
+
+    return make
+
+
+def test_a_yaml_makes_a_dataset(described):
+    dataset = load_dataset(described())
+    assert (dataset.name, dataset.n_users, dataset.n_items) == ("fashion", 8, 8)
+    assert (dataset.entry.intensity, dataset.entry.unit) == ("rating", "stars")
+    assert dataset.sequences.user_ids[0] == "u0"
+
+
+def test_the_path_is_relative_to_the_yaml_not_to_the_working_folder(described, monkeypatch):
+    path = described()
+    monkeypatch.chdir("/")
+    assert len(load_log(path)) == 64
+
+
+def test_filters_are_applied_and_enter_the_fingerprint(described):
+    default = load_dataset(described())
+    same = load_dataset(described(filters=None))
+    other = load_dataset(described(filters={"k_core": 4}))
+    once = load_dataset(described(filters={"k_core": 5, "iterative": False}))
+    drawn = load_dataset(described(filters={"users": 6, "k_core": 3}))
+    assert default.fingerprint == same.fingerprint
+    assert len({default.fingerprint, other.fingerprint, once.fingerprint}) == 3
+    assert once.steps[-1].name == "5-core, one pass"
+    assert drawn.n_users == 6
+
+
+def test_an_explicit_order_takes_the_place_of_time(described):
+    reversed_order = described(
+        "who,what,place\n" + "".join(f"u{u},i{i},{9 - i}\n" for u in range(5) for i in range(5)),
+        columns={"user": "who", "item": "what", "order": "place"},
+        intensity=None,
+    )
+    dataset = load_dataset(reversed_order)
+    assert not dataset.has_intensity
+    assert set(dataset.sequences.item_ids[dataset.split.test_items - 1]) == {"i0"}
+    assert np.isnan(dataset.sequences.timestamp).all()
+
+
+def test_milliseconds_are_a_unit_of_time(described):
+    text = log_text().replace(",u", "000,u")
+    with pytest.raises(SeqattnError, match="time_unit: ms"):
+        load_dataset(described(text))
+    dataset = load_dataset(described(text, time_unit="ms"))
+    assert dataset.fingerprint == load_dataset(described()).fingerprint
+
+
+def test_tabs_and_other_separators(described, tmp_path):
+    written(tmp_path / "log.tsv", log_text().replace(",", "\t"))
+    written(tmp_path / "log.txt", log_text().replace(",", "|"))
+    same = load_dataset(described()).fingerprint
+    assert load_dataset(described(path="log.tsv")).fingerprint == same
+    assert load_dataset(described(path="log.txt", separator="|")).fingerprint == same
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"nmae": "x"}, "unknown DatasetYaml key 'nmae'"),
+        ({"name": None}, "DatasetYaml key 'name' is missing"),
+        ({"name": "a/../b"}, "name 'a/../b' serves as a folder"),
+        ({"name": "ml-1m"}, "one of the book's own datasets"),
+        ({"name": 7}, "'name' must be str, not int 7"),
+        ({"columns": {"user": "who", "timestamp": "at"}}, "ColumnsYaml key 'item' is missing"),
+        ({"columns": {"user": "who", "item": "what"}}, "neither a timestamp nor an order"),
+        ({"columns": {**GOOD["columns"], "time": "at"}}, "unknown ColumnsYaml key 'time'"),
+        ({"columns": {**GOOD["columns"], "order": "at"}}, "one column of the file serves twice"),
+        ({"columns": ["who", "what"]}, "'columns' must be dict"),
+        ({"intensity": None}, "give both, or neither"),
+        ({"intensity": {"meaning": "rating"}}, "IntensityYaml key 'unit' is missing"),
+        ({"filters": {"k_cor": 5}}, "unknown FiltersYaml key 'k_cor'"),
+        ({"filters": {"k_core": "5"}}, "'k_core' must be int, not str '5'"),
+        ({"filters": {"k_core": 0}}, "k = 0 is not a positive integer"),
+        ({"time_unit": "h"}, "time_unit 'h' is unknown; use s or ms"),
+        ({"path": "none.csv"}, r"none\.csv: no such file; `path` in the YAML is relative"),
+        ({"columns": {**GOOD["columns"], "item": "which"}}, "column 'which' is missing"),
+    ],
+)
+def test_an_unusable_yaml_is_refused_with_what_is_wrong(described, changes, message):
+    path = described(**changes)
+    with pytest.raises(SeqattnError, match=message):
+        load_dataset(path)
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "name: [", "\xff"])
+def test_a_file_that_is_no_mapping_is_refused_by_its_path(tmp_path, text):
+    path = written(tmp_path / "my.yaml", text.encode("latin-1"))
+    with pytest.raises(SeqattnError, match=r"my\.yaml"):
+        load_dataset(str(path))
+
+
+def test_an_absent_yaml_is_refused():
+    with pytest.raises(SeqattnError, match=r"nowhere\.yaml: no such file"):
+        find_entry("nowhere.yaml")
+
+
+BAD_LOGS = {
+    "empty": ("", "the file is empty"),
+    "missing column": ("at,who,stars\n1,u,3\n", "column 'what' is missing"),
+    "duplicated header": ("at,who,what,what,stars\n1,u,i,j,3\n", "names column 'what' twice"),
+    "mixed intensity": (log_text() + "1600000000,u1,i99,many\n", "'many' is not a number"),
+    "mixed times": (log_text() + "yesterday,u1,i99,3\n", "'yesterday' cannot be read as a time"),
+    "negative": (log_text() + "1600000000,u1,i99,-1\n", "line 66: -1 is negative"),
+    "nan": (log_text() + "1600000000,u1,i99,nan\n", "line 66: 'nan' is not a number"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_LOGS)
+def test_a_bad_log_is_one_line_on_the_command_line_and_nothing_is_written(
+    described, tmp_path, capsys, case
+):
+    text, message = BAD_LOGS[case]
+    before = sorted(tmp_path.iterdir()), described(text)
+    code = main(["prepare", before[1], "--output", str(tmp_path / "out")])
+    assert code == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_user_with_two_interactions_is_named_if_no_filter_drops_her(described):
+    text = log_text() + "1600000000,rare,i1,3\n1600000001,rare,i2,3\n"
+    with pytest.raises(SeqattnError, match="user rare has 2 interactions, at least 3"):
+        load_dataset(described(text, filters={"k_core": 1}))
+    assert "rare" not in load_dataset(described(text)).sequences.user_ids
+
+
+def test_a_full_disk_leaves_no_record(described, tmp_path, monkeypatch):
+    dataset = load_dataset(described())
+
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("seqattn.data.dataset.os.replace", full)
+    with pytest.raises(SeqattnError, match="No space left on device; make room"):
+        dataset.write_record(tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_prepare_writes_a_record_of_what_was_done(described, tmp_path, capsys):
+    path = described()
+    assert main(["prepare", path, "--output", str(tmp_path / "out")]) == 0
+    assert "keep latest duplicate" in capsys.readouterr().out
+    record = json.loads((tmp_path / "out" / "dataset.json").read_text())
+    assert record["dataset"] == "fashion"
+    assert record["options"] == {"core": 5, "iterative": True, "subsample": None}
+    assert record["source"] == str(tmp_path / "log.csv.gz")
+    assert record["steps"][-1] == {"name": "5-core", "interactions": 64, "users": 8, "items": 8}
+    assert record["fingerprint"] == load_dataset(path).fingerprint
+
+
+def test_cells_of_own_data_are_fitted_in_worker_processes(described, tmp_path, monkeypatch):
+    path = described()
+    monkeypatch.chdir(tmp_path)  # workers must not depend on the folder
+    dataset = load_dataset("my.yaml")
+    assert dataset.reference == path
+    wanted = [("ia-add", 1), ("ia-add", 2)]
+    cells = fit_cells(tmp_path / "store", dataset, wanted, "smoke", workers=2, progress=False)
+    assert {cell.folder.parents[1].name for cell in cells} == {"fashion"}
+
+
+def test_models_that_need_an_intensity_say_so_for_a_log_without(described, tmp_path):
+    columns = {k: v for k, v in GOOD["columns"].items() if k != "intensity"}
+    dataset = load_dataset(described(columns=columns, intensity=None))
+    fit_cells(tmp_path / "store", dataset, [("sasrec", 1)], "smoke", progress=False)
+    with pytest.raises(SeqattnError, match="reads intensities and dataset 'fashion' has none"):
+        fit_cells(tmp_path / "store", dataset, [("ia-add", 1)], "smoke", progress=False)
+
+
+@pytest.mark.smoke
+def test_papermill_takes_the_yaml_and_titles_the_page_after_it(described, tmp_path):
+    pytest.importorskip("papermill")
+    parameters = {"dataset": described(title="Fashion"), "preset": "smoke"}
+    output = tmp_path / "out" / "01_data.ipynb"
+    book.run_notebook(book.ROOT / "notebooks" / "01_data.ipynb", output, parameters)
+    source = json.loads(output.read_text())["cells"][0]["source"]
+    assert "".join(source).splitlines()[0] == "# Data: Fashion"
+
+
+def test_report_goes_to_a_folder_of_the_yamls_name(described, tmp_path, monkeypatch):
+    pytest.importorskip("papermill")
+    path = described()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(book, "ROOT", tmp_path)
+    monkeypatch.setattr(book, "NOTEBOOKS", ("01_data",))
+    (tmp_path / "notebooks").symlink_to(book.__file__.rsplit("/", 3)[0] + "/notebooks")
+    calls = []
+    monkeypatch.setattr(book, "run_notebook", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(book.Run, "all_cells", lambda self: [])
+    (written_to,) = book.report("my.yaml", {"preset": "smoke"})
+    assert written_to == tmp_path / "book" / "runs" / "fashion" / "01_data.ipynb"
+    assert calls[0][2]["dataset"] == path

@@ -1,16 +1,24 @@
-"""From a raw file to a split, at ML-1M's size, beside RecBole's own preparation.
+"""Raw file to split: at ML-1M's size beside RecBole, at ten million rows, and Steam's text.
 
-Both read the same file, a random log of 1,000,209 interactions of 6,040 users with 3,706 items in
-RecBole's format, and end with training, validation and test parts.
+The first two read the same file, a random log of 1,000,209 interactions of 6,040 users with 3,706
+items in RecBole's format, and end with training, validation and test parts. Where the machine has
+MovieLens 1M (``SEQATTN_DATA``), the real one is loaded as well. The large log is one's own data by
+YAML, in a process of its own whose peak memory is reported. Steam's reviews are made up in the
+official format, gzipped Python literals.
 
     python -m benchmarks.preparation
 """
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
+import resource
+import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -24,9 +32,25 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.common import finish, interleave, ratios
-from seqattn.data import Interactions, Sequences, leave_one_out, prepare
+from seqattn.data import (
+    CATALOGUE,
+    Interactions,
+    Sequences,
+    leave_one_out,
+    load_dataset,
+    prepare,
+)
+from seqattn.data.readers import READERS
+from seqattn.data.sources import find
 
 N_ROWS, N_USERS, N_ITEMS = 1_000_209, 6_040, 3_706
+LARGE = 10_000_000, 500_000, 100_000  # rows, users, items
+STEAM_LINES = 100_000
+YAML = """name: large
+path: large.csv
+columns: {user: user, item: item, intensity: intensity, timestamp: timestamp}
+intensity: {meaning: minutes, unit: minutes}
+"""
 NAMES = ["user_id:token", "item_id:token", "rating:float", "timestamp:float"]
 
 
@@ -85,23 +109,110 @@ def recbole(path: Path) -> Callable[[], float]:
     return work
 
 
+def ml_1m_seconds() -> float | None:
+    """Return how long MovieLens 1M takes from its file to the split; None where it is not."""
+    if find(CATALOGUE["ml-1m"]) is None:
+        return None
+
+    def work() -> float:
+        load_dataset("ml-1m")
+        return 1.0
+
+    return 1 / median(interleave({"ml-1m": work}, rounds=3)["ml-1m"])
+
+
+def write_large(folder: Path) -> Path:
+    """Write ten million rows as CSV, items by a Zipf-like law, and the YAML that describes it."""
+    rng = np.random.default_rng(0)
+    n, n_users, n_items = LARGE
+    items = np.minimum(np.exp(rng.random(n) * np.log(n_items + 1)).astype(np.int64), n_items)
+    frame = pd.DataFrame(
+        {
+            "user": rng.integers(1, n_users + 1, n),
+            "item": items,
+            "intensity": rng.exponential(30, n).round(1),
+            "timestamp": rng.integers(1_500_000_000, 1_700_000_000, n),
+        }
+    )
+    frame.to_csv(folder / "large.csv", index=False)
+    (folder / "large.yaml").write_text(YAML)
+    return folder / "large.yaml"
+
+
+def large(path: Path) -> dict[str, float]:
+    """Load the large log in another process; return its seconds and peak memory."""
+    command = [sys.executable, "-m", "benchmarks.preparation", "--load", str(path)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+def load(path: str) -> None:
+    """Load one dataset and print seconds and peak GiB of this process as JSON."""
+    started = time.perf_counter()
+    dataset = load_dataset(path)
+    seconds = time.perf_counter() - started
+    # Kilobytes on Linux, bytes on macOS.
+    unit = 2**30 if sys.platform == "darwin" else 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    print(json.dumps({"seconds": seconds, "peak_gib": peak, "rows": len(dataset.sequences)}))
+
+
+def steam_rate(folder: Path) -> float:
+    """Return how many megabytes of Steam's text, unpacked, the reader takes a second."""
+    rng = np.random.default_rng(0)
+    text = "a game like no other, it\\'s worth every hour " * 8
+    lines = "".join(
+        f"{{u'username': u'player {user}', u'hours': {hours}, u'products': 41, u'product_id': "
+        f"u'{item}', u'page_order': 0, u'date': u'2017-{1 + item % 12:02}-{1 + user % 28:02}', "
+        f"u'text': u'{text}', u'early_access': False, u'page': 1}}\n"
+        for user, item, hours in zip(
+            rng.integers(0, 30_000, STEAM_LINES).tolist(),
+            rng.integers(10, 9_000, STEAM_LINES).tolist(),
+            rng.exponential(30, STEAM_LINES).round(1).tolist(),
+            strict=True,
+        )
+    ).encode()
+    path = folder / "steam_reviews.json.gz"
+    path.write_bytes(gzip.compress(lines, compresslevel=6))
+
+    def work() -> float:
+        table = READERS["steam-reviews"]([path])
+        assert len(table.frame) == STEAM_LINES and not table.malformed
+        return len(lines) / 1e6
+
+    return median(interleave({"steam": work}, rounds=3)["steam"])
+
+
 def main() -> None:
     """Measure and report."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = write_log(Path(folder))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = write_log(folder)
         rates = interleave({"RecBole": recbole(path), "seqattn": ours(path)}, rounds=3)
+        big = large(write_large(folder))
+        steam = steam_rate(folder)
+    real = ml_1m_seconds()
     rows = [
         {"contestant": name, "seconds": N_ROWS / median(values)} for name, values in rates.items()
     ]
+    if real is not None:
+        rows.append({"contestant": "seqattn, MovieLens 1M itself", "seconds": real})
+    rows.append({"contestant": f"seqattn, {LARGE[0]:,} rows", "seconds": big["seconds"]})
     finish(
         "preparation",
         rows,
         {
             "seconds": N_ROWS / median(rates["seqattn"]),
             "ratio_vs_recbole": ratios(rates, "seqattn", "RecBole")["median"],
+            "seconds_ml_1m": real,
+            "seconds_large": big["seconds"],
+            "peak_gib_large": big["peak_gib"],
+            "steam_mb_per_second": steam,
         },
     )
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--load"]:
+        load(sys.argv[2])
+    else:
+        main()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -107,4 +108,4 @@ def test_every_figure_has_alternative_text(path):
 def test_parameter_files_agree_with_the_templates():
     for path in (book.ROOT / "notebooks" / "params").glob("*.yaml"):
         values = book.check_parameters(yaml.safe_load(path.read_text()))
-        assert values["dataset"] == path.stem
+        assert Path(values["dataset"]).stem == path.stem

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -11,7 +12,7 @@ from raw_files import written
 
 from seqattn import book
 from seqattn.cli import main
-from seqattn.data import find_entry, load_dataset, load_log
+from seqattn.data import find_entry, load_dataset, load_log, own
 from seqattn.errors import SeqattnError
 from seqattn.training.cells import fit_cells
 
@@ -236,3 +237,17 @@ def test_report_goes_to_a_folder_of_the_yamls_name(described, tmp_path, monkeypa
     (written_to,) = book.report("my.yaml", {"preset": "smoke"})
     assert written_to == tmp_path / "book" / "runs" / "fashion" / "01_data.ipynb"
     assert calls[0][2]["dataset"] == path
+
+
+def test_the_example_of_the_tutorial_is_a_dataset():
+    path = book.ROOT / "notebooks" / "params" / "own" / "fashion.yaml"
+    dataset = load_dataset(str(path))
+    assert (dataset.name, dataset.entry.unit) == ("fashion", "seconds")
+    assert dataset.steps[0].interactions > dataset.steps[-1].interactions
+
+
+def test_the_tutorial_lists_every_key():
+    page = (book.ROOT / "book" / "appendix" / "your_own_data.md").read_text()
+    for section in (own.DatasetYaml, own.ColumnsYaml, own.FiltersYaml, own.IntensityYaml):
+        for field in dataclasses.fields(section):
+            assert field.name in page

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gzip
 import tracemalloc
+from ast import literal_eval
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from raw_files import HEADER, amazon_lines, steam_lines, written
+from small_logs import PROPERTY
 
 from seqattn.data import Interactions
 from seqattn.data.readers import (
@@ -19,6 +23,7 @@ from seqattn.data.readers import (
     read_parquet,
     write_inter,
 )
+from seqattn.data.readers.steam import review_fields
 from seqattn.errors import SeqattnError
 
 COLUMNS = {"user": "user", "item": "item", "intensity": "intensity", "timestamp": "timestamp"}
@@ -147,6 +152,52 @@ def test_steam_python_literals(tmp_path):
         ("é", "10", 7.0, 1_514_764_800),
     ]
     assert table.malformed == 0
+
+
+VALUE = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(
+        ["it's", 'say "hi"', "both ' and \"", "u'hours': 9.0, ", "\\\\", "a\\nb}", "é\x00"]
+    ),
+    st.integers(-(10**6), 10**6),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from([True, False, None, [], ["x", 1], {"hours": 3}, (1,), b"x"]),
+)
+KEY = st.sampled_from(["username", "product_id", "hours", "date", "text", "it's", "early_access"])
+
+
+@PROPERTY
+@given(st.dictionaries(KEY, VALUE, max_size=7), st.sampled_from(["", "u"]), st.booleans())
+def test_fields_of_a_steam_line_are_those_of_literal_eval(record, prefix, reversed_order):
+    pairs = list(record.items())[:: -1 if reversed_order else 1]
+    # A u before each string, as Python 2 wrote them.
+    line = ", ".join(
+        f"{prefix}{key!r}: {prefix if isinstance(value, str) else ''}{value!r}"
+        for key, value in pairs
+    )
+    found, expected = review_fields(f"{{{line}}}\n"), literal_eval(f"{{{line}}}")
+    names = ("username", "product_id", "hours", "date")
+    assert [found.get(n) for n in names] == [expected.get(n) for n in names]
+    assert [type(found.get(n)) for n in names] == [type(expected.get(n)) for n in names]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{u'hours': 1.0, }}",
+        "{u'hours': 1.0} extra",
+        "{u'hours': f()}",
+        "{u'hours': 007}",
+        "{u'hours' 1.0}",
+        "{u'hours': 1.0",
+        "{u'hours': 'a}",
+        "x{u'hours': 1.0}",
+    ],
+)
+def test_a_line_that_is_no_literal_is_refused_like_literal_eval_does(line):
+    for parse in (literal_eval, review_fields):
+        with pytest.raises((ValueError, SyntaxError)):
+            parse(line)
 
 
 def test_malformed_lines_of_steam_are_counted_as_a_step(tmp_path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import pandas as pd
 
 from seqattn.data.interactions import Interactions, encode, known_when, require_chronology
 from seqattn.errors import SeqattnError
@@ -66,10 +67,13 @@ def keep_latest_duplicate(log: Interactions) -> Interactions:
     """
     users, _ = encode(log.frame["user"])
     items, item_ids = encode(log.frame["item"])
-    pairs = users * len(item_ids) + items
-    order = np.lexsort((require_chronology(log), pairs))  # lexsort is stable
-    is_last = np.append(pairs[order][1:] != pairs[order][:-1], True)
-    return log.take(np.sort(order[is_last]), "keep latest duplicate")
+    pairs, when = users * len(item_ids) + items, require_chronology(log)
+    # Most pairs occur once in most logs: only the others need sorting.
+    repeated = np.flatnonzero(pd.Series(pairs).duplicated(keep=False))
+    order = repeated[np.lexsort((when[repeated], pairs[repeated]))]  # lexsort is stable
+    keep = np.ones(len(log), dtype=bool)
+    keep[order[:-1][pairs[order][1:] == pairs[order][:-1]]] = False
+    return log.take(keep, "keep latest duplicate")
 
 
 def sort_by_time(log: Interactions) -> Interactions:

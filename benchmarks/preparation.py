@@ -89,7 +89,7 @@ def main() -> None:
     """Measure and report."""
     with tempfile.TemporaryDirectory() as folder:
         path = write_log(Path(folder))
-        rates = interleave({"RecBole": recbole(path), "seqattn": ours(path)}, rounds=3)
+        rates = interleave({"RecBole": recbole(path), "seqattn": ours(path)}, rounds=2)
     rows = [
         {"contestant": name, "seconds": N_ROWS / median(values)} for name, values in rates.items()
     ]

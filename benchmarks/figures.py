@@ -50,7 +50,7 @@ def bars(label: str, value: str, xlabel: str, log: bool = True) -> Callable[[Rec
             return None
         figure, axes = plt.subplots(figsize=(7, 0.9 + 0.32 * len(rows)))
         drawn = axes.barh([row[label] for row in rows], [row[value] for row in rows], color=BLUE)
-        axes.bar_label(drawn, [f"{row[value]:,.3g}" for row in rows], padding=3)
+        axes.bar_label(drawn, [_short(row[value]) for row in rows], padding=3)
         axes.set(xlabel=xlabel, xscale="log" if log else "linear")
         axes.margins(x=0.12)
         _rows_downwards(axes)
@@ -142,6 +142,10 @@ def parity(record: Record) -> Figure | None:
         by_time.set(xlabel="seconds of training", xscale="log")
         by_epoch.legend()
     return figure
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _rows_downwards(axes: plt.Axes) -> None:

@@ -84,7 +84,7 @@ def full_rectangles(model, dataset: Dataset, config: TrainConfig, device: str) -
     """
     tokens, targets = _median_step(model, dataset, config)
     length = model.config.max_length
-    items = torch.as_tensor(dataset.split.train.items, dtype=torch.long)
+    items = torch.tensor(dataset.split.train.items, dtype=torch.long)
 
     def epoch(rng: np.random.Generator) -> Iterator[list[batches.Batch]]:
         while True:

@@ -32,29 +32,39 @@ from seqattn.models import dropout, layers
 STEPS = 20
 BATCH, DROPOUT, STEP = "cutting batches", "dropout", "the step"
 REST = "autograd, dispatch, Python"
-# The innermost of an operation and those that called it that matches a pattern names its kind.
-KINDS = {
-    "matrix products": r"aten::(mm|addmm|addmm_)$",
+PRODUCTS = "matrix products"
+# What counts wherever it is called from, then what counts with all it calls, then the rest by the
+# innermost operation that has a name here.
+BY_ITSELF = {
+    PRODUCTS: r"aten::(mm|addmm|addmm_)$",
     "attention: products and softmax": r"aten::(bmm|baddbmm|_softmax|_softmax_backward_data)$",
+}
+WITH_ALL_IT_CALLS = {
     BATCH: rf"{BATCH}$",
-    DROPOUT: rf"({DROPOUT}|aten::random_|.*evaluate_function: MulBackward0)$",
+    DROPOUT: rf"({DROPOUT}|.*evaluate_function: MulBackward0)$",
     "optimiser": r"Optimizer\.",
+    "loss, element by element": r"TiedCrossEntropy",
+}
+INNERMOST = {
     "LayerNorm": r"aten::native_layer_norm",
     "GELU": r"aten::gelu",
-    "loss, element by element": r"TiedCrossEntropy",
     "embeddings and indexing": r"aten::(embedding|index|_index_put|index_put|nonzero)",
     "copies and fills": r"aten::(copy_|cat|clone|fill_|zero_|masked_fill)",
     "sums and residuals": r"aten::(add|add_|sum|div|div_|mul|mul_)$",
 }
 
 
-def kind(event: FunctionEvent | None) -> str:
+def kind(event: FunctionEvent) -> str:
     """Return what kind of work an operation is."""
-    while event is not None:
-        for name, pattern in KINDS.items():
-            if re.match(pattern, event.name):
-                return name
+    chain = [event.name]
+    while event.cpu_parent is not None:
         event = event.cpu_parent
+        chain.append(event.name)
+    for names, kinds in ((chain[:1], BY_ITSELF), (chain, WITH_ALL_IT_CALLS), (chain, INNERMOST)):
+        for called in names:
+            for name, pattern in kinds.items():
+                if re.match(pattern, called):
+                    return name
     return REST
 
 
@@ -106,8 +116,8 @@ def main() -> None:
         {"work": name, "share": share, "ms/step": share * step_ms}
         for name, share in found.most_common()
     ]
-    products = found["matrix products"]
-    finish("where_time_goes", rows, {"step_ms": step_ms, "matrix_products_share": products})
+    summary = {"step_ms": step_ms, "matrix_products_share": found[PRODUCTS]}
+    finish("where_time_goes", rows, summary)
 
 
 if __name__ == "__main__":

@@ -100,9 +100,10 @@ def test_what_the_ladder_patches_exists():
         assert all(hasattr(target, name) for target, name, _ in change.patches)
 
 
-def test_an_operation_counts_as_the_innermost_kind_that_names_it():
+def test_an_operation_counts_by_itself_or_with_what_called_it():
     event = SimpleNamespace
     loss = event(name="TiedCrossEntropy", cpu_parent=None)
     assert where_time_goes.kind(event(name="aten::mm", cpu_parent=loss)) == "matrix products"
-    assert where_time_goes.kind(event(name="aten::exp_", cpu_parent=loss)).startswith("loss")
+    assert where_time_goes.kind(event(name="aten::sum", cpu_parent=None)) == "sums and residuals"
+    assert where_time_goes.kind(event(name="aten::sum", cpu_parent=loss)).startswith("loss")
     assert where_time_goes.kind(event(name="anything", cpu_parent=None)) == where_time_goes.REST

@@ -84,7 +84,7 @@ def _answer(worker: subprocess.Popen) -> str:
     line = worker.stdout.readline()
     if not line:
         raise RuntimeError(
-            f"RecTools' process ended with exit code {worker.wait()}; its own message stands above. "
+            f"RecTools' process ended with exit code {worker.wait()}; its message stands above. "
             "Make its environment anew: rm -rf .venv-rectools && make bench-rectools"
         )
     return line.strip()

@@ -123,8 +123,8 @@ def random_batches(
     yield from np.split(order, np.flatnonzero(np.diff(batch)) + 1)
 
 
-# What one more bucket is taken to cost, in padded cells. A GPU computes tens of thousands of them in
-# the time it takes to launch a bucket's kernels.
+# What one more bucket is taken to cost, in padded cells. A GPU computes tens of thousands of them
+# in the time it takes to launch a bucket's kernels.
 BUCKET_OVERHEAD = 256
 GPU_BUCKET_OVERHEAD = 2**15
 

@@ -225,6 +225,14 @@ def _epoch(
     model: Backbone, batches: Iterator[list[Batch]], optimiser: torch.optim.Optimizer
 ) -> float:
     """One pass over the data; returns the mean loss per target."""
+    total, n_targets = launch_epoch(model, batches, optimiser)
+    return float(total) / n_targets
+
+
+def launch_epoch(
+    model: Backbone, batches: Iterator[list[Batch]], optimiser: torch.optim.Optimizer
+) -> tuple[Tensor, int]:
+    """Do one pass over the data without ever waiting for the device; return summed loss, count."""
     model.train()
     total, n_targets = 0.0, 0
     for parts in batches:
@@ -232,4 +240,4 @@ def _epoch(
         loss, n = backward(model, parts)
         optimiser.step()
         total, n_targets = total + loss, n_targets + n
-    return float(total) / n_targets
+    return total, n_targets

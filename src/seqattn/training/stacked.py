@@ -32,7 +32,9 @@ from seqattn.models.backbone import Backbone
 from seqattn.training.batches import Gatherer, Plan
 from seqattn.training.course import Course, Epoch, Fit
 from seqattn.training.fit import forked_rng, seeded_model, training_plans
+from seqattn.training.graphs import GraphedStep
 from seqattn.training.loss import stacked_cross_entropy
+from seqattn.training.rectangles import Shape, rectangles
 
 
 def fit_stacked(
@@ -44,6 +46,7 @@ def fit_stacked(
     *,
     device: torch.device | str,
     on_epoch: Callable[[int, Epoch], None] | None = None,
+    graphs: bool = False,
 ) -> dict[int, Fit]:
     """Fit one model with several seeds at once.
 
@@ -64,6 +67,8 @@ def fit_stacked(
         ``cuda``; on a CPU it works, and pays only where models are tiny.
     on_epoch : callable, optional
         Called with a seed and its finished `Epoch`, whose seconds are those of the whole stack.
+    graphs : bool
+        Replay steps as CUDA graphs, see `seqattn.training.graphs`.
 
     Returns
     -------
@@ -87,7 +92,8 @@ def fit_stacked(
             seed: Course(model, train_config.patience)
             for seed, model in zip(seeds, models, strict=True)
         }
-        stack = Stack(models, Gatherer(dataset.split.train, device), train_config.learning_rate)
+        gatherer = Gatherer(dataset.split.train, device)
+        stack = Stack(models, gatherer, train_config.learning_rate, graphs=graphs)
         ranker = Ranker(dataset.split, "valid", device)
         torch.manual_seed(seeds[0])  # drives the dropout of all
         for number in range(1, train_config.epochs + 1):
@@ -149,7 +155,14 @@ class Stack:
     over the stack is one a seed.
     """
 
-    def __init__(self, models: list[Backbone], gatherer: Gatherer, learning_rate: float) -> None:
+    def __init__(
+        self,
+        models: list[Backbone],
+        gatherer: Gatherer,
+        learning_rate: float,
+        *,
+        graphs: bool = False,
+    ) -> None:
         self.models = models
         self.template = models[0]
         self.gatherer = gatherer
@@ -158,7 +171,11 @@ class Stack:
             for name, _ in self.template.named_parameters()
         }
         self._share_memory()
-        self.optimiser = torch.optim.Adam(self.parameters.values(), lr=learning_rate, fused=True)
+        self.optimiser = torch.optim.Adam(
+            self.parameters.values(), lr=learning_rate, fused=True, capturable=graphs
+        )
+        self.shapes: dict[int, Shape] = {}
+        self.graphs = GraphedStep(self.step) if graphs else None
 
     def _share_memory(self) -> None:
         for name, stacked in self.parameters.items():
@@ -178,18 +195,28 @@ class Stack:
                 state[moment] = state[moment][members]
             stacked.grad, stacked.data = None, stacked.data[members]
         self._share_memory()
+        self.shapes = {}
+        self.graphs = GraphedStep(self.step) if self.graphs else None
 
     def epoch(self, steps: Iterator[tuple[list[Plan], ...]]) -> list[float]:
         """Do one pass over every seed's batches; return each seed's mean loss per target."""
+        total_S, n_targets_S = self.launch(steps)
+        return (total_S.cpu().numpy() / n_targets_S).tolist()
+
+    def launch(self, steps: Iterator[tuple[list[Plan], ...]]) -> tuple[Tensor, np.ndarray]:
+        """Do an epoch without waiting for the device; return summed losses and counts, (S,)."""
         self.template.train()
-        total_S, n_targets_S = 0.0, np.zeros(len(self.models), dtype=np.int64)
+        total_S, n_targets_S = torch.zeros((), device=self.gatherer.device), 0
         for plans in steps:
             n_S = np.array([sum(len(plan.targets) for plan in parts) for parts in plans])
-            batches = [self.batch(parts, n_S) for parts in zip_longest(*plans)]
-            (n,) = self.gatherer.send(n_S)
-            total_S = total_S + self.step(batches) * n
-            n_targets_S += n_S
-        return (total_S.cpu().numpy() / n_targets_S).tolist()
+            batches = [
+                self.batch(number, parts, n_S) for number, parts in enumerate(zip_longest(*plans))
+            ]
+            (weight_S,) = self.gatherer.send(n_S)
+            step = self.graphs or self.step
+            total_S = total_S + step(batches) * weight_S
+            n_targets_S = n_targets_S + n_S
+        return total_S, n_targets_S
 
     def step(self, batches: list[StackedBatch]) -> Tensor:
         """Do one optimiser step of every seed; return their mean losses, (S,)."""
@@ -218,48 +245,30 @@ class Stack:
         weight_SVD = self.parameters["item_embedding.weight"]
         return stacked_cross_entropy(hidden_SND, weight_SVD, batch.targets_SN, batch.share_SN)
 
-    def batch(self, plans: Sequence[Plan | None], n_targets_S: np.ndarray) -> StackedBatch:
-        """Carry out a plan a seed at once; None where a seed's batch has fewer parts."""
-        longest = max(int(plan.length.max()) for plan in plans if plan is not None)
-        read_from = min(plan.read_from for plan in plans if plan is not None)
+    def batch(
+        self, number: int, plans: Sequence[Plan | None], n_targets_S: np.ndarray
+    ) -> StackedBatch:
+        """Carry out a plan a seed at once; None where a seed's batch has fewer parts.
+
+        The shape of part `number` of a step never shrinks, so that few shapes ever occur.
+        """
+        shape = Shape.of(plans, self.template.config.max_length)
+        shape = self.shapes[number] = shape.joined(self.shapes.get(number, shape))
         start, length, cells, targets, n_scored, n_total = self.gatherer.send(
-            *rectangles(plans, longest - read_from, read_from), n_targets_S[:, None]
+            *rectangles(plans, shape), n_targets_S[:, None]
         )
-        shape = (*start.shape, longest)
-        items, intensity, _ = self.gatherer.cells(start.flatten(), length.flatten(), longest)
-        items_SBT = items.view(shape)
-        intensity_SBT = None if intensity is None else intensity.view(shape)
+        items, intensity, _ = self.gatherer.cells(start.flatten(), length.flatten(), shape.longest)
+        items_SBT = items.view(len(plans), shape.rows, shape.longest)
+        intensity_SBT = None if intensity is None else intensity.view_as(items_SBT)
         if self.template.objective == "masked_item":
             items_SBT.flatten(1).scatter_(1, cells, self.template.mask_code)
             intensity_SBT = None
         scored_SN = torch.arange(cells.shape[1], device=cells.device) < n_scored
-        targets_SN, share_SN = self.gatherer.items[targets], scored_SN / n_total
-        return StackedBatch(items_SBT, intensity_SBT, cells, targets_SN, share_SN, read_from)
-
-
-def rectangles(plans: Sequence[Plan | None], width: int, read_from: int) -> list[np.ndarray]:
-    """Pad the plans of all seeds to rectangles.
-
-    A padded row reads one item, so that no softmax is over nothing; a padded position repeats a
-    scored one.
-
-    Returns
-    -------
-    list of ndarray
-        Starts and lengths of rows, (S, B); scored cells, counted along rows of `width` columns
-        from `read_from` on, and flat indices of their targets, (S, N); number scored, (S, 1).
-    """
-    shape_SB = (len(plans), max(len(plan.start) for plan in plans if plan is not None))
-    shape_SN = (len(plans), max(len(plan.targets) for plan in plans if plan is not None))
-    start, length = np.zeros(shape_SB, np.int64), np.ones(shape_SB, np.int64)
-    cells, targets = np.zeros(shape_SN, np.int64), np.zeros(shape_SN, np.int64)
-    n_scored = np.zeros((len(plans), 1), np.int64)
-    for s, plan in enumerate(plans):
-        if plan is None:
-            continue
-        b, n = len(plan.start), len(plan.targets)
-        start[s, :b], length[s, :b], n_scored[s] = plan.start, plan.length, n
-        cells[s, :n] = plan.rows * width + plan.columns - read_from
-        targets[s, :n] = plan.targets
-        cells[s, n:], targets[s, n:] = cells[s, 0], targets[s, 0]
-    return [start, length, cells, targets, n_scored]
+        return StackedBatch(
+            items_SBT,
+            intensity_SBT,
+            cells,
+            self.gatherer.items[targets],
+            scored_SN / n_total,
+            shape.read_from,
+        )

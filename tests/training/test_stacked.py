@@ -42,6 +42,7 @@ def _assert_same(stacked, alone):
     assert [e.valid_ndcg for e in stacked.history] == [e.valid_ndcg for e in alone.history]
     assert [e.loss for e in stacked.history] == pytest.approx([e.loss for e in alone.history])
     assert stacked.best_epoch == alone.best_epoch
+    assert not stacked.model.training
     for kind, ranks in alone.ranks.items():
         assert np.array_equal(stacked.ranks[kind], ranks)
     # Intensities are float32 whatever the weights are.

@@ -13,6 +13,7 @@ Shapes: S seeds, B rows of the longest batch, T positions, D hidden width, N sco
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
@@ -164,7 +165,7 @@ class Stack:
         graphs: bool = False,
     ) -> None:
         self.models = models
-        self.template = models[0]
+        self.template = copy.deepcopy(models[0])  # runs with the parameters it is given
         self.gatherer = gatherer
         self.parameters = {
             name: torch.stack([m.get_parameter(name).detach() for m in models]).requires_grad_()

@@ -90,9 +90,11 @@ def test_learning_curves_are_drawn_only_where_the_result_has_them(results):
     assert list(by_time.lines[0].get_xdata()) == [2, 5]
 
 
-def test_a_gpu_result_shows_every_number_it_holds(results):
-    put(results, "gpu", seeds_at_once=3.5, rows=[{"mode": "batched"}])
-    assert "| seeds at once | 3.5 |  |" in page.section("gpu")
+def test_a_gpu_result_shows_its_numbers_and_what_was_not_run(results):
+    put(results, "gpu", ratio_best_vs_in_turn=3.5, rows=[{"mode": "batched"}])
+    text = page.section("gpu")
+    assert "over the seeds' in turn | 3.5 | 3 |" in text
+    assert "| bound by | not run |  |" in text
 
 
 def test_what_the_ladder_patches_exists():

@@ -7,7 +7,7 @@ READY := $(VENV)/ready
 PRESET := quick
 export PYTHON TORCH_INDEX
 
-.PHONY: book test test-slow lint lab bench ci clean
+.PHONY: book test test-slow lint lab bench bench-rectools ci clean
 
 book: $(READY)  ## run every notebook on ML-100K, then build the pages
 	$(BIN)/seqattn report ml-100k --preset $(PRESET)
@@ -32,6 +32,9 @@ lab: $(READY)  ## JupyterLab on the notebooks
 
 bench: $(READY)  ## timings of the hot paths
 	$(BIN)/python -m benchmarks
+
+bench-rectools:  ## RecTools' own environment, so that `make bench` can time it, too
+	@bash tools/make_rectools_venv.sh .venv-rectools
 
 ci:  ## what continuous integration runs
 	bash .ci/run

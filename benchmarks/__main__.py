@@ -5,7 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 
-SHORT = ("statistics", "preparation", "lengths", "injection_overhead", "scaling", "training")
+SHORT = (
+    "statistics",
+    "preparation",
+    "lengths",
+    "injection_overhead",
+    "scaling",
+    "training",
+    "ladder",
+    "where_time_goes",
+)
 
 for name in SHORT:
     print(f"\n== {name}", flush=True)

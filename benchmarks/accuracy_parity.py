@@ -1,11 +1,13 @@
-"""Does the fast engine learn what the slow ones learn? RecBole against our exact and packed modes.
+"""Does the fast engine learn what the slow ones learn? RecBole against our modes.
 
-All train on the same prepared ML-100K with the quick preset's hyperparameters, and each epoch's
-weights rank the same validation targets. RecBole's SASRec is its own class with its own loss, on
-one row a prefix; its weights are converted for the ranking. Long: each (contestant, seed) is kept
-in ``.seqattn/parity`` when it is done, so an interrupted run goes on where it stopped.
+All train on the same prepared data with the same hyperparameters (the quick preset's; epochs by
+dataset below), and each epoch's weights rank the same validation targets. RecBole's SASRec is its
+own class with its own loss, on one row a prefix; its weights are converted for the ranking. Mode
+``long`` has L = 200 instead of 50, so that nearly every history is one window. It all takes hours:
+each (dataset, contestant, seed) is kept in ``.seqattn/parity`` when it is done, so an interrupted
+run goes on where it stopped.
 
-    python -m benchmarks.accuracy_parity [--seeds 2020 ...] [--contestants packed exact ...]
+    python -m benchmarks.accuracy_parity [-d ml-100k] [--seeds 2020 ...] [--contestants packed ...]
 """
 
 from __future__ import annotations
@@ -39,32 +41,35 @@ from seqattn.training.batches import Gatherer, prefix_windows, random_batches
 from seqattn.training.fit import fit
 
 FOLDER = ROOT / ".seqattn" / "parity"
-CONTESTANTS = ("packed", "exact", "recbole")
+CONTESTANTS = ("packed", "long", "exact", "recbole")
+COMPARISONS = (("packed", "exact"), ("long", "exact"), ("exact", "recbole"), ("packed", "recbole"))
+EPOCHS = {"ml-100k": 8, "amazon-office": 20, "ml-1m": 5}
 QUICK = get_preset("quick")
 MARGIN = 0.05  # of the reference's NDCG@10: smaller differences count as none
 
 
-def run(contestant: str, seed: int) -> None:
+def run(name: str, contestant: str, seed: int) -> None:
     """Train one contestant with one seed and keep its curve, unless that is done already."""
-    path = FOLDER / f"{contestant}-{seed}.json"
+    path = FOLDER / name / f"{contestant}-{seed}.json"
     if path.exists():
         return
     torch.set_num_threads(1)
-    dataset = load_dataset("ml-100k")
+    dataset = load_dataset(name)
     record = recbole(dataset, seed) if contestant == "recbole" else ours(dataset, contestant, seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(record))
     partial.replace(path)
-    print(
-        f"{contestant} seed {seed}: best validation NDCG@10 {max(record['valid']):.4f}", flush=True
-    )
+    best = max(record["valid"])
+    print(f"{name} {contestant} seed {seed}: best validation NDCG@10 {best:.4f}", flush=True)
 
 
 def ours(dataset: Dataset, contestant: str, seed: int) -> dict[str, list[float]]:
-    """Fit SASRec in one of our modes."""
-    stride = {"packed": QUICK.train.stride, "exact": 1}[contestant]
-    config = replace(QUICK.train, stride=stride, patience=QUICK.train.epochs)
-    fitted = fit(dataset, "sasrec", seed, QUICK.model, config)
+    """Fit SASRec in one of our modes, every epoch of it."""
+    length, stride = {"packed": (50, 50), "exact": (50, 1), "long": (200, 200)}[contestant]
+    epochs = EPOCHS[dataset.name]
+    config = replace(QUICK.train, stride=stride, epochs=epochs, patience=epochs)
+    fitted = fit(dataset, "sasrec", seed, replace(QUICK.model, max_length=length), config)
     return {
         "valid": [epoch.valid_ndcg for epoch in fitted.history],
         "seconds": [epoch.seconds for epoch in fitted.history],
@@ -85,7 +90,7 @@ def recbole(dataset: Dataset, seed: int) -> dict[str, list[float]]:
     gatherer = Gatherer(dataset.split.train)
     windows = prefix_windows(dataset.split.train.offsets, QUICK.model.max_length)
     valid, seconds, best = [], [], None
-    for _ in range(QUICK.train.epochs):
+    for _ in range(EPOCHS[dataset.name]):
         started = time.perf_counter()
         model.train()
         for chosen in random_batches(windows, QUICK.train.batch_targets, rng):
@@ -134,59 +139,98 @@ def recbole_model(dataset: Dataset) -> torch.nn.Module:
 
 
 def report() -> None:
-    """Summarise whatever is done."""
+    """Summarise whatever is done, of every dataset."""
     done = {
-        name: {
-            int(p.stem.split("-")[1]): json.loads(p.read_text())
-            for p in sorted(FOLDER.glob(f"{name}-*.json"))
-        }
-        for name in CONTESTANTS
-    }
-    rows = []
-    for name, records in done.items():
-        if not records:
-            continue
-        test = [metric(np.array(r["test_ranks"]), "NDCG", 10).mean() for r in records.values()]
-        rows.append(
-            {
-                "contestant": name,
-                "seeds": len(records),
-                "best validation NDCG@10": float(
-                    np.mean([max(r["valid"]) for r in records.values()])
-                ),
-                "test NDCG@10": float(np.mean(test)),
-                "seconds an epoch": float(
-                    np.median([s for r in records.values() for s in r["seconds"]])
-                ),
+        dataset: {
+            name: {
+                int(path.stem.split("-")[1]): json.loads(path.read_text())
+                for path in sorted((FOLDER / dataset).glob(f"{name}-*.json"))
             }
-        )
-    summary: dict[str, object] = {}
-    for reference in ("exact", "recbole"):
-        seeds = sorted(done["packed"].keys() & done[reference].keys())
-        if seeds:
-            packed, other = (
-                np.mean(
-                    [metric(np.array(done[n][s]["test_ranks"]), "NDCG", 10) for s in seeds], axis=0
-                )
-                for n in ("packed", reference)
-            )
-            tost = tost_paired(other, packed, MARGIN * other.mean())
-            summary[f"packed_minus_{reference}"] = tost.difference
-            summary[f"packed_minus_{reference}_ci90"] = list(tost.ci)
-            summary[f"packed_equivalent_to_{reference}"] = bool(tost.equivalent)
-            summary[f"packed_vs_{reference}_seeds"] = len(seeds)
-    finish("accuracy_parity", rows, summary)
+            for name in CONTESTANTS
+        }
+        for dataset in EPOCHS
+    }
+    rows = [
+        contestant_row(dataset, name, contestants[name], contestants["exact"])
+        for dataset, contestants in done.items()
+        for name in CONTESTANTS
+        if contestants[name]
+    ]
+    comparisons = [
+        comparison(dataset, name, reference, contestants)
+        for dataset, contestants in done.items()
+        for name, reference in COMPARISONS
+        if contestants[name].keys() & contestants[reference].keys()
+    ]
+    curves = [
+        {"dataset": dataset, "contestant": name, "seed": seed, "seconds": r["seconds"],
+         "valid": r["valid"]}
+        for dataset, contestants in done.items()
+        for name, records in contestants.items()
+        for seed, r in records.items()
+    ]  # fmt: skip
+    finish("accuracy_parity", rows, {"comparisons": comparisons, "curves": curves})
+
+
+def contestant_row(
+    dataset: str, name: str, records: dict[int, dict], exact: dict[int, dict]
+) -> dict[str, object]:
+    """Return one contestant's accuracy, cost an epoch, and time to the exact mode's best."""
+    best = np.mean([max(record["valid"]) for record in records.values()])
+    row = {
+        "dataset": dataset,
+        "contestant": name,
+        "seeds": len(records),
+        "epochs": EPOCHS[dataset],
+        "best validation NDCG@10": float(best),
+        "test NDCG@10": float(np.mean([_ndcg(r).mean() for r in records.values()])),
+        "seconds an epoch": float(np.median([s for r in records.values() for s in r["seconds"]])),
+    }
+    if exact:
+        aim = np.mean([record["valid"] for record in exact.values()], axis=0).max()
+        curve = np.mean([record["valid"] for record in records.values()], axis=0)
+        clock = np.cumsum(np.mean([record["seconds"] for record in records.values()], axis=0))
+        reached = np.flatnonzero(curve >= aim)
+        key = "seconds to the exact mode's best mean validation"
+        row[key] = float(clock[reached[0]]) if len(reached) else "not reached"
+    return row
+
+
+def comparison(
+    dataset: str, name: str, reference: str, contestants: dict[str, dict[int, dict]]
+) -> dict[str, object]:
+    """Compare a mode with a reference on the users of the seeds both have."""
+    sides = contestants[name], contestants[reference]
+    seeds = sorted(sides[0].keys() & sides[1].keys())
+    ours, theirs = (np.mean([_ndcg(side[s]) for s in seeds], axis=0) for side in sides)
+    tost = tost_paired(theirs, ours, MARGIN * theirs.mean())
+    return {
+        "dataset": dataset,
+        "comparison": f"{name} minus {reference}",
+        "seeds": len(seeds),
+        "users": len(ours),
+        "test NDCG@10": tost.difference,
+        "90 % interval, low": tost.ci[0],
+        "90 % interval, high": tost.ci[1],
+        "margin": MARGIN * float(theirs.mean()),
+        "equivalent": bool(tost.equivalent),
+    }
+
+
+def _ndcg(record: dict) -> np.ndarray:
+    return metric(np.array(record["test_ranks"]), "NDCG", 10)
 
 
 def main() -> None:
     """Run what is missing, then report."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(2020, 2025)))
+    parser.add_argument("-d", "--dataset", default="ml-100k", choices=list(EPOCHS))
+    parser.add_argument("--seeds", type=int, nargs="*", default=list(range(2020, 2025)))
     parser.add_argument("--contestants", nargs="+", default=list(CONTESTANTS), choices=CONTESTANTS)
-    options = parser.parse_args()
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
-        jobs = [pool.submit(run, name, s) for s in options.seeds for name in options.contestants]
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    o = parser.parse_args()
+    with ProcessPoolExecutor(o.workers, get_context("spawn")) as pool:
+        jobs = [pool.submit(run, o.dataset, name, s) for s in o.seeds for name in o.contestants]
         for job in jobs:
             job.result()
     report()

@@ -63,16 +63,22 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def finish(name: str, rows: list[dict[str, object]], summary: Mapping[str, object]) -> None:
-    """Print a table, write ``results/<name>.json``, and print the summary as the last line."""
+def finish(
+    name: str, rows: list[dict[str, object]], summary: Mapping[str, object], *, keep: bool = True
+) -> None:
+    """Print a table, write ``results/<name>.json``, and print the summary as the last line.
+
+    A trial run that measures nothing worth keeping writes no file.
+    """
     columns = list(dict.fromkeys(key for row in rows for key in row))
     text = [[_cell(row.get(column, "")) for column in columns] for row in rows]
     widths = [max(len(c), *(len(line[i]) for line in text)) for i, c in enumerate(columns)]
     for line in [columns, ["-" * width for width in widths], *text]:
         print("  ".join(value.ljust(width) for value, width in zip(line, widths, strict=True)))
-    RESULTS.mkdir(exist_ok=True)
-    record = {"benchmark": name, **summary, "rows": rows, "machine": machine()}
-    (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
+    if keep:
+        RESULTS.mkdir(exist_ok=True)
+        record = {"benchmark": name, **summary, "rows": rows, "machine": machine()}
+        (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
     print(json.dumps({"benchmark": name, **summary}))
 
 

@@ -30,7 +30,7 @@ def main() -> None:
             contestants[f"{name}, {normalisation}"] = training_steps(
                 dataset, STEPS, name=name, model=config
             )
-    rates = interleave(contestants, rounds=7)
+    rates = interleave(contestants, rounds=5)
     rows = []
     for name, values in rates.items():
         ratio = ratios(rates, "sasrec", name)

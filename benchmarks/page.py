@@ -1,4 +1,4 @@
-"""Turn ``benchmarks/results/*.json`` into the tables of the book's Performance page.
+"""Turn ``benchmarks/results/*.json`` into the book's Performance page: a file a benchmark.
 
 python -m benchmarks.page
 """
@@ -8,33 +8,42 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from benchmarks import figures
 from benchmarks.common import RESULTS
 
-PAGE = Path(__file__).resolve().parents[1] / "book" / "appendix" / "generated" / "performance.md"
+FOLDER = Path(__file__).resolve().parents[1] / "book" / "appendix" / "generated"
 # name: (heading, key of the summary, what the reader is told about that number, what was aimed at)
 SECTIONS = {
+    "where_time_goes": (
+        "A training step",
+        [
+            ("step_ms", "one step, milliseconds", ""),
+            ("matrix_products_share", "share of its matrix products", ""),
+        ],
+    ),
     "training": (
-        "Training beside RecBole",
+        "Training beside RecBole and RecTools",
         [
             ("ratio_vs_recbole", "packed targets per second over RecBole's", "100"),
             ("ratio_exact_vs_recbole", "exact targets per second over RecBole's", "5"),
-            ("ratio_vs_rectools", "packed targets per second over RecTools'", "3"),
+            ("ratio_vs_rectools", "packed targets per second over RecTools', L = 200", "3"),
             ("step_over_fp32_floor", "training step over its matrix products alone", "at most 2"),
             ("gflops_float32", "matrix product, float32, GFLOP/s", ""),
             ("gflops_bfloat16", "matrix product, bfloat16, GFLOP/s", ""),
         ],
     ),
-    "accuracy_parity": (
-        "The same accuracy?",
+    "ladder": (
+        "One change undone at a time",
+        [("targets_per_second", "targets per second with all that is on by default", "")],
+    ),
+    "compiled": (
+        "torch.compile",
         [
-            ("packed_minus_exact", "test NDCG@10, packed minus exact", ""),
-            ("packed_equivalent_to_exact", "equivalent within 5 % (TOST over users)", "True"),
-            ("packed_vs_exact_seeds", "seeds compared", "5"),
-            ("packed_minus_recbole", "test NDCG@10, packed minus RecBole", ""),
-            ("packed_equivalent_to_recbole", "equivalent within 5 % (TOST over users)", "True"),
-            ("packed_vs_recbole_seeds", "seeds compared", "5"),
+            ("effect", "compiled speed over eager", ""),
+            ("warm_up_seconds", "seconds of compiling before the first steps are done", ""),
         ],
     ),
+    "accuracy_parity": ("The same accuracy?", []),  # none named: all that the result holds
     "injection_overhead": (
         "What an injection costs",
         [("max_ratio", "slowest variant's step over SASRec's", "at most 1.25")],
@@ -57,6 +66,21 @@ SECTIONS = {
             ("peak_mib", "peak memory of the process, MiB", "at most 1,024"),
         ],
     ),
+    "gpu": (
+        "Five seeds on one GPU",
+        [
+            ("best", "fastest way", ""),
+            ("ratio_best_vs_in_turn", "its targets per second over the seeds' in turn", "3"),
+            ("ratio_stacked_vs_in_turn", "stacked without CUDA graphs over in turn", ""),
+            ("targets_per_second", "targets per second, all seeds", ""),
+            ("utilisation_float32", "matrix products' FLOP/s over the float32 peak", ""),
+            ("utilisation_bfloat16", "matrix products' FLOP/s over the bfloat16 peak", ""),
+            ("bound_by", "bound by", ""),
+            ("epochs", "epochs of the whole fit", "50"),
+            ("seconds_all_seeds", "seconds of the whole fit, five seeds", "at most 120"),
+            ("test_ndcg10_mean", "its test NDCG@10, mean over seeds", ""),
+        ],
+    ),
     "preparation": (
         "Preparation beside RecBole",
         [
@@ -72,23 +96,45 @@ SECTIONS = {
 
 
 def section(name: str) -> str:
-    """Return one benchmark's Markdown; a missing result reads "not run"."""
+    """Return one benchmark's Markdown and draw its picture; a missing result reads "not run"."""
     heading, numbers = SECTIONS[name]
     path = RESULTS / f"{name}.json"
     command = f"`python -m benchmarks.{name}`"
     if not path.exists():
         return f"### {heading}\n\nNot run: {command}.\n"
     result = json.loads(path.read_text())
-    lines = [f"### {heading}", "", "| | measured | aim |", "|---|---:|---:|"]
-    lines += [f"| {text} | {_number(result.get(key))} | {aim} |" for key, text, aim in numbers]
-    lines += ["", _table(result["rows"]), "", f"{command} on {_machine(result['machine'])}.", ""]
+    lines = [f"### {heading}", ""]
+    alt = figures.draw(name, result, FOLDER)
+    if alt:
+        lines += [f"![{alt}](generated/{name}.svg)", ""]
+    numbers = numbers or _every_number(result)
+    if numbers:
+        lines += ["| | measured | aim |", "|---|---:|---:|"]
+    for key, text, aim in numbers:
+        lines.append(f"| {text} | {_number(result.get(key))} | {aim} |")
+    for rows in (result["rows"], result.get("comparisons")):
+        if rows:
+            lines += ["", _table(rows)]
+    lines += ["", f"{command} on {_machine(result['machine'])}.", ""]
     return "\n".join(lines)
 
 
+def _every_number(result: dict[str, object]) -> list[tuple[str, str, str]]:
+    known = ("benchmark", "rows", "machine")
+    return [
+        (key, key.replace("_", " "), "")
+        for key, value in result.items()
+        if key not in known and not isinstance(value, (list, dict))
+    ]
+
+
 def _table(rows: list[dict[str, object]]) -> str:
-    columns = list(rows[0])
+    """Return the rows' single values as a table; lists, such as learning curves, are drawn."""
+    columns = dict.fromkeys(
+        key for row in rows for key, value in row.items() if not isinstance(value, (list, dict))
+    )
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
-    lines += ["| " + " | ".join(_number(row[c]) for c in columns) + " |" for row in rows]
+    lines += ["| " + " | ".join(_number(row.get(c, "")) for c in columns) + " |" for row in rows]
     return "\n".join(lines)
 
 
@@ -103,16 +149,19 @@ def _number(value: object) -> str:
 
 
 def _machine(machine: dict[str, object]) -> str:
+    gpu = f"{machine['gpu']}, " if machine.get("gpu") else ""
     return (
-        f"{machine['processor']}, {machine['cores']} cores, {machine['torch_threads']} threads, "
-        f"{machine['cpu_capability']}, PyTorch {machine['torch']}"
+        f"{gpu}{machine['processor']}, {machine['cores']} cores, "
+        f"{machine['torch_threads']} threads, {machine['cpu_capability']}, "
+        f"PyTorch {machine['torch']}"
     )
 
 
 def main() -> None:
-    """Write the page's tables."""
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text("\n".join(section(name) for name in SECTIONS))
+    """Write the page's tables and pictures."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in SECTIONS:
+        (FOLDER / f"{name}.md").write_text(section(name))
 
 
 if __name__ == "__main__":

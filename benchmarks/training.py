@@ -1,9 +1,10 @@
-"""Training throughput: ours against RecBole's SASRec, and our step against its matrix products.
+"""Training throughput: ours beside RecBole's and RecTools' SASRec, and beside its matrix products.
 
-One process, one dataset (all of ML-100K, leave-one-out), one configuration (L = 50, width 64, 2
-layers, 2 heads, inner 256, dropout 0.2, batches of 2,048 targets), rounds interleaved. RecBole
-runs its own model on its own augmented rows, one row a target. The floor is the time that the
-training step's matrix products alone take, in float32, with the shapes of that step.
+One dataset (all of ML-100K, leave-one-out), one configuration (L = 50, width 64, 2 layers, 2 heads,
+inner 256, dropout 0.2, batches of 2,048 targets), rounds interleaved. RecBole runs its own model on
+its own augmented rows, one row a target. The floor is the time that the training step's matrix
+products alone take, in float32, with the shapes of that step. RecTools is timed at L = 200, with
+our model at L = 200 beside it: `benchmarks.rectools`.
 
     python -m benchmarks.training
 """
@@ -24,6 +25,7 @@ if __package__ in (None, ""):  # run as a file: let `benchmarks` be found, and n
 import numpy as np
 import torch
 
+from benchmarks import rectools
 from benchmarks.common import finish, interleave, ratios
 from benchmarks.steps import endless, training_steps
 from seqattn.config import ModelConfig, TrainConfig, replace
@@ -132,7 +134,16 @@ def main() -> None:
         "ours, exact": training_steps(dataset, 4, model=MODEL, train=MODES["exact"]),
         "ours, packed": training_steps(dataset, 20, model=MODEL, train=MODES["packed"]),
         "matrix products only": lambda: sum(floor() for _ in range(20)),
+        "ours, packed, L = 200": training_steps(
+            dataset,
+            10,
+            model=rectools.MODEL,
+            train=rectools.train_config(dataset.split.train),
+        ),
     }
+    peer = rectools.rectools(dataset.split.train, steps=5)
+    if peer is not None:
+        contestants["RecTools, L = 200"] = peer
     rates = interleave(contestants, rounds=5)
     rows = [
         {"contestant": name, "targets/s": median(values), "s/epoch": n_targets / median(values)}
@@ -141,6 +152,7 @@ def main() -> None:
     products = {"float32": matmul(torch.float32), "bfloat16": matmul(torch.bfloat16)}
     gflops = {name: median(values) for name, values in interleave(products, rounds=5).items()}
     packed = ratios(rates, "ours, packed", "RecBole")
+    long = ratios(rates, "ours, packed, L = 200", "RecTools, L = 200") if peer else None
     finish(
         "training",
         rows,
@@ -148,7 +160,8 @@ def main() -> None:
             "ratio_vs_recbole": packed["median"],
             "ratio_vs_recbole_spread": [packed["low"], packed["high"]],
             "ratio_exact_vs_recbole": ratios(rates, "ours, exact", "RecBole")["median"],
-            "ratio_vs_rectools": None,
+            "ratio_vs_rectools": long and long["median"],
+            "ratio_vs_rectools_spread": long and [long["low"], long["high"]],
             "step_over_fp32_floor": ratios(rates, "matrix products only", "ours, packed")["median"],
             "gflops_float32": gflops["float32"],
             "gflops_bfloat16": gflops["bfloat16"],

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
-from benchmarks import page
+from benchmarks import figures, ladder, page, where_time_goes
+
+MACHINE = dict.fromkeys(("processor", "cores", "torch_threads", "cpu_capability", "torch"), "x")
+RUNG = {"kind": "on by default", "targets/s without": 1.0, "targets/s with": 2.0}
 
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
     monkeypatch.setattr(page, "RESULTS", tmp_path)
+    monkeypatch.setattr(page, "FOLDER", tmp_path / "generated")
     return tmp_path
+
+
+def put(results, name, **record):
+    (results / f"{name}.json").write_text(json.dumps({"machine": MACHINE, **record}))
 
 
 def test_a_missing_result_reads_not_run(results):
@@ -20,15 +29,83 @@ def test_a_missing_result_reads_not_run(results):
 
 
 def test_a_missing_number_reads_not_run(results):
-    machine = dict.fromkeys(("processor", "cores", "torch_threads", "cpu_capability", "torch"), "x")
-    record = {"ratio_vs_recbole": 45.44, "rows": [{"contestant": "a"}], "machine": machine}
-    (results / "training.json").write_text(json.dumps(record))
+    put(results, "training", ratio_vs_recbole=45.44, rows=[{"contestant": "a"}])
     text = page.section("training")
     assert "| packed targets per second over RecBole's | 45.4 | 100 |" in text
-    assert "| packed targets per second over RecTools' | not run | 3 |" in text
+    assert "| packed targets per second over RecTools', L = 200 | not run | 3 |" in text
 
 
-def test_every_committed_result_has_its_section():
+def test_every_committed_result_has_its_section(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "FOLDER", tmp_path)
     committed = {path.stem for path in page.RESULTS.glob("*.json")}
     assert committed <= set(page.SECTIONS)
     assert all(page.section(name).startswith("### ") for name in page.SECTIONS)
+
+
+def test_without_results_every_section_is_a_file_that_reads_not_run(results):
+    page.main()
+    written = {path.stem: path.read_text() for path in page.FOLDER.glob("*.md")}
+    assert written.keys() == page.SECTIONS.keys()
+    assert all(f"Not run: `python -m benchmarks.{n}`" in text for n, text in written.items())
+
+
+def test_the_page_includes_every_section():
+    prose = (page.FOLDER.parent / "performance.md").read_text()
+    assert all(f"```{{include}} generated/{name}.md\n" in prose for name in page.SECTIONS)
+
+
+def test_a_ladder_is_drawn_with_a_dot_and_a_spread_for_each_change(results):
+    rows = [
+        {"change": "small", **RUNG, "effect": 1.1, "low": 0.9, "high": 1.2},
+        {"change": "large", **RUNG, "effect": 4.0, "low": 3.5, "high": 4.5},
+    ]
+    put(results, "ladder", targets_per_second=2.0, rows=rows)
+    text = page.section("ladder")
+    assert "](generated/ladder.svg)" in text and "| small | on by default |" in text
+    svg = (page.FOLDER / "ladder.svg").read_text()
+    assert svg.index("large") < svg.index("small")
+    axes = figures.ladder({"rows": rows}).axes[0]
+    assert [tuple(line.get_segments()[0][:, 0]) for line in axes.collections] == [
+        (3.5, 4.5),
+        (0.9, 1.2),
+    ]
+
+
+def test_learning_curves_are_drawn_only_where_the_result_has_them(results):
+    rows = [{"contestant": "exact", "seeds": 1}]
+    put(results, "accuracy_parity", rows=rows)
+    assert "svg" not in page.section("accuracy_parity")
+    curve = {
+        "dataset": "d",
+        "contestant": "exact",
+        "seed": 1,
+        "valid": [0.1, 0.3],
+        "seconds": [2, 3],
+    }
+    comparisons = [{"pair": "packed minus exact", "difference": 0.01, "ci": [0, 1]}]
+    put(results, "accuracy_parity", rows=rows, curves=[curve], comparisons=comparisons)
+    text = page.section("accuracy_parity")
+    assert "generated/accuracy_parity.svg" in text and "| packed minus exact | 0.01 |" in text
+    by_time = figures.parity({"curves": [curve]}).axes[1]
+    assert list(by_time.lines[0].get_xdata()) == [2, 5]
+
+
+def test_a_gpu_result_shows_its_numbers_and_what_was_not_run(results):
+    put(results, "gpu", ratio_best_vs_in_turn=3.5, rows=[{"mode": "batched"}])
+    text = page.section("gpu")
+    assert "over the seeds' in turn | 3.5 | 3 |" in text
+    assert "| bound by | not run |  |" in text
+
+
+def test_what_the_ladder_patches_exists():
+    for change in ladder.CHANGES.values():
+        assert all(hasattr(target, name) for target, name, _ in change.patches)
+
+
+def test_an_operation_counts_by_itself_or_with_what_called_it():
+    event = SimpleNamespace
+    loss = event(name="TiedCrossEntropy", cpu_parent=None)
+    assert where_time_goes.kind(event(name="aten::mm", cpu_parent=loss)) == "matrix products"
+    assert where_time_goes.kind(event(name="aten::sum", cpu_parent=None)) == "sums and residuals"
+    assert where_time_goes.kind(event(name="aten::sum", cpu_parent=loss)).startswith("loss")
+    assert where_time_goes.kind(event(name="anything", cpu_parent=None)) == where_time_goes.REST

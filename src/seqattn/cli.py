@@ -61,15 +61,20 @@ def _datasets(options: argparse.Namespace) -> None:
 
 def _prepare(options: argparse.Namespace) -> None:
     from seqattn.book import ROOT
+    from seqattn.records import describe
 
-    dataset = load_dataset(options.dataset)
-    folder = options.output or ROOT / ".seqattn" / "datasets" / dataset.name
-    path = dataset.write_record(folder)
+    found = describe(options.dataset)
+    folder = options.output or ROOT / ".seqattn" / "datasets" / found.dataset["dataset"]
+    paths = found.write(folder)
     if options.json:
-        print(json.dumps(dataset.record(), indent=1))
+        print(json.dumps(found.dataset, indent=1))
         return
-    print(dataset.steps_table().to_string(index=False))
-    print(f"fingerprint {dataset.fingerprint}\n{path}")
+    print(found.steps.to_string(index=False))
+    for light in ("red", "amber"):
+        for finding in found.audit.findings.query("light == @light").itertuples():
+            print(f"{light:<5}  {finding.title}: {finding.value:.3g}. {finding.advice}")
+    print(f"fingerprint {found.dataset['fingerprint'] or 'none: no chronology, not prepared'}")
+    print(*paths, sep="\n")
 
 
 def _cells(options: argparse.Namespace) -> list[Cell]:
@@ -138,10 +143,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(verb)
 
     verb = verbs.add_parser(
-        "prepare", help="get, read, filter and split a dataset; print the counts of each step"
+        "prepare", help="get, read, filter, split and audit a dataset; print counts and alarms"
     )
     verb.add_argument("dataset", help=DATASET)
-    verb.add_argument("-o", "--output", type=Path, help="folder for dataset.json")
+    verb.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        help="folder for the records (dataset.json, audit.json, intensity.json)",
+    )
     verb.set_defaults(run=_prepare)
     _add_json(verb)
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqattn.data import Sequences, Split
+from seqattn.data import Split
 from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone
 from seqattn.training.batches import Gatherer
@@ -26,7 +26,67 @@ CUTOFFS = (10, 20, 50, 100)
 SCORES_AT_ONCE = 2**24  # 64 MiB of float32 scores bounds memory whatever the catalogue
 
 
-@torch.inference_mode()
+class Ranker:
+    """Ranks each user's held-out item among all items; keeps the data on the device.
+
+    Parameters
+    ----------
+    split : Split
+        Leave-one-out split.
+    stage : str
+        ``valid`` or ``test``.
+    device : torch.device or str
+        Where the models live.
+    """
+
+    def __init__(self, split: Split, stage: str, device: torch.device | str = "cpu") -> None:
+        self.context = split.context(stage)
+        self.gatherer = Gatherer(self.context, device)
+        self.targets_U = torch.tensor(split.targets(stage), dtype=torch.long, device=device)
+
+    @torch.inference_mode()
+    def __call__(self, model: Backbone, *, filtered: bool = True) -> dict[str, np.ndarray]:
+        """Return ranks as `rank_targets` does; `filtered` ones, the dearer kind, only if asked.
+
+        Nothing waits for the device before all users are ranked.
+        """
+        context = self.context
+        length = np.minimum(context.lengths, model.config.max_length)
+        at_once = max(1, SCORES_AT_ONCE // (context.n_items + 1))
+        ranks: dict[str, list[Tensor]] = {"unfiltered": []} | ({"filtered": []} if filtered else {})
+        finite = []
+        was_training = model.training
+        model.eval()
+        for first in range(0, context.n_users, at_once):
+            users = np.arange(first, min(first + at_once, context.n_users))
+            start = context.offsets[users + 1] - length[users]
+            items_BT, intensity_BT, _ = self.gatherer.rows(start, length[users])
+            scores_BV = model.logits(model.next_item_hidden(items_BT, intensity_BT)).float()
+            scores_BV[:, 0] = -torch.inf  # padding is not an item
+            target_B1 = self.targets_U[first : first + at_once, None]
+            finite.append(torch.isfinite(scores_BV.gather(1, target_B1)).all())
+            ranks["unfiltered"].append(_ranks(scores_BV, target_B1))
+            if filtered:
+                self._hide_seen(scores_BV, users, target_B1)
+                ranks["filtered"].append(_ranks(scores_BV, target_B1))
+        model.train(was_training)
+        if not torch.stack(finite).all():
+            raise SeqattnError(
+                "the model gives a score that is not finite: training diverged; lower learning_rate"
+            )
+        return {kind: torch.cat(parts).cpu().numpy() for kind, parts in ranks.items()}
+
+    def _hide_seen(self, scores_BV: Tensor, users: np.ndarray, target_B1: Tensor) -> None:
+        """Set the scores of each user's whole history, but for the target, to -inf."""
+        kept_B1 = scores_BV.gather(1, target_B1)
+        begin, end = self.context.offsets[[users[0], users[-1] + 1]]
+        (length_B,) = self.gatherer.send(self.context.lengths[users])
+        row = torch.arange(len(users), device=scores_BV.device)
+        row = row.repeat_interleave(length_B, output_size=int(end - begin))
+        scores_BV[row, self.gatherer.items[begin:end]] = -torch.inf
+        scores_BV.scatter_(1, target_B1, kept_B1)
+
+
 def rank_targets(
     model: Backbone, split: Split, stage: str, device: torch.device | str = "cpu"
 ) -> dict[str, np.ndarray]:
@@ -54,48 +114,15 @@ def rank_targets(
     SeqattnError
         If a score is not finite, which means that training diverged.
     """
-    context, targets = split.context(stage), split.targets(stage)
-    gatherer = Gatherer(context, device)
-    length = np.minimum(context.lengths, model.config.max_length)
-    n_users, at_once = context.n_users, max(1, SCORES_AT_ONCE // (context.n_items + 1))
-    ranks = {kind: np.empty(n_users, np.int32) for kind in ("unfiltered", "filtered")}
-    was_training = model.training
-    model.eval()
-    for first in range(0, n_users, at_once):
-        users = np.arange(first, min(first + at_once, n_users))
-        start = context.offsets[users + 1] - length[users]
-        items_BT, intensity_BT, _ = gatherer.rows(start, length[users])
-        scores_BV = model.logits(model.next_item_hidden(items_BT, intensity_BT)).float()
-        scores_BV[:, 0] = -torch.inf  # padding is not an item
-        target_B1 = torch.as_tensor(targets[users], dtype=torch.long, device=device)[:, None]
-        ranks["unfiltered"][users] = _ranks(scores_BV, target_B1).cpu().numpy()
-        _hide_seen(scores_BV, context, users, target_B1)
-        ranks["filtered"][users] = _ranks(scores_BV, target_B1).cpu().numpy()
-    model.train(was_training)
-    return ranks
+    return Ranker(split, stage, device)(model)
 
 
 def _ranks(scores_BV: Tensor, target_B1: Tensor) -> Tensor:
-    """1 + number of strictly higher scores + half of the other ties, rounded down."""
+    """1 + number of strictly higher scores + half of the other ties, rounded down; int32."""
     target_score_B1 = scores_BV.gather(1, target_B1)
-    if not torch.isfinite(target_score_B1).all():
-        raise SeqattnError(
-            "the model gives a score that is not finite: training diverged; lower learning_rate"
-        )
     higher_B = (scores_BV > target_score_B1).sum(dim=1)
     ties_B = (scores_BV == target_score_B1).sum(dim=1) - 1
-    return 1 + higher_B + ties_B // 2
-
-
-def _hide_seen(scores_BV: Tensor, context: Sequences, users: np.ndarray, target_B1: Tensor) -> None:
-    """Set the scores of every item in each user's whole history, but the target, to -inf."""
-    kept_B1 = scores_BV.gather(1, target_B1)
-    length = context.lengths[users]
-    row = np.repeat(np.arange(len(users)), length)
-    seen = context.items[context.offsets[users[0]] : context.offsets[users[-1] + 1]]
-    index = torch.as_tensor(np.stack([row, seen.astype(np.int64)]), device=scores_BV.device)
-    scores_BV[index[0], index[1]] = -torch.inf
-    scores_BV.scatter_(1, target_B1, kept_B1)
+    return (1 + higher_B + ties_B // 2).int()
 
 
 def metric(ranks: np.ndarray, name: str, k: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given
 
 import seqattn.training.loss as loss_module
-from seqattn.training.loss import tied_cross_entropy
+from seqattn.training.loss import stacked_cross_entropy, tied_cross_entropy
 
 
 def _inputs(seed: int, n: int, v: int, scale: float = 1.0) -> tuple[torch.Tensor, ...]:
@@ -48,3 +48,23 @@ def test_hand_computed_value(target):
     hidden, weight = torch.eye(1, 2), torch.tensor([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0]])
     expected = torch.log(torch.tensor([0.0, 1.0, 2.0]).exp().sum()) - target
     torch.testing.assert_close(tied_cross_entropy(hidden, weight, torch.tensor([target])), expected)
+
+
+@pytest.mark.parametrize("rows", [2, 100])
+def test_the_stacked_loss_is_each_seeds_weighted_cross_entropy(rows, monkeypatch):
+    """In chunks of two targets, and whole."""
+    monkeypatch.setattr(loss_module, "MIN_ROWS", rows)
+    monkeypatch.setattr(loss_module, "CHUNK_ENTRIES", 1)
+    seeds = [_inputs(seed, 5, 4) for seed in (0, 1)]
+    hidden, weight, targets = (torch.stack(x) for x in zip(*seeds, strict=True))
+    share = torch.rand(2, 5, dtype=torch.float64)
+    hidden.requires_grad_()
+    weight.requires_grad_()
+    loss = stacked_cross_entropy(hidden, weight, targets, share)
+    alone = [F.cross_entropy(hidden[s] @ weight[s].T, targets[s], reduction="none") for s in (0, 1)]
+    expected = (torch.stack(alone) * share).sum(dim=1)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(loss.sum(), (hidden, weight)),
+        torch.autograd.grad(expected.sum(), (hidden, weight)),
+    )

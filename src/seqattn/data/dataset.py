@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -102,41 +100,6 @@ class Dataset:
     def has_intensity(self) -> bool:
         """Whether interactions carry an intensity."""
         return self.sequences.intensity is not None
-
-    def record(self) -> dict[str, object]:
-        """Return what ``dataset.json`` keeps: source, options, counts after each step."""
-        return {
-            "dataset": self.name,
-            "title": self.entry.title,
-            "source": self.source,
-            "options": asdict(self.entry.preparation),
-            "intensity": self.entry.intensity,
-            "unit": self.entry.unit,
-            "steps": [asdict(step) for step in self.steps],
-            "fingerprint": self.fingerprint,
-        }
-
-    def write_record(self, folder: Path) -> Path:
-        """Write :meth:`record` as ``dataset.json``, whole or not at all; return its path.
-
-        Raises
-        ------
-        SeqattnError
-            The folder cannot be made or written.
-        """
-        path, partial = folder / "dataset.json", folder / ".dataset.json.partial"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            try:
-                partial.write_text(json.dumps(self.record(), indent=1) + "\n")
-                os.replace(partial, path)
-            finally:
-                partial.unlink(missing_ok=True)
-        except OSError as error:
-            raise SeqattnError(
-                f"cannot write {path}: {error.strerror}; make room or choose another folder"
-            ) from error
-        return path
 
     def steps_table(self) -> pd.DataFrame:
         """Return a row per preparation step: name, interactions, users, items."""

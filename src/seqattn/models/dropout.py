@@ -25,7 +25,8 @@ def dropout(x: Tensor, probability: float) -> Tensor:
     n_dropped = round(probability * LEVELS)
     if n_dropped == 0:
         return x
-    draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+    # `new_empty`, not `empty`: under vmap each member of the batch then draws its own numbers.
+    draws = x.new_empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
     kept = draws.view(torch.int16)[: x.numel()].view(x.shape) >= n_dropped - LEVELS // 2
     return x * kept.to(x.dtype).mul_(LEVELS / (LEVELS - n_dropped))
 

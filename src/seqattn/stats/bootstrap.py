@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike
 from seqattn.errors import SeqattnError
 from seqattn.stats.inputs import Floats, as_floats, check_alpha
 
-# Counts held at once: about 70 MB at work, and a block large enough for an efficient product.
-_CHUNK_ENTRIES = 1 << 21
+# Counts held at once: 64 MiB, a block large enough for an efficient product.
+_CHUNK_ENTRIES = 1 << 23
 
 
 def bootstrap_means(
@@ -84,16 +84,18 @@ def bootstrap_means(
 
 
 def _resample_weights(n: int, n_resamples: int, seed: int, chunk_entries: int) -> Iterator[Floats]:
-    """Yield counts of draws with replacement, shape (rows, n), rows adding up to n_resamples."""
+    """Yield counts of draws with replacement, shape (rows, n), rows adding up to n_resamples.
+
+    All are views of one buffer: a chunk holds until the next one is asked for.
+    """
     # n in the seed: a cell's pooled and clustered resamples must not come from one stream.
     generator = np.random.default_rng([seed, n])
-    rows_a_chunk = max(1, chunk_entries // n)
-    for start in range(0, n_resamples, rows_a_chunk):
-        rows = min(rows_a_chunk, n_resamples - start)
-        drawn = generator.integers(n, size=(rows, n))
-        drawn += n * np.arange(rows)[:, None]  # one bincount for all rows of the chunk
-        counts = np.bincount(drawn.ravel(), minlength=rows * n)
-        yield counts.reshape(rows, n).astype(np.float64)
+    buffer_bn = np.empty((min(n_resamples, max(1, chunk_entries // n)), n))
+    for start in range(0, n_resamples, len(buffer_bn)):
+        weights_bn = buffer_bn[: n_resamples - start]
+        for weights_n in weights_bn:  # one at a time: its draws and counts stay in cache
+            weights_n[:] = np.bincount(generator.integers(n, size=n), minlength=n)
+        yield weights_bn
 
 
 def bootstrap_p_value(means: ArrayLike) -> Floats:

@@ -36,16 +36,30 @@ class Windows:
         """Number of targets each window scores, (W,)."""
         return self.length - self.first_scored
 
-    def buckets(self, chosen: np.ndarray) -> list[np.ndarray]:
+    def buckets(self, chosen: np.ndarray, overhead: int | None = None) -> list[np.ndarray]:
         """Split a batch's windows into those to compute together.
 
         Windows that score all their columns are bucketed by length; those that score only their
-        end, so that the last layer can skip the rest, by themselves.
+        end, so that the last layer can skip the rest, by themselves if what it can skip pays.
+
+        Parameters
+        ----------
+        chosen : ndarray, shape (B,)
+            Window numbers.
+        overhead : int, optional
+            Cost of one more bucket, in cells; by default `BUCKET_OVERHEAD`.
         """
-        ends_only = self.first_scored[chosen] > 0
+        overhead = BUCKET_OVERHEAD if overhead is None else overhead
+        first_scored = self.first_scored[chosen]
+        ends_only = first_scored > 0
+        if first_scored.sum() < overhead - BUCKET_OVERHEAD:  # never true of the CPU's overhead
+            ends_only[:] = False
         parts = (chosen[~ends_only], chosen[ends_only])
         return [
-            part[rows] for part in parts if len(part) for rows in length_buckets(self.length[part])
+            part[rows]
+            for part in parts
+            if len(part)
+            for rows in length_buckets(self.length[part], overhead)
         ]
 
 
@@ -109,8 +123,15 @@ def random_batches(
     yield from np.split(order, np.flatnonzero(np.diff(batch)) + 1)
 
 
-# What one more bucket is taken to cost, in padded cells.
+# What one more bucket is taken to cost, in padded cells. A GPU computes tens of thousands of them
+# in the time it takes to launch a bucket's kernels.
 BUCKET_OVERHEAD = 256
+GPU_BUCKET_OVERHEAD = 2**15
+
+
+def bucket_overhead(device: torch.device | str) -> int:
+    """Return what one more bucket costs on a device, in padded cells."""
+    return BUCKET_OVERHEAD if torch.device(device).type == "cpu" else GPU_BUCKET_OVERHEAD
 
 
 def length_buckets(length_B: np.ndarray, overhead: int = BUCKET_OVERHEAD) -> list[np.ndarray]:
@@ -131,6 +152,8 @@ def length_buckets(length_B: np.ndarray, overhead: int = BUCKET_OVERHEAD) -> lis
     list of ndarray
         Row numbers of each bucket, the split of least ``sum(rows x longest row + overhead)``.
     """
+    if len(length_B) * length_B.max() <= overhead:  # no split can save as much as it costs
+        return [np.argsort(length_B, kind="stable")]
     distinct, count = np.unique(length_B, return_counts=True)
     below = np.append(0, np.cumsum(count))
     # best[j]: least cost of the rows of the j shortest distinct lengths; the last bucket of that
@@ -146,6 +169,49 @@ def length_buckets(length_B: np.ndarray, overhead: int = BUCKET_OVERHEAD) -> lis
         buckets.append(order[below[cut[end]] : below[end]])
         end = cut[end]
     return buckets
+
+
+class Plan(NamedTuple):
+    """What a batch reads and scores, known before any data is touched: arrays on the host.
+
+    Rows read ``items[start : start + length]``, each of shape (B,). ``rows`` and ``columns`` are
+    the scored positions, row by row, and ``targets`` the flat index of the items they predict,
+    each of shape (N,). No scored column is below ``read_from``.
+    """
+
+    start: np.ndarray
+    length: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    targets: np.ndarray
+    read_from: int = 0
+
+
+def next_item_plan(windows: Windows, chosen: np.ndarray) -> Plan:
+    """Plan a batch whose every scored position predicts the item that follows it."""
+    start, length = windows.start[chosen], windows.length[chosen]
+    first = windows.first_scored[chosen]
+    n_scored = length - first
+    rows = np.repeat(np.arange(len(chosen)), n_scored)
+    columns = np.arange(len(rows)) + np.repeat(first + n_scored - np.cumsum(n_scored), n_scored)
+    return Plan(start, length, rows, columns, start[rows] + columns + 1, int(first.min()))
+
+
+def masked_item_plan(
+    windows: Windows, chosen: np.ndarray, probability: float, rng: np.random.Generator
+) -> Plan:
+    """Plan a batch of BERT4Rec's cloze task: its scored positions are those to hide.
+
+    Each scorable item is hidden with `probability`; a row that would hide nothing hides its last
+    item, so every row teaches.
+    """
+    start, length = windows.start[chosen], windows.length[chosen]
+    column_T = np.arange(length.max())
+    scorable_BT = (column_T < length[:, None]) & (column_T >= windows.first_scored[chosen, None])
+    hidden_BT = (rng.random(scorable_BT.shape) < probability) & scorable_BT
+    hidden_BT[np.arange(len(length)), length - 1] |= ~hidden_BT.any(axis=1)
+    rows, columns = np.nonzero(hidden_BT)
+    return Plan(start, length, rows, columns, start[rows] + columns)
 
 
 class Batch(NamedTuple):
@@ -164,7 +230,10 @@ class Batch(NamedTuple):
 
 
 class Gatherer:
-    """Histories as flat tensors on a device, from which batches are cut by index arithmetic."""
+    """Histories as flat tensors on a device, from which batches are cut by index arithmetic.
+
+    Nothing here waits for the device: shapes follow from plans, which the host knows.
+    """
 
     def __init__(self, sequences: Sequences, device: torch.device | str = "cpu") -> None:
         self.items = torch.tensor(sequences.items, dtype=torch.long, device=device)
@@ -173,29 +242,44 @@ class Gatherer:
             if sequences.intensity is None
             else torch.tensor(sequences.intensity, device=device)
         )
-        self.device = device
+        self.device = torch.device(device)
 
-    def rows(self, start: np.ndarray, length: np.ndarray) -> tuple[Tensor, Tensor | None, Tensor]:
+    def send(self, *indices: np.ndarray) -> list[Tensor]:
+        """Move index arrays to the device: one copy, from pinned memory, nothing waits for it."""
+        if self.device.type == "cpu":
+            return [torch.as_tensor(index) for index in indices]
+        packed = torch.as_tensor(np.concatenate([index.ravel() for index in indices]))
+        sent = packed.pin_memory().to(self.device, non_blocking=True)
+        parts = sent.split([index.size for index in indices])
+        return [part.view(index.shape) for part, index in zip(parts, indices, strict=True)]
+
+    def cells(
+        self, start_B: Tensor, length_B: Tensor, longest: int
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
         """Return items and intensities, (B, T), right-padded with 0, and the index of each cell."""
-        start_B1 = torch.as_tensor(start, device=self.device)[:, None]
-        length_B1 = torch.as_tensor(length, device=self.device)[:, None]
-        column_T = torch.arange(int(length.max()), device=self.device)
-        real_BT = column_T < length_B1
-        index_BT = torch.where(real_BT, start_B1 + column_T, 0)
+        column_T = torch.arange(longest, device=self.device)
+        real_BT = column_T < length_B[:, None]
+        index_BT = torch.where(real_BT, start_B[:, None] + column_T, 0)
         items_BT = self.items[index_BT].masked_fill(~real_BT, 0)
         if self.intensity is None:
             return items_BT, None, index_BT
         return items_BT, self.intensity[index_BT].masked_fill(~real_BT, 0.0), index_BT
 
+    def rows(self, start: np.ndarray, length: np.ndarray) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Do what `cells` does, from arrays on the host."""
+        return self.cells(*self.send(start, length), int(length.max()))
+
+    def batch(self, plan: Plan, mask_code: int | None = None) -> Batch:
+        """Carry out a plan; given a `mask_code`, the scored positions are hidden behind it."""
+        start, length, rows, columns, targets = self.send(*plan[:5])
+        items_BT, intensity_BT, _ = self.cells(start, length, int(plan.length.max()))
+        if mask_code is not None:
+            items_BT[rows, columns], intensity_BT = mask_code, None
+        return Batch(items_BT, intensity_BT, rows, columns, self.items[targets], plan.read_from)
+
     def next_item_batch(self, windows: Windows, chosen: np.ndarray) -> Batch:
         """Return a batch whose every scored position predicts the item that follows it."""
-        items_BT, intensity_BT, index_BT = self.rows(windows.start[chosen], windows.length[chosen])
-        first_B1 = torch.as_tensor(windows.first_scored[chosen], device=self.device)[:, None]
-        column_T = torch.arange(items_BT.shape[1], device=self.device)
-        rows, columns = torch.nonzero((column_T >= first_B1) & (items_BT > 0), as_tuple=True)
-        targets = self.items[index_BT[rows, columns] + 1]
-        read_from = int(windows.first_scored[chosen].min())
-        return Batch(items_BT, intensity_BT, rows, columns, targets, read_from)
+        return self.batch(next_item_plan(windows, chosen))
 
     def masked_item_batch(
         self,
@@ -205,19 +289,5 @@ class Gatherer:
         probability: float,
         rng: np.random.Generator,
     ) -> Batch:
-        """Return a batch with items hidden at random behind [MASK] (BERT4Rec's cloze task).
-
-        Each scorable item is hidden with `probability`; a row that would hide nothing hides its
-        last item, so every row teaches.
-        """
-        items_BT, _, _ = self.rows(windows.start[chosen], windows.length[chosen])
-        draw_BT = torch.as_tensor(rng.random(items_BT.shape), device=self.device)
-        first_B1 = torch.as_tensor(windows.first_scored[chosen], device=self.device)[:, None]
-        column_T = torch.arange(items_BT.shape[1], device=self.device)
-        hidden_BT = (draw_BT < probability) & (items_BT > 0) & (column_T >= first_B1)
-        row_B = torch.arange(len(items_BT), device=self.device)
-        last_B = (items_BT > 0).sum(dim=1) - 1
-        hidden_BT[row_B, last_B] |= ~hidden_BT.any(dim=1)
-        rows, columns = torch.nonzero(hidden_BT, as_tuple=True)
-        masked_BT = items_BT.masked_fill(hidden_BT, mask_code)
-        return Batch(masked_BT, None, rows, columns, items_BT[rows, columns])
+        """Return a batch with items hidden at random behind [MASK] (BERT4Rec's cloze task)."""
+        return self.batch(masked_item_plan(windows, chosen, probability, rng), mask_code)

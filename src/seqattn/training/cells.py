@@ -1,7 +1,8 @@
 """Cells: fits that are kept. Asks the store first, computes what is missing, several at a time.
 
 On a CPU each fit runs on one thread and the cells run side by side, one process a core: the bits
-of a fit then do not depend on how many cores the machine has.
+of a fit then do not depend on how many cores the machine has. On a GPU the seeds of a model are
+fitted together, as one stacked model.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import platform
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import version
 from multiprocessing import active_children, get_context
 from multiprocessing.queues import Queue
@@ -26,7 +27,9 @@ from tqdm import tqdm
 from seqattn.config import Preset, get_preset
 from seqattn.data import Dataset, load_dataset
 from seqattn.store import Cell, CellSpec, Result, Store
-from seqattn.training.fit import Epoch, fit
+from seqattn.training.course import Epoch, Fit
+from seqattn.training.fit import fit
+from seqattn.training.stacked import fit_stacked
 
 Report = Callable[[str], None]
 
@@ -65,11 +68,47 @@ def fit_cell(
                 device=device,
                 on_epoch=lambda epoch: report(_line(spec, epoch)) if report else None,
             )
-        facts = {**fitted.facts(), "environment": environment(device)}
-        weights = {name: value.cpu() for name, value in fitted.model.state_dict().items()}
-        return Result(facts, fitted.ranks, weights)
+        return _result(fitted, device)
 
     return store.compute(spec, run)
+
+
+def _result(fitted: Fit, device: str, **more: object) -> Result:
+    facts = {**fitted.facts(), **more, "environment": environment(device)}
+    weights = {name: value.cpu() for name, value in fitted.model.state_dict().items()}
+    return Result(facts, fitted.ranks, weights)
+
+
+def fit_cells_stacked(
+    store: Store,
+    dataset: Dataset,
+    specs: Sequence[CellSpec],
+    *,
+    device: str = "cuda",
+    report: Report | None = None,
+) -> list[Cell]:
+    """Fit several seeds of one configuration at once, and keep each as a cell.
+
+    Each cell's facts name the seeds it was fitted with, under ``stacked_seeds``: with dropout, its
+    bits are not those of a fit by itself. All are computed before the first is kept, so two
+    processes may compute the same seeds; the first to finish is kept.
+
+    Raises
+    ------
+    SeqattnError
+        If the model can't be fitted on the dataset, see `seqattn.training.stacked.fit_stacked`.
+    """
+    by_seed = {spec.seed: spec for spec in specs}
+    first = specs[0]
+    fits = fit_stacked(
+        *(dataset, first.model, list(by_seed), first.model_config, first.train_config),
+        device=device,
+        on_epoch=lambda seed, epoch: report(_line(by_seed[seed], epoch)) if report else None,
+    )
+    results = {
+        seed: _result(fitted, device, stacked_seeds=list(by_seed)) for seed, fitted in fits.items()
+    }
+    return [store.compute(spec, partial(results.get, spec.seed)) for spec in specs]
 
 
 def fit_cells(
@@ -97,7 +136,8 @@ def fit_cells(
     device : str
         ``cpu`` or ``cuda``.
     workers : int, optional
-        Processes on the CPU; by default one a core. On a GPU cells run one after another.
+        Processes on the CPU; by default one a core. On a GPU the seeds of a model that are missing
+        are fitted at once, one model after another.
     progress : bool
         Whether to show a progress bar with loss, validation NDCG@10 and lambda.
 
@@ -111,9 +151,16 @@ def fit_cells(
     missing = [spec for spec in specs if store.get(spec) is None]
     # The longest fits go first, so that no core is left with one at the end.
     missing.sort(key=lambda spec: -spec.train_config.epochs)
-    workers = min(workers or os.cpu_count() or 1, len(missing)) if device == "cpu" else 1
+    workers = min(workers or os.cpu_count() or 1, len(missing))
     with tqdm(total=len(missing), desc="fitting", unit="cell", disable=not progress) as bar:
-        if workers > 1:
+        if torch.device(device).type != "cpu":
+            for model in dict.fromkeys(spec.model for spec in missing):
+                together = [spec for spec in missing if spec.model == model]
+                fit_cells_stacked(
+                    store, dataset, together, device=device, report=bar.set_postfix_str
+                )
+                bar.update(len(together))
+        elif workers > 1:
             _fit_in_processes(store, dataset, missing, workers, bar)
         else:
             for spec in missing:

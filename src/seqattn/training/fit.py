@@ -8,10 +8,12 @@ NDCG@10, the best-on-validation weights tested once.
 
 from __future__ import annotations
 
-import copy
+import ctypes
+import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -20,56 +22,22 @@ from torch import Tensor
 from seqattn.config import ModelConfig, TrainConfig
 from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
-from seqattn.evaluation import CUTOFFS, METRICS, metric, rank_targets
+from seqattn.evaluation import Ranker
 from seqattn.models import build_model
 from seqattn.models.backbone import Backbone
 from seqattn.training.batches import (
     Batch,
     Gatherer,
+    Plan,
+    bucket_overhead,
+    masked_item_plan,
+    next_item_plan,
     packed_windows,
     prefix_windows,
     random_batches,
 )
+from seqattn.training.course import Course, Epoch, Fit
 from seqattn.training.loss import tied_cross_entropy
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One epoch's record: mean loss per target (nats), validation NDCG@10, lambdas, seconds."""
-
-    epoch: int
-    loss: float
-    valid_ndcg: float
-    lambdas: list[float]
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A fitted model with its best weights, its history, and ranks ``{stage}_{kind}`` of (U,)."""
-
-    model: Backbone
-    history: list[Epoch]
-    best_epoch: int
-    ranks: dict[str, np.ndarray]
-    seconds: float
-
-    def facts(self) -> dict[str, object]:
-        """Return what is worth keeping as JSON."""
-        return {
-            "history": [asdict(epoch) for epoch in self.history],
-            "best_epoch": self.best_epoch,
-            "lambdas": self.model.lambdas,
-            "metrics": {
-                kind: {
-                    f"{name}@{k}": float(metric(ranks, name, k).mean())
-                    for name in METRICS
-                    for k in CUTOFFS
-                }
-                for kind, ranks in self.ranks.items()
-            },
-            "seconds": self.seconds,
-        }
 
 
 def batch_loss(model: Backbone, batch: Batch) -> Tensor:
@@ -105,29 +73,39 @@ def training_batches(
         If the stride exceeds the window, or the model's normalisation scope would leak the
         future into packed windows.
     """
-    length, offsets = model.config.max_length, dataset.split.train.offsets
-    _check_windows(model, config)
     gatherer = Gatherer(dataset.split.train, device)
-
-    masked = model.objective == "masked_item"
+    plans = training_plans(model, dataset, config, device)
+    mask_code = model.mask_code if model.objective == "masked_item" else None
 
     def epoch(rng: np.random.Generator) -> Iterator[list[Batch]]:
+        for parts in plans(rng):
+            yield [gatherer.batch(plan, mask_code) for plan in parts]
+
+    return epoch
+
+
+def training_plans(
+    model: Backbone, dataset: Dataset, config: TrainConfig, device: torch.device | str
+) -> Callable[[np.random.Generator], Iterator[list[Plan]]]:
+    """Do what `training_batches` does, up to the data: yield plans."""
+    length, offsets = model.config.max_length, dataset.split.train.offsets
+    _check_windows(model, config)
+    overhead = bucket_overhead(device)
+    masked = model.objective == "masked_item"
+
+    def epoch(rng: np.random.Generator) -> Iterator[list[Plan]]:
         if config.windows == "prefix" and not masked:
             windows = prefix_windows(offsets, length)
         else:
             inputs_end = 0 if masked else 1
             windows = packed_windows(offsets, length, config.stride, rng, inputs_end=inputs_end)
         for chosen in random_batches(windows, config.batch_targets, rng):
-            buckets = windows.buckets(chosen)
+            buckets = windows.buckets(chosen, overhead)
             if masked:
-                yield [
-                    gatherer.masked_item_batch(
-                        windows, bucket, model.mask_code, config.mask_probability, rng
-                    )
-                    for bucket in buckets
-                ]
+                probability = config.mask_probability
+                yield [masked_item_plan(windows, bucket, probability, rng) for bucket in buckets]
             else:
-                yield [gatherer.next_item_batch(windows, bucket) for bucket in buckets]
+                yield [next_item_plan(windows, bucket) for bucket in buckets]
 
     return epoch
 
@@ -183,25 +161,41 @@ def fit(
         If the model needs an intensity the dataset lacks, or training diverges.
     """
     started = time.perf_counter()
-    devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
-        model = build_model(model_name, dataset.n_items, **asdict(model_config)).to(device)
-        if model.needs_intensity and not dataset.has_intensity:
-            raise SeqattnError(
-                f"model {model_name!r} reads intensities and dataset {dataset.name!r} has none"
-            )
+    with forked_rng(device):
+        model = seeded_model(dataset, model_name, seed, model_config, device)
         torch.manual_seed(seed)  # dropout starts alike for models that drew extra weights
-        history, best = _train(model, dataset, train_config, seed, device, on_epoch)
-    model.load_state_dict(best)
-    model.eval()
-    ranks = {
-        f"{stage}_{kind}": values
-        for stage in ("valid", "test")
-        for kind, values in rank_targets(model, dataset.split, stage, device).items()
-    }
-    best_epoch = max(history, key=lambda epoch: epoch.valid_ndcg).epoch
-    return Fit(model, history, best_epoch, ranks, time.perf_counter() - started)
+        course = _train(model, dataset, train_config, seed, device, on_epoch)
+    return course.finish(dataset, device, started)
+
+
+def forked_rng(device: torch.device | str) -> AbstractContextManager[None]:
+    """Leave the caller's random numbers as they are, on the device too."""
+    return torch.random.fork_rng(
+        [torch.device(device)] if torch.device(device).type == "cuda" else []
+    )
+
+
+def seeded_model(
+    dataset: Dataset,
+    model_name: str,
+    seed: int,
+    model_config: ModelConfig,
+    device: torch.device | str,
+) -> Backbone:
+    """Return the model that a seed starts from.
+
+    Raises
+    ------
+    SeqattnError
+        If the model needs an intensity the dataset lacks.
+    """
+    torch.manual_seed(seed)
+    model = build_model(model_name, dataset.n_items, **asdict(model_config)).to(device)
+    if model.needs_intensity and not dataset.has_intensity:
+        raise SeqattnError(
+            f"model {model_name!r} reads intensities and dataset {dataset.name!r} has none"
+        )
+    return model
 
 
 def _train(
@@ -211,31 +205,50 @@ def _train(
     seed: int,
     device: torch.device | str,
     on_epoch: Callable[[Epoch], None] | None,
-) -> tuple[list[Epoch], dict[str, Tensor]]:
+) -> Course:
     rng = np.random.default_rng(seed)
     batches = training_batches(model, dataset, config, device)
     optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
-    history: list[Epoch] = []
-    best, best_ndcg, best_epoch = {}, -1.0, 0
-    for number in range(1, config.epochs + 1):
+    ranker = Ranker(dataset.split, "valid", device)
+    course = Course(model, config.patience)
+    for _ in range(config.epochs):
         started = time.perf_counter()
         loss = _epoch(model, batches(rng), optimiser)
-        ranks = rank_targets(model, dataset.split, "valid", device)["unfiltered"]
-        ndcg = float(metric(ranks, "NDCG", 10).mean())
-        history.append(Epoch(number, loss, ndcg, model.lambdas, time.perf_counter() - started))
+        ranks = ranker(model, filtered=False)["unfiltered"]
+        stop = course.add(loss, ranks, time.perf_counter() - started)
         if on_epoch:
-            on_epoch(history[-1])
-        if ndcg > best_ndcg:
-            best, best_ndcg, best_epoch = copy.deepcopy(model.state_dict()), ndcg, number
-        elif number - best_epoch >= config.patience:
+            on_epoch(course.history[-1])
+        if stop:
             break
-    return history, best
+    return course
 
 
 def _epoch(
     model: Backbone, batches: Iterator[list[Batch]], optimiser: torch.optim.Optimizer
 ) -> float:
     """One pass over the data; returns the mean loss per target."""
+    total, n_targets = launch_epoch(model, batches, optimiser)
+    loss = float(total) / n_targets
+    _give_memory_back()
+    return loss
+
+
+def _give_memory_back() -> None:
+    """Return freed memory to the system, where the C library is glibc.
+
+    Batches differ in shape, so its heap fragments and would grow from epoch to epoch, to several
+    times what is in use.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
+def launch_epoch(
+    model: Backbone, batches: Iterator[list[Batch]], optimiser: torch.optim.Optimizer
+) -> tuple[Tensor, int]:
+    """Do one pass over the data without ever waiting for the device; return summed loss, count."""
     model.train()
     total, n_targets = 0.0, 0
     for parts in batches:
@@ -243,4 +256,4 @@ def _epoch(
         loss, n = backward(model, parts)
         optimiser.step()
         total, n_targets = total + loss, n_targets + n
-    return float(total) / n_targets
+    return total, n_targets

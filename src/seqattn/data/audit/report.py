@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from seqattn.errors import SeqattnError
+from seqattn.files import write_text
 
 __all__ = ["Audit"]
 
@@ -66,16 +64,8 @@ class Audit:
         ordered = self.findings.iloc[np.argsort(badness, kind="stable")]
         return ordered.drop(columns="check").reset_index(drop=True)
 
-    def to_json(self, path: str | Path) -> Path:
-        """Write everything as JSON, whole or not at all, and return the path.
-
-        Numbers are plain floats, NaN is null, and equal audits give equal bytes.
-
-        Raises
-        ------
-        SeqattnError
-            The file cannot be written.
-        """
+    def json(self) -> str:
+        """Return everything as JSON: plain floats, NaN as null; equal audits give equal text."""
         tables = [f.name for f in fields(self) if f.name not in ("name", "fingerprint")]
         content = {
             "format": _FORMAT,
@@ -83,9 +73,17 @@ class Audit:
             "fingerprint": self.fingerprint,
             **{name: _records(getattr(self, name)) for name in tables},
         }
-        path = Path(path)
-        _write(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
-        return path
+        return json.dumps(content, indent=1, allow_nan=False)
+
+    def to_json(self, path: str | Path) -> Path:
+        """Write :meth:`json` to a file, whole or not at all, and return the path.
+
+        Raises
+        ------
+        SeqattnError
+            The file cannot be written.
+        """
+        return write_text(path, self.json() + "\n")
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, object]]:
@@ -103,21 +101,3 @@ def _plain(value: object) -> object:
     if isinstance(value, (float, np.floating)):
         return float(value) if math.isfinite(value) else None
     return int(value) if isinstance(value, np.integer) else value
-
-
-def _write(path: Path, text: str) -> None:
-    """Write beside the target and rename, so that no reader ever sees half a file."""
-    partial = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(partial, path)
-    except OSError as error:
-        if partial is not None:
-            Path(partial).unlink(missing_ok=True)
-        raise SeqattnError(
-            f"{path}: cannot be written ({error.strerror}); free some space or choose another "
-            "folder"
-        ) from error

@@ -1,0 +1,246 @@
+"""Five seeds on one GPU: in turn, stacked, and stacked with CUDA graphs.
+
+Throughput in interleaved rounds, how busy the GPU is and with what, and the wall time of a whole
+stacked fit with its accuracy. ML-1M comes from `--log` or `$SEQATTN_DATA/ml-1m.csv.gz` (columns
+user, item, intensity, timestamp, and seq_pos where an order is given); without it, a random log of
+its size stands in, and the result says so.
+
+    python -m benchmarks.gpu [--dataset ml-1m] [--epochs 50] [--log FILE]
+    python -m benchmarks.gpu --device cpu --dataset synthetic --epochs 1    # checks that it runs
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from statistics import mean, median, stdev
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import numpy as np
+import pandas as pd
+import torch
+
+from benchmarks.common import finish, interleave, ratios
+from benchmarks.steps import endless
+from benchmarks.synthetic import random_dataset
+from seqattn.config import ModelConfig, TrainConfig, replace
+from seqattn.data import CATALOGUE, Dataset, Interactions, Sequences, leave_one_out, load_dataset
+from seqattn.data.preparation import prepare
+from seqattn.evaluation import metric
+from seqattn.training.batches import Gatherer, Plan
+from seqattn.training.fit import launch_epoch, seeded_model, training_batches, training_plans
+from seqattn.training.stacked import Stack, fit_stacked
+
+SEEDS = [2020, 2021, 2022, 2023, 2024]
+MODEL, TRAIN = ModelConfig(), TrainConfig()
+# Dense peaks in TFLOP/s from NVIDIA's data sheets, by what the device's name contains, in order.
+PEAKS = {
+    "H200": {"float32": 67, "bfloat16": 989},
+    "H100 PCIe": {"float32": 51, "bfloat16": 756},
+    "H100": {"float32": 67, "bfloat16": 989},
+    "A100": {"float32": 19.5, "bfloat16": 312},
+}
+
+
+def read_log(path: Path) -> Dataset:
+    """Prepare and split a CSV log; `seq_pos`, where there is one, gives the order."""
+    frame = pd.read_csv(path)
+    if "seq_pos" in frame:
+        frame = frame.dropna(subset=["seq_pos"]).assign(timestamp=lambda f: f["seq_pos"])
+    log = prepare(Interactions.from_frame(frame, source=str(path)), core=5)
+    sequences = Sequences.from_interactions(log)
+    return Dataset(
+        path.name, CATALOGUE["synthetic"], sequences, leave_one_out(sequences), log.steps, ""
+    )
+
+
+def dataset_for(name: str, log: Path | None) -> Dataset:
+    """Return the dataset asked for, or a random one of ML-1M's size where its file is missing."""
+    path = log or Path(os.environ.get("SEQATTN_DATA", ".")) / f"{name}.csv.gz"
+    if path.exists():
+        return read_log(path)
+    if name == "synthetic":
+        return load_dataset(name)
+    print(f"{path} is not there: a random log of ML-1M's size stands in")
+    return random_dataset(n_users=6040, mean_length=165, n_items=3416)
+
+
+def in_turn(dataset: Dataset, steps: int, device: str) -> Callable[[], float]:
+    """Return a function that does some steps of each seed, one seed after another."""
+    fits = []
+    for seed in SEEDS:
+        model = seeded_model(dataset, "sasrec", seed, MODEL, device)
+        optimiser = torch.optim.Adam(model.parameters(), lr=TRAIN.learning_rate, fused=True)
+        fits.append((model, endless(training_batches(model, dataset, TRAIN, device)), optimiser))
+
+    def work() -> float:
+        sums = [launch_epoch(m, islice(batches, steps), o) for m, batches, o in fits]
+        wait(device)
+        return sum(n for _, n in sums)
+
+    return work
+
+
+def stacked(dataset: Dataset, steps: int, device: str, graphs: bool) -> Callable[[], float]:
+    """Return a function that does some steps of all seeds at once."""
+    models = [seeded_model(dataset, "sasrec", seed, MODEL, device) for seed in SEEDS]
+    gatherer = Gatherer(dataset.split.train, device)
+    stack = Stack(models, gatherer, TRAIN.learning_rate, graphs=graphs)
+    plans = training_plans(models[0], dataset, TRAIN, device)
+    batches = zip(*(endless(plans) for _ in SEEDS), strict=True)
+
+    def work() -> float:
+        _, n_targets_S = stack.launch(islice(batches, steps))
+        wait(device)
+        return float(n_targets_S.sum())
+
+    return work
+
+
+def wait(device: str) -> None:
+    """Let the device finish."""
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
+def flops_per_target(dataset: Dataset) -> float:
+    """Return the FLOPs of a training step's matrix products, forward and backward, per target.
+
+    Real positions only, and of attention only what causality lets through: padding counts as
+    overhead. A product's backward is two products of its size.
+    """
+    model = seeded_model(dataset, "sasrec", 0, MODEL, "cpu")
+    epoch = training_plans(model, dataset, TRAIN, "cuda")(np.random.default_rng(0))
+    plans: list[Plan] = [plan for parts in epoch for plan in parts]
+    length = np.concatenate([plan.length for plan in plans]).astype(float)
+    n_targets = sum(len(plan.targets) for plan in plans)
+    d, inner = MODEL.hidden_size, MODEL.inner_size
+    layer = 2 * length.sum() * (4 * d * d + 2 * d * inner) + 2 * (length * (length + 1)).sum() * d
+    forward = MODEL.n_layers * layer + 2 * n_targets * d * (dataset.n_items + 1)
+    return 3 * forward / n_targets
+
+
+def kernels(work: Callable[[], float], steps: int) -> dict[str, float]:
+    """Return kernels a step, GPU seconds a step, and the share of them in matrix products."""
+    activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profile:
+        work()
+    on_gpu = [
+        event
+        for event in profile.events()
+        if event.device_type == torch.autograd.DeviceType.CUDA
+        and not getattr(event, "is_user_annotation", False)  # spans of kernels, not kernels
+    ]
+    microseconds = {"all": 0.0, "products": 0.0}
+    for event in on_gpu:
+        microseconds["all"] += event.time_range.elapsed_us()
+        if any(word in event.name.lower() for word in ("gemm", "cutlass", "xmma", "nvjet")):
+            microseconds["products"] += event.time_range.elapsed_us()
+    return {
+        "kernels": len(on_gpu) / steps,
+        "seconds": microseconds["all"] / steps / 1e6,
+        "products": microseconds["products"] / max(microseconds["all"], 1e-9),
+    }
+
+
+def bound(busy: float, products: float) -> str:
+    """Name what holds a contestant back."""
+    if busy < 0.8:
+        return "launches (the GPU waits for the host)"
+    return "compute" if products > 0.5 else "memory (elementwise kernels)"
+
+
+def peak(kind: str, device: str) -> float | None:
+    """Return the device's peak in FLOP/s, None if it is not in the table."""
+    name = torch.cuda.get_device_name() if device != "cpu" else ""
+    return next((1e12 * peaks[kind] for part, peaks in PEAKS.items() if part in name), None)
+
+
+def describe(
+    name: str, rates: list[float], work: Callable[[], float], steps: int, device: str
+) -> dict[str, object]:
+    """Return a contestant's row of the table."""
+    row: dict[str, object] = {"contestant": name, "targets/s": median(rates)}
+    if device == "cpu":
+        return row
+    # One seed's step at a time in turn, all seeds' at once in a stack: count all seeds' steps.
+    measured = kernels(work, steps)
+    busy = measured["seconds"] * steps / (TRAIN.batch_targets * len(SEEDS) * steps / median(rates))
+    return row | {
+        "kernels a step of all seeds": measured["kernels"],
+        "GPU busy": busy,
+        "of it matrix products": measured["products"],
+        "bound by": bound(busy, measured["products"]),
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset", default="ml-1m")
+    parser.add_argument("--log", type=Path)
+    parser.add_argument("--epochs", type=int, default=50)
+    parser.add_argument("--steps", type=int, default=100, help="a round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--graphs", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--device", default="cuda")
+    options = parser.parse_args(arguments)
+    device = options.device
+    if device != "cpu" and not torch.cuda.is_available():
+        print("not run: no CUDA device")
+        return
+    dataset = dataset_for(options.dataset, options.log)
+    contestants = {
+        "in turn": in_turn(dataset, options.steps, device),
+        "stacked": stacked(dataset, options.steps, device, graphs=False),
+    }
+    if device != "cpu" and options.graphs:
+        contestants["stacked, graphs"] = stacked(dataset, options.steps, device, graphs=True)
+    rates = interleave(contestants, options.rounds)
+    rows = [
+        describe(name, rates[name], work, options.steps, device)
+        for name, work in contestants.items()
+    ]
+    best = max(rates, key=lambda name: median(rates[name]))
+    graphs = best == "stacked, graphs"
+    started = time.perf_counter()
+    fits = fit_stacked(
+        *(dataset, "sasrec", SEEDS, MODEL),
+        replace(TRAIN, epochs=options.epochs, patience=options.epochs),
+        device=device,
+        graphs=graphs,
+    )
+    seconds = time.perf_counter() - started
+    ndcg = [float(metric(f.ranks["test_unfiltered"], "NDCG", 10).mean()) for f in fits.values()]
+    flops = flops_per_target(dataset) * median(rates[best])
+    peaks = {kind: peak(kind, device) for kind in ("float32", "bfloat16")}
+    finish(
+        "gpu",
+        rows,
+        {
+            "dataset": dataset.name,
+            "best": best,
+            "ratio_stacked_vs_in_turn": ratios(rates, "stacked", "in turn")["median"],
+            "ratio_best_vs_in_turn": ratios(rates, best, "in turn")["median"],
+            "targets_per_second": median(rates[best]),
+            "model_tflops": flops / 1e12,
+            **{f"utilisation_{kind}": value and flops / value for kind, value in peaks.items()},
+            "bound_by": next(row.get("bound by") for row in rows if row["contestant"] == best),
+            "epochs": options.epochs,
+            "seconds_all_seeds": seconds,
+            "test_ndcg10_mean": mean(ndcg),
+            "test_ndcg10_sd_over_seeds": stdev(ndcg),
+        },
+        keep=device != "cpu",
+    )
+
+
+if __name__ == "__main__":
+    main()

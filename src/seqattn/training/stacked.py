@@ -1,0 +1,275 @@
+"""Fit several seeds of one configuration at once, as one model with stacked parameters.
+
+The models of the book are too small to fill a GPU: a training step is a few hundred kernels, each
+done sooner than the next is launched. Here one launch does the work of all seeds. Each seed keeps
+what `seqattn.training.fit.fit` gives it: its initial weights, batches, early stopping and best
+weights. Only its dropout masks are others, since all seeds draw from one generator.
+
+A step's batches differ in shape from seed to seed; they are padded to a common rectangle, and
+padding weighs nothing in the loss.
+
+Shapes: S seeds, B rows of the longest batch, T positions, D hidden width, N scored positions.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import functional_call, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from seqattn.config import ModelConfig, TrainConfig
+from seqattn.data import Dataset
+from seqattn.errors import SeqattnError
+from seqattn.evaluation import Ranker
+from seqattn.models.backbone import Backbone
+from seqattn.training.batches import Gatherer, Plan
+from seqattn.training.course import Course, Epoch, Fit
+from seqattn.training.fit import forked_rng, seeded_model, training_plans
+from seqattn.training.graphs import GraphedStep
+from seqattn.training.loss import stacked_cross_entropy
+from seqattn.training.rectangles import Shape, rectangles
+
+
+def fit_stacked(
+    dataset: Dataset,
+    model_name: str,
+    seeds: Sequence[int],
+    model_config: ModelConfig,
+    train_config: TrainConfig,
+    *,
+    device: torch.device | str,
+    on_epoch: Callable[[int, Epoch], None] | None = None,
+    graphs: bool = False,
+) -> dict[int, Fit]:
+    """Fit one model with several seeds at once.
+
+    Without dropout the fits are those of `seqattn.training.fit.fit`, seed for seed, up to rounding.
+    A seed that has stopped early leaves the stack and is not touched again.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Prepared data.
+    model_name : str
+        A name `seqattn.build_model` knows.
+    seeds : sequence of int
+        Different seeds.
+    model_config, train_config : ModelConfig, TrainConfig
+        Settings of all of them.
+    device : torch.device or str
+        ``cuda``; on a CPU it works, and pays only where models are tiny.
+    on_epoch : callable, optional
+        Called with a seed and its finished `Epoch`, whose seconds are those of the whole stack.
+    graphs : bool
+        Replay steps as CUDA graphs, see `seqattn.training.graphs`.
+
+    Returns
+    -------
+    dict of int to Fit
+        In the order of `seeds`; a fit's seconds count from the start of all.
+
+    Raises
+    ------
+    SeqattnError
+        If a seed is given twice, the model needs an intensity the dataset lacks, a batch may be
+        smaller than one window, or a seed diverges, which ends the others too.
+    """
+    _check(seeds, model_config, train_config)
+    started = time.perf_counter()
+    fits: dict[int, Fit] = {}
+    with forked_rng(device):
+        models = [seeded_model(dataset, model_name, seed, model_config, device) for seed in seeds]
+        plans = training_plans(models[0], dataset, train_config, device)
+        rngs = {seed: np.random.default_rng(seed) for seed in seeds}
+        courses = {
+            seed: Course(model, train_config.patience)
+            for seed, model in zip(seeds, models, strict=True)
+        }
+        gatherer = Gatherer(dataset.split.train, device)
+        stack = Stack(models, gatherer, train_config.learning_rate, graphs=graphs)
+        ranker = Ranker(dataset.split, "valid", device)
+        torch.manual_seed(seeds[0])  # drives the dropout of all
+        for number in range(1, train_config.epochs + 1):
+            began = time.perf_counter()
+            losses = stack.epoch(zip(*(plans(rngs[seed]) for seed in courses), strict=True))
+            ranks = [ranker(c.model, filtered=False)["unfiltered"] for c in courses.values()]
+            seconds = time.perf_counter() - began
+            leaving = [
+                seed
+                for (seed, course), loss, ranks_U in zip(
+                    courses.items(), losses, ranks, strict=True
+                )
+                if course.add(loss, ranks_U, seconds) or number == train_config.epochs
+            ]
+            if on_epoch:
+                for seed, course in courses.items():
+                    on_epoch(seed, course.history[-1])
+            if leaving:
+                stack.keep([i for i, seed in enumerate(courses) if seed not in leaving])
+                for seed in leaving:
+                    fits[seed] = courses.pop(seed).finish(dataset, device, started)
+            if not courses:
+                break
+    return {seed: fits[seed] for seed in seeds}
+
+
+def _check(seeds: Sequence[int], model_config: ModelConfig, train_config: TrainConfig) -> None:
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise SeqattnError(f"seeds {list(seeds)} must be different ones, and at least one")
+    if train_config.batch_targets < model_config.max_length:
+        # A window of more targets than a batch would take the place of several batches, and seeds
+        # would differ in their number of steps.
+        raise SeqattnError(
+            f"batch_targets = {train_config.batch_targets} is below max_length = "
+            f"{model_config.max_length}: seeds could not step together; raise batch_targets, or "
+            "fit the seeds one by one"
+        )
+
+
+class StackedBatch(NamedTuple):
+    """Rows of all seeds, right-padded, on the device.
+
+    ``cells_SN`` are the scored positions, counted along rows of ``T - read_from`` columns;
+    ``share_SN`` is each one's weight in its seed's mean loss, 0 for padding.
+    """
+
+    items_SBT: Tensor
+    intensity_SBT: Tensor | None
+    cells_SN: Tensor
+    targets_SN: Tensor
+    share_SN: Tensor
+    read_from: int
+
+
+class Stack:
+    """Models of one architecture whose parameters are slices of stacked tensors, (S, ...).
+
+    So a step on the stacked tensors is a step of every model. Adam is elementwise: one optimiser
+    over the stack is one a seed.
+    """
+
+    def __init__(
+        self,
+        models: list[Backbone],
+        gatherer: Gatherer,
+        learning_rate: float,
+        *,
+        graphs: bool = False,
+    ) -> None:
+        self.models = models
+        self.template = copy.deepcopy(models[0])  # runs with the parameters it is given
+        self.gatherer = gatherer
+        self.parameters = {
+            name: torch.stack([m.get_parameter(name).detach() for m in models]).requires_grad_()
+            for name, _ in self.template.named_parameters()
+        }
+        self._share_memory()
+        self.optimiser = torch.optim.Adam(
+            self.parameters.values(), lr=learning_rate, fused=True, capturable=graphs
+        )
+        self.shapes: dict[int, Shape] = {}
+        self.graphs = GraphedStep(self.step) if graphs else None
+
+    def _share_memory(self) -> None:
+        for name, stacked in self.parameters.items():
+            for model, value in zip(self.models, stacked.detach(), strict=True):
+                model.get_parameter(name).data = value
+
+    def keep(self, members: list[int]) -> None:
+        """Let all but some members go; those who go own their parameters from then on."""
+        for i, model in enumerate(self.models):
+            if i not in members:
+                for parameter in model.parameters():
+                    parameter.data = parameter.data.clone()
+        self.models = [self.models[i] for i in members]
+        for stacked in self.parameters.values():
+            state = self.optimiser.state[stacked]
+            for moment in ("exp_avg", "exp_avg_sq"):
+                state[moment] = state[moment][members]
+            stacked.grad, stacked.data = None, stacked.data[members]
+        self._share_memory()
+        self.shapes = {}
+        self.graphs = GraphedStep(self.step) if self.graphs else None
+
+    def epoch(self, steps: Iterator[tuple[list[Plan], ...]]) -> list[float]:
+        """Do one pass over every seed's batches; return each seed's mean loss per target."""
+        total_S, n_targets_S = self.launch(steps)
+        return (total_S.cpu().numpy() / n_targets_S).tolist()
+
+    def launch(self, steps: Iterator[tuple[list[Plan], ...]]) -> tuple[Tensor, np.ndarray]:
+        """Do an epoch without waiting for the device; return summed losses and counts, (S,)."""
+        self.template.train()
+        total_S, n_targets_S = torch.zeros((), device=self.gatherer.device), 0
+        for plans in steps:
+            n_S = np.array([sum(len(plan.targets) for plan in parts) for parts in plans])
+            batches = [
+                self.batch(number, parts, n_S) for number, parts in enumerate(zip_longest(*plans))
+            ]
+            (weight_S,) = self.gatherer.send(n_S)
+            step = self.graphs or self.step
+            total_S = total_S + step(batches) * weight_S
+            n_targets_S = n_targets_S + n_S
+        return total_S, n_targets_S
+
+    def step(self, batches: list[StackedBatch]) -> Tensor:
+        """Do one optimiser step of every seed; return their mean losses, (S,)."""
+        loss_S = torch.stack([self.loss(batch) for batch in batches]).sum(dim=0)
+        # The gradient of the sum: no seed's loss depends on another's parameters.
+        gradients = torch.autograd.grad(loss_S.sum(), list(self.parameters.values()))
+        for parameter, gradient in zip(self.parameters.values(), gradients, strict=True):
+            # Fused Adam walks memory, so a transposed gradient would reach the wrong weights.
+            parameter.grad = gradient.contiguous()
+        self.optimiser.step()
+        return loss_S.detach()
+
+    def loss(self, batch: StackedBatch) -> Tensor:
+        """Return each seed's share of its mean loss, (S,)."""
+
+        def hidden(parameters: dict[str, Tensor], items: Tensor, *intensity: Tensor) -> Tensor:
+            arguments = (items, *(intensity or (None,)), batch.read_from)
+            return functional_call(self.template, parameters, arguments)
+
+        inputs = [x for x in (batch.items_SBT, batch.intensity_SBT) if x is not None]
+        # The fused attention kernels have no rule for masks under vmap (PyTorch issue 161310).
+        with sdpa_kernel(SDPBackend.MATH):
+            hidden_SBTD = vmap(hidden, randomness="different")(self.parameters, *inputs)
+        index_SND = batch.cells_SN[..., None].expand(-1, -1, hidden_SBTD.shape[-1])
+        hidden_SND = hidden_SBTD.flatten(1, 2).gather(1, index_SND)
+        weight_SVD = self.parameters["item_embedding.weight"]
+        return stacked_cross_entropy(hidden_SND, weight_SVD, batch.targets_SN, batch.share_SN)
+
+    def batch(
+        self, number: int, plans: Sequence[Plan | None], n_targets_S: np.ndarray
+    ) -> StackedBatch:
+        """Carry out a plan a seed at once; None where a seed's batch has fewer parts.
+
+        The shape of part `number` of a step never shrinks, so that few shapes ever occur.
+        """
+        shape = Shape.of(plans, self.template.config.max_length)
+        shape = self.shapes[number] = shape.joined(self.shapes.get(number, shape))
+        start, length, cells, targets, n_scored, n_total = self.gatherer.send(
+            *rectangles(plans, shape), n_targets_S[:, None]
+        )
+        items, intensity, _ = self.gatherer.cells(start.flatten(), length.flatten(), shape.longest)
+        items_SBT = items.view(len(plans), shape.rows, shape.longest)
+        intensity_SBT = None if intensity is None else intensity.view_as(items_SBT)
+        if self.template.objective == "masked_item":
+            items_SBT.flatten(1).scatter_(1, cells, self.template.mask_code)
+            intensity_SBT = None
+        scored_SN = torch.arange(cells.shape[1], device=cells.device) < n_scored
+        return StackedBatch(
+            items_SBT,
+            intensity_SBT,
+            cells,
+            self.gatherer.items[targets],
+            scored_SN / n_total,
+            shape.read_from,
+        )

@@ -1,0 +1,158 @@
+"""Several seeds at once against `fit`, one by one."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+
+import numpy as np
+import pytest
+import torch
+
+from seqattn.config import get_preset, replace
+from seqattn.errors import SeqattnError
+from seqattn.models import MODELS
+from seqattn.store import Store
+from seqattn.training.batches import Gatherer
+from seqattn.training.cells import cell_spec, fit_cells_stacked
+from seqattn.training.fit import fit, seeded_model, training_plans
+from seqattn.training.stacked import Stack, fit_stacked
+
+SMOKE = get_preset("smoke")
+PLAIN = replace(SMOKE.model, hidden_dropout=0.0, attention_dropout=0.0)
+SEEDS = [3, 1, 4]
+
+
+@pytest.fixture
+def float64():
+    """New models in float64, where seeds can be followed for many steps."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture(autouse=True)
+def no_slow_vmap():
+    """An operation without a batching rule would loop over seeds: an error here."""
+    torch._C._functorch._set_vmap_fallback_enabled(False)
+    yield
+    torch._C._functorch._set_vmap_fallback_enabled(True)
+
+
+def _assert_same(stacked, alone):
+    assert [e.valid_ndcg for e in stacked.history] == [e.valid_ndcg for e in alone.history]
+    assert [e.loss for e in stacked.history] == pytest.approx([e.loss for e in alone.history])
+    assert stacked.best_epoch == alone.best_epoch
+    assert not stacked.model.training
+    for kind, ranks in alone.ranks.items():
+        assert np.array_equal(stacked.ranks[kind], ranks)
+    # Intensities are float32 whatever the weights are.
+    torch.testing.assert_close(
+        stacked.model.state_dict(), alone.model.state_dict(), rtol=1e-6, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_without_dropout_each_seed_learns_what_it_learns_alone(name, synthetic, float64):
+    config = replace(SMOKE.train, epochs=3, learning_rate=1e-2)
+    stacked = fit_stacked(synthetic, name, SEEDS, PLAIN, config, device="cpu")
+    assert list(stacked) == SEEDS
+    for seed, fitted in stacked.items():
+        _assert_same(fitted, fit(synthetic, name, seed, PLAIN, config))
+
+
+@pytest.mark.parametrize("windows", [{"stride": 1}, {"windows": "prefix"}])
+def test_rows_that_score_only_their_end_are_stacked_too(windows, synthetic, float64):
+    config = replace(SMOKE.train, **windows)
+    for seed, fitted in fit_stacked(
+        synthetic, "sasrec", SEEDS, PLAIN, config, device="cpu"
+    ).items():
+        _assert_same(fitted, fit(synthetic, "sasrec", seed, PLAIN, config))
+
+
+def test_seeds_stop_each_at_its_own_time_and_stay_as_they_were(synthetic, float64):
+    config = replace(SMOKE.train, epochs=25, patience=2, learning_rate=2e-2)
+    stacked = fit_stacked(synthetic, "sasrec", SEEDS, PLAIN, config, device="cpu")
+    assert len({len(fitted.history) for fitted in stacked.values()}) > 1
+    for seed, fitted in stacked.items():
+        _assert_same(fitted, fit(synthetic, "sasrec", seed, PLAIN, config))
+
+
+def test_each_seed_draws_its_own_dropout(synthetic):
+    models = [seeded_model(synthetic, "sasrec", 1, SMOKE.model, "cpu") for _ in range(2)]
+    stack = Stack(models, Gatherer(synthetic.split.train), 1e-3)
+    plans = next(training_plans(models[0], synthetic, SMOKE.train, "cpu")(np.random.default_rng(1)))
+    n_S = np.full(2, sum(len(plan.targets) for plan in plans))
+    batches = [stack.batch(i, pair, n_S) for i, pair in enumerate(zip_longest(plans, plans))]
+    stack.template.train()
+    first, second = stack.step(batches).tolist()
+    assert first != second
+    stack.template.eval()
+    models[1].load_state_dict(models[0].state_dict())
+    first, second = stack.step(batches).tolist()
+    assert first == pytest.approx(second)
+
+
+def test_a_stacked_fit_leaves_the_callers_random_numbers_alone(synthetic):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    fit_stacked(synthetic, "sasrec", SEEDS, SMOKE.model, SMOKE.train, device="cpu")
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_on_epoch_sees_every_epoch_of_every_seed(synthetic):
+    seen: dict[int, list] = {seed: [] for seed in SEEDS}
+    fits = fit_stacked(
+        *(synthetic, "ia-add", SEEDS, SMOKE.model, SMOKE.train),
+        device="cpu",
+        on_epoch=lambda seed, epoch: seen[seed].append(epoch),
+    )
+    assert seen == {seed: fitted.history for seed, fitted in fits.items()}
+
+
+def test_a_seed_given_twice_is_refused(synthetic):
+    with pytest.raises(SeqattnError, match="must be different"):
+        fit_stacked(synthetic, "sasrec", [1, 1], PLAIN, SMOKE.train, device="cpu")
+
+
+def test_batches_smaller_than_a_window_are_refused(synthetic):
+    config = replace(SMOKE.train, batch_targets=PLAIN.max_length - 1)
+    with pytest.raises(SeqattnError, match="batch_targets = 9 is below max_length = 10"):
+        fit_stacked(synthetic, "sasrec", SEEDS, PLAIN, config, device="cpu")
+
+
+def test_cells_of_a_stacked_fit_say_so(synthetic, tmp_path):
+    specs = [cell_spec(synthetic, "ia-val", seed, SMOKE) for seed in SEEDS]
+    cells = fit_cells_stacked(Store(tmp_path), synthetic, specs, device="cpu")
+    assert [cell.seed for cell in cells] == SEEDS
+    assert all(cell.facts["stacked_seeds"] == SEEDS for cell in cells)
+    assert all(len(cell.ranks()) == synthetic.n_users for cell in cells)
+    weights = [cell.weights()["item_embedding.weight"] for cell in cells]
+    assert not torch.equal(weights[0], weights[1])
+
+
+cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@cuda
+@pytest.mark.parametrize("graphs", [False, True])
+@pytest.mark.parametrize("name", MODELS)
+def test_on_cuda_each_seed_learns_what_it_learns_alone_on_the_cpu(name, graphs, synthetic):
+    config = replace(SMOKE.train, epochs=3)
+    stacked = fit_stacked(synthetic, name, SEEDS, PLAIN, config, device="cuda", graphs=graphs)
+    for seed, fitted in stacked.items():
+        losses = [epoch.loss for epoch in fitted.history]
+        alone = [epoch.loss for epoch in fit(synthetic, name, seed, PLAIN, config).history]
+        # Masked batches are drawn bucket by bucket, and a GPU has fewer buckets.
+        tolerance = 0.05 if name in ("bert4rec", "local-ae") else 1e-3
+        assert losses == pytest.approx(alone, rel=tolerance)
+
+
+@cuda
+def test_graphs_with_dropout_learn_and_seeds_differ(synthetic):
+    config = replace(SMOKE.train, epochs=8, patience=8, learning_rate=1e-2)
+    fits = fit_stacked(
+        synthetic, "ia-mul", SEEDS, SMOKE.model, config, device="cuda", graphs=True
+    ).values()
+    assert all(f.history[-1].loss < f.history[0].loss for f in fits)
+    assert len({f.history[-1].loss for f in fits}) == len(SEEDS)

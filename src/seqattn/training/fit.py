@@ -189,7 +189,8 @@ def fit(
         model = build_model(model_name, dataset.n_items, **asdict(model_config)).to(device)
         if model.needs_intensity and not dataset.has_intensity:
             raise SeqattnError(
-                f"model {model_name!r} reads intensities and dataset {dataset.name!r} has none"
+                f"model {model_name!r} reads intensities and dataset {dataset.name!r} has none; "
+                "fit sasrec, bert4rec or local-ae"
             )
         torch.manual_seed(seed)  # dropout starts alike for models that drew extra weights
         history, best = _train(model, dataset, train_config, seed, device, on_epoch)

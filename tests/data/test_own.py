@@ -94,9 +94,15 @@ def test_milliseconds_are_a_unit_of_time(described):
 def test_tabs_and_other_separators(described, tmp_path):
     written(tmp_path / "log.tsv", log_text().replace(",", "\t"))
     written(tmp_path / "log.txt", log_text().replace(",", "|"))
+    header, rows = "timestamp:float\tuser_id:token\titem_id:token\trating:float", log_text()
+    written(tmp_path / "log.inter", "\n".join([header, *rows.replace(",", "\t").split("\n")[1:]]))
+    names = {"user": "user_id", "item": "item_id", "intensity": "rating", "timestamp": "timestamp"}
+    kinds = dict.fromkeys(("user", "item"), "token")
+    atomic = {ours: f"{name}:{kinds.get(ours, 'float')}" for ours, name in names.items()}
     same = load_dataset(described()).fingerprint
     assert load_dataset(described(path="log.tsv")).fingerprint == same
     assert load_dataset(described(path="log.txt", separator="|")).fingerprint == same
+    assert load_dataset(described(path="log.inter", columns=atomic)).fingerprint == same
 
 
 @pytest.mark.parametrize(

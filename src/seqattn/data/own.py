@@ -21,7 +21,7 @@ from seqattn.config import strict
 from seqattn.data.catalogue import CATALOGUE
 from seqattn.data.entry import Entry
 from seqattn.data.preparation import Preparation
-from seqattn.data.readers import Table, read_delimited, read_inter, read_parquet
+from seqattn.data.readers import Table, read_delimited, read_parquet
 from seqattn.errors import SeqattnError
 
 __all__ = ["OwnData", "is_yaml", "read_own", "read_yaml"]
@@ -118,8 +118,6 @@ def read_own(own: OwnData) -> Table:
         raise SeqattnError(
             f"{own.path}: no such file; `path` in the YAML is relative to the YAML's own folder"
         )
-    if own.path.suffix == ".inter":
-        return read_inter(own.path)
     if own.path.suffix == ".parquet":
         return read_parquet(own.path, own.columns)
     return read_delimited(own.path, own.separator, own.columns)
@@ -153,7 +151,7 @@ def _checked(path: Path, loaded: object) -> OwnData:
         preparation=Preparation(filters.k_core, filters.iterative, filters.users or None),
     )
     file = path.parent / given.path
-    tab = ".tsv" in file.suffixes
+    tab = not {".tsv", ".inter"}.isdisjoint(file.suffixes)
     return OwnData(entry, file, mapping, given.separator or ("\t" if tab else ","))
 
 

@@ -193,7 +193,8 @@ def seeded_model(
     model = build_model(model_name, dataset.n_items, **asdict(model_config)).to(device)
     if model.needs_intensity and not dataset.has_intensity:
         raise SeqattnError(
-            f"model {model_name!r} reads intensities and dataset {dataset.name!r} has none"
+            f"model {model_name!r} reads intensities and dataset {dataset.name!r} has none; "
+            "fit sasrec, bert4rec or local-ae"
         )
     return model
 

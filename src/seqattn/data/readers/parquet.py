@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
@@ -21,13 +20,16 @@ def read_parquet(path: Path, columns: Mapping[str, str]) -> Table:
     Raises
     ------
     SeqattnError
-        pyarrow is not installed, or the file is damaged or lacks a column.
+        pyarrow is not installed or too new for numpy 1, or the file is damaged or lacks a column.
     """
-    if find_spec("pyarrow") is None:
-        raise SeqattnError(f"{path}: reading Parquet needs pyarrow; run: pip install pyarrow")
-    import pyarrow
-    from pyarrow import parquet
-
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        # Newer ones refuse numpy 1, which RecBole needs.
+        raise SeqattnError(
+            f"{path}: reading Parquet needs pyarrow ({error}); run: pip install 'pyarrow<22'"
+        ) from None
     try:
         require_names(path, parquet.read_schema(path).names, list(columns))
         frame = pd.read_parquet(path, columns=list(columns), engine="pyarrow")

@@ -187,7 +187,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = write_log(folder)
-        rates = interleave({"RecBole": recbole(path), "seqattn": ours(path)}, rounds=2)
+        rates = interleave({"RecBole": recbole(path), "seqattn": ours(path)}, rounds=1)
         big = large(write_large(folder))
         steam = steam_rate(folder)
     real = ml_1m_seconds()

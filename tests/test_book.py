@@ -109,3 +109,17 @@ def test_parameter_files_agree_with_the_templates():
     for path in (book.ROOT / "notebooks" / "params").glob("*.yaml"):
         values = book.check_parameters(yaml.safe_load(path.read_text()))
         assert Path(values["dataset"]).stem == path.stem
+
+
+def test_a_report_without_intensity_leaves_out_what_is_about_it(tmp_path, monkeypatch):
+    rows = "".join(f"{u},{i},{1_600_000_000 + 7 * i + u}\n" for u in range(6) for i in range(6))
+    (tmp_path / "log.csv").write_text("user,item,timestamp\n" + rows)
+    columns = "columns: {user: user, item: item, timestamp: timestamp}\n"
+    (tmp_path / "plain.yaml").write_text(f"name: plain\npath: log.csv\n{columns}")
+    ran, fitted = [], []
+    monkeypatch.setattr(book, "run_notebook", lambda t, o, values: ran.append((t.stem, values)))
+    monkeypatch.setattr(book.Run, "all_cells", lambda run: fitted.extend(run.models))
+    book.report(str(tmp_path / "plain.yaml"), {"preset": "smoke"}, tmp_path / "out")
+    assert [name for name, _ in ran] == ["01_data", "03_training", "06_ae_vs_ar"]
+    assert fitted == ["sasrec"]
+    assert all(values["models"] == ["sasrec"] for _, values in ran)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from seqattn.config import get_preset
 from seqattn.data import Dataset, find_entry, load_dataset
 from seqattn.data.own import is_yaml
 from seqattn.errors import SeqattnError
-from seqattn.models import MODELS
+from seqattn.models import MODELS, build_model
 from seqattn.store import Cell
 from seqattn.training.cells import fit_cells
 
@@ -36,6 +36,8 @@ NOTEBOOKS = (
     "05_lambda",
     "06_ae_vs_ar",
 )
+# What they show is intensity; a dataset without one is reported on without them.
+ABOUT_INTENSITY = ("02_models", "04_significance", "05_lambda")
 PARAMETERS: dict[str, type] = {
     "dataset": str,
     "preset": str,
@@ -221,7 +223,8 @@ def report(
 
     The dataset is a name of the catalogue or the YAML file of one's own data, whose ``name`` then
     is that of the folder.
-    Missing cells are fitted first, with a progress bar, so the notebooks only read them.
+    Missing cells are fitted first, with a progress bar, so the notebooks only read them. Where
+    the dataset has no intensity, the notebooks about it and the models that read it are left out.
 
     Raises
     ------
@@ -237,9 +240,14 @@ def report(
     inspected = papermill.inspect_notebook(str(template / f"{NOTEBOOKS[0]}.ipynb"))
     defaults = {name: ast.literal_eval(found["default"]) for name, found in inspected.items()}
     values = check_parameters({**defaults, **(parameters or {}), "dataset": dataset})
-    open_run(values).all_cells()
+    run, notebooks = open_run(values), NOTEBOOKS
+    if not run.dataset.has_intensity:
+        values["models"] = [m for m in run.models if not build_model(m, 1).needs_intensity]
+        run = replace(run, models=values["models"])
+        notebooks = tuple(name for name in NOTEBOOKS if name not in ABOUT_INTENSITY)
+    run.all_cells()
     written = []
-    for name in NOTEBOOKS:
+    for name in notebooks:
         written.append(output / f"{name}.ipynb")
         run_notebook(template / f"{name}.ipynb", written[-1], values)
     return written

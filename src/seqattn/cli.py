@@ -118,15 +118,18 @@ def _significance(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from seqattn.book import report
+    from seqattn.book import NOTEBOOKS, report
 
     parameters = {
         "preset": options.preset,
         "device": options.device,
         "results_dir": str(Path(options.results_dir).resolve()) if options.results_dir else "",
     }
-    for path in report(options.dataset, parameters, options.output):
-        print(path)
+    paths = report(options.dataset, parameters, options.output)
+    print(*paths, sep="\n")
+    left_out = [name for name in NOTEBOOKS if name not in {path.stem for path in paths}]
+    if left_out:
+        print(f"seqattn: no intensity, so left out: {', '.join(left_out)}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

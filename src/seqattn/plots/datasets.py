@@ -19,8 +19,18 @@ _CORRELATES = {
 }
 
 
+def not_run() -> Figure:
+    """Return a figure that says so, for results that are not there."""
+    figure, axes = plt.subplots(figsize=(3, 0.6))
+    axes.text(0.5, 0.5, "not run", ha="center", va="center", color=GREY)
+    axes.axis("off")
+    return figure
+
+
 def lights_grid(findings: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw one light a dataset and check; frames have the columns of `Audit.findings`."""
+    if not findings:
+        return not_run()
     titles = next(iter(findings.values()))["title"].tolist()
     figure, axes = plt.subplots(figsize=(2.8 + 0.42 * len(findings), 0.3 * len(titles)))
     for column, frame in enumerate(findings.values()):
@@ -40,6 +50,8 @@ def lights_grid(findings: Mapping[str, pd.DataFrame]) -> Figure:
 
 def entropies(bits: Mapping[str, Mapping[str, float]]) -> Figure:
     """Draw, a row a dataset, the binned entropy of each normalisation in bits (at most 5)."""
+    if not bits:
+        return not_run()
     modes = list(next(iter(bits.values())))
     figure, axes = plt.subplots(figsize=(6.5, 0.8 + 0.34 * len(bits)))
     offsets = np.linspace(-0.24, 0.24, len(modes))
@@ -54,6 +66,8 @@ def entropies(bits: Mapping[str, Mapping[str, float]]) -> Figure:
 
 def correlation_intervals(correlations: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw Spearman correlations and their 95 % intervals, a row a dataset, a panel a correlate."""
+    if not correlations:
+        return not_run()
     size = (8.2, 0.9 + 0.34 * len(correlations))
     figure, panels = plt.subplots(1, len(_CORRELATES), figsize=size, sharey=True, sharex=True)
     for axes, (measure, title) in zip(panels, _CORRELATES.items(), strict=True):

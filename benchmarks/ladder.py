@@ -118,7 +118,7 @@ CHANGES = {
         ON, 2, ((batches.Gatherer, "next_item_batch", read_everything),), MODES["exact"], EXACT
     ),
     "rows of similar length together": Change(
-        ON, 4, ((batches.Windows, "buckets", lambda self, chosen: [chosen]),)
+        ON, 4, ((batches.Windows, "buckets", lambda self, chosen, overhead=0: [chosen]),)
     ),
     "loss in chunks": Change(ON, 4, ((fit, "tied_cross_entropy", plain_cross_entropy),)),
     "cheap dropout": Change(

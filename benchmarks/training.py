@@ -144,7 +144,7 @@ def main() -> None:
     peer = rectools.rectools(dataset.split.train, steps=5)
     if peer is not None:
         contestants["RecTools, L = 200"] = peer
-    rates = interleave(contestants, rounds=5)
+    rates = interleave(contestants, rounds=4)
     rows = [
         {"contestant": name, "targets/s": median(values), "s/epoch": n_targets / median(values)}
         for name, values in rates.items()

@@ -52,7 +52,7 @@ class Windows:
         overhead = BUCKET_OVERHEAD if overhead is None else overhead
         first_scored = self.first_scored[chosen]
         ends_only = first_scored > 0
-        if first_scored.sum() < overhead - BUCKET_OVERHEAD:  # never true of the CPU's overhead
+        if first_scored.sum() < overhead:
             ends_only[:] = False
         parts = (chosen[~ends_only], chosen[ends_only])
         return [
@@ -125,7 +125,7 @@ def random_batches(
 
 # What one more bucket is taken to cost, in padded cells. A GPU computes tens of thousands of them
 # in the time it takes to launch a bucket's kernels.
-BUCKET_OVERHEAD = 256
+BUCKET_OVERHEAD = 512
 GPU_BUCKET_OVERHEAD = 2**15
 
 

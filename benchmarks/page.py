@@ -50,7 +50,10 @@ SECTIONS = {
     ),
     "lengths": (
         "Short histories",
-        [("short_over_long", "targets per second, mean length 11 over 100", "at least 0.7")],
+        [
+            ("short_over_long", "targets per second, mean length 11 over 100", "at least 0.7"),
+            ("buckets_over_rectangle", "mean length 11: similar lengths together or not", ""),
+        ],
     ),
     "scaling": (
         "Scale",

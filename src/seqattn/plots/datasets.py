@@ -32,7 +32,8 @@ def lights_grid(findings: Mapping[str, pd.DataFrame]) -> Figure:
     if not findings:
         return not_run()
     titles = next(iter(findings.values()))["title"].tolist()
-    figure, axes = plt.subplots(figsize=(2.8 + 0.42 * len(findings), 0.3 * len(titles)))
+    size = (2.8 + 0.42 * len(findings), 0.3 * len(titles))
+    figure, axes = plt.subplots(figsize=size, layout="none")  # long labels would squeeze the axes
     for column, frame in enumerate(findings.values()):
         for row, light in enumerate(frame["light"]):
             colour, marker = LIGHTS[light]

@@ -32,11 +32,17 @@ def test_counts_stand_beside_the_published_ones(folder):
 
 
 @pytest.mark.parametrize(
-    ("published", "verdict"), [("a", "the unfiltered log"), ("b", "the prepared log")]
+    ("sizes", "verdict"),
+    [
+        (("a", "a", "a", "b"), "the unfiltered log"),
+        (("a", "a", "half", "b"), "the log as read, incomplete rows included"),
+        (("b", "a", "a", "b"), "the prepared log"),
+        (("a", "a", "a", "a"), "both"),
+        (("c", "a", "a", "b"), "neither"),
+    ],
 )
-def test_the_published_size_is_matched_to_a_stage(published, verdict):
-    assert pages._which(published, "a", "b") == verdict
-    assert pages._which("a", "a", "a") == "both"
+def test_the_published_size_is_matched_to_a_stage(sizes, verdict):
+    assert pages._which(*sizes) == verdict
 
 
 def test_red_lights_are_listed_with_value_and_threshold(folder):

@@ -84,11 +84,13 @@ def counts_table(records: list[Record]) -> str:
     return _markdown(rows)
 
 
-def _which(published: str, first: str, last: str) -> str:
-    """Say which of our counts a published one equals."""
+def _which(published: str, first: str, before: str, last: str) -> str:
+    """Say which of our counts a published one equals: as read, before the k-core, prepared."""
     if published == last:
         return "the prepared log" if first != last else "both"
-    return "the unfiltered log" if published == first else "neither"
+    if published != first:
+        return "neither"
+    return "the unfiltered log" if first == before else "the log as read, incomplete rows included"
 
 
 def intensity_table(records: list[Record]) -> str:

@@ -12,7 +12,14 @@ from seqattn.errors import SeqattnError
 from seqattn.evaluation import metric, rank_targets
 from seqattn.models import MODELS, build_model
 from seqattn.training.batches import Gatherer, length_buckets, packed_windows
-from seqattn.training.fit import backward, batch_loss, fit, training_batches
+from seqattn.training.fit import (
+    backward,
+    batch_loss,
+    fit,
+    launch_epoch,
+    seeded_model,
+    training_batches,
+)
 
 SMOKE = get_preset("smoke")
 PLAIN = replace(SMOKE.model, hidden_dropout=0.0, attention_dropout=0.0)
@@ -171,3 +178,16 @@ def test_configs_default_to_published_sizes():
 def test_a_fit_runs_on_cuda(synthetic: Dataset):
     fitted = fit(synthetic, "ia-mul", 1, SMOKE.model, SMOKE.train, device="cuda")
     assert np.isfinite(fitted.history[-1].loss)
+
+
+def test_memory_is_given_back_within_an_epoch_too(synthetic, monkeypatch):
+    """A long epoch must not grow the heap until its end."""
+    calls = []
+    monkeypatch.setattr("seqattn.training.fit.TRIM_EVERY", 2)
+    monkeypatch.setattr("seqattn.training.fit._give_memory_back", lambda: calls.append(1))
+    model = seeded_model(synthetic, "sasrec", 0, SMOKE.model, "cpu")
+    config = replace(SMOKE.train, batch_targets=64)
+    batches = list(training_batches(model, synthetic, config, "cpu")(np.random.default_rng(0)))
+    launch_epoch(model, iter(batches), torch.optim.Adam(model.parameters()))
+    assert len(batches) > 4
+    assert len(calls) == (len(batches) + 1) // 2

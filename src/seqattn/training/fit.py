@@ -39,6 +39,8 @@ from seqattn.training.batches import (
 from seqattn.training.course import Course, Epoch, Fit
 from seqattn.training.loss import tied_cross_entropy
 
+TRIM_EVERY = 32  # optimiser steps
+
 
 def batch_loss(model: Backbone, batch: Batch) -> Tensor:
     """Return the mean cross-entropy, in nats, over the batch's scored targets."""
@@ -229,16 +231,14 @@ def _epoch(
 ) -> float:
     """One pass over the data; returns the mean loss per target."""
     total, n_targets = launch_epoch(model, batches, optimiser)
-    loss = float(total) / n_targets
-    _give_memory_back()
-    return loss
+    return float(total) / n_targets
 
 
 def _give_memory_back() -> None:
     """Return freed memory to the system, where the C library is glibc.
 
-    Batches differ in shape, so its heap fragments and would grow from epoch to epoch, to several
-    times what is in use.
+    Batches differ in shape, so its heap fragments and would grow for as long as training lasts, to
+    many times what is in use.
     """
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
@@ -252,9 +252,11 @@ def launch_epoch(
     """Do one pass over the data without ever waiting for the device; return summed loss, count."""
     model.train()
     total, n_targets = 0.0, 0
-    for parts in batches:
+    for number, parts in enumerate(batches):
         optimiser.zero_grad(set_to_none=True)
         loss, n = backward(model, parts)
         optimiser.step()
         total, n_targets = total + loss, n_targets + n
+        if number % TRIM_EVERY == 0:
+            _give_memory_back()
     return total, n_targets

@@ -77,9 +77,9 @@ def counts_table(records: list[Record]) -> str:
             row["as read"] = _counts(first)
             row["prepared"] = _counts(last) if record.prepared else "no chronology"
             if published and record.prepared:
-                row["published is"] = _which(
-                    _counts(vars(published)), _counts(first), _counts(last)
-                )
+                # The k-core is the last step; what lacks a time or a value goes before it.
+                sizes = (vars(published), first, record.dataset["steps"][-2], last)
+                row["published is"] = _which(*map(_counts, sizes))
         rows.append(row)
     return _markdown(rows)
 

@@ -4,8 +4,8 @@ All train on the same prepared data with the same hyperparameters (the quick pre
 dataset below), and each epoch's weights rank the same validation targets. RecBole's SASRec is its
 own class with its own loss, on one row a prefix; its weights are converted for the ranking. Mode
 ``long`` has L = 200 instead of 50, so that nearly every history is one window. It all takes hours:
-each (dataset, contestant, seed) is kept in ``.seqattn/parity`` when it is done, so an interrupted
-run goes on where it stopped.
+each (dataset, contestant, seed) is kept in ``benchmarks/results/parity`` when it is done, so that a
+run that was stopped goes on, on another machine too.
 
     python -m benchmarks.accuracy_parity [-d ml-100k] [--seeds 2020 ...] [--contestants packed ...]
 """
@@ -29,9 +29,8 @@ if __package__ in (None, ""):
 import numpy as np
 import torch
 
-from benchmarks.common import finish
+from benchmarks.common import RESULTS, finish
 from seqattn import load_dataset
-from seqattn.book import ROOT
 from seqattn.config import get_preset, replace
 from seqattn.data import Dataset
 from seqattn.evaluation import metric, rank_targets
@@ -40,7 +39,7 @@ from seqattn.stats import tost_paired
 from seqattn.training.batches import Gatherer, prefix_windows, random_batches
 from seqattn.training.fit import fit
 
-FOLDER = ROOT / ".seqattn" / "parity"
+FOLDER = RESULTS / "parity"
 CONTESTANTS = ("packed", "long", "exact", "recbole")
 COMPARISONS = (("packed", "exact"), ("long", "exact"), ("exact", "recbole"), ("packed", "recbole"))
 EPOCHS = {"ml-100k": 8, "amazon-office": 20, "ml-1m": 3}
@@ -58,7 +57,7 @@ def run(name: str, contestant: str, seed: int) -> None:
     record = recbole(dataset, seed) if contestant == "recbole" else ours(dataset, contestant, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(record))
+    partial.write_text(json.dumps(record) + "\n")
     partial.replace(path)
     best = max(record["valid"])
     print(f"{name} {contestant} seed {seed}: best validation NDCG@10 {best:.4f}", flush=True)
@@ -191,8 +190,9 @@ def contestant_row(
         curve = np.mean([record["valid"] for record in records.values()], axis=0)
         clock = np.cumsum(np.mean([record["seconds"] for record in records.values()], axis=0))
         reached = np.flatnonzero(curve >= aim)
-        key = "seconds to the exact mode's best mean validation"
-        row[key] = float(clock[reached[0]]) if len(reached) else "not reached"
+        for unit, count in (("epochs", np.arange(1, len(curve) + 1)), ("seconds", clock)):
+            key = f"{unit} to the exact mode's best mean validation"
+            row[key] = count[reached[0]].item() if len(reached) else "not reached"
     return row
 
 

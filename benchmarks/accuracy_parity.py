@@ -181,9 +181,9 @@ def contestant_row(
         "contestant": name,
         "seeds": len(records),
         "epochs": EPOCHS[dataset],
-        "best validation NDCG@10": float(best),
+        "best valid NDCG@10": float(best),
         "test NDCG@10": float(np.mean([_ndcg(r).mean() for r in records.values()])),
-        "seconds an epoch": float(np.median([s for r in records.values() for s in r["seconds"]])),
+        "s/epoch": float(np.median([s for r in records.values() for s in r["seconds"]])),
     }
     if exact:
         aim = np.mean([record["valid"] for record in exact.values()], axis=0).max()
@@ -191,7 +191,7 @@ def contestant_row(
         clock = np.cumsum(np.mean([record["seconds"] for record in records.values()], axis=0))
         reached = np.flatnonzero(curve >= aim)
         for unit, count in (("epochs", np.arange(1, len(curve) + 1)), ("seconds", clock)):
-            key = f"{unit} to the exact mode's best mean validation"
+            key = f"{unit} to exact's best"
             row[key] = count[reached[0]].item() if len(reached) else "not reached"
     return row
 
@@ -209,9 +209,9 @@ def comparison(
         "comparison": f"{name} minus {reference}",
         "seeds": len(seeds),
         "users": len(ours),
-        "test NDCG@10": tost.difference,
-        "90 % interval, low": tost.ci[0],
-        "90 % interval, high": tost.ci[1],
+        "NDCG@10": tost.difference,
+        "90 % low": tost.ci[0],
+        "90 % high": tost.ci[1],
         "margin": MARGIN * float(theirs.mean()),
         "equivalent": bool(tost.equivalent),
     }

@@ -1,0 +1,93 @@
+"""The search: budget, resumption, sharing, designs."""
+
+from dataclasses import replace as dataclass_replace
+
+import pytest
+
+from seqattn.config import NORMALISATIONS, get_preset
+from seqattn.data import load_dataset
+from seqattn.errors import SeqattnError
+from seqattn.training.tune import SearchConfig, tune
+
+SMOKE = get_preset("smoke")
+SHORT = SearchConfig(trials=4, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return load_dataset("synthetic")
+
+
+def test_search_ends_with_the_asked_number_of_trials_and_its_best(dataset, tmp_path):
+    found = tune(tmp_path / "s.db", dataset, "ia-add", SHORT, SMOKE)
+    assert found.n_complete == 4
+    best = max(found.trials, key=lambda trial: trial["value"])
+    assert found.value == best["value"]
+    assert found.model.n_layers == best["params"]["n_layers"]
+    assert found.model.normalisation == best["params"]["normalisation"]
+    assert found.train.learning_rate == best["params"]["learning_rate"]
+    assert found.train.epochs == SMOKE.train.epochs  # the trial's short budget is not kept
+
+
+def test_baseline_has_no_normalisation_to_search(dataset, tmp_path):
+    found = tune(tmp_path / "s.db", dataset, "sasrec", SHORT, SMOKE)
+    assert all("normalisation" not in trial["params"] for trial in found.trials)
+
+
+def test_stopped_search_goes_on_to_the_same_trials(dataset, tmp_path):
+    whole = tune(tmp_path / "whole.db", dataset, "sasrec", SHORT, SMOKE)
+
+    class Stop(Exception):
+        pass
+
+    def stop(n_complete, best):
+        raise Stop
+
+    for _ in range(2):
+        with pytest.raises(Stop):
+            tune(tmp_path / "cut.db", dataset, "sasrec", SHORT, SMOKE, on_trial=stop)
+    cut = tune(tmp_path / "cut.db", dataset, "sasrec", SHORT, SMOKE)
+    assert cut.trials == whole.trials
+
+
+def test_failed_trial_neither_counts_nor_changes_the_search(dataset, tmp_path, monkeypatch):
+    import seqattn.training.tune as module
+
+    whole = tune(tmp_path / "whole.db", dataset, "sasrec", SHORT, SMOKE)
+    real = module.fit
+
+    def failing(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "fit", failing)
+    with pytest.raises(KeyboardInterrupt):
+        tune(tmp_path / "cut.db", dataset, "sasrec", SHORT, SMOKE)
+    monkeypatch.setattr(module, "fit", real)
+    cut = tune(tmp_path / "cut.db", dataset, "sasrec", SHORT, SMOKE)
+    complete = [t for t in cut.trials if t["state"] == "COMPLETE"]
+    assert [t["params"] for t in complete] == [t["params"] for t in whole.trials]
+
+
+def test_matched_design_tries_each_normalisation_once_on_the_given_backbone(dataset, tmp_path):
+    found = tune(tmp_path / "s.db", dataset, "ia-mul", SHORT, SMOKE, matched=True)
+    assert sorted(t["params"]["normalisation"] for t in found.trials) == sorted(NORMALISATIONS)
+    assert dataclass_replace(found.model, normalisation=SMOKE.model.normalisation) == SMOKE.model
+
+
+def test_matched_design_refuses_a_model_without_intensity(dataset, tmp_path):
+    with pytest.raises(SeqattnError, match="no normalisation to search"):
+        tune(tmp_path / "s.db", dataset, "sasrec", SHORT, SMOKE, matched=True)
+
+
+def test_pruned_trials_count_towards_the_budget(dataset, tmp_path):
+    search = SearchConfig(trials=6, epochs=4, prune=True)
+    found = tune(tmp_path / "s.db", dataset, "sasrec", search, SMOKE)
+    assert len(found.trials) == 6
+    assert {t["state"] for t in found.trials} == {"COMPLETE", "PRUNED"}
+
+
+def test_another_fingerprint_is_another_study(dataset, tmp_path):
+    tune(tmp_path / "s.db", dataset, "sasrec", SearchConfig(trials=1, epochs=1), SMOKE)
+    other = dataclass_replace(dataset, fingerprint="0" * 64)
+    found = tune(tmp_path / "s.db", other, "sasrec", SearchConfig(trials=1, epochs=1), SMOKE)
+    assert len(found.trials) == 1

@@ -34,6 +34,7 @@ from seqattn import load_dataset
 from seqattn.config import get_preset, replace
 from seqattn.data import Dataset
 from seqattn.evaluation import metric, rank_targets
+from seqattn.files import write_text
 from seqattn.models.backbone import Backbone
 from seqattn.stats import tost_paired
 from seqattn.training.batches import Gatherer, prefix_windows, random_batches
@@ -55,10 +56,7 @@ def run(name: str, contestant: str, seed: int) -> None:
     torch.set_num_threads(1)
     dataset = load_dataset(name)
     record = recbole(dataset, seed) if contestant == "recbole" else ours(dataset, contestant, seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(record) + "\n")
-    partial.replace(path)
+    write_text(path, json.dumps(record) + "\n")
     best = max(record["valid"])
     print(f"{name} {contestant} seed {seed}: best validation NDCG@10 {best:.4f}", flush=True)
 

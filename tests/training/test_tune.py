@@ -91,3 +91,19 @@ def test_another_fingerprint_is_another_study(dataset, tmp_path):
     other = dataclass_replace(dataset, fingerprint="0" * 64)
     found = tune(tmp_path / "s.db", other, "sasrec", SearchConfig(trials=1, epochs=1), SMOKE)
     assert len(found.trials) == 1
+
+
+def test_matched_design_goes_on_after_a_failed_trial_and_repeats_none(
+    dataset, tmp_path, monkeypatch
+):
+    import seqattn.training.tune as module
+
+    def failing(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(module, "fit", failing)
+        tune(tmp_path / "s.db", dataset, "ia-mul", SHORT, SMOKE, matched=True)
+    found = tune(tmp_path / "s.db", dataset, "ia-mul", SHORT, SMOKE, matched=True)
+    complete = [t["params"]["normalisation"] for t in found.trials if t["state"] == "COMPLETE"]
+    assert sorted(complete) == sorted(NORMALISATIONS)

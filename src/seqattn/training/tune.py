@@ -98,10 +98,10 @@ def tune(
     device: str = "cpu",
     on_trial: Callable[[int, float], None] | None = None,
 ) -> Found:
-    """Search until the study holds ``search.trials`` complete trials, then return the best.
+    """Search until ``search.trials`` trials are done, complete or pruned; return the best.
 
     A study that was interrupted, or that other workers take part in, goes on where it stands. The
-    sampler is seeded anew for each trial by the number of trials complete by then, so a search by
+    sampler is seeded anew for each trial by the number of trials done by then, so a search by
     one worker gives the same trials however often it was stopped.
 
     Parameters
@@ -121,30 +121,22 @@ def tune(
     device : str
         ``cpu`` or ``cuda``.
     on_trial : callable, optional
-        Called with the number of complete trials and the best value so far.
+        Called with the number of trials done and the best value so far.
 
     Raises
     ------
     SeqattnError
         If a model without intensity is given the matched design, or a fit fails.
     """
-    import optuna
-
     intensity = build_model(model_name, 1).needs_intensity
     if matched and not intensity:
         raise SeqattnError(
             f"model {model_name!r} has no normalisation to search; the matched design takes its "
             "configuration as it is"
         )
-    n_trials = len(NORMALISATIONS) if matched else search.trials
     study = open_study(storage, dataset, model_name, search, base, matched=matched)
-    while len(complete := _complete(study)) < n_trials:
-        # A number a trial, far from the next search's seeds.
-        study.sampler = optuna.samplers.TPESampler(seed=1_000 * search.seed + len(complete))
-        if matched:
-            tried = {trial.params["normalisation"] for trial in complete}
-            left = [mode for mode in NORMALISATIONS if mode not in tried]
-            study.enqueue_trial({"normalisation": left[0]}, skip_if_exists=True)
+    while (sampler := _next_sampler(study, search, matched)) is not None:
+        study.sampler = sampler
         trial = study.ask()
         chosen = (
             suggest_normalisation(trial, base=base)
@@ -153,7 +145,7 @@ def tune(
         )
         _evaluate(study, trial, dataset, model_name, chosen, search, device)
         if on_trial:
-            on_trial(len(_complete(study)), study.best_value)
+            on_trial(len(_done(study)), found(study, base).value)
     return found(study, base)
 
 
@@ -203,8 +195,8 @@ def found(study: optuna.Study, base: Preset) -> Found:
     SeqattnError
         If no trial is complete.
     """
-    if not _complete(study):
-        raise SeqattnError(f"study {study.study_name}: no trial is complete; run seqattn tune")
+    if all(trial.state.name != "COMPLETE" for trial in _done(study)):
+        raise SeqattnError(f"study {study.study_name}: no trial is complete; search on with `tune`")
     params = dict(study.best_params)
     rate = params.pop("learning_rate", base.train.learning_rate)
     trials = [
@@ -220,7 +212,25 @@ def found(study: optuna.Study, base: Preset) -> Found:
     )
 
 
-def _complete(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+def _next_sampler(
+    study: optuna.Study, search: SearchConfig, matched: bool
+) -> optuna.samplers.BaseSampler | None:
+    """Return what draws the next trial, or None when the search is over."""
+    import optuna
+
+    done = _done(study)
+    # A number a trial, far from the next search's seeds.
+    sampler = optuna.samplers.TPESampler(seed=1_000 * search.seed + len(done))
+    if not matched:
+        return sampler if len(done) < search.trials else None
+    tried = {trial.params["normalisation"] for trial in done}
+    left = [mode for mode in NORMALISATIONS if mode not in tried]
+    if not left:
+        return None
+    return optuna.samplers.PartialFixedSampler({"normalisation": left[0]}, sampler)
+
+
+def _done(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     """Return trials that count towards the budget: ended, or stopped by the pruner."""
     return [t for t in study.get_trials(deepcopy=False) if t.state.name in ("COMPLETE", "PRUNED")]
 
@@ -238,6 +248,7 @@ def _evaluate(
     import optuna
 
     def report(epoch: Epoch) -> None:
+        """Let the pruner see an epoch."""
         trial.report(epoch.valid_ndcg, epoch.epoch)
         if search.prune and trial.should_prune():
             raise optuna.TrialPruned

@@ -104,7 +104,7 @@ def test_a_failing_write_leaves_no_half_written_cell(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("seqattn.store.save_file", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(SeqattnError, match="No space left on device; make room"):
         store.compute(SPEC, lambda: RESULT)
     assert store.get(SPEC) is None
     assert not list(tmp_path.rglob("*.partial"))

@@ -19,6 +19,7 @@ from typing import Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from seqattn.campaign import DESIGNS
 from seqattn.config import get_preset
 from seqattn.data import Dataset, find_entry, load_dataset
 from seqattn.data.own import is_yaml
@@ -154,7 +155,8 @@ def check_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
             raise SeqattnError(
                 f"notebook parameter 'models' names {model!r}; choose from {', '.join(MODELS)}"
             )
-    get_preset(values["preset"])
+    if values["preset"] not in DESIGNS:
+        get_preset(values["preset"])
     return dict(values)
 
 

@@ -10,7 +10,10 @@ from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 
-from seqattn.config import PRESETS
+from tqdm import tqdm
+
+from seqattn.campaign import DESIGNS, SearchConfig, collect
+from seqattn.config import PRESETS, get_preset
 from seqattn.data import CATALOGUE, load_dataset
 from seqattn.data.sources import how_to_get, status
 from seqattn.errors import SeqattnError
@@ -22,8 +25,12 @@ EXAMPLES = """examples:
   seqattn prepare ml-100k
   seqattn prepare my.yaml
   seqattn fit -d ml-100k -m ia-add -s 2020 --json
+  seqattn tune -d ml-100k -m sasrec ia-add
+  seqattn tune -d ml-100k -m ia-add --design matched
+  seqattn fit -d ml-100k -m sasrec ia-add -s 2020 2021 --preset published
   seqattn significance ml-100k
   seqattn report ml-100k
+  seqattn collect .seqattn/results -o results/campaign
 """
 DATASET = "a name that `seqattn datasets` lists, or the YAML file of your own log"
 
@@ -92,6 +99,45 @@ def _cells(options: argparse.Namespace) -> list[Cell]:
     )
 
 
+def _tune(options: argparse.Namespace) -> None:
+    from seqattn.book import results_folder
+    from seqattn.training.tune import tune
+
+    dataset, results = load_dataset(options.dataset), results_folder(options.results_dir)
+    budget = SearchConfig(options.trials, options.epochs, options.search_seed, options.prune)
+    for model in options.model:
+        with tqdm(total=budget.trials, desc=model, unit="trial", disable=None) as bar:
+
+            def show(done: int, best: float, bar: tqdm = bar) -> None:
+                bar.update(done - bar.n)
+                bar.set_postfix_str(f"best validation NDCG@10 {best:.4f}")
+
+            found = tune(
+                *(results, dataset, model, budget, get_preset(options.base)),
+                design=options.design,
+                storage=options.storage,
+                device=options.device,
+                on_trial=show,
+            )
+        if options.json:
+            print(json.dumps(asdict(found)))
+            continue
+        best = max((t for t in found.trials if t["value"] is not None), key=lambda t: t["value"])
+        print(
+            f"{model}: best of {found.n_complete} trials, validation NDCG@10 {found.value:.4f}: "
+            + ", ".join(
+                f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}"
+                for k, v in best["params"].items()
+            )
+        )
+
+
+def _collect(options: argparse.Namespace) -> None:
+    new = [path for source in options.source for path in collect(source, options.output)]
+    print(*new, sep="\n")
+    print(f"{len(new)} new in {options.output}", file=sys.stderr)
+
+
 def _fit(options: argparse.Namespace) -> None:
     cells = _cells(options)
     if options.json:
@@ -158,6 +204,37 @@ def _parser() -> argparse.ArgumentParser:
     verb.set_defaults(run=_prepare)
     _add_json(verb)
 
+    verb = verbs.add_parser(
+        "tune", help="search hyperparameters; a search that was stopped goes on where it stood"
+    )
+    verb.add_argument("-d", "--dataset", required=True, help=DATASET)
+    verb.add_argument("-m", "--model", nargs="+", required=True, choices=list(MODELS))
+    verb.add_argument("--design", choices=DESIGNS, default=DESIGNS[0])
+    verb.add_argument("--trials", type=int, default=25, help="default: 25, as published")
+    verb.add_argument("--epochs", type=int, default=10, help="of a trial; default: 10")
+    verb.add_argument("--search-seed", type=int, default=2020, help="of sampler and fits")
+    verb.add_argument("--prune", action="store_true", help="stop poor trials early")
+    verb.add_argument(
+        "--base",
+        choices=list(PRESETS),
+        default="paper",
+        help="preset that gives what is not searched; default: paper",
+    )
+    verb.add_argument(
+        "--storage",
+        help="database URL, for several machines; default: SQLite in the results folder",
+    )
+    _add_where(verb)
+    verb.set_defaults(run=_tune)
+    _add_json(verb)
+
+    verb = verbs.add_parser(
+        "collect", help="copy finished searches and cells into another results folder"
+    )
+    verb.add_argument("source", nargs="+", type=Path, help="results folders")
+    verb.add_argument("-o", "--output", type=Path, default=Path("results/campaign"))
+    verb.set_defaults(run=_collect)
+
     verb = verbs.add_parser("fit", help="fit cells the store lacks")
     verb.add_argument("-d", "--dataset", required=True, help=DATASET)
     verb.add_argument("-m", "--model", nargs="+", required=True, choices=list(MODELS))
@@ -193,7 +270,16 @@ def _add_json(verb: argparse.ArgumentParser) -> None:
 
 
 def _add_common(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--preset", default="quick", choices=list(PRESETS))
+    verb.add_argument(
+        "--preset",
+        default="quick",
+        choices=[*PRESETS, *DESIGNS],
+        help="a named configuration, or the design whose search (`tune`) found one; default: quick",
+    )
+    _add_where(verb)
+
+
+def _add_where(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--device", default="cpu", help="cpu or cuda")
     verb.add_argument("--results-dir", default="", help="store (default: .seqattn/results)")
 

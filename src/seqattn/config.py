@@ -149,6 +149,12 @@ PRESETS: dict[str, Preset] = {
         # Masked-item training starts with a plateau; less patience would stop on it.
         TrainConfig(learning_rate=3e-3, epochs=28, patience=10),
     ),
+    # The published protocol's final fits; what it searches for is not to be read from here.
+    "paper": Preset(
+        ModelConfig(),
+        TrainConfig(),
+        TrainConfig(learning_rate=3e-3, epochs=100, patience=10),
+    ),
     # Seconds, on synthetic data: proves that the notebooks run, says nothing about quality.
     "smoke": Preset(
         ModelConfig(max_length=10, hidden_size=8, inner_size=8),

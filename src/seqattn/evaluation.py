@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from seqattn.data import Split
-from seqattn.errors import SeqattnError
+from seqattn.errors import DivergedError, SeqattnError
 from seqattn.models.backbone import Backbone
 from seqattn.training.batches import Gatherer
 
@@ -71,7 +71,7 @@ class Ranker:
                 ranks["filtered"].append(_ranks(scores_BV, target_B1))
         model.train(was_training)
         if not torch.stack(finite).all():
-            raise SeqattnError(
+            raise DivergedError(
                 "the model gives a score that is not finite: training diverged; lower learning_rate"
             )
         return {kind: torch.cat(parts).cpu().numpy() for kind, parts in ranks.items()}
@@ -111,8 +111,8 @@ def rank_targets(
 
     Raises
     ------
-    SeqattnError
-        If a score is not finite, which means that training diverged.
+    DivergedError
+        If a score is not finite.
     """
     return Ranker(split, stage, device)(model)
 

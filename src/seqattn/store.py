@@ -10,6 +10,7 @@ result can never be mistaken for another's:
 
 A folder is written under a temporary name and renamed when complete; a lock lets processes share
 a store; checksums in ``cell.json`` expose truncated or edited files, which are computed again.
+A cell copied without its weights (`Store.adopt`) is smaller and as good for every table.
 """
 
 from __future__ import annotations
@@ -20,18 +21,21 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from seqattn.config import ModelConfig, TrainConfig
+from seqattn.config import ModelConfig, TrainConfig, strict
 from seqattn.errors import SeqattnError
 
+_WEIGHTS = "model.safetensors"
 _FORMAT = 1  # part of every hash: raise it when a cell's meaning changes
 
 
@@ -70,6 +74,14 @@ class Cell:
     facts: Mapping[str, Any]
 
     @property
+    def spec(self) -> CellSpec:
+        """What it was computed from."""
+        values = dict(self.facts["spec"])
+        values["model_config"] = strict(ModelConfig, values["model_config"])
+        values["train_config"] = strict(TrainConfig, values["train_config"])
+        return CellSpec(**values)
+
+    @property
     def model(self) -> str:
         """The model's name."""
         return self.facts["spec"]["model"]
@@ -85,8 +97,19 @@ class Cell:
             return stored[f"{stage}_{kind}"]
 
     def weights(self) -> dict[str, Tensor]:
-        """Return the best weights, by parameter name."""
-        return load_file(self.folder / "model.safetensors")
+        """Return the best weights, by parameter name.
+
+        Raises
+        ------
+        SeqattnError
+            If the cell was copied without them.
+        """
+        if _WEIGHTS not in self.facts["files"]:
+            raise SeqattnError(
+                f"{self.folder} was kept without weights; fit the cell again into another "
+                "results folder"
+            )
+        return load_file(self.folder / _WEIGHTS)
 
 
 class Store:
@@ -127,24 +150,51 @@ class Store:
         Of several processes asking for one cell, one computes and the others wait for it. An
         interrupted computation leaves nothing behind but its temporary folder, which the next
         one removes.
+
+        Raises
+        ------
+        SeqattnError
+            If the cell is missing and cannot be written. What was finished before stays.
         """
+        cell = self.get(spec)  # first without the lock, which a read-only store refuses
+        if cell is not None:
+            return cell
         folder = self.folder(spec)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.parent / f".{folder.name}.lock"):
+        with _locked(folder):
             cell = _read(folder)
             if cell is None:
-                partial = folder.parent / f".{folder.name}.partial"
-                shutil.rmtree(partial, ignore_errors=True)
                 result = run()
-                try:
-                    _write(partial, spec, result)
-                    shutil.rmtree(folder, ignore_errors=True)
-                    os.replace(partial, folder)
-                finally:
-                    shutil.rmtree(partial, ignore_errors=True)
+                with _whole(folder) as partial:
+                    np.savez_compressed(partial / "ranks.npz", **result.ranks)
+                    weights = {name: value.contiguous() for name, value in result.weights.items()}
+                    save_file(weights, partial / _WEIGHTS)
+                    _write_facts(partial, {"spec": dataclasses.asdict(spec), **result.facts})
                 cell = _read(folder)
         assert cell is not None
         return cell
+
+    def adopt(self, cell: Cell, *, weights: bool = True) -> Cell:
+        """Copy another store's cell, by default all of it, and return the copy.
+
+        Raises
+        ------
+        SeqattnError
+            If it cannot be written, or is none of this version.
+        """
+        folder = self.folder(cell.spec)
+        if folder.name != cell.folder.name:
+            raise SeqattnError(
+                f"{cell.folder} is not named after what it holds: it was edited, or written by "
+                "another version"
+            )
+        with _locked(folder), _whole(folder) as partial:
+            for name in cell.facts["files"]:
+                if weights or name != _WEIGHTS:
+                    shutil.copyfile(cell.folder / name, partial / name)
+            _write_facts(partial, cell.facts)
+        copy = _read(folder)
+        assert copy is not None
+        return copy
 
     def cells(self, dataset: str = "*", model: str = "*") -> Iterator[Cell]:
         """Yield every intact cell, sorted by folder name."""
@@ -154,15 +204,49 @@ class Store:
                 yield cell
 
 
-def _write(folder: Path, spec: CellSpec, result: Result) -> None:
-    folder.mkdir(parents=True)
-    np.savez_compressed(folder / "ranks.npz", **result.ranks)
-    save_file({k: v.contiguous() for k, v in result.weights.items()}, folder / "model.safetensors")
-    facts = {
-        "spec": dataclasses.asdict(spec),
-        **result.facts,
-        "files": {path.name: _sha256(path) for path in sorted(folder.iterdir())},
-    }
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of one cell's folder."""
+    lock = FileLock(folder.parent / f".{folder.name}.lock")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder that takes the cell's place when the block ends well."""
+    partial = folder.parent / f".{folder.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir()
+        yield partial
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(partial, folder)
+    except (OSError, SafetensorError) as error:
+        raise _unwritable(folder, error) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _unwritable(folder: Path, error: Exception) -> SeqattnError:
+    reason = getattr(error, "strerror", None) or error
+    return SeqattnError(
+        f"cannot write {folder}: {reason}; make room or choose another results folder. "
+        "Finished cells are kept"
+    )
+
+
+def _write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write ``cell.json``, with checksums of itself and of the files beside it."""
+    files = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
+    facts = {**facts, "files": files}
     facts["checksum"] = _checksum(facts)
     (folder / "cell.json").write_text(json.dumps(facts, indent=1))
 

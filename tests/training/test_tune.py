@@ -4,10 +4,11 @@ from dataclasses import replace as dataclass_replace
 
 import pytest
 
+from seqattn.campaign import SearchConfig
 from seqattn.config import NORMALISATIONS, get_preset
 from seqattn.data import load_dataset
-from seqattn.errors import SeqattnError
-from seqattn.training.tune import SearchConfig, tune
+from seqattn.errors import DivergedError, SeqattnError
+from seqattn.training.tune import tune
 
 SMOKE = get_preset("smoke")
 SHORT = SearchConfig(trials=4, epochs=1)
@@ -18,24 +19,28 @@ def dataset():
     return load_dataset("synthetic")
 
 
+def without_times(search):
+    return [{k: v for k, v in trial.items() if k != "seconds"} for trial in search.trials]
+
+
 def test_search_ends_with_the_asked_number_of_trials_and_its_best(dataset, tmp_path):
-    found = tune(tmp_path / "s.db", dataset, "ia-add", SHORT, SMOKE)
+    found = tune(tmp_path, dataset, "ia-add", SHORT, SMOKE)
     assert found.n_complete == 4
     best = max(found.trials, key=lambda trial: trial["value"])
     assert found.value == best["value"]
-    assert found.model.n_layers == best["params"]["n_layers"]
-    assert found.model.normalisation == best["params"]["normalisation"]
-    assert found.train.learning_rate == best["params"]["learning_rate"]
-    assert found.train.epochs == SMOKE.train.epochs  # the trial's short budget is not kept
+    assert found.model_config.n_layers == best["params"]["n_layers"]
+    assert found.model_config.normalisation == best["params"]["normalisation"]
+    assert found.train_config.learning_rate == best["params"]["learning_rate"]
+    assert found.train_config.epochs == SMOKE.train.epochs  # the trial's short budget is not kept
 
 
 def test_baseline_has_no_normalisation_to_search(dataset, tmp_path):
-    found = tune(tmp_path / "s.db", dataset, "sasrec", SHORT, SMOKE)
+    found = tune(tmp_path, dataset, "sasrec", SHORT, SMOKE)
     assert all("normalisation" not in trial["params"] for trial in found.trials)
 
 
 def test_stopped_search_goes_on_to_the_same_trials(dataset, tmp_path):
-    whole = tune(tmp_path / "whole.db", dataset, "sasrec", SHORT, SMOKE)
+    whole = tune(tmp_path / "whole", dataset, "sasrec", SHORT, SMOKE)
 
     class Stop(Exception):
         pass
@@ -45,15 +50,15 @@ def test_stopped_search_goes_on_to_the_same_trials(dataset, tmp_path):
 
     for _ in range(2):
         with pytest.raises(Stop):
-            tune(tmp_path / "cut.db", dataset, "sasrec", SHORT, SMOKE, on_trial=stop)
-    cut = tune(tmp_path / "cut.db", dataset, "sasrec", SHORT, SMOKE)
-    assert cut.trials == whole.trials
+            tune(tmp_path / "cut", dataset, "sasrec", SHORT, SMOKE, on_trial=stop)
+    cut = tune(tmp_path / "cut", dataset, "sasrec", SHORT, SMOKE)
+    assert without_times(cut) == without_times(whole)
 
 
 def test_failed_trial_neither_counts_nor_changes_the_search(dataset, tmp_path, monkeypatch):
     import seqattn.training.tune as module
 
-    whole = tune(tmp_path / "whole.db", dataset, "sasrec", SHORT, SMOKE)
+    whole = tune(tmp_path / "whole", dataset, "sasrec", SHORT, SMOKE)
     real = module.fit
 
     def failing(*args, **kwargs):
@@ -61,35 +66,57 @@ def test_failed_trial_neither_counts_nor_changes_the_search(dataset, tmp_path, m
 
     monkeypatch.setattr(module, "fit", failing)
     with pytest.raises(KeyboardInterrupt):
-        tune(tmp_path / "cut.db", dataset, "sasrec", SHORT, SMOKE)
+        tune(tmp_path / "cut", dataset, "sasrec", SHORT, SMOKE)
     monkeypatch.setattr(module, "fit", real)
-    cut = tune(tmp_path / "cut.db", dataset, "sasrec", SHORT, SMOKE)
+    cut = tune(tmp_path / "cut", dataset, "sasrec", SHORT, SMOKE)
     complete = [t for t in cut.trials if t["state"] == "COMPLETE"]
     assert [t["params"] for t in complete] == [t["params"] for t in whole.trials]
 
 
 def test_matched_design_tries_each_normalisation_once_on_the_given_backbone(dataset, tmp_path):
-    found = tune(tmp_path / "s.db", dataset, "ia-mul", SHORT, SMOKE, matched=True)
+    baseline = tune(tmp_path, dataset, "sasrec", SHORT, SMOKE)
+    found = tune(tmp_path, dataset, "ia-mul", SHORT, SMOKE, design="matched")
     assert sorted(t["params"]["normalisation"] for t in found.trials) == sorted(NORMALISATIONS)
-    assert dataclass_replace(found.model, normalisation=SMOKE.model.normalisation) == SMOKE.model
+    default = baseline.model_config.normalisation
+    assert dataclass_replace(found.model_config, normalisation=default) == baseline.model_config
+    assert found.train_config == baseline.train_config
+
+
+def test_matched_design_asks_for_the_baseline_first(dataset, tmp_path):
+    with pytest.raises(SeqattnError, match=r"no matched search of 'sasrec'.*seqattn tune"):
+        tune(tmp_path, dataset, "ia-mul", SHORT, SMOKE, design="matched")
+
+
+def test_a_fit_that_diverges_is_a_trial_of_no_value(dataset, tmp_path, monkeypatch):
+    import seqattn.training.tune as module
+
+    def diverging(*args, **kwargs):
+        raise DivergedError("the model gives a score that is not finite")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "fit", diverging)
+        tune(tmp_path, dataset, "sasrec", SearchConfig(trials=1, epochs=1), SMOKE)
+    found = tune(tmp_path, dataset, "sasrec", SearchConfig(trials=2, epochs=1), SMOKE)
+    assert found.trials[0]["value"] == 0
+    assert found.value > 0
 
 
 def test_matched_design_refuses_a_model_without_intensity(dataset, tmp_path):
     with pytest.raises(SeqattnError, match="no normalisation to search"):
-        tune(tmp_path / "s.db", dataset, "sasrec", SHORT, SMOKE, matched=True)
+        tune(tmp_path, dataset, "sasrec", SHORT, SMOKE, design="matched")
 
 
 def test_pruned_trials_count_towards_the_budget(dataset, tmp_path):
     search = SearchConfig(trials=6, epochs=4, prune=True)
-    found = tune(tmp_path / "s.db", dataset, "sasrec", search, SMOKE)
+    found = tune(tmp_path, dataset, "sasrec", search, SMOKE)
     assert len(found.trials) == 6
     assert {t["state"] for t in found.trials} == {"COMPLETE", "PRUNED"}
 
 
 def test_another_fingerprint_is_another_study(dataset, tmp_path):
-    tune(tmp_path / "s.db", dataset, "sasrec", SearchConfig(trials=1, epochs=1), SMOKE)
+    tune(tmp_path, dataset, "sasrec", SearchConfig(trials=1, epochs=1), SMOKE)
     other = dataclass_replace(dataset, fingerprint="0" * 64)
-    found = tune(tmp_path / "s.db", other, "sasrec", SearchConfig(trials=1, epochs=1), SMOKE)
+    found = tune(tmp_path, other, "sasrec", SearchConfig(trials=1, epochs=1), SMOKE)
     assert len(found.trials) == 1
 
 
@@ -101,9 +128,10 @@ def test_matched_design_goes_on_after_a_failed_trial_and_repeats_none(
     def failing(*args, **kwargs):
         raise KeyboardInterrupt
 
+    tune(tmp_path, dataset, "sasrec", SHORT, SMOKE)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(module, "fit", failing)
-        tune(tmp_path / "s.db", dataset, "ia-mul", SHORT, SMOKE, matched=True)
-    found = tune(tmp_path / "s.db", dataset, "ia-mul", SHORT, SMOKE, matched=True)
+        tune(tmp_path, dataset, "ia-mul", SHORT, SMOKE, design="matched")
+    found = tune(tmp_path, dataset, "ia-mul", SHORT, SMOKE, design="matched")
     complete = [t["params"]["normalisation"] for t in found.trials if t["state"] == "COMPLETE"]
     assert sorted(complete) == sorted(NORMALISATIONS)

@@ -24,7 +24,8 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from seqattn.config import Preset, get_preset
+from seqattn.campaign import settings
+from seqattn.config import Preset
 from seqattn.data import Dataset, load_dataset
 from seqattn.store import Cell, CellSpec, Result, Store
 from seqattn.training.course import Epoch, Fit
@@ -58,7 +59,7 @@ def fit_cell(
     """
 
     def run() -> Result:
-        with _one_thread(device):
+        with one_thread(device):
             fitted = fit(
                 dataset,
                 spec.model,
@@ -126,13 +127,13 @@ def fit_cells(
     Parameters
     ----------
     results_dir : str or Path
-        The store's folder.
+        The store's folder, and that of the searches if `preset` names a design.
     dataset : Dataset
         Must be one `load_dataset` can load again by its reference, in another process.
     wanted : iterable of (str, int)
         Model names and training seeds.
     preset : str
-        Name of a preset, see `seqattn.config.PRESETS`.
+        Name of a preset, see `seqattn.config.PRESETS`, or of a design, see `seqattn.campaign`.
     device : str
         ``cpu`` or ``cuda``.
     workers : int, optional
@@ -144,10 +145,14 @@ def fit_cells(
     Raises
     ------
     SeqattnError
-        If a model can't be fitted on the dataset. Cells already finished stay in the store.
+        If a model can't be fitted on the dataset, or its design lacks a search. Cells already
+        finished stay in the store.
     """
     store = Store(results_dir)
-    specs = [cell_spec(dataset, model, seed, get_preset(preset)) for model, seed in wanted]
+    specs = [
+        cell_spec(dataset, model, seed, settings(results_dir, dataset, model, preset))
+        for model, seed in wanted
+    ]
     missing = [spec for spec in specs if store.get(spec) is None]
     # The longest fits go first, so that no core is left with one at the end.
     missing.sort(key=lambda spec: -spec.train_config.epochs)
@@ -242,7 +247,8 @@ def _unreachable() -> Result:
 
 
 @contextmanager
-def _one_thread(device: str) -> Iterator[None]:
+def one_thread(device: str) -> Iterator[None]:
+    """Fit on one thread, so that the bits do not depend on how many cores there are."""
     before = torch.get_num_threads()
     if device == "cpu":
         torch.set_num_threads(1)

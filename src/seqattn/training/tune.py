@@ -11,55 +11,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqattn.config import NORMALISATIONS, ModelConfig, Preset, TrainConfig, replace
+from seqattn.campaign import BASELINE, Search, SearchConfig, chosen
+from seqattn.config import NORMALISATIONS, Preset, replace
 from seqattn.data import Dataset
-from seqattn.errors import SeqattnError
+from seqattn.errors import DivergedError, SeqattnError
 from seqattn.models import build_model
-from seqattn.training.fit import Epoch, fit
+from seqattn.training.cells import environment, one_thread
+from seqattn.training.course import Epoch
+from seqattn.training.fit import fit
 
 if TYPE_CHECKING:
     import optuna
 
 # Part of a study's name: raise it when the space or the objective changes.
 _FORMAT = 1
-
-
-@dataclass(frozen=True)
-class SearchConfig:
-    """How long to search: trials, epochs a trial, the seed of sampler and fits, pruning.
-
-    ``prune`` stops poor trials early by successive halving ([AE] does); the published protocol of
-    [IA] does not.
-    """
-
-    trials: int = 25
-    epochs: int = 10
-    seed: int = 2020
-    prune: bool = False
-
-
-@dataclass(frozen=True)
-class Found:
-    """The outcome of a search: the best configuration, and how it was found.
-
-    ``trials`` holds one record a finished trial, in order: number, state, value (validation
-    NDCG@10), params.
-    """
-
-    model: ModelConfig
-    train: TrainConfig
-    value: float
-    trials: list[dict[str, Any]]
-
-    @property
-    def n_complete(self) -> int:
-        """Number of trials that ran to their end."""
-        return sum(trial["state"] == "COMPLETE" for trial in self.trials)
 
 
 def suggest(trial: optuna.Trial, *, intensity: bool, base: Preset) -> Preset:
@@ -88,17 +59,18 @@ def _suggest_normalisation(trial: optuna.Trial) -> str:
 
 
 def tune(
-    storage: str | Path,
+    results_dir: str | Path,
     dataset: Dataset,
     model_name: str,
-    search: SearchConfig,
+    budget: SearchConfig,
     base: Preset,
     *,
-    matched: bool = False,
+    design: str = "published",
+    storage: str | None = None,
     device: str = "cpu",
     on_trial: Callable[[int, float], None] | None = None,
-) -> Found:
-    """Search until ``search.trials`` trials are done, complete or pruned; return the best.
+) -> Search:
+    """Search until ``budget.trials`` trials are done, complete or pruned; keep what was found.
 
     A study that was interrupted, or that other workers take part in, goes on where it stands. The
     sampler is seeded anew for each trial by the number of trials done by then, so a search by
@@ -106,18 +78,23 @@ def tune(
 
     Parameters
     ----------
-    storage : str or Path
-        A file (SQLite), or the URL of a database that several machines reach.
+    results_dir : str or Path
+        The campaign's folder.
     dataset : Dataset
         Data to fit on; its fingerprint is part of the study's name.
     model_name : str
         Model to fit.
-    search : SearchConfig
-        Length of the search. A longer one takes over a shorter one's trials.
+    budget : SearchConfig
+        Length of the search. A longer one takes over a shorter one's trials. In the matched design
+        the trials are the four normalisations, whatever ``trials`` says.
     base : Preset
-        Settings that are not searched; in the matched design also those that would be.
-    matched : bool
-        Search the normalisation alone, all four of them, on the backbone of `base`.
+        Settings that are not searched.
+    design : str
+        ``published``; or ``matched``, which searches a variant's normalisation alone, on the best
+        configuration that the published search of SASRec has found.
+    storage : str, optional
+        URL of a database that several machines reach; by default ``studies.sqlite3`` in the
+        campaign's folder.
     device : str
         ``cpu`` or ``cuda``.
     on_trial : callable, optional
@@ -126,34 +103,41 @@ def tune(
     Raises
     ------
     SeqattnError
-        If a model without intensity is given the matched design, or a fit fails.
+        If the matched design is asked of a model without intensity or lacks SASRec's search, or if
+        a fit fails. A fit that diverges is a trial of value 0.
     """
-    intensity = build_model(model_name, 1).needs_intensity
+    intensity, matched = build_model(model_name, 1).needs_intensity, design == "matched"
     if matched and not intensity:
         raise SeqattnError(
             f"model {model_name!r} has no normalisation to search; the matched design takes its "
-            "configuration as it is"
+            "published configuration as it is"
         )
-    study = open_study(storage, dataset, model_name, search, base, matched=matched)
-    while (sampler := _next_sampler(study, search, matched)) is not None:
+    if matched:
+        base = chosen(results_dir, dataset.name, BASELINE, design).preset
+    storage = storage or f"sqlite:///{Path(results_dir) / 'studies.sqlite3'}"
+    Path(results_dir).mkdir(parents=True, exist_ok=True)
+    study = open_study(storage, dataset, model_name, budget, base, matched=matched)
+    while (sampler := _next_sampler(study, budget, matched)) is not None:
         study.sampler = sampler
         trial = study.ask()
-        chosen = (
+        preset = (
             suggest_normalisation(trial, base=base)
             if matched
             else suggest(trial, intensity=intensity, base=base)
         )
-        _evaluate(study, trial, dataset, model_name, chosen, search, device)
+        _evaluate(study, trial, dataset, model_name, preset, budget, device)
         if on_trial:
-            on_trial(len(_done(study)), found(study, base).value)
-    return found(study, base)
+            on_trial(len(_done(study)), max((t.value or 0.0 for t in _done(study)), default=0.0))
+    found = _outcome(study, dataset, model_name, design, budget, base, device)
+    found.write(results_dir)
+    return found
 
 
 def open_study(
-    storage: str | Path,
+    storage: str,
     dataset: Dataset,
     model_name: str,
-    search: SearchConfig,
+    budget: SearchConfig,
     base: Preset,
     *,
     matched: bool = False,
@@ -165,69 +149,80 @@ def open_study(
     identity = {
         "format": _FORMAT,
         "fingerprint": dataset.fingerprint,
-        "epochs": search.epochs,
-        "seed": search.seed,
-        "prune": search.prune,
+        "epochs": budget.epochs,
+        "seed": budget.seed,
+        "prune": budget.prune,
         "matched": matched,
         "model": asdict(base.model),
         "train": asdict(base.train),
     }
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-    if isinstance(storage, Path) or "://" not in storage:
-        Path(storage).parent.mkdir(parents=True, exist_ok=True)
-        storage = f"sqlite:///{storage}"
     return optuna.create_study(
         storage=storage,
         study_name=f"{dataset.name}/{model_name}/{digest}",
         direction="maximize",
         load_if_exists=True,
         pruner=optuna.pruners.SuccessiveHalvingPruner()
-        if search.prune
+        if budget.prune
         else optuna.pruners.NopPruner(),
     )
 
 
-def found(study: optuna.Study, base: Preset) -> Found:
-    """Return what a study holds.
-
-    Raises
-    ------
-    SeqattnError
-        If no trial is complete.
-    """
+def _outcome(
+    study: optuna.Study,
+    dataset: Dataset,
+    model_name: str,
+    design: str,
+    budget: SearchConfig,
+    base: Preset,
+    device: str,
+) -> Search:
+    """Return what a study holds, as it is kept."""
     if all(trial.state.name != "COMPLETE" for trial in _done(study)):
-        raise SeqattnError(f"study {study.study_name}: no trial is complete; search on with `tune`")
+        raise SeqattnError(
+            f"study {study.study_name}: every trial was pruned; search on with more trials"
+        )
     params = dict(study.best_params)
     rate = params.pop("learning_rate", base.train.learning_rate)
     trials = [
-        {"number": t.number, "state": t.state.name, "value": t.value, "params": t.params}
+        {
+            "number": t.number,
+            "state": t.state.name,
+            "value": t.value,
+            "params": t.params,
+            "seconds": t.duration.total_seconds(),
+        }
         for t in study.trials
         if t.state.is_finished()
     ]
-    return Found(
+    return Search(
+        *(dataset.name, dataset.fingerprint, model_name, design, budget),
         replace(base.model, **params),
         replace(base.train, learning_rate=rate),
         float(study.best_value),
         trials,
+        environment(device),
     )
 
 
 def _next_sampler(
-    study: optuna.Study, search: SearchConfig, matched: bool
+    study: optuna.Study, budget: SearchConfig, matched: bool
 ) -> optuna.samplers.BaseSampler | None:
     """Return what draws the next trial, or None when the search is over."""
     import optuna
 
     done = _done(study)
     # A number a trial, far from the next search's seeds.
-    sampler = optuna.samplers.TPESampler(seed=1_000 * search.seed + len(done))
+    sampler = optuna.samplers.TPESampler(seed=1_000 * budget.seed + len(done))
     if not matched:
-        return sampler if len(done) < search.trials else None
+        return sampler if len(done) < budget.trials else None
     tried = {trial.params["normalisation"] for trial in done}
     left = [mode for mode in NORMALISATIONS if mode not in tried]
     if not left:
         return None
-    return optuna.samplers.PartialFixedSampler({"normalisation": left[0]}, sampler)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.PartialFixedSampler({"normalisation": left[0]}, sampler)
 
 
 def _done(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
@@ -240,8 +235,8 @@ def _evaluate(
     trial: optuna.Trial,
     dataset: Dataset,
     model_name: str,
-    chosen: Preset,
-    search: SearchConfig,
+    preset: Preset,
+    budget: SearchConfig,
     device: str,
 ) -> None:
     """Fit one configuration and tell the study its best validation NDCG@10."""
@@ -250,16 +245,22 @@ def _evaluate(
     def report(epoch: Epoch) -> None:
         """Let the pruner see an epoch."""
         trial.report(epoch.valid_ndcg, epoch.epoch)
-        if search.prune and trial.should_prune():
+        if budget.prune and trial.should_prune():
             raise optuna.TrialPruned
 
-    train = replace(chosen.train, epochs=search.epochs, patience=search.epochs)
+    train = replace(preset.train, epochs=budget.epochs, patience=budget.epochs)
     try:
-        fitted = fit(
-            dataset, model_name, search.seed, chosen.model, train, device=device, on_epoch=report
-        )
+        with one_thread(device):
+            fitted = fit(
+                *(dataset, model_name, budget.seed, preset.model, train),
+                device=device,
+                on_epoch=report,
+            )
     except optuna.TrialPruned:
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    except DivergedError:
+        # A result like any other: these settings recommend nothing, and the sampler must learn it.
+        study.tell(trial, 0.0)
     except BaseException:
         # Failed trials teach the sampler nothing and do not count towards the budget.
         study.tell(trial, state=optuna.trial.TrialState.FAIL)

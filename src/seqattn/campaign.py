@@ -1,0 +1,257 @@
+"""A campaign: for each dataset and model a search, then fits of what it found, in two designs.
+
+Everything lies in one results folder, beside the cells (see `seqattn.store`):
+
+    <results>/studies.sqlite3                             Optuna's trials, as they finish
+    <results>/searches/<dataset>/<design>/<model>.json    a finished search: what it tried and found
+    <results>/<dataset>/<model>/seed-<seed>-<hash>/       cells, of whatever configuration
+
+A design says how a configuration was chosen. In ``published`` each model has its own search, so
+variant and baseline also differ in backbone. In ``matched`` all share the baseline's best
+configuration, and only the normalisation of a variant is searched.
+
+References
+----------
+[IA] section 4.2; "matched" is the book's own design, see the page "Deviations".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from seqattn.config import ModelConfig, Preset, TrainConfig, get_preset, replace, strict
+from seqattn.data import Dataset
+from seqattn.errors import SeqattnError
+from seqattn.files import write_text
+from seqattn.store import Cell, CellSpec, Store
+
+DESIGNS = ("published", "matched")
+BASELINE = "sasrec"
+VARIANTS = ("ia-add", "ia-mul", "ia-val")
+SEARCHED = (BASELINE, *VARIANTS)
+SEEDS = (2020, 2021, 2022, 2023, 2024)
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """How long to search: trials, epochs a trial, the seed of sampler and fits, pruning.
+
+    ``prune`` stops poor trials early by successive halving ([AE] does); the published protocol of
+    [IA] does not.
+    """
+
+    trials: int = 25
+    epochs: int = 10
+    seed: int = 2020
+    prune: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "epochs"):
+            if getattr(self, name) < 1:
+                raise SeqattnError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Search:
+    """A finished search, as it is kept.
+
+    ``trials`` holds one record a finished trial, in order: number, state, value (validation
+    NDCG@10), params. ``value`` is the best one's.
+    """
+
+    dataset: str
+    fingerprint: str
+    model: str
+    design: str
+    budget: SearchConfig
+    model_config: ModelConfig
+    train_config: TrainConfig
+    value: float
+    trials: list[dict[str, Any]]
+    environment: dict[str, str]
+
+    @property
+    def n_complete(self) -> int:
+        """Number of trials that ran to their end."""
+        return sum(trial["state"] == "COMPLETE" for trial in self.trials)
+
+    @property
+    def preset(self) -> Preset:
+        """The configuration it found."""
+        return Preset(self.model_config, self.train_config)
+
+    def spec(self, seed: int) -> CellSpec:
+        """Return the cell that fits the found configuration with one seed."""
+        return CellSpec(
+            *(self.dataset, self.fingerprint, self.model, seed),
+            *(self.model_config, self.train_config),
+        )
+
+    def write(self, results_dir: str | Path) -> Path:
+        """Keep the search; a later one of the same dataset, design and model replaces it.
+
+        Raises
+        ------
+        SeqattnError
+            If the file cannot be written.
+        """
+        values = {"format": _FORMAT, **asdict(self)}
+        values["checksum"] = _checksum(values)
+        path = search_path(results_dir, self.dataset, self.model, self.design)
+        return write_text(path, json.dumps(values, indent=1) + "\n")
+
+
+def search_path(results_dir: str | Path, dataset: str, model: str, design: str) -> Path:
+    """Return where a search is kept; the baseline's serves both designs."""
+    design = "published" if model == BASELINE else design
+    return Path(results_dir) / "searches" / dataset / design / f"{model}.json"
+
+
+def read_search(results_dir: str | Path, dataset: str, model: str, design: str) -> Search | None:
+    """Return a finished search, or None.
+
+    Raises
+    ------
+    SeqattnError
+        If its file was edited or cut short.
+    """
+    path = search_path(results_dir, dataset, model, design)
+    if not path.exists():
+        return None
+    try:
+        values = json.loads(path.read_text())
+        intact = values.pop("checksum") == _checksum(values) and values.pop("format") == _FORMAT
+        if intact:
+            values["budget"] = strict(SearchConfig, values["budget"])
+            values["model_config"] = strict(ModelConfig, values["model_config"])
+            values["train_config"] = strict(TrainConfig, values["train_config"])
+            return Search(**values)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise SeqattnError(
+        f"{path} is damaged or of another version; remove it and run "
+        f"`seqattn tune -d {dataset} -m {model}`, which keeps the trials already made"
+    )
+
+
+def searches(results_dir: str | Path) -> Iterator[Search]:
+    """Yield every search of a results folder, sorted by path."""
+    for path in sorted((Path(results_dir) / "searches").glob("*/*/*.json")):
+        found = read_search(results_dir, path.parts[-3], path.stem, path.parts[-2])
+        if found is not None:
+            yield found
+
+
+def chosen(results_dir: str | Path, dataset: str, model: str, design: str) -> Search:
+    """Return the search whose outcome a design fits.
+
+    Raises
+    ------
+    SeqattnError
+        If it is missing, or rests on a baseline that was searched again since.
+    """
+    found = read_search(results_dir, dataset, model, design)
+    command = f"seqattn tune -d {dataset} -m {model} --design {design} --results-dir {results_dir}"
+    if found is None:
+        raise SeqattnError(f"no {design} search of {model!r} on {dataset!r}: run `{command}`")
+    if design == "matched" and model != BASELINE:
+        baseline = chosen(results_dir, dataset, BASELINE, design)
+        same = (
+            replace(found.model_config, normalisation=baseline.model_config.normalisation),
+            replace(found.train_config),
+        )
+        if same != (baseline.model_config, baseline.train_config) or (
+            found.fingerprint != baseline.fingerprint
+        ):
+            raise SeqattnError(
+                f"the matched search of {model!r} on {dataset!r} rests on another configuration "
+                f"of {BASELINE!r} than its search found last: run `{command}`"
+            )
+    return found
+
+
+def settings(results_dir: str | Path, dataset: Dataset, model: str, name: str) -> Preset:
+    """Return a model's settings by name: that of a preset, or of a design.
+
+    Models that no search covers, those of the chapter on auto-encoding, take the paper preset.
+
+    Raises
+    ------
+    SeqattnError
+        If there is no such name, or the design's search is missing or was of other data.
+    """
+    if name not in DESIGNS:
+        return get_preset(name)
+    if model not in SEARCHED:
+        return get_preset("paper")
+    found = chosen(results_dir, dataset.name, model, name)
+    if found.fingerprint != dataset.fingerprint:
+        raise SeqattnError(
+            f"the {name} search of {model!r} was of another version of {dataset.name!r} "
+            f"(fingerprint {found.fingerprint[:8]}, now {dataset.fingerprint[:8]}): "
+            "search again with `seqattn tune`"
+        )
+    return found.preset
+
+
+def finished_cells(
+    results_dir: str | Path,
+    dataset: str,
+    design: str,
+    models: Sequence[str] = SEARCHED,
+    seeds: Sequence[int] = SEEDS,
+) -> dict[str, list[Cell]]:
+    """Return the cells of a design that are done, by model; nothing is computed.
+
+    A model without a search, or whose search was replaced since, has none.
+    """
+    store, done = Store(results_dir), {}
+    for model in models:
+        try:
+            found = chosen(results_dir, dataset, model, design)
+        except SeqattnError:
+            continue
+        cells = [store.get(found.spec(seed)) for seed in seeds]
+        done[model] = [cell for cell in cells if cell is not None]
+    return done
+
+
+def collect(source: str | Path, target: str | Path, *, weights: bool = False) -> list[Path]:
+    """Copy finished searches and cells into another results folder; return what is new there.
+
+    What the target already has stays: equal keys mean equal settings and data. Of two searches
+    the one with more complete trials is kept.
+
+    Parameters
+    ----------
+    source, target : str or Path
+        Results folders.
+    weights : bool
+        Whether to copy models' weights, too. Ranks are enough for every table.
+
+    Raises
+    ------
+    SeqattnError
+        If the source is no results folder, or the target cannot be written.
+    """
+    if not Path(source).is_dir():
+        raise SeqattnError(f"{source} is no folder; name the results folder of a campaign")
+    new, store = [], Store(target)
+    for found in searches(source):
+        have = read_search(target, found.dataset, found.model, found.design)
+        if have is None or have.n_complete < found.n_complete:
+            new.append(found.write(target))
+    for cell in Store(source).cells():
+        if store.get(cell.spec) is None:
+            new.append(store.adopt(cell, weights=weights).folder)
+    return new
+
+
+def _checksum(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

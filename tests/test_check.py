@@ -1,0 +1,89 @@
+"""A results folder that does not hold what it claims is found out."""
+
+import json
+import shutil
+
+import pytest
+
+from seqattn.campaign import SearchConfig, collect
+from seqattn.check import check_records, check_sample, main
+from seqattn.config import get_preset
+from seqattn.data import load_dataset
+from seqattn.files import write_text
+from seqattn.store import Store, _checksum
+from seqattn.training.cells import fit_cells
+from seqattn.training.tune import tune
+
+SMOKE = get_preset("smoke")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A campaign of one search and two cells, collected, and its dataset's record."""
+    root, dataset = tmp_path_factory.mktemp("check"), load_dataset("synthetic")
+    tune(root / "work", dataset, "sasrec", SearchConfig(trials=1, epochs=1), SMOKE)
+    fit_cells(root / "work", dataset, [("sasrec", 1), ("sasrec", 2)], "published", progress=False)
+    collect(root / "work", root / "kept")
+    record = json.dumps({"fingerprint": dataset.fingerprint})
+    write_text(root / "datasets" / "synthetic" / "dataset.json", record)
+    return root
+
+
+@pytest.fixture
+def folder(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def arguments(folder, *more):
+    return [str(folder / "kept"), "--datasets", str(folder / "datasets"), *more]
+
+
+def edit(cell, change):
+    """Change a cell's facts, and its checksum with them, as a careful forger would."""
+    facts = json.loads((cell.folder / "cell.json").read_text())
+    change(facts)
+    facts["checksum"] = _checksum(facts)
+    (cell.folder / "cell.json").write_text(json.dumps(facts))
+
+
+def test_a_whole_folder_passes_and_its_cells_refit_to_the_last_bit(whole, capsys):
+    assert main(arguments(whole, "--sample", "2", "--epochs", "1")) == 0
+    assert capsys.readouterr().out.count("equal to the last bit") == 2
+
+
+def test_a_damaged_cell_is_named(folder):
+    cell = next(Store(folder / "kept").cells())
+    (cell.folder / "ranks.npz").write_bytes(b"")
+    (problem,) = check_records(folder / "kept", folder / "datasets")
+    assert str(cell.folder) in problem
+    assert "damaged" in problem
+
+
+def test_a_metric_that_its_ranks_do_not_give_is_found(folder):
+    cell = next(Store(folder / "kept").cells())
+    edit(cell, lambda facts: facts["metrics"]["test_unfiltered"].update({"NDCG@10": 0.9}))
+    (problem,) = check_records(folder / "kept", folder / "datasets")
+    assert "test_unfiltered NDCG@10 is 0." in problem
+
+
+def test_settings_that_no_search_found_are_found(folder):
+    cell = next(Store(folder / "kept").cells())
+    edit(cell, lambda facts: facts["spec"]["train_config"].update({"learning_rate": 0.5}))
+    problems = check_records(folder / "kept", folder / "datasets")
+    assert any("no search found these settings" in p for p in problems)
+    assert any("not named after its settings" in p for p in problems)
+
+
+def test_other_data_is_found(folder):
+    write_text(folder / "datasets" / "synthetic" / "dataset.json", '{"fingerprint": "00"}')
+    problems = check_records(folder / "kept", folder / "datasets")
+    assert len(problems) == 3  # the search and two cells
+
+
+def test_a_recorded_loss_that_a_refit_does_not_give_is_found(folder):
+    for cell in Store(folder / "kept").cells():
+        edit(cell, lambda facts: facts["history"][0].update({"loss": 1.0}))
+    problems = check_sample(folder / "kept", sample=2, epochs=1, seed=0, tell=lambda line: None)
+    assert len(problems) == 2
+    assert main(arguments(folder, "--sample", "1", "--epochs", "1")) == 1

@@ -8,7 +8,7 @@ from seqattn.campaign import SearchConfig
 from seqattn.config import NORMALISATIONS, get_preset
 from seqattn.data import load_dataset
 from seqattn.errors import DivergedError, SeqattnError
-from seqattn.training.tune import tune
+from seqattn.training.tune import study_of, tune
 
 SMOKE = get_preset("smoke")
 SHORT = SearchConfig(trials=4, epochs=1)
@@ -135,3 +135,10 @@ def test_matched_design_goes_on_after_a_failed_trial_and_repeats_none(
     found = tune(tmp_path, dataset, "ia-mul", SHORT, SMOKE, design="matched")
     complete = [t["params"]["normalisation"] for t in found.trials if t["state"] == "COMPLETE"]
     assert sorted(complete) == sorted(NORMALISATIONS)
+
+
+def test_a_kept_search_becomes_optunas_study_again(dataset, tmp_path):
+    found = tune(tmp_path, dataset, "ia-add", SHORT, SMOKE)
+    study = study_of(found)
+    assert study.best_value == found.value
+    assert [t.params for t in study.trials] == [t["params"] for t in found.trials]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,34 +28,59 @@ from seqattn.training.fit import fit
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.distributions import BaseDistribution
 
 # Part of a study's name: raise it when the space or the objective changes.
 _FORMAT = 1
 
 
-def suggest(trial: optuna.Trial, *, intensity: bool, base: Preset) -> Preset:
-    """Draw one configuration from the published space; `intensity` adds the normalisation."""
-    changes: dict[str, Any] = {
-        "n_layers": trial.suggest_int("n_layers", 1, 3),
-        "n_heads": trial.suggest_categorical("n_heads", [1, 2, 4]),
-        "hidden_size": trial.suggest_categorical("hidden_size", [32, 64, 128]),
-        "inner_size": trial.suggest_categorical("inner_size", [64, 128, 256]),
-        "hidden_dropout": trial.suggest_float("hidden_dropout", 0.1, 0.5),
-        "attention_dropout": trial.suggest_float("attention_dropout", 0.1, 0.5),
+def space(*, intensity: bool, matched: bool = False) -> dict[str, BaseDistribution]:
+    """Return what is searched, by parameter: with intensity the normalisation, too, or alone."""
+    from optuna.distributions import CategoricalDistribution as Choice
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    normalisation = {"normalisation": Choice(NORMALISATIONS)} if intensity else {}
+    if matched:
+        return normalisation
+    return {
+        "n_layers": IntDistribution(1, 3),
+        "n_heads": Choice((1, 2, 4)),
+        "hidden_size": Choice((32, 64, 128)),
+        "inner_size": Choice((64, 128, 256)),
+        "hidden_dropout": FloatDistribution(0.1, 0.5),
+        "attention_dropout": FloatDistribution(0.1, 0.5),
+        "learning_rate": FloatDistribution(1e-4, 5e-3, log=True),
+        **normalisation,
     }
-    rate = trial.suggest_float("learning_rate", 1e-4, 5e-3, log=True)
-    if intensity:
-        changes["normalisation"] = _suggest_normalisation(trial)
-    return Preset(replace(base.model, **changes), replace(base.train, learning_rate=rate))
 
 
-def suggest_normalisation(trial: optuna.Trial, *, base: Preset) -> Preset:
-    """Draw only the normalisation, on a backbone that stays: the matched design."""
-    return Preset(replace(base.model, normalisation=_suggest_normalisation(trial)), base.train)
+def with_parameters(base: Preset, params: Mapping[str, Any]) -> Preset:
+    """Return a preset with searched parameters put in."""
+    model = {name: value for name, value in params.items() if name != "learning_rate"}
+    rate = params.get("learning_rate", base.train.learning_rate)
+    return Preset(replace(base.model, **model), replace(base.train, learning_rate=rate))
 
 
-def _suggest_normalisation(trial: optuna.Trial) -> str:
-    return trial.suggest_categorical("normalisation", list(NORMALISATIONS))
+def study_of(search: Search) -> optuna.Study:
+    """Return a kept search as an Optuna study in memory, for Optuna's own plots."""
+    import optuna
+
+    study = optuna.create_study(direction="maximize", study_name=search.model)
+    drawn = space(
+        intensity=build_model(search.model, 1).needs_intensity,
+        matched=search.design == "matched" and search.model != BASELINE,
+    )
+    study.add_trials(
+        optuna.trial.create_trial(
+            state=optuna.trial.TrialState.COMPLETE,
+            value=trial["value"],
+            params=trial["params"],
+            distributions=drawn,
+        )
+        for trial in search.trials
+        if trial["state"] == "COMPLETE"
+    )
+    return study
 
 
 def tune(
@@ -117,14 +142,11 @@ def tune(
     storage = storage or f"sqlite:///{Path(results_dir) / 'studies.sqlite3'}"
     Path(results_dir).mkdir(parents=True, exist_ok=True)
     study = open_study(storage, dataset, model_name, budget, base, matched=matched)
+    searched = space(intensity=intensity, matched=matched)
     while (sampler := _next_sampler(study, budget, matched)) is not None:
         study.sampler = sampler
-        trial = study.ask()
-        preset = (
-            suggest_normalisation(trial, base=base)
-            if matched
-            else suggest(trial, intensity=intensity, base=base)
-        )
+        trial = study.ask(searched)
+        preset = with_parameters(base, trial.params)
         _evaluate(study, trial, dataset, model_name, preset, budget, device)
         if on_trial:
             on_trial(len(_done(study)), max((t.value or 0.0 for t in _done(study)), default=0.0))
@@ -182,8 +204,7 @@ def _outcome(
         raise SeqattnError(
             f"study {study.study_name}: every trial was pruned; search on with more trials"
         )
-    params = dict(study.best_params)
-    rate = params.pop("learning_rate", base.train.learning_rate)
+    best = with_parameters(base, study.best_params)
     trials = [
         {
             "number": t.number,
@@ -197,11 +218,8 @@ def _outcome(
     ]
     return Search(
         *(dataset.name, dataset.fingerprint, model_name, design, budget),
-        replace(base.model, **params),
-        replace(base.train, learning_rate=rate),
-        float(study.best_value),
-        trials,
-        environment(device),
+        *(best.model, best.train, float(study.best_value)),
+        *(trials, environment(device)),
     )
 
 

@@ -19,8 +19,8 @@ from typing import Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from seqattn.campaign import DESIGNS
-from seqattn.config import get_preset
+from seqattn.campaign import DESIGNS, Search, searches, settings
+from seqattn.config import Preset, get_preset
 from seqattn.data import Dataset, find_entry, load_dataset
 from seqattn.data.own import is_yaml
 from seqattn.errors import SeqattnError
@@ -66,6 +66,18 @@ class Run:
     ) -> list[Cell]:
         """Return the cells of `models` and `seeds` (by default the run's), fitting missing ones."""
         return self._fitted(product(models or self.models, seeds or self.seeds))
+
+    def settings(self, model: str) -> Preset:
+        """Return a model's configuration: the preset's, or what its design's search found."""
+        return settings(self.results_dir, self.dataset, model, self.preset)
+
+    def searches(self) -> list[Search]:
+        """Return the published searches on this dataset: the run's own, else the committed ones."""
+        folders = (self.results_dir, ROOT / "results" / "campaign")
+        found = [
+            [s for s in searches(folder) if s.dataset == self.dataset.name] for folder in folders
+        ]
+        return [s for s in found[0] or found[1] if s.design == DESIGNS[0]]
 
     def ae_vs_ar_cells(self) -> list[Cell]:
         """Return one SASRec, one Local-AE and one BERT4Rec cell, of the first seed."""

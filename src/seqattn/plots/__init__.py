@@ -16,6 +16,8 @@ from seqattn.plots.training import (
     lambda_trajectories,
     learning_curves,
     metric_by_seed,
+    search_history,
+    search_importances,
 )
 
 __all__ = [
@@ -41,5 +43,7 @@ __all__ = [
     "name_of",
     "normalisations",
     "popularity",
+    "search_history",
+    "search_importances",
     "use_style",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,6 +12,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from seqattn.plots.style import BLUE, COLOURS, GREEN, GREY, VERMILION, name_of
+
+if TYPE_CHECKING:
+    from optuna import Study
 
 
 def learning_curves(histories: pd.DataFrame) -> Figure:
@@ -26,6 +31,27 @@ def learning_curves(histories: pd.DataFrame) -> Figure:
             axes.plot(full.index, full["mean"], color=colour, label=name_of(model))
         axes.set(xlabel="epoch", ylabel=label)
     panels[0].legend()
+    return figure
+
+
+def search_history(studies: Sequence[Study]) -> Figure:
+    """Draw Optuna's history of several searches: each trial's objective and the best so far."""
+    return _by_optuna("plot_optimization_history", studies, target_name="validation NDCG@10")
+
+
+def search_importances(study: Study) -> Figure:
+    """Draw Optuna's importances (fANOVA): each parameter's share of the objective's variance."""
+    return _by_optuna("plot_param_importances", study, target_name="validation NDCG@10")
+
+
+def _by_optuna(name: str, *args: object, **options: object) -> Figure:
+    import optuna.visualization.matplotlib as optuna_plots
+    from optuna.exceptions import ExperimentalWarning
+
+    with warnings.catch_warnings(), plt.rc_context():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # all of its matplotlib plots are
+        figure = getattr(optuna_plots, name)(*args, **options).figure
+    figure.set_size_inches(7, 3.6)
     return figure
 
 

@@ -65,6 +65,7 @@ def study_of(search: Search) -> optuna.Study:
     """Return a kept search as an Optuna study in memory, for Optuna's own plots."""
     import optuna
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", study_name=search.model)
     drawn = space(
         intensity=build_model(search.model, 1).needs_intensity,

@@ -8,7 +8,8 @@ from seqattn.campaign import SearchConfig
 from seqattn.config import NORMALISATIONS, get_preset
 from seqattn.data import load_dataset
 from seqattn.errors import DivergedError, SeqattnError
-from seqattn.training.tune import study_of, tune
+from seqattn.training.space import study_of
+from seqattn.training.tune import tune
 
 SMOKE = get_preset("smoke")
 SHORT = SearchConfig(trials=4, epochs=1)
@@ -142,3 +143,12 @@ def test_a_kept_search_becomes_optunas_study_again(dataset, tmp_path):
     study = study_of(found)
     assert study.best_value == found.value
     assert [t.params for t in study.trials] == [t["params"] for t in found.trials]
+
+
+def test_a_kept_search_goes_on_without_its_study(dataset, tmp_path):
+    whole = tune(tmp_path / "whole", dataset, "ia-add", SHORT, SMOKE)
+    short = tune(tmp_path / "cut", dataset, "ia-add", SearchConfig(trials=2, epochs=1), SMOKE)
+    (tmp_path / "cut" / "studies.sqlite3").unlink()
+    longer = tune(tmp_path / "cut", dataset, "ia-add", SHORT, SMOKE)
+    assert without_times(longer) == without_times(whole)
+    assert longer.trials[:2] == short.trials

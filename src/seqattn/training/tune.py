@@ -12,12 +12,12 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from seqattn.campaign import BASELINE, Search, SearchConfig, chosen
+from seqattn.campaign import BASELINE, Search, SearchConfig, chosen, read_search
 from seqattn.config import NORMALISATIONS, Preset, replace
 from seqattn.data import Dataset
 from seqattn.errors import DivergedError, SeqattnError
@@ -25,63 +25,13 @@ from seqattn.models import build_model
 from seqattn.training.cells import environment, one_thread
 from seqattn.training.course import Epoch
 from seqattn.training.fit import fit
+from seqattn.training.space import space, study_of, with_parameters
 
 if TYPE_CHECKING:
     import optuna
-    from optuna.distributions import BaseDistribution
 
 # Part of a study's name: raise it when the space or the objective changes.
 _FORMAT = 1
-
-
-def space(*, intensity: bool, matched: bool = False) -> dict[str, BaseDistribution]:
-    """Return what is searched, by parameter: with intensity the normalisation, too, or alone."""
-    from optuna.distributions import CategoricalDistribution as Choice
-    from optuna.distributions import FloatDistribution, IntDistribution
-
-    normalisation = {"normalisation": Choice(NORMALISATIONS)} if intensity else {}
-    if matched:
-        return normalisation
-    return {
-        "n_layers": IntDistribution(1, 3),
-        "n_heads": Choice((1, 2, 4)),
-        "hidden_size": Choice((32, 64, 128)),
-        "inner_size": Choice((64, 128, 256)),
-        "hidden_dropout": FloatDistribution(0.1, 0.5),
-        "attention_dropout": FloatDistribution(0.1, 0.5),
-        "learning_rate": FloatDistribution(1e-4, 5e-3, log=True),
-        **normalisation,
-    }
-
-
-def with_parameters(base: Preset, params: Mapping[str, Any]) -> Preset:
-    """Return a preset with searched parameters put in."""
-    model = {name: value for name, value in params.items() if name != "learning_rate"}
-    rate = params.get("learning_rate", base.train.learning_rate)
-    return Preset(replace(base.model, **model), replace(base.train, learning_rate=rate))
-
-
-def study_of(search: Search) -> optuna.Study:
-    """Return a kept search as an Optuna study in memory, for Optuna's own plots."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction="maximize", study_name=search.model)
-    drawn = space(
-        intensity=build_model(search.model, 1).needs_intensity,
-        matched=search.design == "matched" and search.model != BASELINE,
-    )
-    study.add_trials(
-        optuna.trial.create_trial(
-            state=optuna.trial.TrialState.COMPLETE,
-            value=trial["value"],
-            params=trial["params"],
-            distributions=drawn,
-        )
-        for trial in search.trials
-        if trial["state"] == "COMPLETE"
-    )
-    return study
 
 
 def tune(
@@ -98,7 +48,8 @@ def tune(
 ) -> Search:
     """Search until ``budget.trials`` trials are done, complete or pruned; keep what was found.
 
-    A study that was interrupted, or that other workers take part in, goes on where it stands. The
+    A study that was interrupted, or that other workers take part in, goes on where it stands; one
+    that is empty, as on another machine, takes over the trials of the search that is kept. The
     sampler is seeded anew for each trial by the number of trials done by then, so a search by
     one worker gives the same trials however often it was stopped.
 
@@ -144,6 +95,8 @@ def tune(
     Path(results_dir).mkdir(parents=True, exist_ok=True)
     study = open_study(storage, dataset, model_name, budget, base, matched=matched)
     searched = space(intensity=intensity, matched=matched)
+    kept = read_search(results_dir, dataset.name, model_name, design)
+    _take_over(study, kept, budget, base, dataset.fingerprint)
     while (sampler := _next_sampler(study, budget, matched)) is not None:
         study.sampler = sampler
         trial = study.ask(searched)
@@ -191,6 +144,21 @@ def open_study(
     )
 
 
+def _take_over(
+    study: optuna.Study, kept: Search | None, budget: SearchConfig, base: Preset, fingerprint: str
+) -> None:
+    """Give an empty study the trials of a kept search of the same kind, perhaps made elsewhere."""
+    if kept is None or budget.prune or study.get_trials(deepcopy=False):
+        return
+    trials = study_of(kept)
+    found = with_parameters(base, trials.best_params)
+    if (found.model, found.train, fingerprint, replace(budget, trials=1)) == (
+        *(kept.model_config, kept.train_config, kept.fingerprint),
+        replace(kept.budget, trials=1),
+    ):
+        study.add_trials(trials.trials)
+
+
 def _outcome(
     study: optuna.Study,
     dataset: Dataset,
@@ -212,7 +180,7 @@ def _outcome(
             "state": t.state.name,
             "value": t.value,
             "params": t.params,
-            "seconds": t.duration.total_seconds(),
+            "seconds": t.user_attrs.get("seconds", t.duration.total_seconds()),
         }
         for t in study.trials
         if t.state.is_finished()

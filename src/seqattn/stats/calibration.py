@@ -130,7 +130,7 @@ def calibrate(
     -----
     The shift is the same for every user and leaves the range of the metric. The criterion judges
     means, so that only where the mean lies matters. Effects share replicates and replicates share
-    resamples, so a curve's points err together. One core takes about 20 s for 1,000 replicates of
+    resamples, so a curve's points err together. One core takes about 25 s for 1,000 replicates of
     5 x 943.
 
     References

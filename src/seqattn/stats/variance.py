@@ -1,0 +1,177 @@
+"""Where a difference's chance comes from, seeds or users, and what each test sees of it.
+
+With seed s and user u, ``d_su = mu + a_s + b_u + e_su``: another training seed moves all users
+together (a), another user moves all seeds together (b), and the rest (e) moves one entry.
+
+Shapes: C replicates, S seeds, U users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats as scipy_stats
+
+from seqattn.errors import SeqattnError
+from seqattn.stats.bootstrap import bootstrap_means, bootstrap_p_value
+from seqattn.stats.inputs import as_pair, check_alpha
+from seqattn.stats.records import Record
+
+
+@dataclass(frozen=True)
+class Components(Record):
+    """Standard deviations of the parts of a difference, in units of the metric.
+
+    `seed_sd` of the effect of a training seed on all users, net of user noise, with
+    `seed_sd_upper` the upper end of its 95 % interval; `user_sd` of what a user keeps over seeds;
+    `residual_sd` of the rest; `rho` the correlation of a user's differences between two seeds.
+    """
+
+    seed_sd: float
+    seed_sd_upper: float
+    user_sd: float
+    residual_sd: float
+    rho: float
+
+
+def variance_components(differences: ArrayLike) -> Components:
+    r"""Split the variance of differences, (S, U), by two-way analysis of variance.
+
+    .. math:: \hat\sigma_a^2 = \max\{0, (M_a - M_e) / U\}, \quad
+        \hat\sigma_b^2 = \max\{0, (M_b - M_e) / S\}, \quad \hat\sigma_e^2 = M_e
+
+    with mean squares M of seeds, users and the rest. The upper limit of the seed effect puts the
+    0.025 quantile of the F distribution with S - 1 and (S - 1)(U - 1) degrees of freedom under
+    M_a: ``(M_a / F - M_e) / U``, right for normal data.
+
+    Raises
+    ------
+    SeqattnError
+        If there are fewer than 2 seeds or users, or a value is not finite.
+
+    References
+    ----------
+    Searle, Casella & McCulloch 1992, Variance Components, chapter 4.
+    """
+    d_SU, _ = as_pair(differences, differences, ndim=2)
+    n_seeds, n_users = d_SU.shape
+    by_seed, by_user = d_SU.mean(axis=1, keepdims=True), d_SU.mean(axis=0, keepdims=True)
+    rest_df = (n_seeds - 1) * (n_users - 1)
+    rest = float(((d_SU - by_seed - by_user + d_SU.mean()) ** 2).sum() / rest_df)
+    of_seeds = n_users * float(by_seed.var(ddof=1))
+    of_users = n_seeds * float(by_user.var(ddof=1))
+    user_variance = max(0.0, (of_users - rest) / n_seeds)
+    least_f = scipy_stats.f.ppf(0.025, n_seeds - 1, rest_df)
+    total = user_variance + rest
+    return Components(
+        seed_sd=float(np.sqrt(max(0.0, (of_seeds - rest) / n_users))),
+        seed_sd_upper=float(np.sqrt(max(0.0, (of_seeds / least_f - rest) / n_users))),
+        user_sd=float(np.sqrt(user_variance)),
+        residual_sd=float(np.sqrt(rest)),
+        rho=user_variance / total if total > 0 else 0.0,
+    )
+
+
+def expected_levels(
+    components: Components, n_seeds: int, n_users: int, alpha: float = 0.05
+) -> dict[str, float]:
+    r"""Return normal theory's false-positive rates of the t-test and of both bootstraps.
+
+    The mean difference has variance :math:`V = \sigma_a^2/S + \sigma_b^2/U + \sigma_e^2/(SU)`.
+    Each test sees a part of it,
+
+    .. math:: V_t = \frac{\sigma_a^2}{S} + \frac{\sigma_e^2}{SU}, \quad
+        V_{pooled} = \frac{\sigma_a^2 + \sigma_b^2 + \sigma_e^2}{SU}, \quad
+        V_{clustered} = \frac{\sigma_b^2}{U} + \frac{\sigma_e^2}{SU},
+
+    and rejects too often by what it does not see:
+
+    .. math:: \Pr[\text{reject}] = 2 F(-q \sqrt{V_{test} / V})
+
+    with F and its critical value q from t with S - 1 degrees of freedom for the t-test, from the
+    normal for the bootstraps. Without a seed effect :math:`V / V_{pooled} = 1 + (S - 1) \rho`.
+
+    Returns
+    -------
+    dict of float
+        Keys ``t``, ``pooled`` and ``clustered``.
+
+    Raises
+    ------
+    SeqattnError
+        If nothing varies or `alpha` is out of range.
+
+    References
+    ----------
+    Kish 1965, Survey Sampling, on the design effect. Derived on the book page "Calibration".
+    """
+    check_alpha(alpha)
+    a, b, e = components.seed_sd**2, components.user_sd**2, components.residual_sd**2
+    total = n_users * a + n_seeds * b + e  # each variance times S U
+    if total == 0:
+        raise SeqattnError("nothing varies: there is no false-positive rate to expect")
+    seeds, normal = scipy_stats.t(n_seeds - 1), scipy_stats.norm()
+    seen = {
+        "t": (seeds, n_users * a + e),
+        "pooled": (normal, a + b + e),
+        "clustered": (normal, n_seeds * b + e),
+    }
+    return {
+        name: float(2 * law.cdf(-law.ppf(1 - alpha / 2) * np.sqrt(part / total)))
+        for name, (law, part) in seen.items()
+    }
+
+
+def pooling_levels(
+    rhos: Sequence[float],
+    *,
+    n_seeds: int = 5,
+    n_users: int = 500,
+    replicates: int = 2000,
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> list[dict[str, float]]:
+    """Simulate how the pooled bootstrap's false positives grow with what a user's seeds share.
+
+    Differences are normal without any effect; those of one user correlate by rho between seeds.
+    The level is 0.05.
+
+    Returns
+    -------
+    list of dict
+        For each rho: `rho`, `rate` with its exact 95 % limits `low` and `high`, and the rate
+        `expected` by `expected_levels`, ``2 Phi(-1.96 / sqrt(1 + (S - 1) rho))``.
+
+    Raises
+    ------
+    SeqattnError
+        If a rho lies outside [0, 1] or a count is out of range.
+    """
+    if min(n_seeds, n_users) < 2 or replicates < 1 or not all(0 <= rho <= 1 for rho in rhos):
+        raise SeqattnError(
+            f"rhos are {list(rhos)}, {n_seeds} seeds, {n_users} users, {replicates} replicates; "
+            "give rhos in [0, 1], at least 2 seeds and users, and 1 replicate"
+        )
+    rows = []
+    for place, rho in enumerate(rhos):
+        generator = np.random.default_rng([seed, place])
+        rest_CSU = generator.standard_normal((replicates, n_seeds, n_users))
+        users_C1U = generator.standard_normal((replicates, 1, n_users))
+        d_CSU = np.sqrt(rho) * users_C1U + np.sqrt(1 - rho) * rest_CSU
+        means_CB = bootstrap_means(d_CSU.reshape(replicates, -1), n_resamples, seed)
+        rate, low, high = proportion(int((bootstrap_p_value(means_CB) < 0.05).sum()), replicates)
+        sds = Components(0.0, 0.0, np.sqrt(rho), np.sqrt(1 - rho), rho)
+        expected = expected_levels(sds, n_seeds, n_users)["pooled"]
+        rows.append(
+            {"rho": float(rho), "rate": rate, "low": low, "high": high, "expected": expected}
+        )
+    return rows
+
+
+def proportion(hits: int, n: int) -> tuple[float, float, float]:
+    """Return a rate with its exact 95 % limits (Clopper & Pearson 1934)."""
+    limits = scipy_stats.binomtest(hits, n).proportion_ci(0.95, method="exact")
+    return hits / n, float(limits.low), float(limits.high)

@@ -205,7 +205,7 @@ def _judge_cells(
 
     verdicts: dict[int, DualCriterion] = {}
     for positions in positions_by_shape.values():
-        pooled_CB, by_seed_CSB, clustered_CB = _bootstraps(
+        pooled_CB, by_seed_CSB, clustered_CB = bootstrap_parts(
             np.stack([pairs[p][1] - pairs[p][0] for p in positions]), n_resamples, seed
         )
         for row, position in enumerate(positions):
@@ -215,7 +215,7 @@ def _judge_cells(
     return [verdicts[position] for position in range(len(pairs))]
 
 
-def _bootstraps(
+def bootstrap_parts(
     differences_CSU: Floats, n_resamples: int, seed: int
 ) -> tuple[Floats, Floats, Floats]:
     """Return pooled (C, B), per-seed (C, S, B) and clustered (C, B) bootstrap means."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from seqattn.stats.bootstrap import bootstrap_p_value, percentile_interval
-from seqattn.stats.criterion import _bootstraps, is_robust
+from seqattn.stats.criterion import bootstrap_parts, is_robust
 from seqattn.stats.inputs import Floats
 from seqattn.stats.paired import paired_t
 
@@ -40,7 +40,7 @@ def directions(
         the published and the clustered rule.
     """
     means_CS = d_CSU.mean(axis=2)
-    pooled_CB, by_seed_CSB, clustered_CB = _bootstraps(d_CSU, n_resamples, seed)
+    pooled_CB, by_seed_CSB, clustered_CB = bootstrap_parts(d_CSU, n_resamples, seed)
     low_CS, high_CS = np.moveaxis(percentile_interval(by_seed_CSB, alpha), -1, 0)
     found = np.empty((len(shifts_E), len(d_CSU), len(CRITERIA)), dtype=np.int8)
     for shift, found_CK in zip(shifts_E, found, strict=True):

@@ -19,8 +19,8 @@ from typing import Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from seqattn.campaign import DESIGNS
-from seqattn.config import get_preset
+from seqattn.campaign import BASELINE, DESIGNS, settings
+from seqattn.config import Preset, get_preset
 from seqattn.data import Dataset, find_entry, load_dataset
 from seqattn.data.own import is_yaml
 from seqattn.errors import SeqattnError
@@ -75,6 +75,10 @@ class Run:
         """Return every cell the notebooks read, fitting missing ones side by side."""
         ae = product(AE_VS_AR, self.seeds[:1])
         return self._fitted(dict.fromkeys([*product(self.models, self.seeds), *ae]))
+
+    def settings(self, model: str = BASELINE) -> Preset:
+        """Return a model's settings: the preset's, or what the design's search found."""
+        return settings(self.results_dir, self.dataset, model, self.preset)
 
     def _fitted(self, wanted: Iterable[tuple[str, int]]) -> list[Cell]:
         return fit_cells(self.results_dir, self.dataset, wanted, self.preset, device=self.device)

@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from seqattn.campaign import DESIGNS, Search, searches, settings
+from seqattn.campaign import BASELINE, DESIGNS, Search, searches, settings
 from seqattn.config import Preset, get_preset
 from seqattn.data import Dataset, find_entry, load_dataset
 from seqattn.data.own import is_yaml
@@ -67,7 +67,7 @@ class Run:
         """Return the cells of `models` and `seeds` (by default the run's), fitting missing ones."""
         return self._fitted(product(models or self.models, seeds or self.seeds))
 
-    def settings(self, model: str) -> Preset:
+    def settings(self, model: str = BASELINE) -> Preset:
         """Return a model's configuration: the preset's, or what its design's search found."""
         return settings(self.results_dir, self.dataset, model, self.preset)
 

@@ -171,6 +171,8 @@ def _report(options: argparse.Namespace) -> None:
         "device": options.device,
         "results_dir": str(Path(options.results_dir).resolve()) if options.results_dir else "",
     }
+    chosen = {"models": options.model, "seeds": options.seed}
+    parameters |= {name: values for name, values in chosen.items() if values}
     paths = report(options.dataset, parameters, options.output)
     print(*paths, sep="\n")
     left_out = [name for name in NOTEBOOKS if name not in {path.stem for path in paths}]
@@ -259,6 +261,8 @@ def _parser() -> argparse.ArgumentParser:
 
     verb = verbs.add_parser("report", help="run every notebook on a dataset, into book/runs")
     verb.add_argument("dataset", help=DATASET)
+    verb.add_argument("-m", "--model", nargs="+", choices=list(MODELS), help="default: all four")
+    verb.add_argument("-s", "--seed", nargs="+", type=int, help="default: 2020 to 2024")
     verb.add_argument("-o", "--output", type=Path, help="folder for the executed notebooks")
     verb.set_defaults(run=_report)
     _add_common(verb)

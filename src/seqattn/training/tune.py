@@ -9,29 +9,24 @@ protocol. "Matched backbone" is the book's own design, see the page "Deviations"
 
 from __future__ import annotations
 
-import hashlib
-import json
-import warnings
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqattn.campaign import BASELINE, Search, SearchConfig, chosen, read_search
-from seqattn.config import NORMALISATIONS, Preset, replace
+from seqattn.config import Preset, replace
 from seqattn.data import Dataset
 from seqattn.errors import DivergedError, SeqattnError
 from seqattn.models import build_model
+from seqattn.store import Store
 from seqattn.training.cells import environment, one_thread
 from seqattn.training.course import Epoch
 from seqattn.training.fit import fit
 from seqattn.training.space import space, study_of, with_parameters
+from seqattn.training.studies import done, next_sampler, open_study, storage_errors
 
 if TYPE_CHECKING:
     import optuna
-
-# Part of a study's name: raise it when the space or the objective changes.
-_FORMAT = 1
 
 
 def tune(
@@ -80,8 +75,8 @@ def tune(
     Raises
     ------
     SeqattnError
-        If the matched design is asked of a model without intensity or lacks SASRec's search, or if
-        a fit fails. A fit that diverges is a trial of value 0.
+        If the matched design is asked of a model without intensity or lacks SASRec's search, if
+        a fit fails, or if the study cannot be kept. A fit that diverges is a trial of value 0.
     """
     intensity, matched = build_model(model_name, 1).needs_intensity, design == "matched"
     if matched and not intensity:
@@ -91,57 +86,22 @@ def tune(
         )
     if matched:
         base = chosen(results_dir, dataset.name, BASELINE, design).preset
-    storage = storage or f"sqlite:///{Path(results_dir) / 'studies.sqlite3'}"
-    Path(results_dir).mkdir(parents=True, exist_ok=True)
-    study = open_study(storage, dataset, model_name, budget, base, matched=matched)
+    storage = storage or f"sqlite:///{Store(results_dir).path / 'studies.sqlite3'}"
     searched = space(intensity=intensity, matched=matched)
     kept = read_search(results_dir, dataset.name, model_name, design)
-    _take_over(study, kept, budget, base, dataset.fingerprint)
-    while (sampler := _next_sampler(study, budget, matched)) is not None:
-        study.sampler = sampler
-        trial = study.ask(searched)
-        preset = with_parameters(base, trial.params)
-        _evaluate(study, trial, dataset, model_name, preset, budget, device)
-        if on_trial:
-            on_trial(len(_done(study)), max((t.value or 0.0 for t in _done(study)), default=0.0))
-    found = _outcome(study, dataset, model_name, design, budget, base, device)
+    with storage_errors(storage):
+        study = open_study(storage, dataset, model_name, budget, base, matched=matched)
+        _take_over(study, kept, budget, base, dataset.fingerprint)
+        while (sampler := next_sampler(study, budget, matched=matched)) is not None:
+            study.sampler = sampler
+            trial = study.ask(searched)
+            preset = with_parameters(base, trial.params)
+            _evaluate(study, trial, dataset, model_name, preset, budget, device)
+            if on_trial:
+                on_trial(len(done(study)), max((t.value or 0.0 for t in done(study)), default=0.0))
+        found = _outcome(study, dataset, model_name, design, budget, base, device)
     found.write(results_dir)
     return found
-
-
-def open_study(
-    storage: str,
-    dataset: Dataset,
-    model_name: str,
-    budget: SearchConfig,
-    base: Preset,
-    *,
-    matched: bool = False,
-) -> optuna.Study:
-    """Open or create the study that belongs to exactly this data, model, space and budget."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    identity = {
-        "format": _FORMAT,
-        "fingerprint": dataset.fingerprint,
-        "epochs": budget.epochs,
-        "seed": budget.seed,
-        "prune": budget.prune,
-        "matched": matched,
-        "model": asdict(base.model),
-        "train": asdict(base.train),
-    }
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-    return optuna.create_study(
-        storage=storage,
-        study_name=f"{dataset.name}/{model_name}/{digest}",
-        direction="maximize",
-        load_if_exists=True,
-        pruner=optuna.pruners.SuccessiveHalvingPruner()
-        if budget.prune
-        else optuna.pruners.NopPruner(),
-    )
 
 
 def _take_over(
@@ -169,7 +129,7 @@ def _outcome(
     device: str,
 ) -> Search:
     """Return what a study holds, as it is kept."""
-    if all(trial.state.name != "COMPLETE" for trial in _done(study)):
+    if all(trial.state.name != "COMPLETE" for trial in done(study)):
         raise SeqattnError(
             f"study {study.study_name}: every trial was pruned; search on with more trials"
         )
@@ -190,31 +150,6 @@ def _outcome(
         *(best.model, best.train, float(study.best_value)),
         *(trials, environment(device)),
     )
-
-
-def _next_sampler(
-    study: optuna.Study, budget: SearchConfig, matched: bool
-) -> optuna.samplers.BaseSampler | None:
-    """Return what draws the next trial, or None when the search is over."""
-    import optuna
-
-    done = _done(study)
-    # A number a trial, far from the next search's seeds.
-    sampler = optuna.samplers.TPESampler(seed=1_000 * budget.seed + len(done))
-    if not matched:
-        return sampler if len(done) < budget.trials else None
-    tried = {trial.params["normalisation"] for trial in done}
-    left = [mode for mode in NORMALISATIONS if mode not in tried]
-    if not left:
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.PartialFixedSampler({"normalisation": left[0]}, sampler)
-
-
-def _done(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Return trials that count towards the budget: ended, or stopped by the pruner."""
-    return [t for t in study.get_trials(deepcopy=False) if t.state.name in ("COMPLETE", "PRUNED")]
 
 
 def _evaluate(

@@ -1,0 +1,230 @@
+# A campaign: prepare -> tune -> fit -> report -> collect -> book, by the command line's own verbs.
+# `make paper` runs it on this machine; profiles/ has others. How to use it, with what each key of
+# the configuration means: book/appendix/reproduce.md, "A campaign on many machines".
+#
+# What is finished is never lost or computed twice, whatever Snakemake thinks: a study keeps its
+# trials and the store its cells, so a job that is asked again answers at once. Snakemake therefore
+# gets to know the files that are cheap to compare: a search's record, and a flag for fits, whose
+# folders are named by what the search will have found.
+#
+# All files are local(): every machine sees the results folder, and Snakemake is not to move a part
+# of it elsewhere. Records are update(): Snakemake would remove them before it extends them.
+
+import yaml
+
+DEFAULTS = {
+    "datasets": "ml-100k",
+    "models": "sasrec ia-add ia-mul ia-val",
+    "seeds": "2020 2021 2022 2023 2024",
+    "designs": "published matched",
+    "trials": 25,
+    "epochs": 10,
+    "base": "paper",
+    "device": "cpu",
+    "gpu_slots": 1,
+    "storage": "",
+    "results": ".seqattn/paper",
+    "notebooks": "book/runs",
+    "collect": "results/campaign",
+}
+unknown = [key for key in config if key not in DEFAULTS]
+if unknown:
+    raise WorkflowError(f"unknown config key {unknown[0]!r}; known keys: {', '.join(DEFAULTS)}")
+config = {**DEFAULTS, **config}
+
+
+def words(key):
+    return str(config[key]).split()
+
+
+def dataset_name(reference):
+    """A dataset's name; one's own log says it in its YAML file."""
+    if not reference.endswith((".yaml", ".yml")):
+        return reference
+    with open(reference) as file:
+        return yaml.safe_load(file)["name"]
+
+
+RESULTS, GPU = config["results"], config["device"] != "cpu"
+DATASETS = {dataset_name(reference): reference for reference in words("datasets")}
+MODELS, SEEDS, DESIGNS = words("models"), words("seeds"), words("designs")
+# The chapter on auto-encoding reads these, of the first seed.
+AE_VS_AR = ["sasrec", "local-ae", "bert4rec"]
+# On a GPU the seeds of a model are fitted together; on a CPU each is a job of one thread.
+BATCHES = ["-".join(SEEDS)] if GPU else SEEDS
+# Executed notebooks, a folder a dataset; the first design's are the ones the book shows.
+PAGES = {
+    dataset if design == DESIGNS[0] else f"{dataset}-{design}": (dataset, design)
+    for dataset in DATASETS
+    for design in DESIGNS
+}
+# Kubernetes asks for these even if they are 0, so a job without a GPU has none of them.
+DEVICE = {"gpu": 1, "gpu_manufacturer": "nvidia"} if GPU else {}
+workflow.global_resources.setdefault("gpu", int(config["gpu_slots"]))
+
+
+def own_design(model, design):
+    """Only an injection's settings depend on the design, see `seqattn.campaign`."""
+    return design if model.startswith("ia-") else "published"
+
+
+def record(dataset, model, design):
+    """Where `seqattn tune` writes what it found (`seqattn.campaign.search_path`)."""
+    return local(f"{RESULTS}/searches/{dataset}/{own_design(model, design)}/{model}.json")
+
+
+def prepared(wildcards):
+    return local(f"{RESULTS}/datasets/{wildcards.dataset}/dataset.json")
+
+
+def before_tune(wildcards):
+    """Give the data, and for the matched design the search that it rests on."""
+    matched = wildcards.design == "matched"
+    return [prepared(wildcards)] + ([record(wildcards.dataset, "sasrec", "published")] * matched)
+
+
+def before_fit(wildcards):
+    """Give the search whose outcome is fitted; models that none covers take fixed settings."""
+    if wildcards.model == "sasrec" or wildcards.model.startswith("ia-"):
+        return record(wildcards.dataset, wildcards.model, wildcards.design)
+    return prepared(wildcards)
+
+
+def fitted(dataset, design, models=MODELS, batches=BATCHES):
+    return [
+        local(f"{RESULTS}/done/{own_design(model, design)}/{dataset}/{model}/seed-{batch}")
+        for model in models
+        for batch in batches
+    ]
+
+
+def read_by_report(dataset, design):
+    """Everything the notebooks read, so that they fit nothing themselves."""
+    ae_vs_ar = [model for model in AE_VS_AR if model not in MODELS]
+    return fitted(dataset, design) + fitted(dataset, design, ae_vs_ar, SEEDS[:1])
+
+
+def reports():
+    # A report writes this one last.
+    return [local(f"{config['notebooks']}/{page}/06_ae_vs_ar.ipynb") for page in PAGES]
+
+
+wildcard_constraints:
+    design="[a-z]+",
+    dataset="[^/]+",
+    model="[^/]+",
+    seeds="[0-9-]+",
+    page="[^/]+",
+
+
+localrules:
+    all,
+    searches,
+    fits,
+    notebooks,
+    collect,
+    book,
+
+
+rule all:
+    input:
+        local("_build/html/index.html"),
+
+
+rule searches:
+    input:
+        [record(d, m, g) for d in DATASETS for g in DESIGNS for m in MODELS],
+
+
+rule fits:
+    input:
+        [flag for dataset in DATASETS for g in DESIGNS for flag in read_by_report(dataset, g)],
+
+
+rule notebooks:
+    input:
+        reports(),
+
+
+rule prepare:
+    output:
+        local(update(f"{RESULTS}/datasets/{{dataset}}/dataset.json")),
+    params:
+        reference=lambda wildcards: DATASETS[wildcards.dataset],
+    shell:
+        "seqattn prepare {params.reference:q} -o $(dirname {output:q})"
+
+
+rule tune:
+    input:
+        before_tune,
+    output:
+        local(update(f"{RESULTS}/searches/{{dataset}}/{{design}}/{{model}}.json")),
+    params:
+        reference=lambda wildcards: DATASETS[wildcards.dataset],
+        budget=f"--trials {config['trials']} --epochs {config['epochs']} --base {config['base']}",
+        storage=lambda wildcards: (
+            "--storage " + config["storage"].format(**wildcards) if config["storage"] else ""
+        ),
+    resources:
+        **DEVICE,
+    shell:
+        "seqattn tune -d {params.reference:q} -m {wildcards.model} --design {wildcards.design}"
+        " {params.budget} {params.storage} --results-dir {RESULTS:q} --device {config[device]}"
+
+
+rule fit:
+    input:
+        before_fit,
+    output:
+        local(touch(f"{RESULTS}/done/{{design}}/{{dataset}}/{{model}}/seed-{{seeds}}")),
+    params:
+        reference=lambda wildcards: DATASETS[wildcards.dataset],
+        seeds=lambda wildcards: wildcards.seeds.replace("-", " "),
+    resources:
+        **DEVICE,
+    shell:
+        "seqattn fit -d {params.reference:q} -m {wildcards.model} -s {params.seeds}"
+        " --preset {wildcards.design} --results-dir {RESULTS:q} --device {config[device]}"
+
+
+rule report:
+    input:
+        lambda wildcards: read_by_report(*PAGES[wildcards.page]),
+    output:
+        local(f"{config['notebooks']}/{{page}}/06_ae_vs_ar.ipynb"),
+    params:
+        reference=lambda wildcards: DATASETS[PAGES[wildcards.page][0]],
+        design=lambda wildcards: PAGES[wildcards.page][1],
+        models=" ".join(MODELS),
+        seeds=" ".join(SEEDS),
+    resources:
+        **DEVICE,
+    shell:
+        "seqattn report {params.reference:q} --preset {params.design} -m {params.models}"
+        " -s {params.seeds} --results-dir {RESULTS:q} --device {config[device]}"
+        " -o $(dirname {output:q})"
+
+
+rule collect:
+    input:
+        rules.fits.input,
+    output:
+        local(touch(f"{RESULTS}/done/collected")),
+    params:
+        target=config["collect"],
+    shell:
+        "seqattn collect {RESULTS:q} -o {params.target:q}"
+
+
+# The book has chapters on ML-100K: where the campaign has none of it, `make book` runs them.
+rule book:
+    input:
+        rules.notebooks.input,
+        rules.collect.output,
+    output:
+        local(update("_build/html/index.html")),
+    params:
+        target="pages" if "ml-100k" in DATASETS else "book",
+    shell:
+        "make {params.target} && touch {output}"

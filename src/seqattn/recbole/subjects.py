@@ -73,6 +73,7 @@ class TrainingLog:
         self._sizes = {"user_id": train.n_users + 1, "item_id": train.n_items + 1}
         self.users = np.repeat(np.arange(1, train.n_users + 1), train.lengths)
         self.items = train.items.astype(np.int64)
+        self._seen = np.sort(self.users * self._sizes["item_id"] + self.items)
 
     def num(self, field: str) -> int:
         """Return the number of users or items, padding counted."""
@@ -92,15 +93,14 @@ class TrainingLog:
         SeqattnError
             If a user's training history holds the whole catalogue.
         """
-        n_items = self._sizes["item_id"] - 1
-        if np.bincount(self.users).max() >= n_items:
+        n_codes = self._sizes["item_id"]
+        if np.bincount(self.users).max() >= n_codes - 1:
             raise SeqattnError("BPR needs an item that is not in the user's history to draw")
-        seen = np.unique(self.users * (n_items + 1) + self.items)
         drawn = np.zeros(len(users_B), dtype=np.int64)
         again = np.arange(len(users_B))
         while len(again):
-            drawn[again] = rng.integers(1, n_items + 1, size=len(again))
-            again = again[np.isin(users_B[again] * (n_items + 1) + drawn[again], seen)]
+            drawn[again] = rng.integers(1, n_codes, size=len(again))
+            again = again[np.isin(users_B[again] * n_codes + drawn[again], self._seen)]
         return drawn
 
 

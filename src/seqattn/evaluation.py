@@ -12,6 +12,8 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -44,24 +46,50 @@ class Ranker:
         self.gatherer = Gatherer(self.context, device)
         self.targets_U = torch.tensor(split.targets(stage), dtype=torch.long, device=device)
 
-    @torch.inference_mode()
     def __call__(self, model: Backbone, *, filtered: bool = True) -> dict[str, np.ndarray]:
-        """Return ranks as `rank_targets` does; `filtered` ones, the dearer kind, only if asked.
+        """Return ranks as `rank_targets` does; `filtered` ones, the dearer kind, only if asked."""
+        length = np.minimum(self.context.lengths, model.config.max_length)
+
+        def scores(users: np.ndarray) -> Tensor:
+            start = self.context.offsets[users + 1] - length[users]
+            items_BT, intensity_BT, _ = self.gatherer.rows(start, length[users])
+            return model.logits(model.next_item_hidden(items_BT, intensity_BT))
+
+        was_training = model.training
+        model.eval()
+        try:
+            return self.rank(scores, filtered=filtered)
+        finally:
+            model.train(was_training)
+
+    @torch.inference_mode()
+    def rank(
+        self, scores: Callable[[np.ndarray], Tensor], *, filtered: bool = True
+    ) -> dict[str, np.ndarray]:
+        """Return ranks as `rank_targets` does, from any function that scores users.
 
         Nothing waits for the device before all users are ranked.
+
+        Parameters
+        ----------
+        scores : callable
+            Takes user numbers, (B,), and returns a new tensor of scores, (B, V + 1), on the
+            device; column 0 is padding and its scores are ignored.
+        filtered : bool
+            Whether to return the ``filtered`` kind too.
+
+        Raises
+        ------
+        SeqattnError
+            If a target's score is not finite.
         """
         context = self.context
-        length = np.minimum(context.lengths, model.config.max_length)
         at_once = max(1, SCORES_AT_ONCE // (context.n_items + 1))
         ranks: dict[str, list[Tensor]] = {"unfiltered": []} | ({"filtered": []} if filtered else {})
         finite = []
-        was_training = model.training
-        model.eval()
         for first in range(0, context.n_users, at_once):
             users = np.arange(first, min(first + at_once, context.n_users))
-            start = context.offsets[users + 1] - length[users]
-            items_BT, intensity_BT, _ = self.gatherer.rows(start, length[users])
-            scores_BV = model.logits(model.next_item_hidden(items_BT, intensity_BT)).float()
+            scores_BV = scores(users).float()
             scores_BV[:, 0] = -torch.inf  # padding is not an item
             target_B1 = self.targets_U[first : first + at_once, None]
             finite.append(torch.isfinite(scores_BV.gather(1, target_B1)).all())
@@ -69,7 +97,6 @@ class Ranker:
             if filtered:
                 self._hide_seen(scores_BV, users, target_B1)
                 ranks["filtered"].append(_ranks(scores_BV, target_B1))
-        model.train(was_training)
         if not torch.stack(finite).all():
             raise DivergedError(
                 "the model gives a score that is not finite: training diverged; lower learning_rate"

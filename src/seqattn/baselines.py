@@ -1,0 +1,213 @@
+"""Baselines of other libraries on seqattn's splits: their ranks on disk.
+
+A record needs only this module to be read; `seqattn.recbole.baselines` makes it. It is a folder::
+
+    <root>/<dataset>/<model>/seed-<seed>-<hash>/
+        baseline.json    spec, hyperparameters and their grid, history, metrics, timings, versions
+        ranks.npz        per-user ranks, smallest unsigned integers, no pickle
+
+A folder is written under a temporary name and renamed when complete; checksums in
+``baseline.json`` expose truncated or edited files, which are computed again. A `Baseline` has the
+attributes of `seqattn.store.Cell` that `seqattn.results.summary` and ``histories`` need.
+
+Shapes: U users, in the order of the dataset's `Sequences`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqattn.errors import SeqattnError
+from seqattn.evaluation import CUTOFFS, METRICS, metric
+
+__all__ = ["Baseline", "BaselineSpec", "compute_baseline", "read_baselines"]
+
+_FORMAT = 1  # part of every hash: raise it when a record's meaning changes
+
+
+@dataclass(frozen=True)
+class BaselineSpec:
+    """What a baseline is computed from; equal specs have equal keys, on every machine.
+
+    ``settings`` holds what JSON can: the grid searched, and how its members are trained.
+    """
+
+    dataset: str
+    fingerprint: str
+    model: str
+    seed: int
+    settings: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Hash of everything above, 12 hexadecimal digits."""
+        return _sha256(_json({"format": _FORMAT, **dataclasses.asdict(self)}))[:12]
+
+    def folder(self, root: str | Path) -> Path:
+        """Return where the record is, or would be."""
+        return Path(root) / self.dataset / self.model / f"seed-{self.seed}-{self.key}"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A finished baseline, read from its folder."""
+
+    folder: Path
+    facts: Mapping[str, Any]
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.facts["spec"]["model"]
+
+    @property
+    def seed(self) -> int:
+        """The training seed; it means nothing to a model that draws no random number."""
+        return self.facts["spec"]["seed"]
+
+    def ranks(self, stage: str = "test", kind: str = "unfiltered") -> np.ndarray:
+        """Return per-user ranks, (U,) int32.
+
+        Parameters
+        ----------
+        stage : str
+            ``valid`` or ``test``.
+        kind : str
+            ``unfiltered`` or ``filtered``.
+
+        Raises
+        ------
+        SeqattnError
+            If there are no such ranks.
+        """
+        with np.load(self.folder / "ranks.npz", allow_pickle=False) as stored:
+            if f"{stage}_{kind}" not in stored:
+                raise SeqattnError(
+                    f"{self.folder}: no ranks of stage {stage!r} and kind {kind!r}; "
+                    f"choose one of {', '.join(stored)}"
+                )
+            # Unsigned integers would wrap around when subtracted.
+            return stored[f"{stage}_{kind}"].astype(np.int32)
+
+
+def read_baselines(root: str | Path, dataset: str) -> list[Baseline]:
+    """Return a dataset's intact records, sorted by model and seed; damaged ones are left out.
+
+    Parameters
+    ----------
+    root : str or Path
+        The records' folder, such as ``results/baselines``.
+    dataset : str
+        Name of the dataset.
+    """
+    paths = (Path(root) / dataset).glob("*/seed-*/baseline.json")
+    found = (_read(path.parent) for path in paths)
+    return sorted((b for b in found if b is not None), key=lambda b: (b.model, b.seed))
+
+
+def compute_baseline(
+    root: str | Path,
+    spec: BaselineSpec,
+    run: Callable[[], tuple[Mapping[str, Any], Mapping[str, np.ndarray]]],
+) -> Baseline:
+    """Return the record of a spec, computing it with `run` unless it is there and intact.
+
+    Processes need not wait for each other: of two that compute one record, the first to finish is
+    kept. A failure leaves nothing behind.
+
+    Parameters
+    ----------
+    root : str or Path
+        The records' folder, made when missing.
+    spec : BaselineSpec
+        What is computed.
+    run : callable
+        Returns the facts to keep as JSON, and ranks ``{stage}_{kind}`` of shape (U,); metrics
+        are computed from them.
+
+    Raises
+    ------
+    SeqattnError
+        If the folder can't be written.
+    """
+    folder = spec.folder(root)
+    baseline = _read(folder)
+    if baseline is None:
+        facts, ranks = run()
+        try:
+            _keep(folder, spec, facts, ranks)
+        except OSError as error:
+            raise SeqattnError(
+                f"cannot write {folder}: {error.strerror}; make room or choose another folder"
+            ) from error
+        baseline = _read(folder)
+    assert baseline is not None
+    return baseline
+
+
+def _keep(
+    folder: Path, spec: BaselineSpec, facts: Mapping[str, Any], ranks: Mapping[str, np.ndarray]
+) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        _write(partial, spec, facts, ranks)
+        partial.chmod(0o755)  # mkdtemp's folders are private
+        if _read(folder) is None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write(
+    folder: Path, spec: BaselineSpec, facts: Mapping[str, Any], ranks: Mapping[str, np.ndarray]
+) -> None:
+    small = {kind: r.astype(np.min_scalar_type(int(r.max()))) for kind, r in ranks.items()}
+    np.savez_compressed(folder / "ranks.npz", **small)
+    whole = {
+        "spec": dataclasses.asdict(spec),
+        **facts,
+        "metrics": {kind: _metrics(values) for kind, values in ranks.items()},
+        "files": {"ranks.npz": _sha256((folder / "ranks.npz").read_bytes())},
+    }
+    whole["checksum"] = _sha256(_json(whole))
+    (folder / "baseline.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+
+
+def _read(folder: Path) -> Baseline | None:
+    try:
+        facts = json.loads((folder / "baseline.json").read_text(encoding="utf-8"))
+        rest = {key: value for key, value in facts.items() if key != "checksum"}
+        intact = facts["checksum"] == _sha256(_json(rest)) and all(
+            _sha256((folder / name).read_bytes()) == digest
+            for name, digest in facts["files"].items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return Baseline(folder, facts) if intact else None
+
+
+def _metrics(ranks: np.ndarray) -> dict[str, float]:
+    return {
+        f"{name}@{k}": float(metric(ranks, name, k).mean()) for name in METRICS for k in CUTOFFS
+    }
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True).encode()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,292 @@
+"""RecBole's baselines see our split, and what they score is ranked as our models are."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("recbole.config")
+
+import numpy as np
+import pandas as pd
+import torch
+from recbole.data import create_dataset
+from recbole_logs import recbole_config
+
+from seqattn.baselines import read_baselines
+from seqattn.errors import SeqattnError
+from seqattn.evaluation import Ranker, metric
+from seqattn.recbole import baselines, fitting, subjects
+from seqattn.recbole.subjects import GRU4Rec, ItemKNN, Pop, TrainingLog, build
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:recbole")
+
+
+def _pairs(sequences) -> list[tuple[int, int]]:
+    """User numbers and item codes of every interaction, by an explicit loop."""
+    return [
+        (user, int(item))
+        for user in range(sequences.n_users)
+        for item in sequences.items[sequences.offsets[user] : sequences.offsets[user + 1]]
+    ]
+
+
+def _dense(dataset) -> np.ndarray:
+    """Who has what in training, (U, V + 1)."""
+    seen = np.zeros((dataset.n_users, dataset.n_items + 1))
+    for user, item in _pairs(dataset.split.train):
+        seen[user, item] = 1
+    return seen
+
+
+def _spy(monkeypatch, model: type, method: str) -> list[dict[str, torch.Tensor]]:
+    """Keep what each call of a model's method is given."""
+    calls, original = [], getattr(model, method)
+
+    def spied(self, rows):
+        calls.append({key: value.clone() for key, value in rows.interaction.items()})
+        return original(self, rows)
+
+    monkeypatch.setattr(model, method, spied)
+    return calls
+
+
+def _epoch(subject, seed: int = 0) -> float:
+    subject.model.train()
+    optimiser = torch.optim.SGD(subject.model.parameters(), lr=0.1)
+    return subject.epoch(optimiser, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("stage", ["valid", "test"])
+def test_pops_ranks_are_those_of_counts_made_by_hand(stage, synthetic):
+    count = dict.fromkeys(range(1, synthetic.n_items + 1), 0)
+    for _, item in _pairs(synthetic.split.train):
+        count[item] += 1
+    context, targets = synthetic.split.context(stage), synthetic.split.targets(stage)
+    seen = [set() for _ in range(synthetic.n_users)]
+    for user, item in _pairs(context):
+        seen[user].add(item)
+    ranks = fitting.fit("pop", synthetic, 0, {}).ranks
+    for user, target in enumerate(targets.tolist()):
+        for kind, hidden in (("unfiltered", set()), ("filtered", seen[user] - {target})):
+            others = [n for item, n in count.items() if item != target and item not in hidden]
+            ties = sum(n == count[target] for n in others)
+            higher = sum(n > count[target] for n in others)
+            assert ranks[f"{stage}_{kind}"][user] == 1 + higher + ties // 2
+
+
+def test_recboles_pop_counts_an_item_once_a_batch(synthetic):
+    # Why `subjects` feeds it a user at a time: in one batch every count would be 1.
+    model = build("pop", synthetic, {}).model
+    fresh = Pop(recbole_config(Pop), TrainingLog(synthetic.split.train))
+    fresh.calculate_loss({"item_id": torch.as_tensor(synthetic.split.train.items.astype(int))})
+    assert fresh.item_cnt.max() == 1
+    assert model.item_cnt.sum() == len(synthetic.split.train)
+
+
+@pytest.mark.parametrize("shrink", [0.0, 10.0])
+@pytest.mark.parametrize("k", [3, 10, 100])
+def test_itemknns_scores_are_cosines_of_the_nearest_items(k, shrink, synthetic):
+    subject = build("itemknn", synthetic, {"k": k, "shrink": shrink})
+    seen_UV = _dense(synthetic)
+    norm = np.sqrt((seen_UV**2).sum(axis=0))
+    cosine = seen_UV.T @ seen_UV / (np.outer(norm, norm) + shrink + 1e-6)
+    np.fill_diagonal(cosine, 0)
+    kept = subject.model.w.toarray()
+    # Which of several equal neighbours is kept is open; how near the kept ones are is not.
+    nearest = np.sort(cosine, axis=0)[-min(k, len(cosine)) :]
+    np.testing.assert_allclose(np.sort(kept, axis=0)[-len(nearest) :], nearest, atol=1e-6)
+    np.testing.assert_allclose(kept[kept > 0], cosine[kept > 0], atol=1e-6)
+    scores = subject.scores("test")(np.arange(synthetic.n_users))
+    np.testing.assert_allclose(scores, seen_UV @ kept, atol=1e-5)
+    if k == 100:
+        np.testing.assert_allclose(scores, seen_UV @ cosine, atol=1e-5)
+
+
+def test_recboles_own_pipeline_gives_itemknn_the_same_scores(tmp_path, synthetic):
+    split, folder = synthetic.split, tmp_path / "log"
+    folder.mkdir()
+    users = np.arange(synthetic.n_users)
+    parts = {
+        "train": np.array(_pairs(split.train)),
+        "valid": np.column_stack([users, split.valid_items]),
+        "test": np.column_stack([users, split.test_items]),
+    }
+    for part, pairs in parts.items():
+        frame = pd.DataFrame(pairs, columns=["user_id:token", "item_id:token"])
+        frame.to_csv(folder / f"log.{part}.inter", sep="\t", index=False)
+    config = recbole_config(
+        *(ItemKNN, "log"),
+        data_path=str(tmp_path),
+        benchmark_filename=list(parts),
+        load_col={"inter": ["user_id", "item_id"]},
+        k=100,
+    )
+    training = create_dataset(config).build()[0]
+    theirs = ItemKNN(config, training).pred_mat.toarray()
+    rows = [training.token2id("user_id", str(user)) for user in users]
+    columns = [training.token2id("item_id", str(i)) for i in range(1, synthetic.n_items + 1)]
+    ours = build("itemknn", synthetic, {"k": 100}).scores("test")(users)
+    np.testing.assert_allclose(ours[:, 1:], theirs[np.ix_(rows, columns)], rtol=1e-5)
+
+
+def test_every_model_sees_the_training_interactions_and_nothing_else(synthetic, monkeypatch):
+    expected = sorted(_pairs(synthetic.split.train))
+    calls = _spy(monkeypatch, Pop, "calculate_loss")
+    build("pop", synthetic, {})
+    assert [(u, i) for u, row in enumerate(calls) for i in row["item_id"].tolist()] == _pairs(
+        synthetic.split.train
+    )
+    matrix = build("itemknn", synthetic, {}).model.interaction_matrix.tocoo()
+    assert sorted(zip(matrix.row - 1, matrix.col, strict=True)) == expected
+    assert (matrix.data == 1).all()
+    subject = build("bpr", synthetic, {})
+    calls = _spy(monkeypatch, type(subject.model), "calculate_loss")
+    _epoch(subject)
+    seen = [zip((r["user_id"] - 1).tolist(), r["item_id"].tolist(), strict=True) for r in calls]
+    assert sorted(pair for rows in seen for pair in rows) == expected
+
+
+def test_bprs_negatives_are_all_items_but_those_in_the_training_history(synthetic):
+    log = TrainingLog(synthetic.split.train)
+    users = np.repeat(np.arange(1, synthetic.n_users + 1), 400)
+    drawn = log.negatives(users, np.random.default_rng(0))
+    for user in range(synthetic.n_users):
+        own = {item for u, item in _pairs(synthetic.split.train) if u == user}
+        assert set(drawn[users == user + 1]) == set(range(1, synthetic.n_items + 1)) - own
+
+
+def test_gru4rec_trains_on_every_prefix_of_the_training_histories(synthetic, monkeypatch):
+    monkeypatch.setattr(subjects, "MAX_LENGTH", 6)
+    monkeypatch.setattr(subjects, "ROWS_AT_ONCE", 7)
+    calls = _spy(monkeypatch, GRU4Rec, "calculate_loss")
+    _epoch(build("gru4rec", synthetic, {}))
+    found = [
+        (*items[:length].tolist(), int(target))
+        for rows in calls
+        for items, length, target in zip(
+            rows["item_id_list"], rows["item_length"], rows["item_id"], strict=True
+        )
+    ]
+    train = synthetic.split.train
+    whole = [h.tolist() for h in np.split(train.items, train.offsets[1:-1])]
+    expected = [tuple(h[max(end - 6, 0) : end + 1]) for h in whole for end in range(1, len(h))]
+    assert sorted(found) == sorted(expected)
+
+
+@pytest.mark.parametrize("stage", ["valid", "test"])
+def test_gru4rec_reads_the_validation_item_on_test_and_not_on_validation(
+    stage, synthetic, monkeypatch
+):
+    monkeypatch.setattr(subjects, "MAX_LENGTH", 6)
+    monkeypatch.setattr(subjects, "ROWS_AT_ONCE", 7)
+    calls = _spy(monkeypatch, GRU4Rec, "full_sort_predict")
+    subject = build("gru4rec", synthetic, {})
+    Ranker(synthetic.split, stage).rank(subject.scores(stage))
+    found = [
+        items[:length].tolist()
+        for rows in calls
+        for items, length in zip(rows["item_id_list"], rows["item_length"], strict=True)
+    ]
+    full = synthetic.sequences
+    held_out = 1 if stage == "test" else 2
+    histories = np.split(full.items, full.offsets[1:-1])
+    assert found == [h.tolist()[:-held_out][-6:] for h in histories]
+
+
+def test_the_gradient_of_a_step_does_not_depend_on_its_parts(synthetic, monkeypatch):
+    options = {"dropout_prob": 0.0, "hidden_size": 16}
+    weights = []
+    for rows_at_once in (7, 10_000):
+        monkeypatch.setattr(subjects, "ROWS_AT_ONCE", rows_at_once)
+        torch.manual_seed(0)
+        subject = build("gru4rec", synthetic, options)
+        weights.append((_epoch(subject), dict(subject.model.named_parameters())))
+    assert weights[0][0] == pytest.approx(weights[1][0], rel=1e-6)
+    for name, value in weights[0][1].items():
+        torch.testing.assert_close(value, weights[1][1][name], rtol=1e-5, atol=1e-7)
+
+
+def test_padding_beyond_a_batchs_longest_row_changes_no_score(synthetic):
+    subject = build("gru4rec", synthetic, {})
+    subject.model.eval()
+    items = torch.tensor([[3, 1, 4], [1, 5, 0]])
+    length = torch.tensor([3, 2])
+    wide = torch.nn.functional.pad(items, (0, 47))
+    with torch.no_grad():
+        scores = [
+            subject.model.full_sort_predict({"item_id_list": i, "item_length": length})
+            for i in (items, wide)
+        ]
+    torch.testing.assert_close(*scores)
+
+
+@pytest.mark.parametrize("name", ["bpr", "gru4rec"])
+def test_the_best_epoch_on_validation_is_the_one_that_is_tested(name, synthetic, monkeypatch):
+    monkeypatch.setattr(fitting, "MAX_EPOCHS", 8)
+    monkeypatch.setattr(fitting, "PATIENCE", 2)
+    options = {"learning_rate": 0.03, "embedding_size": 8, "hidden_size": 8}
+    fitted = fitting.fit(name, synthetic, 1, options)
+    curve = [epoch["valid_ndcg"] for epoch in fitted.history]
+    assert fitted.valid_ndcg(fitting.CHOSEN_BY[name]) == max(curve)
+    assert curve.index(max(curve)) + 1 == fitted.best_epoch
+    assert len(curve) == min(8, fitted.best_epoch + 2)
+    again = fitting.fit(name, synthetic, 1, options)
+    for kind, ranks in fitted.ranks.items():
+        assert np.array_equal(ranks, again.ranks[kind])
+        assert ranks.shape == (synthetic.n_users,)
+    other = fitting.fit(name, synthetic, 2, options)
+    assert not np.array_equal(other.ranks["test_filtered"], fitted.ranks["test_filtered"])
+
+
+def test_the_callers_random_numbers_are_left_alone(synthetic, monkeypatch):
+    monkeypatch.setattr(fitting, "MAX_EPOCHS", 1)
+    before = torch.get_rng_state()
+    fitting.fit("bpr", synthetic, 1, {"learning_rate": 0.01})
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not torch.is_anomaly_enabled()
+
+
+@pytest.fixture
+def small(monkeypatch) -> None:
+    monkeypatch.setattr(fitting, "MAX_EPOCHS", 2)
+    monkeypatch.setitem(baselines.GRIDS, "itemknn", {"k": (2, 30)})
+    monkeypatch.setitem(baselines.GRIDS, "bpr", {"learning_rate": (1e-5, 0.03)})
+
+
+def test_the_command_keeps_what_the_grid_chose_for_every_seed(tmp_path, small, capsys):
+    command = ["-d", "synthetic", "-m", "itemknn", "bpr", "-s", "1", "2", "-o", str(tmp_path)]
+    assert baselines.main(command) == 0
+    found = {(b.model, b.seed): b for b in read_baselines(tmp_path, "synthetic")}
+    # Pop and ItemKNN have no randomness; BPR's grid is searched with one seed.
+    assert set(found) == {("itemknn", 2020), ("bpr", 2020), ("bpr", 1), ("bpr", 2)}
+    for (model, _), baseline in found.items():
+        tried = baseline.facts["grid"]
+        best = max(tried, key=lambda member: member["valid_filtered"])
+        assert baseline.facts["hyperparameters"] == best["hyperparameters"]
+        assert len(tried) == 2 and tried == found[model, 2020].facts["grid"]
+    stored = found["bpr", 2020]
+    assert metric(stored.ranks("valid", "filtered"), "NDCG", 10).mean() == max(
+        member["valid_filtered"] for member in stored.facts["grid"]
+    )
+    assert {"recbole", "torch", "commit"} <= set(stored.facts["environment"])
+    assert "synthetic bpr seed 2: test NDCG@10 0." in capsys.readouterr().out
+
+    def never(*_):
+        raise AssertionError("a finished baseline was fitted again")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(baselines, "fit", never)
+        assert baselines.main(command) == 0
+
+
+def test_a_users_mistake_ends_in_one_line_and_code_2(tmp_path, capsys):
+    assert baselines.main(["-d", "nonsense", "-o", str(tmp_path)]) == 2
+    assert "seqattn: dataset 'nonsense' is unknown" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        baselines.main(["-d", "synthetic", "-m", "nonsense"])
+    assert stopped.value.code == 2
+
+
+def test_an_unknown_baseline_is_named(synthetic, tmp_path):
+    with pytest.raises(SeqattnError, match="'sasrec' is unknown; choose one of pop"):
+        baselines.fit_baseline(tmp_path, synthetic, "sasrec", 2020)

@@ -19,7 +19,9 @@ DESIGN_NAMES = {"published": "as published", "matched": "matched"}
 
 
 def markdown(rows: Sequence[Mapping[str, str]]) -> str:
-    """Return a Markdown table; columns in order of appearance, missing entries empty."""
+    """Return a Markdown table; columns in order of appearance; empty text without rows."""
+    if not rows:
+        return ""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     lines += ["| " + " | ".join(row.get(c, "") for c in columns) + " |" for row in rows]

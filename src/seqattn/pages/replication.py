@@ -80,8 +80,8 @@ def table3(table: pd.DataFrame, short: set[tuple[str, str]]) -> str:
         }
         for cell in part.itertuples():
             ours = percent(cell.change, cell.stars, bold=cell.robust is True)
-            row[f"{cell.metric}@10, ours"] = f"{ours} {span(cell.low, cell.high)}".strip()
-            row[f"{cell.metric}@10, published"] = _printed(cell)
+            ours = f"{ours} {span(cell.low, cell.high)}".strip()
+            row[f"{cell.metric}@10"] = f"{ours}<br>published {_printed(cell)}"
         rows.append(row)
     return markdown(rows)
 
@@ -111,12 +111,13 @@ def conclusions_table(found: Campaign) -> str:
     rows, counts = [], {design: Counter() for design in DESIGNS}
     facts = {design: evidence(found.cells, found.lambdas, design) for design in DESIGNS}
     for conclusion in CONCLUSIONS:
-        row = {"conclusion of the paper": f"{conclusion.claim} (section {conclusion.section})"}
+        claim = f"{conclusion.claim} (section {conclusion.section})."
+        row = {"conclusion of the paper": f"{claim}<br>*Rule: {conclusion.rule}.*"}
         for design in DESIGNS:
             outcome = conclusion.judge(facts[design])
             counts[design][outcome.verdict] += 1
             row[DESIGN_NAMES[design]] = f"**{outcome.verdict}**: {outcome.reason}"
-        rows.append(row | {"rule": conclusion.rule})
+        rows.append(row)
     told = "; ".join(
         f"*{DESIGN_NAMES[design]}*: "
         + ", ".join(f"{count[verdict]} {verdict}" for verdict in (STANDS, FALLS, OPEN))

@@ -89,7 +89,7 @@ def counts_table(cells: pd.DataFrame) -> str:
                 rows.append(row | {"run": NOT_RUN})
                 continue
             for name, losses, gains in counts_of(mine, suffix).itertuples(index=False):
-                row[name] = f"{losses} losses, {gains} gains"
+                row[name] = f"{losses} / {gains}"
             rows.append(row | {"equivalent": str(int(mine["equivalent"].eq(True).sum()))})
     return markdown(rows)
 

@@ -179,7 +179,6 @@ def _key(axes: Axes, ours: str, printed: str, place: tuple[float, float] = (0, 1
         plt.Line2D([], [], marker="D", color="black", linestyle="", **_HOLLOW),
     ]
     first = axes.get_legend()
-    key = axes.legend(handles, [ours, printed], loc="lower left", bbox_to_anchor=place, ncols=2)
+    axes.legend(handles, [ours, printed], loc="lower left", bbox_to_anchor=place, ncols=2)
     if first is not None:
         axes.add_artist(first)
-    key.set_in_layout(True)

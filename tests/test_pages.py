@@ -2,8 +2,8 @@
 
 import pytest
 
-from seqattn import pages
 from seqattn.data import CATALOGUE
+from seqattn.pages import datasets as pages
 from seqattn.records import describe
 
 

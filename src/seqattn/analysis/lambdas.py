@@ -8,10 +8,12 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
+from scipy import special, stats
 
 from seqattn.data import Dataset
 from seqattn.evaluation import metric, rank_targets
@@ -88,3 +90,48 @@ def sweep(
             for parameter, value in zip(parameters, trained, strict=True):
                 parameter.copy_(value)
     return np.array(values)
+
+
+def t_interval(values: np.ndarray, alpha: float = 0.05) -> tuple[float, float]:
+    """Return the t interval of a mean from independent values, (n,); NaN for fewer than two."""
+    values = np.asarray(values, dtype=float)
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    reach = special.stdtrit(len(values) - 1, 1 - alpha / 2) * values.std(ddof=1)
+    reach /= np.sqrt(len(values))
+    return float(values.mean() - reach), float(values.mean() + reach)
+
+
+@dataclass(frozen=True)
+class Spearman:
+    """Rank correlation of n points, with its 95 % interval; NaN where there is none."""
+
+    rho: float
+    low: float
+    high: float
+    n: int
+
+
+def spearman(x: Sequence[float], y: Sequence[float], alpha: float = 0.05) -> Spearman:
+    r"""Return Spearman's correlation with a Fisher interval.
+
+    .. math:: \tanh\left(\operatorname{artanh} \rho \pm z_{1-\alpha/2}
+        \sqrt{\frac{1 + \rho^2 / 2}{n - 3}}\right)
+
+    It takes points for independent. Fewer than six points, or a constant coordinate, have no
+    interval.
+
+    References
+    ----------
+    Bonett & Wright 2000, Psychometrika 65(1), for the standard error.
+    """
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    n = len(x)
+    if n < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return Spearman(np.nan, np.nan, np.nan, n)
+    rho = float(stats.spearmanr(x, y).statistic)
+    if n < 6 or abs(rho) > 1 - 1e-12:
+        return Spearman(rho, np.nan, np.nan, n)
+    reach = special.ndtri(1 - alpha / 2) * np.sqrt((1 + rho**2 / 2) / (n - 3))
+    low, high = np.tanh(np.arctanh(rho) + np.array([-reach, reach]))
+    return Spearman(rho, float(low), float(high), n)

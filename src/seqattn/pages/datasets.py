@@ -1,4 +1,4 @@
-"""The book's results pages, from records that are committed: ``python -m seqattn.pages``.
+"""The page "Datasets", from the records that are committed in ``results/datasets``.
 
 A dataset without a record reads "not run", with the command that makes it.
 """
@@ -10,19 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
-from matplotlib.figure import Figure
 
 from seqattn.book import ROOT
 from seqattn.config import NORMALISATIONS
 from seqattn.data import CATALOGUE, Entry
 from seqattn.files import write_text
+from seqattn.pages.writing import GENERATED, markdown, save
 from seqattn.plots import use_style
 from seqattn.plots.datasets import correlation_intervals, entropies, lights_grid
 
 RECORDS = ROOT / "results" / "datasets"
-GENERATED = ROOT / "book" / "results" / "generated"
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def counts_table(records: list[Record]) -> str:
                 sizes = (vars(published), first, record.dataset["steps"][-2], last)
                 row["published is"] = _which(*map(_counts, sizes))
         rows.append(row)
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def _which(published: str, first: str, before: str, last: str) -> str:
@@ -113,7 +111,7 @@ def intensity_table(records: list[Record]) -> str:
                 "constant histories": f"{read('range', 'constant histories').value:.1%}",
             }
         )
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def notes_list(records: list[Record]) -> str:
@@ -155,15 +153,9 @@ def write_pages(records: list[Record], folder: Path = GENERATED) -> None:
         r.title: r.intensity[r.intensity["part"] == "correlation"].set_index("measure")
         for r in measured
     }
-    _save(lights_grid(findings), folder / "datasets_lights.svg")
-    _save(entropies(bits), folder / "datasets_bits.svg")
-    _save(correlation_intervals(correlations), folder / "datasets_correlations.svg")
-
-
-def _save(figure: Figure, path: Path) -> None:
-    # No date in the file, so that a re-run gives the same bytes.
-    figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
-    plt.close(figure)
+    save(lights_grid(findings), folder / "datasets_lights.svg")
+    save(entropies(bits), folder / "datasets_bits.svg")
+    save(correlation_intervals(correlations), folder / "datasets_correlations.svg")
 
 
 def _counts(size: dict[str, Any] | None) -> str:
@@ -175,14 +167,3 @@ def _counts(size: dict[str, Any] | None) -> str:
 
 def _command(entry: Entry) -> str:
     return f"seqattn prepare {entry.name} -o results/datasets/{entry.name}"
-
-
-def _markdown(rows: list[dict[str, str]]) -> str:
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
-    lines += ["| " + " | ".join(row.get(c, "") for c in columns) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    write_pages(read_records())

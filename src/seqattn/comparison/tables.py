@@ -1,0 +1,203 @@
+"""A campaign's finished cells as tables.
+
+Everything here reads cells (see `seqattn.store`) and searches (see `seqattn.campaign`). What was
+not run is absent; nothing is filled in.
+
+Shapes: S seeds, U users.
+
+References
+----------
+[IA] section 4.3 and Tables 3 and 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from seqattn import published
+from seqattn.analysis import lambdas
+from seqattn.campaign import (
+    BASELINE,
+    DESIGNS,
+    SEARCHED,
+    SEEDS,
+    VARIANTS,
+    Search,
+    finished_cells,
+    read_search,
+    searches,
+)
+from seqattn.comparison.cells import ALPHA, N_RESAMPLES, corrected, judged
+from seqattn.config import NORMALISATIONS
+from seqattn.evaluation import METRICS, metric
+from seqattn.results import rank_matrix
+from seqattn.stats import bootstrap_means, percentile_interval
+from seqattn.store import Cell
+
+PUBLISHED_TRIALS = 25
+CONFIGURATION = (
+    *("n_layers", "n_heads", "hidden_size", "inner_size"),
+    *("hidden_dropout", "attention_dropout", "normalisation"),
+)
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """Tables of a results folder; a row stands for something that was run.
+
+    Attributes
+    ----------
+    runs : DataFrame
+        A row a (dataset, design, model): the configuration found and its validation NDCG@10
+        (value), trials, trials_asked, seeds, search_hours, fit_hours, devices, commits.
+    absolute : DataFrame
+        A row a (dataset, design, model, kind, metric) at k = 10: mean over users and seeds, its
+        95 % interval over users (low, high), std over seeds, n_seeds, n_users, part.
+    cells : DataFrame
+        A row a (dataset, design, model, metric, k), see `judged`.
+    lambdas : DataFrame
+        A row a (dataset, design, model), see `learned`.
+    """
+
+    runs: pd.DataFrame
+    absolute: pd.DataFrame
+    cells: pd.DataFrame
+    lambdas: pd.DataFrame
+
+
+def read(results_dir: str | Path, *, n_resamples: int = N_RESAMPLES) -> Campaign:
+    """Return the tables of a campaign; empty ones if the folder does not exist.
+
+    Only cells of the configuration that a design's search found are used.
+
+    Parameters
+    ----------
+    results_dir : str or Path
+        As `seqattn.campaign` describes it.
+    n_resamples : int
+        Of the clustered bootstrap whose p-values are corrected. The dual criterion keeps the
+        published 2,000.
+
+    Raises
+    ------
+    SeqattnError
+        If a search's file is damaged.
+    """
+    runs, absolute_, cells, lambdas_ = [], [], [], []
+    present = list(dict.fromkeys(s.dataset for s in searches(results_dir)))
+    for dataset, design in product(present, DESIGNS):
+        found = {m: read_search(results_dir, dataset, m, design) for m in SEARCHED}
+        if not any(found[m] for m in VARIANTS) and design != DESIGNS[0]:
+            continue  # SASRec's own search serves both designs; alone it is the first's
+        groups = finished_cells(results_dir, dataset, design)
+        groups = _same_data({model: group for model, group in groups.items() if group})
+        n_users = len(next(iter(groups.values()))[0].ranks()) if groups else 0
+        key = {"dataset": dataset, "design": design, "part": published.is_part(dataset, n_users)}
+        runs += [
+            {**key, **_run(model, search, groups.get(model, []))}
+            for model, search in found.items()
+            if search is not None
+        ]
+        for rows, part in (
+            (absolute_, absolute(groups)),
+            (cells, judged(groups, n_resamples=n_resamples)),
+            (lambdas_, learned(groups)),
+        ):
+            rows.append(part.assign(**key))
+    tables = (pd.concat(p, ignore_index=True) if p else pd.DataFrame() for p in (absolute_, cells))
+    absolute_frame, cell_frame = tables
+    lambda_frame = pd.concat(lambdas_, ignore_index=True) if lambdas_ else pd.DataFrame()
+    return Campaign(pd.DataFrame(runs), absolute_frame, corrected(cell_frame), lambda_frame)
+
+
+def trials_asked(model: str, design: str) -> int:
+    """Return the length of a whole search: 25, or one trial a normalisation if matched."""
+    matched = design == "matched" and model != BASELINE
+    return len(NORMALISATIONS) if matched else PUBLISHED_TRIALS
+
+
+def command(dataset: str, design: str = "published", models: Sequence[str] = SEARCHED) -> str:
+    """Return the shell line that runs a dataset in a design, searches and fits."""
+    where = "--results-dir .seqattn/paper"
+    searched = [m for m in models if design == "published" or m != BASELINE]
+    seeds = " ".join(map(str, SEEDS))
+    return (
+        f"seqattn tune -d {dataset} -m {' '.join(searched)} --design {design} {where} && "
+        f"seqattn fit -d {dataset} -m {' '.join(models)} -s {seeds} --preset {design} {where}"
+    )
+
+
+def _same_data(groups: dict[str, list[Cell]]) -> dict[str, list[Cell]]:
+    """Leave out models fitted on another version of the data than the baseline."""
+    if BASELINE not in groups:
+        return groups
+    data = groups[BASELINE][0].facts["spec"]["fingerprint"]
+    return {m: g for m, g in groups.items() if g[0].facts["spec"]["fingerprint"] == data}
+
+
+def _run(model: str, search: Search, cells: Sequence[Cell]) -> dict[str, object]:
+    # Seeds fitted together on a GPU each hold the time of all: count it once.
+    together: dict[object, float] = {}
+    for cell in cells:
+        key = tuple(cell.facts.get("stacked_seeds", [cell.seed]))
+        together[key] = max(together.get(key, 0.0), float(cell.facts.get("seconds", 0.0)))
+    places = [search.environment, *(cell.facts.get("environment", {}) for cell in cells)]
+    return {
+        "model": model,
+        **{key: getattr(search.model_config, key) for key in CONFIGURATION},
+        "learning_rate": search.train_config.learning_rate,
+        "value": search.value,
+        "trials": search.n_complete,
+        "trials_asked": trials_asked(model, search.design),
+        "seeds": sorted(cell.seed for cell in cells),
+        "search_hours": sum(trial.get("seconds") or 0.0 for trial in search.trials) / 3600,
+        "fit_hours": sum(together.values()) / 3600,
+        "devices": sorted({place.get("device", "unknown") for place in places}),
+        "commits": sorted({place.get("commit", "unknown")[:7] for place in places}),
+    }
+
+
+def absolute(groups: Mapping[str, Sequence[Cell]], k: int = 10) -> pd.DataFrame:
+    """Return each model's test metrics at k, with 95 % intervals over users.
+
+    A user's values are averaged over seeds and users are resampled, so the interval says what
+    other users of this kind would give with these trained models; `std` says what other seeds
+    would.
+    """
+    keys = list(product(groups, ("unfiltered", "filtered"), METRICS))
+    ranks = {(model, kind): rank_matrix(groups[model], "test", kind) for model, kind, _ in keys}
+    values = [metric(ranks[model, kind], name, k) for model, kind, name in keys]  # (S, U) each
+    rows = []
+    if keys:  # one bootstrap for all, which then share its resamples
+        means = bootstrap_means(np.stack([values_SU.mean(axis=0) for values_SU in values]))
+        intervals = percentile_interval(means, ALPHA)
+        for key, values_SU, (low, high) in zip(keys, values, intervals, strict=True):
+            means_S = values_SU.mean(axis=1)
+            std = means_S.std(ddof=1) if len(means_S) > 1 else np.nan
+            rows.append((*key, means_S.mean(), low, high, std, *values_SU.shape))
+    columns = ["model", "kind", "metric", "mean", "low", "high", "std", "n_seeds", "n_users"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def learned(groups: Mapping[str, Sequence[Cell]]) -> pd.DataFrame:
+    """Return [IA] Table 4 of one dataset: model, lambda_mean, lambda_std, n_values, n_seeds.
+
+    ``seed_low`` and ``seed_high`` are the 95 % t interval of the mean over seeds (layers averaged
+    within a seed); NaN for one seed.
+    """
+    rows = []
+    for model, group in groups.items():
+        if model not in VARIANTS:
+            continue
+        by_seed = lambdas.learned(group).groupby("seed")["lam"].mean().to_numpy()
+        row = lambdas.table(group).loc[model]
+        low, high = lambdas.t_interval(by_seed)
+        rows.append((model, row["mean"], row["std"], row["values"], len(by_seed), low, high))
+    columns = ["model", "lambda_mean", "lambda_std", "n_values", "n_seeds", "seed_low", "seed_high"]
+    return pd.DataFrame(rows, columns=columns)

@@ -1,0 +1,200 @@
+"""The pages "Campaign", "Replication", "Lambda" and "Verdicts", from cells that are committed.
+
+``results/campaign`` holds them, see `seqattn.campaign`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from seqattn import published
+from seqattn.book import ROOT
+from seqattn.campaign import DESIGNS, SEARCHED, SEEDS
+from seqattn.comparison import Campaign, command, read, trials_asked
+from seqattn.files import write_text
+from seqattn.pages import cells_table, lambdas, replication, verdicts
+from seqattn.pages.writing import (
+    DESIGN_NAMES,
+    GENERATED,
+    NOT_RUN,
+    markdown,
+    save,
+    span,
+    with_titles,
+)
+from seqattn.plots import name_of, use_style
+from seqattn.plots.campaign import absolute_levels
+
+RESULTS = ROOT / "results" / "campaign"
+BASELINES = ROOT / "results" / "baselines"
+EXTRAS = ("lastfm-tagged", "steam-au", "amazon-herec")
+
+
+def write_pages(results: Path = RESULTS, folder: Path = GENERATED) -> None:
+    """Write every generated part of the campaign's pages."""
+    use_style()
+    found = read(results)
+    texts = {
+        "campaign_runs": runs_table(found.runs, tuple(published.DATASETS)),
+        "campaign_extras": runs_table(found.runs, extras(found)),
+        "campaign_commands": commands_list(found.runs),
+        "campaign_found": found_table(found.runs),
+        "campaign_absolute": absolute_table(found, tuple(published.DATASETS), "unfiltered"),
+        "campaign_absolute_filtered": absolute_table(found, tuple(published.DATASETS), "filtered"),
+        "campaign_absolute_extras": absolute_table(found, extras(found), "unfiltered"),
+        "campaign_baselines": markdown(baselines_rows(BASELINES)) or NOT_RUN.capitalize() + ".",
+        **replication.texts(found, extras(found)),
+        **lambdas.texts(found, extras(found)),
+        **verdicts.texts(found),
+    }
+    for name, text in texts.items():
+        write_text(folder / f"{name}.md", text + "\n")
+    write_text(folder / "cells.html", cells_table.html(found))
+    write_text(folder / "cells.csv", cells_table.frame(found, extras(found)).to_csv(index=False))
+    levels = {d: _levels(found.absolute, d) for d in DESIGNS}
+    figures = {
+        "campaign_levels": absolute_levels(levels, xlabel="NDCG@10, all items ranked"),
+        **replication.figures(found, extras(found)),
+        **lambdas.figures(found),
+        **verdicts.figures(found),
+    }
+    for name, figure in figures.items():
+        save(figure, folder / f"{name}.svg")
+
+
+def extras(found: Campaign) -> tuple[str, ...]:
+    """Return the datasets beside the paper's: three substitutes, and whatever else was run."""
+    others = [] if found.runs.empty else found.runs["dataset"]
+    return tuple(d for d in dict.fromkeys([*EXTRAS, *others]) if d not in published.DATASETS)
+
+
+def runs_table(runs: pd.DataFrame, datasets: Sequence[str]) -> str:
+    """Return Markdown: what was run of each dataset in each design, and where."""
+    rows = []
+    for dataset in datasets:
+        for design in DESIGNS:
+            mine = _of(runs, dataset, design)
+            row = {"dataset": _title(mine, dataset), "design": DESIGN_NAMES[design]}
+            if mine.empty:
+                rows.append(row | {"trials": NOT_RUN})
+                continue
+            asked = {m: trials_asked(m, design) for m in SEARCHED}
+            if design == "matched":
+                asked.pop("sasrec")  # its search is the published one
+            seeds = mine.set_index("model")["seeds"].map(len).to_dict()
+            hours = mine["search_hours"].sum(), mine["fit_hours"].sum()
+            rows.append(
+                row
+                | {
+                    "trials": _each(mine.set_index("model")["trials"].to_dict(), asked),
+                    "seeds": _each(seeds, dict.fromkeys(SEARCHED, len(SEEDS))),
+                    "hours, searches + fits": f"{hours[0]:.2f} + {hours[1]:.2f}",
+                    "device": "; ".join(sorted({d for ds in mine["devices"] for d in ds})),
+                    "commit": ", ".join(sorted({c for cs in mine["commits"] for c in cs})),
+                }
+            )
+    return markdown(rows)
+
+
+def _each(have: dict[str, int], asked: dict[str, int]) -> str:
+    """Return "5 of 5 each", or each model's count with what falls short in bold."""
+    if all(have.get(model, 0) == wanted for model, wanted in asked.items()):
+        wanted = max(asked.values())
+        return f"{wanted} of {wanted} each"
+    parts = []
+    for model, wanted in asked.items():
+        text = f"{name_of(model)} {have.get(model, 0)} of {wanted}"
+        parts.append(text if have.get(model, 0) >= wanted else f"**{text}**")
+    return ", ".join(parts)
+
+
+def commands_list(runs: pd.DataFrame) -> str:
+    """Return Markdown: the command of every (dataset of the paper, design) that was not run."""
+    lines = [
+        f"- {published.title(dataset)}, {DESIGN_NAMES[design]}: `{command(dataset, design)}`"
+        for dataset in published.DATASETS
+        for design in DESIGNS
+        if _of(runs, dataset, design).empty
+    ]
+    return "\n".join(lines) or "All were run."
+
+
+def found_table(runs: pd.DataFrame) -> str:
+    """Return Markdown: the configuration that each search found."""
+    rows = [
+        {
+            "dataset": _title(pd.DataFrame([row]), row["dataset"]),
+            "design": DESIGN_NAMES[row["design"]],
+            "model": name_of(row["model"]),
+            "trials": f"{row['trials']} of {row['trials_asked']}",
+            "validation NDCG@10": f"{row['value']:.4f}",
+            "layers": str(row["n_layers"]),
+            "heads": str(row["n_heads"]),
+            "hidden / inner": f"{row['hidden_size']} / {row['inner_size']}",
+            "dropout": f"{row['hidden_dropout']:.2f} / {row['attention_dropout']:.2f}",
+            "learning rate": f"{row['learning_rate']:.1e}",
+            "normalisation": "" if row["model"] == "sasrec" else row["normalisation"],
+        }
+        for row in runs.to_dict("records")
+        if not (row["design"] == "matched" and row["model"] == "sasrec")
+    ]
+    return markdown(rows) if rows else NOT_RUN.capitalize() + "."
+
+
+def absolute_table(found: Campaign, datasets: Sequence[str], kind: str) -> str:
+    """Return Markdown: NDCG, Recall and MRR at 10 with 95 % intervals over users."""
+    rows = []
+    for dataset in datasets:
+        mine = found.absolute
+        mine = mine if mine.empty else mine[(mine["dataset"] == dataset) & (mine["kind"] == kind)]
+        if mine.empty:
+            rows.append({"dataset": published.title(dataset), "design": NOT_RUN})
+            continue
+        for (design, model), part in mine.groupby(["design", "model"], sort=False):
+            first = part.iloc[0]
+            row = {
+                "dataset": published.title(dataset, part=bool(first["part"])),
+                "design": DESIGN_NAMES[design],
+                "model": name_of(model),
+                "seeds": str(first["n_seeds"]),
+                "users": f"{first['n_users']:,}",
+            }
+            for cell in part.itertuples():
+                row[f"{cell.metric}@10"] = f"{cell.mean:.4f} {span(cell.low, cell.high, 4, '')}"
+            rows.append(row)
+    return markdown(rows)
+
+
+def baselines_rows(folder: Path) -> list[dict[str, str]]:
+    """Return a row a (dataset, baseline): NDCG, Recall and MRR at 10 beside SASRec's.
+
+    TO CONNECT: ``<folder>/<dataset>/<baseline>/seed-*/baseline.json`` with ``ranks.npz`` beside
+    it. Until then there is nothing to show, and the page says "not run".
+    """
+    del folder
+    return []
+
+
+def _levels(absolute: pd.DataFrame, design: str) -> pd.DataFrame:
+    if absolute.empty:
+        return absolute
+    chosen = (
+        (absolute["design"] == design)
+        & (absolute["kind"] == "unfiltered")
+        & (absolute["metric"] == "NDCG")
+        & absolute["dataset"].isin(list(published.DATASETS))
+    )
+    return with_titles(absolute[chosen])
+
+
+def _of(runs: pd.DataFrame, dataset: str, design: str) -> pd.DataFrame:
+    if runs.empty:
+        return runs
+    return runs[(runs["dataset"] == dataset) & (runs["design"] == design)]
+
+
+def _title(mine: pd.DataFrame, dataset: str) -> str:
+    return published.title(dataset, part=bool(len(mine) and mine["part"].any()))

@@ -1,0 +1,184 @@
+"""Figures of a campaign: changes with intervals beside published ones, lambda, counts by rule.
+
+Each function takes one frame a design and draws a panel a design; a design with no rows, or no
+design at all, reads "not run".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from seqattn.plots.datasets import not_run
+from seqattn.plots.style import COLOURS, GREEN, GREY, VERMILION, name_of
+
+TITLES = {"published": "as published: own search each", "matched": "matched backbone"}
+_HOLLOW = {"markerfacecolor": "white", "markersize": 5}
+
+
+def absolute_levels(frames: Mapping[str, pd.DataFrame], *, xlabel: str) -> Figure:
+    """Draw levels with their intervals; columns title, model, mean, low, high."""
+    frames = _kept(frames)
+    if not frames:
+        return not_run()
+    figure, panels = _panels(frames)
+    for axes, frame in zip(panels, frames.values(), strict=True):
+        _intervals(axes, frame, "mean", ("low", "high"))
+        axes.set(xlabel=xlabel, xlim=(0, None))
+    return figure
+
+
+def change_forest(
+    frames: Mapping[str, pd.DataFrame],
+    *,
+    interval: tuple[str, str] = ("low", "high"),
+    band: float | None = None,
+    xlabel: str,
+) -> Figure:
+    """Draw relative changes with intervals, after [IA] Figure 1.
+
+    Parameters
+    ----------
+    frames : mapping
+        By design; columns title, model, change (percent), those named in `interval`, and
+        optionally published_change, drawn as a hollow diamond where there is one.
+    interval : tuple of str
+        Columns that hold the interval.
+    band : float, optional
+        Half-width, in percent, of a shaded band around zero.
+    xlabel : str
+        Label of both panels.
+    """
+    frames = _kept(frames)
+    if not frames:
+        return not_run()
+    figure, panels = _panels(frames)
+    for axes, frame in zip(panels, frames.values(), strict=True):
+        if band is not None:
+            axes.axvspan(-band, band, color="#eeeeee", zorder=0)
+        _intervals(axes, frame, "change", interval)
+        if "published_change" in frame:
+            y = _rows(frame) + 0.25
+            axes.plot(frame["published_change"], y, "D", color="black", **_HOLLOW)
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.set(xlabel=xlabel)
+    if any("published_change" in frame for frame in frames.values()):
+        _key(panels[0], "ours, 95 % interval", "published")
+    return figure
+
+
+def lambda_calibration(frames: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw [IA] Figure 2: mean lambda against NDCG@10 change, a point a (dataset, variant).
+
+    Columns model, mean, change; and lambda_mean, published_change, drawn hollow.
+    """
+    figure, panels = plt.subplots(
+        1, max(len(frames), 1), figsize=(8.4, 3.9), sharey=True, sharex=True, squeeze=False
+    )
+    for axes, (design, frame) in zip(panels[0], frames.items(), strict=True):
+        for model, part in frame.groupby("model", sort=False):
+            colour = COLOURS[model]
+            axes.plot(
+                part["lambda_mean"], part["published_change"], "D", color=colour, alpha=0.5,
+                **_HOLLOW,
+            )  # fmt: skip
+            axes.plot(part["mean"], part["change"], "o", color=colour, label=name_of(model))
+        if not frame["change"].notna().any():
+            axes.text(
+                *(0.5, 0.06, "ours: not run"), transform=axes.transAxes, ha="center", color=GREY
+            )
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.set(title=TITLES[design], xlabel="λ, mean over layers and seeds")
+    panels[0, 0].set_ylabel("NDCG@10 change vs SASRec (%)")
+    panels[0, -1].legend()
+    _key(panels[0, 0], "ours", "published", place=(0, 1.1))
+    return figure
+
+
+def robust_counts(frames: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw how many cells each rule calls losses (left) and gains (right).
+
+    Columns rule, losses, gains; a row a rule.
+    """
+    frames = _kept(frames)
+    if not frames:
+        return not_run()
+    n_rules = max(len(frame) for frame in frames.values())
+    figure, panels = plt.subplots(
+        *(1, len(frames)), figsize=(8.4, 1.1 + 0.36 * n_rules), sharey=True, sharex=True,
+        squeeze=False,
+    )  # fmt: skip
+    most = max(frame[["losses", "gains"]].to_numpy().max() for frame in frames.values())
+    for axes, (design, frame) in zip(panels[0], frames.items(), strict=True):
+        y = np.arange(len(frame))
+        for column, sign, colour in (("losses", -1, VERMILION), ("gains", 1, GREEN)):
+            axes.barh(y, sign * frame[column], color=colour, height=0.6)
+            for row, count in enumerate(frame[column]):
+                axes.annotate(
+                    *(str(count), (sign * count, row)), xytext=(sign * 4, 0), va="center",
+                    textcoords="offset points", ha="left" if sign > 0 else "right", fontsize=9,
+                )  # fmt: skip
+        axes.set_yticks(y, frame["rule"])
+        axes.set(title=TITLES[design], xlabel="cells: losses | gains", xticks=[])
+        axes.set_xlim(-1.25 * max(most, 1), 1.25 * max(most, 1))
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.grid(False)
+    panels[0, 0].invert_yaxis()
+    return figure
+
+
+def _kept(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    return {design: frame for design, frame in frames.items() if len(frame)}
+
+
+def _panels(frames: Mapping[str, pd.DataFrame]) -> tuple[Figure, np.ndarray]:
+    """Return a panel a design, with a row for each (dataset, model) of the frames."""
+    n_rows = max(len(frame) for frame in frames.values())
+    figure, panels = plt.subplots(
+        1, len(frames), figsize=(4.6 * max(len(frames), 1.4), 1.2 + 0.26 * n_rows), squeeze=False
+    )
+    for axes, (design, frame) in zip(panels[0], frames.items(), strict=True):
+        labels, last = [], None
+        for row in frame.itertuples():
+            labels.append(name_of(row.model) if row.title == last else _label(row))
+            last = row.title
+        rows = _rows(frame)
+        axes.set_yticks(rows, labels, fontsize=8)
+        axes.set_ylim(rows[-1] + 0.7, -0.7)
+        axes.grid(axis="x")
+        axes.set_title(TITLES.get(design, design))
+    return figure, panels[0]
+
+
+def _label(row: object) -> str:
+    title = row.title.replace(" (", "\n(")  # a part's name is long
+    return f"{title}   {name_of(row.model)}"
+
+
+def _rows(frame: pd.DataFrame) -> np.ndarray:
+    """Return the height of each row; datasets stand apart."""
+    new = frame["title"].ne(frame["title"].shift()).to_numpy()
+    return np.arange(len(frame)) + 0.6 * (np.cumsum(new) - 1)
+
+
+def _intervals(axes: Axes, frame: pd.DataFrame, value: str, interval: tuple[str, str]) -> None:
+    for y, (_, row) in zip(_rows(frame), frame.iterrows(), strict=True):
+        colour = COLOURS.get(row["model"], GREY)
+        axes.hlines(y, row[interval[0]], row[interval[1]], color=colour, linewidth=1.8)
+        axes.plot(row[value], y, "o", color=colour, markersize=4.5)
+
+
+def _key(axes: Axes, ours: str, printed: str, place: tuple[float, float] = (0, 1.06)) -> None:
+    handles = [
+        plt.Line2D([], [], marker="o", color=GREY, markersize=4.5),
+        plt.Line2D([], [], marker="D", color="black", linestyle="", **_HOLLOW),
+    ]
+    first = axes.get_legend()
+    axes.legend(handles, [ours, printed], loc="lower left", bbox_to_anchor=place, ncols=2)
+    if first is not None:
+        axes.add_artist(first)

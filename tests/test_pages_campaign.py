@@ -1,0 +1,136 @@
+"""The campaign's pages: what is run stands there, what is not reads "not run"."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import pytest
+from fabricated import fabricate
+
+from seqattn import published
+from seqattn.campaign import SEEDS
+from seqattn.data import CATALOGUE
+from seqattn.pages import campaign
+
+ROOT = campaign.ROOT
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Pages of a campaign in which little was run."""
+    results, folder = tmp_path_factory.mktemp("campaign"), tmp_path_factory.mktemp("pages")
+    fabricate(results, "ml-100k", slower={"ia-mul": 3})
+    fabricate(results, "ml-1m", seeds=SEEDS[:3], trials=13)
+    users = CATALOGUE["amazon-music"].mirror.core.users
+    fabricate(results, "amazon-music", models=("sasrec", "ia-add"), seeds=SEEDS[:2], n_users=users)
+    fabricate(results, "steam-au", slower={"ia-val": 0.3})
+    campaign.write_pages(results, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def nothing(tmp_path_factory):
+    """Pages of no campaign at all."""
+    folder = tmp_path_factory.mktemp("nothing")
+    campaign.write_pages(folder / "none", folder)
+    return folder
+
+
+def rows(folder, name):
+    lines = [x for x in (folder / f"{name}.md").read_text().splitlines() if x.startswith("| ")]
+    head, *body = ([cell.strip() for cell in line[1:-1].split(" | ")] for line in lines)
+    return [dict(zip(head, cells, strict=True)) for cells in body]
+
+
+def test_every_include_of_the_prose_is_generated(pages, nothing):
+    for page in ("campaign", "replication", "lambda", "verdicts"):
+        text = (ROOT / "book" / "results" / f"{page}.md").read_text()
+        names = re.findall(r"generated/([\w.]+)", text)
+        assert names
+        for folder in (pages, nothing):
+            assert all((folder / name).read_text().strip() for name in names)
+
+
+def test_a_dataset_that_was_not_run_reads_so_with_its_command(pages, nothing):
+    for folder in (pages, nothing):
+        table = {(r["dataset"], r["design"]): r for r in rows(folder, "campaign_runs")}
+        assert table["Steam-3k", "as published"]["trials"] == "not run"
+        assert "seqattn tune -d steam-3k" in (folder / "campaign_commands.md").read_text()
+    assert "tune -d ml-100k -m sasrec" not in (pages / "campaign_commands.md").read_text()
+
+
+def test_a_search_cut_short_shows_its_trials(pages):
+    table = {(r["dataset"], r["design"]): r for r in rows(pages, "campaign_runs")}
+    assert "**Add 13 of 25**" in table["ML-1M", "as published"]["trials"]
+    assert "**Val 3 of 5**" in table["ML-1M", "as published"]["seeds"]
+    assert table["ML-100K", "as published"]["trials"] == "25 of 25 each"
+    variants = {(r["dataset"], r["variant"]) for r in rows(pages, "replication_table3_published")}
+    assert ("ML-1M", "Add‡") in variants and ("ML-100K", "Add") in variants
+
+
+def test_a_part_of_a_dataset_never_stands_under_the_papers_name_alone(pages):
+    names = {r["dataset"] for r in rows(pages, "campaign_absolute")}
+    assert "Amazon-Music (timestamped half)" in names and "Amazon-Music" not in names
+    agreement = {r["design"]: r for r in rows(pages, "replication_agreement")}
+    assert agreement["as published"]["of a part, not counted"] == "3"
+    assert agreement["as published"]["cells run"] == "18 of 63"
+
+
+def test_substitutes_stay_out_of_the_papers_tables(pages):
+    for name in ("campaign_runs", "campaign_absolute", "lambda_table4", "replication_outcomes"):
+        assert "Steam-AU" not in (pages / f"{name}.md").read_text()
+    assert "Steam-AU" in (pages / "replication_extras.md").read_text()
+    assert "Steam-AU" not in (pages / "cells.html").read_text()
+
+
+def test_table3_shows_ours_beside_the_published_change(pages):
+    table = {(r["dataset"], r["variant"]): r for r in rows(pages, "replication_table3_published")}
+    mul = table["ML-100K", "Mul"]
+    assert mul["NDCG@10"].startswith("**-") and mul["NDCG@10"].endswith("<br>published -3.2")
+    assert table["Steam-3k", "Mul"]["NDCG@10"] == r"not run<br>published **-9.5\***"
+    assert table["Amazon-Office", "Val"]["NDCG@10"].endswith("(bold?)")
+
+
+def test_the_searchable_table_holds_all_cells_and_asks_no_other_host(pages, nothing):
+    for folder in (pages, nothing):
+        text = (folder / "cells.html").read_text()
+        assert text.count("<tr>") == 1 + 2 * 252
+        assert not re.search(r"https?:|//\w|src=|import", text)
+    assert nothing.joinpath("cells.html").read_text().count("<td>not run</td>") == 2 * 252
+    run = (pages / "cells.html").read_text().count("<td>not run</td>")
+    assert run == 2 * 252 - (36 + 36 + 12)
+
+
+def test_the_csv_marks_what_is_not_the_papers(pages):
+    frame = pd.read_csv(pages / "cells.csv")
+    assert frame["set"].value_counts().to_dict() == {"paper": 504, "extra": 36}
+    assert set(frame.loc[frame["set"] == "extra", "dataset"]) == {"steam-au"}
+    missing = frame[frame["status"] == "not run"]
+    assert missing["relative_change_percent"].isna().all() and missing["robust"].isna().all()
+
+
+def test_without_a_campaign_figures_and_tables_say_so(nothing):
+    for name in ("campaign_levels", "replication_forest", "verdicts_counts"):
+        assert "not run" in (nothing / f"{name}.svg").read_text()
+    for name in ("verdicts_changed", "verdicts_equivalence", "campaign_found"):
+        assert (nothing / f"{name}.md").read_text() == "Not run.\n"
+    assert {r["trials"] for r in rows(nothing, "campaign_runs")} == {"not run"}
+
+
+def test_baselines_read_not_run_until_connected(pages):
+    assert (pages / "campaign_baselines.md").read_text() == "Not run.\n"
+
+
+def test_a_second_run_gives_the_same_bytes(nothing, tmp_path):
+    campaign.write_pages(nothing / "none", tmp_path)
+    for path in tmp_path.iterdir():
+        assert path.read_bytes() == (nothing / path.name).read_bytes(), path.name
+
+
+def test_the_papers_datasets_stand_in_its_order(pages):
+    names = list(dict.fromkeys(r["dataset"] for r in rows(pages, "campaign_runs")))
+    ours = [published.title(d) for d in published.DATASETS]
+    assert [n.replace(" (timestamped half)", "") for n in names] == [
+        "ML-100K", "ML-1M", "Amazon-Music", "Amazon-Music", *ours[3:]
+    ]  # fmt: skip

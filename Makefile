@@ -1,25 +1,36 @@
 # The README's commands. `make book PYTHON=/path/to/python3.11` picks the interpreter;
 # `make book TORCH_INDEX=https://download.pytorch.org/whl/cpu` a smaller PyTorch build on Linux;
 # `make book PRESET=smoke` trains models too small to learn, to see sooner that all pages build.
+# `make paper DATASETS="ml-100k amazon-office" CONFIG="trials=5 seeds=2020"` runs a campaign.
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+CLUSTER := $(VENV)/cluster
 PRESET := quick
+DATASETS := ml-100k
 export PYTHON TORCH_INDEX
 
-.PHONY: book test test-slow lint lab bench bench-rectools ci clean
+.PHONY: book pages paper test test-slow lint lab bench bench-rectools ci clean
 
 book: $(READY)  ## run every notebook on ML-100K, then build the pages
 	$(BIN)/seqattn report ml-100k --preset $(PRESET)
+	$(MAKE) pages
+
+pages: $(READY)  ## build the pages from notebooks that are there
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m seqattn.pages
 	$(BIN)/jupyter-book build -n -W --keep-going .
 	@echo "The book: $(CURDIR)/_build/html/index.html"
 
+paper: $(CLUSTER)  ## search, fits, notebooks and book on DATASETS, on all cores; goes on where it stood
+	@test -x $(BIN)/snakemake || { echo "Snakemake 9 needs Python 3.11; .venv has another"; exit 1; }
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all --rerun-incomplete \
+		--config datasets="$(DATASETS)" $(CONFIG)
+
 test: $(READY)  ## the tests, a smoke run of every notebook among them
 	$(BIN)/pytest
 
-test-slow: $(READY)  ## the tests that take minutes
+test-slow: $(CLUSTER)  ## the tests that take minutes, the Snakefile's among them
 	$(BIN)/pytest -m slow
 
 lint: $(READY)  ## what the pre-commit hooks check
@@ -41,6 +52,11 @@ ci:  ## what continuous integration runs
 
 clean:  ## remove the pages and the executed notebooks; the environment and trained cells stay
 	rm -rf _build book/runs book/appendix/generated book/results/generated
+
+$(CLUSTER): $(READY)
+	@echo "Adding Snakemake to $(VENV)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[cluster]'
+	@touch $@
 
 $(READY): pyproject.toml constraints.txt tools/make_venv.sh
 	@bash tools/make_venv.sh $(VENV)

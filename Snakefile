@@ -8,7 +8,8 @@
 # folders are named by what the search will have found.
 #
 # All files are local(): every machine sees the results folder, and Snakemake is not to move a part
-# of it elsewhere. Records are update(): Snakemake would remove them before it extends them.
+# of it elsewhere. Records are update(): Snakemake would remove them before it extends them. After a
+# failure it takes the old one for the new, so beside each lies a flag, which does go away.
 
 import yaml
 
@@ -68,9 +69,13 @@ def own_design(model, design):
     return design if model.startswith("ia-") else "published"
 
 
-def record(dataset, model, design):
-    """Where `seqattn tune` writes what it found (`seqattn.campaign.search_path`)."""
-    return local(f"{RESULTS}/searches/{dataset}/{own_design(model, design)}/{model}.json")
+def search(dataset, model, design):
+    """What `seqattn tune` found (`seqattn.campaign.search_path`), and a flag that it is current."""
+    place = f"{dataset}/{own_design(model, design)}/{model}"
+    return [
+        local(f"{RESULTS}/searches/{place}.json"),
+        local(f"{RESULTS}/done/searches/{place}"),
+    ]
 
 
 def prepared(wildcards):
@@ -80,13 +85,14 @@ def prepared(wildcards):
 def before_tune(wildcards):
     """Give the data, and for the matched design the search that it rests on."""
     matched = wildcards.design == "matched"
-    return [prepared(wildcards)] + ([record(wildcards.dataset, "sasrec", "published")] * matched)
+    rests_on = search(wildcards.dataset, "sasrec", "published") if matched else []
+    return [prepared(wildcards), *rests_on]
 
 
 def before_fit(wildcards):
     """Give the search whose outcome is fitted; models that none covers take fixed settings."""
     if wildcards.model == "sasrec" or wildcards.model.startswith("ia-"):
-        return record(wildcards.dataset, wildcards.model, wildcards.design)
+        return search(wildcards.dataset, wildcards.model, wildcards.design)
     return prepared(wildcards)
 
 
@@ -102,6 +108,10 @@ def read_by_report(dataset, design):
     """Everything the notebooks read, so that they fit nothing themselves."""
     ae_vs_ar = [model for model in AE_VS_AR if model not in MODELS]
     return fitted(dataset, design) + fitted(dataset, design, ae_vs_ar, SEEDS[:1])
+
+
+def all_fits():
+    return [flag for dataset in DATASETS for g in DESIGNS for flag in read_by_report(dataset, g)]
 
 
 def reports():
@@ -133,12 +143,12 @@ rule all:
 
 rule searches:
     input:
-        [record(d, m, g) for d in DATASETS for g in DESIGNS for m in MODELS],
+        [path for d in DATASETS for g in DESIGNS for m in MODELS for path in search(d, m, g)],
 
 
 rule fits:
     input:
-        [flag for dataset in DATASETS for g in DESIGNS for flag in read_by_report(dataset, g)],
+        all_fits(),
 
 
 rule notebooks:
@@ -160,6 +170,7 @@ rule tune:
         before_tune,
     output:
         local(update(f"{RESULTS}/searches/{{dataset}}/{{design}}/{{model}}.json")),
+        local(touch(f"{RESULTS}/done/searches/{{dataset}}/{{design}}/{{model}}")),
     params:
         reference=lambda wildcards: DATASETS[wildcards.dataset],
         budget=f"--trials {config['trials']} --epochs {config['epochs']} --base {config['base']}",
@@ -208,7 +219,7 @@ rule report:
 
 rule collect:
     input:
-        rules.fits.input,
+        all_fits(),
     output:
         local(touch(f"{RESULTS}/done/collected")),
     params:
@@ -220,8 +231,8 @@ rule collect:
 # The book has chapters on ML-100K: where the campaign has none of it, `make book` runs them.
 rule book:
     input:
-        rules.notebooks.input,
-        rules.collect.output,
+        reports(),
+        local(f"{RESULTS}/done/collected"),
     output:
         local(update("_build/html/index.html")),
     params:

@@ -79,3 +79,62 @@ def test_help_shows_examples(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     assert "seqattn fit -d ml-100k" in capsys.readouterr().out
+
+
+def test_tune_prints_what_it_found_and_keeps_it(capsys, tmp_path):
+    arguments = ["tune", "-d", "synthetic", "-m", "sasrec", "--trials", "1", "--epochs", "1"]
+    arguments += ["--base", "smoke", "--results-dir", str(tmp_path)]
+    assert main([*arguments, "--json"]) == 0
+    found = _json(capsys)
+    assert (found["model"], found["design"], len(found["trials"])) == ("sasrec", "published", 1)
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.startswith("sasrec: best of 1 trials, validation NDCG@10 ")
+    kept = json.loads((tmp_path / "searches/synthetic/published/sasrec.json").read_text())
+    assert kept["trials"] == found["trials"]
+
+
+def test_a_search_of_no_trials_is_refused(capsys):
+    assert main(["tune", "-d", "synthetic", "-m", "sasrec", "--trials", "0"]) == 2
+    assert capsys.readouterr().err == "seqattn: trials must be at least 1, not 0\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fit", "-m", "sasrec", "-s", "1", "--preset", "published"],
+        ["fit", "-m", "sasrec", "-s", "1", "--preset", "matched"],
+        ["tune", "-m", "ia-add", "--design", "matched"],
+    ],
+)
+def test_a_missing_search_is_named_with_the_command_that_makes_it(arguments, capsys, tmp_path):
+    assert main([*arguments, "-d", "synthetic", "--results-dir", str(tmp_path)]) == 2
+    assert "run `seqattn tune -d synthetic -m sasrec" in capsys.readouterr().err
+
+
+def test_collect_says_what_is_new_and_a_second_time_nothing(capsys, tmp_path):
+    source, target = str(tmp_path / "one"), str(tmp_path / "all")
+    assert main(["fit", "-d", "synthetic", "-m", "sasrec", "-s", "1", *FIT, source]) == 0
+    capsys.readouterr()
+    assert main(["collect", source, "-o", target]) == 0
+    first = capsys.readouterr()
+    assert (first.out.count("seed-1"), first.err) == (1, f"1 new in {target}\n")
+    assert main(["collect", source, "-o", target]) == 0
+    assert capsys.readouterr().err == f"0 new in {target}\n"
+
+
+def test_collecting_from_no_folder_is_a_users_error(capsys, tmp_path):
+    assert main(["collect", str(tmp_path / "typo"), "-o", str(tmp_path / "all")]) == 2
+    assert "typo is no folder" in capsys.readouterr().err
+
+
+def test_a_report_takes_models_and_seeds(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(
+        "seqattn.book.report",
+        lambda dataset, parameters, output: asked.append((dataset, parameters)) or [],
+    )
+    assert main(["report", "synthetic", "-m", "sasrec", "ia-add", "-s", "1", "2"]) == 0
+    assert main(["report", "synthetic"]) == 0
+    assert asked[0][1]["models"] == ["sasrec", "ia-add"]
+    assert asked[0][1]["seeds"] == [1, 2]
+    assert not {"models", "seeds"} & set(asked[1][1])

@@ -17,7 +17,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from importlib.metadata import version
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.queues import Queue
 from pathlib import Path
 
@@ -223,6 +223,13 @@ _lines: Queue | None = None  # in a worker: where its progress goes
 def _start_worker(lines: Queue) -> None:
     global _lines
     _lines = lines
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # A killed parent cannot tell its workers, which would wait for more work for ever.
+    parent_process().join()
+    os._exit(1)
 
 
 def _fit_in_worker(results_dir: str, dataset: str, spec: CellSpec) -> None:

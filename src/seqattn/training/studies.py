@@ -63,7 +63,7 @@ def open_study(
                 load_if_exists=True,
                 pruner=_pruner(budget),
             )
-        except sqlalchemy.exc.DatabaseError:
+        except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.OperationalError):
             # Searches that start together on a new database all try to create its tables; those
             # that came second find them there the next time.
             if attempt == attempts - 1:

@@ -1,0 +1,189 @@
+"""The Snakefile asks for the right jobs, and again when what they rest on has changed.
+
+The command line is stood in for by a script that writes the files the real one does, so that what
+is tested is the order and the choice of the jobs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from seqattn.campaign import SEARCHED, search_path
+
+ROOT = Path(__file__).parents[1]
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+SNAKEMAKE = shutil.which("snakemake", path=PATH)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(SNAKEMAKE is None, reason="Snakemake is missing: make test-slow adds it"),
+]
+STAND_IN = """#!{python}
+import pathlib, sys, time
+words = sys.argv[1:]
+value = lambda name: words[words.index(name) + 1]
+log = pathlib.Path("{log}")
+def note(text):
+    with log.open("a") as file:
+        file.write(text + "\\n")
+note("> " + " ".join(words))
+if pathlib.Path("{log}.fail").exists() and words[0] == "tune":
+    sys.exit(2)
+if words[0] == "prepare":
+    path = pathlib.Path(value("-o"), "dataset.json")
+elif words[0] == "tune":
+    folder = pathlib.Path(value("--results-dir"), "searches", value("-d"), value("--design"))
+    path = folder / (value("-m") + ".json")
+elif words[0] == "report":
+    path = pathlib.Path(value("-o"), "06_ae_vs_ar.ipynb")
+else:
+    path = None
+if path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(" ".join(words))
+if "cuda" in words:
+    time.sleep(0.3)
+note("< " + words[0])
+"""
+
+
+@pytest.fixture
+def campaign(tmp_path):
+    """Run Snakemake in a folder of its own; ``calls`` returns the commands since the last time."""
+    log = tmp_path / "log"
+    (tmp_path / "bin").mkdir()
+    script = tmp_path / "bin" / "seqattn"
+    script.write_text(STAND_IN.format(python=sys.executable, log=log))
+    script.chmod(0o755)
+
+    class Campaign:
+        results = tmp_path / "results"
+        failing = tmp_path / "log.fail"
+
+        def run(self, *arguments, check=True, **config):
+            config = {"results": self.results, "notebooks": tmp_path / "runs"} | config
+            config = {"datasets": "toy", "models": "sasrec ia-add", "seeds": "1 2"} | config
+            done = subprocess.run(
+                [
+                    *(SNAKEMAKE, "--cores", "4", "--snakefile", ROOT / "Snakefile"),
+                    *("--directory", tmp_path, *arguments),
+                    *("--config", *(f"{key}={value}" for key, value in config.items())),
+                ],
+                env={**os.environ, "PATH": f"{script.parent}{os.pathsep}{PATH}"},
+                capture_output=True,
+                text=True,
+            )
+            assert not check or done.returncode == 0, done.stderr
+            return done
+
+        def lines(self):
+            text = log.read_text() if log.exists() else ""
+            log.unlink(missing_ok=True)
+            return text.splitlines()
+
+        def calls(self):
+            return [line[2:] for line in self.lines() if line.startswith(">")]
+
+    return Campaign()
+
+
+def of(verb, calls):
+    return [call for call in calls if call.startswith(verb)]
+
+
+def test_searches_are_where_the_campaign_looks_for_them(campaign):
+    done = campaign.run("-n", "searches", models=" ".join(SEARCHED))
+    for model in SEARCHED:
+        for design in ("published", "matched"):
+            assert f"{search_path(campaign.results, 'toy', model, design)}" in done.stdout
+
+
+def test_a_campaign_runs_each_job_once_and_a_second_time_none(campaign):
+    campaign.run("notebooks")
+    calls = campaign.calls()
+    assert len(of("prepare", calls)) == 1
+    # Three searches, the baseline's for both designs; six fits and the two of the last chapter.
+    assert len(of("tune", calls)) == 3
+    assert len(of("fit", calls)) == 6 + 2
+    assert len(of("report", calls)) == 2
+    assert calls.index(next(c for c in calls if "--design matched" in c)) > calls.index(
+        next(c for c in calls if c.startswith("tune -d toy -m sasrec"))
+    )
+    campaign.run("notebooks")
+    assert campaign.calls() == []
+
+
+def test_a_longer_search_is_asked_for_and_its_outcome_fitted(campaign):
+    campaign.run("fits", trials=2)
+    campaign.calls()
+    campaign.run("fits", trials=3)
+    calls = campaign.calls()
+    assert len(of("tune", calls)) == 3
+    assert len(of("fit", calls)) == 6
+    assert not of("prepare", calls)
+
+
+def test_a_search_that_changed_elsewhere_is_fitted_again(campaign):
+    campaign.run("fits")
+    campaign.calls()
+    path = search_path(campaign.results, "toy", "ia-add", "matched")
+    path.write_text("collected from another machine")
+    campaign.run("fits")
+    calls = campaign.calls()
+    assert len(of("fit", calls)) == 2
+    assert all("-m ia-add" in call and "--preset matched" in call for call in calls)
+
+
+def test_a_search_that_fails_keeps_the_record_there_was(campaign):
+    campaign.run("searches", trials=2)
+    path = search_path(campaign.results, "toy", "sasrec", "published")
+    before = path.read_text()
+    campaign.failing.touch()
+    assert campaign.run("searches", trials=3, check=False).returncode != 0
+    assert path.read_text() == before
+    campaign.failing.unlink()
+    campaign.run("searches", trials=3)
+    assert "--trials 3" in path.read_text()
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_gpu_jobs_take_turns_and_fit_a_models_seeds_together(campaign, slots):
+    campaign.run("fits", device="cuda", gpu_slots=slots, designs="published")
+    lines = campaign.lines()
+    fits = [line for line in lines if line.startswith("> fit") and "sasrec" in line]
+    assert any("-s 1 2" in line for line in fits)
+    running = peak = 0
+    for line in lines:
+        if "prepare" not in line:
+            running += 1 if line.startswith(">") else -1
+            peak = max(peak, running)
+    assert peak == slots
+
+
+def test_an_unknown_key_is_refused_by_name(campaign):
+    done = campaign.run("-n", check=False, dataset="ml-100k")
+    assert done.returncode != 0
+    assert "unknown config key 'dataset'; known keys: datasets," in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("profile", ["slurm", "kubernetes"])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_profile_plans_the_campaign(campaign, profile, device):
+    done = campaign.run("-n", "--profile", ROOT / "profiles" / profile, device=device)
+    fit = next(part for part in done.stdout.split("\n\n") if "rule fit:" in part)
+    assert "mem_mb=8000" in fit
+    # Kubernetes takes a GPU of 0 for a GPU.
+    assert ("gpu=1" in fit) == (device == "cuda")
+    assert f"output: {campaign.results}/done/published" in done.stdout
+
+
+def test_a_url_of_the_studies_may_name_the_search(campaign):
+    campaign.run("searches", storage="sqlite:////shared/{dataset}-{design}-{model}.sqlite3")
+    assert any(
+        "--storage sqlite:////shared/toy-matched-ia-add.sqlite3" in c for c in campaign.calls()
+    )

@@ -1,0 +1,130 @@
+"""What a search does next rests on the trials that count; what its database says is one error."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import optuna
+import pytest
+import sqlalchemy.exc
+
+import seqattn.training.tune as module
+from seqattn.campaign import SearchConfig, read_search
+from seqattn.config import get_preset
+from seqattn.errors import SeqattnError
+from seqattn.training.studies import open_study
+from seqattn.training.tune import suggest, tune
+
+SMOKE = get_preset("smoke")
+# Past the sampler's ten random trials, where it begins to learn.
+LEARNING = SearchConfig(trials=13, epochs=3)
+
+
+@pytest.fixture
+def quick_fits(monkeypatch):
+    """Fits that take no time; their value depends on the settings alone."""
+
+    def fit(dataset, model, seed, config, train, *, device, on_epoch):
+        value = config.hidden_dropout + config.n_layers / 10 - 40 * train.learning_rate
+        history = []
+        for number in range(train.epochs):
+            history.append(SimpleNamespace(epoch=number, valid_ndcg=value * (1 + number / 10)))
+            on_epoch(history[-1])
+        return SimpleNamespace(history=history)
+
+    monkeypatch.setattr(module, "fit", fit)
+
+
+def counted(found):
+    return [(t["state"], t["value"], t["params"]) for t in found.trials]
+
+
+def killed_worker(folder, dataset, budget, reports):
+    """Leave what a worker killed in the middle of a trial leaves: the trial, still running."""
+    study = open_study(f"sqlite:///{folder}/studies.sqlite3", dataset, "ia-add", budget, SMOKE)
+    trial = study.ask()
+    suggest(trial, intensity=True, base=SMOKE)
+    for epoch in range(reports):
+        trial.report(9.0, epoch)
+        trial.should_prune()
+
+
+@pytest.mark.parametrize("prune", [False, True])
+def test_a_killed_workers_trial_does_not_change_the_search(tmp_path, synthetic, quick_fits, prune):
+    budget = SearchConfig(LEARNING.trials, LEARNING.epochs, prune=prune)
+    whole = tune(tmp_path / "whole", synthetic, "ia-add", budget, SMOKE)
+    for trials in (3, 12, LEARNING.trials):
+        part = SearchConfig(trials, budget.epochs, prune=prune)
+        cut = tune(tmp_path / "cut", synthetic, "ia-add", part, SMOKE)
+        killed_worker(tmp_path / "cut", synthetic, budget, reports=2)
+    assert counted(cut) == counted(whole)
+    assert cut.preset == whole.preset
+    assert len({t["state"] for t in whole.trials}) == 1 + prune
+
+
+def test_a_longer_search_takes_over_the_trials_of_a_shorter(tmp_path, synthetic, quick_fits):
+    short = tune(tmp_path, synthetic, "ia-add", SearchConfig(5, 3), SMOKE)
+    longer = tune(tmp_path, synthetic, "ia-add", LEARNING, SMOKE)
+    assert longer.trials[:5] == short.trials
+    assert longer.n_complete == LEARNING.trials
+
+
+def test_searches_that_start_together_share_a_new_database(tmp_path, synthetic):
+    url = f"sqlite:///{tmp_path}/studies.sqlite3"
+    models = ("sasrec", "ia-add", "ia-mul", "ia-val")
+    with ThreadPoolExecutor(len(models)) as pool:
+        opened = pool.map(lambda m: open_study(url, synthetic, m, LEARNING, SMOKE), models)
+    assert len({study.study_name for study in opened}) == len(models)
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path, synthetic):
+    (tmp_path / "studies.sqlite3").write_text("not a database, " * 99)
+    with pytest.raises(SeqattnError, match=r"studies\.sqlite3: file is not a database"):
+        tune(tmp_path, synthetic, "sasrec", LEARNING, SMOKE)
+
+
+def test_a_storage_that_is_no_url_is_quoted(tmp_path, synthetic):
+    with pytest.raises(SeqattnError, match="cannot keep the search in 'nonsense'"):
+        tune(tmp_path, synthetic, "sasrec", LEARNING, SMOKE, storage="nonsense")
+
+
+@pytest.mark.parametrize(
+    "reason", ["database or disk is full", "attempt to write a readonly database"]
+)
+def test_a_database_that_fails_midway_is_one_error_and_keeps_what_was_tried(
+    tmp_path, synthetic, quick_fits, monkeypatch, reason
+):
+    real, told = optuna.Study.tell, []
+
+    def failing(study, trial, *args, **kwargs):
+        told.append(trial)
+        if len(told) > 3:
+            raise sqlalchemy.exc.OperationalError("INSERT", {}, OSError(reason))
+        return real(study, trial, *args, **kwargs)
+
+    whole = tune(tmp_path / "whole", synthetic, "sasrec", SearchConfig(6, 3), SMOKE)
+    with monkeypatch.context() as patched:
+        patched.setattr(optuna.Study, "tell", failing)
+        with pytest.raises(SeqattnError, match=rf"studies\.sqlite3: {reason}; make room") as error:
+            tune(tmp_path / "cut", synthetic, "sasrec", SearchConfig(6, 3), SMOKE)
+    assert "\n" not in str(error.value)
+    assert read_search(tmp_path / "cut", "synthetic", "sasrec", "published") is None
+    resumed = tune(tmp_path / "cut", synthetic, "sasrec", SearchConfig(6, 3), SMOKE)
+    assert [t["number"] for t in resumed.trials[:3]] == [0, 1, 2]
+    assert counted(resumed) == counted(whole)
+
+
+def test_a_password_is_not_shown(tmp_path, synthetic, monkeypatch):
+    def refused(*args, **kwargs):
+        raise sqlalchemy.exc.OperationalError("SELECT", {}, OSError("connection refused"))
+
+    monkeypatch.setattr(optuna, "create_study", refused)
+    monkeypatch.setattr("seqattn.training.studies.time.sleep", lambda seconds: None)
+    with pytest.raises(SeqattnError, match="connection refused") as error:
+        tune(
+            *(tmp_path, synthetic, "sasrec", LEARNING, SMOKE),
+            storage="postgresql://optuna:secret@db/optuna",
+        )
+    assert "secret" not in str(error.value)
+    assert "db/optuna" in str(error.value)

@@ -10,7 +10,7 @@ PRESET := quick
 DATASETS := ml-100k
 export PYTHON TORCH_INDEX
 
-.PHONY: book pages paper test test-slow lint lab bench bench-rectools ci clean
+.PHONY: book pages paper paper-check test test-slow lint lab bench bench-rectools ci clean
 
 book: $(READY)  ## run every notebook on ML-100K, then build the pages
 	$(BIN)/seqattn report ml-100k --preset $(PRESET)
@@ -26,6 +26,10 @@ paper: $(CLUSTER)  ## search, fits, notebooks and book on DATASETS, on all cores
 	@test -x $(BIN)/snakemake || { echo "Snakemake 9 needs Python 3.11; .venv has another"; exit 1; }
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all --rerun-incomplete \
 		--config datasets="$(DATASETS)" $(CONFIG)
+
+paper-check: $(READY)  ## tables and figures anew from committed records; a sample of cells fitted again
+	$(BIN)/python -m seqattn.pages
+	$(BIN)/python -m seqattn.check results/campaign
 
 test: $(READY)  ## the tests, a smoke run of every notebook among them
 	$(BIN)/pytest

@@ -155,6 +155,7 @@ def outcome(**changes):
         "low": -3.0,
         "high": 1.0,
         "equivalent": False,
+        "cut_short": "",
     }
     return cell_outcome(pd.Series(row | changes)).verdict
 
@@ -173,6 +174,7 @@ def outcome(**changes):
         ({"robust": True, "part": True}, OPEN),
         ({"robust": True, "n_seeds": 4}, OPEN),
         ({"robust": True, "run": False}, OPEN),
+        ({"robust": True, "cut_short": "SASRec's search had 10 of 25 trials"}, OPEN),
     ],
 )
 def test_a_published_cell_stands_falls_or_cannot_be_told(changes, verdict):
@@ -210,3 +212,12 @@ def test_lambda_is_judged_by_its_interval_over_seeds(tmp_path):
         0.95, 4, 0.92, np.std([0.90, 0.91, 0.92, 0.93, 0.94], ddof=1) / 5**0.5
     )
     assert (row["seed_low"], row["seed_high"]) == pytest.approx((low, high))
+
+
+def test_a_search_cut_short_cannot_decide_a_published_cell(tmp_path):
+    fabricate(tmp_path, "ml-100k", trials=10, slower={"ia-add": 4})
+    found = comparison.read(tmp_path, n_resamples=500)
+    rows = comparison.agreement(found.cells, "published")
+    add = rows[(rows["dataset"] == "ml-100k") & (rows["model"] == "ia-add")]
+    assert set(add["outcome"]) == {OPEN}
+    assert add["reason"].str.contains("SASRec's search had 10 of 25 trials").all()

@@ -118,10 +118,6 @@ def test_without_a_campaign_figures_and_tables_say_so(nothing):
     assert {r["trials"] for r in rows(nothing, "campaign_runs")} == {"not run"}
 
 
-def test_baselines_read_not_run_until_connected(pages):
-    assert (pages / "campaign_baselines.md").read_text() == "Not run.\n"
-
-
 def test_a_second_run_gives_the_same_bytes(nothing, tmp_path):
     campaign.write_pages(nothing / "none", tmp_path)
     for path in tmp_path.iterdir():

@@ -20,7 +20,7 @@ STANDS, FALLS, OPEN = "stands", "falls", "can't be told"
 _ROUNDING = 0.05  # of a published percentage, printed to one decimal
 _NEEDED = (
     *("change", "low", "high", "t_p_value", "robust", "robust_clustered", "equivalent"),
-    *("n_seeds", "n_users", "direction"),
+    *("n_seeds", "n_users", "direction", "cut_short"),
 )
 
 
@@ -99,8 +99,8 @@ def cell_outcome(row: object) -> Outcome:
 
 
 def judgeable(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add ``whole``: mark the cells that may decide: run on the whole dataset with all seeds."""
-    rows = with_columns(rows, ["n_seeds"])
+    """Add ``whole``: mark the cells that may decide: whole dataset, whole searches, all seeds."""
+    rows = with_columns(rows, ["n_seeds", "cut_short"])
     return rows.assign(whole=[not _missing(row) for row in rows.itertuples()])
 
 
@@ -112,7 +112,7 @@ def _missing(row: object) -> str:
         return "only a part of the dataset was run"
     if row.n_seeds < len(SEEDS):
         return f"{int(row.n_seeds)} of {len(SEEDS)} seeds were run"
-    return ""
+    return row.cut_short if isinstance(row.cut_short, str) else ""
 
 
 def _stars(p: float) -> str:

@@ -1,7 +1,7 @@
 """Which of [IA]'s published conclusions stand, fall or can't be told, by rules that are code.
 
-Each rule was written before its outcome was known. "Stands" and "falls" ask for whole datasets
-and all five seeds; whatever was not run, or only in part, can't be told.
+Each rule was written before its outcome was known. "Stands" and "falls" ask for whole datasets,
+whole searches and all five seeds; whatever was not run, or only in part, can't be told.
 
 References
 ----------

@@ -36,6 +36,7 @@ from seqattn.campaign import (
 from seqattn.comparison.cells import ALPHA, N_RESAMPLES, corrected, judged
 from seqattn.config import NORMALISATIONS
 from seqattn.evaluation import METRICS, metric
+from seqattn.plots.style import name_of
 from seqattn.results import rank_matrix
 from seqattn.stats import bootstrap_means, percentile_interval
 from seqattn.store import Cell
@@ -104,15 +105,20 @@ def read(results_dir: str | Path, *, n_resamples: int = N_RESAMPLES) -> Campaign
             for model, search in found.items()
             if search is not None
         ]
+        told = judged(groups, n_resamples=n_resamples)
+        if len(told):
+            told["cut_short"] = [_cut_short(found, model, design) for model in told["model"]]
         for rows, part in (
             (absolute_, absolute(groups)),
-            (cells, judged(groups, n_resamples=n_resamples)),
+            (cells, told),
             (lambdas_, learned(groups)),
         ):
-            rows.append(part.assign(**key))
-    tables = (pd.concat(p, ignore_index=True) if p else pd.DataFrame() for p in (absolute_, cells))
-    absolute_frame, cell_frame = tables
-    lambda_frame = pd.concat(lambdas_, ignore_index=True) if lambdas_ else pd.DataFrame()
+            if len(part):
+                rows.append(part.assign(**key))
+    absolute_frame, cell_frame, lambda_frame = (
+        pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+        for parts in (absolute_, cells, lambdas_)
+    )
     return Campaign(pd.DataFrame(runs), absolute_frame, corrected(cell_frame), lambda_frame)
 
 
@@ -120,6 +126,15 @@ def trials_asked(model: str, design: str) -> int:
     """Return the length of a whole search: 25, or one trial a normalisation if matched."""
     matched = design == "matched" and model != BASELINE
     return len(NORMALISATIONS) if matched else PUBLISHED_TRIALS
+
+
+def _cut_short(found: Mapping[str, Search | None], model: str, design: str) -> str:
+    """Say which of the two searches behind a comparison is shorter than the protocol's, if any."""
+    return "; ".join(
+        f"{name_of(name)}'s search had {search.n_complete} of {wanted} trials"
+        for name in (BASELINE, model)
+        if (search := found[name]) and search.n_complete < (wanted := trials_asked(name, design))
+    )
 
 
 def command(dataset: str, design: str = "published", models: Sequence[str] = SEARCHED) -> str:

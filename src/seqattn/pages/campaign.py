@@ -15,7 +15,7 @@ from seqattn.book import ROOT
 from seqattn.campaign import DESIGNS, SEARCHED, SEEDS
 from seqattn.comparison import Campaign, command, read, trials_asked
 from seqattn.files import write_text
-from seqattn.pages import cells_table, lambdas, replication, verdicts
+from seqattn.pages import baselines, cells_table, lambdas, replication, verdicts
 from seqattn.pages.writing import (
     DESIGN_NAMES,
     GENERATED,
@@ -29,7 +29,6 @@ from seqattn.plots import name_of, use_style
 from seqattn.plots.campaign import absolute_levels
 
 RESULTS = ROOT / "results" / "campaign"
-BASELINES = ROOT / "results" / "baselines"
 EXTRAS = ("lastfm-tagged", "steam-au", "amazon-herec")
 
 
@@ -45,7 +44,8 @@ def write_pages(results: Path = RESULTS, folder: Path = GENERATED) -> None:
         "campaign_absolute": absolute_table(found, tuple(published.DATASETS), "unfiltered"),
         "campaign_absolute_filtered": absolute_table(found, tuple(published.DATASETS), "filtered"),
         "campaign_absolute_extras": absolute_table(found, extras(found), "unfiltered"),
-        "campaign_baselines": markdown(baselines_rows(BASELINES)) or NOT_RUN.capitalize() + ".",
+        "campaign_baselines": baselines.table(tuple(published.DATASETS), found.absolute),
+        "campaign_baselines_extras": baselines.table(extras(found), found.absolute),
         **replication.texts(found, extras(found)),
         **lambdas.texts(found, extras(found)),
         **verdicts.texts(found),
@@ -166,16 +166,6 @@ def absolute_table(found: Campaign, datasets: Sequence[str], kind: str) -> str:
                 row[f"{cell.metric}@10"] = f"{cell.mean:.4f} {span(cell.low, cell.high, 4, '')}"
             rows.append(row)
     return markdown(rows)
-
-
-def baselines_rows(folder: Path) -> list[dict[str, str]]:
-    """Return a row a (dataset, baseline): NDCG, Recall and MRR at 10 beside SASRec's.
-
-    TO CONNECT: ``<folder>/<dataset>/<baseline>/seed-*/baseline.json`` with ``ranks.npz`` beside
-    it. Until then there is nothing to show, and the page says "not run".
-    """
-    del folder
-    return []
 
 
 def _levels(absolute: pd.DataFrame, design: str) -> pd.DataFrame:

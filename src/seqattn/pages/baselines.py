@@ -1,0 +1,85 @@
+"""SASRec among the baselines of RecBole, all on the same splits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from seqattn import published
+from seqattn.baselines import read_baselines
+from seqattn.book import ROOT
+from seqattn.campaign import BASELINE
+from seqattn.comparison import absolute
+from seqattn.pages.writing import NOT_RUN, markdown, span
+
+RECORDS = ROOT / "results" / "baselines"
+NAMES = {"pop": "Pop", "itemknn": "ItemKNN", "bpr": "BPR", "gru4rec": "GRU4Rec"}
+
+
+def table(datasets: Sequence[str], ours: pd.DataFrame, folder: Path = RECORDS) -> str:
+    """Return Markdown: each baseline's test metrics at 10, and SASRec's of the published design.
+
+    Parameters
+    ----------
+    datasets : sequence of str
+        Names of the catalogue, in the order to show.
+    ours : DataFrame
+        The campaign's absolute metrics, see `seqattn.comparison.absolute`.
+    folder : Path
+        Records, see `seqattn.baselines`.
+    """
+    rows = []
+    for dataset in datasets:
+        found: dict[str, list] = {}
+        for baseline in read_baselines(folder, dataset):
+            found.setdefault(baseline.model, []).append(baseline)
+        values, mine = absolute(found), _sasrec(ours, dataset)
+        command = f"`python -m seqattn.recbole.baselines -d {dataset} -m"
+        if values.empty and mine.empty:
+            rows.append(_missing(dataset, "", f"{command} {' '.join(NAMES)}`"))
+            continue
+        for model, name in NAMES.items():
+            part = values[values["model"] == model]
+            rows.append(
+                _missing(dataset, name, f"{command} {model}`")
+                if part.empty
+                else _row(dataset, name, part)
+            )
+        name = "**SASRec**"
+        rows.append(_missing(dataset, name, "") if mine.empty else _row(dataset, name, mine))
+    return markdown(rows)
+
+
+def _sasrec(ours: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    if ours.empty:
+        return ours
+    chosen = (ours["dataset"] == dataset) & (ours["design"] == "published")
+    return ours[chosen & (ours["model"] == BASELINE)]
+
+
+def _missing(dataset: str, name: str, command: str) -> dict[str, str]:
+    return {
+        "dataset": published.title(dataset),
+        "model": name,
+        "seeds": NOT_RUN,
+        "NDCG@10": command,
+    }
+
+
+def _row(dataset: str, name: str, values: pd.DataFrame) -> dict[str, str]:
+    part = published.is_part(dataset, int(values["n_users"].iloc[0]))
+    row = {"dataset": published.title(dataset, part=part), "model": name}
+    cells = {(v.kind, v.metric): v for v in values.itertuples()}
+    row["seeds"] = str(values["n_seeds"].iloc[0])
+    for label, key in (
+        ("NDCG@10", ("unfiltered", "NDCG")),
+        ("NDCG@10 filtered", ("filtered", "NDCG")),
+        ("Recall@10", ("unfiltered", "Recall")),
+        ("MRR@10", ("unfiltered", "MRR")),
+    ):
+        cell = cells[key]
+        interval = f" {span(cell.low, cell.high, 4, '')}" if "NDCG" in label else ""
+        row[label] = f"{cell.mean:.4f}{interval}"
+    return row

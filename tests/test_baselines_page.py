@@ -1,0 +1,29 @@
+"""SASRec among baselines: what is recorded is shown, what is not says how to run it."""
+
+import numpy as np
+import pandas as pd
+
+from seqattn.baselines import BaselineSpec, compute_baseline
+from seqattn.pages.baselines import table
+
+
+def keep(folder, model, seed, ranks):
+    kinds = [f"{s}_{k}" for s in ("valid", "test") for k in ("unfiltered", "filtered")]
+    spec = BaselineSpec("ml-100k", "f" * 16, model, seed, {})
+    compute_baseline(folder, spec, lambda: ({"history": []}, dict.fromkeys(kinds, ranks)))
+
+
+def test_recorded_baselines_are_averaged_over_seeds(tmp_path):
+    keep(tmp_path, "bpr", 1, np.full(4, 1))
+    keep(tmp_path, "bpr", 2, np.full(4, 50))
+    rows = table(["ml-100k"], pd.DataFrame(), tmp_path).splitlines()
+    (bpr,) = [row for row in rows if "BPR" in row]
+    assert "| 2 | 0.5000 [0.5000, 0.5000] |" in bpr
+
+
+def test_what_was_not_run_says_so_with_its_command(tmp_path):
+    keep(tmp_path, "pop", 1, np.full(4, 1))
+    text = table(["ml-100k", "steam-3k"], pd.DataFrame(), tmp_path)
+    assert "GRU4Rec | not run | `python -m seqattn.recbole.baselines -d ml-100k -m gru4rec`" in text
+    assert "**SASRec** | not run" in text
+    assert text.count("Steam-3k") == 1

@@ -159,8 +159,8 @@ def absolute_table(found: Campaign, datasets: Sequence[str], kind: str) -> str:
                 "dataset": published.title(dataset, part=bool(first["part"])),
                 "design": DESIGN_NAMES[design],
                 "model": name_of(model),
-                "seeds": str(first["n_seeds"]),
-                "users": f"{first['n_users']:,}",
+                "seeds": f"{first['n_seeds']:.0f}",
+                "users": f"{first['n_users']:,.0f}",
             }
             for cell in part.itertuples():
                 row[f"{cell.metric}@10"] = f"{cell.mean:.4f} {span(cell.low, cell.high, 4, '')}"

@@ -78,7 +78,7 @@ def extras_table(lambdas: pd.DataFrame, extras: Sequence[str]) -> str:
                     "design": DESIGN_NAMES[cell.design],
                     "variant": name_of(cell.model),
                     "λ": _pair(cell.lambda_mean, cell.lambda_std),
-                    "seeds": str(cell.n_seeds),
+                    "seeds": f"{cell.n_seeds:.0f}",
                 }
             )
     return markdown(rows)

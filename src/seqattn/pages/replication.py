@@ -159,7 +159,7 @@ def extras_table(found: Campaign, extras: Sequence[str]) -> str:
                 "dataset": published.title(dataset),
                 "design": DESIGN_NAMES[design],
                 "variant": name_of(model) + mark,
-                "seeds": str(part["n_seeds"].iloc[0]),
+                "seeds": f"{part['n_seeds'].iloc[0]:.0f}",
             }
             for name in METRICS:
                 cell = part[part["metric"] == name].iloc[0]

@@ -13,8 +13,9 @@ import seqattn.training.tune as module
 from seqattn.campaign import SearchConfig, read_search
 from seqattn.config import get_preset
 from seqattn.errors import SeqattnError
+from seqattn.training.space import space
 from seqattn.training.studies import open_study
-from seqattn.training.tune import suggest, tune
+from seqattn.training.tune import tune
 
 SMOKE = get_preset("smoke")
 # Past the sampler's ten random trials, where it begins to learn.
@@ -43,8 +44,7 @@ def counted(found):
 def killed_worker(folder, dataset, budget, reports):
     """Leave what a worker killed in the middle of a trial leaves: the trial, still running."""
     study = open_study(f"sqlite:///{folder}/studies.sqlite3", dataset, "ia-add", budget, SMOKE)
-    trial = study.ask()
-    suggest(trial, intensity=True, base=SMOKE)
+    trial = study.ask(space(intensity=True))
     for epoch in range(reports):
         trial.report(9.0, epoch)
         trial.should_prune()

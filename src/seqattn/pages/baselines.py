@@ -36,19 +36,12 @@ def table(datasets: Sequence[str], ours: pd.DataFrame, folder: Path = RECORDS) -
         for baseline in read_baselines(folder, dataset):
             found.setdefault(baseline.model, []).append(baseline)
         values, mine = absolute(found), _sasrec(ours, dataset)
-        command = f"`python -m seqattn.recbole.baselines -d {dataset} -m"
+        parts = {name: values[values["model"] == model] for model, name in NAMES.items()}
         if values.empty and mine.empty:
-            rows.append(_missing(dataset, "", f"{command} {' '.join(NAMES)}`"))
+            rows.append(_row(dataset, "all", mine))
             continue
-        for model, name in NAMES.items():
-            part = values[values["model"] == model]
-            rows.append(
-                _missing(dataset, name, f"{command} {model}`")
-                if part.empty
-                else _row(dataset, name, part)
-            )
-        name = "**SASRec**"
-        rows.append(_missing(dataset, name, "") if mine.empty else _row(dataset, name, mine))
+        for name, part in {**parts, "**SASRec**": mine}.items():
+            rows.append(_row(dataset, name, part))
     return markdown(rows)
 
 
@@ -59,16 +52,9 @@ def _sasrec(ours: pd.DataFrame, dataset: str) -> pd.DataFrame:
     return ours[chosen & (ours["model"] == BASELINE)]
 
 
-def _missing(dataset: str, name: str, command: str) -> dict[str, str]:
-    return {
-        "dataset": published.title(dataset),
-        "model": name,
-        "seeds": NOT_RUN,
-        "NDCG@10": command,
-    }
-
-
 def _row(dataset: str, name: str, values: pd.DataFrame) -> dict[str, str]:
+    if values.empty:
+        return {"dataset": published.title(dataset), "model": name, "seeds": NOT_RUN}
     part = published.is_part(dataset, int(values["n_users"].iloc[0]))
     row = {"dataset": published.title(dataset, part=part), "model": name}
     cells = {(v.kind, v.metric): v for v in values.itertuples()}

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -165,7 +166,9 @@ class Store:
             if cell is None:
                 result = run()
                 with _whole(folder) as partial:
-                    np.savez_compressed(partial / "ranks.npz", **result.ranks)
+                    # By way of memory: on a full disk numpy's own file would complain once more.
+                    np.savez_compressed(ranks := io.BytesIO(), **result.ranks)
+                    (partial / "ranks.npz").write_bytes(ranks.getvalue())
                     weights = {name: value.contiguous() for name, value in result.weights.items()}
                     save_file(weights, partial / _WEIGHTS)
                     _write_facts(partial, {"spec": dataclasses.asdict(spec), **result.facts})

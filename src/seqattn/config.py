@@ -155,8 +155,8 @@ PRESETS: dict[str, Preset] = {
         TrainConfig(),
         TrainConfig(learning_rate=3e-3, epochs=100, patience=10),
     ),
-    # The same with a window of its own for each late target, as RecBole reads it: slower by a factor
-    # that the page "Performance" measures, for datasets on which packed windows are not its equal.
+    # The same with a window of its own for each late target, as RecBole reads it: slower, see the
+    # page "Performance", for datasets on which packed windows are not its equal.
     "paper-exact": Preset(
         ModelConfig(),
         TrainConfig(stride=1),

@@ -144,6 +144,27 @@ def parity(record: Record) -> Figure | None:
     return figure
 
 
+def tuned(record: Record) -> Figure | None:
+    """Draw what each trial of the modes' searches reached, a colour a mode, a panel a dataset.
+
+    The record's ``trials`` are mappings with dataset, mode and list ``values``; a trial is one
+    configuration in every mode.
+    """
+    searches = record.get("trials")
+    if not searches:
+        return None
+    datasets = list(dict.fromkeys(search["dataset"] for search in searches))
+    figure, panels = plt.subplots(1, len(datasets), figsize=(7, 3.2), squeeze=False)
+    for axes, dataset in zip(panels[0], datasets, strict=True):
+        for search in (s for s in searches if s["dataset"] == dataset):
+            mode, values = search["mode"], search["values"]
+            style = {"color": RUNS.get(mode, ORANGE), "label": mode, "alpha": 0.8}
+            axes.plot(range(1, len(values) + 1), values, "o", **style)
+        axes.set(title=dataset, xlabel="trial", ylabel="validation NDCG@10")
+        axes.legend()
+    return figure
+
+
 def _short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
@@ -170,6 +191,7 @@ FIGURES: dict[str, tuple[Callable[[Record], Figure | None], str]] = {
         parity,
         "Lines: validation NDCG@10 by epoch and by seconds of training, a line a contestant.",
     ),
+    "tuned_modes": (tuned, "Dots: validation NDCG@10 of each trial's configuration, by mode."),
     "injection_overhead": (
         bars("model", "step ratio", "time of a step over SASRec's", log=False),
         "Bars: time of a training step over SASRec's, for each injection and normalisation.",

@@ -44,6 +44,7 @@ SECTIONS = {
         ],
     ),
     "accuracy_parity": ("The same accuracy?", []),  # none named: all that the result holds
+    "tuned_modes": ("Each mode tuned for itself", []),
     "injection_overhead": (
         "What an injection costs",
         [("max_ratio", "slowest variant's step over SASRec's", "at most 1.25")],

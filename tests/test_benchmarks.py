@@ -90,6 +90,18 @@ def test_learning_curves_are_drawn_only_where_the_result_has_them(results):
     assert list(by_time.lines[0].get_xdata()) == [2, 5]
 
 
+def test_searches_in_each_mode_are_drawn_trial_by_trial(results):
+    trials = [
+        {"dataset": "d", "mode": "packed", "values": [0.1, 0.2]},
+        {"dataset": "d", "mode": "exact", "values": [0.3]},
+    ]
+    put(results, "tuned_modes", rows=[{"mode": "packed", "seeds": 5}], trials=trials)
+    text = page.section("tuned_modes")
+    assert "generated/tuned_modes.svg" in text and "| packed | 5 |" in text
+    drawn = figures.tuned({"trials": trials}).axes[0].lines
+    assert [list(line.get_ydata()) for line in drawn] == [[0.1, 0.2], [0.3]]
+
+
 def test_a_gpu_result_shows_its_numbers_and_what_was_not_run(results):
     put(results, "gpu", ratio_best_vs_in_turn=3.5, rows=[{"mode": "batched"}])
     text = page.section("gpu")

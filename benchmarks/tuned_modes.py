@@ -1,0 +1,121 @@
+"""Packed windows and exact ones, each tuned for itself: SASRec's published search, mode by mode.
+
+`accuracy_parity` holds the hyperparameters fixed; here each mode has a search of its own, over the
+published space, and then the final fits of what it found. A mode is a stride: by how many
+interactions the windows of a long history advance. The sampler's first ten trials are random and
+have one seed, so they are the same configurations in every mode and compare as pairs. It takes
+hours, and goes on where it stood; what is kept lies in ``benchmarks/results/modes``.
+
+    python -m benchmarks.tuned_modes [-d ml-100k] [--strides 50 10 1] [--trials 10] [--workers 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from benchmarks.accuracy_parity import comparison
+from benchmarks.common import RESULTS, finish
+from seqattn import config as settings
+from seqattn import load_dataset
+from seqattn.campaign import (
+    BASELINE,
+    SEEDS,
+    Search,
+    SearchConfig,
+    collect,
+    finished_cells,
+    read_search,
+)
+from seqattn.evaluation import metric
+from seqattn.results import rank_matrix
+from seqattn.store import Cell
+from seqattn.training.cells import fit_cells
+from seqattn.training.tune import tune
+
+KEPT = RESULTS / "modes"
+SCRATCH = Path(".seqattn") / "modes"  # with weights and unfinished studies
+STRIDES = (50, 10, 1)
+
+
+def name_of(stride: int) -> str:
+    """Return what the page calls the mode of a stride."""
+    return {50: "packed", 1: "exact"}.get(stride, f"stride {stride}")
+
+
+def run(name: str, stride: int, trials: int, workers: int) -> None:
+    """Search and fit SASRec in one mode, unless that is done already, and keep the records."""
+    scratch, dataset = SCRATCH / str(stride), load_dataset(name)
+    paper = settings.get_preset("paper")
+    base = replace(paper, train=settings.replace(paper.train, stride=stride))
+    if (KEPT / str(stride)).exists():
+        collect(KEPT / str(stride), scratch)
+    tune(
+        *(scratch, dataset, BASELINE, SearchConfig(trials=trials), base),
+        on_trial=lambda n, best: print(f"{name_of(stride)}: {n} trials, best {best:.4f}"),
+    )
+    fit_cells(scratch, dataset, [(BASELINE, s) for s in SEEDS], "published", workers=workers)
+    collect(scratch, KEPT / str(stride))
+
+
+def report() -> None:
+    """Compare the modes that are done, dataset by dataset."""
+    rows, comparisons, trials = [], [], []
+    for dataset in sorted({path.stem for path in KEPT.glob("*/searches/*")}):
+        records = {}
+        for stride in STRIDES:
+            search = read_search(KEPT / str(stride), dataset, BASELINE, "published")
+            if search is None:
+                continue
+            mode = name_of(stride)
+            cells = finished_cells(KEPT / str(stride), dataset, "published")[BASELINE]
+            rows.append(_row(dataset, mode, search, cells))
+            trials.append(
+                {"dataset": dataset, "mode": mode, "values": [t["value"] for t in search.trials]}
+            )
+            if cells:
+                records[mode] = {c.spec.seed: {"test_ranks": c.ranks().tolist()} for c in cells}
+        comparisons += [comparison(dataset, b, a, records) for a, b in combinations(records, 2)]
+    finish("tuned_modes", rows, {"comparisons": comparisons, "trials": trials})
+
+
+def _row(dataset: str, mode: str, search: Search, cells: list[Cell]) -> dict[str, object]:
+    return {
+        "dataset": dataset,
+        "mode": mode,
+        "trials": search.n_complete,
+        "best valid NDCG@10 of the search": search.value,
+        "seeds": len(cells),
+        "final valid NDCG@10": _mean(cells, "valid"),
+        "final test NDCG@10": _mean(cells, "test"),
+    }
+
+
+def _mean(cells: list[Cell], stage: str) -> float | None:
+    if not cells:
+        return None
+    return float(metric(rank_matrix(cells, stage), "NDCG", 10).mean())
+
+
+def main() -> None:
+    """Run what is missing, then report."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("-d", "--dataset", default="ml-100k")
+    parser.add_argument("--strides", type=int, nargs="*", default=list(STRIDES), choices=STRIDES)
+    parser.add_argument("--trials", type=int, default=10)
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    o = parser.parse_args()
+    for stride in o.strides:
+        run(o.dataset, stride, o.trials, o.workers)
+    report()
+
+
+if __name__ == "__main__":
+    main()

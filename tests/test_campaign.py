@@ -135,6 +135,15 @@ def test_a_matched_search_on_other_data_than_the_baselines_is_refused(tmp_path):
         chosen(tmp_path, "toy", "ia-add", "matched")
 
 
+def test_a_search_with_other_windows_than_the_baselines_is_refused(tmp_path):
+    search().write(tmp_path)
+    found = search("ia-add")
+    replace(found, train_config=replace(found.train_config, stride=1)).write(tmp_path)
+    with pytest.raises(SeqattnError, match=r"another stride than that of 'sasrec': run `seqattn"):
+        chosen(tmp_path, "toy", "ia-add", "published")
+    assert finished_cells(tmp_path, "toy", "published").keys() == {"sasrec"}
+
+
 def test_the_cells_of_a_replaced_search_are_not_the_designs(tmp_path):
     campaign(tmp_path, seeds=[1, 2])
     done = finished_cells(tmp_path, "toy", "published", seeds=[1, 2, 3])

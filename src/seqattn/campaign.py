@@ -82,6 +82,13 @@ class Search:
         return sum(trial["state"] == "COMPLETE" for trial in self.trials)
 
     @property
+    def fixed(self) -> dict[str, object]:
+        """The settings that no search draws; models are comparable where these are the same."""
+        train = asdict(self.train_config)
+        del train["learning_rate"]
+        return {"max_length": self.model_config.max_length, **train}
+
+    @property
     def preset(self) -> Preset:
         """The configuration it found."""
         return Preset(self.model_config, self.train_config)
@@ -154,7 +161,8 @@ def chosen(results_dir: str | Path, dataset: str, model: str, design: str) -> Se
     Raises
     ------
     SeqattnError
-        If it is missing, or rests on a baseline that was searched again since.
+        If it is missing, rests on a baseline that was searched again since, or was made with other
+        settings than the baseline's, such as the stride of windows.
     """
     found = read_search(results_dir, dataset, model, design)
     command = f"seqattn tune -d {dataset} -m {model} --design {design} --results-dir {results_dir}"
@@ -173,6 +181,13 @@ def chosen(results_dir: str | Path, dataset: str, model: str, design: str) -> Se
                 f"the matched search of {model!r} on {dataset!r} rests on another configuration "
                 f"of {BASELINE!r} than its search found last: run `{command}`"
             )
+    baseline = read_search(results_dir, dataset, BASELINE, design)
+    differing = baseline and [key for key, v in found.fixed.items() if v != baseline.fixed[key]]
+    if differing:
+        raise SeqattnError(
+            f"the {design} search of {model!r} on {dataset!r} was made with another "
+            f"{' and '.join(differing)} than that of {BASELINE!r}: run `{command}`"
+        )
     return found
 
 

@@ -46,7 +46,8 @@ def tune(
     A study that was interrupted, or that other workers take part in, goes on where it stands; one
     that is empty, as on another machine, takes over the trials of the search that is kept. The
     sampler is seeded anew for each trial by the number of trials done by then, so a search by
-    one worker gives the same trials however often it was stopped.
+    one worker gives the same trials however often it was stopped. Workers that start a study at the
+    same moment therefore draw its first trial once each.
 
     Parameters
     ----------

@@ -9,8 +9,8 @@ from seqattn.campaign import SearchConfig, collect
 from seqattn.check import check_records, check_sample, main
 from seqattn.config import get_preset
 from seqattn.data import load_dataset
-from seqattn.files import write_text
-from seqattn.store import Store, _checksum
+from seqattn.files import checksum, write_text
+from seqattn.store import Store
 from seqattn.training.cells import fit_cells
 from seqattn.training.tune import tune
 
@@ -43,7 +43,7 @@ def edit(cell, change):
     """Change a cell's facts, and its checksum with them, as a careful forger would."""
     facts = json.loads((cell.folder / "cell.json").read_text())
     change(facts)
-    facts["checksum"] = _checksum(facts)
+    facts["checksum"] = checksum(facts)
     (cell.folder / "cell.json").write_text(json.dumps(facts))
 
 

@@ -16,8 +16,6 @@ Shapes: U users, in the order of the dataset's `Sequences`.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -30,9 +28,11 @@ import numpy as np
 
 from seqattn.errors import SeqattnError
 from seqattn.evaluation import CUTOFFS, METRICS, metric
+from seqattn.files import checksum, read_record, write_record
 
 __all__ = ["Baseline", "BaselineSpec", "compute_baseline", "read_baselines"]
 
+_FACTS = "baseline.json"
 _FORMAT = 1  # part of every hash: raise it when a record's meaning changes
 
 
@@ -52,7 +52,7 @@ class BaselineSpec:
     @property
     def key(self) -> str:
         """Hash of everything above, 12 hexadecimal digits."""
-        return _sha256(_json({"format": _FORMAT, **dataclasses.asdict(self)}))[:12]
+        return checksum({"format": _FORMAT, **dataclasses.asdict(self)})[:12]
 
     def folder(self, root: str | Path) -> Path:
         """Return where the record is, or would be."""
@@ -111,7 +111,7 @@ def read_baselines(root: str | Path, dataset: str) -> list[Baseline]:
     dataset : str
         Name of the dataset.
     """
-    paths = (Path(root) / dataset).glob("*/seed-*/baseline.json")
+    paths = (Path(root) / dataset).glob(f"*/seed-*/{_FACTS}")
     found = (_read(path.parent) for path in paths)
     return sorted((b for b in found if b is not None), key=lambda b: (b.model, b.seed))
 
@@ -176,38 +176,16 @@ def _write(
 ) -> None:
     small = {kind: r.astype(np.min_scalar_type(int(r.max()))) for kind, r in ranks.items()}
     np.savez_compressed(folder / "ranks.npz", **small)
-    whole = {
-        "spec": dataclasses.asdict(spec),
-        **facts,
-        "metrics": {kind: _metrics(values) for kind, values in ranks.items()},
-        "files": {"ranks.npz": _sha256((folder / "ranks.npz").read_bytes())},
-    }
-    whole["checksum"] = _sha256(_json(whole))
-    (folder / "baseline.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    metrics = {kind: _metrics(values) for kind, values in ranks.items()}
+    write_record(folder, _FACTS, {"spec": dataclasses.asdict(spec), **facts, "metrics": metrics})
 
 
 def _read(folder: Path) -> Baseline | None:
-    try:
-        facts = json.loads((folder / "baseline.json").read_text(encoding="utf-8"))
-        rest = {key: value for key, value in facts.items() if key != "checksum"}
-        intact = facts["checksum"] == _sha256(_json(rest)) and all(
-            _sha256((folder / name).read_bytes()) == digest
-            for name, digest in facts["files"].items()
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return Baseline(folder, facts) if intact else None
+    facts = read_record(folder, _FACTS)
+    return None if facts is None else Baseline(folder, facts)
 
 
 def _metrics(ranks: np.ndarray) -> dict[str, float]:
     return {
         f"{name}@{k}": float(metric(ranks, name, k).mean()) for name in METRICS for k in CUTOFFS
     }
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, sort_keys=True).encode()
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -17,9 +17,8 @@ References
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from typing import Any
 from seqattn.config import ModelConfig, Preset, TrainConfig, get_preset, replace, strict
 from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
-from seqattn.files import write_text
+from seqattn.files import checksum, write_text
 from seqattn.store import Cell, CellSpec, Store
 
 DESIGNS = ("published", "matched")
@@ -109,7 +108,7 @@ class Search:
             If the file cannot be written.
         """
         values = {"format": _FORMAT, **asdict(self)}
-        values["checksum"] = _checksum(values)
+        values["checksum"] = checksum(values)
         path = search_path(results_dir, self.dataset, self.model, self.design)
         return write_text(path, json.dumps(values, indent=1) + "\n")
 
@@ -133,7 +132,7 @@ def read_search(results_dir: str | Path, dataset: str, model: str, design: str) 
         return None
     try:
         values = json.loads(path.read_text())
-        intact = values.pop("checksum") == _checksum(values) and values.pop("format") == _FORMAT
+        intact = values.pop("checksum") == checksum(values) and values.pop("format") == _FORMAT
         if intact:
             values["budget"] = strict(SearchConfig, values["budget"])
             values["model_config"] = strict(ModelConfig, values["model_config"])
@@ -266,7 +265,3 @@ def collect(source: str | Path, target: str | Path, *, weights: bool = False) ->
         if store.get(cell.spec) is None:
             new.append(store.adopt(cell, weights=weights).folder)
     return new
-
-
-def _checksum(values: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -1,14 +1,18 @@
-"""Text files that appear whole or not at all."""
+"""Text files that appear whole or not at all, and JSON records that know when they were edited."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from seqattn.errors import SeqattnError
 
-__all__ = ["write_text"]
+__all__ = ["checksum", "read_record", "write_record", "write_text"]
 
 
 def write_text(path: str | Path, text: str) -> Path:
@@ -34,3 +38,33 @@ def write_text(path: str | Path, text: str) -> Path:
             f"cannot write {path}: {error.strerror}; make room or choose another folder"
         ) from error
     return path
+
+
+def checksum(facts: Mapping[str, Any]) -> str:
+    """Hash all entries but ``checksum``, whatever their order."""
+    rest = {key: value for key, value in facts.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def write_record(folder: Path, name: str, facts: Mapping[str, Any]) -> None:
+    """Write facts as ``<folder>/<name>``, with checksums of them and of the files beside it."""
+    files = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
+    facts = {**facts, "files": files}
+    facts["checksum"] = checksum(facts)
+    (folder / name).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+def read_record(folder: Path, name: str) -> dict[str, Any] | None:
+    """Return what `write_record` wrote, or None if it or a file beside it is missing or edited."""
+    try:
+        facts = json.loads((folder / name).read_text(encoding="utf-8"))
+        intact = facts["checksum"] == checksum(facts) and all(
+            _sha256(folder / file) == digest for file, digest in facts["files"].items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return facts if intact else None
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -16,9 +16,7 @@ A cell copied without its weights (`Store.adopt`) is smaller and as good for eve
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -35,8 +33,9 @@ from torch import Tensor
 
 from seqattn.config import ModelConfig, TrainConfig, strict
 from seqattn.errors import SeqattnError
+from seqattn.files import checksum, read_record, write_record
 
-_WEIGHTS = "model.safetensors"
+_FACTS, _WEIGHTS = "cell.json", "model.safetensors"
 _FORMAT = 1  # part of every hash: raise it when a cell's meaning changes
 
 
@@ -54,8 +53,7 @@ class CellSpec:
     @property
     def key(self) -> str:
         """Hash of everything above, 12 hexadecimal digits."""
-        text = json.dumps({"format": _FORMAT, **dataclasses.asdict(self)}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return checksum({"format": _FORMAT, **dataclasses.asdict(self)})[:12]
 
 
 @dataclass(frozen=True)
@@ -171,7 +169,9 @@ class Store:
                     (partial / "ranks.npz").write_bytes(ranks.getvalue())
                     weights = {name: value.contiguous() for name, value in result.weights.items()}
                     save_file(weights, partial / _WEIGHTS)
-                    _write_facts(partial, {"spec": dataclasses.asdict(spec), **result.facts})
+                    write_record(
+                        partial, _FACTS, {"spec": dataclasses.asdict(spec), **result.facts}
+                    )
                 cell = _read(folder)
         assert cell is not None
         return cell
@@ -194,14 +194,14 @@ class Store:
             for name in cell.facts["files"]:
                 if weights or name != _WEIGHTS:
                     shutil.copyfile(cell.folder / name, partial / name)
-            _write_facts(partial, cell.facts)
+            write_record(partial, _FACTS, cell.facts)
         copy = _read(folder)
         assert copy is not None
         return copy
 
     def cells(self, dataset: str = "*", model: str = "*") -> Iterator[Cell]:
         """Yield every intact cell, sorted by folder name."""
-        for path in sorted(self.path.glob(f"{dataset}/{model}/seed-*/cell.json")):
+        for path in sorted(self.path.glob(f"{dataset}/{model}/seed-*/{_FACTS}")):
             cell = _read(path.parent)
             if cell is not None:
                 yield cell
@@ -246,29 +246,6 @@ def _unwritable(folder: Path, error: Exception) -> SeqattnError:
     )
 
 
-def _write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write ``cell.json``, with checksums of itself and of the files beside it."""
-    files = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
-    facts = {**facts, "files": files}
-    facts["checksum"] = _checksum(facts)
-    (folder / "cell.json").write_text(json.dumps(facts, indent=1))
-
-
 def _read(folder: Path) -> Cell | None:
-    try:
-        facts = json.loads((folder / "cell.json").read_text())
-        intact = facts["checksum"] == _checksum(facts) and all(
-            _sha256(folder / name) == digest for name, digest in facts["files"].items()
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return Cell(folder, facts) if intact else None
-
-
-def _checksum(facts: Mapping[str, Any]) -> str:
-    rest = {key: value for key, value in facts.items() if key != "checksum"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    facts = read_record(folder, _FACTS)
+    return None if facts is None else Cell(folder, facts)

@@ -1,14 +1,16 @@
 """Does the fast engine learn what the slow ones learn? RecBole against our modes.
 
-All train on the same prepared data with the same hyperparameters (the quick preset's; epochs by
-dataset below), and each epoch's weights rank the same validation targets. RecBole's SASRec is its
-own class with its own loss, on one row a prefix; its weights are converted for the ranking. Mode
-``long`` has L = 200 instead of 50, so that nearly every history is one window; ``prefix`` gives
-every target a row of its own, as RecBole does. It all takes hours:
-each (dataset, contestant, seed) is kept in ``benchmarks/results/parity`` when it is done, so that a
-run that was stopped goes on, on another machine too.
+All train on the same prepared data with the same hyperparameters, and each epoch's weights rank the
+same validation targets. A setting is a dataset with hyperparameters: the quick preset's, or for
+``ml-100k-deep`` three layers and a high learning rate, as a search may well choose. RecBole's
+SASRec is its own class with its own loss, on one row a prefix; its weights are converted for the
+ranking. Mode ``dense`` lets windows advance by 10, as the paper preset does; ``long`` has L = 200
+instead of 50, so that nearly every history is one window; ``prefix`` gives every target a row of
+its own, as RecBole does. It all takes hours: each (setting, contestant, seed) is kept in
+``benchmarks/results/parity`` when it is done, so that a run that was stopped goes on, on another
+machine too.
 
-    python -m benchmarks.accuracy_parity [-d ml-100k] [--seeds 2020 ...] [--contestants packed ...]
+    python -m benchmarks.accuracy_parity [-s ml-100k] [--seeds 2020 ...] [--contestants packed ...]
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 from unittest.mock import patch
 
 if __package__ in (None, ""):
@@ -32,7 +35,7 @@ import torch
 
 from benchmarks.common import RESULTS, finish
 from seqattn import load_dataset
-from seqattn.config import get_preset, replace
+from seqattn.config import ModelConfig, TrainConfig, get_preset, replace
 from seqattn.data import Dataset
 from seqattn.evaluation import metric, rank_targets
 from seqattn.files import write_text
@@ -42,17 +45,42 @@ from seqattn.training.batches import Gatherer, prefix_windows, random_batches
 from seqattn.training.fit import fit
 
 FOLDER = RESULTS / "parity"
-CONTESTANTS = ("packed", "long", "exact", "prefix", "recbole")
+CONTESTANTS = ("packed", "dense", "long", "exact", "prefix", "recbole")
 COMPARISONS = (
     ("packed", "exact"),
+    ("dense", "exact"),
+    ("packed", "dense"),
     ("long", "exact"),
     ("exact", "prefix"),
     ("prefix", "recbole"),
     ("exact", "recbole"),
     ("packed", "recbole"),
+    ("dense", "recbole"),
 )
-EPOCHS = {"ml-100k": 8, "amazon-office": 20, "ml-1m": 3}
+
+
+class Setting(NamedTuple):
+    """What is the same for all contestants."""
+
+    dataset: str
+    epochs: int
+    model: ModelConfig
+    learning_rate: float
+
+
 QUICK = get_preset("quick")
+BATCH_TARGETS = QUICK.train.batch_targets
+SETTINGS = {
+    name: Setting(name, epochs, QUICK.model, QUICK.train.learning_rate)
+    for name, epochs in (("ml-100k", 8), ("amazon-office", 20), ("ml-1m", 3))
+}
+SETTINGS["ml-100k-deep"] = Setting(
+    *("ml-100k", 15),
+    ModelConfig(
+        n_layers=3, n_heads=1, inner_size=256, hidden_dropout=0.231, attention_dropout=0.381
+    ),
+    4.5e-3,
+)
 MARGIN = 0.05  # of the reference's NDCG@10: smaller differences count as none
 
 
@@ -62,24 +90,34 @@ def run(name: str, contestant: str, seed: int) -> None:
     if path.exists():
         return
     torch.set_num_threads(1)
-    dataset = load_dataset(name)
-    record = recbole(dataset, seed) if contestant == "recbole" else ours(dataset, contestant, seed)
+    setting = SETTINGS[name]
+    dataset = load_dataset(setting.dataset)
+    if contestant == "recbole":
+        record = recbole(setting, dataset, seed)
+    else:
+        record = ours(setting, dataset, contestant, seed)
     write_text(path, json.dumps(record) + "\n")
     best = max(record["valid"])
     print(f"{name} {contestant} seed {seed}: best validation NDCG@10 {best:.4f}", flush=True)
 
 
-def ours(dataset: Dataset, contestant: str, seed: int) -> dict[str, list[float]]:
+def ours(setting: Setting, dataset: Dataset, contestant: str, seed: int) -> dict[str, list[float]]:
     """Fit SASRec in one of our modes, every epoch of it."""
     length, changes = {
         "packed": (50, {"stride": 50}),
+        "dense": (50, {"stride": 10}),
         "long": (200, {"stride": 200}),
         "exact": (50, {"stride": 1}),
         "prefix": (50, {"windows": "prefix"}),
     }[contestant]
-    epochs = EPOCHS[dataset.name]
-    config = replace(QUICK.train, **changes, epochs=epochs, patience=epochs)
-    fitted = fit(dataset, "sasrec", seed, replace(QUICK.model, max_length=length), config)
+    config = TrainConfig(
+        learning_rate=setting.learning_rate,
+        batch_targets=BATCH_TARGETS,
+        epochs=setting.epochs,
+        patience=setting.epochs,
+        **changes,
+    )
+    fitted = fit(dataset, "sasrec", seed, replace(setting.model, max_length=length), config)
     return {
         "valid": [epoch.valid_ndcg for epoch in fitted.history],
         "seconds": [epoch.seconds for epoch in fitted.history],
@@ -87,25 +125,25 @@ def ours(dataset: Dataset, contestant: str, seed: int) -> dict[str, list[float]]
     }
 
 
-def recbole(dataset: Dataset, seed: int) -> dict[str, list[float]]:
+def recbole(setting: Setting, dataset: Dataset, seed: int) -> dict[str, list[float]]:
     """Train RecBole's SASRec on one row a prefix, as its own pipeline would make them."""
     from recbole.data.interaction import Interaction
 
     from seqattn.recbole import from_recbole
 
     torch.manual_seed(seed)
-    model = recbole_model(dataset)
+    model = recbole_model(setting.model, dataset)
     rng = np.random.default_rng(seed)
-    optimiser = torch.optim.Adam(model.parameters(), lr=QUICK.train.learning_rate)
+    optimiser = torch.optim.Adam(model.parameters(), lr=setting.learning_rate)
     gatherer = Gatherer(dataset.split.train)
-    windows = prefix_windows(dataset.split.train.offsets, QUICK.model.max_length)
+    windows = prefix_windows(dataset.split.train.offsets, setting.model.max_length)
     valid, seconds, best = [], [], None
-    for _ in range(EPOCHS[dataset.name]):
+    for _ in range(setting.epochs):
         started = time.perf_counter()
         model.train()
-        for chosen in random_batches(windows, QUICK.train.batch_targets, rng):
+        for chosen in random_batches(windows, BATCH_TARGETS, rng):
             batch = gatherer.next_item_batch(windows, chosen)
-            width = QUICK.model.max_length - batch.items_BT.shape[1]
+            width = setting.model.max_length - batch.items_BT.shape[1]
             rows = {
                 "item_id_list": torch.nn.functional.pad(batch.items_BT, (0, width)),
                 "item_length": torch.as_tensor(windows.length[chosen]),
@@ -123,15 +161,14 @@ def recbole(dataset: Dataset, seed: int) -> dict[str, list[float]]:
     return {"valid": valid, "seconds": seconds, "test_ranks": best}
 
 
-def recbole_model(dataset: Dataset) -> torch.nn.Module:
-    """Return RecBole's SASRec with the quick preset's widths."""
+def recbole_model(settings: ModelConfig, dataset: Dataset) -> torch.nn.Module:
+    """Return RecBole's SASRec with our settings."""
     from recbole.config import Config
 
     # Importing RecBole's models turns anomaly detection on for the whole process.
     with torch.autograd.set_detect_anomaly(False):
         from recbole.model.sequential_recommender import SASRec
 
-    settings = QUICK.model
     options = {
         "n_layers": settings.n_layers,
         "n_heads": settings.n_heads,
@@ -149,33 +186,33 @@ def recbole_model(dataset: Dataset) -> torch.nn.Module:
 
 
 def report() -> None:
-    """Summarise whatever is done, of every dataset."""
+    """Summarise whatever is done, of every setting."""
     done = {
-        dataset: {
+        setting: {
             name: {
                 int(path.stem.split("-")[1]): json.loads(path.read_text())
-                for path in sorted((FOLDER / dataset).glob(f"{name}-*.json"))
+                for path in sorted((FOLDER / setting).glob(f"{name}-*.json"))
             }
             for name in CONTESTANTS
         }
-        for dataset in EPOCHS
+        for setting in SETTINGS
     }
     rows = [
-        contestant_row(dataset, name, contestants[name], contestants["exact"])
-        for dataset, contestants in done.items()
+        contestant_row(setting, name, contestants[name], contestants["exact"])
+        for setting, contestants in done.items()
         for name in CONTESTANTS
         if contestants[name]
     ]
     comparisons = [
-        comparison(dataset, name, reference, contestants)
-        for dataset, contestants in done.items()
+        comparison(setting, name, reference, contestants)
+        for setting, contestants in done.items()
         for name, reference in COMPARISONS
         if contestants[name].keys() & contestants[reference].keys()
     ]
     curves = [
-        {"dataset": dataset, "contestant": name, "seed": seed, "seconds": r["seconds"],
+        {"setting": setting, "contestant": name, "seed": seed, "seconds": r["seconds"],
          "valid": r["valid"]}
-        for dataset, contestants in done.items()
+        for setting, contestants in done.items()
         for name, records in contestants.items()
         for seed, r in records.items()
     ]  # fmt: skip
@@ -183,15 +220,15 @@ def report() -> None:
 
 
 def contestant_row(
-    dataset: str, name: str, records: dict[int, dict], exact: dict[int, dict]
+    setting: str, name: str, records: dict[int, dict], exact: dict[int, dict]
 ) -> dict[str, object]:
     """Return one contestant's accuracy, cost an epoch, and time to the exact mode's best."""
     best = np.mean([max(record["valid"]) for record in records.values()])
     row = {
-        "dataset": dataset,
+        "setting": setting,
         "contestant": name,
         "seeds": len(records),
-        "epochs": EPOCHS[dataset],
+        "epochs": SETTINGS[setting].epochs,
         "best valid NDCG@10": float(best),
         "test NDCG@10": float(np.mean([_ndcg(r).mean() for r in records.values()])),
         "s/epoch": float(np.median([s for r in records.values() for s in r["seconds"]])),
@@ -208,7 +245,7 @@ def contestant_row(
 
 
 def comparison(
-    dataset: str, name: str, reference: str, contestants: dict[str, dict[int, dict]]
+    setting: str, name: str, reference: str, contestants: dict[str, dict[int, dict]]
 ) -> dict[str, object]:
     """Compare a mode with a reference on the users of the seeds both have."""
     sides = contestants[name], contestants[reference]
@@ -216,7 +253,7 @@ def comparison(
     ours, theirs = (np.mean([_ndcg(side[s]) for s in seeds], axis=0) for side in sides)
     tost = tost_paired(theirs, ours, MARGIN * theirs.mean())
     return {
-        "dataset": dataset,
+        "setting": setting,
         "comparison": f"{name} minus {reference}",
         "seeds": len(seeds),
         "users": len(ours),
@@ -235,13 +272,13 @@ def _ndcg(record: dict) -> np.ndarray:
 def main() -> None:
     """Run what is missing, then report."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("-d", "--dataset", default="ml-100k", choices=list(EPOCHS))
+    parser.add_argument("-s", "--setting", default="ml-100k", choices=list(SETTINGS))
     parser.add_argument("--seeds", type=int, nargs="*", default=list(range(2020, 2025)))
     parser.add_argument("--contestants", nargs="+", default=list(CONTESTANTS), choices=CONTESTANTS)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     o = parser.parse_args()
     with ProcessPoolExecutor(o.workers, get_context("spawn")) as pool:
-        jobs = [pool.submit(run, o.dataset, name, s) for s in o.seeds for name in o.contestants]
+        jobs = [pool.submit(run, o.setting, name, s) for s in o.seeds for name in o.contestants]
         for job in jobs:
             job.result()
     report()

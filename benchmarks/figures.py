@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from seqattn.plots import use_style
-from seqattn.plots.style import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
+from seqattn.plots.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 
 Record = Mapping[str, Any]
 KINDS = {
@@ -23,7 +23,7 @@ KINDS = {
     "tried, left out": VERMILION,
     "not built: upper bound": GREY,
 }
-RUNS = {"packed": BLUE, "long": PURPLE, "exact": GREEN, "recbole": VERMILION}
+RUNS = {"packed": BLUE, "dense": SKY, "long": PURPLE, "exact": GREEN, "recbole": VERMILION}
 
 
 def draw(name: str, record: Record, folder: Path) -> str | None:
@@ -115,20 +115,20 @@ def scaling(record: Record) -> Figure:
 def parity(record: Record) -> Figure | None:
     """Draw validation NDCG@10 against epochs and against seconds, if the record has curves.
 
-    The record's ``curves`` are mappings with dataset, contestant, seed, and lists ``valid`` and
-    ``seconds`` of an entry an epoch. A row of panels a dataset, a line a contestant, the mean of
+    The record's ``curves`` are mappings with setting, contestant, seed, and lists ``valid`` and
+    ``seconds`` of an entry an epoch. A row of panels a setting, a line a contestant, the mean of
     its seeds; the dashed line is the best of the exact mode's.
     """
     curves = record.get("curves")
     if not curves:
         return None
-    datasets = list(dict.fromkeys(curve["dataset"] for curve in curves))
-    size = (8.2, 0.4 + 2.8 * len(datasets))
-    figure, panels = plt.subplots(len(datasets), 2, figsize=size, sharey="row", squeeze=False)
-    for (by_epoch, by_time), dataset in zip(panels, datasets, strict=True):
-        of_dataset = [curve for curve in curves if curve["dataset"] == dataset]
-        for name in dict.fromkeys(curve["contestant"] for curve in of_dataset):
-            runs = [curve for curve in of_dataset if curve["contestant"] == name]
+    settings = list(dict.fromkeys(curve["setting"] for curve in curves))
+    size = (8.2, 0.4 + 2.8 * len(settings))
+    figure, panels = plt.subplots(len(settings), 2, figsize=size, sharey="row", squeeze=False)
+    for (by_epoch, by_time), setting in zip(panels, settings, strict=True):
+        of_setting = [curve for curve in curves if curve["setting"] == setting]
+        for name in dict.fromkeys(curve["contestant"] for curve in of_setting):
+            runs = [curve for curve in of_setting if curve["contestant"] == name]
             valid, seconds = (
                 np.mean([run[key] for run in runs], axis=0) for key in ("valid", "seconds")
             )
@@ -138,7 +138,7 @@ def parity(record: Record) -> Figure | None:
             if name == "exact":
                 for axes in (by_epoch, by_time):
                     axes.axhline(valid.max(), color="black", linewidth=0.8, linestyle="--")
-        by_epoch.set(title=dataset, xlabel="epoch", ylabel="validation NDCG@10")
+        by_epoch.set(title=setting, xlabel="epoch", ylabel="validation NDCG@10")
         by_time.set(xlabel="seconds of training", xscale="log")
         by_epoch.legend()
     return figure

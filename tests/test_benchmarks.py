@@ -76,7 +76,7 @@ def test_learning_curves_are_drawn_only_where_the_result_has_them(results):
     put(results, "accuracy_parity", rows=rows)
     assert "svg" not in page.section("accuracy_parity")
     curve = {
-        "dataset": "d",
+        "setting": "d",
         "contestant": "exact",
         "seed": 1,
         "valid": [0.1, 0.3],

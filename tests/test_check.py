@@ -22,7 +22,8 @@ def whole(tmp_path_factory):
     """A campaign of one search and two cells, collected, and its dataset's record."""
     root, dataset = tmp_path_factory.mktemp("check"), load_dataset("synthetic")
     tune(root / "work", dataset, "sasrec", SearchConfig(trials=1, epochs=1), SMOKE)
-    fit_cells(root / "work", dataset, [("sasrec", 1), ("sasrec", 2)], "published", progress=False)
+    wanted = [("sasrec", 1), ("sasrec", 2)]
+    fit_cells(root / "work", dataset, wanted, "published", workers=1, progress=False)
     collect(root / "work", root / "kept")
     record = json.dumps({"fingerprint": dataset.fingerprint})
     write_text(root / "datasets" / "synthetic" / "dataset.json", record)

@@ -43,7 +43,8 @@ def test_prepare_reports_every_step(capsys, synthetic, tmp_path):
     assert record["steps"][0]["name"] == "read"
 
 
-def test_fit_then_significance(capsys, tmp_path):
+def test_fit_then_significance(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 1)  # no processes to start: seconds instead of tens
     models, seeds = ["sasrec", "ia-val"], ["1", "2"]
     assert (
         main(["fit", "-d", "synthetic", "-m", *models, "-s", *seeds, "--json", *FIT, str(tmp_path)])

@@ -31,7 +31,7 @@ def test_a_missing_result_reads_not_run(results):
 def test_a_missing_number_reads_not_run(results):
     put(results, "training", ratio_vs_recbole=45.44, rows=[{"contestant": "a"}])
     text = page.section("training")
-    assert "| packed targets per second over RecBole's | 45.4 | 100 |" in text
+    assert "| dense targets per second over RecBole's | 45.4 | 100 |" in text
     assert "| packed targets per second over RecTools', L = 200 | not run | 3 |" in text
 
 

@@ -188,6 +188,17 @@ def test_a_shorter_search_does_not_replace_a_longer_one(tmp_path):
     assert contents(tmp_path / "all")[1] == {"sasrec": 5, "ia-add": 5}
 
 
+def test_searches_with_other_windows_are_not_mixed(tmp_path):
+    source, target = campaign(tmp_path / "one", seeds=[1]), campaign(tmp_path / "all", seeds=[1])
+    found = read_search(source, "toy", "ia-add", "published")
+    other = replace(found.train_config, stride=7)
+    path = replace(found, train_config=other).write(source)
+    before = files(target)
+    with pytest.raises(SeqattnError, match=f"{path} .* different settings"):
+        collect(source, target)
+    assert files(target) == before
+
+
 def test_weights_stay_behind_unless_asked_for(tmp_path):
     source = campaign(tmp_path / "one", seeds=[1])
     collect(source, tmp_path / "light")

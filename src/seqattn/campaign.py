@@ -167,7 +167,9 @@ def chosen(results_dir: str | Path, dataset: str, model: str, design: str) -> Se
     command = f"seqattn tune -d {dataset} -m {model} --design {design} --results-dir {results_dir}"
     if found is None:
         raise SeqattnError(f"no {design} search of {model!r} on {dataset!r}: run `{command}`")
-    if design == "matched" and model != BASELINE:
+    if model == BASELINE:
+        return found
+    if design == "matched":
         baseline = chosen(results_dir, dataset, BASELINE, design)
         same = (
             replace(found.model_config, normalisation=baseline.model_config.normalisation),
@@ -180,6 +182,7 @@ def chosen(results_dir: str | Path, dataset: str, model: str, design: str) -> Se
                 f"the matched search of {model!r} on {dataset!r} rests on another configuration "
                 f"of {BASELINE!r} than its search found last: run `{command}`"
             )
+        return found
     baseline = read_search(results_dir, dataset, BASELINE, design)
     differing = baseline and [key for key, v in found.fixed.items() if v != baseline.fixed[key]]
     if differing:
@@ -252,16 +255,27 @@ def collect(source: str | Path, target: str | Path, *, weights: bool = False) ->
     Raises
     ------
     SeqattnError
-        If the source is no results folder, or the target cannot be written.
+        If the source is no results folder, its searches were made with other settings or data
+        than the target's, or the target cannot be written.
     """
     if not Path(source).is_dir():
         raise SeqattnError(f"{source} is no folder; name the results folder of a campaign")
     new, store = [], Store(target)
-    for found in searches(source):
-        have = read_search(target, found.dataset, found.model, found.design)
-        if have is None or have.n_complete < found.n_complete:
-            new.append(found.write(target))
+    longer = [found for found in searches(source) if _is_longer(found, source, target)]
+    new.extend(found.write(target) for found in longer)
     for cell in Store(source).cells():
         if store.get(cell.spec) is None:
             new.append(store.adopt(cell, weights=weights).folder)
     return new
+
+
+def _is_longer(found: Search, source: str | Path, target: str | Path) -> bool:
+    """Whether a search has more trials than the target's of the same name, if it has one."""
+    names = found.dataset, found.model, found.design
+    have = read_search(target, *names)
+    if have and (have.fixed, have.fingerprint) != (found.fixed, found.fingerprint):
+        raise SeqattnError(
+            f"{search_path(source, *names)} and {search_path(target, *names)} were made with "
+            "different settings or data; remove the one that is not wanted"
+        )
+    return have is None or have.n_complete < found.n_complete

@@ -34,6 +34,7 @@ from seqattn.models import backbone, dropout, layers
 from seqattn.training import batches, fit
 
 ROUNDS = 9
+WINDOWS = f"windows that advance by {TRAIN.stride} (not by 1, exact)"
 DEFAULT, EXACT = "default", "exact"
 
 
@@ -53,7 +54,7 @@ class Change(NamedTuple):
 
 def read_everything(self: batches.Gatherer, *arguments: Any) -> batches.Batch:
     """Cut a batch whose last layer computes every position."""
-    return _next_item_batch(self, *arguments)._replace(read_from=0)
+    return _batch(self, *arguments)._replace(read_from=0)
 
 
 def plain_cross_entropy(hidden_ND: torch.Tensor, weight_VD: torch.Tensor, targets_N: torch.Tensor):
@@ -106,16 +107,21 @@ def _median_step(model, dataset: Dataset, config: TrainConfig) -> tuple[int, int
     return int(tokens), int(median(sum(len(part.targets) for part in parts) for parts in cut))
 
 
-_next_item_batch = batches.Gatherer.next_item_batch
+_batch = batches.Gatherer.batch
 _forward = backbone.Backbone.forward
 ON, TRIED, BOUND = "on by default", "tried, left out", "not built: upper bound"
 CHANGES = {
     "all positions at once (not one row a prefix)": Change(
         ON, 1, train=replace(TRAIN, windows="prefix")
     ),
-    "windows that advance by L (not by 1, exact)": Change(ON, 2, train=MODES["exact"]),
-    "exact: last layer computes only the queries it needs": Change(
-        ON, 2, ((batches.Gatherer, "next_item_batch", read_everything),), MODES["exact"], EXACT
+    f"windows that advance by {TRAIN.stride} (not by 1, exact)": Change(
+        ON, 2, train=MODES["exact"]
+    ),
+    "last layer computes only the queries it needs": Change(
+        ON, 4, ((batches.Gatherer, "batch", read_everything),)
+    ),
+    "the same in exact mode": Change(
+        ON, 2, ((batches.Gatherer, "batch", read_everything),), MODES["exact"], EXACT
     ),
     "rows of similar length together": Change(
         ON, 4, ((batches.Windows, "buckets", lambda self, chosen, overhead=0: [chosen]),)
@@ -131,6 +137,7 @@ CHANGES = {
         ),
     ),
     "fused Adam": Change(ON, 4, ((torch.optim, "Adam", partial(torch.optim.Adam, foreach=False)),)),
+    "windows that advance by L (packed)": Change(TRIED, 8, train=MODES["packed"], undone=False),
     "bfloat16 matrix products": Change(
         TRIED, 2, ((backbone.Backbone, "forward", forward_in_bfloat16),), undone=False
     ),
@@ -181,7 +188,7 @@ def main() -> None:
     contestants = {DEFAULT: contestant(dataset, Change("", 4))}
     contestants |= {name: contestant(dataset, change) for name, change in CHANGES.items()}
     rates = interleave(contestants, ROUNDS)
-    rates[EXACT] = rates["windows that advance by L (not by 1, exact)"]
+    rates[EXACT] = rates[WINDOWS]
     rows = [rung(name, change, rates) for name, change in CHANGES.items()]
     finish("ladder", rows, {"targets_per_second": median(rates[DEFAULT])})
 

@@ -109,9 +109,25 @@ def test_a_gpu_result_shows_its_numbers_and_what_was_not_run(results):
     assert "| bound by | not run |  |" in text
 
 
-def test_what_the_ladder_patches_exists():
-    for change in ladder.CHANGES.values():
-        assert all(hasattr(target, name) for target, name, _ in change.patches)
+class Called(Exception):
+    pass
+
+
+def called(*arguments, **options):
+    raise Called
+
+
+PATCHES = [
+    pytest.param(change, target, name, id=f"{change_name}: {name}")
+    for change_name, change in ladder.CHANGES.items()
+    for target, name, _ in change.patches
+]
+
+
+@pytest.mark.parametrize(("change", "target", "name"), PATCHES)
+def test_a_step_of_training_uses_what_the_ladder_patches(synthetic, change, target, name):
+    with pytest.raises(Called):
+        ladder.contestant(synthetic, change._replace(steps=1, patches=((target, name, called),)))()
 
 
 def test_an_operation_counts_by_itself_or_with_what_called_it():

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
 import seqattn.evaluation as evaluation
+from seqattn.config import get_preset
 from seqattn.errors import SeqattnError
 from seqattn.evaluation import METRICS, metric, rank_targets
+from seqattn.models import build_model
 
 
 class FixedScores:
@@ -27,11 +29,11 @@ class FixedScores:
         return self
 
     def next_item_hidden(self, items_BT, intensity_BT):
-        first, self.next_user = self.next_user, self.next_user + len(items_BT)
-        return self.scores[first : self.next_user]
+        return torch.zeros(len(items_BT), 1)
 
     def logits(self, hidden):
-        return hidden.clone()
+        first, self.next_user = self.next_user, self.next_user + len(hidden)
+        return self.scores[first : self.next_user].clone()
 
 
 def _naive_rank(scores: np.ndarray, target: int, hidden: set[int]) -> int:
@@ -62,6 +64,26 @@ def test_ranks_do_not_depend_on_how_many_users_are_ranked_at_once(synthetic, mon
     parts = rank_targets(FixedScores(scores), synthetic.split, "test")
     for kind in whole:
         assert np.array_equal(whole[kind], parts[kind])
+
+
+@pytest.mark.parametrize("name", ["ia-val", "bert4rec"])
+@pytest.mark.parametrize("positions", [1, 100, 10**6])
+def test_each_user_has_the_rank_of_its_own_history(synthetic, monkeypatch, name, positions):
+    monkeypatch.setattr(evaluation, "POSITIONS_AT_ONCE", positions)
+    torch.manual_seed(0)
+    model = build_model(name, synthetic.n_items, **vars(get_preset("smoke").model)).eval()
+    ranks = rank_targets(model, synthetic.split, "test")["unfiltered"]
+    context = synthetic.split.context("test")
+    for user in range(0, synthetic.n_users, 7):
+        seen = slice(*context.offsets[user : user + 2])
+        items, intensity = context.items[seen], context.intensity[seen]
+        with torch.inference_mode():
+            hidden = model.next_item_hidden(
+                torch.tensor(items[None, -10:]), torch.tensor(intensity[None, -10:])
+            )
+            scores = model.logits(hidden)[0].numpy()
+        target = int(synthetic.split.test_items[user])
+        assert abs(ranks[user] - _naive_rank(scores, target, set())) <= 1
 
 
 def test_constant_scores_are_never_favourable(synthetic):

@@ -26,6 +26,8 @@ from seqattn.training.batches import Gatherer
 METRICS = ("NDCG", "Recall", "MRR")
 CUTOFFS = (10, 20, 50, 100)
 SCORES_AT_ONCE = 2**24  # 64 MiB of float32 scores bounds memory whatever the catalogue
+# Positions a model computes at once: on a CPU as many as its caches hold.
+POSITIONS_AT_ONCE, GPU_POSITIONS_AT_ONCE = 2**12, 2**20
 
 
 class Ranker:
@@ -48,19 +50,30 @@ class Ranker:
 
     def __call__(self, model: Backbone, *, filtered: bool = True) -> dict[str, np.ndarray]:
         """Return ranks as `rank_targets` does; `filtered` ones, the dearer kind, only if asked."""
-        length = np.minimum(self.context.lengths, model.config.max_length)
-
-        def scores(users: np.ndarray) -> Tensor:
-            start = self.context.offsets[users + 1] - length[users]
-            items_BT, intensity_BT, _ = self.gatherer.rows(start, length[users])
-            return model.logits(model.next_item_hidden(items_BT, intensity_BT))
-
         was_training = model.training
         model.eval()
         try:
-            return self.rank(scores, filtered=filtered)
+            hidden_UD = self._hidden(model)
+            return self.rank(
+                lambda users: model.logits(hidden_UD[users[0] : users[-1] + 1]), filtered=filtered
+            )
         finally:
             model.train(was_training)
+
+    @torch.inference_mode()
+    def _hidden(self, model: Backbone) -> Tensor:
+        """Return what predicts each user's next item, (U, D), similar lengths computed together."""
+        length = np.minimum(self.context.lengths, model.config.max_length)
+        order = np.argsort(length, kind="stable")
+        on_cpu = self.gatherer.device.type == "cpu"
+        chunk = np.cumsum(length[order]) // (POSITIONS_AT_ONCE if on_cpu else GPU_POSITIONS_AT_ONCE)
+        hidden = []
+        for users in np.split(order, np.flatnonzero(np.diff(chunk)) + 1):
+            start = self.context.offsets[users + 1] - length[users]
+            items_BT, intensity_BT, _ = self.gatherer.rows(start, length[users])
+            hidden.append(model.next_item_hidden(items_BT, intensity_BT))
+        (back,) = self.gatherer.send(np.argsort(order))
+        return torch.cat(hidden)[back]
 
     @torch.inference_mode()
     def rank(

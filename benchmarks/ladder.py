@@ -81,7 +81,8 @@ def forward_in_bfloat16(self: backbone.Backbone, *arguments: Any) -> torch.Tenso
 def full_rectangles(model, dataset: Dataset, config: TrainConfig, device: str) -> Callable:
     """Stand in for `training_batches`: as many tokens and targets a step, and no padding.
 
-    Windows here cross histories, which changes nothing about the time.
+    Windows here cross histories, which changes nothing about the time, and each scores its end,
+    so that the last layer computes scored positions only.
     """
     tokens, targets = _median_step(model, dataset, config)
     length = model.config.max_length
@@ -91,10 +92,11 @@ def full_rectangles(model, dataset: Dataset, config: TrainConfig, device: str) -
         while True:
             start_B = torch.as_tensor(rng.integers(len(items) - length - 1, size=tokens // length))
             index_BT = start_B[:, None] + torch.arange(length)
-            cells = torch.as_tensor(rng.permutation(index_BT.numel())[:targets]).sort().values
-            rows, columns = cells // length, cells % length
+            first = length - round(targets / len(start_B))
+            rows, columns = torch.ones_like(index_BT[:, first:]).nonzero(as_tuple=True)
+            columns += first
             scored = items[index_BT[rows, columns] + 1]
-            yield [batches.Batch(items[index_BT], None, rows, columns, scored)]
+            yield [batches.Batch(items[index_BT], None, rows, columns, scored, first)]
 
     return epoch
 

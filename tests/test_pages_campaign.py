@@ -130,3 +130,24 @@ def test_the_papers_datasets_stand_in_its_order(pages):
     assert [n.replace(" (timestamped half)", "") for n in names] == [
         "ML-100K", "ML-1M", "Amazon-Music", "Amazon-Music", *ours[3:]
     ]  # fmt: skip
+
+
+def test_both_designs_stand_beside_each_other(tmp_path):
+    fabricate(tmp_path / "c", "lastfm-tagged", slower={"ia-val": 0.3})
+    fabricate(tmp_path / "c", "lastfm-tagged", design="matched", slower={"ia-val": 1})
+    fabricate(tmp_path / "c", "steam-au")  # one design alone is not drawn beside nothing
+    campaign.write_pages(tmp_path / "c", tmp_path)
+    table = {(r["dataset"], r["variant"]): r for r in rows(tmp_path, "replication_designs")}
+    assert {dataset for dataset, _ in table} == {"Last.FM (tagged)"}
+    val = table["Last.FM (tagged)", "Val"]
+    assert val["NDCG@10 %, as published"].startswith("**+")
+    assert not val["NDCG@10 %, matched"].startswith("**")
+    text = (tmp_path / "replication_designs.md").read_text()
+    assert text.startswith("3 pairs") and "(Last.FM (tagged), Val: +" in text
+    assert "Robust: 1 as published, 0 matched, 0 in both." in text
+
+
+def test_without_both_designs_nothing_is_compared(pages, nothing):
+    for folder in (pages, nothing):
+        assert "not run" in (folder / "replication_designs.md").read_text()
+        assert "not run" in (folder / "replication_designs.svg").read_text()

@@ -15,7 +15,7 @@ from seqattn.book import ROOT
 from seqattn.campaign import DESIGNS, SEARCHED, SEEDS
 from seqattn.comparison import Campaign, command, read, trials_asked
 from seqattn.files import write_text
-from seqattn.pages import baselines, cells_table, lambdas, replication, verdicts
+from seqattn.pages import baselines, cells_table, designs, lambdas, replication, verdicts
 from seqattn.pages.writing import (
     DESIGN_NAMES,
     GENERATED,
@@ -47,6 +47,7 @@ def write_pages(results: Path = RESULTS, folder: Path = GENERATED) -> None:
         "campaign_baselines": baselines.table(tuple(published.DATASETS), found.absolute),
         "campaign_baselines_extras": baselines.table(extras(found), found.absolute),
         **replication.texts(found, extras(found)),
+        **designs.texts(found),
         **lambdas.texts(found, extras(found)),
         **verdicts.texts(found),
     }
@@ -58,6 +59,7 @@ def write_pages(results: Path = RESULTS, folder: Path = GENERATED) -> None:
     figures = {
         "campaign_levels": absolute_levels(levels, xlabel="NDCG@10, all items ranked"),
         **replication.figures(found, extras(found)),
+        **designs.figures(found),
         **lambdas.figures(found),
         **verdicts.figures(found),
     }

@@ -19,6 +19,10 @@ from seqattn.plots.style import COLOURS, GREEN, GREY, VERMILION, name_of
 
 TITLES = {"published": "as published: own search each", "matched": "matched backbone"}
 _HOLLOW = {"markerfacecolor": "white", "markersize": 5}
+_LOOK = {
+    "published": {"marker": "o", "linewidth": 0.9, **_HOLLOW},
+    "matched": {"marker": "o", "linewidth": 1.8, "markersize": 4.5},
+}
 
 
 def absolute_levels(frames: Mapping[str, pd.DataFrame], *, xlabel: str) -> Figure:
@@ -69,6 +73,27 @@ def change_forest(
         axes.set(xlabel=xlabel)
     if any("published_change" in frame for frame in frames.values()):
         _key(panels[0], "ours, 95 % interval", "published")
+    return figure
+
+
+def design_shift(frame: pd.DataFrame) -> Figure:
+    """Draw each change in both designs, one above the other.
+
+    Columns title, model, and change, low, high of each design, as in ``change_matched``.
+    """
+    if frame.empty:
+        return not_run()
+    figure, ((axes,)) = _panels({"": frame})
+    for y, (_, row) in zip(_rows(frame), frame.iterrows(), strict=True):
+        colour = COLOURS[row["model"]]
+        for design, height in (("published", y - 0.17), ("matched", y + 0.17)):
+            ends = [row[f"low_{design}"], row[f"change_{design}"], row[f"high_{design}"]]
+            axes.plot(ends, [height] * 3, color=colour, markevery=[1], **_LOOK[design])
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set(xlabel="NDCG@10 change vs SASRec (%)")
+    handles = [plt.Line2D([], [], color=GREY, **look) for look in _LOOK.values()]
+    names = [TITLES[design] for design in _LOOK]
+    axes.legend(handles, names, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
     return figure
 
 

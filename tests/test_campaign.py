@@ -15,6 +15,7 @@ from seqattn.campaign import (
     SearchConfig,
     chosen,
     collect,
+    controls,
     finished_cells,
     read_search,
     search_path,
@@ -180,6 +181,18 @@ def test_collecting_again_adds_nothing(tmp_path):
     before = files(tmp_path / "all")
     assert collect(source, tmp_path / "all") == []
     assert files(tmp_path / "all") == before
+
+
+def test_a_control_is_the_baseline_with_what_a_variants_search_found(tmp_path):
+    campaign(tmp_path, seeds=[1, 2])
+    deep = search("ia-add", n_layers=3)
+    deep.write(tmp_path)
+    assert controls(tmp_path, "toy", "ia-add", seeds=[1, 2]) == []
+    assert controls(tmp_path, "toy", "ia-mul", seeds=[1, 2]) == []  # never searched
+    spec = replace(deep.spec(2), model="sasrec")
+    Store(tmp_path).compute(spec, lambda: result(2))
+    (cell,) = controls(tmp_path, "toy", "ia-add", seeds=[1, 2])
+    assert (cell.model, cell.seed, cell.spec.model_config.n_layers) == ("sasrec", 2, 3)
 
 
 def test_a_shorter_search_does_not_replace_a_longer_one(tmp_path):

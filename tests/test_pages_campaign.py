@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
-from fabricated import fabricate
+from fabricated import fabricate, keep
 
 from seqattn import published
-from seqattn.campaign import SEEDS
+from seqattn.campaign import SEEDS, read_search
 from seqattn.data import CATALOGUE
 from seqattn.pages import campaign
 
@@ -133,18 +135,28 @@ def test_the_papers_datasets_stand_in_its_order(pages):
 
 
 def test_both_designs_stand_beside_each_other(tmp_path):
-    fabricate(tmp_path / "c", "lastfm-tagged", slower={"ia-val": 0.3})
-    fabricate(tmp_path / "c", "lastfm-tagged", design="matched", slower={"ia-val": 1})
+    fabricate(tmp_path / "c", "lastfm-tagged", slower={"ia-val": 3})
+    fabricate(tmp_path / "c", "lastfm-tagged", design="matched")
     fabricate(tmp_path / "c", "steam-au")  # one design alone is not drawn beside nothing
+    val = read_search(tmp_path / "c", "lastfm-tagged", "ia-val", "published")
+    other = replace(val, model_config=replace(val.model_config, n_layers=1))
+    other.write(tmp_path / "c")
+    for seed in SEEDS:
+        rank = np.random.default_rng(seed).integers(1, 30, size=60).astype(np.int32)
+        keep(tmp_path / "c", other.spec(seed), rank, [0.4])
+        keep(tmp_path / "c", replace(other.spec(seed), model="sasrec"), rank * 3)
     campaign.write_pages(tmp_path / "c", tmp_path)
     table = {(r["dataset"], r["variant"]): r for r in rows(tmp_path, "replication_designs")}
     assert {dataset for dataset, _ in table} == {"Last.FM (tagged)"}
     val = table["Last.FM (tagged)", "Val"]
-    assert val["NDCG@10 %, as published"].startswith("**+")
-    assert not val["NDCG@10 %, matched"].startswith("**")
+    assert not val["NDCG@10 %, each its own backbone"].startswith("**")
+    assert val["NDCG@10 %, both the variant's"].startswith("**+")
+    assert not val["NDCG@10 %, both SASRec's"].startswith("**")
+    # The others have SASRec's own configuration, so SASRec's cells are their control.
+    add = table["Last.FM (tagged)", "Add"]
+    assert add["NDCG@10 %, both the variant's"] == add["NDCG@10 %, each its own backbone"]
     text = (tmp_path / "replication_designs.md").read_text()
-    assert text.startswith("3 pairs") and "(Last.FM (tagged), Val: +" in text
-    assert "Robust: 1 as published, 0 matched, 0 in both." in text
+    assert "1 of 3 (both the variant's)" in text
 
 
 def test_without_both_designs_nothing_is_compared(pages, nothing):

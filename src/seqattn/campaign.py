@@ -8,7 +8,8 @@ Everything lies in one results folder, beside the cells (see `seqattn.store`):
 
 A design says how a configuration was chosen. In ``published`` each model has its own search, so
 variant and baseline also differ in backbone. In ``matched`` all share the baseline's best
-configuration, and only the normalisation of a variant is searched.
+configuration, and only the normalisation of a variant is searched. A control, the baseline fitted
+with what a variant's own search found, tells what of a published change is the backbone's.
 
 References
 ----------
@@ -17,6 +18,7 @@ References
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -237,6 +239,19 @@ def finished_cells(
         cells = [store.get(found.spec(seed)) for seed in seeds]
         done[model] = [cell for cell in cells if cell is not None]
     return done
+
+
+def controls(
+    results_dir: str | Path, dataset: str, variant: str, seeds: Sequence[int] = SEEDS
+) -> list[Cell]:
+    """Return the baseline's cells that are done with what a variant's own search found."""
+    try:
+        found = chosen(results_dir, dataset, variant, "published")
+    except SeqattnError:
+        return []
+    store = Store(results_dir)
+    cells = [store.get(dataclasses.replace(found.spec(seed), model=BASELINE)) for seed in seeds]
+    return [cell for cell in cells if cell is not None]
 
 
 def collect(source: str | Path, target: str | Path, *, weights: bool = False) -> list[Path]:

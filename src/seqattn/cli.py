@@ -28,6 +28,7 @@ EXAMPLES = """examples:
   seqattn tune -d ml-100k -m sasrec ia-add
   seqattn tune -d ml-100k -m ia-add --design matched
   seqattn fit -d ml-100k -m sasrec ia-add -s 2020 2021 --preset published
+  seqattn fit -d ml-100k -m sasrec -s 2020 2021 --preset published --backbone-of ia-val
   seqattn significance ml-100k
   seqattn report ml-100k
   seqattn collect .seqattn/results -o results/campaign
@@ -94,6 +95,7 @@ def _cells(options: argparse.Namespace) -> list[Cell]:
         load_dataset(options.dataset),
         list(product(options.model, options.seed)),
         options.preset,
+        backbone_of=getattr(options, "backbone_of", None),
         device=options.device,
         progress=sys.stderr.isatty(),
     )
@@ -241,6 +243,8 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("-d", "--dataset", required=True, help=DATASET)
     verb.add_argument("-m", "--model", nargs="+", required=True, choices=list(MODELS))
     verb.add_argument("-s", "--seed", nargs="+", type=int, required=True)
+    told = "fit with this model's settings, as a control; default: each model with its own"
+    verb.add_argument("--backbone-of", choices=list(MODELS), help=told)
     verb.set_defaults(run=_fit)
     _add_common(verb)
     _add_json(verb)

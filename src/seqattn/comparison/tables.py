@@ -29,6 +29,7 @@ from seqattn.campaign import (
     SEEDS,
     VARIANTS,
     Search,
+    controls,
     finished_cells,
     read_search,
     searches,
@@ -64,12 +65,15 @@ class Campaign:
         A row a (dataset, design, model, metric, k), see `judged`.
     lambdas : DataFrame
         A row a (dataset, design, model), see `learned`.
+    controls : DataFrame
+        As `cells`, of variants with their own search against SASRec on the variant's backbone.
     """
 
     runs: pd.DataFrame
     absolute: pd.DataFrame
     cells: pd.DataFrame
     lambdas: pd.DataFrame
+    controls: pd.DataFrame
 
 
 def read(results_dir: str | Path, *, n_resamples: int = N_RESAMPLES) -> Campaign:
@@ -115,11 +119,27 @@ def read(results_dir: str | Path, *, n_resamples: int = N_RESAMPLES) -> Campaign
         ):
             if len(part):
                 rows.append(part.assign(**key))
+    controls_ = [controlled(results_dir, dataset, n_resamples=n_resamples) for dataset in present]
     absolute_frame, cell_frame, lambda_frame = (
         pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
         for parts in (absolute_, cells, lambdas_)
     )
-    return Campaign(pd.DataFrame(runs), absolute_frame, corrected(cell_frame), lambda_frame)
+    return Campaign(
+        *(pd.DataFrame(runs), absolute_frame, corrected(cell_frame), lambda_frame),
+        pd.concat([frame for frame in controls_ if len(frame)] or [pd.DataFrame()]),
+    )
+
+
+def controlled(results_dir: str | Path, dataset: str, *, n_resamples: int) -> pd.DataFrame:
+    """Judge each variant's published design against SASRec fitted with the same configuration."""
+    variants = finished_cells(results_dir, dataset, "published", VARIANTS)
+    frames = [
+        judged(
+            {BASELINE: controls(results_dir, dataset, name), name: group}, n_resamples=n_resamples
+        )
+        for name, group in variants.items()
+    ]
+    return pd.concat([f.assign(dataset=dataset) for f in frames] or [pd.DataFrame()])
 
 
 def trials_asked(model: str, design: str) -> int:

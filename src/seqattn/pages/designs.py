@@ -1,4 +1,4 @@
-"""The two designs beside each other: what of a variant's change is left on SASRec's backbone."""
+"""A variant's change in both designs, and against SASRec on the variant's own backbone."""
 
 from __future__ import annotations
 
@@ -7,64 +7,66 @@ from matplotlib.figure import Figure
 
 from seqattn.campaign import DESIGNS
 from seqattn.comparison import Campaign
-from seqattn.pages.writing import DESIGN_NAMES, NOT_RUN, markdown, percent, span, with_titles
+from seqattn.pages.writing import NOT_RUN, markdown, percent, span, with_titles
 from seqattn.plots import name_of
 from seqattn.plots.campaign import design_shift
 
 _KEY = ["dataset", "model"]
+_NAMES = {
+    "published": "each its own backbone",
+    "control": "both the variant's",
+    "matched": "both SASRec's",
+}
 
 
 def texts(found: Campaign) -> dict[str, str]:
     """Return the generated Markdown, by name."""
-    return {"replication_designs": designs_table(run_in_both(found.cells))}
+    return {"replication_designs": designs_table(run_in_both(found))}
 
 
 def figures(found: Campaign) -> dict[str, Figure]:
     """Return the figures, by name."""
-    return {"replication_designs": design_shift(run_in_both(found.cells))}
+    return {"replication_designs": design_shift(run_in_both(found), _NAMES)}
 
 
-def run_in_both(cells: pd.DataFrame) -> pd.DataFrame:
+def run_in_both(found: Campaign) -> pd.DataFrame:
     """Return NDCG@10 of each dataset and variant that both designs have.
 
-    Columns dataset, model, title, and for each design change, low, high (percent of SASRec) and
-    robust, with the design's name behind, as in ``change_matched``.
+    Columns dataset, model, title, and change, low, high (percent of SASRec) and robust, with what
+    is compared behind, as in ``change_matched``: a design, or ``control``, NaN where not run.
     """
-    if cells.empty:
-        return cells
-    cells = cells[(cells["metric"] == "NDCG") & (cells["k"] == 10)]
-    cells = with_titles(cells.rename(columns={"relative_change_percent": "change"}))
-    values = ["change", "low", "high", "robust"]
-    first, second = (cells[cells["design"] == d][[*_KEY, "title", *values]] for d in DESIGNS)
-    return first.merge(
-        second.drop(columns="title"), on=_KEY, suffixes=[f"_{design}" for design in DESIGNS]
-    )
+    if found.cells.empty:
+        return found.cells
+    cells = with_titles(found.cells)
+    sides = {design: cells[cells["design"] == design] for design in DESIGNS}
+    both = sides["published"][[*_KEY, "title"]].drop_duplicates()
+    for name, side in {**sides, "control": found.controls}.items():
+        if side.empty:
+            side = cells.head(0)
+        side = side[(side["metric"] == "NDCG") & (side["k"] == 10)]
+        side = side.rename(columns={"relative_change_percent": "change"})
+        side = side.set_index(_KEY)[["change", "low", "high", "robust"]].add_suffix(f"_{name}")
+        both = both.join(side, on=_KEY, how="left" if name == "control" else "inner")
+    return both
 
 
 def designs_table(both: pd.DataFrame) -> str:
-    """Return Markdown: how far the designs lie apart in a sentence, then each pair of changes."""
+    """Return Markdown: how many are robust in a sentence, then each variant's changes."""
     if both.empty:
         return f"No variant has both designs yet: {NOT_RUN}."
-    apart = (both["change_published"] - both["change_matched"]).abs()
-    most = both.loc[apart.idxmax()]
-    robust = {design: both[f"robust_{design}"].astype(bool) for design in DESIGNS}
-    told = (
-        f"{len(both)} pairs of dataset and variant were run in both designs. The two changes of "
-        f"NDCG@10 lie {apart.median():.1f} percentage points apart in the median, and at most "
-        f"{apart.max():.1f} ({most['title']}, {name_of(most['model'])}: "
-        f"{percent(most['change_published'])} % as published, {percent(most['change_matched'])} % "
-        f"matched). Robust: {robust['published'].sum()} as published, {robust['matched'].sum()} "
-        f"matched, {(robust['published'] & robust['matched']).sum()} in both."
+    counts = ", ".join(
+        f"{both[f'robust_{side}'].eq(True).sum()} of {both[f'change_{side}'].count()} ({name})"
+        for side, name in _NAMES.items()
     )
     rows = [
         {"dataset": row["title"], "variant": name_of(row["model"])}
         | {
-            f"NDCG@10 %, {DESIGN_NAMES[d]}": (
-                percent(row[f"change_{d}"], bold=bool(row[f"robust_{d}"]))
-                + f" {span(row[f'low_{d}'], row[f'high_{d}'])}"
-            )
-            for d in DESIGNS
+            f"NDCG@10 %, {name}": (
+                percent(row[f"change_{side}"], bold=row[f"robust_{side}"] is True)
+                + f" {span(row[f'low_{side}'], row[f'high_{side}'])}"
+            ).strip()
+            for side, name in _NAMES.items()
         }
         for _, row in both.iterrows()
     ]
-    return f"{told}\n\n{markdown(rows)}"
+    return f"Robust changes: {counts}.\n\n{markdown(rows)}"

@@ -21,6 +21,7 @@ TITLES = {"published": "as published: own search each", "matched": "matched back
 _HOLLOW = {"markerfacecolor": "white", "markersize": 5}
 _LOOK = {
     "published": {"marker": "o", "linewidth": 0.9, **_HOLLOW},
+    "control": {"marker": "D", "linewidth": 1.4, "markersize": 4},
     "matched": {"marker": "o", "linewidth": 1.8, "markersize": 4.5},
 }
 
@@ -76,24 +77,24 @@ def change_forest(
     return figure
 
 
-def design_shift(frame: pd.DataFrame) -> Figure:
-    """Draw each change in both designs, one above the other.
+def design_shift(frame: pd.DataFrame, names: Mapping[str, str]) -> Figure:
+    """Draw each change in both designs and against the control, one above the other.
 
-    Columns title, model, and change, low, high of each design, as in ``change_matched``.
+    Columns title, model, and change, low, high of each of `names`, as in ``change_matched``; NaN
+    is not drawn.
     """
     if frame.empty:
         return not_run()
     figure, ((axes,)) = _panels({"": frame})
     for y, (_, row) in zip(_rows(frame), frame.iterrows(), strict=True):
         colour = COLOURS[row["model"]]
-        for design, height in (("published", y - 0.17), ("matched", y + 0.17)):
-            ends = [row[f"low_{design}"], row[f"change_{design}"], row[f"high_{design}"]]
-            axes.plot(ends, [height] * 3, color=colour, markevery=[1], **_LOOK[design])
+        for offset, side in zip((-0.25, 0, 0.25), names, strict=True):
+            ends = [row[f"low_{side}"], row[f"change_{side}"], row[f"high_{side}"]]
+            axes.plot(ends, [y + offset] * 3, color=colour, markevery=[1], **_LOOK[side])
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set(xlabel="NDCG@10 change vs SASRec (%)")
-    handles = [plt.Line2D([], [], color=GREY, **look) for look in _LOOK.values()]
-    names = [TITLES[design] for design in _LOOK]
-    axes.legend(handles, names, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2)
+    handles = [plt.Line2D([], [], color=GREY, **_LOOK[side]) for side in names]
+    axes.legend(handles, list(names.values()), loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3)
     return figure
 
 

@@ -118,6 +118,7 @@ def fit_cells(
     wanted: Iterable[tuple[str, int]],
     preset: str = "quick",
     *,
+    backbone_of: str | None = None,
     device: str = "cpu",
     workers: int | None = None,
     progress: bool = True,
@@ -134,6 +135,8 @@ def fit_cells(
         Model names and training seeds.
     preset : str
         Name of a preset, see `seqattn.config.PRESETS`, or of a design, see `seqattn.campaign`.
+    backbone_of : str, optional
+        Name of the model whose settings all are fitted with; by default each has its own.
     device : str
         ``cpu`` or ``cuda``.
     workers : int, optional
@@ -150,7 +153,9 @@ def fit_cells(
     """
     store = Store(results_dir)
     specs = [
-        cell_spec(dataset, model, seed, settings(results_dir, dataset, model, preset))
+        cell_spec(
+            *(dataset, model, seed, settings(results_dir, dataset, backbone_of or model, preset))
+        )
         for model, seed in wanted
     ]
     missing = [spec for spec in specs if store.get(spec) is None]

@@ -110,8 +110,22 @@ def read_by_report(dataset, design):
     return fitted(dataset, design) + fitted(dataset, design, ae_vs_ar, SEEDS[:1])
 
 
+def controls():
+    """SASRec on the backbone that each variant's own search found."""
+    variants = [model for model in MODELS if model.startswith("ia-")]
+    wanted = "published" in DESIGNS and "sasrec" in MODELS
+    return [
+        local(f"{RESULTS}/done/control/{dataset}/{model}/seed-{batch}")
+        for dataset in DATASETS
+        for model in variants
+        for batch in BATCHES
+        if wanted
+    ]
+
+
 def all_fits():
-    return [flag for dataset in DATASETS for g in DESIGNS for flag in read_by_report(dataset, g)]
+    both = [flag for dataset in DATASETS for g in DESIGNS for flag in read_by_report(dataset, g)]
+    return both + controls()
 
 
 def reports():
@@ -120,7 +134,7 @@ def reports():
 
 
 wildcard_constraints:
-    design="[a-z]+",
+    design="published|matched",
     dataset="[^/]+",
     model="[^/]+",
     seeds="[0-9-]+",
@@ -197,6 +211,22 @@ rule fit:
     shell:
         "seqattn fit -d {params.reference:q} -m {wildcards.model} -s {params.seeds}"
         " --preset {wildcards.design} --results-dir {RESULTS:q} --device {config[device]}"
+
+
+rule control:
+    input:
+        lambda wildcards: search(wildcards.dataset, wildcards.model, "published"),
+        lambda wildcards: search(wildcards.dataset, "sasrec", "published"),
+    output:
+        local(touch(f"{RESULTS}/done/control/{{dataset}}/{{model}}/seed-{{seeds}}")),
+    params:
+        reference=lambda wildcards: DATASETS[wildcards.dataset],
+        seeds=lambda wildcards: wildcards.seeds.replace("-", " "),
+    resources:
+        **DEVICE,
+    shell:
+        "seqattn fit -d {params.reference:q} -m sasrec --backbone-of {wildcards.model}"
+        " -s {params.seeds} --preset published --results-dir {RESULTS:q} --device {config[device]}"
 
 
 rule report:

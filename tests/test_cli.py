@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from seqattn.campaign import Search, SearchConfig, controls
 from seqattn.cli import main
+from seqattn.config import get_preset, replace
 
 FIT = ["--preset", "smoke", "--results-dir"]
 
@@ -59,6 +61,21 @@ def test_fit_then_significance(capsys, tmp_path, monkeypatch):
     assert all(isinstance(r["robust"], bool) for r in records)
     assert main(arguments) == 0
     assert "clustered_p_value" in capsys.readouterr().out
+
+
+def test_a_control_is_fitted_with_what_another_models_search_found(capsys, tmp_path, synthetic):
+    smoke = get_preset("smoke")
+    for model, n_layers in (("sasrec", 2), ("ia-add", 1)):
+        Search(
+            *("synthetic", synthetic.fingerprint, model, "published", SearchConfig(1, 1)),
+            *(replace(smoke.model, n_layers=n_layers), smoke.train, 0.1, [], {}),
+        ).write(tmp_path)
+    where = ["--preset", "published", "--results-dir", str(tmp_path)]
+    fit = ["fit", "-d", "synthetic", "-m", "sasrec", "-s", "2020", "--json", *where]
+    assert main([*fit, "--backbone-of", "ia-add"]) == 0
+    assert _json(capsys)[0]["spec"]["model_config"]["n_layers"] == 1
+    (cell,) = controls(tmp_path, "synthetic", "ia-add")
+    assert (cell.model, cell.seed) == ("sasrec", 2020)
 
 
 def test_a_users_error_is_one_line_and_exit_code_2(capsys):

@@ -124,8 +124,20 @@ def test_a_longer_search_is_asked_for_and_its_outcome_fitted(campaign):
     campaign.run("fits", trials=3)
     calls = campaign.calls()
     assert len(of("tune", calls)) == 3
-    assert len(of("fit", calls)) == 6
+    assert len(of("fit", calls)) == 6 + 2  # SASRec on the variant's backbone, too
     assert not of("prepare", calls)
+
+
+def test_controls_rest_on_the_searches_as_published(campaign):
+    campaign.run("fits")
+    calls = campaign.calls()
+    control = [call for call in of("fit", calls) if "--backbone-of" in call]
+    assert len(control) == 2
+    assert all("-m sasrec --backbone-of ia-add" in c and "--preset published" in c for c in control)
+    searched = next(c for c in calls if c.startswith("tune") and "ia-add --design published" in c)
+    assert calls.index(searched) < min(map(calls.index, control))
+    campaign.run("fits", designs="matched")
+    assert not [call for call in campaign.calls() if "--backbone-of" in call]
 
 
 def test_a_search_that_changed_elsewhere_is_fitted_again(campaign):

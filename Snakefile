@@ -150,9 +150,13 @@ localrules:
     book,
 
 
+# All that is wanted is named here: Snakemake does not make what is missing between two files that
+# are there, and pages and notebooks are there after a mere `make book`.
 rule all:
     input:
-        local("_build/html/index.html"),
+        all_fits(),
+        reports(),
+        local(f"{RESULTS}/done/book"),
 
 
 rule searches:
@@ -264,8 +268,8 @@ rule book:
         reports(),
         local(f"{RESULTS}/done/collected"),
     output:
-        local(update("_build/html/index.html")),
+        local(touch(f"{RESULTS}/done/book")),
     params:
         target="pages" if "ml-100k" in DATASETS else "book",
     shell:
-        "make {params.target} && touch {output}"
+        "make {params.target}"

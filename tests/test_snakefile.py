@@ -177,6 +177,15 @@ def test_gpu_jobs_take_turns_and_fit_a_models_seeds_together(campaign, slots):
     assert peak == slots
 
 
+def test_pages_that_are_there_already_do_not_stand_for_a_campaign(campaign, tmp_path):
+    for name in ("_build/html/index.html", "runs/toy/06_ae_vs_ar.ipynb"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    planned = campaign.run("-n").stdout
+    for rule in ("tune", "fit", "control", "report", "collect", "book"):
+        assert f"rule {rule}:" in planned
+
+
 def test_an_unknown_key_is_refused_by_name(campaign):
     done = campaign.run("-n", check=False, dataset="ml-100k")
     assert done.returncode != 0

@@ -243,7 +243,7 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(code)
     parent = subprocess.Popen([sys.executable, str(script)], env=ENVIRONMENT)
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 900
     while not list(tmp_path.rglob(".*.lock")) and time.monotonic() < deadline:
         time.sleep(0.1)
     children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()

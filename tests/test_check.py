@@ -19,11 +19,15 @@ SMOKE = get_preset("smoke")
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A campaign of one search and two cells, collected, and its dataset's record."""
+    """A campaign of two cells and a control, collected, with its dataset's record."""
     root, dataset = tmp_path_factory.mktemp("check"), load_dataset("synthetic")
     tune(root / "work", dataset, "sasrec", SearchConfig(trials=1, epochs=1), SMOKE)
     wanted = [("sasrec", 1), ("sasrec", 2)]
     fit_cells(root / "work", dataset, wanted, "published", workers=1, progress=False)
+    # A control: SASRec on the backbone of a variant that is not fitted itself.
+    tune(root / "work", dataset, "ia-add", SearchConfig(trials=1, epochs=1, seed=7), SMOKE)
+    control = {"backbone_of": "ia-add", "workers": 1, "progress": False}
+    fit_cells(root / "work", dataset, [("sasrec", 3)], "published", **control)
     collect(root / "work", root / "kept")
     record = json.dumps({"fingerprint": dataset.fingerprint})
     write_text(root / "datasets" / "synthetic" / "dataset.json", record)
@@ -49,8 +53,8 @@ def edit(cell, change):
 
 
 def test_a_whole_folder_passes_and_its_cells_refit_to_the_last_bit(whole, capsys):
-    assert main(arguments(whole, "--sample", "2", "--epochs", "1")) == 0
-    assert capsys.readouterr().out.count("equal to the last bit") == 2
+    assert main(arguments(whole, "--sample", "3", "--epochs", "1")) == 0
+    assert capsys.readouterr().out.count("equal to the last bit") == 3
 
 
 def test_a_damaged_cell_is_named(folder):
@@ -79,7 +83,7 @@ def test_settings_that_no_search_found_are_found(folder):
 def test_other_data_is_found(folder):
     write_text(folder / "datasets" / "synthetic" / "dataset.json", '{"fingerprint": "00"}')
     problems = check_records(folder / "kept", folder / "datasets")
-    assert len(problems) == 3  # the search and two cells
+    assert len(problems) == 5  # two searches and three cells
 
 
 def test_a_recorded_loss_that_a_refit_does_not_give_is_found(folder):

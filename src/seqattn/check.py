@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from seqattn.campaign import DESIGNS, searches
+from seqattn.campaign import BASELINE, DESIGNS, searches
 from seqattn.config import replace
 from seqattn.data import Dataset, find_entry, load_dataset
 from seqattn.data.sources import status
@@ -50,7 +50,12 @@ def check_records(results_dir: str | Path, datasets: str | Path) -> list[str]:
         for path in Path(datasets).glob("*/dataset.json")
     }
     found = list(searches(results_dir))
-    wanted = {(s.dataset, s.model, json.dumps(_settings(s.spec(0)))) for s in found}
+    # A control is the baseline with what a variant's own search found.
+    wanted = {
+        (s.dataset, model, json.dumps(_settings(s.spec(0))))
+        for s in found
+        for model in ((s.model, BASELINE) if s.design == "published" else (s.model,))
+    }
     for search in found:
         if prints.get(search.dataset) != search.fingerprint:
             problems.append(

@@ -85,7 +85,8 @@ def design_shift(frame: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     """
     if frame.empty:
         return not_run()
-    figure, ((axes,)) = _panels({"": frame})
+    figure, (axes,) = _panels({"": frame})
+    figure.set_figheight(1.2 + 0.42 * len(frame))  # three intervals a row
     for y, (_, row) in zip(_rows(frame), frame.iterrows(), strict=True):
         colour = COLOURS[row["model"]]
         for offset, side in zip((-0.25, 0, 0.25), names, strict=True):

@@ -112,14 +112,14 @@ def read_by_report(dataset, design):
 
 def controls():
     """SASRec on the backbone that each variant's own search found."""
-    variants = [model for model in MODELS if model.startswith("ia-")]
-    wanted = "published" in DESIGNS and "sasrec" in MODELS
+    if "published" not in DESIGNS or "sasrec" not in MODELS:
+        return []
     return [
         local(f"{RESULTS}/done/control/{dataset}/{model}/seed-{batch}")
         for dataset in DATASETS
-        for model in variants
+        for model in MODELS
         for batch in BATCHES
-        if wanted
+        if model.startswith("ia-")
     ]
 
 

@@ -116,9 +116,7 @@ CHANGES = {
     "all positions at once (not one row a prefix)": Change(
         ON, 1, train=replace(TRAIN, windows="prefix")
     ),
-    f"windows that advance by {TRAIN.stride} (not by 1, exact)": Change(
-        ON, 2, train=MODES["exact"]
-    ),
+    WINDOWS: Change(ON, 2, train=MODES["exact"]),
     "last layer computes only the queries it needs": Change(
         ON, 4, ((batches.Gatherer, "batch", read_everything),)
     ),

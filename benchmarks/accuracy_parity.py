@@ -72,7 +72,7 @@ QUICK = get_preset("quick")
 BATCH_TARGETS = QUICK.train.batch_targets
 SETTINGS = {
     name: Setting(name, epochs, QUICK.model, QUICK.train.learning_rate)
-    for name, epochs in (("ml-100k", 8), ("amazon-office", 20), ("ml-1m", 3))
+    for name, epochs in (("ml-100k", 8), ("amazon-office", 20), ("ml-1m", 8))
 }
 SETTINGS["ml-100k-deep"] = Setting(
     *("ml-100k", 15),
@@ -86,11 +86,10 @@ MARGIN = 0.05  # of the reference's NDCG@10: smaller differences count as none
 
 def run(name: str, contestant: str, seed: int) -> None:
     """Train one contestant with one seed and keep its curve, unless that is done already."""
-    path = FOLDER / name / f"{contestant}-{seed}.json"
-    if path.exists():
+    path, setting = FOLDER / name / f"{contestant}-{seed}.json", SETTINGS[name]
+    if path.exists() and _whole(json.loads(path.read_text()), setting):
         return
     torch.set_num_threads(1)
-    setting = SETTINGS[name]
     dataset = load_dataset(setting.dataset)
     if contestant == "recbole":
         record = recbole(setting, dataset, seed)
@@ -187,16 +186,7 @@ def recbole_model(settings: ModelConfig, dataset: Dataset) -> torch.nn.Module:
 
 def report() -> None:
     """Summarise whatever is done, of every setting."""
-    done = {
-        setting: {
-            name: {
-                int(path.stem.split("-")[1]): json.loads(path.read_text())
-                for path in sorted((FOLDER / setting).glob(f"{name}-*.json"))
-            }
-            for name in CONTESTANTS
-        }
-        for setting in SETTINGS
-    }
+    done = {name: {c: records(name, c) for c in CONTESTANTS} for name in SETTINGS}
     rows = [
         contestant_row(setting, name, contestants[name], contestants["exact"])
         for setting, contestants in done.items()
@@ -217,6 +207,19 @@ def report() -> None:
         for seed, r in records.items()
     ]  # fmt: skip
     finish("accuracy_parity", rows, {"comparisons": comparisons, "curves": curves})
+
+
+def records(name: str, contestant: str) -> dict[int, dict]:
+    """Return what a contestant learned, by seed; what has another number of epochs is left out."""
+    found = {
+        int(path.stem.split("-")[1]): json.loads(path.read_text())
+        for path in sorted((FOLDER / name).glob(f"{contestant}-*.json"))
+    }
+    return {seed: record for seed, record in found.items() if _whole(record, SETTINGS[name])}
+
+
+def _whole(record: dict, setting: Setting) -> bool:
+    return len(record["valid"]) == setting.epochs
 
 
 def contestant_row(
@@ -261,8 +264,15 @@ def comparison(
         "90 % low": tost.ci[0],
         "90 % high": tost.ci[1],
         "margin": MARGIN * float(theirs.mean()),
-        "equivalent": bool(tost.equivalent),
+        "reads": reading(bool(tost.equivalent), *tost.ci),
     }
+
+
+def reading(equivalent: bool, low: float, high: float) -> str:
+    """Return in a word what a 90 % interval of the difference shows."""
+    if equivalent:
+        return "equivalent"
+    return "higher" if low > 0 else "lower" if high < 0 else "can't be told"
 
 
 def _ndcg(record: dict) -> np.ndarray:

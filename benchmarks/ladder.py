@@ -12,7 +12,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -72,6 +71,11 @@ def torch_attention(q, k, v, mask, dropout_p):
     )
 
 
+def unfused_adam(parameters: Any, **options: Any) -> torch.optim.Adam:
+    """Return Adam that updates one parameter after the other, an operation at a time."""
+    return _adam(parameters, **options | {"fused": False, "foreach": False})
+
+
 def forward_in_bfloat16(self: backbone.Backbone, *arguments: Any) -> torch.Tensor:
     """Run the model with bfloat16 matrix products; the loss and the weights stay float32."""
     with torch.autocast("cpu", torch.bfloat16):
@@ -111,6 +115,7 @@ def _median_step(model, dataset: Dataset, config: TrainConfig) -> tuple[int, int
 
 _batch = batches.Gatherer.batch
 _forward = backbone.Backbone.forward
+_adam = torch.optim.Adam
 ON, TRIED, BOUND = "on by default", "tried, left out", "not built: upper bound"
 CHANGES = {
     "all positions at once (not one row a prefix)": Change(
@@ -136,7 +141,7 @@ CHANGES = {
             (layers, "attend", torch_attention),
         ),
     ),
-    "fused Adam": Change(ON, 4, ((torch.optim, "Adam", partial(torch.optim.Adam, foreach=False)),)),
+    "fused Adam": Change(ON, 4, ((torch.optim, "Adam", unfused_adam),)),
     "windows that advance by L (packed)": Change(TRIED, 8, train=MODES["packed"], undone=False),
     "bfloat16 matrix products": Change(
         TRIED, 2, ((backbone.Backbone, "forward", forward_in_bfloat16),), undone=False

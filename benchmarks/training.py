@@ -168,6 +168,7 @@ def main() -> None:
             "ratio_vs_recbole_spread": [default["low"], default["high"]],
             "ratio_packed_vs_recbole": ratios(rates, "ours, packed", "RecBole")["median"],
             "ratio_exact_vs_recbole": ratios(rates, "ours, exact", "RecBole")["median"],
+            "bound_vs_recbole": ratios(rates, "matrix products only", "RecBole")["median"],
             "ratio_vs_rectools": long and long["median"],
             "ratio_vs_rectools_spread": long and [long["low"], long["high"]],
             "step_over_fp32_floor": ratios(rates, "matrix products only", "ours, dense")["median"],

@@ -6,11 +6,20 @@ import json
 from types import SimpleNamespace
 
 import pytest
+import torch
 
-from benchmarks import figures, ladder, page, where_time_goes
+from benchmarks import accuracy_parity, figures, ladder, page, where_time_goes
 
 MACHINE = dict.fromkeys(("processor", "cores", "torch_threads", "cpu_capability", "torch"), "x")
 RUNG = {"kind": "on by default", "targets/s without": 1.0, "targets/s with": 2.0}
+
+
+class Called(Exception):
+    pass
+
+
+def called(*arguments, **options):
+    raise Called
 
 
 @pytest.fixture
@@ -31,8 +40,47 @@ def test_a_missing_result_reads_not_run(results):
 def test_a_missing_number_reads_not_run(results):
     put(results, "training", ratio_vs_recbole=45.44, rows=[{"contestant": "a"}])
     text = page.section("training")
-    assert "| dense targets per second over RecBole's | 45.4 | 100 |" in text
+    assert "| dense targets per second over RecBole's | 45.4 | 100, **missed** |" in text
     assert "| packed targets per second over RecTools', L = 200 | not run | 3 |" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "aim", "mark"),
+    [
+        (99.9, "100", ", **missed**"),
+        (100.0, "100", ""),
+        (1.3, "at most 1.25", ", **missed**"),
+        (900.0, "at most 1,024", ""),
+        (0.6, "at least 0.7", ", **missed**"),
+        (3.0, "about 1", ""),
+        (3.0, "", ""),
+        (None, "100", ""),
+        ("launches", "", ""),
+    ],
+)
+def test_a_number_that_misses_its_aim_says_so(results, value, aim, mark):
+    assert page._missed({"key": value}, "key", aim) == mark
+
+
+def test_a_parity_comparison_reads_as_its_interval():
+    assert accuracy_parity.reading(True, -0.1, -0.05) == "equivalent"
+    assert accuracy_parity.reading(False, -0.2, -0.1) == "lower"
+    assert accuracy_parity.reading(False, 0.1, 0.2) == "higher"
+    assert accuracy_parity.reading(False, -0.1, 0.2) == "can't be told"
+
+
+def test_a_parity_run_of_another_length_is_run_again_and_not_shown(tmp_path, monkeypatch):
+    monkeypatch.setattr(accuracy_parity, "FOLDER", tmp_path)
+    setting = accuracy_parity.SETTINGS["ml-1m"]._replace(epochs=2)
+    monkeypatch.setitem(accuracy_parity.SETTINGS, "ml-1m", setting)
+    (tmp_path / "ml-1m").mkdir()
+    for seed, valid in ((1, [0.1]), (2, [0.1, 0.2])):
+        (tmp_path / "ml-1m" / f"dense-{seed}.json").write_text(json.dumps({"valid": valid}))
+    assert accuracy_parity.records("ml-1m", "dense") == {2: {"valid": [0.1, 0.2]}}
+    monkeypatch.setattr(accuracy_parity, "load_dataset", called)
+    accuracy_parity.run("ml-1m", "dense", 2)
+    with pytest.raises(Called):
+        accuracy_parity.run("ml-1m", "dense", 1)
 
 
 def test_every_committed_result_has_its_section(tmp_path, monkeypatch):
@@ -109,14 +157,6 @@ def test_a_gpu_result_shows_its_numbers_and_what_was_not_run(results):
     assert "| bound by | not run |  |" in text
 
 
-class Called(Exception):
-    pass
-
-
-def called(*arguments, **options):
-    raise Called
-
-
 PATCHES = [
     pytest.param(change, target, name, id=f"{change_name}: {name}")
     for change_name, change in ladder.CHANGES.items()
@@ -128,6 +168,13 @@ PATCHES = [
 def test_a_step_of_training_uses_what_the_ladder_patches(synthetic, change, target, name):
     with pytest.raises(Called):
         ladder.contestant(synthetic, change._replace(steps=1, patches=((target, name, called),)))()
+
+
+def test_the_ladder_undoes_the_fusing_of_adam():
+    options = {"lr": 0.1, "fused": True}
+    optimiser = ladder.unfused_adam([torch.nn.Parameter(torch.ones(2))], **options)
+    assert optimiser.defaults["fused"] is optimiser.defaults["foreach"] is False
+    assert optimiser.defaults["lr"] == 0.1
 
 
 def test_an_operation_counts_by_itself_or_with_what_called_it():

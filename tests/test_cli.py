@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -109,6 +110,21 @@ def test_tune_prints_what_it_found_and_keeps_it(capsys, tmp_path):
     assert capsys.readouterr().out.startswith("sasrec: best of 1 trials, validation NDCG@10 ")
     kept = json.loads((tmp_path / "searches/synthetic/published/sasrec.json").read_text())
     assert kept["trials"] == found["trials"]
+
+
+def test_tune_prints_the_best_whole_trial_not_a_pruned_one(capsys, tmp_path, monkeypatch):
+    trials = [
+        {"number": 0, "state": "COMPLETE", "value": 0.1, "params": {"n_layers": 1}},
+        {"number": 1, "state": "PRUNED", "value": 0.9, "params": {"n_layers": 3}},
+        {"number": 2, "state": "FAIL", "value": None, "params": {"n_layers": 2}},
+    ]
+    found = SimpleNamespace(trials=trials, n_complete=1, value=0.1)
+    monkeypatch.setattr("seqattn.training.tune.tune", lambda *a, **o: found)
+    arguments = ["tune", "-d", "synthetic", "-m", "sasrec", "--results-dir", str(tmp_path)]
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == (
+        "sasrec: best of 1 trials, validation NDCG@10 0.1000: n_layers 1\n"
+    )
 
 
 def test_a_search_of_no_trials_is_refused(capsys):

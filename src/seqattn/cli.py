@@ -124,7 +124,9 @@ def _tune(options: argparse.Namespace) -> None:
         if options.json:
             print(json.dumps(asdict(found)))
             continue
-        best = max((t for t in found.trials if t["value"] is not None), key=lambda t: t["value"])
+        # A pruned trial has a value, too: that of the epoch it was stopped at.
+        whole = (t for t in found.trials if t["state"] == "COMPLETE")
+        best = max(whole, key=lambda t: t["value"])
         print(
             f"{model}: best of {found.n_complete} trials, validation NDCG@10 {found.value:.4f}: "
             + ", ".join(

@@ -78,7 +78,11 @@ def _no_gain(rows: pd.DataFrame) -> Outcome:
 
 
 def _each(
-    rows: pd.DataFrame, holds: Callable[[pd.DataFrame], pd.Series], fails: Callable, what: str
+    rows: pd.DataFrame,
+    holds: Callable[[pd.DataFrame], pd.Series],
+    fails: Callable[[pd.DataFrame], pd.Series],
+    what: str,
+    detail: Callable[[object], str] | None = None,
 ) -> Outcome:
     """Judge "all cells do this": one failure fells it, only all of them make it stand."""
     usable = rows[rows["whole"].eq(True)]
@@ -87,16 +91,17 @@ def _each(
         return Outcome(OPEN, count)
     failed, held = usable[fails(usable)], int(holds(usable).sum())
     if len(failed):
-        return Outcome(FALLS, f"not so for {_names(failed)}")
+        return Outcome(FALLS, f"not so for {_names(failed, detail)}; {count}")
     if held == len(rows):
         return Outcome(STANDS, f"{what} in all {held}")
     return Outcome(OPEN, f"{what} in {held} of {len(rows)}; {count}")
 
 
-def _names(rows: pd.DataFrame) -> str:
+def _names(rows: pd.DataFrame, detail: Callable[[object], str] | None = None) -> str:
     def name(row: object) -> str:
         cell = f"{published.title(row.dataset)} {published.VARIANTS[row.model]}"
-        return f"{cell} {row.metric}@{row.k}" if hasattr(row, "metric") else cell
+        cell = f"{cell} {row.metric}@{row.k}" if hasattr(row, "metric") else cell
+        return f"{cell} ({detail(row)})" if detail else cell
 
     names = [name(row) for row in rows.itertuples()]
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
@@ -110,22 +115,34 @@ def _of(rows: pd.DataFrame, **where: object) -> pd.DataFrame:
     return rows
 
 
+def _p_value(row: object) -> str:
+    return f"p = {row.t_p_value:.3f}"
+
+
+def _interval(row: object) -> str:
+    return f"{row.low:+.1f} to {row.high:+.1f} %, p = {row.t_p_value:.2f}"
+
+
 def _insignificant(e: Evidence) -> Outcome:
     rows = _of(e.cells_10, dataset=("ml-100k", "ml-1m"))
     return _each(
-        rows, lambda r: r["t_p_value"] >= ALPHA, lambda r: r["t_p_value"] < ALPHA, "p >= 0.05"
+        rows,
+        lambda r: r["t_p_value"] >= ALPHA,
+        lambda r: r["t_p_value"] < ALPHA,
+        "p >= 0.05",
+        _p_value,
     )
 
 
 def _flat(e: Evidence) -> Outcome:
     outside = lambda r: (r["low"] > MARGIN_PERCENT) | (r["high"] < -MARGIN_PERCENT)  # noqa: E731
-    return _each(
-        _of(e.cells_10, dataset="ml-1m"), lambda r: r["equivalent"].eq(True), outside, "equivalent"
-    )
+    rows = _of(e.cells_10, dataset="ml-1m")
+    return _each(rows, lambda r: r["equivalent"].eq(True), outside, "equivalent", _interval)
 
 
 def _drops(rows: pd.DataFrame) -> Outcome:
-    return _each(rows, lambda r: r["high"] < 0, lambda r: r["low"] > 0, "interval below zero")
+    below, above = lambda r: r["high"] < 0, lambda r: r["low"] > 0
+    return _each(rows, below, above, "interval below zero", _interval)
 
 
 def _published_cells(rows: pd.DataFrame) -> Outcome:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from seqattn.campaign import DESIGNS
 from seqattn.comparison import Campaign
+from seqattn.comparison.cells import with_columns
 from seqattn.pages.writing import NOT_RUN, markdown, percent, span, with_titles
 from seqattn.plots import name_of
 from seqattn.plots.campaign import design_shift
 
 _KEY = ["dataset", "model"]
+_SHOWN = ("change", "low", "high", "robust", "base", "level")
 _NAMES = {
     "published": "each its own backbone",
     "control": "both the variant's",
@@ -32,8 +35,9 @@ def figures(found: Campaign) -> dict[str, Figure]:
 def run_in_both(found: Campaign) -> pd.DataFrame:
     """Return NDCG@10 of each dataset and variant that both designs have.
 
-    Columns dataset, model, title, and change, low, high (percent of SASRec) and robust, with what
-    is compared behind, as in ``change_matched``: a design, or ``control``, NaN where not run.
+    Columns dataset, model, title, and change, low, high (percent of SASRec), robust, base (SASRec's
+    mean) and level (the variant's), with what is compared behind, as in ``change_matched``: a
+    design, or ``control``, NaN where not run.
     """
     if found.cells.empty:
         return found.cells
@@ -45,7 +49,9 @@ def run_in_both(found: Campaign) -> pd.DataFrame:
             side = cells.head(0)
         side = side[(side["metric"] == "NDCG") & (side["k"] == 10)]
         side = side.rename(columns={"relative_change_percent": "change"})
-        side = side.set_index(_KEY)[["change", "low", "high", "robust"]].add_suffix(f"_{name}")
+        side = with_columns(side, ["base", "difference"])
+        side["level"] = side["base"] + side["difference"]
+        side = side.set_index(_KEY)[list(_SHOWN)].add_suffix(f"_{name}")
         both = both.join(side, on=_KEY, how="left" if name == "control" else "inner")
     return both
 
@@ -63,10 +69,15 @@ def designs_table(both: pd.DataFrame) -> str:
         | {
             f"NDCG@10 %, {name}": (
                 percent(row[f"change_{side}"], bold=row[f"robust_{side}"] is True)
-                + f" {span(row[f'low_{side}'], row[f'high_{side}'])}"
+                + f" {span(row[f'low_{side}'], row[f'high_{side}'])}{_levels(row, side)}"
             ).strip()
             for side, name in _NAMES.items()
         }
         for _, row in both.iterrows()
     ]
     return f"Robust changes: {counts}.\n\n{markdown(rows)}"
+
+
+def _levels(row: pd.Series, side: str) -> str:
+    base, level = row[f"base_{side}"], row[f"level_{side}"]
+    return "" if np.isnan(base) else f"<br>{base:.4f} → {level:.4f}"

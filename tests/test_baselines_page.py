@@ -27,3 +27,24 @@ def test_what_was_not_run_says_so(tmp_path):
     assert "| ML-100K | GRU4Rec | not run |" in text
     assert "| ML-100K | **SASRec** | not run |" in text
     assert "| Steam-3k | all | not run |" in text
+
+
+def test_a_baseline_above_sasrec_is_named_first(tmp_path):
+    keep(tmp_path, "pop", 1, np.full(4, 50))
+    keep(tmp_path, "itemknn", 1, np.full(4, 1))
+    sasrec = pd.DataFrame(
+        [
+            ("ml-100k", "published", "sasrec", kind, metric, value, value, value, 5, 4)
+            for kind, value in (("unfiltered", 0.4), ("filtered", 1.0))
+            for metric in ("NDCG", "Recall", "MRR")
+        ],
+        columns=[
+            *("dataset", "design", "model", "kind", "metric", "mean", "low", "high"),
+            *("n_seeds", "n_users"),
+        ],
+    )
+    first = table(["ml-100k"], sasrec, tmp_path).splitlines()[0]
+    assert "ML-100K: ItemKNN 1.0000 (SASRec 0.4000, unfiltered)." in first
+    assert "filtered)" not in first.replace("unfiltered)", "") and "Pop" not in first
+    stronger = sasrec.assign(mean=1.0)
+    assert table(["ml-100k"], stronger, tmp_path).startswith("Where both were run, no baseline")

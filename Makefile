@@ -28,6 +28,7 @@ paper: $(CLUSTER)  ## search, fits, notebooks and book on DATASETS, on all cores
 		--config datasets="$(DATASETS)" $(CONFIG)
 
 paper-check: $(READY)  ## tables and figures anew from committed records; a sample of cells fitted again
+	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m seqattn.pages
 	$(BIN)/python -m seqattn.check results/campaign
 

@@ -3,10 +3,18 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
+from seqattn.baselines import BaselineSpec, compute_baseline
 from seqattn.campaign import SearchConfig, collect
-from seqattn.check import check_records, check_sample, main
+from seqattn.check import (
+    check_baselines,
+    check_calibrations,
+    check_records,
+    check_sample,
+    main,
+)
 from seqattn.config import get_preset
 from seqattn.data import load_dataset
 from seqattn.files import checksum, write_text
@@ -41,7 +49,8 @@ def folder(whole, tmp_path):
 
 
 def arguments(folder, *more):
-    return [str(folder / "kept"), "--datasets", str(folder / "datasets"), *more]
+    beside = [f"--{name}={folder / name}" for name in ("datasets", "baselines", "calibration")]
+    return [str(folder / "kept"), *beside, *more]
 
 
 def edit(cell, change):
@@ -92,3 +101,26 @@ def test_a_recorded_loss_that_a_refit_does_not_give_is_found(folder):
     problems = check_sample(folder / "kept", sample=2, epochs=1, seed=0, tell=lambda line: None)
     assert len(problems) == 2
     assert main(arguments(folder, "--sample", "1", "--epochs", "1")) == 1
+
+
+def test_a_damaged_baseline_and_one_of_other_data_are_named(folder):
+    dataset = load_dataset("synthetic")
+    ranks = {f"{s}_{k}": np.ones(3) for s in ("valid", "test") for k in ("unfiltered", "filtered")}
+    for model, fingerprint in (("pop", dataset.fingerprint), ("bpr", "other"), ("gru4rec", "x")):
+        spec = BaselineSpec("synthetic", fingerprint, model, 1, {})
+        compute_baseline(folder / "baselines", spec, lambda: ({}, ranks))
+    (record,) = (folder / "baselines").glob("synthetic/gru4rec/seed-*/ranks.npz")
+    record.write_bytes(b"")
+    other, damaged = check_baselines(folder / "baselines", folder / "datasets")
+    assert "bpr" in other and "not of the data" in other
+    assert "gru4rec" in damaged and "damaged" in damaged
+    assert main(arguments(folder, "--sample", "0")) == 1
+
+
+def test_a_calibration_of_cells_that_are_gone_is_named(folder):
+    keys = [cell.spec.key for cell in Store(folder / "kept").cells()]
+    write_text(folder / "calibration" / "synthetic-ia-add.json", json.dumps({"cells": keys}))
+    assert check_calibrations(folder / "calibration", folder / "kept") == []
+    write_text(folder / "calibration" / "synthetic-ia-mul.json", json.dumps({"cells": ["gone"]}))
+    (problem,) = check_calibrations(folder / "calibration", folder / "kept")
+    assert "synthetic-ia-mul.json" in problem and "seqattn.calibrations" in problem

@@ -1,9 +1,11 @@
 """Does a results folder hold what it claims? ``python -m seqattn.check results/campaign``.
 
 Every cell is read again: its checksums, its name, its metrics from its ranks, the search it rests
-on, its data's fingerprint. Then a random sample is fitted again for a few epochs, and losses and
-validation NDCG@10 are compared with the recorded ones. On the kind of processor and the version of
-PyTorch that fitted the cell they are equal to the last bit; elsewhere rounding differs.
+on, its data's fingerprint. So are the records beside the cells: a baseline must be intact and of
+this data, a calibration of cells that are there. Then a random sample is fitted again for a few
+epochs, and losses and validation NDCG@10 are compared with the recorded ones. On the kind of
+processor and the version of PyTorch that fitted the cell they are equal to the last bit; elsewhere
+rounding differs.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from seqattn.baselines import read_baselines
 from seqattn.campaign import BASELINE, DESIGNS, searches
 from seqattn.config import replace
 from seqattn.data import Dataset, find_entry, load_dataset
@@ -44,11 +47,7 @@ def check_records(results_dir: str | Path, datasets: str | Path) -> list[str]:
     datasets : str or Path
         Folder of the datasets' records, ``<name>/dataset.json``.
     """
-    problems = []
-    prints = {
-        path.parent.name: json.loads(path.read_text())["fingerprint"]
-        for path in Path(datasets).glob("*/dataset.json")
-    }
+    problems, prints = [], _fingerprints(datasets)
     found = list(searches(results_dir))
     # A control is the baseline with what a variant's own search found.
     wanted = {
@@ -88,6 +87,51 @@ def _cell_problems(
                 again = float(metric(ranks, name, k).mean())
                 if again != cell.facts["metrics"][kind][f"{name}@{k}"]:
                     yield f"{kind} {name}@{k} is {again:.6f} by its ranks"
+
+
+def _fingerprints(datasets: str | Path) -> dict[str, str]:
+    return {
+        path.parent.name: json.loads(path.read_text())["fingerprint"]
+        for path in Path(datasets).glob("*/dataset.json")
+    }
+
+
+def check_baselines(baselines: str | Path, datasets: str | Path) -> list[str]:
+    """Return what is wrong with the records of baselines: damage, or other data.
+
+    Parameters
+    ----------
+    baselines : str or Path
+        Their folder, see `seqattn.baselines`.
+    datasets : str or Path
+        As of `check_records`.
+    """
+    problems, prints = [], _fingerprints(datasets)
+    for folder in sorted(Path(baselines).glob("*/*/seed-*")):
+        intact = {b.folder: b for b in read_baselines(baselines, folder.parts[-3])}
+        if folder not in intact:
+            problems.append(f"{folder}: damaged, or not a whole record")
+        elif intact[folder].facts["spec"]["fingerprint"] != prints.get(folder.parts[-3]):
+            problems.append(f"{folder}: not of the data of {datasets}/{folder.parts[-3]}")
+    return problems
+
+
+def check_calibrations(calibrations: str | Path, results_dir: str | Path) -> list[str]:
+    """Return which records of calibrations rest on cells that the results folder lacks.
+
+    Parameters
+    ----------
+    calibrations : str or Path
+        Their folder, see `seqattn.calibrations`.
+    results_dir : str or Path
+        Results folder.
+    """
+    keys = {cell.spec.key for cell in Store(results_dir).cells()}
+    return [
+        f"{path}: rests on cells that {results_dir} lacks; run `python -m seqattn.calibrations`"
+        for path in sorted(Path(calibrations).glob("*-*.json"))
+        if not keys.issuperset(json.loads(path.read_text())["cells"])
+    ]
 
 
 def _settings(spec: Any) -> dict[str, Any]:
@@ -157,19 +201,24 @@ def main(arguments: list[str] | None = None) -> int:
     """Check a results folder; return 0, or 1 if something is wrong, 2 after a user's error."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("results", type=Path, help="results folder")
-    parser.add_argument("--datasets", type=Path, default=Path("results/datasets"))
+    for name in ("datasets", "baselines", "calibration"):
+        parser.add_argument(f"--{name}", type=Path, default=Path("results", name))
     parser.add_argument("--sample", type=int, default=4, help="cells to fit again; default: 4")
     parser.add_argument("--epochs", type=int, default=2, help="of each; default: 2")
-    parser.add_argument("--seed", type=int, default=0, help="of the sample; default: 0")
+    parser.add_argument("--seed", type=int, help="of the sample; default: another each time")
     options = parser.parse_args(arguments)
+    seed = random.SystemRandom().randrange(10_000) if options.seed is None else options.seed
     try:
         n_searches, n_cells = (
             sum(1 for _ in found(options.results)) for found in (searches, _all_cells)
         )
         print(f"{options.results}: {n_searches} searches, {n_cells} cells, {len(DESIGNS)} designs")
         problems = check_records(options.results, options.datasets)
+        problems += check_baselines(options.baselines, options.datasets)
+        problems += check_calibrations(options.calibration, options.results)
+        print(f"a sample of {options.sample} cells, --seed {seed}:")
         problems += check_sample(
-            options.results, sample=options.sample, epochs=options.epochs, seed=options.seed
+            options.results, sample=options.sample, epochs=options.epochs, seed=seed
         )
     except SeqattnError as error:
         print(f"seqattn: {error}", file=sys.stderr)

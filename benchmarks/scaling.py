@@ -2,7 +2,8 @@
 
 Random logs of mean length 20: 10^3 to 10^6 users with 20,000 items, then 10^6 users with 10^5
 items. Each size runs in a process of its own, so that its peak memory is its own: it makes the
-log, splits it, and trains some steps.
+log, splits it, trains some steps, and ranks the validation targets of up to 10^4 users. More users
+would take minutes and no more memory, as ranking holds some users' scores at a time.
 
     python -m benchmarks.scaling
 """
@@ -22,6 +23,8 @@ if __package__ in (None, ""):
 from benchmarks.common import finish
 from benchmarks.steps import training_steps
 from benchmarks.synthetic import random_dataset
+from seqattn.evaluation import rank_targets
+from seqattn.models import build_model
 
 SIZES = [
     (1_000, 20_000),
@@ -30,6 +33,7 @@ SIZES = [
     (1_000_000, 20_000),
     (1_000_000, 100_000),
 ]
+RANKED = 10_000  # users
 
 
 def measure(n_users: int, n_items: int) -> dict[str, float]:
@@ -41,12 +45,20 @@ def measure(n_users: int, n_items: int) -> dict[str, float]:
     work()  # the first call also cuts the epoch's windows
     started = time.perf_counter()
     targets = work()
+    trained = time.perf_counter() - started
+    ranked = None
+    if n_users <= RANKED:
+        model = build_model("sasrec", n_items)
+        started = time.perf_counter()
+        rank_targets(model, dataset.split, "valid")
+        ranked = 1e6 * (time.perf_counter() - started) / n_users
     return {
         "users": n_users,
         "items": n_items,
         "interactions": len(dataset.sequences),
         "make and split, s": prepared,
-        "us/target": 1e6 * (time.perf_counter() - started) / targets,
+        "us/target": 1e6 * trained / targets,
+        "us/user ranked": ranked,
         "peak GiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
 

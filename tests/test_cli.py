@@ -127,9 +127,33 @@ def test_tune_prints_the_best_whole_trial_not_a_pruned_one(capsys, tmp_path, mon
     )
 
 
+def test_a_search_on_no_device_or_with_no_seed_is_refused(capsys, tmp_path):
+    search = ["tune", "-d", "synthetic", "-m", "sasrec", "--results-dir", str(tmp_path)]
+    assert main([*search, "--device", "gpu"]) == 2
+    assert main([*search, "--search-seed", "-1"]) == 2
+    device, seed = capsys.readouterr().err.splitlines()
+    assert "no device 'gpu' here" in device and "at least 0, not -1" in seed
+
+
 def test_a_search_of_no_trials_is_refused(capsys):
     assert main(["tune", "-d", "synthetic", "-m", "sasrec", "--trials", "0"]) == 2
     assert capsys.readouterr().err == "seqattn: trials must be at least 1, not 0\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-s", "1", "--device", "gpu"], "no device 'gpu' here; this machine has cpu"),
+        (["-s", "1", "--device", "cuda:99"], "no device 'cuda:99' here"),
+        (["-s", "-1"], "a seed must be at least 0, not -1"),
+    ],
+)
+def test_a_seed_or_device_that_cannot_be_is_a_users_error(arguments, message, capsys, tmp_path):
+    where = ["--preset", "smoke", "--results-dir", str(tmp_path / "store")]
+    assert main(["fit", "-d", "synthetic", "-m", "sasrec", *arguments, *where]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"seqattn: {message}") and error.count("\n") == 1
+    assert not list(tmp_path.glob("store/*"))
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from seqattn.config import ModelConfig, Preset, TrainConfig, get_preset, replace
 from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
 from seqattn.files import checksum, write_text
+from seqattn.models import build_model
 from seqattn.store import Cell, CellSpec, Store
 
 DESIGNS = ("published", "matched")
@@ -56,6 +57,8 @@ class SearchConfig:
         for name in ("trials", "epochs"):
             if getattr(self, name) < 1:
                 raise SeqattnError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.seed < 0:
+            raise SeqattnError(f"a seed must be at least 0, not {self.seed}")
 
 
 @dataclass(frozen=True)
@@ -198,7 +201,7 @@ def chosen(results_dir: str | Path, dataset: str, model: str, design: str) -> Se
 def settings(results_dir: str | Path, dataset: Dataset, model: str, name: str) -> Preset:
     """Return a model's settings by name: that of a preset, or of a design.
 
-    Models that no search covers, those of the chapter on auto-encoding, take the paper preset.
+    The masked-item models, which no design covers, take the paper preset.
 
     Raises
     ------
@@ -207,7 +210,7 @@ def settings(results_dir: str | Path, dataset: Dataset, model: str, name: str) -
     """
     if name not in DESIGNS:
         return get_preset(name)
-    if model not in SEARCHED:
+    if build_model(model, 1).objective == "masked_item":
         return get_preset("paper")
     found = chosen(results_dir, dataset.name, model, name)
     if found.fingerprint != dataset.fingerprint:

@@ -26,7 +26,7 @@ from seqattn.data.sources import status
 from seqattn.errors import SeqattnError
 from seqattn.evaluation import CUTOFFS, METRICS, metric
 from seqattn.store import Cell, Store
-from seqattn.training.cells import one_thread
+from seqattn.training.device import one_thread
 from seqattn.training.fit import fit
 
 # Rounding that differs by processor, after an epoch of some hundred steps.

@@ -50,6 +50,10 @@ class CellSpec:
     model_config: ModelConfig
     train_config: TrainConfig
 
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise SeqattnError(f"a seed must be at least 0, not {self.seed}")
+
     @property
     def key(self) -> str:
         """Hash of everything above, 12 hexadecimal digits."""

@@ -85,7 +85,41 @@ def test_truncated_gzip_is_refused(tmp_path):
 
 def test_file_that_is_not_utf_8_is_refused(tmp_path):
     path = written(tmp_path / "log.csv", HEADER.encode() + "1,café,3,4\n".encode("latin-1"))
-    assert "cannot be read" in refusal(path)
+    assert "is not UTF-8 text" in refusal(path)
+
+
+@pytest.mark.parametrize("wide", ["Ada,Alien, 1979,3,4", "Ada,Alien,8,2,4,x"])
+def test_a_line_with_too_many_cells_is_refused_not_read_shifted(tmp_path, wide):
+    path = written(tmp_path / "log.csv", HEADER + f"Ada,Alien,3,4\n{wide}\n")
+    assert "line 3 has more than 4 cells" in refusal(path)
+
+
+def test_every_line_with_too_many_cells_is_refused_too(tmp_path):
+    path = written(tmp_path / "log.csv", HEADER + "Ada,Alien,8,2,4\n" * 3)
+    assert "line 2 has more than 4 cells" in refusal(path)
+
+
+def test_a_separator_at_the_end_of_each_line_is_harmless(tmp_path):
+    path = written(tmp_path / "log.csv", HEADER + "1,2,3,4,\n1,3,3,4,\n")
+    assert rows(read(path)) == [(1, 2, 3.0, 4.0), (1, 3, 3.0, 4.0)]
+
+
+def test_columns_that_are_not_asked_for_are_ignored_whatever_they_are_called(tmp_path):
+    text = "x,user,x,item,intensity,timestamp\na,1,b,2,3,4\n"
+    assert rows(read(written(tmp_path / "log.csv", text))) == [(1, 2, 3.0, 4.0)]
+
+
+def test_blank_lines_are_no_rows_and_do_not_shift_line_numbers(tmp_path):
+    path = written(tmp_path / "log.csv", HEADER + "\n1,2,3,4\n\n1,3,3,4\n\n")
+    log = read(path)
+    assert len(log) == 2 and log.frame["user"].tolist() == [1, 1]
+    path = written(tmp_path / "log.csv", HEADER + "\n1,2,3,4\n\n1,3,-1,4\n")
+    assert "line 5: -1.0" in refusal(path)
+
+
+def test_another_separator_is_suspected_where_the_header_is_one_column(tmp_path):
+    path = written(tmp_path / "log.csv", "user;item;intensity;timestamp\n1;2;3;4\n")
+    assert "or is the separator another one?" in refusal(path)
 
 
 @pytest.mark.parametrize("value", ["-3", "nan", "inf", "high"])

@@ -124,10 +124,14 @@ def read_own(own: OwnData) -> Table:
 
 
 def _checked(path: Path, loaded: object) -> OwnData:
-    given = _section(DatasetYaml, loaded)
-    columns = _section(ColumnsYaml, given.columns)
-    filters = _section(FiltersYaml, given.filters)
+    given = _section(DatasetYaml, loaded, "the file")
+    columns = _section(ColumnsYaml, given.columns, "columns")
+    filters = _section(FiltersYaml, given.filters, "filters")
     _check_name(given.name)
+    if filters.k_core < 1 or filters.users < 0:
+        raise SeqattnError(
+            "filters: k_core must be at least 1, which keeps everything, and users at least 0"
+        )
     if given.time_unit not in ("s", "ms"):
         raise SeqattnError(f"time_unit {given.time_unit!r} is unknown; use s or ms")
     if not columns.timestamp and not columns.order:
@@ -137,7 +141,7 @@ def _checked(path: Path, loaded: object) -> OwnData:
             "an intensity needs its column, columns: {intensity: ...}, and its description, "
             "intensity: {meaning: ..., unit: ...}; give both, or neither for a log without one"
         )
-    about = _section(IntensityYaml, given.intensity) if given.intensity else None
+    about = _section(IntensityYaml, given.intensity, "intensity") if given.intensity else None
     mapping = {theirs: ours for ours, theirs in asdict(columns).items() if theirs}
     if len(mapping) < sum(map(bool, asdict(columns).values())):
         raise SeqattnError("one column of the file serves twice under `columns`")
@@ -155,15 +159,17 @@ def _checked(path: Path, loaded: object) -> OwnData:
     return OwnData(entry, file, mapping, given.separator or ("\t" if tab else ","))
 
 
-def _section(cls: type[T], values: Any) -> T:
+def _section(cls: type[T], values: Any, name: str) -> T:
     """Build one section, refusing unknown, missing and mistyped keys."""
     if not isinstance(values, Mapping):
-        raise SeqattnError(f"{cls.__name__} must be a mapping of keys to values, not {values!r}")
+        raise SeqattnError(f"{name} must be a mapping of keys to values, not {values!r}")
     try:
         return strict(cls, values)
     except TypeError:
         missing = [n for n, f in cls.__dataclass_fields__.items() if n not in values and _needed(f)]
-        raise SeqattnError(f"{cls.__name__} key {missing[0]!r} is missing; add it") from None
+        raise SeqattnError(f"{name}: key {missing[0]!r} is missing; add it") from None
+    except SeqattnError as error:
+        raise SeqattnError(f"{name}: {str(error).replace(cls.__name__ + ' ', '')}") from None
 
 
 def _needed(field_: Any) -> bool:

@@ -157,8 +157,8 @@ class Sequences:
             user = int(np.argmax(short))
             raise SeqattnError(
                 f"{action}: user {self.user_ids[user]} has {self.lengths[user]} interactions, at "
-                f"least {least} are needed; filter short histories first, e.g. "
-                f"k_core(log, k={least})"
+                f"least {least} are needed; drop short histories first, by a k-core "
+                f"with k of at least {least} (k_core, also under `filters` in a dataset's YAML)"
             )
 
 

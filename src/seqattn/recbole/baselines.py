@@ -27,7 +27,7 @@ from seqattn.data import Dataset, load_dataset
 from seqattn.errors import SeqattnError
 from seqattn.recbole.fitting import CHOSEN_BY, MAX_EPOCHS, PATIENCE, Fitted, fit
 from seqattn.recbole.subjects import BATCH, MAX_LENGTH
-from seqattn.training.cells import environment
+from seqattn.training.device import environment
 
 # RecBole's key: the values tried. Its defaults are k = 100, shrink = 0, learning_rate = 0.001.
 GRIDS: dict[str, dict[str, tuple[float, ...]]] = {

@@ -8,15 +8,12 @@ fitted together, as one stacked model.
 from __future__ import annotations
 
 import os
-import platform
 import signal
-import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from functools import lru_cache, partial
-from importlib.metadata import version
+from functools import partial
 from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -28,7 +25,9 @@ from seqattn.campaign import settings
 from seqattn.config import Preset
 from seqattn.data import Dataset, load_dataset
 from seqattn.store import Cell, CellSpec, Result, Store
+from seqattn.training.code import code_of, require_same_code
 from seqattn.training.course import Epoch, Fit
+from seqattn.training.device import environment, one_thread, require_device
 from seqattn.training.fit import fit
 from seqattn.training.stacked import fit_stacked
 
@@ -69,13 +68,14 @@ def fit_cell(
                 device=device,
                 on_epoch=lambda epoch: report(_line(spec, epoch)) if report else None,
             )
-        return _result(fitted, device)
+        return _result(fitted, spec, device)
 
     return store.compute(spec, run)
 
 
-def _result(fitted: Fit, device: str, **more: object) -> Result:
-    facts = {**fitted.facts(), **more, "environment": environment(device)}
+def _result(fitted: Fit, spec: CellSpec, device: str, **more: object) -> Result:
+    about = {"code": code_of(spec.model), "environment": environment(device)}
+    facts = {**fitted.facts(), **more, **about}
     weights = {name: value.cpu() for name, value in fitted.model.state_dict().items()}
     return Result(facts, fitted.ranks, weights)
 
@@ -107,7 +107,8 @@ def fit_cells_stacked(
         on_epoch=lambda seed, epoch: report(_line(by_seed[seed], epoch)) if report else None,
     )
     results = {
-        seed: _result(fitted, device, stacked_seeds=list(by_seed)) for seed, fitted in fits.items()
+        seed: _result(fitted, by_seed[seed], device, stacked_seeds=list(by_seed))
+        for seed, fitted in fits.items()
     }
     return [store.compute(spec, partial(results.get, spec.seed)) for spec in specs]
 
@@ -148,9 +149,10 @@ def fit_cells(
     Raises
     ------
     SeqattnError
-        If a model can't be fitted on the dataset, or its design lacks a search. Cells already
-        finished stay in the store.
+        If a model can't be fitted on the dataset, its design lacks a search, a cell was fitted
+        with other code of its model, or there is no such device. Finished cells stay in the store.
     """
+    require_device(device)
     store = Store(results_dir)
     specs = [
         cell_spec(
@@ -158,7 +160,10 @@ def fit_cells(
         )
         for model, seed in wanted
     ]
-    missing = [spec for spec in specs if store.get(spec) is None]
+    kept = {spec: store.get(spec) for spec in specs}
+    for cell in filter(None, kept.values()):
+        require_same_code(cell)
+    missing = [spec for spec, cell in kept.items() if cell is None]
     # The longest fits go first, so that no core is left with one at the end.
     missing.sort(key=lambda spec: -spec.train_config.epochs)
     workers = min(workers or os.cpu_count() or 1, len(missing))
@@ -256,44 +261,3 @@ def _line(spec: CellSpec, epoch: Epoch) -> str:
 
 def _unreachable() -> Result:
     raise RuntimeError("a cell that was just computed is missing from the store")
-
-
-@contextmanager
-def one_thread(device: str) -> Iterator[None]:
-    """Fit on one thread, so that the bits do not depend on how many cores there are."""
-    before = torch.get_num_threads()
-    if device == "cpu":
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def environment(device: str) -> dict[str, str]:
-    """Return what a result was computed with: device, versions, git commit."""
-    return {
-        "device": torch.cuda.get_device_name() if device.startswith("cuda") else _cpu_name(),
-        "python": platform.python_version(),
-        **{package: version(package) for package in ("torch", "numpy", "pandas")},
-        "commit": _commit(),
-    }
-
-
-def _cpu_name() -> str:
-    return f"CPU, {torch.backends.cpu.get_cpu_capability()}, 1 thread"
-
-
-@lru_cache
-def _commit() -> str:
-    """Return the checkout's commit, or "unknown" for an installed package."""
-    try:
-        return subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"

@@ -19,8 +19,8 @@ from seqattn.data import Dataset
 from seqattn.errors import DivergedError, SeqattnError
 from seqattn.models import build_model
 from seqattn.store import Store
-from seqattn.training.cells import environment, one_thread
 from seqattn.training.course import Epoch
+from seqattn.training.device import environment, one_thread, require_device
 from seqattn.training.fit import fit
 from seqattn.training.space import space, study_of, with_parameters
 from seqattn.training.studies import done, next_sampler, open_study, storage_errors
@@ -79,6 +79,7 @@ def tune(
         If the matched design is asked of a model without intensity or lacks SASRec's search, if
         a fit fails, or if the study cannot be kept. A fit that diverges is a trial of value 0.
     """
+    require_device(device)
     intensity, matched = build_model(model_name, 1).needs_intensity, design == "matched"
     if matched and not intensity:
         raise SeqattnError(

@@ -48,21 +48,50 @@ def read_delimited(
     Raises
     ------
     SeqattnError
-        The file is empty, damaged, or lacks a column or names one twice.
+        The file is empty, damaged, lacks a column or names one twice, or a line has more cells
+        than there are columns.
     """
     header = names is None
+    present = header_of(path, separator) if header else list(names)
     if header:
-        require_names(path, header_of(path, separator), list(columns))
+        require_names(path, present, list(columns))
+    _refuse_surplus(path, separator, len(present), header)
     frame = _read(
         path,
         sep=separator,
         header=0 if header else None,
         names=names,
         usecols=list(columns),
+        index_col=False,
+        skip_blank_lines=False,  # they count as lines in messages
     )
     frame = frame.rename(columns=dict(columns))
     frame.index = pd.RangeIndex(1 + header, 1 + header + len(frame), name="line")
-    return Table(frame, str(path))
+    empty = frame.isna().all(axis=1)
+    return Table(frame[~empty] if empty.any() else frame, str(path))
+
+
+def _refuse_surplus(path: Path, separator: str, columns: int, header: bool) -> None:
+    """Refuse a line with more cells than there are columns, of which pandas would say nothing."""
+    try:
+        surplus = pd.read_csv(
+            path,
+            sep=separator,
+            header=None,
+            skiprows=int(header),
+            names=range(columns + 1),
+            usecols=[columns],
+            index_col=False,
+            dtype=str,
+            skip_blank_lines=False,
+        )[columns].notna()
+    except (pd.errors.EmptyDataError, *_UNREADABLE):
+        return  # no line is that long, or the file has other faults, which reading it will tell
+    if surplus.any():
+        raise SeqattnError(
+            f"{path}: line {surplus.idxmax() + 1 + header} has more than {columns} cells; quote "
+            "cells that hold the separator, and write decimals with a point"
+        )
 
 
 def header_of(path: Path, separator: str = ",") -> list[str]:
@@ -124,6 +153,8 @@ def _read(path: Path, **options: object) -> pd.DataFrame:
         )
     except pd.errors.EmptyDataError:
         raise SeqattnError(f"{path}: the file is empty; get it again") from None
+    except UnicodeError as error:
+        raise SeqattnError(f"{path}: is not UTF-8 text ({error}); save it as UTF-8") from error
     except _UNREADABLE as error:
         raise SeqattnError(f"{path}: cannot be read ({error}); get it again") from error
 
@@ -138,9 +169,10 @@ def require_names(path: Path, present: list[str], wanted: list[str]) -> None:
     """
     for name in wanted:
         if name not in present:
+            hint = "; or is the separator another one?" if len(present) == 1 else ""
             raise SeqattnError(
                 f"{path}: column {name!r} is missing (columns present: {', '.join(present)}); the "
-                f"file should have {', '.join(wanted)}"
+                f"file should have {', '.join(wanted)}{hint}"
             )
         if present.count(name) > 1:
             raise SeqattnError(f"{path}: the header names column {name!r} twice; keep one of them")

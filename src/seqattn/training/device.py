@@ -1,0 +1,74 @@
+"""Where a fit runs: its device, its one thread, and what a record says of both.
+
+A fit on a CPU runs on one thread, so that its bits do not depend on how many cores there are.
+"""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from seqattn.errors import SeqattnError
+
+
+def require_device(device: str) -> None:
+    """Refuse a device that PyTorch does not know or this machine lacks.
+
+    Raises
+    ------
+    SeqattnError
+        The message names the devices there are.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        there = "cpu and cuda" if torch.cuda.is_available() else "cpu"
+        raise SeqattnError(f"no device {device!r} here; this machine has {there}") from error
+
+
+@contextmanager
+def one_thread(device: str) -> Iterator[None]:
+    """Fit on one thread, so that the bits do not depend on how many cores there are."""
+    before = torch.get_num_threads()
+    if device == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def environment(device: str) -> dict[str, str]:
+    """Return what a result was computed with: device, versions, git commit."""
+    return {
+        "device": torch.cuda.get_device_name() if device.startswith("cuda") else _cpu_name(),
+        "python": platform.python_version(),
+        **{package: version(package) for package in ("torch", "numpy", "pandas")},
+        "commit": _commit(),
+    }
+
+
+def _cpu_name() -> str:
+    return f"CPU, {torch.backends.cpu.get_cpu_capability()}, 1 thread"
+
+
+@lru_cache
+def _commit() -> str:
+    """Return the checkout's commit, or "unknown" for an installed package."""
+    try:
+        return subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -1,0 +1,84 @@
+"""A model that was edited is noticed; a comment is not."""
+
+import importlib.util
+import sys
+from functools import partial
+
+import pytest
+
+from seqattn.config import get_preset
+from seqattn.data import load_dataset
+from seqattn.errors import SeqattnError
+from seqattn.models import MODELS, SASRec
+from seqattn.store import Store
+from seqattn.training.cells import cell_spec, fit_cell, fit_cells
+from seqattn.training.code import code_of, require_same_code
+
+INJECTION = '''
+from seqattn.models.injection import IntensityInjection
+
+class Key(IntensityInjection):
+    """{doc}"""
+
+    def before(self, q, k, v, signal):  # {comment}
+        return q, k * (1 + {factor} * self.lam * signal.w_BT[:, None, :, None]).to(k.dtype), v
+'''
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Write the injection "ia-key" anew, as an editor would between two sessions."""
+
+    def write(factor, doc="Scale keys.", comment="why"):
+        path = tmp_path / f"mine{len(list(tmp_path.glob('mine*.py')))}.py"
+        path.write_text(INJECTION.format(factor=factor, doc=doc, comment=comment))
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, path.stem, module)
+        spec.loader.exec_module(module)
+        monkeypatch.setitem(MODELS, "ia-key", partial(SASRec, injection=module.Key))
+        code_of.cache_clear()
+
+    yield write
+    code_of.cache_clear()
+
+
+def test_every_model_has_code_of_its_own():
+    assert len({code_of(name) for name in MODELS}) == len(MODELS)
+
+
+def test_comments_and_docstrings_are_no_code(write):
+    write(1)
+    before = code_of("ia-key")
+    write(1, doc="Another line.", comment="because")
+    assert code_of("ia-key") == before
+    write(2)
+    assert code_of("ia-key") != before
+
+
+def test_a_cell_of_an_edited_injection_is_refused_not_returned(write, tmp_path):
+    write(1)
+    store, dataset = Store(tmp_path / "store"), load_dataset("synthetic")
+    spec = cell_spec(dataset, "ia-key", 1, get_preset("smoke"))
+    cell = fit_cell(store, dataset, spec)
+    ask = (tmp_path / "store", dataset, [("ia-key", 1)], "smoke")
+    assert fit_cells(*ask, progress=False)[0].folder == cell.folder
+    write(2)
+    with pytest.raises(SeqattnError, match=r"was fitted with other code of 'ia-key'.* remove it"):
+        fit_cells(*ask, progress=False)
+    assert store.get(spec) is not None  # nothing is lost
+
+
+def test_a_cell_of_an_earlier_version_remembers_no_code_and_passes(write, tmp_path):
+    dataset = load_dataset("synthetic")
+    cell = fit_cell(Store(tmp_path), dataset, cell_spec(dataset, "sasrec", 1, get_preset("smoke")))
+    assert cell.facts["code"] == code_of("sasrec")
+    facts = {name: value for name, value in cell.facts.items() if name != "code"}
+    require_same_code(type(cell)(cell.folder, facts))
+
+
+def test_a_new_injection_has_a_search_of_its_own_in_either_design(write, tmp_path):
+    write(1)
+    for design in ("published", "matched"):
+        with pytest.raises(SeqattnError, match=f"no {design} search of 'ia-key'"):
+            fit_cells(tmp_path, load_dataset("synthetic"), [("ia-key", 1)], design, progress=False)

@@ -267,7 +267,9 @@ def _parser() -> argparse.ArgumentParser:
 
     verb = verbs.add_parser("report", help="run every notebook on a dataset, into book/runs")
     verb.add_argument("dataset", help=DATASET)
-    verb.add_argument("-m", "--model", nargs="+", choices=list(MODELS), help="default: SASRec and its variants")
+    verb.add_argument(
+        "-m", "--model", nargs="+", choices=list(MODELS), help="default: SASRec and its variants"
+    )
     verb.add_argument("-s", "--seed", nargs="+", type=int, help="default: 2020 to 2024")
     verb.add_argument("-o", "--output", type=Path, help="folder for the executed notebooks")
     verb.set_defaults(run=_report)

@@ -1,7 +1,8 @@
 """Finished work on disk: one folder a cell, written whole or not at all.
 
-A cell is (dataset, model, seed, config). Its folder is addressed by a hash of all that, so a
-result can never be mistaken for another's:
+A cell is (dataset, model, seed, config). Its folder is addressed by a hash of all that, so
+results of two configurations or two versions of the data are never mistaken for each other (for
+edited code see `seqattn.training.code`):
 
     <root>/<dataset>/<model>/seed-<seed>-<hash>/
         cell.json            configuration, fingerprint, history, metrics, timings, versions

@@ -153,8 +153,14 @@ BAD_LOGS = {
     "missing column": ("at,who,stars\n1,u,3\n", "column 'what' is missing"),
     "duplicated header": ("at,who,what,what,stars\n1,u,i,j,3\n", "names column 'what' twice"),
     "mixed intensity": (log_text() + "1600000000,u1,i99,many\n", "'many' is not a number"),
-    "mixed times": (log_text() + "yesterday,u1,i99,3\n", "'yesterday' cannot be read as a time"),
-    "negative": (log_text() + "1600000000,u1,i99,-1\n", "line 66: -1 is negative"),
+    "mixed times": (
+        log_text() + "yesterday,u1,i99,3\n",
+        "column 'at' (timestamp), line 66: 'yesterday' cannot be read as a time",
+    ),
+    "negative": (
+        log_text() + "1600000000,u1,i99,-1\n",
+        "column 'stars' (intensity), line 66: -1 is negative",
+    ),
     "nan": (log_text() + "1600000000,u1,i99,nan\n", "line 66: 'nan' is not a number"),
 }
 

@@ -89,7 +89,11 @@ def _open(name: str) -> tuple[Entry, Interactions]:
     if name == "synthetic":
         return entry, synthetic_log()
     if is_yaml(name):
-        return _validated(entry, read_own(read_yaml(Path(name))))
+        own = read_yaml(Path(name))
+        try:
+            return _validated(entry, read_own(own))
+        except SeqattnError as error:
+            raise SeqattnError(own.in_its_words(str(error))) from error
     source = locate(entry)
     if source.kind == "mirror":
         return _validated(entry.mirrored(), read_mirror(source.paths[0]))

@@ -80,6 +80,13 @@ class OwnData:
     columns: Mapping[str, str]
     separator: str
 
+    def in_its_words(self, message: str) -> str:
+        """Return a message that names columns as the file does."""
+        for theirs, ours in self.columns.items():
+            if theirs != ours:
+                message = message.replace(f"column {ours!r},", f"column {theirs!r} ({ours}),")
+        return message
+
 
 def is_yaml(name: str) -> bool:
     """Return whether a dataset's name is that of a YAML file."""

@@ -32,7 +32,7 @@ from seqattn.data import Dataset
 from seqattn.models import backbone, dropout, layers
 from seqattn.training import batches, fit
 
-ROUNDS = 9
+ROUNDS = 7
 WINDOWS = f"windows that advance by {TRAIN.stride} (not by 1, exact)"
 DEFAULT, EXACT = "default", "exact"
 

@@ -241,9 +241,8 @@ def contestant_row(
         curve = np.mean([record["valid"] for record in records.values()], axis=0)
         clock = np.cumsum(np.mean([record["seconds"] for record in records.values()], axis=0))
         reached = np.flatnonzero(curve >= aim)
-        for unit, count in (("epochs", np.arange(1, len(curve) + 1)), ("seconds", clock)):
-            key = f"{unit} to exact's best"
-            row[key] = count[reached[0]].item() if len(reached) else "not reached"
+        at = reached[0] if len(reached) else None
+        row["to exact's best"] = "never" if at is None else f"epoch {at + 1}, {clock[at]:,.0f} s"
     return row
 
 
@@ -261,8 +260,7 @@ def comparison(
         "seeds": len(seeds),
         "users": len(ours),
         "NDCG@10": tost.difference,
-        "90 % low": tost.ci[0],
-        "90 % high": tost.ci[1],
+        "90 % interval": list(tost.ci),
         "margin": MARGIN * float(theirs.mean()),
         "reads": reading(bool(tost.equivalent), *tost.ci),
     }

@@ -144,16 +144,20 @@ def _every_number(result: dict[str, object]) -> list[tuple[str, str, str]]:
 
 
 def _table(rows: list[dict[str, object]]) -> str:
-    """Return the rows' single values as a table; lists, such as learning curves, are drawn."""
-    columns = dict.fromkeys(
-        key for row in rows for key, value in row.items() if not isinstance(value, (list, dict))
-    )
+    """Return the rows as a table: single values and intervals; longer lists are drawn elsewhere."""
+    columns = dict.fromkeys(key for row in rows for key, v in row.items() if _tabular(v))
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     lines += ["| " + " | ".join(_number(row.get(c, "")) for c in columns) + " |" for row in rows]
     return "\n".join(lines)
 
 
+def _tabular(value: object) -> bool:
+    return not isinstance(value, dict) and (not isinstance(value, list) or len(value) == 2)
+
+
 def _number(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{value[0]:+.4f}, {value[1]:+.4f}]"
     if value is None:
         return "not run"
     if isinstance(value, bool):

@@ -109,7 +109,7 @@ def section(name: str) -> str:
     if not path.exists():
         return f"### {heading}\n\nNot run: {command}.\n"
     result = json.loads(path.read_text())
-    lines = [f"### {heading}", ""]
+    lines = [f"### {heading}", "", *_parity(result)]
     alt = figures.draw(name, result, FOLDER)
     if alt:
         lines += [f"![{alt}](generated/{name}.svg)", ""]
@@ -123,6 +123,18 @@ def section(name: str) -> str:
             lines += ["", _table(rows)]
     lines += ["", f"{command} on {_machine(result['machine'])}.", ""]
     return "\n".join(lines)
+
+
+def _parity(result: dict[str, object]) -> list[str]:
+    """Return the default mode beside RecBole and beside exact windows, a line a dataset."""
+    lines = [
+        f"- {row['setting']}, {row['comparison']}: **{row['reads']}**, "
+        f"{row['NDCG@10']:+.4f} {_number(row['90 % interval'])} with a margin of "
+        f"{row['margin']:.4f}, {row['users']:,} users, {row['seeds']} seed{'s'[: row['seeds'] > 1]}"
+        for row in result.get("comparisons", [])
+        if row.get("comparison") in ("dense minus recbole", "dense minus exact")
+    ]
+    return ["Test NDCG@10 of the default mode, `dense`:", "", *lines, ""] if lines else []
 
 
 def _missed(result: dict[str, object], key: str, aim: str) -> str:

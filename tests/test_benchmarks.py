@@ -138,6 +138,24 @@ def test_learning_curves_are_drawn_only_where_the_result_has_them(results):
     assert list(by_time.lines[0].get_xdata()) == [2, 5]
 
 
+def test_the_default_beside_recbole_is_said_in_words(results):
+    row = {"NDCG@10": -0.002, "90 % interval": [-0.007, 0.002], "margin": 0.003, "users": 943}
+    rows = [
+        {"setting": "d", "comparison": "dense minus recbole", "seeds": 3, **row, "reads": "lower"},
+        {
+            "setting": "d",
+            "comparison": "packed minus recbole",
+            "seeds": 1,
+            **row,
+            "reads": "higher",
+        },
+    ]
+    put(results, "accuracy_parity", rows=rows, comparisons=rows)
+    text = page.section("accuracy_parity")
+    told = "- d, dense minus recbole: **lower**, -0.0020 [-0.0070, +0.0020] with a margin of 0.0030"
+    assert f"{told}, 943 users, 3 seeds\n" in text and "packed minus recbole: **" not in text
+
+
 def test_searches_in_each_mode_are_drawn_trial_by_trial(results):
     trials = [
         {"dataset": "d", "mode": "packed", "values": [0.1, 0.2]},

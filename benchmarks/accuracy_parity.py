@@ -239,10 +239,10 @@ def contestant_row(
     if exact:
         aim = np.mean([record["valid"] for record in exact.values()], axis=0).max()
         curve = np.mean([record["valid"] for record in records.values()], axis=0)
-        clock = np.cumsum(np.mean([record["seconds"] for record in records.values()], axis=0))
-        reached = np.flatnonzero(curve >= aim)
-        at = reached[0] if len(reached) else None
-        row["to exact's best"] = "never" if at is None else f"epoch {at + 1}, {clock[at]:,.0f} s"
+        reached = np.flatnonzero(curve >= aim) + 1
+        row["to exact's best"] = (
+            f"epoch {reached[0]}, {reached[0] * row['s/epoch']:,.0f} s" if len(reached) else "never"
+        )
     return row
 
 

@@ -129,12 +129,13 @@ def parity(record: Record) -> Figure | None:
         of_setting = [curve for curve in curves if curve["setting"] == setting]
         for name in dict.fromkeys(curve["contestant"] for curve in of_setting):
             runs = [curve for curve in of_setting if curve["contestant"] == name]
-            valid, seconds = (
-                np.mean([run[key] for run in runs], axis=0) for key in ("valid", "seconds")
-            )
+            valid = np.mean([run["valid"] for run in runs], axis=0)
+            epochs = np.arange(1, len(valid) + 1)
+            # The median epoch: runs of hours were paused now and then for other measurements.
+            seconds = epochs * np.median([run["seconds"] for run in runs])
             style = {"color": RUNS.get(name, ORANGE), "marker": ".", "label": name}
-            by_epoch.plot(np.arange(1, len(valid) + 1), valid, **style)
-            by_time.plot(np.cumsum(seconds), valid, **style)
+            by_epoch.plot(epochs, valid, **style)
+            by_time.plot(seconds, valid, **style)
             if name == "exact":
                 for axes in (by_epoch, by_time):
                     axes.axhline(valid.max(), color="black", linewidth=0.8, linestyle="--")

@@ -135,7 +135,7 @@ def test_learning_curves_are_drawn_only_where_the_result_has_them(results):
     text = page.section("accuracy_parity")
     assert "generated/accuracy_parity.svg" in text and "| packed minus exact | 0.01 |" in text
     by_time = figures.parity({"curves": [curve]}).axes[1]
-    assert list(by_time.lines[0].get_xdata()) == [2, 5]
+    assert list(by_time.lines[0].get_xdata()) == [2.5, 5]
 
 
 def test_the_default_beside_recbole_is_said_in_words(results):

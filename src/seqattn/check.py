@@ -107,12 +107,13 @@ def check_baselines(baselines: str | Path, datasets: str | Path) -> list[str]:
         As of `check_records`.
     """
     problems, prints = [], _fingerprints(datasets)
-    for folder in sorted(Path(baselines).glob("*/*/seed-*")):
-        intact = {b.folder: b for b in read_baselines(baselines, folder.parts[-3])}
-        if folder not in intact:
-            problems.append(f"{folder}: damaged, or not a whole record")
-        elif intact[folder].facts["spec"]["fingerprint"] != prints.get(folder.parts[-3]):
-            problems.append(f"{folder}: not of the data of {datasets}/{folder.parts[-3]}")
+    for dataset in sorted(Path(baselines).glob("*")):
+        intact = {b.folder: b for b in read_baselines(baselines, dataset.name)}
+        for folder in sorted(dataset.glob("*/seed-*")):
+            if folder not in intact:
+                problems.append(f"{folder}: damaged, or not a whole record")
+            elif intact[folder].facts["spec"]["fingerprint"] != prints.get(dataset.name):
+                problems.append(f"{folder}: not of the data of {datasets}/{dataset.name}")
     return problems
 
 

@@ -90,10 +90,9 @@ def before_tune(wildcards):
 
 
 def before_fit(wildcards):
-    """Give the search whose outcome is fitted; models that none covers take fixed settings."""
-    if wildcards.model == "sasrec" or wildcards.model.startswith("ia-"):
-        return search(wildcards.dataset, wildcards.model, wildcards.design)
-    return prepared(wildcards)
+    """Give the search whose outcome is fitted; a masked-item model takes the backbone of SASRec's."""
+    injected = wildcards.model.startswith("ia-")
+    return search(wildcards.dataset, wildcards.model if injected else "sasrec", wildcards.design)
 
 
 def fitted(dataset, design, models=MODELS, batches=BATCHES):

@@ -9,7 +9,7 @@ from seqattn.campaign import BASELINE, SEARCHED, SEEDS, Search, SearchConfig
 from seqattn.config import ModelConfig, TrainConfig, replace
 from seqattn.store import Result, Store
 
-TRAIN = TrainConfig(epochs=2)
+TRAIN = TrainConfig()
 ENVIRONMENT = {"device": "a made-up device", "commit": "0123456789abcdef"}
 
 

@@ -14,13 +14,13 @@ from seqattn.campaign import (
     Search,
     SearchConfig,
     chosen,
-    collect,
     controls,
     finished_cells,
     read_search,
     search_path,
     settings,
 )
+from seqattn.collection import collect
 from seqattn.config import get_preset
 from seqattn.errors import SeqattnError
 from seqattn.store import Result, Store
@@ -110,14 +110,10 @@ def test_a_design_without_its_search_names_the_command(tmp_path):
 def test_the_search_of_another_version_of_the_data_is_not_used(tmp_path, synthetic):
     found = replace(search(), dataset="synthetic")
     found.write(tmp_path)
-    with pytest.raises(SeqattnError, match="of another version of 'synthetic'"):
+    with pytest.raises(SeqattnError, match="of another version of the data"):
         settings(tmp_path, synthetic, "sasrec", "published")
     replace(found, fingerprint=synthetic.fingerprint).write(tmp_path)
     assert settings(tmp_path, synthetic, "sasrec", "published").model == found.model_config
-
-
-def test_a_model_that_no_search_covers_takes_the_paper_preset(tmp_path, synthetic):
-    assert settings(tmp_path, synthetic, "bert4rec", "published") == get_preset("paper")
 
 
 def test_a_matched_search_is_refused_after_another_search_of_the_baseline(tmp_path):
@@ -255,3 +251,71 @@ def test_a_record_of_another_format_is_refused(tmp_path):
     with pytest.raises(SeqattnError, match="damaged or of another version"):
         read_search(tmp_path, "toy", "sasrec", "published")
     assert path == search_path(tmp_path, "toy", "sasrec", "matched")  # it serves both designs
+
+
+def both_designs(folder, trials, **backbone):
+    """A campaign of SASRec, and of Add matched to it, with a cell of each."""
+    for found in (
+        search(trials=trials, **backbone),
+        search("ia-add", "matched", trials=4, normalisation="zscore", **backbone),
+    ):
+        found.write(folder)
+        Store(folder).compute(found.spec(1), lambda: result(1))
+    return folder
+
+
+def test_a_longer_search_of_the_baseline_brings_the_matched_ones_that_rest_on_it(tmp_path):
+    target = both_designs(tmp_path / "all", trials=13)
+    collect(both_designs(tmp_path / "longer", trials=25, n_layers=3), target)
+    done = finished_cells(target, "toy", "matched", seeds=[1])
+    depths = {m: [c.spec.model_config.n_layers for c in cells] for m, cells in done.items()}
+    assert depths == {"sasrec": [3], "ia-add": [3]}
+
+
+def test_a_matched_search_that_rests_on_a_shorter_one_is_left_where_it_is(tmp_path):
+    target = both_designs(tmp_path / "all", trials=25)
+    before, told = files(target), []
+    short = both_designs(tmp_path / "short", trials=5, n_layers=3)
+    assert collect(short, target, tell=told.append) == []
+    assert files(target) == before
+    assert len(told) == 2 and all("is not taken" in line for line in told)
+
+
+def test_cells_that_no_search_of_the_target_asks_for_are_not_copied(tmp_path):
+    source = campaign(tmp_path / "one", seeds=[1])
+    stray = replace(search().spec(1), model="bert4rec")
+    Store(source).compute(stray, lambda: result(1))
+    target = tmp_path / "all"
+    collect(source, target)
+    assert Store(target).get(stray) is None
+    assert len(list(Store(target).cells())) == 2
+
+
+def test_searches_of_another_length_of_trial_are_not_mixed(tmp_path):
+    target = campaign(tmp_path / "all", seeds=[1], trials=5)
+    longer = search(trials=25)
+    replace(longer, budget=SearchConfig(25, epochs=2)).write(tmp_path / "one")
+    with pytest.raises(SeqattnError, match="different settings"):
+        collect(tmp_path / "one", target)
+
+
+def test_a_search_that_lies_under_another_name_is_refused(tmp_path):
+    path = search("ia-add").write(tmp_path)
+    path.rename(path.with_name("ia-mul.json"))
+    with pytest.raises(SeqattnError, match=r"ia-mul\.json is damaged"):
+        read_search(tmp_path, "toy", "ia-mul", "published")
+
+
+def test_masked_item_models_take_the_backbone_that_sasrecs_search_found(tmp_path, synthetic):
+    found = replace(
+        search(n_layers=3),
+        dataset=synthetic.name,
+        fingerprint=synthetic.fingerprint,
+        train_config=replace(SMOKE.train, learning_rate=0.0042),
+    )
+    found.write(tmp_path)
+    for design in ("published", "matched"):
+        preset = settings(tmp_path, synthetic, "bert4rec", design)
+        train = preset.train_for("bert4rec")
+        assert preset.model == found.model_config
+        assert train == replace(get_preset("paper").train_ae, learning_rate=0.0042)

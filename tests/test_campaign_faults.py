@@ -127,7 +127,7 @@ def test_a_read_only_store_serves_what_was_finished(small_disk, synthetic):
     assert store.compute(SPEC, never).ranks().tolist() == [1, 2, 3]
     with pytest.raises(SeqattnError, match="Read-only file system"):
         store.compute(OTHER, never)
-    with pytest.raises(SeqattnError, match=r"studies\.sqlite3: unable to open"):
+    with pytest.raises(SeqattnError, match=r"studies\.sqlite3: Read-only file system"):
         tune(folder, synthetic, "sasrec", SearchConfig(1, 1), SMOKE)
 
 

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 
 from seqattn.baselines import BaselineSpec, compute_baseline
-from seqattn.campaign import SearchConfig, collect
+from seqattn.campaign import SearchConfig
 from seqattn.check import (
     check_baselines,
     check_calibrations,
     check_records,
     check_sample,
     main,
+    refit,
 )
+from seqattn.collection import collect
 from seqattn.config import get_preset
 from seqattn.data import load_dataset
 from seqattn.files import checksum, write_text
@@ -103,6 +105,29 @@ def test_a_recorded_loss_that_a_refit_does_not_give_is_found(folder):
     assert main(arguments(folder, "--sample", "1", "--epochs", "1")) == 1
 
 
+@pytest.mark.parametrize(
+    ("edits", "agree"),
+    [
+        ({"loss": 1e-4}, False),  # on the kind of machine that fitted it, nothing may differ
+        ({"loss": 1e-4, "torch": "0"}, True),  # on another, rounding may
+        ({"loss": 1e-2, "torch": "0"}, False),
+        ({"lambdas": [1.0], "torch": "0"}, False),  # another model's course, however near its loss
+    ],
+)
+def test_how_far_a_refit_may_be_off_depends_on_the_machine(folder, edits, agree):
+    cell = next(Store(folder / "kept").cells())
+
+    def change(facts):
+        facts["history"][0]["loss"] *= 1 + edits.get("loss", 0)
+        facts["history"][0]["lambdas"] = edits.get("lambdas", [])
+        facts["environment"]["torch"] = edits.get("torch", facts["environment"]["torch"])
+
+    edit(cell, change)
+    (kept,) = (c for c in Store(folder / "kept").cells() if c.folder == cell.folder)
+    seen, agrees = refit(kept, load_dataset("synthetic"), 1)
+    assert agrees == agree, seen
+
+
 def test_a_damaged_baseline_and_one_of_other_data_are_named(folder):
     dataset = load_dataset("synthetic")
     ranks = {f"{s}_{k}": np.ones(3) for s in ("valid", "test") for k in ("unfiltered", "filtered")}
@@ -113,6 +138,13 @@ def test_a_damaged_baseline_and_one_of_other_data_are_named(folder):
     record.write_bytes(b"")
     other, damaged = check_baselines(folder / "baselines", folder / "datasets")
     assert "bpr" in other and "not of the data" in other
+    (record,) = (folder / "baselines").glob("synthetic/pop/seed-*/baseline.json")
+    facts = json.loads(record.read_text())
+    facts["metrics"]["test_unfiltered"]["NDCG@10"] = 0.5
+    facts["checksum"] = checksum(facts)
+    record.write_text(json.dumps(facts))
+    problems = check_baselines(folder / "baselines", folder / "datasets")
+    assert any("test_unfiltered NDCG@10 is 1.0" in problem for problem in problems)
     assert "gru4rec" in damaged and "damaged" in damaged
     assert main(arguments(folder, "--sample", "0")) == 1
 

@@ -171,11 +171,13 @@ def test_a_missing_search_is_named_with_the_command_that_makes_it(arguments, cap
 
 def test_collect_says_what_is_new_and_a_second_time_nothing(capsys, tmp_path):
     source, target = str(tmp_path / "one"), str(tmp_path / "all")
-    assert main(["fit", "-d", "synthetic", "-m", "sasrec", "-s", "1", *FIT, source]) == 0
+    what = ["-d", "synthetic", "-m", "sasrec", "--results-dir", source]
+    assert main(["tune", *what, "--trials", "1", "--epochs", "1", "--base", "smoke"]) == 0
+    assert main(["fit", *what, "-s", "1", "--preset", "published"]) == 0
     capsys.readouterr()
     assert main(["collect", source, "-o", target]) == 0
     first = capsys.readouterr()
-    assert (first.out.count("seed-1"), first.err) == (1, f"1 new in {target}\n")
+    assert (first.out.count("seed-1"), first.err) == (1, f"2 new in {target}\n")
     assert main(["collect", source, "-o", target]) == 0
     assert capsys.readouterr().err == f"0 new in {target}\n"
 

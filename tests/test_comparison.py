@@ -88,15 +88,15 @@ def test_tost_interval_is_the_t_interval_of_users_in_percent_of_the_baseline(fol
 
 @pytest.mark.parametrize(("suffix", "k"), [("", None), ("_10", 10)])
 @pytest.mark.parametrize(("name", "method"), [("holm", "holm"), ("bh", "fdr_bh")])
-def test_corrections_cover_the_papers_cells_of_one_design(found, suffix, k, name, method):
-    rows = found.cells[
-        (found.cells["design"] == "published") & found.cells["dataset"].isin(["ml-100k", "ml-1m"])
-    ]
+def test_corrections_cover_the_papers_whole_cells_of_one_design(found, suffix, k, name, method):
+    mine = found.cells[found.cells["design"] == "published"]
+    rows = mine[mine["dataset"] == "ml-100k"]
     rows = rows[rows["k"] == k] if k else rows
     _, expected, _, _ = multipletests(rows["p"], method=method)
     np.testing.assert_allclose(rows[f"p_{name}{suffix}"], expected)
     assert set(rows[f"family{suffix}"]) == {len(rows)}
-    beside = found.cells[found.cells["dataset"] == "steam-au"]
+    # A substitute, and what was run with too few trials and seeds.
+    beside = mine[mine["dataset"].isin(["steam-au", "ml-1m"])]
     assert beside[f"p_{name}{suffix}"].isna().all() and not beside[f"robust_{name}"].any()
 
 

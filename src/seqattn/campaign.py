@@ -92,6 +92,12 @@ class Search:
         del train["learning_rate"]
         return {"max_length": self.model_config.max_length, **train}
 
+    def rests_on(self, baseline: Search) -> bool:
+        """Whether it is a search of the normalisation alone, on what this one of SASRec found."""
+        bare = replace(self.model_config, normalisation=baseline.model_config.normalisation)
+        found = baseline.model_config, baseline.train_config, baseline.fingerprint
+        return (bare, self.train_config, self.fingerprint) == found
+
     @property
     def preset(self) -> Preset:
         """The configuration it found."""
@@ -142,7 +148,9 @@ def read_search(results_dir: str | Path, dataset: str, model: str, design: str) 
             values["budget"] = strict(SearchConfig, values["budget"])
             values["model_config"] = strict(ModelConfig, values["model_config"])
             values["train_config"] = strict(TrainConfig, values["train_config"])
-            return Search(**values)
+            found = Search(**values)
+            if search_path(results_dir, found.dataset, found.model, found.design) == path:
+                return found
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     raise SeqattnError(
@@ -159,8 +167,12 @@ def searches(results_dir: str | Path) -> Iterator[Search]:
             yield found
 
 
-def chosen(results_dir: str | Path, dataset: str, model: str, design: str) -> Search:
+def chosen(
+    results_dir: str | Path, dataset: str, model: str, design: str, *, reference: str = ""
+) -> Search:
     """Return the search whose outcome a design fits.
+
+    `reference` is how a command names the dataset, where its name is not enough.
 
     Raises
     ------
@@ -169,20 +181,16 @@ def chosen(results_dir: str | Path, dataset: str, model: str, design: str) -> Se
         settings than the baseline's, such as the stride of windows.
     """
     found = read_search(results_dir, dataset, model, design)
-    command = f"seqattn tune -d {dataset} -m {model} --design {design} --results-dir {results_dir}"
+    command = (
+        f"seqattn tune -d {reference or dataset} -m {model} --design {design} "
+        f"--results-dir {results_dir}"
+    )
     if found is None:
         raise SeqattnError(f"no {design} search of {model!r} on {dataset!r}: run `{command}`")
     if model == BASELINE:
         return found
     if design == "matched":
-        baseline = chosen(results_dir, dataset, BASELINE, design)
-        same = (
-            replace(found.model_config, normalisation=baseline.model_config.normalisation),
-            replace(found.train_config),
-        )
-        if same != (baseline.model_config, baseline.train_config) or (
-            found.fingerprint != baseline.fingerprint
-        ):
+        if not found.rests_on(chosen(results_dir, dataset, BASELINE, design)):
             raise SeqattnError(
                 f"the matched search of {model!r} on {dataset!r} rests on another configuration "
                 f"of {BASELINE!r} than its search found last: run `{command}`"
@@ -201,7 +209,9 @@ def chosen(results_dir: str | Path, dataset: str, model: str, design: str) -> Se
 def settings(results_dir: str | Path, dataset: Dataset, model: str, name: str) -> Preset:
     """Return a model's settings by name: that of a preset, or of a design.
 
-    The masked-item models, which no design covers, take the paper preset.
+    The masked-item models, which no design searches, take the model configuration and learning rate
+    that SASRec's search found, and the rest of their training from the paper preset: what is
+    compared with SASRec is then the mask and the objective.
 
     Raises
     ------
@@ -210,16 +220,21 @@ def settings(results_dir: str | Path, dataset: Dataset, model: str, name: str) -
     """
     if name not in DESIGNS:
         return get_preset(name)
-    if build_model(model, 1).objective == "masked_item":
-        return get_preset("paper")
-    found = chosen(results_dir, dataset.name, model, name)
+    masked = build_model(model, 1).objective == "masked_item"
+    searched = BASELINE if masked else model
+    found = chosen(results_dir, dataset.name, searched, name, reference=dataset.reference)
     if found.fingerprint != dataset.fingerprint:
         raise SeqattnError(
-            f"the {name} search of {model!r} was of another version of {dataset.name!r} "
-            f"(fingerprint {found.fingerprint[:8]}, now {dataset.fingerprint[:8]}): "
-            "search again with `seqattn tune`"
+            f"the search of {found.model!r} on {dataset.name!r} was of another version of the data "
+            f"(fingerprint {found.fingerprint[:8]}, now {dataset.fingerprint[:8]}): search again, "
+            f"`seqattn tune -d {dataset.reference} -m {found.model} --design {found.design} "
+            f"--results-dir {results_dir}`"
         )
-    return found.preset
+    if not masked:
+        return found.preset
+    rate = found.train_config.learning_rate
+    train_ae = replace(get_preset("paper").train_ae, learning_rate=rate)
+    return Preset(found.model_config, found.train_config, train_ae)
 
 
 def finished_cells(
@@ -255,45 +270,3 @@ def controls(
     store = Store(results_dir)
     cells = [store.get(dataclasses.replace(found.spec(seed), model=BASELINE)) for seed in seeds]
     return [cell for cell in cells if cell is not None]
-
-
-def collect(source: str | Path, target: str | Path, *, weights: bool = False) -> list[Path]:
-    """Copy finished searches and cells into another results folder; return what is new there.
-
-    What the target already has stays: equal keys mean equal settings and data. Of two searches
-    the one with more complete trials is kept.
-
-    Parameters
-    ----------
-    source, target : str or Path
-        Results folders.
-    weights : bool
-        Whether to copy models' weights, too. Ranks are enough for every table.
-
-    Raises
-    ------
-    SeqattnError
-        If the source is no results folder, its searches were made with other settings or data
-        than the target's, or the target cannot be written.
-    """
-    if not Path(source).is_dir():
-        raise SeqattnError(f"{source} is no folder; name the results folder of a campaign")
-    new, store = [], Store(target)
-    longer = [found for found in searches(source) if _is_longer(found, source, target)]
-    new.extend(found.write(target) for found in longer)
-    for cell in Store(source).cells():
-        if store.get(cell.spec) is None:
-            new.append(store.adopt(cell, weights=weights).folder)
-    return new
-
-
-def _is_longer(found: Search, source: str | Path, target: str | Path) -> bool:
-    """Whether a search has more trials than the target's of the same name, if it has one."""
-    names = found.dataset, found.model, found.design
-    have = read_search(target, *names)
-    if have and (have.fixed, have.fingerprint) != (found.fixed, found.fingerprint):
-        raise SeqattnError(
-            f"{search_path(source, *names)} and {search_path(target, *names)} were made with "
-            "different settings or data; remove the one that is not wanted"
-        )
-    return have is None or have.n_complete < found.n_complete

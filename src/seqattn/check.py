@@ -3,35 +3,41 @@
 Every cell is read again: its checksums, its name, its metrics from its ranks, the search it rests
 on, its data's fingerprint. So are the records beside the cells: a baseline must be intact and of
 this data, a calibration of cells that are there. Then a random sample is fitted again for a few
-epochs, and losses and validation NDCG@10 are compared with the recorded ones. On the kind of
-processor and the version of PyTorch that fitted the cell they are equal to the last bit; elsewhere
-rounding differs.
+epochs, and losses, validation NDCG@10 and lambdas are compared with the recorded ones. On the kind
+of processor and the version of PyTorch that fitted the cell they must be equal to the last bit;
+elsewhere rounding differs.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+import math
 import random
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import product
 from pathlib import Path
-from typing import Any
 
-from seqattn.baselines import read_baselines
-from seqattn.campaign import BASELINE, DESIGNS, searches
+from seqattn.baselines import Baseline, read_baselines
+from seqattn.campaign import DESIGNS, searches
+from seqattn.collection import asked
 from seqattn.config import replace
 from seqattn.data import Dataset, find_entry, load_dataset
 from seqattn.data.sources import status
 from seqattn.errors import SeqattnError
 from seqattn.evaluation import CUTOFFS, METRICS, metric
-from seqattn.store import Cell, Store
-from seqattn.training.device import one_thread
+from seqattn.records import dataset_facts
+from seqattn.store import Cell, CellSpec, Store
+from seqattn.training.device import environment, one_thread
 from seqattn.training.fit import fit
 
-# Rounding that differs by processor, after an epoch of some hundred steps.
+# Where kind of processor or PyTorch differ from those that fitted a cell, rounding does, too, after
+# an epoch of some hundred steps. Losses of two variants may be as near, so λ is compared as well.
 LOSS_TOLERANCE = 1e-3  # relative
 NDCG_TOLERANCE = 3e-3  # absolute
+LAMBDA_TOLERANCE = 1e-3  # absolute
 KINDS = tuple(
     f"{stage}_{kind}" for stage in ("valid", "test") for kind in ("unfiltered", "filtered")
 )
@@ -49,12 +55,7 @@ def check_records(results_dir: str | Path, datasets: str | Path) -> list[str]:
     """
     problems, prints = [], _fingerprints(datasets)
     found = list(searches(results_dir))
-    # A control is the baseline with what a variant's own search found.
-    wanted = {
-        (s.dataset, model, json.dumps(_settings(s.spec(0))))
-        for s in found
-        for model in ((s.model, BASELINE) if s.design == "published" else (s.model,))
-    }
+    wanted = asked(results_dir)
     for search in found:
         if prints.get(search.dataset) != search.fingerprint:
             problems.append(
@@ -70,34 +71,32 @@ def check_records(results_dir: str | Path, datasets: str | Path) -> list[str]:
     return problems
 
 
-def _cell_problems(
-    cell: Cell, prints: dict[str, str], wanted: set[tuple[str, str, str]]
-) -> Iterable[str]:
+def _cell_problems(cell: Cell, prints: dict[str, str], wanted: set[CellSpec]) -> Iterable[str]:
     spec = cell.spec
     if not cell.folder.name.endswith(spec.key):
         yield "is not named after its settings"
     if prints.get(spec.dataset) != spec.fingerprint:
         yield f"fingerprint {spec.fingerprint[:8]} is not that of the dataset's record"
-    if (spec.dataset, spec.model, json.dumps(_settings(spec))) not in wanted:
+    if dataclasses.replace(spec, seed=0) not in wanted:
         yield "no search found these settings"
+    yield from _metric_problems(cell)
+
+
+def _metric_problems(kept: Cell | Baseline) -> Iterable[str]:
     for kind in KINDS:
-        ranks = cell.ranks(*kind.split("_"))
-        for name in METRICS:
-            for k in CUTOFFS:
-                again = float(metric(ranks, name, k).mean())
-                if again != cell.facts["metrics"][kind][f"{name}@{k}"]:
-                    yield f"{kind} {name}@{k} is {again:.6f} by its ranks"
+        ranks = kept.ranks(*kind.split("_"))
+        for name, k in product(METRICS, CUTOFFS):
+            again = float(metric(ranks, name, k).mean())
+            if again != kept.facts["metrics"][kind][f"{name}@{k}"]:
+                yield f"{kind} {name}@{k} is {again:.6f} by its ranks"
 
 
 def _fingerprints(datasets: str | Path) -> dict[str, str]:
-    return {
-        path.parent.name: json.loads(path.read_text())["fingerprint"]
-        for path in Path(datasets).glob("*/dataset.json")
-    }
+    return {name: facts["fingerprint"] for name, facts in dataset_facts(datasets).items()}
 
 
 def check_baselines(baselines: str | Path, datasets: str | Path) -> list[str]:
-    """Return what is wrong with the records of baselines: damage, or other data.
+    """Return what is wrong with the records of baselines: damage, other data, other metrics.
 
     Parameters
     ----------
@@ -112,8 +111,10 @@ def check_baselines(baselines: str | Path, datasets: str | Path) -> list[str]:
         for folder in sorted(dataset.glob("*/seed-*")):
             if folder not in intact:
                 problems.append(f"{folder}: damaged, or not a whole record")
-            elif intact[folder].facts["spec"]["fingerprint"] != prints.get(dataset.name):
+                continue
+            if intact[folder].facts["spec"]["fingerprint"] != prints.get(dataset.name):
                 problems.append(f"{folder}: not of the data of {datasets}/{dataset.name}")
+            problems += [f"{folder}: {what}" for what in _metric_problems(intact[folder])]
     return problems
 
 
@@ -135,10 +136,6 @@ def check_calibrations(calibrations: str | Path, results_dir: str | Path) -> lis
     ]
 
 
-def _settings(spec: Any) -> dict[str, Any]:
-    return {"model": vars(spec.model_config), "train": vars(spec.train_config)}
-
-
 def refit(cell: Cell, dataset: Dataset, epochs: int) -> tuple[str, bool]:
     """Fit a cell's first epochs again; return what was seen, and whether it agrees.
 
@@ -157,10 +154,30 @@ def refit(cell: Cell, dataset: Dataset, epochs: int) -> tuple[str, bool]:
     pairs = list(zip(fitted.history, recorded, strict=True))
     loss = max(abs(now.loss / then["loss"] - 1) for now, then in pairs)
     ndcg = max(abs(now.valid_ndcg - then["valid_ndcg"]) for now, then in pairs)
-    if loss == ndcg == 0:
+    lam = max((_apart(now.lambdas, then["lambdas"]) for now, then in pairs), default=0.0)
+    if loss == ndcg == lam == 0:
         return f"{len(pairs)} epochs, equal to the last bit", True
-    seen = f"{len(pairs)} epochs, loss off by {loss:.1e} relative, NDCG@10 by {ndcg:.1e}"
-    return seen, loss < LOSS_TOLERANCE and ndcg < NDCG_TOLERANCE
+    seen = (
+        f"{len(pairs)} epochs, loss off by {loss:.1e} relative, NDCG@10 by {ndcg:.1e}, λ by "
+        f"{lam:.1e}"
+    )
+    if _same_kind(cell):
+        return f"{seen}; processor and PyTorch are of the kind that fitted it: none may", False
+    close = loss < LOSS_TOLERANCE and ndcg < NDCG_TOLERANCE and lam < LAMBDA_TOLERANCE
+    return f"{seen}; fitted on another kind of processor or PyTorch", close
+
+
+def _apart(now: Sequence[float], then: Sequence[float]) -> float:
+    """Return the largest difference; infinite where one model has lambdas and the other none."""
+    if len(now) != len(then):
+        return math.inf
+    return max((abs(a - b) for a, b in zip(now, then, strict=True)), default=0.0)
+
+
+def _same_kind(cell: Cell) -> bool:
+    """Whether processor and PyTorch are of the kind that fitted the cell."""
+    here, there = environment("cpu"), cell.facts.get("environment", {})
+    return all(here[key] == there.get(key) for key in ("device", "torch"))
 
 
 def check_sample(

@@ -7,12 +7,14 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import product
 from pathlib import Path
 
 from tqdm import tqdm
 
-from seqattn.campaign import DESIGNS, SearchConfig, collect
+from seqattn.campaign import DESIGNS, SearchConfig
+from seqattn.collection import collect
 from seqattn.config import PRESETS, get_preset
 from seqattn.data import CATALOGUE, load_dataset
 from seqattn.data.sources import how_to_get, status
@@ -137,7 +139,8 @@ def _tune(options: argparse.Namespace) -> None:
 
 
 def _collect(options: argparse.Namespace) -> None:
-    new = [path for source in options.source for path in collect(source, options.output)]
+    tell = partial(print, "seqattn:", file=sys.stderr)
+    new = [p for source in options.source for p in collect(source, options.output, tell=tell)]
     print(*new, sep="\n")
     print(f"{len(new)} new in {options.output}", file=sys.stderr)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -46,6 +47,12 @@ class Description:
                 orient="records", indent=1, double_precision=10
             )
         return [write_text(folder / f"{key}.json", text + "\n") for key, text in texts.items()]
+
+
+def dataset_facts(folder: str | Path) -> dict[str, dict[str, Any]]:
+    """Return what ``<name>/dataset.json`` of a folder of records says, by name."""
+    paths = sorted(Path(folder).glob("*/dataset.json"))
+    return {path.parent.name: json.loads(path.read_text()) for path in paths}
 
 
 def describe(name: str) -> Description:

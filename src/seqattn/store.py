@@ -110,8 +110,8 @@ class Cell:
         """
         if _WEIGHTS not in self.facts["files"]:
             raise SeqattnError(
-                f"{self.folder} was kept without weights; fit the cell again into another "
-                "results folder"
+                f"{self.folder} was kept without weights, as `seqattn collect` keeps cells: remove "
+                "it and run again to fit it anew, or choose another results folder"
             )
         return load_file(self.folder / _WEIGHTS)
 
@@ -164,7 +164,7 @@ class Store:
         if cell is not None:
             return cell
         folder = self.folder(spec)
-        with _locked(folder):
+        with locked(folder):
             cell = _read(folder)
             if cell is None:
                 result = run()
@@ -195,7 +195,7 @@ class Store:
                 f"{cell.folder} is not named after what it holds: it was edited, or written by "
                 "another version"
             )
-        with _locked(folder), _whole(folder) as partial:
+        with locked(folder), _whole(folder) as partial:
             for name in cell.facts["files"]:
                 if weights or name != _WEIGHTS:
                     shutil.copyfile(cell.folder / name, partial / name)
@@ -213,8 +213,14 @@ class Store:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of one cell's folder."""
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a file or folder, such as a cell's; other processes wait for it.
+
+    Raises
+    ------
+    SeqattnError
+        If the lock cannot be made where the folder is.
+    """
     lock = FileLock(folder.parent / f".{folder.name}.lock")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,17 @@
 """A model that was edited is noticed; a comment is not."""
 
 import importlib.util
+import json
+import os
+import shutil
+import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+import seqattn
 from seqattn.config import get_preset
 from seqattn.data import load_dataset
 from seqattn.errors import SeqattnError
@@ -56,6 +62,48 @@ def test_comments_and_docstrings_are_no_code(write):
     assert code_of("ia-key") != before
 
 
+VARIANTS = {"ia-add", "ia-mul", "ia-val"}
+EDITS = [
+    ("models/injection.py", "1 + lam * (", "1 + 3 * lam * (", {"ia-mul", "ia-val"}),
+    ("models/injection.py", "self.lam * _column", "2 * self.lam * _column", {"ia-add"}),
+    ("models/injection.py", "torch.ones(())", "torch.zeros(())", VARIANTS),
+    ("models/injection.py", '"""Double the features of values."""', '"""?"""', set()),
+    ("intensity.py", "FLOOR = 0.1", "FLOOR = 0.2", VARIANTS),
+    ("intensity.py", "torch.log1p(raw_BT)", "torch.log(raw_BT)", VARIANTS),
+]
+# One process for all: its functions stay what they were, but their source is read anew.
+PROGRAM = """
+import inspect, json, linecache, pathlib, sys
+from seqattn.training.code import code_of
+def codes():
+    linecache.clearcache(), code_of.cache_clear()
+    return {name: code_of(name) for name in ("sasrec", "ia-add", "ia-mul", "ia-val", "bert4rec")}
+before, changed = codes(), []
+for path, old, new in json.loads(sys.argv[1]):
+    text = pathlib.Path(path).read_text()
+    assert old in text, old
+    pathlib.Path(path).write_text(text.replace(old, new))
+    changed.append([name for name, code in codes().items() if code != before[name]])
+    pathlib.Path(path).write_text(text)
+print(json.dumps(changed))
+"""
+
+
+def test_a_formula_outside_a_models_class_is_its_code(tmp_path):
+    copy = tmp_path / "seqattn"
+    shutil.copytree(Path(seqattn.__file__).parent, copy)
+    edits = json.dumps([(str(copy / file), old, new) for file, old, new, _ in EDITS])
+    told = subprocess.run(
+        [sys.executable, "-c", PROGRAM, edits],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert [set(names) for names in json.loads(told)] == [changed for *_, changed in EDITS]
+
+
 def test_a_cell_of_an_edited_injection_is_refused_not_returned(write, tmp_path):
     write(1)
     store, dataset = Store(tmp_path / "store"), load_dataset("synthetic")
@@ -75,6 +123,7 @@ def test_a_cell_of_an_earlier_version_remembers_no_code_and_passes(write, tmp_pa
     assert cell.facts["code"] == code_of("sasrec")
     facts = {name: value for name, value in cell.facts.items() if name != "code"}
     require_same_code(type(cell)(cell.folder, facts))
+    require_same_code(type(cell)(cell.folder, facts | {"code": "0123456789ab"}))
 
 
 def test_a_new_injection_has_a_search_of_its_own_in_either_design(write, tmp_path):

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import optuna
+import psutil
 import pytest
 import sqlalchemy.exc
 
 import seqattn.training.tune as module
 from seqattn.campaign import SearchConfig, read_search
-from seqattn.config import get_preset
+from seqattn.config import NORMALISATIONS, get_preset
 from seqattn.errors import SeqattnError
 from seqattn.training.space import space
-from seqattn.training.studies import open_study
+from seqattn.training.studies import open_study, under_way
 from seqattn.training.tune import tune
 
 SMOKE = get_preset("smoke")
@@ -61,6 +66,56 @@ def test_a_killed_workers_trial_does_not_change_the_search(tmp_path, synthetic, 
     assert counted(cut) == counted(whole)
     assert cut.preset == whole.preset
     assert len({t["state"] for t in whole.trials}) == 1 + prune
+
+
+WORKER = """
+import random, sys, time
+from types import SimpleNamespace
+import seqattn.training.tune as module
+from seqattn.campaign import SearchConfig
+from seqattn.config import NORMALISATIONS, get_preset
+from seqattn.data import load_dataset
+
+def fit(dataset, model, seed, config, train, *, device, on_epoch):
+    time.sleep(random.random() / 5)
+    return SimpleNamespace(history=[SimpleNamespace(epoch=0, valid_ndcg=config.hidden_dropout)])
+
+module.fit, module.POLL_SECONDS = fit, 0.1
+folder, smoke, data = sys.argv[1], get_preset("smoke"), load_dataset("synthetic")
+module.tune(folder, data, "sasrec", SearchConfig(6, 1), smoke)
+module.tune(folder, data, "ia-add", SearchConfig(6, 1), smoke, design="matched")
+"""
+
+
+def test_workers_of_one_folder_share_the_trials_and_draw_none_twice(tmp_path):
+    workers = [subprocess.Popen([sys.executable, "-c", WORKER, tmp_path]) for _ in range(3)]
+    assert [worker.wait() for worker in workers] == [0, 0, 0]
+    found = read_search(tmp_path, "synthetic", "sasrec", "published")
+    assert len(found.trials) == 6
+    assert len({t["params"]["hidden_dropout"] for t in found.trials}) == 6
+    matched = read_search(tmp_path, "synthetic", "ia-add", "matched")
+    assert sorted(t["params"]["normalisation"] for t in matched.trials) == sorted(NORMALISATIONS)
+
+
+def test_a_trial_is_under_way_while_its_worker_lives(tmp_path, synthetic):
+    study = open_study(f"sqlite:///{tmp_path}/s", synthetic, "ia-add", LEARNING, SMOKE)
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    here, born = socket.gethostname(), psutil.Process(sleeper.pid).create_time()
+    trial = study.ask(space(intensity=True))
+    try:
+        for worker, alive in (
+            ([here, sleeper.pid, born], True),
+            ([here, sleeper.pid, born - 60], False),  # another process of that number, since
+            ([here, os.getpid(), born], False),  # one's own, from before an error
+            (["elsewhere", 1, born], True),
+        ):
+            trial.set_user_attr("worker", worker)
+            assert bool(under_way(study)) == alive, worker
+        trial.set_user_attr("worker", [here, sleeper.pid, born])
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    assert not under_way(study)
 
 
 def test_a_longer_search_takes_over_the_trials_of_a_shorter(tmp_path, synthetic, quick_fits):

@@ -13,8 +13,13 @@ import numpy as np
 import pandas as pd
 
 from seqattn import published
-from seqattn.campaign import SEEDS
-from seqattn.comparison.cells import ALPHA, MARGIN_PERCENT, grid, with_columns
+from seqattn.comparison.cells import (
+    ALPHA,
+    MARGIN_PERCENT,
+    grid,
+    not_judgeable,
+    with_columns,
+)
 
 STANDS, FALLS, OPEN = "stands", "falls", "can't be told"
 _ROUNDING = 0.05  # of a published percentage, printed to one decimal
@@ -50,7 +55,7 @@ def agreement(cells: pd.DataFrame, design: str) -> pd.DataFrame:
     printed = published.table3().rename(
         columns={c: f"published_{c}" for c in ("change", "stars", "robust")}
     )
-    rows = judgeable(grid(cells, design))
+    rows = grid(cells, design)
     rows = rows.rename(columns={"relative_change_percent": "change"})
     rows = printed.merge(rows, on=["dataset", "model", "metric", "k"], how="left")
     rows = with_columns(rows, _NEEDED)
@@ -76,7 +81,7 @@ def cell_outcome(row: object) -> Outcome:
     change is equivalent to none (TOST) or its interval lies above zero. A published cell that is
     not robust stands if it is not robust here, and falls if it is.
     """
-    missing = _missing(row)
+    missing = not_judgeable(row)
     if missing:
         return Outcome(OPEN, missing)
     if row.published_robust == "unknown":
@@ -96,23 +101,6 @@ def cell_outcome(row: object) -> Outcome:
     if row.equivalent:
         return Outcome(FALLS, no_effect)
     return Outcome(OPEN, f"not robust here, but {interval}")
-
-
-def judgeable(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add ``whole``: mark the cells that may decide: whole dataset, whole searches, all seeds."""
-    rows = with_columns(rows, ["n_seeds", "cut_short"])
-    return rows.assign(whole=[not _missing(row) for row in rows.itertuples()])
-
-
-def _missing(row: object) -> str:
-    """Return why a cell can't be judged, or nothing."""
-    if not row.run:
-        return "not run"
-    if row.part:
-        return "only a part of the dataset was run"
-    if row.n_seeds < len(SEEDS):
-        return f"{int(row.n_seeds)} of {len(SEEDS)} seeds were run"
-    return row.cut_short if isinstance(row.cut_short, str) else ""
 
 
 def _stars(p: float) -> str:

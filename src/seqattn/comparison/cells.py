@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from seqattn import published
-from seqattn.campaign import BASELINE, DESIGNS, VARIANTS
+from seqattn.campaign import BASELINE, DESIGNS, SEEDS, VARIANTS
 from seqattn.evaluation import CUTOFFS, METRICS, metric
 from seqattn.results import rank_matrix, verdicts
 from seqattn.stats import (
@@ -107,17 +107,33 @@ def _beyond(
     return pd.DataFrame(rows)
 
 
-def corrected(cells: pd.DataFrame, datasets: Iterable[str] = published.DATASETS) -> pd.DataFrame:
-    """Add adjusted p-values over the paper's cells that were run, each design by itself.
+def not_judgeable(row: object) -> str:
+    """Return why a cell may decide nothing about the paper, or nothing.
 
-    Columns ``family`` (m, at all cut-offs), ``p_holm``, ``p_bh``; ``family_10`` and ``p_holm_10``,
-    ``p_bh_10`` over the cells at k = 10; ``robust_holm``, ``robust_bh``: `robust_clustered`, and
-    the adjusted `p` below `ALPHA`. NaN and False outside the family.
+    `row` has part, n_seeds, cut_short, and run, or not.
+    """
+    if not getattr(row, "run", True):
+        return "not run"
+    if row.part:
+        return "only a part of the dataset was run"
+    if row.n_seeds < len(SEEDS):
+        return f"{int(row.n_seeds)} of {len(SEEDS)} seeds were run"
+    return row.cut_short if isinstance(row.cut_short, str) else ""
+
+
+def corrected(cells: pd.DataFrame, datasets: Iterable[str] = published.DATASETS) -> pd.DataFrame:
+    """Add ``whole`` and adjusted p-values over the paper's whole cells, each design by itself.
+
+    A cell is whole if it may decide: whole dataset, whole searches, all seeds. Columns ``family``
+    (m, at all cut-offs), ``p_holm``, ``p_bh``; ``family_10`` and ``p_holm_10``, ``p_bh_10`` over
+    the cells at k = 10; ``robust_holm``, ``robust_bh``: `robust_clustered`, and the adjusted `p`
+    below `ALPHA`. NaN and False outside the family.
     """
     cells = cells.copy()
     if cells.empty:
         return cells
-    ours = cells["dataset"].isin(list(datasets))
+    cells["whole"] = [not not_judgeable(row) for row in cells.itertuples()]
+    ours = cells["dataset"].isin(list(datasets)) & cells["whole"]
     for suffix, eligible in (("", ours), ("_10", ours & (cells["k"] == 10))):
         cells[[f"family{suffix}", f"p_holm{suffix}", f"p_bh{suffix}"]] = np.nan
         for design in DESIGNS:
@@ -132,14 +148,17 @@ def corrected(cells: pd.DataFrame, datasets: Iterable[str] = published.DATASETS)
 
 
 def grid(cells: pd.DataFrame, design: str) -> pd.DataFrame:
-    """Return all 252 cells of the paper in one design; NaN and ``run`` False where not run."""
+    """Return all 252 cells of the paper in one design; NaN where not run.
+
+    ``run`` says which were, ``whole`` which of them may decide, see `corrected`.
+    """
     keys = ["dataset", "model", "metric", "k"]
     rows = pd.DataFrame(product(published.DATASETS, VARIANTS, METRICS, CUTOFFS), columns=keys)
     if cells.empty:
-        return rows.assign(run=False, part=False)
+        return rows.assign(run=False, part=False, whole=False)
     mine = cells[cells["design"] == design].drop(columns="design").assign(run=True)
     rows = rows.merge(mine, on=keys, how="left")
-    for name in ("run", "part"):
+    for name in ("run", "part", "whole"):
         rows[name] = rows[name].eq(True)
     return rows
 

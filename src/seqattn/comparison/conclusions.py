@@ -24,7 +24,6 @@ from seqattn.comparison.agreement import (
     STANDS,
     Outcome,
     agreement,
-    judgeable,
 )
 from seqattn.comparison.cells import ALPHA, MARGIN_PERCENT, grid, with_columns
 
@@ -63,7 +62,7 @@ def evidence(cells: pd.DataFrame, lambdas: pd.DataFrame, design: str) -> Evidenc
     columns = ["dataset", "model", "change", "low", "high", "published_change", "whole"]
     rows = rows.merge(ndcg.reindex(columns=columns), on=["dataset", "model"], how="left")
     rows = with_columns(rows, ("mean", "std", "seed_low", "seed_high", "n_seeds", "part"))
-    return Evidence(everything, judgeable(grid(cells, design)), rows)
+    return Evidence(everything, grid(cells, design), rows)
 
 
 def _no_gain(rows: pd.DataFrame) -> Outcome:

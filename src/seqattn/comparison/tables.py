@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,15 +30,17 @@ from seqattn.campaign import (
     SEEDS,
     VARIANTS,
     Search,
+    SearchConfig,
     controls,
     finished_cells,
     read_search,
     searches,
 )
 from seqattn.comparison.cells import ALPHA, N_RESAMPLES, corrected, judged
-from seqattn.config import NORMALISATIONS
+from seqattn.config import NORMALISATIONS, get_preset
 from seqattn.evaluation import METRICS, metric
 from seqattn.plots.style import name_of
+from seqattn.records import dataset_facts
 from seqattn.results import rank_matrix
 from seqattn.stats import bootstrap_means, percentile_interval
 from seqattn.store import Cell
@@ -56,8 +59,9 @@ class Campaign:
     Attributes
     ----------
     runs : DataFrame
-        A row a (dataset, design, model): the configuration found and its validation NDCG@10
-        (value), trials, trials_asked, seeds, search_hours, fit_hours, devices, commits.
+        A row a (dataset, design, model): the data's fingerprint, the configuration found and its
+        validation NDCG@10 (value), trials, trials_asked, shortfall, seeds, search_hours, fit_hours,
+        devices, commits.
     absolute : DataFrame
         A row a (dataset, design, model, kind, metric) at k = 10: mean over users and seeds, its
         95 % interval over users (low, high), std over seeds, n_seeds, n_users, part.
@@ -76,7 +80,9 @@ class Campaign:
     controls: pd.DataFrame
 
 
-def read(results_dir: str | Path, *, n_resamples: int = N_RESAMPLES) -> Campaign:
+def read(
+    results_dir: str | Path, datasets: str | Path | None = None, *, n_resamples: int = N_RESAMPLES
+) -> Campaign:
     """Return the tables of a campaign; empty ones if the folder does not exist.
 
     Only cells of the configuration that a design's search found are used.
@@ -85,6 +91,9 @@ def read(results_dir: str | Path, *, n_resamples: int = N_RESAMPLES) -> Campaign
     ----------
     results_dir : str or Path
         As `seqattn.campaign` describes it.
+    datasets : str or Path, optional
+        Folder of the datasets' records (see `seqattn.records`), which tell how many users a search
+        without cells was of.
     n_resamples : int
         Of the clustered bootstrap whose p-values are corrected. The dual criterion keeps the
         published 2,000.
@@ -95,6 +104,7 @@ def read(results_dir: str | Path, *, n_resamples: int = N_RESAMPLES) -> Campaign
         If a search's file is damaged.
     """
     runs, absolute_, cells, lambdas_ = [], [], [], []
+    records = dataset_facts(datasets) if datasets else {}
     present = list(dict.fromkeys(s.dataset for s in searches(results_dir)))
     for dataset, design in product(present, DESIGNS):
         found = {m: read_search(results_dir, dataset, m, design) for m in SEARCHED}
@@ -102,7 +112,7 @@ def read(results_dir: str | Path, *, n_resamples: int = N_RESAMPLES) -> Campaign
             continue  # SASRec's own search serves both designs; alone it is the first's
         groups = finished_cells(results_dir, dataset, design)
         groups = _same_data({model: group for model, group in groups.items() if group})
-        n_users = len(next(iter(groups.values()))[0].ranks()) if groups else 0
+        n_users = _users(groups, found, records.get(dataset))
         key = {"dataset": dataset, "design": design, "part": published.is_part(dataset, n_users)}
         runs += [
             {**key, **_run(model, search, groups.get(model, []))}
@@ -111,7 +121,7 @@ def read(results_dir: str | Path, *, n_resamples: int = N_RESAMPLES) -> Campaign
         ]
         told = judged(groups, n_resamples=n_resamples)
         if len(told):
-            told["cut_short"] = [_cut_short(found, model, design) for model in told["model"]]
+            told["cut_short"] = [_cut_short(found, model) for model in told["model"]]
         for rows, part in (
             (absolute_, absolute(groups)),
             (cells, told),
@@ -148,12 +158,31 @@ def trials_asked(model: str, design: str) -> int:
     return len(NORMALISATIONS) if matched else PUBLISHED_TRIALS
 
 
-def _cut_short(found: Mapping[str, Search | None], model: str, design: str) -> str:
+def shortfall(search: Search) -> str:
+    """Return what a search, or the fits it asks for, lack of the published protocol, if anything.
+
+    Fewer trials, trials of fewer epochs, or fits that stop sooner than the published ones.
+    """
+    asked, protocol = trials_asked(search.model, search.design), get_preset("paper").train
+    lacks = []
+    if search.n_complete < asked:
+        lacks.append(f"{search.n_complete} of {asked} trials")
+    for what, has, wanted in (
+        ("epochs a trial", search.budget.epochs, SearchConfig().epochs),
+        ("epochs a fit", search.train_config.epochs, protocol.epochs),
+        ("epochs of patience", search.train_config.patience, protocol.patience),
+    ):
+        if has < wanted:
+            lacks.append(f"{has} of {wanted} {what}")
+    return ", ".join(lacks)
+
+
+def _cut_short(found: Mapping[str, Search | None], model: str) -> str:
     """Say which of the two searches behind a comparison is shorter than the protocol's, if any."""
     return "; ".join(
-        f"{name_of(name)}'s search had {search.n_complete} of {wanted} trials"
+        f"{name_of(name)}'s search had {lacks}"
         for name in (BASELINE, model)
-        if (search := found[name]) and search.n_complete < (wanted := trials_asked(name, design))
+        if (search := found[name]) and (lacks := shortfall(search))
     )
 
 
@@ -176,6 +205,19 @@ def _same_data(groups: dict[str, list[Cell]]) -> dict[str, list[Cell]]:
     return {m: g for m, g in groups.items() if g[0].facts["spec"]["fingerprint"] == data}
 
 
+def _users(
+    groups: Mapping[str, Sequence[Cell]],
+    found: Mapping[str, Search | None],
+    record: Mapping[str, Any] | None,
+) -> int:
+    """Return how many users results are of: by their ranks, or the data's record; 0 if untold."""
+    for cells in groups.values():
+        return len(cells[0].ranks())
+    prints = {search.fingerprint for search in found.values() if search}
+    known = record is not None and record["fingerprint"] in prints
+    return record["steps"][-1]["users"] if known else 0
+
+
 def _run(model: str, search: Search, cells: Sequence[Cell]) -> dict[str, object]:
     # Seeds fitted together on a GPU each hold the time of all: count it once.
     together: dict[object, float] = {}
@@ -185,11 +227,13 @@ def _run(model: str, search: Search, cells: Sequence[Cell]) -> dict[str, object]
     places = [search.environment, *(cell.facts.get("environment", {}) for cell in cells)]
     return {
         "model": model,
+        "fingerprint": search.fingerprint,
         **{key: getattr(search.model_config, key) for key in CONFIGURATION},
         "learning_rate": search.train_config.learning_rate,
         "value": search.value,
         "trials": search.n_complete,
         "trials_asked": trials_asked(model, search.design),
+        "shortfall": shortfall(search),
         "seeds": sorted(cell.seed for cell in cells),
         "search_hours": sum(trial.get("seconds") or 0.0 for trial in search.trials) / 3600,
         "fit_hours": sum(together.values()) / 3600,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from seqattn import published
-from seqattn.baselines import read_baselines
+from seqattn.baselines import Baseline, read_baselines
 from seqattn.book import ROOT
 from seqattn.campaign import BASELINE
 from seqattn.comparison import absolute
@@ -18,7 +20,12 @@ RECORDS = ROOT / "results" / "baselines"
 NAMES = {"pop": "Pop", "itemknn": "ItemKNN", "bpr": "BPR", "gru4rec": "GRU4Rec"}
 
 
-def table(datasets: Sequence[str], ours: pd.DataFrame, folder: Path = RECORDS) -> str:
+def table(
+    datasets: Sequence[str],
+    ours: pd.DataFrame,
+    fingerprints: Mapping[str, str] | None = None,
+    folder: Path = RECORDS,
+) -> str:
     """Return Markdown: where SASRec is below a baseline, then each one's test metrics at 10.
 
     SASRec is that of the published design.
@@ -29,14 +36,14 @@ def table(datasets: Sequence[str], ours: pd.DataFrame, folder: Path = RECORDS) -
         Names of the catalogue, in the order to show.
     ours : DataFrame
         The campaign's absolute metrics, see `seqattn.comparison.absolute`.
+    fingerprints : mapping, optional
+        Of the data that a dataset's numbers are of; records of other data are left out.
     folder : Path
         Records, see `seqattn.baselines`.
     """
-    rows, below = [], []
+    rows, below, both = [], [], {}
     for dataset in datasets:
-        found: dict[str, list] = {}
-        for baseline in read_baselines(folder, dataset):
-            found.setdefault(baseline.model, []).append(baseline)
+        found = comparable(read_baselines(folder, dataset), (fingerprints or {}).get(dataset))
         values, mine = absolute(found), _sasrec(ours, dataset)
         parts = {name: values[values["model"] == model] for model, name in NAMES.items()}
         if values.empty and mine.empty:
@@ -45,15 +52,43 @@ def table(datasets: Sequence[str], ours: pd.DataFrame, folder: Path = RECORDS) -
         for name, part in {**parts, "**SASRec**": mine}.items():
             rows.append(_row(dataset, name, part))
         below += [f"{published.title(dataset)}: {text}" for text in _better(parts, mine)]
-    return f"{_weak(below)}\n\n{markdown(rows)}"
+        if len(mine) and len(values):
+            both[published.title(dataset)] = len(parts[NAMES["gru4rec"]]) > 0
+    return f"{_weak(below, both)}\n\n{markdown(rows)}"
 
 
-def _weak(below: Sequence[str]) -> str:
+def comparable(
+    records: Sequence[Baseline], fingerprint: str | None = None
+) -> dict[str, list[Baseline]]:
+    """Return records by model, of one version of the data and one kind of search each.
+
+    Without `fingerprint` it is the version with most records; of several grids, too.
+    """
+    prints = Counter(b.facts["spec"]["fingerprint"] for b in records)
+    wanted = fingerprint or (prints.most_common(1)[0][0] if prints else None)
+    kinds: dict[str, dict[str, list[Baseline]]] = {}
+    for b in records:
+        if b.facts["spec"]["fingerprint"] == wanted:
+            kind = json.dumps(b.facts["spec"]["settings"], sort_keys=True)
+            kinds.setdefault(b.model, {}).setdefault(kind, []).append(b)
+    return {model: max(groups.values(), key=len) for model, groups in kinds.items()}
+
+
+def _weak(below: Sequence[str], both: Mapping[str, bool]) -> str:
+    """Say where a baseline is above SASRec, of the datasets that have both, and what is missing."""
+    if not both:
+        return "No dataset has SASRec and a baseline yet."
+    rest = [title for title, sequential in both.items() if not sequential]
+    missing = f" GRU4Rec, the sequential one, was not run on {', '.join(rest)}." if rest else ""
     if not below:
-        return "Where both were run, no baseline's NDCG@10 is above SASRec's, filtered or not."
+        return (
+            f"On {', '.join(both)} SASRec and baselines were run, and no baseline's NDCG@10 is "
+            f"above SASRec's, filtered or not.{missing}"
+        )
     return (
         "**A baseline's NDCG@10 is above SASRec's**, intervals aside, on these datasets; a change "
-        f"relative to SASRec is one relative to a weak model there. {'; '.join(below)}."
+        f"relative to SASRec is one relative to a weak model there. {'; '.join(below)}. Both were "
+        f"run on {', '.join(both)}.{missing}"
     )
 
 

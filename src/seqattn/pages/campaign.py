@@ -27,15 +27,22 @@ from seqattn.pages.writing import (
 )
 from seqattn.plots import name_of, use_style
 from seqattn.plots.campaign import absolute_levels
+from seqattn.records import dataset_facts
 
 RESULTS = ROOT / "results" / "campaign"
+DATASETS = ROOT / "results" / "datasets"
 EXTRAS = ("lastfm-tagged", "steam-au", "amazon-herec")
 
 
-def write_pages(results: Path = RESULTS, folder: Path = GENERATED) -> None:
+def write_pages(
+    results: Path = RESULTS, folder: Path = GENERATED, datasets: Path = DATASETS
+) -> None:
     """Write every generated part of the campaign's pages."""
     use_style()
-    found = read(results)
+    found = read(results, datasets)
+    prints = {name: facts["fingerprint"] for name, facts in dataset_facts(datasets).items()}
+    if len(found.runs):
+        prints |= dict(zip(found.runs["dataset"], found.runs["fingerprint"], strict=True))
     texts = {
         "campaign_runs": runs_table(found.runs, tuple(published.DATASETS)),
         "campaign_extras": runs_table(found.runs, extras(found)),
@@ -44,8 +51,8 @@ def write_pages(results: Path = RESULTS, folder: Path = GENERATED) -> None:
         "campaign_absolute": absolute_table(found, tuple(published.DATASETS), "unfiltered"),
         "campaign_absolute_filtered": absolute_table(found, tuple(published.DATASETS), "filtered"),
         "campaign_absolute_extras": absolute_table(found, extras(found), "unfiltered"),
-        "campaign_baselines": baselines.table(tuple(published.DATASETS), found.absolute),
-        "campaign_baselines_extras": baselines.table(extras(found), found.absolute),
+        "campaign_baselines": baselines.table(tuple(published.DATASETS), found.absolute, prints),
+        "campaign_baselines_extras": baselines.table(extras(found), found.absolute, prints),
         **replication.texts(found, extras(found)),
         **designs.texts(found),
         **lambdas.texts(found, extras(found)),
@@ -92,7 +99,9 @@ def runs_table(runs: pd.DataFrame, datasets: Sequence[str]) -> str:
             rows.append(
                 row
                 | {
-                    "trials": _each(mine.set_index("model")["trials"].to_dict(), asked),
+                    "trials": "; ".join(
+                        [_each(mine.set_index("model")["trials"].to_dict(), asked), *_short(own)]
+                    ),
                     "seeds": _each(seeds, dict.fromkeys(SEARCHED, len(SEEDS))),
                     "hours, searches + fits": f"{hours[0]:.2f} + {hours[1]:.2f}",
                     "device": "; ".join(sorted({d for ds in mine["devices"] for d in ds})),
@@ -100,6 +109,12 @@ def runs_table(runs: pd.DataFrame, datasets: Sequence[str]) -> str:
                 }
             )
     return markdown(rows)
+
+
+def _short(own: pd.DataFrame) -> list[str]:
+    """Return what searches lack whose number of trials is right."""
+    lacking = own[(own["shortfall"] != "") & (own["trials"] >= own["trials_asked"])]
+    return [f"**{name_of(row.model)} {row.shortfall}**" for row in lacking.itertuples()]
 
 
 def _each(have: dict[str, int], asked: dict[str, int]) -> str:
@@ -129,9 +144,7 @@ def _whole(mine: pd.DataFrame) -> bool:
     """Tell whether a dataset's design has every model's search and seeds."""
     if set(mine.get("model", ())) != set(SEARCHED):
         return False
-    return bool((mine["trials"] >= mine["trials_asked"]).all()) and all(
-        len(seeds) >= len(SEEDS) for seeds in mine["seeds"]
-    )
+    return not mine["shortfall"].any() and all(len(seeds) >= len(SEEDS) for seeds in mine["seeds"])
 
 
 def found_table(runs: pd.DataFrame) -> str:

@@ -55,11 +55,11 @@ def figures(found: Campaign, extras: Sequence[str]) -> dict[str, Figure]:
 
 
 def cut_short(runs: pd.DataFrame, design: str) -> set[tuple[str, str]]:
-    """Return (dataset, variant) pairs where its search or SASRec's had fewer trials than asked."""
+    """Return (dataset, variant) pairs whose search, or SASRec's, was shorter than the protocol's."""
     if runs.empty:
         return set()
     mine = runs[runs["design"] == design]
-    short = mine[mine["trials"] < mine["trials_asked"]]
+    short = mine[mine["shortfall"] != ""]
     pairs = set()
     for row in short.itertuples():
         for model in VARIANTS if row.model == "sasrec" else (row.model,):
@@ -90,13 +90,12 @@ def agreement_table(tables: dict[str, pd.DataFrame]) -> str:
     """Return Markdown: how many of the published cells agree, in each design."""
     rows = []
     for design, table in tables.items():
-        outcomes, part = Counter(table["outcome"]), table["run"] & table["part"]
-        run = table[table["run"] & ~part]
+        outcomes, run = Counter(table["outcome"]), table[table["whole"]]
         rows.append(
             {
                 "design": DESIGN_NAMES[design],
-                "cells run": f"{len(run)} of {len(table)}",
-                "of a part, not counted": str(int(part.sum())),
+                "whole cells run": f"{len(run)} of {len(table)}",
+                "run in part, not counted": str(int(table["run"].sum()) - len(run)),
                 "sign equal": _share(run["sign_equal"]),
                 "robustness verdict equal": _share(run["verdict_equal"]),
                 "published change inside our interval": _share(run["inside"]),

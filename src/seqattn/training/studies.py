@@ -9,11 +9,14 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import os
+import socket
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from seqattn.campaign import SearchConfig
@@ -24,8 +27,12 @@ from seqattn.errors import SeqattnError
 if TYPE_CHECKING:
     import optuna
 
+    Space = dict[str, optuna.distributions.BaseDistribution]
+
 # Part of a study's name: raise it when the space or the objective changes.
 _FORMAT = 1
+# How long another machine's trial is believed to run on; a trial takes minutes.
+LONGEST_TRIAL = timedelta(hours=6)
 
 
 def open_study(
@@ -86,27 +93,75 @@ def _pruner(budget: SearchConfig) -> optuna.pruners.BasePruner:
     return Halving() if budget.prune else optuna.pruners.NopPruner()
 
 
+def claim(
+    study: optuna.Study, budget: SearchConfig, searched: Space, *, matched: bool
+) -> optuna.Trial | None:
+    """Return the next trial for this process, or None when none is left to claim.
+
+    The sampler's seed is the number of trials done, or under way elsewhere, so that workers do not
+    draw the same. To be called under a lock that the workers of a folder share.
+    """
+    import psutil
+
+    sampler = next_sampler(study, budget, matched=matched)
+    if sampler is None:
+        return None
+    study.sampler = sampler
+    trial = study.ask(searched)
+    me = psutil.Process()
+    trial.set_user_attr("worker", [socket.gethostname(), me.pid, me.create_time()])
+    return trial
+
+
+def over(study: optuna.Study, budget: SearchConfig, *, matched: bool) -> bool:
+    """Whether all trials of a search are done."""
+    return not _left(done(study)) if matched else len(done(study)) >= budget.trials
+
+
 def next_sampler(
     study: optuna.Study, budget: SearchConfig, *, matched: bool
 ) -> optuna.samplers.BaseSampler | None:
-    """Return what draws the next trial, or None when the search is over."""
+    """Return what draws the next trial, or None where all are done or under way elsewhere."""
     import optuna
 
-    counted = done(study)
+    taken = [*done(study), *under_way(study)]
     # A number a trial, far from the next search's seeds. The constant liar would take what a
     # killed worker left running for work under way.
-    sampler = optuna.samplers.TPESampler(
-        seed=1_000 * budget.seed + len(counted), constant_liar=False
-    )
+    sampler = optuna.samplers.TPESampler(seed=1_000 * budget.seed + len(taken), constant_liar=False)
     if not matched:
-        return sampler if len(counted) < budget.trials else None
-    tried = {trial.params["normalisation"] for trial in counted}
-    left = [mode for mode in NORMALISATIONS if mode not in tried]
+        return sampler if len(taken) < budget.trials else None
+    left = _left(taken)
     if not left:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.PartialFixedSampler({"normalisation": left[0]}, sampler)
+
+
+def _left(trials: list[optuna.trial.FrozenTrial]) -> list[str]:
+    """Return the normalisations that none of the trials has."""
+    tried = {trial.params["normalisation"] for trial in trials}
+    return [mode for mode in NORMALISATIONS if mode not in tried]
+
+
+def under_way(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Return trials that another worker is at; those that a killed one has left do not count."""
+    running = (t for t in study.get_trials(deepcopy=False) if t.state.name == "RUNNING")
+    return [t for t in running if _alive(t)]
+
+
+def _alive(trial: optuna.trial.FrozenTrial) -> bool:
+    import psutil
+
+    host, number, born = trial.user_attrs.get("worker", (None, 0, 0.0))
+    if host is None or number == os.getpid():
+        return False
+    if host != socket.gethostname():  # nobody here can tell: believe it for a time
+        return datetime.now() - trial.datetime_start < LONGEST_TRIAL
+    try:
+        return psutil.Process(number).create_time() == born  # not another of that number
+    except psutil.NoSuchProcess:
+        return False
 
 
 def done(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
@@ -128,6 +183,10 @@ def storage_errors(storage: str) -> Iterator[None]:
 
     try:
         yield
+    except ImportError as error:
+        raise SeqattnError(
+            f"{_shown(storage)} needs a driver that is not installed: {error}; install it with pip"
+        ) from error
     except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
         cause = error.__cause__ if isinstance(error, StorageInternalError) else error
         reason = str(getattr(cause, "orig", None) or cause or error).splitlines()[0]

@@ -9,24 +9,28 @@ protocol. "Matched backbone" is the book's own design, see the page "Deviations"
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqattn.campaign import BASELINE, Search, SearchConfig, chosen, read_search
+from seqattn.campaign import BASELINE, Search, SearchConfig, read_search, settings
 from seqattn.config import Preset, replace
 from seqattn.data import Dataset
 from seqattn.errors import DivergedError, SeqattnError
 from seqattn.models import build_model
-from seqattn.store import Store
+from seqattn.store import Store, locked
 from seqattn.training.course import Epoch
 from seqattn.training.device import environment, one_thread, require_device
 from seqattn.training.fit import fit
 from seqattn.training.space import space, study_of, with_parameters
-from seqattn.training.studies import done, next_sampler, open_study, storage_errors
+from seqattn.training.studies import claim, done, open_study, over, storage_errors
 
 if TYPE_CHECKING:
     import optuna
+
+POLL_SECONDS = 2.0
 
 
 def tune(
@@ -45,9 +49,9 @@ def tune(
 
     A study that was interrupted, or that other workers take part in, goes on where it stands; one
     that is empty, as on another machine, takes over the trials of the search that is kept. The
-    sampler is seeded anew for each trial by the number of trials done by then, so a search by
-    one worker gives the same trials however often it was stopped. Workers that start a study at the
-    same moment therefore draw its first trial once each.
+    sampler is seeded anew for each trial by the number of trials done, or under way elsewhere, so a
+    search by one worker gives the same trials however often it was stopped. Workers that share the
+    campaign's folder claim different trials, and the last ones wait for each other.
 
     Parameters
     ----------
@@ -87,16 +91,21 @@ def tune(
             "published configuration as it is"
         )
     if matched:
-        base = chosen(results_dir, dataset.name, BASELINE, design).preset
+        base = settings(results_dir, dataset, BASELINE, design)
     storage = storage or f"sqlite:///{Store(results_dir).path / 'studies.sqlite3'}"
     searched = space(intensity=intensity, matched=matched)
     kept = read_search(results_dir, dataset.name, model_name, design)
+    lock = partial(locked, Path(results_dir) / "studies.sqlite3")
     with storage_errors(storage):
-        study = open_study(storage, dataset, model_name, budget, base, matched=matched)
-        _take_over(study, kept, budget, base, dataset.fingerprint)
-        while (sampler := next_sampler(study, budget, matched=matched)) is not None:
-            study.sampler = sampler
-            trial = study.ask(searched)
+        with lock():
+            study = open_study(storage, dataset, model_name, budget, base, matched=matched)
+            _take_over(study, kept, budget, base, dataset.fingerprint)
+        while not over(study, budget, matched=matched):
+            with lock():
+                trial = claim(study, budget, searched, matched=matched)
+            if trial is None:  # other workers are at what is left; one of them may yet be killed
+                time.sleep(POLL_SECONDS)
+                continue
             preset = with_parameters(base, trial.params)
             _evaluate(study, trial, dataset, model_name, preset, budget, device)
             if on_trial:

@@ -166,6 +166,7 @@ def outcome(**changes):
         ({"robust": True}, STANDS),
         ({"robust": True, "change": 2.0, "low": 1.0, "high": 3.0}, FALLS),
         ({"low": 0.1, "change": 1.0}, FALLS),
+        ({"robust": True, "change": 2.0, "low": -0.1, "high": 4.0}, FALLS),
         ({"equivalent": True}, FALLS),
         ({}, OPEN),
         ({"published_robust": "no"}, STANDS),
@@ -200,6 +201,34 @@ def test_a_significant_cell_fells_the_claim_that_movielens_has_none(found):
 def test_conclusions_on_what_was_not_run_cannot_be_told(found):
     for claim in ("Steam: every", "eight robust", "λ stays large", "Amazon-Office Recall"):
         assert judged(found, "published", claim).verdict == OPEN
+
+
+@pytest.mark.parametrize(
+    ("change", "low", "p", "verdict"),
+    [
+        (-4.0, -9.0, 0.3, STANDS),  # numerically: a sign is enough
+        (2.0, 0.5, 0.3, OPEN),  # an interval alone fells nothing
+        (2.0, -0.5, 0.01, OPEN),  # nor does a t-test alone
+        (2.0, 0.5, 0.01, FALLS),
+    ],
+)
+def test_numerical_drops_stand_by_their_signs_and_fall_by_both_tests(change, low, p, verdict):
+    rows = pd.DataFrame(
+        {
+            "dataset": "ml-100k",
+            "model": [*["ia-add"] * 8, "ia-mul"],
+            "metric": "NDCG",
+            "k": 10,
+            "whole": True,
+            "change": [*[-5.0] * 8, change],
+            "low": [*[-6.0] * 8, low],
+            "high": [*[-4.0] * 8, change + 1],
+            "t_p_value": [*[0.01] * 8, p],
+        }
+    )
+    (rule,) = (c for c in comparison.CONCLUSIONS if "ML-100K shows" in c.claim)
+    facts = comparison.conclusions.Evidence(rows, rows, rows)
+    assert rule.judge(facts).verdict == verdict
 
 
 def test_lambda_is_judged_by_its_interval_over_seeds(tmp_path):

@@ -78,8 +78,8 @@ def cell_outcome(row: object) -> Outcome:
     """Return whether one published cell of Table 3 stands, from a row of `agreement`.
 
     A published robust degradation stands if it is robust here and negative; it falls if the
-    change is equivalent to none (TOST) or its interval lies above zero. A published cell that is
-    not robust stands if it is not robust here, and falls if it is.
+    change is equivalent to none (TOST), robust and positive, or its interval lies above zero. A
+    published cell that is not robust stands if it is not robust here, and falls if it is.
     """
     missing = not_judgeable(row)
     if missing:
@@ -96,7 +96,7 @@ def cell_outcome(row: object) -> Outcome:
         return Outcome(STANDS, f"not robust here either; {rest}")
     if robust and row.change < 0:
         return Outcome(STANDS, f"robust here, too, {change}")
-    if row.low > 0:
+    if row.low > 0 or robust:
         return Outcome(FALLS, f"the change is positive here, {change}")
     if row.equivalent:
         return Outcome(FALLS, no_effect)

@@ -55,7 +55,7 @@ def figures(found: Campaign, extras: Sequence[str]) -> dict[str, Figure]:
 
 
 def cut_short(runs: pd.DataFrame, design: str) -> set[tuple[str, str]]:
-    """Return (dataset, variant) pairs whose search, or SASRec's, was shorter than the protocol's."""
+    """Return (dataset, variant) pairs whose search, or SASRec's, was cut short."""
     if runs.empty:
         return set()
     mine = runs[runs["design"] == design]

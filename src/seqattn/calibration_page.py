@@ -106,7 +106,7 @@ def _settings(records: Sequence[Mapping[str, Any]]) -> str:
     counts = {design: sum(r["design"] == design for r in records) for design in DESIGNS}
     designs = " and ".join(f"{n} *{DESIGN_NAMES[design]}*" for design, n in counts.items())
     metrics = ", ".join(sorted({r["metric"] for r in records}))
-    return f"On trial: {designs} cells, {metrics}. Simulated: {told}.{_same(records)}"
+    return f"On trial: {designs} comparisons, {metrics}. Simulated: {told}.{_same(records)}"
 
 
 def _same(records: Sequence[Mapping[str, Any]]) -> str:

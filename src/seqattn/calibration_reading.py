@@ -90,13 +90,14 @@ def correlation(cells: pd.DataFrame) -> str:
     for design, part in cells.groupby("design", sort=False):
         low, high = part.loc[part["width_ratio"].idxmin()], part.loc[part["width_ratio"].idxmax()]
         above, below = int((part["low"] > 0).sum()), int((part["high"] < 0).sum())
+        wider = int((part["width_ratio"] > 1).sum())
         told.append(
-            f"In the {len(part)} cells *{DESIGN_NAMES[design]}*, ρ lies between "
+            f"Of {len(part)} comparisons *{DESIGN_NAMES[design]}*, ρ lies between "
             f"{part['rho'].min():.2f} and {part['rho'].max():.2f}; its interval is all above zero "
-            f"in {above} and all below in {below}. The clustered interval is wider than the pooled "
-            f"one in {int((part['width_ratio'] > 1).sum())}: it is {low['width_ratio']:.2f} "
-            f"({low['title']}, {name_of(low['model'])}) to {high['width_ratio']:.2f} "
-            f"({high['title']}, {name_of(high['model'])}) times as wide."
+            f"in {above} and all below in {below}. Clustering makes the interval wider in {wider} "
+            f"and narrower in {len(part) - wider}: it is {low['width_ratio']:.2f} times "
+            f"({low['title']}, {name_of(low['model'])}) to {high['width_ratio']:.2f} times "
+            f"({high['title']}, {name_of(high['model'])}) as wide."
         )
     return "\n\n".join(told)
 
@@ -109,9 +110,9 @@ def theory(rates: pd.DataFrame) -> str:
     off = judged[~judged["expected"].between(judged["low"], judged["high"])]
     chance = 0.05 * len(judged)
     text = (
-        f"It lies outside the simulation's 95 % limits in {len(off)} of {len(judged)} rates (three "
-        f"tests and two spreads of seeds in each cell); chance alone would put about {chance:.0f} "
-        "there."
+        f"The expected rate lies outside the simulation's 95 % limits in {len(off)} of "
+        f"{len(judged)} rates (three tests and two spreads of seeds in each comparison); chance "
+        f"alone would put about {chance:.0f} there."
     )
     if off.empty:
         return text
@@ -120,7 +121,7 @@ def theory(rates: pd.DataFrame) -> str:
         f"expected {row.expected:.1%}"
         for row in off.itertuples()
     )
-    return f"{text} They are {listed}."
+    return f"{text} These are: {listed}."
 
 
 def _criterion(name: str) -> str:
@@ -212,16 +213,16 @@ def _deciding(found: _Found) -> str:
         for part, (name, help_) in _PARTS.items()
         if part in strictest
     ]
-    return f"Of {len(found)} cells, the strictest part is {' and '.join(parts)}."
+    return f"Of {len(found)} comparisons, the strictest part is {' and '.join(parts)}."
 
 
 def _choice(found: _Found) -> str:
     rules, at_rules = _gap(found, ("robust", "robust_clustered"))
     alone, at_alone = _gap(found, ("pooled", "clustered"))
     return (
-        f"The rates of published and clustered rule differ by at most {100 * rules:.1f} points at any effect "
-        f"simulated ({at_rules}), their bootstraps alone by up to {100 * alone:.1f} ({at_alone}): "
-        "what the other parts ask hides which bootstrap was used."
+        "The rates of published and clustered rule differ by at most "
+        f"{100 * rules:.1f} points at any effect simulated ({at_rules}), their bootstraps alone by "
+        f"up to {100 * alone:.1f} ({at_alone}): what the other parts ask hides which was used."
     )
 
 

@@ -128,7 +128,7 @@ def test_theory_is_told_where_it_fails(record, tmp_path):
     wrong = [r | ({"expected": 0.9} if r["expected"] is not None else {}) for r in rates]
     write_calibration([record | {"rates": wrong}], tmp_path)
     assert "limits in 6 of 6 rates" in part(tmp_path, "theory")
-    assert "Invented Add, matched: t-test" in part(tmp_path, "theory")
+    assert "| Invented | matched | Add | t-test | estimated |" in part(tmp_path, "theory")
 
 
 def test_same_records_same_bytes(record, tmp_path):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seqattn.pages.writing import DESIGN_NAMES
+from seqattn.pages.writing import DESIGN_NAMES, markdown
 from seqattn.plots.style import name_of
 from seqattn.stats.calibration import detectable_percent
 
@@ -103,7 +103,7 @@ def correlation(cells: pd.DataFrame) -> str:
 
 
 def theory(rates: pd.DataFrame) -> str:
-    """Return sentences: in how many cases simulation and normal theory disagree, and where."""
+    """Return in how many rates simulation and normal theory disagree, and a table of them."""
     if rates.empty:
         return ""
     judged = rates[rates["expected"].notna() & (rates["world"] != "independent")]
@@ -116,12 +116,17 @@ def theory(rates: pd.DataFrame) -> str:
     )
     if off.empty:
         return text
-    listed = "; ".join(
-        f"{_told(names(row))}: {_criterion(row.criterion)} {row.rate:.1%}, "
-        f"expected {row.expected:.1%}"
+    rows = [
+        names(row)
+        | {
+            "test": _criterion(row.criterion),
+            "spread of seeds": row.world,
+            "simulated": f"{row.rate:.1%} ({row.low:.1%} to {row.high:.1%})",
+            "expected": f"{row.expected:.1%}",
+        }
         for row in off.itertuples()
-    )
-    return f"{text} These are: {listed}."
+    ]
+    return f"{text}\n\n{markdown(rows)}"
 
 
 def _criterion(name: str) -> str:

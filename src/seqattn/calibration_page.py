@@ -1,39 +1,45 @@
 """The generated parts of the page "Calibration", from records of `seqattn.stats.calibration`.
 
-A record is ``Calibration.to_dict()`` with three more keys: ``dataset`` (a title), ``variant`` (a
-model's name) and ``metric`` (such as ``NDCG@10``).
+A record is ``Calibration.to_dict()`` with five more keys: ``dataset`` (a title), ``variant`` (a
+model's name), ``design``, ``metric`` (such as ``NDCG@10``) and ``cells`` (their keys).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
+from seqattn.calibration_reading import (
+    at,
+    cells_frame,
+    conclusions,
+    correlation,
+    each_cell,
+    names,
+    needs_table,
+    rates_frame,
+    theory,
+)
+from seqattn.campaign import DESIGNS
 from seqattn.files import write_text
-from seqattn.plots.calibration import false_positives, power_curves
+from seqattn.pages.writing import DESIGN_NAMES, markdown, save, span
+from seqattn.plots.calibration import (
+    NAMES,
+    correlations,
+    false_positives,
+    pooling_dial,
+    power_curves,
+)
 from seqattn.plots.style import name_of, use_style
-from seqattn.stats.calibration import detectable_percent
-from seqattn.stats.studies import CRITERIA
 
 _NOT_RUN = "Not run."
-_HEADS = dict(
-    zip(
-        CRITERIA,
-        ("t-test", "pooled", "clustered", "stability", "published rule", "clustered rule"),
-        strict=True,
-    )
-)
-_PART_NAMES = {
-    "t": "the t-test over seeds",
-    "clustered": "the clustered bootstrap",
-    "stability": "the stability check",
-}
+_HEADS = {criterion: name.replace("\n", " ") for criterion, name in NAMES.items()}
+_ALL_FOUND = 0.9995  # shown as 100.0 %
 
 
 def write_calibration(
@@ -50,7 +56,7 @@ def write_calibration(
     folder
         Created when missing.
     pooling
-        Rows of `seqattn.stats.variance.pooling_levels`, for the figure of false positives.
+        Rows of `seqattn.stats.variance.pooling_levels`, for the figure of the pooled bootstrap.
 
     Raises
     ------
@@ -58,30 +64,35 @@ def write_calibration(
         If the folder can't be written.
     """
     use_style()
-    frames = {_title(record): pd.DataFrame(record["rates"]).astype(_TYPES) for record in records}
-    for name, text in {
+    cells, rates = cells_frame(records), rates_frame(records)
+    texts = {
         "settings": _settings(records),
-        "reading": "\n".join(map(_reading, records, frames.values())),
-        "cells": _table([_cell_row(record) for record in records]),
-        "levels": _table([_level_row(*item) for item in frames.items()]),
-        "worlds": _table([row for item in frames.items() for row in _world_rows(*item)]),
-        "power": _table([row for item in frames.items() for row in _power_rows(*item)]),
-    }.items():
+        "correlation": correlation(cells),
+        "rho": markdown([_rho_row(cell) for cell in cells.itertuples()]),
+        "needs": markdown(needs_table(rates)),
+        "reading": conclusions(rates),
+        "theory": theory(rates),
+        "cells": markdown([_cell_row(cell) for cell in cells.itertuples()]),
+        "levels": markdown(_level_rows(rates)),
+        "worlds": markdown(_world_rows(rates)),
+        "power": markdown(_power_rows(rates)),
+    }
+    for name, text in texts.items():
         write_text(folder / f"calibration_{name}.md", (text or _NOT_RUN) + "\n")
-    alpha = records[0]["alpha"] if records else 0.05
-    rhos = {_title(record): record["components"]["rho"] for record in records}
-    n_seeds = records[0]["n_seeds"] if records else 5
-    levels = false_positives(frames, rhos, pooling, n_seeds=n_seeds, alpha=alpha)
-    _save(levels, folder / "calibration_levels.svg")
-    _save(power_curves(frames, alpha), folder / "calibration_power.svg")
+    first = records[0] if records else {"alpha": 0.05, "n_seeds": 5}
+    alpha, n_seeds = first["alpha"], first["n_seeds"]
+    figures = {
+        "rho": correlations(cells),
+        "levels": false_positives(rates, alpha),
+        "pooling": pooling_dial(cells, pooling, n_seeds=n_seeds, alpha=alpha),
+        **{f"power_{design}": power_curves(_of(rates, design), alpha) for design in DESIGNS},
+    }
+    for name, figure in figures.items():
+        save(figure, folder / f"calibration_{name}.svg")
 
 
-# JSON has no NaN: a column without any number is read as objects.
-_TYPES = {"wrong_rate": float, "expected": float}
-
-
-def _title(record: Mapping[str, Any]) -> str:
-    return f"{record['dataset']}, {name_of(record['variant'])}, {record['metric']}"
+def _of(rates: pd.DataFrame, design: str) -> pd.DataFrame:
+    return rates if rates.empty else rates[rates["design"] == design]
 
 
 def _settings(records: Sequence[Mapping[str, Any]]) -> str:
@@ -92,114 +103,88 @@ def _settings(records: Sequence[Mapping[str, Any]]) -> str:
         f"{replicates:,} studies a world, {resamples:,} resamples each, level {alpha:g}"
         for replicates, resamples, alpha in sorted(kinds)
     )
-    return f"Simulated: {told}."
+    counts = {design: sum(r["design"] == design for r in records) for design in DESIGNS}
+    designs = " and ".join(f"{n} *{DESIGN_NAMES[design]}*" for design, n in counts.items())
+    metrics = ", ".join(sorted({r["metric"] for r in records}))
+    return f"On trial: {designs} comparisons, {metrics}. Simulated: {told}.{_same(records)}"
 
 
-def _reading(record: Mapping[str, Any], frame: pd.DataFrame) -> str:
-    """Return one bullet: what a reader may conclude from a verdict on this cell."""
-    null = _world(frame, "estimated", 0.0)
-    needs = {name: detectable_percent(frame, name) for name in _PART_NAMES}
-    hardest = max(needs, key=lambda name: np.nan_to_num(needs[name], nan=np.inf))
-    # Above every effect simulated, a part is told by that largest effect.
-    largest = frame["effect_percent"].max()
-    reach = {name: _percent(detectable_percent(frame, name), largest) for name in CRITERIA}
-    unlucky = _percent(detectable_percent(frame, "robust_clustered", "upper"), largest)
-    return (
-        f"- **{_title(record)}.** Without an effect, the published rule claims one in "
-        f"{null['robust'].rate:.1%} of studies (95 % limits {_limits(null['robust'])}) and the "
-        f"clustered rule in {null['robust_clustered'].rate:.1%} "
-        f"({_limits(null['robust_clustered'])}); the pooled bootstrap alone in "
-        f"{null['pooled'].rate:.1%}, the clustered one alone in {null['clustered'].rate:.1%}. "
-        f"Four studies in five find effects of {reach['robust']} (published) and "
-        f"{reach['robust_clustered']} (clustered); {unlucky} if seeds vary as much as the data "
-        f"allow. Most is asked by {_PART_NAMES[hardest]}, which alone needs {reach[hardest]}. "
-        f"{_wrong(frame)}"
+def _same(records: Sequence[Mapping[str, Any]]) -> str:
+    """Say whose rows are equal because both designs came to the same cells."""
+    seen = Counter((r["dataset"], r["variant"], *r["cells"]) for r in records)
+    return "".join(
+        f" Both designs came to the same configuration for {name_of(variant)} on {dataset}, so "
+        "that its two rows are one."
+        for (dataset, variant, *_), count in seen.items()
+        if count > 1
     )
 
 
-def _percent(value: float, largest: float) -> str:
-    return f"more than {largest:g} %" if np.isnan(value) else f"{value:.1f} %"
+def _rho_row(cell: Any) -> dict[str, str]:
+    return names(cell) | {
+        "ρ": f"{cell.rho:.3f}",
+        "95 % interval": span(cell.low, cell.high, 3, ""),
+        "width, pooled = 1": f"{cell.width_ratio:.2f}",
+    }
 
 
-def _limits(rate: pd.Series) -> str:
-    return f"{rate.low:.1%} to {rate.high:.1%}"
-
-
-def _wrong(frame: pd.DataFrame) -> str:
-    """Say how often the published rule calls an effect by the wrong sign, at its worst."""
-    rules = frame[(frame["world"] == "estimated") & (frame["criterion"] == "robust")]
-    worst = rules.loc[rules["wrong_rate"].idxmax()] if rules["wrong_rate"].notna().any() else None
-    if worst is None:
-        return ""
-    if worst.wrong_rate == 0:
-        return "No study called an effect by the wrong sign under the published rule."
-    return (
-        f"The published rule called an effect by the wrong sign in at most {worst.wrong_rate:.1%} "
-        f"of studies (at {worst.effect_percent:g} %)."
+def _cell_row(cell: Any) -> dict[str, str]:
+    percent = 100 / cell.base_mean
+    user = (
+        f"{np.sqrt(cell.user_variance) * percent:.0f} %"
+        if cell.user_variance >= 0
+        else "none (ρ < 0)"
     )
-
-
-def _cell_row(record: Mapping[str, Any]) -> dict[str, str]:
-    parts, percent = record["components"], 100 / record["base_mean"]
-    return {
-        "cell": _title(record),
-        "seeds × users": f"{record['n_seeds']} × {record['n_users']:,}",
-        "baseline": f"{record['base_mean']:.4f}",
-        "seed effect, sd": f"{parts['seed_sd'] * percent:.1f} %",
-        "its 95 % upper limit": f"{parts['seed_sd_upper'] * percent:.1f} %",
-        "user effect, sd": f"{parts['user_sd'] * percent:.0f} %",
-        "rest, sd": f"{parts['residual_sd'] * percent:.0f} %",
-        "ρ": f"{parts['rho']:.3f}",
-        "half width of one seed's interval": f"{record['seed_half_width_percent']:.1f} %",
+    return names(cell) | {
+        "seeds × users": f"{cell.n_seeds} × {cell.n_users:,}",
+        "baseline": f"{cell.base_mean:.4f}",
+        "seed effect, sd": f"{cell.seed_sd * percent:.1f} %",
+        "its 95 % upper limit": f"{cell.seed_sd_upper * percent:.1f} %",
+        "user effect, sd": user,
+        "rest, sd": f"{cell.residual_sd * percent:.0f} %",
+        "half width of one seed's interval": f"{cell.seed_half_width_percent:.1f} %",
     }
 
 
-def _level_row(title: str, frame: pd.DataFrame) -> dict[str, str]:
-    null = _world(frame, "estimated", 0.0)
-    return {"cell": title} | {
-        head: f"{null[name].rate:.1%} ({_limits(null[name])})" for name, head in _HEADS.items()
-    }
-
-
-def _world_rows(title: str, frame: pd.DataFrame) -> list[dict[str, str]]:
+def _level_rows(rates: pd.DataFrame) -> list[dict[str, str]]:
     rows = []
-    for world in frame["world"].unique():
-        null = _world(frame, world, 0.0)
-        row = {"cell": title, "world": world}
-        for name, head in _HEADS.items():
-            expected = null[name].expected
-            row[head] = f"{null[name].rate:.1%}"
-            row[head] += "" if np.isnan(expected) else f" / {expected:.1%}"
-        rows.append(row)
-    return rows
-
-
-def _power_rows(title: str, frame: pd.DataFrame) -> list[dict[str, str]]:
-    rows = []
-    for effect in sorted(frame["effect_percent"].unique()):
-        found, upper = _world(frame, "estimated", effect), _world(frame, "upper", effect)
+    for cell, part in each_cell(rates):
+        null = at(part, "estimated", 0)
         rows.append(
-            {"cell": title, "effect": f"{effect:g} %"}
-            | {head: f"{found[name].rate:.1%}" for name, head in _HEADS.items()}
-            | {"clustered rule, upper": f"{upper['robust_clustered'].rate:.1%}"}
+            cell
+            | {
+                head: f"{null[name].rate:.1%} ({null[name].low:.1%} to {null[name].high:.1%})"
+                for name, head in _HEADS.items()
+            }
         )
     return rows
 
 
-def _world(frame: pd.DataFrame, world: str, effect: float) -> dict[str, pd.Series]:
-    """Return the rates of one world at one effect, by criterion."""
-    part = frame[(frame["world"] == world) & (frame["effect_percent"] == effect)]
-    return {row["criterion"]: row for _, row in part.iterrows()}
+def _world_rows(rates: pd.DataFrame) -> list[dict[str, str]]:
+    rows = []
+    for cell, part in each_cell(rates):
+        for world in part["world"].unique():
+            null = at(part, world, 0)
+            row = cell | {"world": world}
+            for name, head in _HEADS.items():
+                expected = null[name].expected
+                row[head] = f"{null[name].rate:.1%}"
+                row[head] += "" if np.isnan(expected) else f" / {expected:.1%}"
+            rows.append(row)
+    return rows
 
 
-def _table(rows: list[dict[str, str]]) -> str:
-    if not rows:
-        return ""
-    lines = ["| " + " | ".join(rows[0]) + " |", "|---" * len(rows[0]) + "|"]
-    return "\n".join(lines + ["| " + " | ".join(row.values()) + " |" for row in rows])
-
-
-def _save(figure: Figure, path: Path) -> None:
-    # No date in the file, so that a re-run gives the same bytes.
-    figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
-    plt.close(figure)
+def _power_rows(rates: pd.DataFrame) -> list[dict[str, str]]:
+    """Return rows: every criterion's rate by cell and effect, up to an effect that all find."""
+    rows = []
+    for cell, part in each_cell(rates):
+        for effect in sorted(part["effect_percent"].unique()):
+            found, upper = at(part, "estimated", effect), at(part, "upper", effect)
+            told = {head: found[name].rate for name, head in _HEADS.items()}
+            told["clustered rule, upper"] = upper["robust_clustered"].rate
+            rows.append(
+                cell | {"effect": f"{effect:g} %"} | {h: f"{r:.1%}" for h, r in told.items()}
+            )
+            if min(told.values()) >= _ALL_FOUND:
+                break
+    return rows

@@ -1,8 +1,8 @@
 """Calibrate the verdicts of a campaign: ``python -m seqattn.calibrations``.
 
-For each dataset whose cells are complete in the matched design, the dual criterion is put on trial
-on each variant's differences from SASRec, see `seqattn.stats.calibration`. The records are small
-and committed; the page "Calibration" is made from them.
+For each dataset and design whose cells are complete, the dual criterion is put on trial on each
+variant's differences from SASRec, see `seqattn.stats.calibration`. The records are small and
+committed; the page "Calibration" is made from them.
 """
 
 from __future__ import annotations
@@ -10,22 +10,25 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from seqattn.book import ROOT
-from seqattn.campaign import BASELINE, SEEDS, VARIANTS, finished_cells, searches
+from seqattn.campaign import BASELINE, DESIGNS, SEEDS, VARIANTS, finished_cells, searches
 from seqattn.errors import SeqattnError
 from seqattn.evaluation import metric
 from seqattn.files import write_text
 from seqattn.results import rank_matrix
 from seqattn.stats.calibration import calibrate
 from seqattn.stats.variance import pooling_levels
+from seqattn.store import Cell
 
 RESULTS = ROOT / "results" / "campaign"
 RECORDS = ROOT / "results" / "calibration"
-DESIGN, METRIC, CUTOFF = "matched", "NDCG", 10
-RHOS = (0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
+METRIC, CUTOFF = "NDCG", 10
+RHOS = (-0.15, -0.05, 0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 
 
 def calibrate_campaign(
@@ -38,7 +41,7 @@ def calibrate_campaign(
     results_dir : str or Path
         The campaign.
     folder : str or Path
-        Where records lie, ``<dataset>-<variant>.json`` and ``pooling.json``.
+        Where records lie, ``<dataset>-<variant>-<design>.json`` and ``pooling.json``.
     replicates : int
         Studies simulated in each world.
 
@@ -48,30 +51,41 @@ def calibrate_campaign(
         If a record can't be written.
     """
     new, pooling = [], Path(folder) / "pooling.json"
-    if not pooling.exists():
+    if [row["rho"] for row in _read(pooling, [])] != list(RHOS):
         levels = pooling_levels(RHOS, replicates=2 * replicates)
         new.append(write_text(pooling, json.dumps(levels, indent=1) + "\n"))
-    for dataset in sorted({search.dataset for search in searches(results_dir)}):
-        cells = finished_cells(results_dir, dataset, DESIGN)
+    datasets = sorted({search.dataset for search in searches(results_dir)})
+    for dataset, design in product(datasets, DESIGNS):
+        cells = finished_cells(results_dir, dataset, design)
         for variant in VARIANTS:
             pair = [cells.get(model, []) for model in (BASELINE, variant)]
             if any(len(group) < len(SEEDS) for group in pair):
                 continue
-            path = Path(folder) / f"{dataset}-{variant}.json"
+            path = Path(folder) / f"{dataset}-{variant}-{design}.json"
             keys = [cell.spec.key for group in pair for cell in group]
             identity = {"cells": keys, "replicates": replicates}
-            if path.exists() and identity.items() <= json.loads(path.read_text()).items():
+            if identity.items() <= _read(path, {}).items():
                 continue
-            base, changed = (metric(rank_matrix(group), METRIC, CUTOFF) for group in pair)
             record = {
                 "dataset": _title(dataset),
                 "variant": variant,
+                "design": design,
                 "metric": f"{METRIC}@{CUTOFF}",
                 "cells": keys,
-                **calibrate(base, changed, replicates=replicates).to_dict(),
+                **_calibrated(pair, replicates),
             }
             new.append(write_text(path, json.dumps(record, indent=1) + "\n"))
     return new
+
+
+def _calibrated(pair: Sequence[Sequence[Cell]], replicates: int) -> dict[str, Any]:
+    """Return the calibration of baseline and variant as plain values."""
+    base, changed = (metric(rank_matrix(group), METRIC, CUTOFF) for group in pair)
+    return calibrate(base, changed, replicates=replicates).to_dict()
+
+
+def _read(path: Path, otherwise: Any) -> Any:
+    return json.loads(path.read_text()) if path.exists() else otherwise
 
 
 def _title(dataset: str) -> str:
@@ -81,11 +95,20 @@ def _title(dataset: str) -> str:
 
 
 def read_calibrations(folder: str | Path = RECORDS) -> tuple[list[dict[str, Any]], list[Any]]:
-    """Return the records of cells, sorted by file, and that of the pooled bootstrap."""
-    paths = sorted(Path(folder).glob("*-*.json"))
-    pooling = Path(folder) / "pooling.json"
-    levels = json.loads(pooling.read_text()) if pooling.exists() else []
-    return [json.loads(path.read_text()) for path in paths], levels
+    """Return the records of cells, by dataset, design and variant, and that of pooling.
+
+    Records that name no design, as an older version wrote them, are left out.
+    """
+    records = [json.loads(path.read_text()) for path in Path(folder).glob("*-*.json")]
+    records = [record for record in records if record.get("design") in DESIGNS]
+    records.sort(
+        key=lambda r: (
+            r["dataset"].casefold(),
+            DESIGNS.index(r["design"]),
+            VARIANTS.index(r["variant"]),
+        )
+    )
+    return records, _read(Path(folder) / "pooling.json", [])
 
 
 def main() -> int:

@@ -48,7 +48,27 @@ def test_forest_without_published_values_has_no_key_for_them(frame):
     figure = campaign.change_forest(
         {"published": frame.drop(columns="published_change")}, band=5, xlabel="%"
     )
-    assert figure.axes[0].get_legend() is None
+    assert figure.legends == []
+
+
+def test_panels_of_a_forest_share_their_scale_and_the_key_covers_no_panel(frame):
+    wide = frame.assign(high=frame["high"] + 50)
+    figure = campaign.change_forest({"published": wide, "matched": frame}, xlabel="%")
+    left, right = figure.axes
+    assert left.get_xlim() == right.get_xlim()
+    (key,) = figure.legends
+    assert [text.get_text() for text in key.get_texts()] == ["ours, 95 % interval", "published"]
+    assert_clear(figure)
+
+
+def assert_clear(figure):
+    """No legend overlaps a panel or its title."""
+    figure.set_layout_engine("constrained")
+    figure.canvas.draw()
+    for key in figure.legends:
+        for axes in figure.axes:
+            assert not key.get_window_extent().overlaps(axes.get_tightbbox())
+    assert all(axes.get_legend() is None for axes in figure.axes)
 
 
 @pytest.mark.parametrize("draw", [campaign.change_forest, campaign.absolute_levels])
@@ -67,7 +87,9 @@ def test_lambda_figure_keeps_published_points_when_ours_were_not_run():
             "published_change": [-5.4, -3.2],
         }
     )
-    axes = campaign.lambda_calibration({"published": points}).axes[0]
+    figure = campaign.lambda_calibration({"published": points})
+    assert_clear(figure)
+    axes = figure.axes[0]
     assert "not run" in axes.texts[0].get_text()
     drawn = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "D"]
     assert drawn == [0.6, 0.2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -76,7 +77,7 @@ def test_components_follow_from_the_mean_squares_of_statsmodels():
     seeds, users, rest = table["sum_sq"] / table["df"]
     found = variance_components(d_SU)
     assert found.seed_sd == pytest.approx(np.sqrt((seeds - rest) / 30))
-    assert found.user_sd == pytest.approx(np.sqrt((users - rest) / N_SEEDS))
+    assert found.user_variance == pytest.approx((users - rest) / N_SEEDS)
     assert found.residual_sd == pytest.approx(np.sqrt(rest))
 
 
@@ -93,25 +94,25 @@ def test_upper_limit_of_the_seed_effect_covers_it_in_975_of_1000_data_sets():
     assert np.mean(np.array(uppers) >= 0.1) == pytest.approx(0.975, abs=slack(0.975, 1000) - 0.01)
 
 
-@pytest.mark.parametrize("rho", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("rho", [-0.2, 0.0, 0.3, 1.0])
 def test_pooled_level_is_the_normal_tail_of_the_design_effect(rho):
-    found = expected_levels(Components(0, 0, np.sqrt(rho), np.sqrt(1 - rho), rho), 5, 900)
+    found = expected_levels(Components(0, 0, rho, np.sqrt(1 - rho)), 5, 900)
     oracle = 2 * (1 - scipy.stats.norm.cdf(scipy.stats.norm.ppf(0.975) / np.sqrt(1 + 4 * rho)))
     assert found["pooled"] == pytest.approx(oracle)
     assert found["clustered"] == pytest.approx(0.05)
 
 
 def test_t_test_over_seeds_is_blind_to_users_and_the_clustered_bootstrap_to_seeds():
-    only_seeds = expected_levels(Components(1, 1, 0, 0, 0), 5, 900)
+    only_seeds = expected_levels(Components(1, 1, 0, 0), 5, 900)
     assert only_seeds["t"] == pytest.approx(0.05) and only_seeds["clustered"] == pytest.approx(1)
-    only_users = expected_levels(Components(0, 0, 1, 0, 1), 5, 900)
+    only_users = expected_levels(Components(0, 0, 1, 0), 5, 900)
     assert only_users["t"] == pytest.approx(1) and only_users["clustered"] == pytest.approx(0.05)
 
 
 def test_simulated_pooling_level_meets_theory():
-    for row in pooling_levels([0, 0.2, 0.6, 1], n_users=200, replicates=500, n_resamples=300):
+    for row in pooling_levels([-0.2, 0, 0.2, 0.6, 1], n_users=200, replicates=500, n_resamples=300):
         assert row["rate"] == pytest.approx(row["expected"], abs=slack(row["expected"], 500))
-        assert row["low"] < row["rate"] < row["high"]
+        assert row["low"] <= row["rate"] < row["high"]
 
 
 def test_each_test_keeps_its_level_where_entries_are_independent():
@@ -127,6 +128,19 @@ def test_simulated_levels_meet_theory_with_seed_and_user_effects(seed_sd, user_s
     assert len(judged) == 9  # three tests in three worlds
     for row in judged.itertuples():
         assert row.rate == pytest.approx(row.expected, abs=slack(row.expected, 500)), row
+
+
+def test_theory_keeps_a_negative_correlation_as_the_simulation_does():
+    d_SU = differences(0.1, number=3)
+    d_SU -= 0.8 * d_SU.mean(axis=0)  # what one seed gives a user, another takes
+    record = run(d_SU, replicates=500)
+    assert record.components.rho < -0.1
+    frame = record.frame()
+    found = frame[(frame["criterion"] == "clustered") & (frame["world"] == "estimated")]
+    (row,) = found.itertuples()
+    assert row.rate == pytest.approx(row.expected, abs=slack(row.expected, 500))
+    clipped = dataclasses.replace(record.components, user_variance=0.0)
+    assert expected_levels(clipped, N_SEEDS, N_USERS)["clustered"] < row.low
 
 
 def test_power_grows_with_the_effect_and_a_rule_finds_no_more_than_its_parts():
@@ -170,7 +184,8 @@ def test_small_batches_make_all_replicates(monkeypatch):
 def test_record_survives_json():
     record = run(differences(), replicates=20)
     read = json.loads(json.dumps(record.to_dict(), allow_nan=False))
-    assert read["components"]["rho"] == record.components.rho
+    assert read["components"]["user_variance"] == record.components.user_variance
+    assert read["correlation"]["low"] == record.correlation.low
     assert len(read["rates"]) == 3 * len(CRITERIA)
     assert read["rates"][0]["wrong_rate"] is None
 
@@ -224,5 +239,9 @@ def test_data_that_cannot_be_resampled_are_refused():
         calibrate(base, base[:, 1:])
     with pytest.raises(SeqattnError, match="rhos are"):
         pooling_levels([0.5, 1.5])
+    with pytest.raises(SeqattnError, match="rhos are"):
+        pooling_levels([-0.3])
+    with pytest.raises(SeqattnError, match=r"cannot all correlate by less than -0\.25"):
+        expected_levels(Components(0, 0, -0.3, np.sqrt(1.3)), 5, 9)
     with pytest.raises(SeqattnError, match="nothing varies"):
-        expected_levels(Components(0, 0, 0, 0, 0), 5, 9)
+        expected_levels(Components(0, 0, 0, 0), 5, 9)

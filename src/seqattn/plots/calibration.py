@@ -1,167 +1,252 @@
-"""Figures of the dual criterion's calibration: what it finds, and how often it is wrong."""
+"""Figures of the dual criterion's calibration: what it finds, and how often it is wrong.
+
+Frames have a row a cell, or more, with the columns title (a dataset's), model and design. Colour
+says the variant, a hollow marker the design *as published*; datasets are rows or markers.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MultipleLocator, PercentFormatter
 
+from seqattn.plots.campaign import TITLES, label_rows, legend_above, row_heights
 from seqattn.plots.datasets import not_run
-from seqattn.plots.style import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
+from seqattn.plots.style import COLOURS, GREY, name_of
 from seqattn.stats.variance import Components, expected_levels
 
-# Published wide and clustered thin, so that both show where they coincide.
-_RULES = {
-    "robust": (ORANGE, 5, "-", "published rule"),
-    "robust_clustered": (BLUE, 1.6, "-", "clustered rule"),
+# Published wide and pale and clustered thin, so that both show where they coincide.
+_CURVES: dict[str, tuple[str, dict[str, Any]]] = {
+    "t": ("t-test alone", {"color": GREY, "linestyle": ":", "linewidth": 1.3}),
+    "stability": ("stability alone", {"color": GREY, "linestyle": "--", "linewidth": 1.1}),
+    "robust": ("published rule", {"linewidth": 5, "alpha": 0.35, "solid_capstyle": "butt"}),
+    "robust_clustered": ("clustered rule", {"linewidth": 1.5}),
 }
-_PARTS = {"t": (":", "t-test alone"), "stability": ("--", "stability alone")}
-_NAMES = {
+NAMES = {
     "t": "t-test",
-    "pooled": "pooled bootstrap",
-    "clustered": "clustered bootstrap",
+    "pooled": "pooled\nbootstrap",
+    "clustered": "clustered\nbootstrap",
     "stability": "stability",
-    "robust": "published rule",
-    "robust_clustered": "clustered rule",
+    "robust": "published\nrule",
+    "robust_clustered": "clustered\nrule",
 }
-_CELLS = (VERMILION, BLUE, GREEN, PURPLE, ORANGE, "black")
+_SIDES = {"published": -0.17, "matched": 0.17}
+_MARKERS = "osD^vP*Xph"
+_FLAT = 0.95  # a curve above it has little more to show
 
 
-def power_curves(rates: Mapping[str, pd.DataFrame], alpha: float = 0.05) -> Figure:
-    """Draw how often a true effect is found, a panel a cell, bands for exact 95 % limits.
+def correlations(cells: pd.DataFrame) -> Figure:
+    """Draw each cell's rho with its interval, and how wide clustering makes the interval.
+
+    Columns, beside the usual, those of `seqattn.stats.correlation.UserCorrelation`.
+    """
+    if cells.empty:
+        return not_run()
+    figure, (left, right) = _forest(cells, 2, widths=(1.4, 1))
+    for y, cell, look in _places(cells):
+        left.plot([cell.low, cell.high], [y, y], color=COLOURS[cell.model], linewidth=1.4)
+        left.plot(cell.rho, y, **look)
+        right.plot(cell.width_ratio, y, **look)
+    for axes, nothing in ((left, 0), (right, 1)):
+        axes.axvline(nothing, color="black", linewidth=0.8)
+    left.set(xlabel="correlation between a user's seeds, ρ")
+    right.set(xlabel="width of the clustered interval, pooled = 1")
+    legend_above(figure, _designs(cells))
+    return figure
+
+
+def power_curves(rates: pd.DataFrame, alpha: float = 0.05) -> Figure:
+    """Draw how often a true effect is found: a row a dataset, a column a variant.
 
     Parameters
     ----------
     rates
-        Title of a cell to the columns of `seqattn.stats.calibration.Rate`; the world
-        ``estimated`` and effects from 0 on are drawn. Empty: a figure that says "not run".
+        Of one design; the usual columns and those of `seqattn.stats.calibration.Rate`. The world
+        ``estimated`` and effects from 0 on are drawn, with bands for exact 95 % limits. Without
+        rows: a figure that says "not run".
     alpha
         The nominal level, marked by a line.
     """
-    if not rates:
+    if rates.empty:
         return not_run()
-    n_columns = min(3, len(rates))
-    n_rows = -(-len(rates) // n_columns)
+    shown = rates[(rates["world"] == "estimated") & (rates["effect_percent"] >= 0)]
+    titles, models = list(dict.fromkeys(rates["title"])), list(dict.fromkeys(rates["model"]))
     figure, panels = plt.subplots(
-        n_rows, n_columns, figsize=(2.9 * n_columns + 0.6, 3 * n_rows + 0.6),
-        sharex=True, sharey=True, squeeze=False,
+        len(titles), len(models), figsize=(2.7 * len(models) + 0.7, 2.1 * len(titles) + 0.9),
+        sharex="row", sharey=True, squeeze=False,
     )  # fmt: skip
-    for axes, (title, frame) in zip(panels.flat, rates.items(), strict=False):
-        _power_panel(axes, frame[(frame["world"] == "estimated") & (frame["effect_percent"] >= 0)])
-        axes.axhline(
-            alpha, color="black", linewidth=0.9, linestyle="-.", label=f"nominal {alpha:.0%}"
-        )
-        axes.set_title(title, fontsize=10)
-    for axes in panels.flat[len(rates) :]:
-        axes.set_visible(False)
+    for row, title in zip(panels, titles, strict=True):
+        mine = shown[shown["title"] == title]
+        for axes, model in zip(row, models, strict=True):
+            part = mine[mine["model"] == model]
+            axes.set_visible(len(part) > 0)
+            _power_panel(axes, part, COLOURS[model])
+            axes.axhline(alpha, color="black", linewidth=0.9, linestyle="-.")
+            axes.set_title(f"{title}, {name_of(model)}", fontsize=9.5)
+        row[0].set_xlim(0, _interesting(mine))
     panels[0, 0].set_ylim(-0.02, 1.02)
     panels[0, 0].yaxis.set_major_formatter(PercentFormatter(1))
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=3, fontsize=9)
-    figure.supxlabel("true effect (% of the baseline)", fontsize=10)
+    keys = [Line2D([], [], label=name, **{"color": "black"} | k) for name, k in _CURVES.values()]
+    legend_above(figure, [*keys, _nominal(alpha)])
+    figure.supxlabel("true effect (% of the baseline; each row has its own scale)", fontsize=10)
     figure.supylabel("studies that find it", fontsize=10)
     return figure
 
 
-def _power_panel(axes: Axes, frame: pd.DataFrame) -> None:
-    for criterion, (line, label) in _PARTS.items():
+def _power_panel(axes: Axes, frame: pd.DataFrame, colour: str) -> None:
+    for criterion, (_, look) in _CURVES.items():
         curve = frame[frame["criterion"] == criterion].sort_values("effect_percent")
-        axes.plot(
-            curve["effect_percent"], curve["rate"], line, color=GREY, linewidth=1.2, label=label
-        )
-    for criterion, (colour, width, line, label) in _RULES.items():
-        curve = frame[frame["criterion"] == criterion].sort_values("effect_percent")
-        axes.fill_between(
-            curve["effect_percent"],
-            curve["low"],
-            curve["high"],
-            color=colour,
-            alpha=0.2,
-            linewidth=0,
-        )
-        axes.plot(
-            curve["effect_percent"], curve["rate"], line, color=colour, linewidth=width, label=label
-        )
+        x = curve["effect_percent"]
+        if criterion == "robust_clustered":
+            axes.fill_between(x, curve["low"], curve["high"], color=colour, alpha=0.2, linewidth=0)
+        axes.plot(x, curve["rate"], **{"color": colour} | look)
 
 
-def false_positives(
-    rates: Mapping[str, pd.DataFrame],
-    rhos: Mapping[str, float],
+def _interesting(rates: pd.DataFrame) -> float:
+    """Return the smallest effect at which every curve has risen, or the largest simulated."""
+    drawn = rates[rates["criterion"].isin(list(_CURVES))]
+    least = drawn.groupby("effect_percent")["rate"].min()
+    risen = least.index[least >= _FLAT]
+    return float(risen.min() if len(risen) else least.index.max())
+
+
+def false_positives(rates: pd.DataFrame, alpha: float = 0.05) -> Figure:
+    """Draw each criterion's false-positive rate, a row a cell and a column a criterion.
+
+    Effect 0 of the world ``estimated`` is drawn, with exact 95 % limits and a tick where normal
+    theory expects it; columns as for `power_curves`, of both designs.
+    """
+    if rates.empty:
+        return not_run()
+    null = rates[(rates["world"] == "estimated") & (rates["effect_percent"] == 0)]
+    figure, panels = _forest(null, len(NAMES), sharex=True)
+    for axes, (criterion, name) in zip(panels, NAMES.items(), strict=True):
+        for y, cell, look in _places(null[null["criterion"] == criterion]):
+            axes.plot([cell.low, cell.high], [y, y], color=COLOURS[cell.model], linewidth=1.2)
+            axes.plot(cell.rate, y, **look)
+            axes.plot(cell.expected, y, "|", color="black", markersize=8, zorder=3)
+        axes.axvline(alpha, color="black", linewidth=0.9, linestyle="-.")
+        axes.set_title(name, fontsize=9.5)
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.xaxis.set_major_locator(MultipleLocator(0.2))
+        axes.tick_params(axis="x", labelsize=8)
+    panels[0].set_xlim(left=-0.01)
+    theory = Line2D([], [], marker="|", linestyle="", color="black", label="expected by theory")
+    legend_above(figure, [*_designs(null), theory, _nominal(alpha)])
+    figure.supxlabel("false positives, each criterion by itself", fontsize=10)
+    return figure
+
+
+def pooling_dial(
+    cells: pd.DataFrame,
     pooling: Sequence[Mapping[str, float]] = (),
     *,
     n_seeds: int = 5,
     alpha: float = 0.05,
 ) -> Figure:
-    """Draw false-positive rates: the pooled bootstrap's by correlation, each criterion's by cell.
+    """Draw the pooled bootstrap's false positives against rho.
 
     Parameters
     ----------
-    rates
-        As for `power_curves`; effect 0 of the world ``estimated`` is drawn, with exact 95 %
-        limits, and a tick where normal theory expects it.
-    rhos
-        Title of a cell to the correlation of a user's differences between two seeds.
+    cells
+        The usual columns, rho and pooled_rate.
     pooling
-        Rows of `seqattn.stats.variance.pooling_levels`, drawn as squares beside the curve.
+        Rows of `seqattn.stats.variance.pooling_levels`, drawn as crosses beside the curve.
     n_seeds
         S of the curve ``2 Phi(-q / sqrt(1 + (S - 1) rho))``.
     alpha
         The nominal level, marked by a line.
     """
-    if not rates:
+    if cells.empty:
         return not_run()
-    size = (8.6, 3.4 + 0.16 * len(rates))
-    figure, (dial, levels) = plt.subplots(1, 2, figsize=size, width_ratios=(1, 1.15))
-    _dial(dial, pooling, n_seeds, alpha)
-    offsets = np.linspace(-0.3, 0.3, len(rates)) if len(rates) > 1 else [0.0]
-    for number, (title, frame) in enumerate(rates.items()):
-        colour = _CELLS[number % len(_CELLS)]
-        null = frame[(frame["world"] == "estimated") & (frame["effect_percent"] == 0)]
-        null = null.set_index("criterion")
-        dial.plot(rhos[title], null.loc["pooled", "rate"], "o", color=colour, markersize=5)
-        for row, criterion in enumerate(_NAMES):
-            found, y = null.loc[criterion], row + offsets[number]
-            levels.plot([found["low"], found["high"]], [y, y], color=colour, linewidth=1.2)
-            levels.plot(found["rate"], y, "o", color=colour, markersize=4)
-            levels.plot(found["expected"], y, "|", color="black", markersize=8)
-        levels.plot([], [], "o", color=colour, label=title)
-    levels.axvline(alpha, color="black", linewidth=0.9, linestyle="-.")
-    levels.plot([], [], "|", color="black", label="expected by theory")
-    levels.set_yticks(range(len(_NAMES)), list(_NAMES.values()))
-    levels.set(ylim=(len(_NAMES) - 0.5, -0.5), xlabel="false positives, each criterion by itself")
-    levels.set_xlim(left=-0.005)
-    levels.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    levels.grid(axis="x")
-    levels.legend(loc="lower right", fontsize=8)
-    return figure
-
-
-def _dial(axes: Axes, pooling: Sequence[Mapping[str, float]], n_seeds: int, alpha: float) -> None:
-    """Draw the pooled bootstrap's expected and simulated level against rho."""
-    grid = np.linspace(0, 1, 101)
-    curve = [
-        expected_levels(Components(0, 0, np.sqrt(r), np.sqrt(1 - r), r), n_seeds, 2, alpha)[
-            "pooled"
-        ]
-        for r in grid
-    ]
-    axes.plot(grid, curve, color="black", label="users alone, theory")
+    figure, axes = plt.subplots(figsize=(7.6, 4.2))
+    grid = np.linspace(-1 / (n_seeds - 1), 1, 126)
+    parts = [Components(0, 0, rho, np.sqrt(1 - rho)) for rho in grid]
+    curve = [expected_levels(part, n_seeds, 2, alpha)["pooled"] for part in parts]
+    (theory,) = axes.plot(grid, curve, color="black", label="users alone, theory")
     for row in pooling:
         axes.plot([row["rho"]] * 2, [row["low"], row["high"]], color=GREY, linewidth=1.2)
-    axes.plot(
-        [row["rho"] for row in pooling], [row["rate"] for row in pooling], "s", color=GREY,
-        markersize=4, label="users alone, simulated",
+    (simulated,) = axes.plot(
+        [row["rho"] for row in pooling], [row["rate"] for row in pooling], "x", color=GREY,
+        markersize=5, label="users alone, simulated",
     )  # fmt: skip
-    axes.plot([], [], "o", color=GREY, label="a real cell, seeds included")
+    markers = dict(zip(dict.fromkeys(cells["title"]), 3 * _MARKERS, strict=False))
+    for cell in cells.itertuples():
+        look = _look(cell.model, cell.design) | {"marker": markers[cell.title], "markersize": 6}
+        axes.plot(cell.rho, cell.pooled_rate, **look)
     axes.axhline(alpha, color="black", linewidth=0.9, linestyle="-.")
     axes.set(
         xlabel="correlation between a user's seeds, ρ", ylabel="pooled bootstrap, false positives"
     )
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes.legend(loc="lower right", fontsize=8)
+    datasets = [
+        Line2D([], [], marker=marker, linestyle="", color=GREY, label=title)
+        for title, marker in markers.items()
+    ]
+    keys = [theory, simulated, _nominal(alpha), *_variants(cells), *datasets, *_designs(cells)]
+    figure.legend(handles=keys, loc="outside right upper", fontsize=8.5)
+    return figure
+
+
+def _forest(
+    cells: pd.DataFrame, n: int, *, widths: Sequence[float] | None = None, sharex: bool = False
+) -> tuple[Figure, np.ndarray]:
+    """Return n panels side by side whose rows are datasets' variants."""
+    rows = cells[["title", "model"]].drop_duplicates()
+    figure, panels = plt.subplots(
+        1, n, figsize=(8.6, 1.3 + 0.3 * len(rows)), sharey=True, sharex=sharex, width_ratios=widths
+    )
+    label_rows(panels[0], rows)
+    for axes in panels:
+        axes.grid(axis="x")
+        axes.grid(visible=False, axis="y")
+    return figure, panels
+
+
+def _places(cells: pd.DataFrame) -> list[tuple[float, Any, dict[str, Any]]]:
+    """Return each cell's height, row and marker; both designs stand in one row."""
+    rows = cells[["title", "model"]].drop_duplicates()
+    heights = dict(zip(rows.itertuples(index=False, name=None), row_heights(rows), strict=True))
+    return [
+        (
+            heights[cell.title, cell.model] + _SIDES[cell.design],
+            cell,
+            _look(cell.model, cell.design) | {"markersize": 4.5},
+        )
+        for cell in cells.itertuples()
+    ]
+
+
+def _look(model: str, design: str) -> dict[str, Any]:
+    colour = COLOURS.get(model, GREY)
+    face = "white" if design == "published" else colour
+    return {"marker": "o", "linestyle": "", "color": colour, "markerfacecolor": face, "zorder": 4}
+
+
+def _designs(cells: pd.DataFrame) -> list[Line2D]:
+    return [
+        Line2D([], [], label=TITLES[design], **_look("", design))
+        for design in TITLES
+        if (cells["design"] == design).any()
+    ]
+
+
+def _variants(cells: pd.DataFrame) -> list[Line2D]:
+    return [
+        Line2D([], [], color=COLOURS[model], linewidth=4, label=name_of(model))
+        for model in dict.fromkeys(cells["model"])
+    ]
+
+
+def _nominal(alpha: float) -> Line2D:
+    return Line2D(
+        [], [], color="black", linewidth=0.9, linestyle="-.", label=f"nominal {alpha:.0%}"
+    )

@@ -1,23 +1,26 @@
 """Figures of a campaign: changes with intervals beside published ones, lambda, counts by rule.
 
-Each function takes one frame a design and draws a panel a design; a design with no rows, or no
-design at all, reads "not run".
+Each function takes one frame a design and draws a panel a design, all on one scale; a design with
+no rows, or no design at all, reads "not run".
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from seqattn.plots.datasets import not_run
 from seqattn.plots.style import COLOURS, GREEN, GREY, VERMILION, name_of
 
 TITLES = {"published": "as published: own search each", "matched": "matched backbone"}
+_LONG = 20  # letters of a title that fit in one line beside a forest
 _HOLLOW = {"markerfacecolor": "white", "markersize": 5}
 _LOOK = {
     "published": {"marker": "o", "linewidth": 0.9, **_HOLLOW},
@@ -68,12 +71,12 @@ def change_forest(
             axes.axvspan(-band, band, color="#eeeeee", zorder=0)
         _intervals(axes, frame, "change", interval)
         if "published_change" in frame:
-            y = _rows(frame) + 0.25
+            y = row_heights(frame) + 0.25
             axes.plot(frame["published_change"], y, "D", color="black", **_HOLLOW)
         axes.axvline(0, color="black", linewidth=0.8)
         axes.set(xlabel=xlabel)
     if any("published_change" in frame for frame in frames.values()):
-        _key(panels[0], "ours, 95 % interval", "published")
+        legend_above(figure, _sides("ours, 95 % interval"))
     return figure
 
 
@@ -87,15 +90,17 @@ def design_shift(frame: pd.DataFrame, names: Mapping[str, str]) -> Figure:
         return not_run()
     figure, (axes,) = _panels({"": frame})
     figure.set_figheight(1.2 + 0.42 * len(frame))  # three intervals a row
-    for y, (_, row) in zip(_rows(frame), frame.iterrows(), strict=True):
+    for y, (_, row) in zip(row_heights(frame), frame.iterrows(), strict=True):
         colour = COLOURS[row["model"]]
         for offset, side in zip((-0.25, 0, 0.25), names, strict=True):
             ends = [row[f"low_{side}"], row[f"change_{side}"], row[f"high_{side}"]]
             axes.plot(ends, [y + offset] * 3, color=colour, markevery=[1], **_LOOK[side])
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set(xlabel="NDCG@10 change vs SASRec (%)")
-    handles = [plt.Line2D([], [], color=GREY, **_LOOK[side]) for side in names]
-    axes.legend(handles, list(names.values()), loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3)
+    legend_above(
+        figure,
+        [Line2D([], [], color=GREY, label=name, **_LOOK[side]) for side, name in names.items()],
+    )
     return figure
 
 
@@ -114,7 +119,7 @@ def lambda_calibration(frames: Mapping[str, pd.DataFrame]) -> Figure:
                 part["lambda_mean"], part["published_change"], "D", color=colour, alpha=0.5,
                 **_HOLLOW,
             )  # fmt: skip
-            axes.plot(part["mean"], part["change"], "o", color=colour, label=name_of(model))
+            axes.plot(part["mean"], part["change"], "o", color=colour)
         if not frame["change"].notna().any():
             axes.text(
                 *(0.5, 0.06, "ours: not run"), transform=axes.transAxes, ha="center", color=GREY
@@ -122,8 +127,9 @@ def lambda_calibration(frames: Mapping[str, pd.DataFrame]) -> Figure:
         axes.axhline(0, color="black", linewidth=0.8)
         axes.set(title=TITLES[design], xlabel="λ, mean over layers and seeds")
     panels[0, 0].set_ylabel("NDCG@10 change vs SASRec (%)")
-    panels[0, -1].legend()
-    _key(panels[0, 0], "ours", "published", place=(0, 1.1))
+    models = list(dict.fromkeys(model for frame in frames.values() for model in frame["model"]))
+    variants = [Line2D([], [], color=COLOURS[m], linewidth=4, label=name_of(m)) for m in models]
+    legend_above(figure, [*_sides("ours", linestyle=""), *variants])
     return figure
 
 
@@ -167,45 +173,53 @@ def _panels(frames: Mapping[str, pd.DataFrame]) -> tuple[Figure, np.ndarray]:
     """Return a panel a design, with a row for each (dataset, model) of the frames."""
     n_rows = max(len(frame) for frame in frames.values())
     figure, panels = plt.subplots(
-        1, len(frames), figsize=(4.6 * max(len(frames), 1.4), 1.2 + 0.26 * n_rows), squeeze=False
-    )
+        *(1, len(frames)), figsize=(4.6 * max(len(frames), 1.4), 1.2 + 0.26 * n_rows), sharex=True,
+        squeeze=False,
+    )  # fmt: skip
     for axes, (design, frame) in zip(panels[0], frames.items(), strict=True):
-        labels, last = [], None
-        for row in frame.itertuples():
-            labels.append(name_of(row.model) if row.title == last else _label(row))
-            last = row.title
-        rows = _rows(frame)
-        axes.set_yticks(rows, labels, fontsize=8)
-        axes.set_ylim(rows[-1] + 0.7, -0.7)
+        label_rows(axes, frame)
         axes.grid(axis="x")
         axes.set_title(TITLES.get(design, design))
     return figure, panels[0]
 
 
-def _label(row: object) -> str:
-    title = row.title.replace(" (", "\n(")  # a part's name is long
+def label_rows(axes: Axes, frame: pd.DataFrame) -> None:
+    """Name each row (columns title, model) at its height, a dataset's title at its first."""
+    labels, last = [], None
+    for row in frame.itertuples():
+        labels.append(name_of(row.model) if row.title == last else _label(row))
+        last = row.title
+    heights = row_heights(frame)
+    axes.set_yticks(heights, labels, fontsize=8)
+    axes.set_ylim(heights[-1] + 0.7, -0.7)
+
+
+def _label(row: Any) -> str:
+    title = row.title if len(row.title) < _LONG else row.title.replace(" (", "\n(")
     return f"{title}   {name_of(row.model)}"
 
 
-def _rows(frame: pd.DataFrame) -> np.ndarray:
+def row_heights(frame: pd.DataFrame) -> np.ndarray:
     """Return the height of each row; datasets stand apart."""
     new = frame["title"].ne(frame["title"].shift()).to_numpy()
     return np.arange(len(frame)) + 0.6 * (np.cumsum(new) - 1)
 
 
+def legend_above(figure: Figure, handles: Sequence[Line2D]) -> None:
+    """Put a legend above all panels, where it covers neither data nor titles."""
+    figure.legend(handles=handles, loc="outside upper left", ncols=min(5, len(handles)), fontsize=9)
+
+
 def _intervals(axes: Axes, frame: pd.DataFrame, value: str, interval: tuple[str, str]) -> None:
-    for y, (_, row) in zip(_rows(frame), frame.iterrows(), strict=True):
+    for y, (_, row) in zip(row_heights(frame), frame.iterrows(), strict=True):
         colour = COLOURS.get(row["model"], GREY)
         axes.hlines(y, row[interval[0]], row[interval[1]], color=colour, linewidth=1.8)
         axes.plot(row[value], y, "o", color=colour, markersize=4.5)
 
 
-def _key(axes: Axes, ours: str, printed: str, place: tuple[float, float] = (0, 1.06)) -> None:
-    handles = [
-        plt.Line2D([], [], marker="o", color=GREY, markersize=4.5),
-        plt.Line2D([], [], marker="D", color="black", linestyle="", **_HOLLOW),
+def _sides(ours: str, **look: Any) -> list[Line2D]:
+    """Return the legend's entries for our points and the published ones."""
+    return [
+        Line2D([], [], marker="o", color=GREY, markersize=4.5, label=ours, **look),
+        Line2D([], [], marker="D", color="black", linestyle="", label="published", **_HOLLOW),
     ]
-    first = axes.get_legend()
-    axes.legend(handles, [ours, printed], loc="lower left", bbox_to_anchor=place, ncols=2)
-    if first is not None:
-        axes.add_artist(first)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,11 +9,22 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
+from seqattn.plots.campaign import legend_above
 from seqattn.plots.style import BLUE, COLOURS, GREEN, GREY, VERMILION, name_of
 
 if TYPE_CHECKING:
     from optuna import Study
+
+_PARAMETERS = {
+    "n_layers": "layers",
+    "n_heads": "heads",
+    "hidden_size": "hidden size",
+    "inner_size": "inner size",
+    "hidden_dropout": "dropout, hidden",
+    "attention_dropout": "dropout, attention",
+}
 
 
 def learning_curves(histories: pd.DataFrame) -> Figure:
@@ -30,28 +40,51 @@ def learning_curves(histories: pd.DataFrame) -> Figure:
             full = mean[mean["size"] == mean["size"].max()]
             axes.plot(full.index, full["mean"], color=colour, label=name_of(model))
         axes.set(xlabel="epoch", ylabel=label)
-    panels[0].legend()
+    legend_above(figure, panels[0].get_legend_handles_labels()[0])
     return figure
 
 
 def search_history(studies: Sequence[Study]) -> Figure:
-    """Draw Optuna's history of several searches: each trial's objective and the best so far."""
-    return _by_optuna("plot_optimization_history", studies, target_name="validation NDCG@10")
+    """Draw Optuna's history of several searches: each trial's objective and the best so far.
+
+    A study is named after its model. Trials that were pruned or failed have no value: not drawn.
+    """
+    figure, axes = plt.subplots(figsize=(7, 3.6))
+    order = list(COLOURS)
+    known = [study for study in studies if study.study_name in order]
+    others = [study for study in studies if study.study_name not in order]
+    for study in sorted(known, key=lambda s: order.index(s.study_name)) + others:
+        trials = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+        numbers, values = [t.number for t in trials], [t.value for t in trials]
+        colour = COLOURS.get(study.study_name)
+        (dots,) = axes.plot(numbers, values, "o", color=colour, markersize=4, alpha=0.6)
+        axes.step(
+            numbers, np.maximum.accumulate(values), where="post", color=dots.get_color(),
+            label=name_of(study.study_name),
+        )  # fmt: skip
+    axes.set(xlabel="trial", ylabel="validation NDCG@10")
+    legend_above(figure, axes.get_legend_handles_labels()[0])
+    return figure
 
 
 def search_importances(study: Study) -> Figure:
     """Draw Optuna's importances (fANOVA): each parameter's share of the objective's variance."""
-    return _by_optuna("plot_param_importances", study, target_name="validation NDCG@10")
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
-
-def _by_optuna(name: str, *args: object, **options: object) -> Figure:
-    import optuna.visualization.matplotlib as optuna_plots
-    from optuna.exceptions import ExperimentalWarning
-
-    with warnings.catch_warnings(), plt.rc_context():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # all of its matplotlib plots are
-        figure = getattr(optuna_plots, name)(*args, **options).figure
-    figure.set_size_inches(7, 3.6)
+    # Its forest is random: with a seed a re-run draws the same bars.
+    shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
+    figure, axes = plt.subplots(figsize=(7, 0.9 + 0.32 * len(shares)))
+    bars = axes.barh(
+        [_PARAMETERS.get(name, name.replace("_", " ")) for name in shares],
+        list(shares.values()), color=COLOURS.get(study.study_name, GREY), height=0.6,
+    )  # fmt: skip
+    axes.bar_label(bars, fmt="{:.0%}", padding=3, fontsize=9)
+    axes.invert_yaxis()
+    axes.grid(axis="x")
+    axes.grid(visible=False, axis="y")
+    axes.set_xlim(0, 1.12 * max(0.01, *shares.values()))
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.set(xlabel=f"share of the variance of validation NDCG@10, {name_of(study.study_name)}")
     return figure
 
 
@@ -101,7 +134,9 @@ def forest(frame: pd.DataFrame, *, xlabel: str) -> Figure:
     axes.set(xlabel=xlabel)
     handles, labels = axes.get_legend_handles_labels()
     grey = [plt.Line2D([], [], color=GREY, linewidth=h.get_linewidths()[0]) for h in handles[:2]]
-    axes.legend(grey, labels[:2], loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    for handle, label in zip(grey, labels, strict=False):
+        handle.set_label(label)
+    legend_above(figure, grey)
     return figure
 
 
@@ -120,8 +155,11 @@ def lambda_trajectories(frame: pd.DataFrame) -> Figure:
     first.set_ylabel("λ")
     layers = sorted(frame["layer"].unique())
     colours = (BLUE, VERMILION, GREEN)
-    handles = [plt.Line2D([], [], color=colours[(layer - 1) % 3]) for layer in layers]
-    first.legend(handles, [f"layer {layer}" for layer in layers], loc="best")
+    handles = [
+        plt.Line2D([], [], color=colours[(layer - 1) % 3], label=f"layer {layer}")
+        for layer in layers
+    ]
+    legend_above(figure, handles)
     return figure
 
 
@@ -139,7 +177,7 @@ def lambda_sweep(
         axes.plot(grid, mean, color=colour, label=name_of(model))
         axes.plot(trained[model], np.interp(trained[model], grid, mean), "o", color=colour)
     axes.set(xlabel="λ, the same in every layer", ylabel="validation NDCG@10")
-    axes.legend()
+    legend_above(figure, axes.get_legend_handles_labels()[0])
     return figure
 
 
@@ -156,5 +194,5 @@ def lambda_against_change(frame: pd.DataFrame) -> Figure:
         )
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set(xlabel="λ, mean over layers", ylabel="NDCG@10 change vs SASRec (%)")
-    axes.legend()
+    legend_above(figure, axes.get_legend_handles_labels()[0])
     return figure

@@ -20,12 +20,13 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from seqattn.errors import SeqattnError
+from seqattn.stats.correlation import UserCorrelation, user_correlation
 from seqattn.stats.inputs import Floats, as_pair, check_alpha
 from seqattn.stats.records import Record
 from seqattn.stats.studies import CRITERIA, directions
 from seqattn.stats.variance import Components, expected_levels, proportion, variance_components
 
-EFFECTS = (0, 1, 2, 3, 5, 7.5, 10, 15, 20, 30)
+EFFECTS = (0, 0.25, 0.5, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 20, 30, 50)
 _BATCH_ENTRIES = 1 << 23  # floats of an array of replicates, or of their resampled means: 64 MiB
 
 
@@ -62,6 +63,7 @@ class Calibration(Record):
     n_users: int
     base_mean: float
     components: Components
+    correlation: UserCorrelation
     seed_half_width_percent: float
     replicates: int
     n_resamples: int
@@ -70,9 +72,10 @@ class Calibration(Record):
     rates: tuple[Rate, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON: `components` a dict, `rates` a list of dicts."""
+        """Return plain values, ready for JSON: parts are dicts, `rates` a list of dicts."""
         plain = super().to_dict()
         plain["components"] = self.components.to_dict()
+        plain["correlation"] = self.correlation.to_dict()
         plain["rates"] = [rate.to_dict() for rate in self.rates]
         return plain
 
@@ -150,9 +153,9 @@ def calibrate(
 
     What `seqattn.calibration_page.write_calibration` reads, ready to be written as JSON:
 
-    >>> cell = {"dataset": "ML-100K", "variant": "ia-add", "metric": "NDCG@10"}
-    >>> sorted(cell | record.to_dict())[:4]
-    ['alpha', 'base_mean', 'components', 'dataset']
+    >>> cell = {"dataset": "ML-100K", "variant": "ia-add", "design": "matched"}
+    >>> sorted(cell | record.to_dict())[:5]
+    ['alpha', 'base_mean', 'components', 'correlation', 'dataset']
     """
     base, variant = as_pair(base, variant, ndim=2)
     _check_settings(effects, replicates, n_resamples, seed, alpha)
@@ -178,6 +181,7 @@ def calibrate(
         n_users=base.shape[1],
         base_mean=float(base.mean()),
         components=components,
+        correlation=user_correlation(differences_SU, n_resamples=n_resamples, alpha=alpha),
         seed_half_width_percent=float(100 * special.ndtri(1 - alpha / 2) * error / base.mean()),
         replicates=replicates,
         n_resamples=n_resamples,
@@ -209,7 +213,7 @@ def _worlds(components: Components) -> dict[str, Components]:
     return {
         "estimated": components,
         "upper": dataclasses.replace(components, seed_sd=components.seed_sd_upper),
-        "independent": dataclasses.replace(components, seed_sd=0.0, user_sd=0.0, rho=0.0),
+        "independent": dataclasses.replace(components, seed_sd=0.0, user_variance=0.0),
     }
 
 

@@ -23,29 +23,37 @@ from seqattn.stats.records import Record
 
 @dataclass(frozen=True)
 class Components(Record):
-    """Standard deviations of the parts of a difference, in units of the metric.
+    """Parts of a difference's variance, in units of the metric.
 
-    `seed_sd` of the effect of a training seed on all users, net of user noise, with
-    `seed_sd_upper` the upper end of its 95 % interval; `user_sd` of what a user keeps over seeds;
-    `residual_sd` of the rest; `rho` the correlation of a user's differences between two seeds.
+    `seed_sd` is the standard deviation of a training seed's effect on all users, net of user noise,
+    with `seed_sd_upper` the upper end of its 95 % interval; `residual_sd` that of the rest.
+    `user_variance`, of what a user keeps over seeds, may be negative: the covariance of a user's
+    differences between two seeds is.
     """
 
     seed_sd: float
     seed_sd_upper: float
-    user_sd: float
+    user_variance: float
     residual_sd: float
-    rho: float
+
+    @property
+    def rho(self) -> float:
+        """Correlation of a user's differences between two seeds, seed effects aside."""
+        total = self.user_variance + self.residual_sd**2
+        return self.user_variance / total if total > 0 else 0.0
 
 
 def variance_components(differences: ArrayLike) -> Components:
     r"""Split the variance of differences, (S, U), by two-way analysis of variance.
 
     .. math:: \hat\sigma_a^2 = \max\{0, (M_a - M_e) / U\}, \quad
-        \hat\sigma_b^2 = \max\{0, (M_b - M_e) / S\}, \quad \hat\sigma_e^2 = M_e
+        \hat\sigma_b^2 = (M_b - M_e) / S, \quad \hat\sigma_e^2 = M_e
 
-    with mean squares M of seeds, users and the rest. The upper limit of the seed effect puts the
-    0.025 quantile of the F distribution with S - 1 and (S - 1)(U - 1) degrees of freedom under
-    M_a: ``(M_a / F - M_e) / U``, right for normal data.
+    with mean squares M of seeds, users and the rest. A negative :math:`\hat\sigma_b^2` is kept,
+    for it is a covariance: setting it to zero would hide that a mean over seeds then varies *less*
+    than independent entries do. The upper limit of the seed effect puts the 0.025 quantile of the
+    F distribution with S - 1 and (S - 1)(U - 1) degrees of freedom under M_a:
+    ``(M_a / F - M_e) / U``, right for normal data.
 
     Raises
     ------
@@ -63,15 +71,12 @@ def variance_components(differences: ArrayLike) -> Components:
     rest = float(((d_SU - by_seed - by_user + d_SU.mean()) ** 2).sum() / rest_df)
     of_seeds = n_users * float(by_seed.var(ddof=1))
     of_users = n_seeds * float(by_user.var(ddof=1))
-    user_variance = max(0.0, (of_users - rest) / n_seeds)
     least_f = scipy_stats.f.ppf(0.025, n_seeds - 1, rest_df)
-    total = user_variance + rest
     return Components(
         seed_sd=float(np.sqrt(max(0.0, (of_seeds - rest) / n_users))),
         seed_sd_upper=float(np.sqrt(max(0.0, (of_seeds / least_f - rest) / n_users))),
-        user_sd=float(np.sqrt(user_variance)),
+        user_variance=(of_users - rest) / n_seeds,
         residual_sd=float(np.sqrt(rest)),
-        rho=user_variance / total if total > 0 else 0.0,
     )
 
 
@@ -92,7 +97,8 @@ def expected_levels(
     .. math:: \Pr[\text{reject}] = 2 F(-q \sqrt{V_{test} / V})
 
     with F and its critical value q from t with S - 1 degrees of freedom for the t-test, from the
-    normal for the bootstraps. Without a seed effect :math:`V / V_{pooled} = 1 + (S - 1) \rho`.
+    normal for the bootstraps. Without a seed effect :math:`V / V_{pooled} = 1 + (S - 1) \rho`,
+    which is below 1 for a negative :math:`\sigma_b^2`: pooling is then the cautious choice.
 
     Returns
     -------
@@ -102,22 +108,29 @@ def expected_levels(
     Raises
     ------
     SeqattnError
-        If nothing varies or `alpha` is out of range.
+        If nothing varies, `alpha` is out of range, or no S seeds can have such a correlation.
 
     References
     ----------
     Kish 1965, Survey Sampling, on the design effect. Derived on the book page "Calibration".
     """
     check_alpha(alpha)
-    a, b, e = components.seed_sd**2, components.user_sd**2, components.residual_sd**2
-    total = n_users * a + n_seeds * b + e  # each variance times S U
+    a, b, e = components.seed_sd**2, components.user_variance, components.residual_sd**2
+    of_users = n_seeds * b + e
+    if of_users < -1e-12 * e:
+        raise SeqattnError(
+            f"rho is {components.rho:.3f}; {n_seeds} seeds cannot all correlate by less than "
+            f"{-1 / (n_seeds - 1):g}"
+        )
+    of_users = max(0.0, of_users)
+    total = n_users * a + of_users  # each variance times S U
     if total == 0:
         raise SeqattnError("nothing varies: there is no false-positive rate to expect")
     seeds, normal = scipy_stats.t(n_seeds - 1), scipy_stats.norm()
     seen = {
         "t": (seeds, n_users * a + e),
         "pooled": (normal, a + b + e),
-        "clustered": (normal, n_seeds * b + e),
+        "clustered": (normal, of_users),
     }
     return {
         name: float(2 * law.cdf(-law.ppf(1 - alpha / 2) * np.sqrt(part / total)))
@@ -148,23 +161,27 @@ def pooling_levels(
     Raises
     ------
     SeqattnError
-        If a rho lies outside [0, 1] or a count is out of range.
+        If a rho lies outside [-1 / (S - 1), 1] or a count is out of range.
     """
-    if min(n_seeds, n_users) < 2 or replicates < 1 or not all(0 <= rho <= 1 for rho in rhos):
+    counts_fit = min(n_seeds, n_users) >= 2 and replicates >= 1
+    if not counts_fit or not all(-1 / (n_seeds - 1) <= rho <= 1 for rho in rhos):
         raise SeqattnError(
             f"rhos are {list(rhos)}, {n_seeds} seeds, {n_users} users, {replicates} replicates; "
-            "give rhos in [0, 1], at least 2 seeds and users, and 1 replicate"
+            "give rhos in [-1 / (S - 1), 1], at least 2 seeds and users, and 1 replicate"
         )
     rows = []
     for place, rho in enumerate(rhos):
         generator = np.random.default_rng([seed, place])
-        rest_CSU = generator.standard_normal((replicates, n_seeds, n_users))
-        users_C1U = generator.standard_normal((replicates, 1, n_users))
-        d_CSU = np.sqrt(rho) * users_C1U + np.sqrt(1 - rho) * rest_CSU
+        d_CSU = generator.standard_normal((replicates, n_seeds, n_users))
+        users_C1U = d_CSU.mean(axis=1, keepdims=True)
+        # The covariance's two eigenvalues, so that rho may be negative, too.
+        d_CSU = (
+            np.sqrt(1 - rho) * (d_CSU - users_C1U) + np.sqrt(1 + (n_seeds - 1) * rho) * users_C1U
+        )
         means_CB = bootstrap_means(d_CSU.reshape(replicates, -1), n_resamples, seed)
         rate, low, high = proportion(int((bootstrap_p_value(means_CB) < 0.05).sum()), replicates)
-        sds = Components(0.0, 0.0, np.sqrt(rho), np.sqrt(1 - rho), rho)
-        expected = expected_levels(sds, n_seeds, n_users)["pooled"]
+        parts = Components(0.0, 0.0, rho, np.sqrt(1 - rho))
+        expected = expected_levels(parts, n_seeds, n_users)["pooled"]
         rows.append(
             {"rho": float(rho), "rate": rate, "low": low, "high": high, "expected": expected}
         )

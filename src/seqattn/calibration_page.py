@@ -23,6 +23,7 @@ from seqattn.calibration_reading import (
     names,
     needs_table,
     rates_frame,
+    sizes,
     theory,
 )
 from seqattn.campaign import DESIGNS
@@ -71,6 +72,7 @@ def write_calibration(
         "rho": markdown([_rho_row(cell) for cell in cells.itertuples()]),
         "needs": markdown(needs_table(rates)),
         "reading": conclusions(rates),
+        "sizes": sizes(rates),
         "theory": theory(rates),
         "cells": markdown([_cell_row(cell) for cell in cells.itertuples()]),
         "levels": markdown(_level_rows(rates)),

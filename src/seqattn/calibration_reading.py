@@ -178,6 +178,12 @@ def conclusions(rates: pd.DataFrame) -> str:
     return " ".join([_false_claims(found), _sizes(found), _deciding(found), _choice(found)])
 
 
+def sizes(rates: pd.DataFrame) -> str:
+    """Return the sentence on how large an effect must be, or that nothing was calibrated."""
+    found = [(cell, part, _needs(part)) for cell, part in each_cell(rates)]
+    return _sizes(found) if found else "No comparison was calibrated: not run."
+
+
 _Found = list[tuple[dict[str, str], pd.DataFrame, dict[str, float]]]
 
 

@@ -15,7 +15,15 @@ from seqattn.book import ROOT
 from seqattn.campaign import BASELINE, DESIGNS, SEARCHED, SEEDS
 from seqattn.comparison import Campaign, command, read, trials_asked
 from seqattn.files import write_text
-from seqattn.pages import baselines, cells_table, designs, lambdas, replication, verdicts
+from seqattn.pages import (
+    baselines,
+    cells_table,
+    designs,
+    lambdas,
+    replication,
+    summary,
+    verdicts,
+)
 from seqattn.pages.writing import (
     DESIGN_NAMES,
     GENERATED,
@@ -57,6 +65,7 @@ def write_pages(
         **designs.texts(found),
         **lambdas.texts(found, extras(found)),
         **verdicts.texts(found),
+        **summary.texts(found, extras(found)),
     }
     for name, text in texts.items():
         write_text(folder / f"{name}.md", text + "\n")

@@ -98,7 +98,7 @@ SECTIONS = {
         [
             ("seconds", "raw file to split, seconds", "at most 5"),
             ("ratio_vs_recbole", "interactions per second over RecBole's", ""),
-            ("seconds_ml_1m", "MovieLens 1M, file to split, seconds", "at most 5"),
+            ("seconds_ml_1m", "ML-1M, file to split, seconds", "at most 5"),
             ("seconds_large", "ten million rows, file to split, seconds", "at most 60"),
             ("peak_gib_large", "peak memory for them, GiB", "at most 4"),
             ("steam_mb_per_second", "Steam reader, MB of text per second", ""),

@@ -1,5 +1,7 @@
 """Turn ``benchmarks/results/*.json`` into the book's Performance page: a file a benchmark.
 
+Beside them, how long the book's own notebooks took, for the page "How to reproduce".
+
 python -m benchmarks.page
 """
 
@@ -8,7 +10,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks import figures
+from benchmarks import figures, run_times
 from benchmarks.common import RESULTS
 from benchmarks.labels import shown
 
@@ -206,6 +208,7 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in SECTIONS:
         (FOLDER / f"{name}.md").write_text(section(name))
+    (FOLDER / "run_times.md").write_text(run_times.table())
 
 
 if __name__ == "__main__":

@@ -37,8 +37,8 @@ def table(folder: Path = RUNS) -> str:
             *(f"| {what} | {took} |" for what, took in rows),
             "",
             f"Preset `{preset}`, on a machine of {os.cpu_count()} cores. Fits come first, side by "
-            "side, one a core; the table adds their minutes up, those of a fit kept from an earlier "
-            "time too. Installing and building the pages come on top.",
+            "side, one a core; the table adds up their minutes, those of a fit kept from earlier "
+            "too. Installing and building the pages come on top.",
             "",
         ]
     )

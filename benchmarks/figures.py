@@ -1,5 +1,7 @@
 """The Performance page's pictures, drawn from the records in ``benchmarks/results``.
 
+Modes arrive under the names of `benchmarks.labels`.
+
 `draw` writes one SVG a benchmark and returns its alternative text; it is None where the record
 holds nothing to draw.
 """
@@ -23,7 +25,14 @@ KINDS = {
     "tried, left out": VERMILION,
     "not built: upper bound": GREY,
 }
-RUNS = {"packed": BLUE, "dense": SKY, "long": PURPLE, "exact": GREEN, "recbole": VERMILION}
+RUNS = {
+    "stride 50": BLUE,
+    "stride 10": SKY,
+    "L = 200, stride 200": PURPLE,
+    "stride 1": GREEN,
+    "recbole": VERMILION,
+    "prefix": GREY,
+}
 
 
 def draw(name: str, record: Record, folder: Path) -> str | None:
@@ -113,35 +122,31 @@ def scaling(record: Record) -> Figure:
 
 
 def parity(record: Record) -> Figure | None:
-    """Draw validation NDCG@10 against epochs and against seconds, if the record has curves.
+    """Draw validation NDCG@10 against epochs, if the record has curves.
 
-    The record's ``curves`` are mappings with setting, contestant, seed, and lists ``valid`` and
-    ``seconds`` of an entry an epoch. A row of panels a setting, a line a contestant, the mean of
-    its seeds; the dashed line is the best of the exact mode's.
+    The record's ``curves`` are mappings with setting, contestant, seed, and a list ``valid`` of an
+    entry an epoch. A panel a setting, a line a contestant, the mean of its seeds; the dashed line
+    is the best with stride 1.
     """
     curves = record.get("curves")
     if not curves:
         return None
     settings = list(dict.fromkeys(curve["setting"] for curve in curves))
-    size = (8.2, 0.4 + 2.8 * len(settings))
-    figure, panels = plt.subplots(len(settings), 2, figsize=size, sharey="row", squeeze=False)
-    for (by_epoch, by_time), setting in zip(panels, settings, strict=True):
+    n_rows = (len(settings) + 1) // 2
+    figure, panels = plt.subplots(n_rows, 2, figsize=(8.2, 0.4 + 2.8 * n_rows), squeeze=False)
+    for axes in panels.flat[len(settings) :]:
+        axes.set_axis_off()
+    for axes, setting in zip(panels.flat, settings, strict=False):
         of_setting = [curve for curve in curves if curve["setting"] == setting]
         for name in dict.fromkeys(curve["contestant"] for curve in of_setting):
-            runs = [curve for curve in of_setting if curve["contestant"] == name]
-            valid = np.mean([run["valid"] for run in runs], axis=0)
-            epochs = np.arange(1, len(valid) + 1)
-            # The median epoch: runs of hours were paused now and then for other measurements.
-            seconds = epochs * np.median([run["seconds"] for run in runs])
+            runs = [curve["valid"] for curve in of_setting if curve["contestant"] == name]
+            valid = np.mean(runs, axis=0)
             style = {"color": RUNS.get(name, ORANGE), "marker": ".", "label": name}
-            by_epoch.plot(epochs, valid, **style)
-            by_time.plot(seconds, valid, **style)
-            if name == "exact":
-                for axes in (by_epoch, by_time):
-                    axes.axhline(valid.max(), color="black", linewidth=0.8, linestyle="--")
-        by_epoch.set(title=setting, xlabel="epoch", ylabel="validation NDCG@10")
-        by_time.set(xlabel="seconds of training", xscale="log")
-        by_epoch.legend()
+            axes.plot(np.arange(1, len(valid) + 1), valid, **style)
+            if name == "stride 1":
+                axes.axhline(valid.max(), color="black", linewidth=0.8, linestyle="--")
+        axes.set(title=setting, xlabel="epoch", ylabel="validation NDCG@10")
+        axes.legend()
     return figure
 
 
@@ -190,7 +195,7 @@ FIGURES: dict[str, tuple[Callable[[Record], Figure | None], str]] = {
     ),
     "accuracy_parity": (
         parity,
-        "Lines: validation NDCG@10 by epoch and by seconds of training, a line a contestant.",
+        "Lines: validation NDCG@10 by epoch, a panel a setting, a line a contestant.",
     ),
     "tuned_modes": (tuned, "Dots: validation NDCG@10 of each trial's configuration, by mode."),
     "injection_overhead": (

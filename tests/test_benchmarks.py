@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -40,8 +41,11 @@ def test_a_missing_result_reads_not_run(results):
 def test_a_missing_number_reads_not_run(results):
     put(results, "training", ratio_vs_recbole=45.44, rows=[{"contestant": "a"}])
     text = page.section("training")
-    assert "| dense targets per second over RecBole's | 45.4 | 100, **missed** |" in text
-    assert "| packed targets per second over RecTools', L = 200 | not run | 3 |" in text
+    assert (
+        "| stride 10 (the default): targets per second over RecBole's | 45.4 | 100, **missed** |"
+        in text
+    )
+    assert "| stride 200, L = 200: targets per second over RecTools' | not run | 3 |" in text
 
 
 @pytest.mark.parametrize(
@@ -93,6 +97,7 @@ def test_every_committed_result_has_its_section(tmp_path, monkeypatch):
 def test_without_results_every_section_is_a_file_that_reads_not_run(results):
     page.main()
     written = {path.stem: path.read_text() for path in page.FOLDER.glob("*.md")}
+    assert written.pop("run_times").startswith(("Not run: `make book`", "| | minutes |"))
     assert written.keys() == page.SECTIONS.keys()
     assert all(f"Not run: `python -m benchmarks.{n}`" in text for n, text in written.items())
 
@@ -130,12 +135,28 @@ def test_learning_curves_are_drawn_only_where_the_result_has_them(results):
         "valid": [0.1, 0.3],
         "seconds": [2, 3],
     }
-    comparisons = [{"pair": "packed minus exact", "difference": 0.01, "ci": [0, 1]}]
+    comparisons = [{"comparison": "packed minus exact", "difference": 0.01, "ci": [0, 1]}]
     put(results, "accuracy_parity", rows=rows, curves=[curve], comparisons=comparisons)
     text = page.section("accuracy_parity")
-    assert "generated/accuracy_parity.svg" in text and "| packed minus exact | 0.01 |" in text
-    by_time = figures.parity({"curves": [curve]}).axes[1]
-    assert list(by_time.lines[0].get_xdata()) == [2.5, 5]
+    assert "generated/accuracy_parity.svg" in text
+    assert "| stride 50 minus stride 1 | 0.01 |" in text
+    drawn = figures.parity({"curves": [curve]}).axes[0].lines[0]
+    assert [list(xy) for xy in drawn.get_data()] == [[1, 2], [0.1, 0.3]]
+
+
+def test_seconds_taken_beside_other_work_are_not_shown(results):
+    row = {"contestant": "long", "s/epoch": 7.1, "to exact's best": "epoch 3, 21 s"}
+    put(results, "accuracy_parity", rows=[row, {"contestant": "exact", "to exact's best": "never"}])
+    text = page.section("accuracy_parity")
+    assert "| contestant | to stride 1's best |" in text
+    assert "| L = 200, stride 200 | epoch 3 |" in text and "| stride 1 | never |" in text
+    assert "s/epoch" not in text and "21 s" not in text
+
+
+def test_no_section_names_a_mode_by_anything_but_its_stride(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "FOLDER", tmp_path)
+    for name in page.SECTIONS:
+        assert not re.search(r"\b(packed|dense|exact)\b", page.section(name)), name
 
 
 def test_the_default_beside_recbole_is_said_in_words(results):
@@ -152,8 +173,10 @@ def test_the_default_beside_recbole_is_said_in_words(results):
     ]
     put(results, "accuracy_parity", rows=rows, comparisons=rows)
     text = page.section("accuracy_parity")
-    told = "- d, dense minus recbole: **lower**, -0.0020 [-0.0070, +0.0020] with a margin of 0.0030"
-    assert f"{told}, 943 users, 3 seeds\n" in text and "packed minus recbole: **" not in text
+    told = "- d, stride 10 minus recbole: **lower**, -0.0020 [-0.0070, +0.0020] with a margin of"
+    assert (
+        f"{told} 0.0030, 943 users, 3 seeds\n" in text and "stride 50 minus recbole: **" not in text
+    )
 
 
 def test_searches_in_each_mode_are_drawn_trial_by_trial(results):
@@ -163,7 +186,7 @@ def test_searches_in_each_mode_are_drawn_trial_by_trial(results):
     ]
     put(results, "tuned_modes", rows=[{"mode": "packed", "seeds": 5}], trials=trials)
     text = page.section("tuned_modes")
-    assert "generated/tuned_modes.svg" in text and "| packed | 5 |" in text
+    assert "generated/tuned_modes.svg" in text and "| stride 50 | 5 |" in text
     drawn = figures.tuned({"trials": trials}).axes[0].lines
     assert [list(line.get_ydata()) for line in drawn] == [[0.1, 0.2], [0.3]]
 

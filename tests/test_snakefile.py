@@ -7,6 +7,7 @@ is tested is the order and the choice of the jobs.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -90,6 +91,11 @@ def campaign(tmp_path):
             return [line[2:] for line in self.lines() if line.startswith(">")]
 
     return Campaign()
+
+
+def rules(plan):
+    """The rules of a dry run's jobs, but for those that only name what is wanted."""
+    return set(re.findall(r"^(?:local)?rule (\w+):", plan, re.M)) - {"all", "fits"}
 
 
 def of(verb, calls):
@@ -201,6 +207,23 @@ def test_a_profile_plans_the_campaign(campaign, profile, device):
     # Kubernetes takes a GPU of 0 for a GPU.
     assert ("gpu=1" in fit) == (device == "cuda")
     assert f"output: {campaign.results}/done/published" in done.stdout
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_what_is_run_on_kubernetes_writes_to_the_volume_only(campaign, device):
+    text = (ROOT / "book" / "appendix" / "reproduce.md").read_text()
+    (target,) = re.findall(r"snakemake (\w+) --profile profiles/kubernetes", text)
+    done = campaign.run("-n", target, "--profile", ROOT / "profiles" / "kubernetes", device=device)
+    assert rules(done.stdout) == {"prepare", "tune", "fit", "control"}
+    outputs = re.findall(r"^ +output: (.*)$", done.stdout, re.M)
+    written = [path for paths in outputs for path in paths.split(", ")]
+    outside = [path for path in written if not path.startswith(f"{campaign.results}/")]
+    assert len(written) >= 8 and outside == []
+
+
+def test_after_the_fits_only_notebooks_and_book_are_left(campaign):
+    campaign.run("fits")
+    assert rules(campaign.run("-n").stdout) == {"report", "collect", "book"}
 
 
 def test_a_url_of_the_studies_may_name_the_search(campaign):

@@ -7,7 +7,7 @@ query ``q``. All four modes are affine in the key's own value,
 
 so three vectors per history say everything, and fused attention can use them directly.
 
-Shapes: B histories, T positions (right-padded).
+Shapes: B histories, T positions (right-padded), S queries.
 
 References
 ----------
@@ -28,11 +28,27 @@ FLOOR = 0.1  # min-max maps the weakest real interaction here, away from padding
 
 
 class Signal(NamedTuple):
-    """Normalised intensity in affine form, ``M[q, k] = a_q * w_k + b_q``; each of shape (B, T)."""
+    """Normalised intensity in affine form, ``M[q, k] = a_q * w_k + b_q``.
+
+    Keys stand at all T positions, queries at the last S of them: S is T except in a model's last
+    layer, which computes only the queries whose output is wanted.
+
+    Attributes
+    ----------
+    w_BT : Tensor, shape (B, T)
+        Of each key: its raw intensity (for ``log1p_minmax`` the logarithm), 0 at padding.
+    a_BT, b_BT : Tensor, shape (B, S)
+        Of each query: the statistics of what it may look back on.
+    """
 
     w_BT: Tensor
     a_BT: Tensor
     b_BT: Tensor
+
+    @property
+    def w_BS(self) -> Tensor:
+        """The queries' own ``w``, shape (B, S), so that ``a w_BS + b`` is ``M[q, q]``."""
+        return self.w_BT[:, -self.a_BT.shape[1] :]
 
 
 def normalise(raw_BT: Tensor, real_BT: Tensor, mode: str, scope: str = "causal") -> Signal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -253,3 +254,27 @@ def test_the_tutorial_lists_every_key():
     for section in (own.DatasetYaml, own.ColumnsYaml, own.FiltersYaml, own.IntensityYaml):
         for field in dataclasses.fields(section):
             assert field.name in page
+
+
+def page() -> str:
+    return (book.ROOT / "book" / "appendix" / "your_own_data.md").read_text()
+
+
+@pytest.mark.parametrize("folder", [".", "notebooks"])
+def test_the_pages_python_works_from_the_checkout_and_from_a_notebook(folder, monkeypatch):
+    monkeypatch.chdir(book.ROOT / folder)
+    (code,) = re.findall(r"```python\n(.*?)```", page(), flags=re.DOTALL)
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert names["data"].name == "fashion"
+
+
+def test_the_pages_lines_for_the_table_of_contents_are_what_a_report_writes():
+    (lines,) = re.findall(r"```yaml\n( .*?)```", page(), flags=re.DOTALL)
+    (part,) = yaml.safe_load(lines)
+    files = [chapter["file"] for chapter in part["chapters"]]
+    assert files == [f"book/runs/fashion/{name}" for name in book.NOTEBOOKS]
+    beside = yaml.safe_load((book.ROOT / "_toc.yml").read_text())["parts"][0]
+    assert part.keys() == beside.keys()
+    left = ["01", "03", "06"]
+    assert [n[:2] for n in book.NOTEBOOKS if n not in book.ABOUT_INTENSITY] == left

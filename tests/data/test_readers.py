@@ -18,6 +18,7 @@ from small_logs import PROPERTY
 from seqattn.data import Interactions
 from seqattn.data.readers import (
     READERS,
+    delimited,
     read_delimited,
     read_inter,
     read_mirror,
@@ -115,6 +116,16 @@ def test_blank_lines_are_no_rows_and_do_not_shift_line_numbers(tmp_path):
     assert len(log) == 2 and log.frame["user"].tolist() == [1, 1]
     path = written(tmp_path / "log.csv", HEADER + "\n1,2,3,4\n\n1,3,-1,4\n")
     assert "line 5: -1.0" in refusal(path)
+
+
+def test_a_dataset_of_one_delimited_file_needs_one_line(tmp_path):
+    path = written(tmp_path / "log.csv", HEADER + "Ada,Alien,3,4\n")
+    assert rows(READERS["csv"]([path])) == [("Ada", "Alien", 3.0, 4.0)]
+    path = written(tmp_path / "plays.tsv", "who\twhat\twhen\nAda\tAlien\t4\n")
+    reader = delimited({"who": "user", "what": "item", "when": "timestamp"}, "\t")
+    assert reader([path]).frame.to_dict("records") == [
+        {"user": "Ada", "item": "Alien", "timestamp": 4}
+    ]
 
 
 def test_another_separator_is_suspected_where_the_header_is_one_column(tmp_path):

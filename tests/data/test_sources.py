@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from raw_files import HEADER, amazon_lines, steam_lines, written
 
+from seqattn import published
 from seqattn.data import CATALOGUE, Dataset, Entry, load_log, loading, sources
 from seqattn.data.readers import READERS
 from seqattn.data.sources import find, how_to_get, locate, status
@@ -152,6 +155,14 @@ def test_every_entry_can_be_had_and_read(entry):
     assert (entry.format is None) == (not entry.files)
     assert entry.format is None or entry.format in READERS
     assert entry.url is None or entry.format is not None
+
+
+def test_a_dataset_has_one_title_that_of_the_paper_where_it_has_one():
+    assert {name: CATALOGUE[name].title for name in published.DATASETS} == published.DATASETS
+    for path in Path(published.FOLDER.parent, "datasets").glob("*/dataset.json"):
+        record = json.loads(path.read_text())
+        entry = CATALOGUE[record["dataset"]]
+        assert record["title"] in (entry.title, entry.mirrored().title), path
 
 
 def test_the_reader_is_the_entrys(mirror, monkeypatch):

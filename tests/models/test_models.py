@@ -10,10 +10,13 @@ from hypothesis import given, settings
 from seqattn import build_model
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS
+from seqattn.models.injection import IntensityInjection
 
 SMALL = {"max_length": 8, "hidden_size": 8, "inner_size": 16, "n_layers": 2, "n_heads": 2}
-CAUSAL = ["sasrec", "ia-add", "ia-mul", "ia-val"]
 N_ITEMS = 20
+# A new model of the registry is tested without being named here.
+CAUSAL = [name for name in MODELS if build_model(name, 1).objective == "next_item"]
+INTENSITY_AWARE = [name for name in MODELS if build_model(name, 1).needs_intensity]
 
 
 def _build(name: str, seed: int = 0, **config):
@@ -36,7 +39,13 @@ def test_shared_weights_start_identical_for_one_seed(name):
         assert torch.equal(value, model[key]), key
 
 
-@pytest.mark.parametrize("name", ["ia-add", "ia-mul", "ia-val"])
+def test_the_models_tested_as_causal_and_as_intensity_aware_are_these():
+    assert {"sasrec", "ia-add", "ia-mul", "ia-val"} <= set(CAUSAL)
+    assert {"ia-add", "ia-mul", "ia-val"} <= set(INTENSITY_AWARE)
+    assert not {"bert4rec", "local-ae"} & {*CAUSAL, *INTENSITY_AWARE}
+
+
+@pytest.mark.parametrize("name", INTENSITY_AWARE)
 def test_lambda_zero_recovers_sasrec(name):
     items, intensity = _batch(1, [8, 3, 1])
     model = _build(name)
@@ -47,7 +56,7 @@ def test_lambda_zero_recovers_sasrec(name):
     torch.testing.assert_close(hidden[items > 0], expected[items > 0], rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["ia-add", "ia-mul", "ia-val"])
+@pytest.mark.parametrize("name", INTENSITY_AWARE)
 def test_lambda_starts_at_one_and_intensity_matters(name):
     items, intensity = _batch(2, [8, 8])
     model = _build(name)
@@ -148,3 +157,20 @@ def test_reading_from_a_position_gives_the_same_hidden_states(name, read_from, t
     torch.testing.assert_close(
         model(items, intensity, read_from), model(items, intensity)[:, read_from:]
     )
+
+
+class OfTheKeys(IntensityInjection):
+    """The mistake that comes first: `w` is of the T keys, the context of the S queries."""
+
+    def after(self, context_BHTF, signal):
+        return context_BHTF * signal.w_BT[:, None, :, None]
+
+
+def test_an_injection_that_returns_other_queries_than_were_asked_for_is_refused():
+    items, intensity = _batch(8, [8, 8])
+    model = _build("ia-val")
+    for block in model.blocks:
+        block.attention.injection = OfTheKeys()
+    assert model(items, intensity).shape == (2, 8, 8)
+    with pytest.raises(SeqattnError, match=r"OfTheKeys: its context has 8 positions, and 1 quer"):
+        model(items, intensity, read_from=7)

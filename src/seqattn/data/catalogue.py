@@ -1,6 +1,7 @@
 """The datasets of the book, each described once.
 
-Sizes are those of the files named; ``table2`` are the published ones, [IA] Table 2.
+Titles are [IA]'s names, where it has the dataset. Sizes are those of the files named; ``table2``
+are the published ones, [IA] Table 2.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _UCSD_LICENCE = "UCSD: research use with citation"
 _MOVIELENS = (
     Entry(
         name="ml-100k",
-        title="MovieLens 100K",
+        title="ML-100K",
         intensity="rating given by the user",
         unit="stars, 1 to 5",
         licence=_MOVIELENS_LICENCE,
@@ -35,7 +36,7 @@ _MOVIELENS = (
     ),
     Entry(
         name="ml-1m",
-        title="MovieLens 1M",
+        title="ML-1M",
         intensity="rating given by the user",
         unit="stars, 1 to 5",
         licence=_MOVIELENS_LICENCE,

@@ -4,8 +4,10 @@ An injection rewrites (q, k, v) before fused attention and the context after it.
 ``M[q, k] = a_q w_k + b_q`` (see `seqattn.intensity`) each of the three published variants is
 ordinary attention over a few more features, so no T x T intensity matrix exists.
 
-Shapes: B batch, H heads, T positions, F features a head. Queries arrive already divided by
-sqrt(F). One learnable scalar lambda per layer, shared by heads, starts at 1; lambda = 0 is SASRec.
+Shapes: B batch, H heads, T positions, F features a head. In a model's last layer queries, context
+and the signal's a and b are those of the last S positions only; keys, values and w are of all T.
+Queries arrive already divided by sqrt(F). One learnable scalar lambda per layer, shared by heads,
+starts at 1; lambda = 0 is SASRec.
 
 References
 ----------
@@ -30,12 +32,15 @@ class Injection(nn.Module):
         return q_BHTF, k_BHTF, v_BHTF
 
     def after(self, context_BHTF: Tensor, signal: Signal | None) -> Tensor:
-        """Return the context, of shape (B, H, T, F), that the output projection will see."""
+        """Return the context, of shape (B, H, S, F), that the output projection will see."""
         return context_BHTF
 
 
 class IntensityInjection(Injection):
-    """Base of the intensity-aware injections: owns lambda."""
+    """Base of the intensity-aware injections: owns lambda, a scalar that is recorded every epoch.
+
+    An idea that learns more than that keeps it in parameters of its own, beside ``lam``.
+    """
 
     def __init__(self) -> None:
         super().__init__()

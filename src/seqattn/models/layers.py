@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqattn.config import ModelConfig
+from seqattn.errors import SeqattnError
 from seqattn.intensity import Signal
 from seqattn.models.dropout import Dropout, dropout
 from seqattn.models.injection import Injection
@@ -77,7 +78,13 @@ class Attention(nn.Module):
     def forward(
         self, x_BTD: Tensor, mask: Tensor | None, signal: Signal | None, read_from: int = 0
     ) -> Tensor:
-        """Return the projected context of the queries from `read_from` on, (B, S, D)."""
+        """Return the projected context of the queries from `read_from` on, (B, S, D).
+
+        Raises
+        ------
+        SeqattnError
+            If the injection returns a context of another number of queries.
+        """
         q, k, v = self.project(x_BTD)
         if read_from:
             q = q[:, :, read_from:]
@@ -85,9 +92,16 @@ class Attention(nn.Module):
                 signal = Signal(signal.w_BT, signal.a_BT[:, read_from:], signal.b_BT[:, read_from:])
             if mask is not None and mask.shape[-2] > 1:
                 mask = mask[..., read_from:, :]
+        s = q.shape[2]
         q, k, v = self.injection.before(q, k, v, signal)
         context_BHSF = attend(q, k, v, mask, self.dropout if self.training else 0.0)
         context_BHSF = self.injection.after(context_BHSF, signal)
+        if context_BHSF.shape[2] != s:  # a single query would be broadcast and go unnoticed
+            raise SeqattnError(
+                f"{type(self.injection).__name__}: its context has {context_BHSF.shape[2]} "
+                f"positions, and {s} queries were asked for; of a query, read a_BT, b_BT and w_BS "
+                "of the signal, of a key w_BT"
+            )
         return self.output(context_BHSF.transpose(1, 2).flatten(2))
 
     def weights(self, x_BTD: Tensor, mask: Tensor | None, signal: Signal | None) -> Tensor:

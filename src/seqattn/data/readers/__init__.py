@@ -8,6 +8,7 @@ from pathlib import Path
 from seqattn.data.readers.amazon import read_amazon
 from seqattn.data.readers.atomic import read_inter, write_inter
 from seqattn.data.readers.delimited import (
+    delimited,
     read_delimited,
     read_mirror,
     read_ratings_dat,
@@ -21,6 +22,7 @@ from seqattn.data.readers.table import Table
 __all__ = [
     "READERS",
     "Table",
+    "delimited",
     "read_delimited",
     "read_inter",
     "read_mirror",
@@ -29,6 +31,7 @@ __all__ = [
 ]
 
 READERS: dict[str, Callable[[Sequence[Path]], Table]] = {
+    "csv": delimited({name: name for name in ("user", "item", "intensity", "timestamp")}),
     "u.data": read_u_data,
     "ratings.dat": read_ratings_dat,
     "amazon-json": read_amazon,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +12,7 @@ from seqattn.data.readers.table import Table
 from seqattn.errors import SeqattnError
 
 __all__ = [
+    "delimited",
     "header_of",
     "read_delimited",
     "read_mirror",
@@ -92,6 +93,25 @@ def _refuse_surplus(path: Path, separator: str, columns: int, header: bool) -> N
             f"{path}: line {surplus.idxmax() + 1 + header} has more than {columns} cells; quote "
             "cells that hold the separator, and write decimals with a point"
         )
+
+
+def delimited(columns: Mapping[str, str], separator: str = ",") -> Callable[..., Table]:
+    """Return a reader of delimited files whose first line names the columns.
+
+    What one line of `seqattn.data.readers.READERS` needs for a dataset that is one such file.
+
+    Parameters
+    ----------
+    columns : mapping of str to str
+        As for `read_delimited`: the file's names to ours.
+    separator : str
+        Characters between cells.
+    """
+
+    def read(paths: Sequence[Path]) -> Table:
+        return read_delimited(paths[0], separator, columns)
+
+    return read
 
 
 def header_of(path: Path, separator: str = ",") -> list[str]:

@@ -1,0 +1,68 @@
+"""What the book's own notebooks took, from what papermill and the cells recorded; nothing is run.
+
+python -m benchmarks.run_times
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from seqattn.book import AE_VS_AR, NOTEBOOKS, ROOT, open_run
+from seqattn.errors import SeqattnError
+from seqattn.store import Store
+from seqattn.training.cells import cell_spec
+
+RUNS = ROOT / "book" / "runs" / "ml-100k"
+
+
+def table(folder: Path = RUNS) -> str:
+    """Return minutes of the fits and of each notebook in Markdown, or what to run for them."""
+    paths = [folder / f"{name}.ipynb" for name in NOTEBOOKS]
+    records = [_papermill(path) for path in paths if path.exists()]
+    if len(records) < len(paths) or not all("duration" in record for record in records):
+        return "Not run: `make book`.\n"
+    minutes = [record["duration"] / 60 for record in records]
+    rows = [fits(records[0]["parameters"])]
+    rows += [(f"`{path.stem}`", f"{m:.1f}") for path, m in zip(paths, minutes, strict=True)]
+    rows.append(("all notebooks", f"{sum(minutes):.1f}"))
+    preset = records[0]["parameters"]["preset"]
+    return "\n".join(
+        [
+            "| | minutes |",
+            "|---|---:|",
+            *(f"| {what} | {took} |" for what, took in rows),
+            "",
+            f"Preset `{preset}`, on a machine of {os.cpu_count()} cores. Fits come first, side by "
+            "side, one a core; the table adds up their minutes, those of a fit kept from earlier "
+            "too. Installing and building the pages come on top.",
+            "",
+        ]
+    )
+
+
+def fits(parameters: dict[str, Any]) -> tuple[str, str]:
+    """Return how many fits notebooks of these parameters read, and their minutes added up."""
+    seeds = parameters["seeds"]
+    wanted = {*product(parameters["models"], seeds), *product(AE_VS_AR, seeds[:1])}
+    what = f"{len(wanted)} fits"
+    try:
+        run = open_run(parameters)
+        specs = [cell_spec(run.dataset, m, seed, run.settings(m)) for m, seed in sorted(wanted)]
+        cells = [Store(run.results_dir).get(spec) for spec in specs]
+    except SeqattnError:  # the notebooks came from a machine that had data and searches
+        cells = [None]
+    if None in cells:
+        return what, "not in the store"
+    return what, f"{sum(cell.facts['seconds'] for cell in cells) / 60:.1f}"
+
+
+def _papermill(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text())["metadata"].get("papermill", {})
+
+
+if __name__ == "__main__":
+    print(table())

@@ -1,0 +1,57 @@
+"""The book says how long its notebooks took by what they and the cells recorded."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+
+import pytest
+
+from benchmarks import run_times
+from seqattn.book import AE_VS_AR, NOTEBOOKS
+from seqattn.data import load_dataset
+from seqattn.training.cells import fit_cells
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Six notebooks that ran half a minute each, and the parameters they name."""
+    parameters = {
+        "dataset": "synthetic",
+        "preset": "smoke",
+        "seeds": [1, 2],
+        "models": ["sasrec", "ia-add"],
+        "results_dir": str(tmp_path / "store"),
+        "device": "cpu",
+    }
+    for name in NOTEBOOKS:
+        record = {"duration": 30.0, "parameters": parameters}
+        notebook = {"cells": [], "metadata": {"papermill": record}}
+        (tmp_path / f"{name}.ipynb").write_text(json.dumps(notebook))
+    return tmp_path, parameters
+
+
+def test_minutes_are_those_of_the_notebooks_and_the_cells(runs):
+    folder, parameters = runs
+    assert "| 6 fits | not in the store |" in run_times.table(folder)
+    wanted = {*product(parameters["models"], [1, 2]), *product(AE_VS_AR, [1])}
+    cells = fit_cells(
+        *(parameters["results_dir"], load_dataset("synthetic"), sorted(wanted), "smoke"),
+        workers=1,
+        progress=False,
+    )
+    minutes = sum(cell.facts["seconds"] for cell in cells) / 60
+    text = run_times.table(folder)
+    assert f"| 6 fits | {minutes:.1f} |" in text
+    assert "| `03_training` | 0.5 |" in text and "| all notebooks | 3.0 |" in text
+
+
+def test_notebooks_from_elsewhere_do_not_need_their_data(runs):
+    _, parameters = runs
+    assert run_times.fits({**parameters, "dataset": "absent"}) == ("6 fits", "not in the store")
+
+
+def test_without_all_six_notebooks_there_is_nothing_to_tell(runs):
+    folder, _ = runs
+    (folder / "05_lambda.ipynb").unlink()
+    assert run_times.table(folder) == "Not run: `make book`.\n"

@@ -11,6 +11,8 @@
 # of it elsewhere. Records are update(): Snakemake would remove them before it extends them. After a
 # failure it takes the old one for the new, so beside each lies a flag, which does go away.
 
+from shlex import quote
+
 import yaml
 
 DEFAULTS = {
@@ -192,7 +194,9 @@ rule tune:
         reference=lambda wildcards: DATASETS[wildcards.dataset],
         budget=f"--trials {config['trials']} --epochs {config['epochs']} --base {config['base']}",
         storage=lambda wildcards: (
-            "--storage " + config["storage"].format(**wildcards) if config["storage"] else ""
+            "--storage " + quote(config["storage"].format(**wildcards))
+            if config["storage"]
+            else ""
         ),
     resources:
         **DEVICE,

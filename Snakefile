@@ -29,6 +29,7 @@ DEFAULTS = {
     "results": ".seqattn/paper",
     "notebooks": "book/runs",
     "collect": "results/campaign",
+    "records": "results/datasets",
 }
 unknown = [key for key in config if key not in DEFAULTS]
 if unknown:
@@ -261,8 +262,10 @@ rule collect:
         local(touch(f"{RESULTS}/done/collected")),
     params:
         target=config["collect"],
+        records=config["records"],
     shell:
-        "seqattn collect {RESULTS:q} -o {params.target:q}"
+        "seqattn collect {RESULTS:q} -o {params.target:q} && mkdir -p {params.records:q}"
+        " && cp -R {RESULTS:q}/datasets/. {params.records:q}/"
 
 
 # The book has chapters on ML-100K: where the campaign has none of it, `make book` runs them.

@@ -16,6 +16,7 @@ from seqattn.comparison.agreement import cell_outcome
 from seqattn.evaluation import metric
 from seqattn.results import rank_matrix
 from seqattn.stats import dual_criterion
+from seqattn.stats.paired import cohens_dz
 from seqattn.store import Store
 
 
@@ -62,6 +63,7 @@ def test_records_are_those_of_the_dual_criterion(folder, found):
     for key, value in expected.items():
         assert row[key] == pytest.approx(value), key
     assert row["low"] == pytest.approx(100 * expected["clustered_ci"][0] / pair[0].mean())
+    assert row["d_z"] == pytest.approx(cohens_dz(*(values.mean(axis=1) for values in pair)))
 
 
 def test_a_known_effect_is_robust_and_none_is_not(found):

@@ -68,6 +68,7 @@ def campaign(tmp_path):
 
         def run(self, *arguments, check=True, **config):
             config = {"results": self.results, "notebooks": tmp_path / "runs"} | config
+            config = {"records": tmp_path / "records"} | config
             config = {"datasets": "toy", "models": "sasrec ia-add", "seeds": "1 2"} | config
             done = subprocess.run(
                 [

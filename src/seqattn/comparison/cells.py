@@ -60,6 +60,7 @@ def judged(
 
         - base: SASRec's mean;
         - low, high: the clustered interval, in percent of `base`;
+        - d_z: Cohen's, the mean difference in standard deviations over seeds;
         - p: to be corrected; the larger of the t-test's and the clustered bootstrap's;
         - tost_p, tost_low, tost_high (90 % interval, percent), equivalent: TOST within
           +-`MARGIN_PERCENT` of `base`, over users averaged over seeds.
@@ -98,6 +99,7 @@ def _beyond(
             "low": record.clustered_ci[0] * percent,
             "high": record.clustered_ci[1] * percent,
             "p": max(record.t_p_value, float(p)),
+            "d_z": record.t_statistic / np.sqrt(record.n_seeds),
         }
         if level:
             tost = tost_paired(b, v, MARGIN_PERCENT / 100 * level, alpha=ALPHA)

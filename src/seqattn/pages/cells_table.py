@@ -37,7 +37,7 @@ _COLUMNS = (
     ("trials", "trials", "{}"),
 )
 _EXTRA_COLUMNS = (
-    *("dataset", "set", "base", "difference", "t_statistic", "p", "tost_p", "family"),
+    *("dataset", "set", "base", "difference", "t_statistic", "d_z", "p", "tost_p", "family"),
     *("seeds_positive", "seeds_negative", "robust_bh", "robust_holm", "n_users"),
 )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from seqattn import book
+from seqattn import book, links
 from seqattn.errors import SeqattnError
 
 TEMPLATES = [book.ROOT / "notebooks" / f"{name}.ipynb" for name in book.NOTEBOOKS]
@@ -117,9 +117,45 @@ def test_a_report_without_intensity_leaves_out_what_is_about_it(tmp_path, monkey
     columns = "columns: {user: user, item: item, timestamp: timestamp}\n"
     (tmp_path / "plain.yaml").write_text(f"name: plain\npath: log.csv\n{columns}")
     ran, fitted = [], []
-    monkeypatch.setattr(book, "run_notebook", lambda t, o, values: ran.append((t.stem, values)))
+    monkeypatch.setattr(
+        book, "run_notebook", lambda t, o, values, names: ran.append((t.stem, values, names))
+    )
     monkeypatch.setattr(book.Run, "all_cells", lambda run: fitted.extend(run.models))
     book.report(str(tmp_path / "plain.yaml"), {"preset": "smoke"}, tmp_path / "out")
-    assert [name for name, _ in ran] == ["01_data", "03_training", "06_ae_vs_ar"]
+    notebooks = ["01_data", "03_training", "06_ae_vs_ar"]
+    assert [name for name, *_ in ran] == notebooks
     assert fitted == ["sasrec"]
-    assert all(values["models"] == ["sasrec"] for _, values in ran)
+    assert all(values["models"] == ["sasrec"] for _, values, _ in ran)
+    assert all(list(names) == notebooks for *_, names in ran)
+
+
+def relink(text, present):
+    return links.relink(text, book.NOTEBOOKS, present, book.ROOT / "notebooks")
+
+
+def test_links_to_notebooks_left_out_lead_to_the_next_one_there_is():
+    present = ("01_data", "03_training", "06_ae_vs_ar")
+    text = (
+        "In [Models](02_models.ipynb) and [Training](03_training.ipynb), [x](../02_models.md).\n\n"
+    )
+    assert relink(text + "Next: [Models](02_models.ipynb).", present) == (
+        "In Models and [Training](03_training.ipynb), [x](../02_models.md).\n\n"
+        "Next: [Training](03_training.ipynb)."
+    )
+    assert relink("Next: [S](04_significance.ipynb).", present) == (
+        "Next: [AE against AR](06_ae_vs_ar.ipynb)."
+    )
+    assert relink("Next: [S](04_significance.ipynb).", ["01_data"]) == (
+        "Next: the [start](../../index.md)."
+    )
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
+def test_a_report_without_intensity_has_no_link_to_what_was_left_out(path):
+    present = [name for name in book.NOTEBOOKS if name not in book.ABOUT_INTENSITY]
+    for cell in _cells(path):
+        if cell["cell_type"] == "markdown":
+            text = "".join(cell["source"])
+            assert relink(text, book.NOTEBOOKS) == text
+            linked = relink(text, present)
+            assert not any(f"({name}.ipynb)" in linked for name in book.ABOUT_INTENSITY)

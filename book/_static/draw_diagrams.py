@@ -27,7 +27,7 @@ def history() -> Canvas:
     """One history with intensities, and what each model sees of it."""
     c = Canvas(960, 430, "A history of five games with hours played, and the unknown next game")
     hours = ["0.5 h", "120 h", "3 h", "1 h", "40 h"]
-    heights = [8, 128, 37, 19, 100]  # proportional to log1p(hours)
+    heights = [11, 128, 37, 19, 99]  # proportional to log1p(hours)
     c.text(40, 44, "One player's history, oldest first", size=18, bold=True, anchor="start")
     for j, (label, height) in enumerate(zip(hours, heights, strict=True)):
         x = 250 + 110 * j
@@ -35,7 +35,8 @@ def history() -> Canvas:
         c.text(x + 45, 200 - height, label, size=15)
         c.box(x, 218, 90, 52, [f"item *i*_{{{j + 1}}}"], BLUE)
     c.text(40, 165, "intensity *w*", size=16, anchor="start", bold=True)
-    c.text(40, 188, "(hours played)", size=14, anchor="start", colour=MUTED)
+    c.text(40, 188, "(hours played;", size=14, anchor="start", colour=MUTED)
+    c.text(40, 207, "bars: logarithm)", size=14, anchor="start", colour=MUTED)
     c.text(40, 250, "items", size=16, anchor="start", bold=True)
     c.arrow([(792, 244), (826, 244)])
     c.box(832, 218, 90, 52, ["next item?"], LINE, size=15, dash=True, fill="#ffffff")
@@ -44,7 +45,7 @@ def history() -> Canvas:
     c.text(40, 329, "SASRec sees", size=16, anchor="start", bold=True)
     c.text(40, 393, "Injection also sees", size=16, anchor="start", bold=True)
     for j, label in enumerate(hours):
-        c.text(295 + 110 * j, 329, "happened", size=15, colour=MUTED)
+        c.text(295 + 110 * j, 329, f"*i*_{{{j + 1}}}", size=15)
         c.text(295 + 110 * j, 393, f"*w*_{{{j + 1}}} = {label}", size=15)
     return c
 
@@ -165,7 +166,7 @@ def leave_one_out() -> Canvas:
     for colour, text, x in (
         (SKY, "training", 48),
         (ORANGE, "validation target (context: blue)", 186),
-        (VERMILLION, "test target (context: blue and orange)", 530),
+        (VERMILLION, "test target (context: blue and yellow)", 530),
     ):
         c.rect(x, 302, 20, 20, tint(colour, 0.28 if colour == SKY else 0.55), colour, radius=4)
         c.text(x + 30, 318, text, size=15, anchor="start")

@@ -24,6 +24,7 @@ from seqattn.config import Preset, get_preset
 from seqattn.data import Dataset, find_entry, load_dataset
 from seqattn.data.own import is_yaml
 from seqattn.errors import SeqattnError
+from seqattn.links import relink
 from seqattn.models import MODELS, build_model
 from seqattn.store import Cell
 from seqattn.training.cells import fit_cells
@@ -191,11 +192,17 @@ def results_folder(name: str) -> Path:
     return Path(os.environ.get("SEQATTN_RESULTS", ROOT / ".seqattn" / "results"))
 
 
-def run_notebook(template: Path, output: Path, parameters: Mapping[str, Any]) -> None:
+def run_notebook(
+    template: Path,
+    output: Path,
+    parameters: Mapping[str, Any],
+    present: Sequence[str] = NOTEBOOKS,
+) -> None:
     """Execute one template with papermill, and title the result after its dataset.
 
     The output appears only when the notebook ran to its end; a failed run leaves what it had
-    beside it, as ``<name>.failed.ipynb``, to look at.
+    beside it, as ``<name>.failed.ipynb``, to look at. It links to the notebooks that are `present`
+    only.
 
     Raises
     ------
@@ -226,6 +233,8 @@ def run_notebook(template: Path, output: Path, parameters: Mapping[str, Any]) ->
     for cell in notebook.cells:
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata["tags"].append("hide-input")  # a page shows them folded
+        if cell.cell_type == "markdown":
+            cell.source = relink(cell.source, NOTEBOOKS, present, template.parent)
     nbformat.write(notebook, partial)
     partial.replace(output)
 
@@ -263,7 +272,7 @@ def report(
     written = []
     for name in notebooks:
         written.append(output / f"{name}.ipynb")
-        run_notebook(template / f"{name}.ipynb", written[-1], values)
+        run_notebook(template / f"{name}.ipynb", written[-1], values, notebooks)
     return written
 
 

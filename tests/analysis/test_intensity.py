@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from seqattn.analysis import bits
 from seqattn.analysis import intensity as diagnostics
 from seqattn.analysis.intensity import Histories
 from seqattn.config import NORMALISATIONS
@@ -59,12 +60,29 @@ def test_windows_keep_the_last_interactions_where_there_is_an_order():
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=20).filter(any))
 def test_entropy_equals_scipys(counts):
     expected = stats.entropy(counts, base=2)
-    assert diagnostics.entropy_bits(np.array(counts)) == pytest.approx(expected, abs=1e-12)
+    assert bits.entropy_bits(np.array(counts)) == pytest.approx(expected, abs=1e-12)
 
 
 def test_bins_hold_their_lower_edge_and_the_ends_what_lies_outside():
-    counts = diagnostics.binned(np.array([-9, 0, 0.1, 1 / 32, 0.999, 1, 9]), 0, 1)
+    counts = bits.binned(np.array([-9, 0, 0.1, 1 / 32, 0.999, 1, 9]), 0, 1)
     assert {place: n for place, n in enumerate(counts) if n} == {0: 2, 1: 1, 3: 1, 31: 3}
+
+
+def test_bits_of_a_history_are_its_own_by_hand():
+    # Halves in two bins; quarters and a half; all in one bin; an empty history is left out.
+    values = np.array([0.1, 0.9, 0.1, 0.9, 0.5, 0.9, 0.3, 0.31])
+    found = bits.history_bits(values, np.array([0, 2, 6, 6, 8]), 0, 1)
+    assert found == pytest.approx([1, 1.5, 0])
+
+
+def test_pooled_bits_grow_where_normalisation_tells_users_apart_and_those_inside_do_not():
+    # Two values a user: z-scores of (1, 1, 5) and (1, 5, 5) are four numbers, raw ones two.
+    log = plays([(0, 0, 1), (0, 1, 1), (0, 2, 5), (1, 0, 1), (1, 1, 5), (1, 2, 5)])
+    pooled, inside = diagnostics.information(log)["bits"], diagnostics.within_bits(log)
+    assert pooled["raw"] == pytest.approx(1)
+    assert pooled["zscore"] > 1.9
+    expected = stats.entropy([1, 2], base=2)  # one of three apart, before and after
+    assert inside[["raw", "minmax", "zscore"]].tolist() == pytest.approx([expected] * 3)
 
 
 def test_information_of_stars_equals_scipy_before_and_collapses_for_a_heavy_tail():

@@ -14,6 +14,7 @@ from seqattn.analysis.rank import (
     gavish_donoho_rank,
     hard_threshold,
     low_rank,
+    noise_floor,
     noise_rank,
     sigma_sweep,
     singular_values,
@@ -107,6 +108,14 @@ def test_published_threshold_counts_pure_noise_as_signal():
     noise = np.zeros((50, 50))
     assert noise_rank(noise, 1.0, np.random.default_rng(0)) > 10
     assert gavish_donoho_rank(np.random.default_rng(0).standard_normal((50, 50)), 1.0) == 0
+
+
+def test_noise_floor_is_the_rank_of_a_map_of_zeros_at_any_sigma():
+    floor = noise_floor(20, np.random.default_rng(3), draws=4)
+    for sigma in (0.01, 7.0):
+        zeros = np.zeros((4, 20, 20))
+        assert np.array_equal(floor, noise_rank(zeros, sigma, np.random.default_rng(3)))
+    assert floor.shape == (4,) and floor.min() > 5
 
 
 def test_sweep_equals_single_calls_on_the_same_noise():

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from seqattn import plots
+from seqattn.plots.datasets import entropies
 
 matplotlib.use("Agg")
 
@@ -44,10 +45,10 @@ def test_gap_figure_counts_every_gap_once(gaps):
 
 def test_intensity_panels_name_each_view_with_its_bits():
     views = {name: np.linspace(0, 1, 9) for name in ("raw", "log1p", "none", "zscore")}
-    figure = plots.intensity_panels(views, dict.fromkeys(views, 1.5))
+    figure = plots.intensity_panels(views, dict.fromkeys(views, 1.5), dict.fromkeys(views, 0.7))
     titles = [axes.get_title() for axes in figure.axes]
     titles += [axes.get_title(loc="left") for axes in figure.axes]
-    assert {f"{name}: 1.50 bits" for name in views} <= set(titles)
+    assert {f"{name}\n1.50 bits, 0.70 in a history" for name in views} <= set(titles)
 
 
 @pytest.mark.parametrize("log", [False, True])
@@ -62,3 +63,14 @@ def test_intensity_by_popularity_draws_the_median_of_each_group(log):
 
 def test_intensity_by_popularity_of_one_popular_item_does_not_fail():
     plots.intensity_by_popularity(np.full(5, 7), np.arange(5), unit="stars")
+
+
+def test_entropies_show_bits_of_every_mode_and_spread_of_those_given():
+    a = {"log1p_minmax": 5.0, "minmax": 2.0, "zscore": 0.5, "none": 1.0}
+    b = {"log1p_minmax": 4.5, "minmax": 3.0, "zscore": 0.6, "none": 4.0}
+    spread = {"a": {"minmax": 0.2}, "b": {"minmax": 0.3}}
+    left, right = entropies({"a": a, "b": b}, spread).axes
+    assert [line.get_xdata().tolist() for line in left.lines] == [[a[m], b[m]] for m in a]
+    drawn = [line.get_xdata().tolist() for line in right.lines if len(line.get_xdata())]
+    assert drawn == [[0.2, 0.3]]
+    assert right.get_xlim() == (0, 0.5)

@@ -65,3 +65,28 @@ def attention_maps(
     items, intensity, _ = Gatherer(train, device).rows(start, np.full(len(users), n))
     maps_LUHnn = model.eval().attention_maps(items, intensity)
     return maps_LUHnn.transpose(0, 1).float().cpu().numpy()
+
+
+@torch.inference_mode()
+def uniform_maps(model: Backbone, n: int) -> np.ndarray:
+    """Return what a model would attend to had it learned nothing but its mask.
+
+    Each row is spread evenly over the keys that the head may see.
+
+    Parameters
+    ----------
+    model : Backbone
+        Only its mask is read.
+    n : int
+        Number of interactions.
+
+    Returns
+    -------
+    ndarray, shape (H, n, n)
+        Rows are queries and sum to 1.
+    """
+    mask = model.attention_mask(torch.ones(1, n, dtype=torch.long))
+    if mask is None:  # causal
+        mask = torch.ones(n, n, dtype=torch.bool).tril()[None, None]
+    visible_Hnn = mask.expand(1, model.config.n_heads, n, n)[0].double()
+    return (visible_Hnn / visible_Hnn.sum(dim=-1, keepdim=True)).numpy()

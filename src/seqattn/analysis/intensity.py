@@ -7,7 +7,9 @@ popularity, which item embeddings hold already. This module measures both, on tr
 Two ways to count bits. The entropy of *exact* values says what the log holds; after a
 normalisation it says nothing, since dividing each history by its own maximum makes more values
 distinct. Attention receives a magnitude, and values that nearly agree act alike: the entropy of
-32 equal-width bins on a stated range (at most 5 bits) compares modes and datasets.
+32 equal-width bins on a stated range (at most 5 bits) compares modes and datasets. Pooled over
+users it also counts what tells users apart, which attention never sees: `within_bits` and
+``within history`` measure inside histories.
 
 References
 ----------
@@ -23,13 +25,13 @@ import pandas as pd
 import torch
 from scipy.stats import rankdata, spearmanr
 
+from seqattn.analysis.bits import binned, entropy_bits, history_bits, narrowest
 from seqattn.config import NORMALISATIONS
 from seqattn.data import Dataset, Interactions, encode
 from seqattn.errors import SeqattnError
 from seqattn.intensity import normalise
 from seqattn.stats.bootstrap import bootstrap_means
 
-BINS = 32
 MAX_LENGTH = 50  # interactions a model sees at once (L), [IA] and RecBole
 # Of the modes whose range does not depend on the data; z-scores beyond 4 count in the end bins.
 RANGES = {"log1p_minmax": (0.0, 1.0), "minmax": (0.0, 1.0), "zscore": (-4.0, 4.0)}
@@ -109,20 +111,6 @@ def normalised(past: Histories, mode: str) -> np.ndarray:
     return values
 
 
-def entropy_bits(counts: np.ndarray) -> float:
-    """Return the entropy in bits of a histogram of counts."""
-    share = counts[counts > 0] / counts.sum()
-    return float((share * np.log2(1 / share)).sum())
-
-
-def binned(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Return counts in 32 equal-width bins on [low, high]; values outside count in the end bins."""
-    width = (high - low) / BINS or 1.0  # all values 0: one bin
-    # Rounded, so that a value on an edge falls on the same side on every machine.
-    place = np.floor(np.round((values - low) / width, 6)).astype(np.int64)
-    return np.bincount(np.clip(place, 0, BINS - 1), minlength=BINS)
-
-
 def views(data: Dataset | Interactions, max_length: int | None = MAX_LENGTH) -> dict:
     """Return intensities before and after each normalisation, by name, each (n,) float64.
 
@@ -151,7 +139,7 @@ def information(data: Dataset | Interactions, max_length: int | None = MAX_LENGT
     rows = {}
     for name, values in views(data, max_length).items():
         values = np.round(values, 9)  # without the noise of the last digits
-        low, high = RANGES.get(name, (0.0, float(values.max())))
+        low, high = _range(name, values)
         counts = np.unique(values, return_counts=True)[1]
         rows[name] = {
             "distinct": len(counts),
@@ -161,10 +149,25 @@ def information(data: Dataset | Interactions, max_length: int | None = MAX_LENGT
             "to": high,
             "outside": float(((values < low) | (values > high)).mean()),
             **{f"{q:.0%}": float(np.quantile(values, q)) for q in (0.05, 0.25, 0.5, 0.75, 0.95)},
-            "narrowest 80 %": _narrowest(values, 0.8) / ((high - low) or 1.0),
+            "narrowest 80 %": narrowest(values, 0.8) / ((high - low) or 1.0),
             "within history": float(_spread(values, past.offsets).mean()),
         }
     return pd.DataFrame(rows).T
+
+
+def within_bits(data: Dataset | Interactions, max_length: int | None = MAX_LENGTH) -> pd.Series:
+    """Return the mean over histories of the binned entropy inside each, in bits, by view.
+
+    Pooled over users a view can gain bits by telling users apart; attention reads one history.
+    Bins as for ``bits`` of `information`.
+    """
+    offsets = windows(histories(data), max_length).offsets
+    return pd.Series(
+        {
+            name: history_bits(values, offsets, *_range(name, values)).mean()
+            for name, values in views(data, max_length).items()
+        }
+    )
 
 
 def ranges(data: Dataset | Interactions, max_length: int | None = MAX_LENGTH) -> pd.DataFrame:
@@ -247,11 +250,8 @@ def diagnose(data: Dataset | Interactions) -> pd.DataFrame:
     return table[["part", "measure", "value", "low", "high"]]
 
 
-def _narrowest(values: np.ndarray, mass: float) -> float:
-    """Return the length of the shortest interval that holds `mass` of the values."""
-    ordered = np.sort(values)
-    inside = int(np.ceil(mass * len(ordered)))
-    return float((ordered[inside - 1 :] - ordered[: len(ordered) - inside + 1]).min())
+def _range(name: str, values: np.ndarray) -> tuple[float, float]:
+    return RANGES.get(name, (0.0, float(values.max())))
 
 
 def _spread(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:

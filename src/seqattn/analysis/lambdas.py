@@ -15,24 +15,36 @@ import pandas as pd
 import torch
 from scipy import special, stats
 
+from seqattn.config import TrainConfig
 from seqattn.data import Dataset
 from seqattn.evaluation import metric, rank_targets
 from seqattn.models.backbone import Backbone
 from seqattn.results import BASELINE, by_model
 from seqattn.store import Cell
+from seqattn.training.batches import (
+    Gatherer,
+    Windows,
+    packed_windows,
+    prefix_windows,
+    random_batches,
+)
+from seqattn.training.fit import batch_loss
 
 
 def trajectories(cells: Iterable[Cell]) -> pd.DataFrame:
-    """Return lambda by epoch: columns model, seed, layer (from 1), epoch, lam; epoch 0 is 1."""
+    """Return lambda by epoch: columns model, seed, layer (from 1), epoch, lam, kept.
+
+    Epoch 0 is the start, 1 in every layer; `kept` marks the epoch whose weights a cell holds.
+    """
     rows = []
     for cell in cells:
+        best = cell.facts["best_epoch"]
         for layer in range(len(cell.facts["lambdas"])):
-            rows.append((cell.model, cell.seed, layer + 1, 0, 1.0))
-            rows += [
-                (cell.model, cell.seed, layer + 1, epoch["epoch"], epoch["lambdas"][layer])
-                for epoch in cell.facts["history"]
-            ]
-    return pd.DataFrame(rows, columns=["model", "seed", "layer", "epoch", "lam"])
+            rows.append((cell.model, cell.seed, layer + 1, 0, 1.0, False))
+            for record in cell.facts["history"]:
+                epoch, lam = record["epoch"], record["lambdas"][layer]
+                rows.append((cell.model, cell.seed, layer + 1, epoch, lam, epoch == best))
+    return pd.DataFrame(rows, columns=["model", "seed", "layer", "epoch", "lam", "kept"])
 
 
 def learned(cells: Iterable[Cell]) -> pd.DataFrame:
@@ -90,6 +102,55 @@ def sweep(
             for parameter, value in zip(parameters, trained, strict=True):
                 parameter.copy_(value)
     return np.array(values)
+
+
+def loss_gradient(
+    model: Backbone,
+    dataset: Dataset,
+    config: TrainConfig,
+    max_users: int = 200,
+    device: str = "cpu",
+) -> np.ndarray:
+    r"""Return the gradient of the mean training loss by each layer's lambda, (L,), in nats.
+
+    .. math:: g_l = \frac{\partial}{\partial \lambda_l} \frac1N \sum_{t=1}^N
+        -\log p(\text{target}_t)
+
+    Evaluation mode, so dropout is off. A positive value means that a smaller lambda would lower
+    the loss, all other weights held.
+
+    Parameters
+    ----------
+    model : Backbone
+        An intensity-aware model.
+    dataset : Dataset
+        The data it was trained on.
+    config : TrainConfig
+        Its windows; long histories are cut without a random phase.
+    max_users : int
+        All training targets of so many users, evenly spaced over the dataset.
+    device : str
+        Where the model lives.
+    """
+    train = dataset.split.train
+    users = np.unique(np.linspace(0, dataset.n_users - 1, max_users).astype(int))
+    length = model.config.max_length
+    if config.windows == "prefix":
+        windows = prefix_windows(train.offsets, length)
+    else:
+        windows = packed_windows(train.offsets, length, config.stride)
+    owner = np.searchsorted(train.offsets, windows.start, side="right") - 1
+    mine = np.isin(owner, users)
+    windows = Windows(windows.start[mine], windows.length[mine], windows.first_scored[mine])
+    gatherer, model = Gatherer(train, device), model.eval()
+    lams = [block.attention.injection.lam for block in model.blocks]
+    total = np.zeros(len(lams))
+    for chosen in random_batches(windows, config.batch_targets, np.random.default_rng(0)):
+        for bucket in windows.buckets(chosen):
+            batch = gatherer.next_item_batch(windows, bucket)
+            gradients = torch.autograd.grad(batch_loss(model, batch), lams)
+            total += len(batch.targets) * np.array([float(g) for g in gradients])
+    return total / windows.n_scored.sum()
 
 
 def t_interval(values: np.ndarray, alpha: float = 0.05) -> tuple[float, float]:

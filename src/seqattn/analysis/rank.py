@@ -204,6 +204,15 @@ def sigma_sweep(maps: ArrayLike, sigmas: ArrayLike, rng: np.random.Generator) ->
     )
 
 
+def noise_floor(n: int, rng: np.random.Generator, draws: int = 200) -> Ints:
+    """Return the published rank of noise alone, in as many draws: shape (draws,).
+
+    The threshold grows with sigma as the noise does, so the rank is the same at every sigma. A
+    rank that comes near it counts noise.
+    """
+    return noise_rank(np.zeros((draws, n, n)), 1.0, rng)
+
+
 def approximation_bound(
     maps: ArrayLike, sigma: float, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:

@@ -21,6 +21,7 @@ from seqattn.plots import use_style
 from seqattn.plots.datasets import correlation_intervals, entropies, lights_grid
 
 RECORDS = ROOT / "results" / "datasets"
+_BOUNDED = ("log1p_minmax", "minmax")  # in [0, 1], so their spread compares between datasets
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,12 @@ def intensity_table(records: list[Record]) -> str:
                 "distinct": f"{read('information', 'raw, distinct').value:,.0f}",
                 "exact bits": f"{read('information', 'raw, exact bits').value:.2f}",
                 **{
-                    f"bits, {mode}": f"{read('information', f'{mode}, bits').value:.2f}"
+                    f"pooled bits, {mode}": f"{read('information', f'{mode}, bits').value:.2f}"
                     for mode in NORMALISATIONS
+                },
+                **{
+                    f"spread, {mode}": f"{read('information', f'{mode}, within history').value:.2f}"
+                    for mode in _BOUNDED
                 },
                 "constant histories": f"{read('range', 'constant histories').value:.1%}",
             }
@@ -149,12 +154,16 @@ def write_pages(records: list[Record], folder: Path = GENERATED) -> None:
         r.title: {m: r.measure("information", f"{m}, bits").value for m in NORMALISATIONS}
         for r in measured
     }
+    spread = {
+        r.title: {m: r.measure("information", f"{m}, within history").value for m in _BOUNDED}
+        for r in measured
+    }
     correlations = {
         r.title: r.intensity[r.intensity["part"] == "correlation"].set_index("measure")
         for r in measured
     }
     save(lights_grid(findings), folder / "datasets_lights.svg")
-    save(entropies(bits), folder / "datasets_bits.svg")
+    save(entropies(bits, spread), folder / "datasets_bits.svg")
     save(correlation_intervals(correlations), folder / "datasets_correlations.svg")
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from seqattn.plots.style import BLUE, COLOURS, SKY, VERMILION, name_of, panels_of
+from seqattn.plots.style import BLUE, COLOURS, GREY, SKY, VERMILION, name_of, panels_of
 
 
 def attention_rows(rows: Mapping[str, Mapping[str, np.ndarray]], intensity: np.ndarray) -> Figure:
@@ -50,9 +50,21 @@ def maps_grid(rows: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
 
 
 def curves(
-    frame: pd.DataFrame, *, x: str, y: str, xlabel: str, ylabel: str, log_x: bool = False
+    frame: pd.DataFrame,
+    *,
+    x: str,
+    y: str,
+    xlabel: str,
+    ylabel: str,
+    log_x: bool = False,
+    uniform: pd.DataFrame | None = None,
+    noise: float | None = None,
 ) -> Figure:
-    """Draw mean curves with their interquartile band, a line a model; columns model, `x`, `y`."""
+    """Draw mean curves with their interquartile band, a line a model; columns model, `x`, `y`.
+
+    `uniform` has the same columns, for maps that have learned nothing: dashed means. `noise` is
+    the level of noise alone: a dotted line.
+    """
     figure, axes = plt.subplots()
     for model, part in frame.groupby("model", sort=False):
         spread = part.groupby(x)[y].quantile([0.25, 0.75]).unstack()
@@ -60,6 +72,13 @@ def curves(
         colour = COLOURS.get(model)
         axes.fill_between(mean.index, spread[0.25], spread[0.75], color=colour, alpha=0.15)
         axes.plot(mean.index, mean, marker="o", markersize=3, color=colour, label=name_of(model))
+        if uniform is not None:
+            untrained = uniform[uniform["model"] == model].groupby(x)[y].mean()
+            axes.plot(untrained.index, untrained, color=colour, linewidth=1, linestyle="--")
+    if uniform is not None:
+        axes.plot([], [], color=GREY, linewidth=1, linestyle="--", label="uniform, same mask")
+    if noise is not None:
+        axes.axhline(noise, color=GREY, linewidth=1, linestyle=":", label="noise alone")
     if log_x:
         axes.set_xscale("log")
     axes.set(xlabel=xlabel, ylabel=ylabel)
@@ -67,22 +86,37 @@ def curves(
     return figure
 
 
-def boxes(frame: pd.DataFrame, *, x: str, y: str, xlabel: str, ylabel: str) -> Figure:
-    """Draw distributions over users, a group an `x` value, a box a model."""
+def boxes(
+    frame: pd.DataFrame,
+    *,
+    x: str,
+    y: str,
+    xlabel: str,
+    ylabel: str,
+    uniform: pd.DataFrame | None = None,
+) -> Figure:
+    """Draw distributions over users, a group an `x` value, a box a model.
+
+    Boxes are hollow, so that the median shows in the darkest colour too. `uniform` has a value a
+    model and `x` for maps that have learned nothing: diamonds.
+    """
     figure, axes = plt.subplots()
-    shown = frame.assign(label=frame["model"].map(lambda m: name_of(m)))
-    palette = {name_of(m): c for m, c in COLOURS.items()}
-    sns.boxplot(
-        shown,
-        x=x,
-        y=y,
-        hue="label",
-        palette=palette,
-        ax=axes,
-        fliersize=1.5,
-        linewidth=0.8,
-        saturation=0.8,
-    )
+    options = {
+        "x": x,
+        "y": y,
+        "hue": "label",
+        "palette": {name_of(m): c for m, c in COLOURS.items() if m in set(frame["model"])},
+        "hue_order": [name_of(m) for m in dict.fromkeys(frame["model"])],
+        "ax": axes,
+    }
+    shown = frame.assign(label=frame["model"].map(name_of))
+    sns.boxplot(shown, fill=False, fliersize=1.5, linewidth=1, gap=0.15, **options)
+    handles, labels = axes.get_legend_handles_labels()
+    if uniform is not None:
+        shown = uniform.assign(label=uniform["model"].map(name_of))
+        sns.stripplot(shown, dodge=True, jitter=False, marker="D", size=4, **options)
+        handles.append(plt.Line2D([], [], color=GREY, marker="D", markersize=4, linestyle=""))
+        labels.append("uniform, same mask")
     axes.set(xlabel=xlabel, ylabel=ylabel)
-    axes.legend(title=None)
+    axes.legend(handles, labels, title=None)
     return figure

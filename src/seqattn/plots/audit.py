@@ -64,13 +64,18 @@ def gap_distribution(gaps: np.ndarray) -> Figure:
     return figure
 
 
-def intensity_panels(views: Mapping[str, np.ndarray], bits: Mapping[str, float]) -> Figure:
-    """Draw a histogram a view, before and after normalisation, with its binned entropy in bits."""
+def intensity_panels(
+    views: Mapping[str, np.ndarray], bits: Mapping[str, float], within: Mapping[str, float]
+) -> Figure:
+    """Draw a histogram a view, before and after normalisation, with two binned entropies.
+
+    `bits` is pooled over users, `within` the mean inside a history.
+    """
     n_rows = -(-len(views) // 3)
-    figure, panels = plt.subplots(n_rows, 3, figsize=(8.2, 2.3 * n_rows), squeeze=False)
+    figure, panels = plt.subplots(n_rows, 3, figsize=(8.2, 2.5 * n_rows), squeeze=False)
     for axes, (name, values) in zip(panels.flat, views.items(), strict=False):
         axes.hist(values, bins=32, weights=np.full(len(values), 1 / len(values)))
-        axes.set_title(f"{name}: {bits[name]:.2f} bits")
+        axes.set_title(f"{name}\n{bits[name]:.2f} bits, {within[name]:.2f} in a history")
         axes.xaxis.set_major_locator(MaxNLocator(3))
     for axes in panels.flat[len(views) :]:
         axes.axis("off")

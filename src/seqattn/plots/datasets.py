@@ -49,19 +49,31 @@ def lights_grid(findings: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def entropies(bits: Mapping[str, Mapping[str, float]]) -> Figure:
-    """Draw, a row a dataset, the binned entropy of each normalisation in bits (at most 5)."""
+def entropies(
+    bits: Mapping[str, Mapping[str, float]], spread: Mapping[str, Mapping[str, float]]
+) -> Figure:
+    """Draw, a row a dataset, what normalised intensities hold over all users and in a history.
+
+    `bits` is the binned entropy of each normalisation, pooled over users (at most 5); `spread` the
+    mean standard deviation inside a history, of the modes that keep within [0, 1].
+    """
     if not bits:
         return not_run()
     modes = list(next(iter(bits.values())))
-    figure, axes = plt.subplots(figsize=(6.5, 0.8 + 0.34 * len(bits)))
+    size = (8.2, 0.9 + 0.34 * len(bits))
+    figure, panels = plt.subplots(1, 2, figsize=size, sharey=True)
     offsets = np.linspace(-0.24, 0.24, len(modes))
     for mode, colour, marker, offset in zip(modes, _MODES, "os^D", offsets, strict=True):
-        x = [values[mode] for values in bits.values()]
-        axes.plot(x, np.arange(len(bits)) + offset, marker, color=colour, label=mode)
-    axes.set_yticks(range(len(bits)), list(bits))
-    axes.set(xlim=(0, 5.05), ylim=(len(bits) - 0.5, -0.5), xlabel="bits in 32 bins")
-    axes.legend(ncols=len(modes), loc="lower left", bbox_to_anchor=(-0.3, 1.0))
+        for axes, told in zip(panels, (bits, spread), strict=True):
+            rows = [row for row, values in enumerate(told.values()) if mode in values]
+            x = [values[mode] for values in told.values() if mode in values]
+            axes.plot(x, np.array(rows) + offset, marker, color=colour, label=mode)
+    panels[0].set_yticks(range(len(bits)), list(bits))
+    panels[0].set(xlim=(0, 5.05), ylim=(len(bits) - 0.5, -0.5))
+    panels[0].set(xlabel="bits, pooled over users")
+    panels[1].set(xlim=(0, 0.5), xlabel="spread in a history (at most 0.5)")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, ncols=len(modes), loc="outside upper center")
     return figure
 
 

@@ -1,0 +1,67 @@
+"""Figures of attention hold what they were given."""
+
+from __future__ import annotations
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.patches import PathPatch
+
+from seqattn import plots
+
+matplotlib.use("Agg")
+TEXTS = {"xlabel": "x", "ylabel": "y"}
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def frame():
+    return pd.DataFrame(
+        {
+            "model": ["sasrec"] * 6 + ["bert4rec"] * 6,
+            "n": [10, 10, 10, 20, 20, 20] * 2,
+            "y": [1.0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
+        }
+    )
+
+
+@pytest.fixture
+def uniform():
+    return pd.DataFrame({"model": ["sasrec", "bert4rec"] * 2, "n": [10, 10, 20, 20], "y": 0.5})
+
+
+def test_curves_draw_means_references_and_the_level_of_noise(frame, uniform):
+    axes = plots.curves(frame, x="n", y="y", uniform=uniform, noise=30, **TEXTS).axes[0]
+    drawn = {
+        (line.get_linestyle(), *line.get_ydata()) for line in axes.lines if len(line.get_xdata())
+    }
+    assert {("-", 2, 5), ("-", 8, 11), ("--", 0.5, 0.5), (":", 30, 30)} == drawn
+    named = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert named == ["SASRec", "BERT4Rec (AE)", "uniform, same mask", "noise alone"]
+
+
+def test_curves_without_references_name_none(frame):
+    axes = plots.curves(frame, x="n", y="y", **TEXTS).axes[0]
+    assert len(axes.lines) == len(axes.get_legend().get_texts()) == 2
+
+
+def test_boxes_are_hollow_and_mark_uniform_attention_beside_each(frame, uniform):
+    axes = plots.boxes(frame, x="n", y="y", uniform=uniform, **TEXTS).axes[0]
+    assert not any(isinstance(patch, PathPatch) for patch in axes.patches)  # filled ones are
+    points = np.concatenate([c.get_offsets() for c in axes.collections])
+    assert len(points) == 4 and set(points[:, 1]) == {0.5}
+    named = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert named == ["SASRec", "BERT4Rec (AE)", "uniform, same mask"]
+
+
+def test_boxes_stand_alone(frame):
+    axes = plots.boxes(frame, x="n", y="y", **TEXTS).axes[0]
+    named = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert named == ["SASRec", "BERT4Rec (AE)"] and not axes.collections

@@ -204,12 +204,8 @@ def _parser() -> argparse.ArgumentParser:
         "prepare", help="get, read, filter, split and audit a dataset; print counts and alarms"
     )
     verb.add_argument("dataset", help=DATASET)
-    verb.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        help="folder for the records (dataset.json, audit.json, intensity.json)",
-    )
+    told = "folder for the records (dataset.json, audit.json, intensity.json)"
+    verb.add_argument("-o", "--output", type=Path, help=told)
     verb.set_defaults(run=_prepare)
     _add_json(verb)
 

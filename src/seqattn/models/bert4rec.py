@@ -1,7 +1,8 @@
 """BERT4Rec, the auto-encoding counterpart of SASRec, and its local variant.
 
 Same block, same widths, same initial weights as SASRec: only the attention mask and the training
-objective differ, which is the comparison [AE] sets out to make.
+objective differ (and with the objective the training settings, see `seqattn.config.PRESETS`),
+which is the comparison [AE] sets out to make.
 
 References
 ----------

@@ -42,7 +42,10 @@ def both(record):
 
 
 def included():
-    return set(re.findall(r"generated/(\S+)", PAGE.read_text(encoding="utf-8")))
+    """What the page, and the summary of all results, take from here."""
+    pages = (PAGE, PAGE.with_name("summary.md"))
+    names = [re.findall(r"generated/(calibration_\S+)", page.read_text()) for page in pages]
+    return {name for found in names for name in found}
 
 
 def test_every_part_that_the_page_includes_is_written_with_and_without_records(record, tmp_path):

@@ -179,9 +179,9 @@ def conclusions(rates: pd.DataFrame) -> str:
 
 
 def sizes(rates: pd.DataFrame) -> str:
-    """Return the sentence on how large an effect must be, or that nothing was calibrated."""
+    """Return the sentence on how large an effect must be, or nothing if nothing was calibrated."""
     found = [(cell, part, _needs(part)) for cell, part in each_cell(rates)]
-    return _sizes(found) if found else "No comparison was calibrated: not run."
+    return _sizes(found) if found else ""
 
 
 _Found = list[tuple[dict[str, str], pd.DataFrame, dict[str, float]]]

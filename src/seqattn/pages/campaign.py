@@ -67,6 +67,9 @@ def write_pages(
         **verdicts.texts(found),
         **summary.texts(found, extras(found)),
     }
+    # What a change is relative to: the first paragraph of the tables of baselines.
+    for name, table in (("", "campaign_baselines"), ("_extras", "campaign_baselines_extras")):
+        texts[f"known_baselines{name}"] = texts[table].partition("\n\n")[0]
     for name, text in texts.items():
         write_text(folder / f"{name}.md", text + "\n")
     write_text(folder / "cells.html", cells_table.html(found))

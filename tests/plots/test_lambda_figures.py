@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from seqattn.plots.lambdas import lambda_gradients, lambda_paths
+from seqattn.plots import lambda_gradients, lambda_trajectories
 
 matplotlib.use("Agg")
 
@@ -31,7 +31,7 @@ def test_paths_mark_the_epoch_that_was_kept():
     )
     dots = [
         (*line.get_xdata(), *line.get_ydata())
-        for axes in lambda_paths(frame).axes
+        for axes in lambda_trajectories(frame).axes
         for line in axes.lines
         if line.get_marker() == "o"
     ]

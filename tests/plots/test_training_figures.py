@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from seqattn.plots import training
+from seqattn.plots import lambdas, training
 from seqattn.plots.style import COLOURS, use_style
 
 matplotlib.use("Agg")
@@ -69,9 +69,10 @@ def test_keys_of_scattered_points_and_sweeps_cover_no_data():
     grid = np.linspace(0, 1.5, 4)
     points = pd.DataFrame({"model": ["ia-add", "ia-mul"], "lam": [0.1, 0.9], "change": [1, -1]})
     lam = pd.DataFrame({"model": "ia-add", "seed": 1, "layer": [1, 2], "epoch": 1, "lam": 1.0})
-    assert_clear(training.lambda_against_change(points))
-    assert_clear(training.lambda_sweep(grid, {"ia-add": np.ones((2, 4))}, {"ia-add": 0.5}))
-    assert_clear(training.lambda_trajectories(lam))
+    lam["kept"] = True
+    assert_clear(lambdas.lambda_against_change(points))
+    assert_clear(lambdas.lambda_sweep(grid, {"ia-add": np.ones((2, 4))}, {"ia-add": 0.5}))
+    assert_clear(lambdas.lambda_trajectories(lam))
 
 
 def assert_clear(figure):

@@ -8,12 +8,15 @@ from seqattn.plots.audit import (
     intensity_panels,
 )
 from seqattn.plots.data import histogram, history, normalisations, popularity
+from seqattn.plots.lambdas import (
+    lambda_against_change,
+    lambda_gradients,
+    lambda_sweep,
+    lambda_trajectories,
+)
 from seqattn.plots.style import COLOURS, LABELS, name_of, use_style
 from seqattn.plots.training import (
     forest,
-    lambda_against_change,
-    lambda_sweep,
-    lambda_trajectories,
     learning_curves,
     metric_by_seed,
     search_history,
@@ -34,6 +37,7 @@ __all__ = [
     "intensity_by_popularity",
     "intensity_panels",
     "lambda_against_change",
+    "lambda_gradients",
     "lambda_sweep",
     "lambda_trajectories",
     "learning_curves",

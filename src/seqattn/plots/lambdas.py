@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from seqattn.plots.style import COLOURS, GREY, name_of
-from seqattn.plots.training import lambda_trajectories
+from seqattn.plots.campaign import legend_above
+from seqattn.plots.style import BLUE, COLOURS, GREEN, GREY, VERMILION, name_of
+
+_KEPT = {"marker": "o", "color": "black", "markersize": 3.5}
 
 
-def lambda_paths(frame: pd.DataFrame) -> Figure:
-    """Draw lambda by epoch, a dot where the kept weights are from; columns as `trajectories`."""
-    figure = lambda_trajectories(frame)
-    for axes, model in zip(figure.axes, dict.fromkeys(frame["model"]), strict=True):
-        kept = frame[(frame["model"] == model) & frame["kept"]]
-        axes.plot(kept["epoch"], kept["lam"], "o", color="black", markersize=3.5, label="kept")
-    handles = [plt.Line2D([], [], color="black", marker="o", markersize=3.5, linestyle="")]
-    figure.axes[-1].legend(handles, ["weights kept"], loc="best")
+def lambda_trajectories(frame: pd.DataFrame) -> Figure:
+    """Draw lambda by epoch: a panel a model, a line a (seed, layer), a dot where it was kept.
+
+    Columns as `seqattn.analysis.lambdas.trajectories`.
+    """
+    models = list(dict.fromkeys(frame["model"]))
+    figure, panels = plt.subplots(1, len(models), figsize=(2.7 * len(models), 3), sharey=True)
+    for axes, model in zip(np.atleast_1d(panels), models, strict=True):
+        part = frame[frame["model"] == model]
+        for (_, layer), run in part.groupby(["seed", "layer"]):
+            colour = (BLUE, VERMILION, GREEN)[(layer - 1) % 3]
+            axes.plot(run["epoch"], run["lam"], color=colour, linewidth=1, alpha=0.7)
+        kept = part[part["kept"]]
+        axes.plot(kept["epoch"], kept["lam"], linestyle="", **_KEPT)
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.set(title=name_of(model), xlabel="epoch")
+    first = np.atleast_1d(panels)[0]
+    first.set_ylabel("λ")
+    layers = sorted(frame["layer"].unique())
+    colours = (BLUE, VERMILION, GREEN)
+    handles = [
+        plt.Line2D([], [], color=colours[(layer - 1) % 3], label=f"layer {layer}")
+        for layer in layers
+    ]
+    dot = plt.Line2D([], [], linestyle="", label="weights kept", **_KEPT)
+    legend_above(figure, [*handles, dot])
     return figure
 
 
@@ -38,4 +60,39 @@ def lambda_gradients(frame: pd.DataFrame) -> Figure:
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="x")
     axes.set(xlabel="gradient of the training loss by λ: left of 0 pulls λ up, right of 0 down")
+    return figure
+
+
+def lambda_sweep(
+    grid: Sequence[float], curves: Mapping[str, np.ndarray], trained: Mapping[str, float]
+) -> Figure:
+    """Draw validation NDCG@10 as lambda is set by hand; a dot marks where training left it."""
+    figure, axes = plt.subplots()
+    for model, values_SG in curves.items():
+        mean = values_SG.mean(axis=0)
+        colour = COLOURS.get(model)
+        axes.fill_between(
+            grid, values_SG.min(axis=0), values_SG.max(axis=0), color=colour, alpha=0.12
+        )
+        axes.plot(grid, mean, color=colour, label=name_of(model))
+        axes.plot(trained[model], np.interp(trained[model], grid, mean), "o", color=colour)
+    axes.set(xlabel="λ, the same in every layer", ylabel="validation NDCG@10")
+    legend_above(figure, axes.get_legend_handles_labels()[0])
+    return figure
+
+
+def lambda_against_change(frame: pd.DataFrame) -> Figure:
+    """Draw [IA] Figure 2: mean lambda against relative change, a dot a (model, seed)."""
+    figure, axes = plt.subplots()
+    for model, part in frame.groupby("model", sort=False):
+        axes.plot(
+            part["lam"],
+            part["change"],
+            "o",
+            color=COLOURS.get(model),
+            label=name_of(model),
+        )
+    axes.axhline(0, color="black", linewidth=0.8)
+    axes.set(xlabel="λ, mean over layers", ylabel="NDCG@10 change vs SASRec (%)")
+    legend_above(figure, axes.get_legend_handles_labels()[0])
     return figure

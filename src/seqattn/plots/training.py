@@ -1,8 +1,8 @@
-"""Figures of results: learning curves, differences with intervals, lambda."""
+"""Figures of results: learning curves, searches, differences with intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from seqattn.plots.campaign import legend_above
-from seqattn.plots.style import BLUE, COLOURS, GREEN, GREY, VERMILION, name_of
+from seqattn.plots.style import COLOURS, GREEN, GREY, VERMILION, name_of
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -137,62 +137,4 @@ def forest(frame: pd.DataFrame, *, xlabel: str) -> Figure:
     for handle, label in zip(grey, labels, strict=False):
         handle.set_label(label)
     legend_above(figure, grey)
-    return figure
-
-
-def lambda_trajectories(frame: pd.DataFrame) -> Figure:
-    """Draw lambda by epoch: a panel a model, a line a (seed, layer)."""
-    models = list(dict.fromkeys(frame["model"]))
-    figure, panels = plt.subplots(1, len(models), figsize=(2.7 * len(models), 3), sharey=True)
-    for axes, model in zip(np.atleast_1d(panels), models, strict=True):
-        part = frame[frame["model"] == model]
-        for (_, layer), run in part.groupby(["seed", "layer"]):
-            colour = (BLUE, VERMILION, GREEN)[(layer - 1) % 3]
-            axes.plot(run["epoch"], run["lam"], color=colour, linewidth=1, alpha=0.7)
-        axes.axhline(0, color="black", linewidth=0.8)
-        axes.set(title=name_of(model), xlabel="epoch")
-    first = np.atleast_1d(panels)[0]
-    first.set_ylabel("λ")
-    layers = sorted(frame["layer"].unique())
-    colours = (BLUE, VERMILION, GREEN)
-    handles = [
-        plt.Line2D([], [], color=colours[(layer - 1) % 3], label=f"layer {layer}")
-        for layer in layers
-    ]
-    legend_above(figure, handles)
-    return figure
-
-
-def lambda_sweep(
-    grid: Sequence[float], curves: Mapping[str, np.ndarray], trained: Mapping[str, float]
-) -> Figure:
-    """Draw validation NDCG@10 as lambda is set by hand; a dot marks where training left it."""
-    figure, axes = plt.subplots()
-    for model, values_SG in curves.items():
-        mean = values_SG.mean(axis=0)
-        colour = COLOURS.get(model)
-        axes.fill_between(
-            grid, values_SG.min(axis=0), values_SG.max(axis=0), color=colour, alpha=0.12
-        )
-        axes.plot(grid, mean, color=colour, label=name_of(model))
-        axes.plot(trained[model], np.interp(trained[model], grid, mean), "o", color=colour)
-    axes.set(xlabel="λ, the same in every layer", ylabel="validation NDCG@10")
-    legend_above(figure, axes.get_legend_handles_labels()[0])
-    return figure
-
-
-def lambda_against_change(frame: pd.DataFrame) -> Figure:
-    """Draw [IA] Figure 2: mean lambda against relative change, a dot a (model, seed)."""
-    figure, axes = plt.subplots()
-    for model, part in frame.groupby("model", sort=False):
-        axes.plot(
-            part["lam"],
-            part["change"],
-            "o",
-            color=COLOURS.get(model),
-            label=name_of(model),
-        )
-    axes.axhline(0, color="black", linewidth=0.8)
-    axes.set(xlabel="λ, mean over layers", ylabel="NDCG@10 change vs SASRec (%)")
-    legend_above(figure, axes.get_legend_handles_labels()[0])
     return figure

@@ -85,21 +85,25 @@ def counts_of(cells: pd.DataFrame, suffix: str = "") -> pd.DataFrame:
 
 
 def counts_table(cells: pd.DataFrame) -> str:
-    """Return Markdown: losses and gains by rule, at k = 10 and at all cut-offs."""
-    rows = []
+    """Return Markdown: losses and gains, a row a rule, at k = 10 and at all cut-offs."""
+    columns = {}
     for design in DESIGNS:
         for told, k, suffix in (("@10", 10, "_10"), ("all cut-offs", None, "")):
             mine = family(cells, design, k)
-            partly = len(_papers(cells, design, k)) - len(mine)
-            row = {"design": DESIGN_NAMES[design], "cells": told, "run": str(len(mine) or NOT_RUN)}
-            row["run in part, not counted"] = str(partly)
-            if mine.empty:
-                rows.append(row)
-                continue
-            for name, losses, gains in counts_of(mine, suffix).itertuples(index=False):
-                row[name] = f"{losses} / {gains}"
-            rows.append(row | {"equivalent": str(int(mine["equivalent"].eq(True).sum()))})
-    return markdown(rows)
+            column = {"comparisons run": str(len(mine) or NOT_RUN)}
+            column["run in part, not counted"] = str(len(_papers(cells, design, k)) - len(mine))
+            if len(mine):
+                found = counts_of(mine, suffix).itertuples(index=False)
+                column |= {name: f"{losses} / {gains}" for name, losses, gains in found}
+                column["equivalent"] = str(int(mine["equivalent"].eq(True).sum()))
+            columns[f"{DESIGN_NAMES[design]}, {told}"] = column
+    names = dict.fromkeys(name for column in columns.values() for name in column)
+    return markdown(
+        [
+            {"rule": name} | {head: column.get(name, "") for head, column in columns.items()}
+            for name in names
+        ]
+    )
 
 
 def changed_table(cells: pd.DataFrame) -> str:

@@ -15,7 +15,7 @@ from seqattn.plots.campaign import design_shift
 
 _KEY = ["dataset", "model"]
 _SHOWN = ("change", "low", "high", "robust", "base", "level")
-_NAMES = {
+NAMES = {
     "published": "each its own backbone",
     "control": "both the variant's",
     "matched": "both SASRec's",
@@ -29,7 +29,7 @@ def texts(found: Campaign) -> dict[str, str]:
 
 def figures(found: Campaign) -> dict[str, Figure]:
     """Return the figures, by name."""
-    return {"replication_designs": design_shift(run_in_both(found), _NAMES)}
+    return {"replication_designs": design_shift(run_in_both(found), NAMES)}
 
 
 def run_in_both(found: Campaign) -> pd.DataFrame:
@@ -62,7 +62,7 @@ def designs_table(both: pd.DataFrame) -> str:
         return f"No variant has both designs yet: {NOT_RUN}."
     counts = ", ".join(
         f"{both[f'robust_{side}'].eq(True).sum()} of {both[f'change_{side}'].count()} ({name})"
-        for side, name in _NAMES.items()
+        for side, name in NAMES.items()
     )
     rows = [
         {"dataset": row["title"], "variant": name_of(row["model"])}
@@ -71,7 +71,7 @@ def designs_table(both: pd.DataFrame) -> str:
                 percent(row[f"change_{side}"], bold=row[f"robust_{side}"] is True)
                 + f" {span(row[f'low_{side}'], row[f'high_{side}'])}{_levels(row, side)}"
             ).strip()
-            for side, name in _NAMES.items()
+            for side, name in NAMES.items()
         }
         for _, row in both.iterrows()
     ]

@@ -9,7 +9,7 @@ import pandas as pd
 from seqattn import published
 from seqattn.campaign import DESIGNS
 from seqattn.comparison import CONCLUSIONS, FALLS, MARGIN_PERCENT, STANDS, Campaign, evidence
-from seqattn.pages.designs import run_in_both
+from seqattn.pages.designs import NAMES, run_in_both
 from seqattn.pages.verdicts import family
 from seqattn.pages.writing import DESIGN_NAMES, NOT_RUN, percent, span, with_titles
 from seqattn.plots import name_of
@@ -103,18 +103,13 @@ def beside(found: Campaign, extras: Sequence[str]) -> str:
     both = both[both["dataset"].isin(list(extras))] if len(both) else both
     if both.empty:
         return f"Beside the paper's datasets: {NOT_RUN}."
-    sides = {
-        "published": "each its own backbone",
-        "control": "both the variant's backbone",
-        "matched": "both SASRec's backbone",
-    }
-    robust = both[both[[f"robust_{side}" for side in sides]].eq(True).any(axis=1)]
+    robust = both[both[[f"robust_{side}" for side in NAMES]].eq(True).any(axis=1)]
     lines = [
         f"- {name_of(row['model'])} on {row['title']}: "
         + "; ".join(
             f"{percent(row[f'change_{side}'])} % {span(row[f'low_{side}'], row[f'high_{side}'])} "
             f"({name}{', robust' if row[f'robust_{side}'] is True else ''})"
-            for side, name in sides.items()
+            for side, name in NAMES.items()
         )
         for _, row in robust.iterrows()
     ]

@@ -19,7 +19,7 @@ from seqattn.campaign import SearchConfig, read_search
 from seqattn.config import NORMALISATIONS, get_preset
 from seqattn.errors import SeqattnError
 from seqattn.training.space import space
-from seqattn.training.studies import open_study, under_way
+from seqattn.training.studies import claimed, next_sampler, open_study
 from seqattn.training.tune import tune
 
 SMOKE = get_preset("smoke")
@@ -110,12 +110,37 @@ def test_a_trial_is_under_way_while_its_worker_lives(tmp_path, synthetic):
             (["elsewhere", 1, born], True),
         ):
             trial.set_user_attr("worker", worker)
-            assert bool(under_way(study)) == alive, worker
+            assert bool(claimed(study)) == alive, worker
         trial.set_user_attr("worker", [here, sleeper.pid, born])
     finally:
         sleeper.kill()
         sleeper.wait()
-    assert not under_way(study)
+    assert not claimed(study)
+
+
+@pytest.mark.parametrize("matched", [False, True])
+def test_a_trial_that_ends_while_another_is_claimed_stays_taken(
+    tmp_path, synthetic, monkeypatch, matched
+):
+    study = open_study(f"sqlite:///{tmp_path}/s", synthetic, "ia-add", LEARNING, SMOKE)
+    for _ in NORMALISATIONS[1:]:
+        study.sampler = next_sampler(study, LEARNING, matched=True)
+        study.tell(study.ask(space(intensity=True, matched=True)), 0.5)
+    study.sampler = next_sampler(study, LEARNING, matched=True)
+    trial = study.ask(space(intensity=True, matched=True))
+    trial.set_user_attr("worker", ["elsewhere", 1, 0.0])
+    read = study.get_trials
+
+    def ends_after_the_first_reading(**options):
+        trials = read(**options)
+        if not done:
+            done.append(study.tell(trial, 0.6))
+        return trials
+
+    done = []
+    monkeypatch.setattr(study, "get_trials", ends_after_the_first_reading)
+    budget = SearchConfig(len(NORMALISATIONS), 1)
+    assert next_sampler(study, budget, matched=matched) is None
 
 
 def test_a_longer_search_takes_over_the_trials_of_a_shorter(tmp_path, synthetic, quick_fits):

@@ -124,7 +124,7 @@ def next_sampler(
     """Return what draws the next trial, or None where all are done or under way elsewhere."""
     import optuna
 
-    taken = [*done(study), *under_way(study)]
+    taken = claimed(study)
     # A number a trial, far from the next search's seeds. The constant liar would take what a
     # killed worker left running for work under way.
     sampler = optuna.samplers.TPESampler(seed=1_000 * budget.seed + len(taken), constant_liar=False)
@@ -144,10 +144,14 @@ def _left(trials: list[optuna.trial.FrozenTrial]) -> list[str]:
     return [mode for mode in NORMALISATIONS if mode not in tried]
 
 
-def under_way(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Return trials that another worker is at; those that a killed one has left do not count."""
-    running = (t for t in study.get_trials(deepcopy=False) if t.state.name == "RUNNING")
-    return [t for t in running if _alive(t)]
+def claimed(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Return trials that are done, and those that another worker is at.
+
+    What a killed worker has left running does not count. The database is read once: of two
+    readings, a trial that ends between them would be in neither.
+    """
+    trials = study.get_trials(deepcopy=False)
+    return [t for t in trials if _counts(t) or (t.state.name == "RUNNING" and _alive(t))]
 
 
 def _alive(trial: optuna.trial.FrozenTrial) -> bool:
@@ -166,7 +170,11 @@ def _alive(trial: optuna.trial.FrozenTrial) -> bool:
 
 def done(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     """Return trials that count towards the budget: ended, or stopped by the pruner."""
-    return [t for t in study.get_trials(deepcopy=False) if t.state.name in ("COMPLETE", "PRUNED")]
+    return [trial for trial in study.get_trials(deepcopy=False) if _counts(trial)]
+
+
+def _counts(trial: optuna.trial.FrozenTrial) -> bool:
+    return trial.state.name in ("COMPLETE", "PRUNED")
 
 
 @contextmanager

@@ -171,10 +171,6 @@ def test_a_search_that_fails_keeps_the_record_there_was(campaign):
     assert "--trials 3" in path.read_text()
 
 
-@pytest.mark.xfail(
-    reason="Snakemake 9.10 to 9.15 gives back a slot it has not taken where a single job is ready "
-    "(issue 3913); later ones conflict with the pinned packages"
-)
 @pytest.mark.parametrize("slots", [1, 2])
 def test_gpu_jobs_take_turns_and_fit_a_models_seeds_together(campaign, slots):
     campaign.run("fits", device="cuda", gpu_slots=slots, designs="published")

@@ -4,7 +4,11 @@ import numpy as np
 import pandas as pd
 
 from seqattn.baselines import BaselineSpec, compute_baseline
-from seqattn.pages.baselines import table
+from seqattn.pages.baselines import texts
+
+
+def table(*arguments, **options):
+    return texts(*arguments, **options)["campaign_baselines"]
 
 
 def keep(folder, model, seed, ranks, fingerprint="f" * 16, settings=None):
@@ -43,7 +47,8 @@ def test_a_baseline_above_sasrec_is_named_first(tmp_path):
             *("n_seeds", "n_users"),
         ],
     )
-    first = table(["ml-100k"], sasrec, folder=tmp_path).splitlines()[0]
+    first = texts(["ml-100k"], sasrec, folder=tmp_path)["known_baselines"]
+    assert table(["ml-100k"], sasrec, folder=tmp_path).startswith(f"{first}\n\n|")
     assert "ML-100K: ItemKNN 1.0000 (SASRec 0.4000, unfiltered)." in first
     assert "filtered)" not in first.replace("unfiltered)", "") and "Pop" not in first
     stronger = sasrec.assign(mean=1.0)

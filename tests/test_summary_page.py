@@ -26,7 +26,8 @@ def test_what_was_run_in_part_is_not_counted_as_run(found):
     told = texts(found, EXTRAS)
     assert told["run_so_far"].startswith(
         "**Run so far:** 1 of the paper's 7 datasets: ML-100K (as published and matched); beside "
-        "them Steam-AU. Of Table 3's 63 cells, 9 can be judged as published and 9 can be judged"
+        "them Steam-AU; in part, and counted nowhere, ML-1M. Of Table 3's 63 cells, 9 can be "
+        "judged as published and 9 can be judged"
     )
     assert "- ML-1M: as published and matched" in told["known_missing"]
     assert "ML-100K" not in told["known_missing"]

@@ -20,15 +20,18 @@ RECORDS = ROOT / "results" / "baselines"
 NAMES = {"pop": "Pop", "itemknn": "ItemKNN", "bpr": "BPR", "gru4rec": "GRU4Rec"}
 
 
-def table(
+def texts(
     datasets: Sequence[str],
     ours: pd.DataFrame,
     fingerprints: Mapping[str, str] | None = None,
     folder: Path = RECORDS,
-) -> str:
-    """Return Markdown: where SASRec is below a baseline, then each one's test metrics at 10.
+    *,
+    suffix: str = "",
+) -> dict[str, str]:
+    """Return Markdown: where SASRec is below a baseline, and under it each one's metrics at 10.
 
-    SASRec is that of the published design.
+    ``known_baselines`` says the first, ``campaign_baselines`` both. SASRec is that of the published
+    design.
 
     Parameters
     ----------
@@ -40,6 +43,8 @@ def table(
         Of the data that a dataset's numbers are of; records of other data are left out.
     folder : Path
         Records, see `seqattn.baselines`.
+    suffix : str
+        Ends both names.
     """
     rows, below, both = [], [], {}
     for dataset in datasets:
@@ -54,7 +59,11 @@ def table(
         below += [f"{published.title(dataset)}: {text}" for text in _better(parts, mine)]
         if len(mine) and len(values):
             both[published.title(dataset)] = len(parts[NAMES["gru4rec"]]) > 0
-    return f"{_weak(below, both)}\n\n{markdown(rows)}"
+    weak = _weak(below, both)
+    return {
+        f"known_baselines{suffix}": weak,
+        f"campaign_baselines{suffix}": f"{weak}\n\n{markdown(rows)}",
+    }
 
 
 def comparable(

@@ -59,17 +59,14 @@ def write_pages(
         "campaign_absolute": absolute_table(found, tuple(published.DATASETS), "unfiltered"),
         "campaign_absolute_filtered": absolute_table(found, tuple(published.DATASETS), "filtered"),
         "campaign_absolute_extras": absolute_table(found, extras(found), "unfiltered"),
-        "campaign_baselines": baselines.table(tuple(published.DATASETS), found.absolute, prints),
-        "campaign_baselines_extras": baselines.table(extras(found), found.absolute, prints),
+        **baselines.texts(tuple(published.DATASETS), found.absolute, prints),
+        **baselines.texts(extras(found), found.absolute, prints, suffix="_extras"),
         **replication.texts(found, extras(found)),
         **designs.texts(found),
         **lambdas.texts(found, extras(found)),
         **verdicts.texts(found),
         **summary.texts(found, extras(found)),
     }
-    # What a change is relative to: the first paragraph of the tables of baselines.
-    for name, table in (("", "campaign_baselines"), ("_extras", "campaign_baselines_extras")):
-        texts[f"known_baselines{name}"] = texts[table].partition("\n\n")[0]
     for name, text in texts.items():
         write_text(folder / f"{name}.md", text + "\n")
     write_text(folder / "cells.html", cells_table.html(found))

@@ -37,6 +37,8 @@ def run_so_far(found: Campaign, extras: Sequence[str]) -> str:
     cells = found.cells
     run = [d for d in extras if len(cells) and (cells["dataset"] == d).any()]
     others = f"; beside them {_list([published.title(d) for d in run])}" if run else ""
+    uncounted = _uncounted(found)
+    others += f"; in part, and counted nowhere, {_list(uncounted)}" if uncounted else ""
     return (
         f"**Run so far:** {len(told)} of the paper's {len(whole)} datasets"
         f"{': ' + _list(told) if told else ''}{others}. Of Table 3's 63 cells, "
@@ -56,6 +58,16 @@ def _whole(found: Campaign, dataset: str) -> list[str]:
     by_design = {d: mine[mine["design"] == d] for d in DESIGNS}
     n_cells = len(published.VARIANTS) * mine["metric"].nunique()
     return [d for d, rows in by_design.items() if len(rows) == n_cells > 0 and rows["whole"].all()]
+
+
+def _uncounted(found: Campaign) -> list[str]:
+    """Return the titles of those of the paper's datasets that have cells, but none that counts."""
+    cells = found.cells
+    if cells.empty:
+        return []
+    ours = with_titles(cells[cells["dataset"].isin(list(published.DATASETS))])
+    counted = ours.groupby("title", sort=False)["whole"].any()
+    return list(counted.index[~counted])
 
 
 def _judged(found: Campaign, design: str) -> str:

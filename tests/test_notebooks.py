@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from itertools import product
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from seqattn import book
@@ -47,6 +49,33 @@ def test_a_notebook_runs_and_is_titled_after_its_dataset(name, parameters, tmp_p
         "image/svg+xml" in out.get("data", {}) for cell in cells for out in cell.get("outputs", [])
     )
     assert [path.name for path in tmp_path.iterdir()] == [output.name]
+
+
+@pytest.fixture(scope="module")
+def short_log(tmp_path_factory):
+    """The YAML file of a log of few users with three to eight interactions each."""
+    folder = tmp_path_factory.mktemp("short")
+    generator = np.random.default_rng(0)
+    lengths = generator.integers(3, 9, size=60)
+    rows = [
+        {"user": f"u{user}", "item": f"i{item}", "rating": generator.integers(1, 6), "time": time}
+        for user, length in enumerate(lengths)
+        for time, item in enumerate(generator.choice(20, size=length, replace=False))
+    ]
+    pd.DataFrame(rows).to_csv(folder / "log.csv", index=False)
+    (folder / "log.yaml").write_text(
+        "name: short\npath: log.csv\nintensity: {meaning: rating, unit: stars}\n"
+        "columns: {user: user, item: item, intensity: rating, timestamp: time}\n"
+        "filters: {k_core: 3, iterative: false}\n"
+    )
+    return folder / "log.yaml"
+
+
+@pytest.mark.slow
+def test_every_notebook_runs_on_short_histories(short_log, parameters, tmp_path):
+    values = {**parameters, "results_dir": str(tmp_path / "store")}
+    written = book.report(str(short_log), values, tmp_path / "pages")
+    assert [path.stem for path in written] == list(book.NOTEBOOKS)
 
 
 @pytest.mark.smoke

@@ -13,6 +13,7 @@ from fabricated import fabricate, keep, made_up_search
 
 from seqattn import published
 from seqattn.campaign import SEEDS, read_search
+from seqattn.comparison import read
 from seqattn.data import CATALOGUE
 from seqattn.files import write_text
 from seqattn.pages import campaign
@@ -122,6 +123,17 @@ def test_trials_of_fewer_epochs_are_a_short_search(tmp_path):
     assert {"Add‡", "Mul‡", "Val‡"} <= marked  # SASRec's search is behind all
     agreement = {r["design"]: r for r in rows(tmp_path, "replication_agreement")}
     assert agreement["as published"]["whole cells run"] == "0 of 63"
+
+
+def test_fits_that_the_limit_of_epochs_ended_are_counted(tmp_path):
+    fabricate(tmp_path, "ml-100k", models=["ia-val"])
+    search = made_up_search("ml-100k", "sasrec")
+    search.write(tmp_path)
+    for seed, best in zip(SEEDS, (3, 9, 5, 7, 46), strict=True):
+        epochs = min(best + search.train_config.patience, search.train_config.epochs)
+        keep(tmp_path, search.spec(seed), np.ones(60, dtype=np.int32), (), epochs, best)
+    (row,) = campaign.trained_table(read(tmp_path).runs).splitlines()[2:]
+    assert row == "| ML-100K | as published | 7 [3, 46] | 1 [1, 1] | 1 of 10 fits |"
 
 
 def test_substitutes_stay_out_of_the_papers_tables(pages):

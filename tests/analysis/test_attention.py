@@ -1,10 +1,13 @@
 """Uniform attention under each model's mask, by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from seqattn import build_model
-from seqattn.analysis.attention import uniform_maps
+from seqattn.analysis.attention import map_sizes, uniform_maps
+from seqattn.errors import SeqattnError
 
 
 def uniform(name, n, n_heads=2):
@@ -29,3 +32,27 @@ def test_the_local_head_is_even_over_its_neighbourhood():
         np.array([[third] * 3 + [0], [quarter] * 4, [quarter] * 4, [0] + [third] * 3])
     )
     assert other == pytest.approx(np.full((4, 4), quarter))
+
+
+def histories(*lengths):
+    train = SimpleNamespace(lengths=np.array(lengths))
+    return SimpleNamespace(name="short", split=SimpleNamespace(train=train))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"),
+    [
+        ([60] * 3 + [9], [10, 25, 50]),  # no map is larger than 50
+        ([60, 5, 5, 3], [2, 5]),  # three users have five
+        ([3, 4], [2, 3]),  # fewer users than asked for: all of them
+        ([3, 1, 1], [2]),  # a single user has two
+    ],
+)
+def test_maps_are_as_large_as_enough_users_have_interactions(lengths, expected):
+    assert map_sizes(histories(*lengths), max_length=100, n_users=3) == expected
+    assert map_sizes(histories(*lengths), max_length=2, n_users=3) == [2]
+
+
+def test_histories_of_one_interaction_have_no_maps():
+    with pytest.raises(SeqattnError, match="'short' are too short for attention maps"):
+        map_sizes(histories(1, 1, 1), max_length=50, n_users=3)

@@ -24,6 +24,27 @@ def load_model(cell: Cell, dataset: Dataset, device: str = "cpu") -> Backbone:
     return model.to(device).eval()
 
 
+def map_sizes(dataset: Dataset, max_length: int, n_users: int = 50) -> list[int]:
+    """Return the numbers of interactions at which to compare maps: n // 5, n // 2 and n.
+
+    n is the largest that `n_users` training histories reach (all of them, where there are fewer),
+    at least 2, at most 50 and `max_length`: over fewer users a mean would be an anecdote.
+
+    Raises
+    ------
+    SeqattnError
+        If no history has two interactions: the map of a single one is the number one.
+    """
+    longest_first = np.sort(dataset.split.train.lengths)[::-1]
+    if longest_first[0] < 2:
+        raise SeqattnError(
+            f"histories of {dataset.name!r} are too short for attention maps: no user has two "
+            "training interactions"
+        )
+    n = min(50, max_length, max(2, int(longest_first[:n_users][-1])))
+    return sorted({max(2, n // 5), max(2, n // 2), n})
+
+
 @torch.inference_mode()
 def attention_maps(
     model: Backbone, dataset: Dataset, n: int, max_users: int = 200, device: str = "cpu"

@@ -60,8 +60,9 @@ class Campaign:
     ----------
     runs : DataFrame
         A row a (dataset, design, model): the data's fingerprint, the configuration found and its
-        validation NDCG@10 (value), trials, trials_asked, shortfall, seeds, search_hours, fit_hours,
-        devices, commits.
+        validation NDCG@10 (value), trials, trials_asked, shortfall, seeds, the fits' best_epochs
+        (the first is 1), how many ended at_the_limit of epochs, search_hours, fit_hours, devices,
+        commits.
     absolute : DataFrame
         A row a (dataset, design, model, kind, metric) at k = 10: mean over users and seeds, its
         95 % interval over users (low, high), std over seeds, n_seeds, n_users, part.
@@ -235,6 +236,10 @@ def _run(model: str, search: Search, cells: Sequence[Cell]) -> dict[str, object]
         "trials_asked": trials_asked(model, search.design),
         "shortfall": shortfall(search),
         "seeds": sorted(cell.seed for cell in cells),
+        "best_epochs": [cell.facts["best_epoch"] for cell in cells],
+        "at_the_limit": sum(
+            len(cell.facts["history"]) >= search.train_config.epochs for cell in cells
+        ),
         "search_hours": sum(trial.get("seconds") or 0.0 for trial in search.trials) / 3600,
         "fit_hours": sum(together.values()) / 3600,
         "devices": sorted({place.get("device", "unknown") for place in places}),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from seqattn import published
@@ -56,6 +57,7 @@ def write_pages(
         "campaign_extras": runs_table(found.runs, extras(found)),
         "campaign_commands": commands_list(found.runs),
         "campaign_found": found_table(found.runs),
+        "campaign_trained": trained_table(found.runs),
         "campaign_absolute": absolute_table(found, tuple(published.DATASETS), "unfiltered"),
         "campaign_absolute_filtered": absolute_table(found, tuple(published.DATASETS), "filtered"),
         "campaign_absolute_extras": absolute_table(found, extras(found), "unfiltered"),
@@ -176,6 +178,21 @@ def found_table(runs: pd.DataFrame) -> str:
         if not (row["design"] == "matched" and row["model"] == BASELINE)
     ]
     return markdown(rows) if rows else NOT_RUN.capitalize() + "."
+
+
+def trained_table(runs: pd.DataFrame) -> str:
+    """Return Markdown: the best epochs of each model's fits, and how many the limit ended."""
+    rows = []
+    fitted = with_titles(runs[runs["seeds"].map(len) > 0]) if len(runs) else runs
+    for (title, design), mine in (
+        fitted.groupby(["title", "design"], sort=False) if len(runs) else ()
+    ):
+        row = {"dataset": title, "design": DESIGN_NAMES[design]}
+        for model, epochs in zip(mine["model"], mine["best_epochs"], strict=True):
+            row[name_of(model)] = f"{np.median(epochs):.0f} [{min(epochs)}, {max(epochs)}]"
+        ended = f"{mine['at_the_limit'].sum()} of {mine['seeds'].map(len).sum()} fits"
+        rows.append(row | {"ended by the limit of epochs": ended})
+    return markdown(rows) or NOT_RUN.capitalize() + "."
 
 
 def absolute_table(found: Campaign, datasets: Sequence[str], kind: str) -> str:

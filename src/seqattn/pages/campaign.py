@@ -182,11 +182,11 @@ def found_table(runs: pd.DataFrame) -> str:
 
 def trained_table(runs: pd.DataFrame) -> str:
     """Return Markdown: the best epochs of each model's fits, and how many the limit ended."""
+    if runs.empty:
+        return NOT_RUN.capitalize() + "."
     rows = []
-    fitted = with_titles(runs[runs["seeds"].map(len) > 0]) if len(runs) else runs
-    for (title, design), mine in (
-        fitted.groupby(["title", "design"], sort=False) if len(runs) else ()
-    ):
+    fitted = with_titles(runs[runs["seeds"].map(len) > 0])
+    for (title, design), mine in fitted.groupby(["title", "design"], sort=False):
         row = {"dataset": title, "design": DESIGN_NAMES[design]}
         for model, epochs in zip(mine["model"], mine["best_epochs"], strict=True):
             row[name_of(model)] = f"{np.median(epochs):.0f} [{min(epochs)}, {max(epochs)}]"

@@ -66,7 +66,8 @@ class Search:
     """A finished search, as it is kept.
 
     ``trials`` holds one record a finished trial, in order: number, state, value (validation
-    NDCG@10), params. ``value`` is the best one's.
+    NDCG@10), params, seconds, and the sampler's draw, which older records lack. ``value`` is the
+    best one's.
     """
 
     dataset: str

@@ -19,7 +19,7 @@ from seqattn.campaign import SearchConfig, read_search
 from seqattn.config import NORMALISATIONS, get_preset
 from seqattn.errors import SeqattnError
 from seqattn.training.space import space
-from seqattn.training.studies import claimed, next_sampler, open_study
+from seqattn.training.studies import claim, claimed, next_sampler, open_study
 from seqattn.training.tune import tune
 
 SMOKE = get_preset("smoke")
@@ -124,9 +124,9 @@ def test_a_trial_that_ends_while_another_is_claimed_stays_taken(
 ):
     study = open_study(f"sqlite:///{tmp_path}/s", synthetic, "ia-add", LEARNING, SMOKE)
     for _ in NORMALISATIONS[1:]:
-        study.sampler = next_sampler(study, LEARNING, matched=True)
+        study.sampler = next_sampler(claimed(study), LEARNING, matched=True)
         study.tell(study.ask(space(intensity=True, matched=True)), 0.5)
-    study.sampler = next_sampler(study, LEARNING, matched=True)
+    study.sampler = next_sampler(claimed(study), LEARNING, matched=True)
     trial = study.ask(space(intensity=True, matched=True))
     trial.set_user_attr("worker", ["elsewhere", 1, 0.0])
     read = study.get_trials
@@ -140,7 +140,32 @@ def test_a_trial_that_ends_while_another_is_claimed_stays_taken(
     done = []
     monkeypatch.setattr(study, "get_trials", ends_after_the_first_reading)
     budget = SearchConfig(len(NORMALISATIONS), 1)
-    assert next_sampler(study, budget, matched=matched) is None
+    assert next_sampler(claimed(study), budget, matched=matched) is None
+
+
+@pytest.mark.parametrize("from_record", [False, True])
+def test_a_trial_lost_between_others_is_drawn_again_and_none_twice(
+    tmp_path, synthetic, quick_fits, from_record
+):
+    def params(found):
+        return sorted(str(sorted(trial["params"].items())) for trial in found.trials)
+
+    whole = tune(tmp_path / "whole", synthetic, "ia-add", SearchConfig(6, 3), SMOKE)
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    study = open_study(f"sqlite:///{cut}/studies.sqlite3", synthetic, "ia-add", LEARNING, SMOKE)
+    trials = []
+    for _ in range(3):
+        trials.append(claim(study, LEARNING, space(intensity=True), matched=False))
+        trials[-1].set_user_attr("worker", ["elsewhere", 1, 0.0])
+    study.tell(trials[0], 0.1)
+    study.tell(trials[2], 0.2)
+    trials[1].set_user_attr("worker", [socket.gethostname(), os.getpid(), 0.0])  # killed
+    if from_record:
+        tune(cut, synthetic, "ia-add", SearchConfig(2, 3), SMOKE)
+        (cut / "studies.sqlite3").unlink()
+    resumed = tune(cut, synthetic, "ia-add", SearchConfig(6, 3), SMOKE)
+    assert params(resumed) == params(whole)
 
 
 def test_a_longer_search_takes_over_the_trials_of_a_shorter(tmp_path, synthetic, quick_fits):

@@ -63,7 +63,7 @@ def study_of(search: Search) -> optuna.Study:
             value=trial["value"],
             params=trial["params"],
             distributions=drawn,
-            user_attrs={"seconds": trial["seconds"]},
+            user_attrs={name: trial[name] for name in ("seconds", "draw") if name in trial},
         )
         for trial in search.trials
         if trial["state"] == "COMPLETE"

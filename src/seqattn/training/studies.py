@@ -98,16 +98,18 @@ def claim(
 ) -> optuna.Trial | None:
     """Return the next trial for this process, or None when none is left to claim.
 
-    The sampler's seed is the number of trials done, or under way elsewhere, so that workers do not
-    draw the same. To be called under a lock that the workers of a folder share.
+    Each trial has a draw of its own, the sampler's seed, so that no two are drawn alike. To be
+    called under a lock that the workers of a folder share.
     """
     import psutil
 
-    sampler = next_sampler(study, budget, matched=matched)
+    taken = claimed(study)
+    sampler = next_sampler(taken, budget, matched=matched)
     if sampler is None:
         return None
     study.sampler = sampler
     trial = study.ask(searched)
+    trial.set_user_attr("draw", next_draw(taken))
     me = psutil.Process()
     trial.set_user_attr("worker", [socket.gethostname(), me.pid, me.create_time()])
     return trial
@@ -118,16 +120,25 @@ def over(study: optuna.Study, budget: SearchConfig, *, matched: bool) -> bool:
     return not _left(done(study)) if matched else len(done(study)) >= budget.trials
 
 
+def next_draw(taken: list[optuna.trial.FrozenTrial]) -> int:
+    """Return the lowest draw that no trial has: after a worker was killed, that of its trial.
+
+    A trial of an older record does not know its draw, and counts as its place.
+    """
+    used = {trial.user_attrs.get("draw", place) for place, trial in enumerate(taken)}
+    return next(draw for draw in range(len(used) + 1) if draw not in used)
+
+
 def next_sampler(
-    study: optuna.Study, budget: SearchConfig, *, matched: bool
+    taken: list[optuna.trial.FrozenTrial], budget: SearchConfig, *, matched: bool
 ) -> optuna.samplers.BaseSampler | None:
     """Return what draws the next trial, or None where all are done or under way elsewhere."""
     import optuna
 
-    taken = claimed(study)
-    # A number a trial, far from the next search's seeds. The constant liar would take what a
-    # killed worker left running for work under way.
-    sampler = optuna.samplers.TPESampler(seed=1_000 * budget.seed + len(taken), constant_liar=False)
+    # Far from the next search's seeds. The constant liar would take what a killed worker left
+    # running for work under way.
+    seed = 1_000 * budget.seed + next_draw(taken)
+    sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=False)
     if not matched:
         return sampler if len(taken) < budget.trials else None
     left = _left(taken)

@@ -49,8 +49,9 @@ def tune(
 
     A study that was interrupted, or that other workers take part in, goes on where it stands; one
     that is empty, as on another machine, takes over the trials of the search that is kept. The
-    sampler is seeded anew for each trial by the number of trials done, or under way elsewhere, so a
-    search by one worker gives the same trials however often it was stopped. Workers that share the
+    sampler is seeded anew for each trial by the lowest number that no trial done, or under way
+    elsewhere, was drawn with, so a search by one worker gives the same trials however often it was
+    stopped, and what a killed worker was at is drawn again. Workers that share the
     campaign's folder claim different trials, and the last ones wait for each other.
 
     Parameters
@@ -152,6 +153,7 @@ def _outcome(
             "value": t.value,
             "params": t.params,
             "seconds": t.user_attrs.get("seconds", t.duration.total_seconds()),
+            **{name: t.user_attrs[name] for name in ("draw",) if name in t.user_attrs},
         }
         for t in study.trials
         if t.state.is_finished()

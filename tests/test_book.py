@@ -3,7 +3,9 @@ from __future__ import annotations
 import ast
 import json
 from pathlib import Path
+from shutil import copy
 
+import papermill
 import pytest
 import yaml
 
@@ -67,6 +69,19 @@ def test_an_unknown_parameter_is_refused_before_a_notebook_runs(tmp_path):
     with pytest.raises(SeqattnError, match="unknown notebook parameter 'sede'"):
         book.run_notebook(TEMPLATES[0], tmp_path / "out.ipynb", {**GOOD, "sede": 1})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("preset", "ending"),
+    [("quick", ": Synthetic log"), ("matched", ": Synthetic log, matched design")],
+)
+def test_a_page_is_titled_after_its_dataset_and_design(tmp_path, monkeypatch, preset, ending):
+    monkeypatch.setattr(
+        papermill, "execute_notebook", lambda source, target, *_, **__: copy(source, target)
+    )
+    output = tmp_path / "out.ipynb"
+    book.run_notebook(TEMPLATES[0], output, {**GOOD, "preset": preset})
+    assert "".join(_cells(output)[0]["source"]).splitlines()[0].endswith(ending)
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)

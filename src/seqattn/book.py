@@ -198,7 +198,7 @@ def run_notebook(
     parameters: Mapping[str, Any],
     present: Sequence[str] = NOTEBOOKS,
 ) -> None:
-    """Execute one template with papermill, and title the result after its dataset.
+    """Execute one template with papermill, and title the result after its dataset and design.
 
     The output appears only when the notebook ran to its end; a failed run leaves what it had
     beside it, as ``<name>.failed.ipynb``, to look at. It links to the notebooks that are `present`
@@ -227,6 +227,8 @@ def run_notebook(
     )
     notebook = nbformat.read(partial, as_version=4)
     title = find_entry(parameters["dataset"]).title
+    if parameters.get("preset") in DESIGNS:
+        title += f", {parameters['preset']} design"  # a dataset may have a chapter of each
     first = notebook.cells[0]
     heading, _, rest = first.source.partition("\n")
     first.source = f"{heading}: {title}\n{rest}"

@@ -267,14 +267,3 @@ def test_the_pages_python_works_from_the_checkout_and_from_a_notebook(folder, mo
     names: dict[str, object] = {}
     exec(code, names)
     assert names["data"].name == "fashion"
-
-
-def test_the_pages_lines_for_the_table_of_contents_are_what_a_report_writes():
-    (lines,) = re.findall(r"```yaml\n( .*?)```", page(), flags=re.DOTALL)
-    (part,) = yaml.safe_load(lines)
-    files = [chapter["file"] for chapter in part["chapters"]]
-    assert files == [f"book/runs/fashion/{name}" for name in book.NOTEBOOKS]
-    beside = yaml.safe_load((book.ROOT / "_toc.yml").read_text())["parts"][0]
-    assert part.keys() == beside.keys()
-    left = ["01", "03", "06"]
-    assert [n[:2] for n in book.NOTEBOOKS if n not in book.ABOUT_INTENSITY] == left

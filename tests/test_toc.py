@@ -1,0 +1,73 @@
+"""A finished report becomes a part of the book."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from seqattn.book import ABOUT_INTENSITY, NOTEBOOKS, ROOT
+from seqattn.pages.toc import write_toc
+
+OWN = yaml.safe_load((ROOT / "_toc.yml").read_text())
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A checkout of a table of contents and the report that it lists."""
+    (tmp_path / "_toc.yml").write_text((ROOT / "_toc.yml").read_text())
+    report(tmp_path, "ml-100k", "ML-100K")
+    return tmp_path
+
+
+def report(root, name, title, notebooks=NOTEBOOKS):
+    folder = root / "book" / "runs" / name
+    folder.mkdir(parents=True)
+    for notebook in notebooks:
+        cell = {"cell_type": "markdown", "source": [f"# Chapter: {title}\n", "More: text"]}
+        (folder / f"{notebook}.ipynb").write_text(json.dumps({"cells": [cell]}))
+    return folder
+
+
+def written(root):
+    return yaml.safe_load(write_toc(root).read_text())
+
+
+def test_without_other_reports_the_contents_are_the_books_own(root):
+    assert written(root) == OWN
+
+
+def test_each_finished_report_is_a_part_after_that_of_ml_100k(root):
+    report(root, "own", "Own", [n for n in NOTEBOOKS if n not in ABOUT_INTENSITY])
+    report(root, "amazon-office-matched", "Amazon (Office), matched design")
+    toc = written(root)
+    captions = [part["caption"] for part in toc["parts"]]
+    added = ["Amazon (Office), matched design", "Own"]
+    place = captions.index("ML-100K") + 1
+    assert captions[place : place + 2] == added
+    assert [part for part in toc["parts"] if part["caption"] not in added] == OWN["parts"]
+    files = [chapter["file"] for chapter in toc["parts"][place + 1]["chapters"]]
+    assert files == [f"book/runs/own/{n}" for n in ("01_data", "03_training", "06_ae_vs_ar")]
+    assert toc["parts"][place].keys() == OWN["parts"][1].keys()
+
+
+def test_what_is_unfinished_or_listed_by_hand_is_not_added(root):
+    report(root, "begun", "Begun", NOTEBOOKS[:3])
+    report(root, "listed", "Listed")
+    own = {"caption": "Mine", "chapters": [{"file": "book/runs/listed/01_data"}]}
+    toc = {**OWN, "parts": [*OWN["parts"], own]}
+    (root / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False))
+    assert written(root) == toc
+
+
+def test_pages_built_with_other_contents_are_removed_and_others_kept(root):
+    write_toc(root)
+    page = root / "_build" / "html" / "page.html"
+    page.parent.mkdir()
+    page.write_text("built")
+    write_toc(root)
+    assert page.exists()
+    report(root, "own", "Own")
+    write_toc(root)
+    assert not page.exists()

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from seqattn import build_model
-from seqattn.cli import _parser
+from seqattn.arguments import parser
 from seqattn.config import NORMALISATIONS, ModelConfig, TrainConfig
 from seqattn.intensity import normalise
 from seqattn.models import MODELS, SASRec, injection
@@ -67,7 +67,7 @@ def test_the_example_injection_can_be_fitted(query, synthetic):
 
 def test_the_commands_fit_judge_and_report_the_same_cells(query):
     (block,) = re.findall(r"```bash\n(.*?)```", RECIPE, flags=re.DOTALL)
-    asked = [_parser().parse_args(line.split()[1:]) for line in block.splitlines()]
+    asked = [parser().parse_args(line.split()[1:]) for line in block.splitlines()]
     assert [line.split()[1] for line in block.splitlines()] == ["fit", "significance", "report"]
     assert {(o.dataset, *o.model, *o.seed, o.preset) for o in asked} == {
         ("ml-100k", "sasrec", "ia-query", 2020, 2021, "quick")

@@ -13,36 +13,21 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from seqattn.campaign import DESIGNS, SearchConfig
+from seqattn.arguments import parser
+from seqattn.campaign import SearchConfig
 from seqattn.collection import collect
-from seqattn.config import PRESETS, get_preset
+from seqattn.config import NORMALISATIONS, get_preset
 from seqattn.data import CATALOGUE, load_dataset
 from seqattn.data.sources import how_to_get, status
 from seqattn.errors import SeqattnError
-from seqattn.models import MODELS
 from seqattn.store import Cell
-
-EXAMPLES = """examples:
-  seqattn datasets
-  seqattn prepare ml-100k
-  seqattn prepare my.yaml
-  seqattn fit -d ml-100k -m ia-add -s 2020 --json
-  seqattn tune -d ml-100k -m sasrec ia-add
-  seqattn tune -d ml-100k -m ia-add --design matched
-  seqattn fit -d ml-100k -m sasrec ia-add -s 2020 2021 --preset published
-  seqattn fit -d ml-100k -m sasrec -s 2020 2021 --preset published --backbone-of ia-val
-  seqattn significance ml-100k
-  seqattn report ml-100k
-  seqattn collect .seqattn/results -o results/campaign
-"""
-DATASET = "a name that `seqattn datasets` lists, or the YAML file of your own log"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0, or 2 after a user's error, 130 after Ctrl-C."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
-        options.run(options)
+        RUN[options.verb](options)
     except SeqattnError as error:
         print(f"seqattn: {error}", file=sys.stderr)
         return 2
@@ -109,8 +94,9 @@ def _tune(options: argparse.Namespace) -> None:
 
     dataset, results = load_dataset(options.dataset), results_folder(options.results_dir)
     budget = SearchConfig(options.trials, options.epochs, options.search_seed, options.prune)
+    trials = len(NORMALISATIONS) if options.design == "matched" else budget.trials
     for model in options.model:
-        with tqdm(total=budget.trials, desc=model, unit="trial", disable=None) as bar:
+        with tqdm(total=trials, desc=model, unit="trial", disable=None) as bar:
 
             def show(done: int, best: float, bar: tqdm = bar) -> None:
                 bar.update(done - bar.n)
@@ -187,112 +173,15 @@ def _report(options: argparse.Namespace) -> None:
         print(f"seqattn: no intensity, so left out: {', '.join(left_out)}", file=sys.stderr)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="seqattn",
-        description="Intensity in the attention of sequential recommenders.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-
-    verb = verbs.add_parser("datasets", help="list the known datasets and where they are")
-    verb.set_defaults(run=_datasets)
-    _add_json(verb)
-
-    verb = verbs.add_parser(
-        "prepare", help="get, read, filter, split and audit a dataset; print counts and alarms"
-    )
-    verb.add_argument("dataset", help=DATASET)
-    told = "folder for the records (dataset.json, audit.json, intensity.json)"
-    verb.add_argument("-o", "--output", type=Path, help=told)
-    verb.set_defaults(run=_prepare)
-    _add_json(verb)
-
-    verb = verbs.add_parser(
-        "tune", help="search hyperparameters; a search that was stopped goes on where it stood"
-    )
-    verb.add_argument("-d", "--dataset", required=True, help=DATASET)
-    verb.add_argument("-m", "--model", nargs="+", required=True, choices=list(MODELS))
-    verb.add_argument("--design", choices=DESIGNS, default=DESIGNS[0])
-    verb.add_argument("--trials", type=int, default=25, help="default: 25, as published")
-    verb.add_argument("--epochs", type=int, default=10, help="of a trial; default: 10")
-    verb.add_argument("--search-seed", type=int, default=2020, help="of sampler and fits")
-    verb.add_argument("--prune", action="store_true", help="stop poor trials early")
-    verb.add_argument(
-        "--base",
-        choices=list(PRESETS),
-        default="paper",
-        help="preset that gives what is not searched; default: paper",
-    )
-    verb.add_argument(
-        "--storage",
-        help="database URL, for several machines; default: SQLite in the results folder",
-    )
-    _add_where(verb)
-    verb.set_defaults(run=_tune)
-    _add_json(verb)
-
-    verb = verbs.add_parser(
-        "collect", help="copy finished searches and cells into another results folder"
-    )
-    verb.add_argument("source", nargs="+", type=Path, help="results folders")
-    verb.add_argument("-o", "--output", type=Path, default=Path("results/campaign"))
-    verb.set_defaults(run=_collect)
-
-    verb = verbs.add_parser("fit", help="fit cells the store lacks")
-    verb.add_argument("-d", "--dataset", required=True, help=DATASET)
-    verb.add_argument("-m", "--model", nargs="+", required=True, choices=list(MODELS))
-    verb.add_argument("-s", "--seed", nargs="+", type=int, required=True)
-    told = "fit with this model's settings, as a control; default: each model with its own"
-    verb.add_argument("--backbone-of", choices=list(MODELS), help=told)
-    verb.set_defaults(run=_fit)
-    _add_common(verb)
-    _add_json(verb)
-
-    verb = verbs.add_parser("significance", help="the dual criterion, against SASRec")
-    verb.add_argument("dataset", help=DATASET)
-    verb.add_argument(
-        *("-m", "--model"),
-        nargs="+",
-        choices=list(MODELS),
-        default=["sasrec", "ia-add", "ia-mul", "ia-val"],
-    )
-    verb.add_argument("-s", "--seed", nargs="+", type=int, default=list(range(2020, 2025)))
-    verb.add_argument("--kind", choices=("unfiltered", "filtered"), default="unfiltered")
-    verb.set_defaults(run=_significance)
-    _add_common(verb)
-    _add_json(verb)
-
-    verb = verbs.add_parser("report", help="run every notebook on a dataset, into book/runs")
-    verb.add_argument("dataset", help=DATASET)
-    verb.add_argument(
-        "-m", "--model", nargs="+", choices=list(MODELS), help="default: SASRec and its variants"
-    )
-    verb.add_argument("-s", "--seed", nargs="+", type=int, help="default: 2020 to 2024")
-    verb.add_argument("-o", "--output", type=Path, help="folder for the executed notebooks")
-    verb.set_defaults(run=_report)
-    _add_common(verb)
-    return parser
-
-
-def _add_json(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _add_common(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "--preset",
-        default="quick",
-        choices=[*PRESETS, *DESIGNS],
-        help="a named configuration, or the design whose search (`tune`) found one; default: quick",
-    )
-    _add_where(verb)
-
-
-def _add_where(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--device", default="cpu", help="cpu or cuda")
-    verb.add_argument("--results-dir", default="", help="store (default: .seqattn/results)")
+RUN = {
+    "datasets": _datasets,
+    "prepare": _prepare,
+    "tune": _tune,
+    "collect": _collect,
+    "fit": _fit,
+    "significance": _significance,
+    "report": _report,
+}
 
 
 if __name__ == "__main__":

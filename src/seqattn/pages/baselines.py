@@ -7,22 +7,30 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from seqattn import published
 from seqattn.baselines import Baseline, read_baselines
 from seqattn.book import ROOT
 from seqattn.campaign import BASELINE
-from seqattn.comparison import absolute
-from seqattn.pages.writing import NOT_RUN, markdown, span
+from seqattn.comparison import ALPHA, absolute
+from seqattn.evaluation import metric
+from seqattn.pages.writing import NOT_RUN, markdown, percent, span
+from seqattn.results import rank_matrix
+from seqattn.stats import bootstrap_means, percentile_interval
+from seqattn.store import Cell
+
+Changes = dict[tuple[str, str], tuple[float, ...]]
 
 RECORDS = ROOT / "results" / "baselines"
+KINDS = ("unfiltered", "filtered")
 NAMES = {"pop": "Pop", "itemknn": "ItemKNN", "bpr": "BPR", "gru4rec": "GRU4Rec"}
 
 
 def texts(
     datasets: Sequence[str],
-    ours: pd.DataFrame,
+    sasrec: Mapping[str, Sequence[Cell]],
     fingerprints: Mapping[str, str] | None = None,
     folder: Path = RECORDS,
     *,
@@ -30,15 +38,14 @@ def texts(
 ) -> dict[str, str]:
     """Return Markdown: where SASRec is below a baseline, and under it each one's metrics at 10.
 
-    ``known_baselines`` says the first, ``campaign_baselines`` both. SASRec is that of the published
-    design.
+    ``known_baselines`` says the first, ``campaign_baselines`` both.
 
     Parameters
     ----------
     datasets : sequence of str
         Names of the catalogue, in the order to show.
-    ours : DataFrame
-        The campaign's absolute metrics, see `seqattn.comparison.absolute`.
+    sasrec : mapping
+        SASRec's cells by dataset, of the published design.
     fingerprints : mapping, optional
         Of the data that a dataset's numbers are of; records of other data are left out.
     folder : Path
@@ -49,21 +56,47 @@ def texts(
     rows, below, both = [], [], {}
     for dataset in datasets:
         found = comparable(read_baselines(folder, dataset), (fingerprints or {}).get(dataset))
-        values, mine = absolute(found), _sasrec(ours, dataset)
-        parts = {name: values[values["model"] == model] for model, name in NAMES.items()}
-        if values.empty and mine.empty:
-            rows.append(_row(dataset, "all", mine))
+        groups = {**{m: found.get(m, []) for m in NAMES}, BASELINE: sasrec.get(dataset, [])}
+        groups = {model: list(group) for model, group in groups.items()}
+        values = absolute({model: group for model, group in groups.items() if group})
+        if values.empty:
+            rows.append(_row(dataset, "all", values, {}))
             continue
-        for name, part in {**parts, "**SASRec**": mine}.items():
-            rows.append(_row(dataset, name, part))
-        below += [f"{published.title(dataset)}: {text}" for text in _better(parts, mine)]
-        if len(mine) and len(values):
-            both[published.title(dataset)] = len(parts[NAMES["gru4rec"]]) > 0
+        changes = _changes(groups)
+        for model, name in {**NAMES, BASELINE: "**SASRec**"}.items():
+            mine = {kind: change for (of, kind), change in changes.items() if of == model}
+            rows.append(_row(dataset, name, values[values["model"] == model], mine))
+        if changes:
+            title = published.title(dataset)
+            both[title] = bool(groups["gru4rec"])
+            below += [f"{title}: {text}" for text in _better(values, changes)]
     weak = _weak(below, both)
     return {
         f"known_baselines{suffix}": weak,
         f"campaign_baselines{suffix}": f"{weak}\n\n{markdown(rows)}",
     }
+
+
+def _changes(groups: Mapping[str, Sequence[Cell | Baseline]]) -> Changes:
+    """Return each baseline's NDCG@10 against SASRec's in percent: change, low, high.
+
+    The 95 % interval is that of the ratio of both means, the same users resampled for both, each
+    averaged over its seeds. Empty without SASRec or a baseline.
+    """
+    models = [model for model in NAMES if groups[model] and groups[BASELINE]]
+    changes = {}
+    for kind in KINDS if models else ():
+        of_users = [
+            metric(rank_matrix(groups[model], "test", kind), "NDCG", 10).mean(axis=0)
+            for model in (BASELINE, *models)
+        ]
+        base, *others = (values.mean() for values in of_users)
+        base_B, *others_B = bootstrap_means(np.stack(of_users))
+        hit = base_B > 0  # some resamples of few users hold no hit of SASRec's
+        for model, mean, mean_B in zip(models, others, others_B, strict=True) if base else ():
+            low, high = percentile_interval(mean_B[hit] / base_B[hit], ALPHA)
+            changes[model, kind] = tuple(100 * ratio - 100 for ratio in (mean / base, low, high))
+    return changes
 
 
 def comparable(
@@ -95,48 +128,43 @@ def _weak(below: Sequence[str], both: Mapping[str, bool]) -> str:
             f"above SASRec's, filtered or not.{missing}"
         )
     return (
-        "**A baseline's NDCG@10 is above SASRec's**, intervals aside, on these datasets; a change "
-        f"relative to SASRec is one relative to a weak model there. {'; '.join(below)}. Both were "
-        f"run on {', '.join(both)}.{missing}"
+        "**A baseline's NDCG@10 is above SASRec's** on these datasets; a change relative to SASRec "
+        f"is one relative to a weak model there. {'; '.join(below)}. In brackets stands the 95 % "
+        "interval over users of the paired change: where it includes 0, the lead may be chance. "
+        f"Both were run on {', '.join(both)}.{missing}"
     )
 
 
-def _better(parts: Mapping[str, pd.DataFrame], mine: pd.DataFrame) -> Iterator[str]:
+def _better(values: pd.DataFrame, changes: Changes) -> Iterator[str]:
     """Yield which baselines have a higher NDCG@10 than SASRec, for each kind of ranking."""
-    for kind in ("unfiltered", "filtered") if len(mine) else ():
-        level = _ndcg(mine, kind)
-        values = {name: _ndcg(part, kind) for name, part in parts.items() if len(part)}
-        better = [f"{name} {value:.4f}" for name, value in values.items() if value > level]
+    for kind in KINDS:
+        levels = values[(values["kind"] == kind) & (values["metric"] == "NDCG")]
+        level = levels.set_index("model")["mean"]
+        better = [
+            f"{name} {level[model]:.4f}, {percent(change)} % {span(low, high)}"
+            for model, name in NAMES.items()
+            for change, low, high in [changes.get((model, kind), (0.0, 0.0, 0.0))]
+            if change > 0
+        ]
         if better:
-            yield f"{', '.join(better)} (SASRec {level:.4f}, {kind})"
+            yield f"{', '.join(better)} (SASRec {level[BASELINE]:.4f}, {kind})"
 
 
-def _ndcg(values: pd.DataFrame, kind: str) -> float:
-    chosen = values[(values["kind"] == kind) & (values["metric"] == "NDCG")]
-    return float(chosen["mean"].iloc[0])
-
-
-def _sasrec(ours: pd.DataFrame, dataset: str) -> pd.DataFrame:
-    if ours.empty:
-        return ours
-    chosen = (ours["dataset"] == dataset) & (ours["design"] == "published")
-    return ours[chosen & (ours["model"] == BASELINE)]
-
-
-def _row(dataset: str, name: str, values: pd.DataFrame) -> dict[str, str]:
+def _row(
+    dataset: str, name: str, values: pd.DataFrame, changes: Mapping[str, Sequence[float]]
+) -> dict[str, str]:
     if values.empty:
         return {"dataset": published.title(dataset), "model": name, "seeds": NOT_RUN}
     part = published.is_part(dataset, int(values["n_users"].iloc[0]))
     row = {"dataset": published.title(dataset, part=part), "model": name}
     cells = {(v.kind, v.metric): v for v in values.itertuples()}
     row["seeds"] = str(values["n_seeds"].iloc[0])
-    for label, key in (
-        ("NDCG@10", ("unfiltered", "NDCG")),
-        ("NDCG@10 filtered", ("filtered", "NDCG")),
-        ("Recall@10", ("unfiltered", "Recall")),
-        ("MRR@10", ("unfiltered", "MRR")),
-    ):
-        cell = cells[key]
-        interval = f" {span(cell.low, cell.high, 4, '')}" if "NDCG" in label else ""
-        row[label] = f"{cell.mean:.4f}{interval}"
+    for label, kind in zip(("NDCG@10", "NDCG@10 filtered"), KINDS, strict=True):
+        cell = cells[kind, "NDCG"]
+        row[label] = f"{cell.mean:.4f} {span(cell.low, cell.high, 4, '')}"
+        if kind in changes:
+            change, low, high = changes[kind]
+            row[label] += f"<br>{percent(change)} % {span(low, high)}"
+    for name_ in ("Recall", "MRR"):
+        row[f"{name_}@10"] = f"{cells['unfiltered', name_].mean:.4f}"
     return row

@@ -13,7 +13,7 @@ import pandas as pd
 
 from seqattn import published
 from seqattn.book import ROOT
-from seqattn.campaign import BASELINE, DESIGNS, SEARCHED, SEEDS
+from seqattn.campaign import BASELINE, DESIGNS, SEARCHED, SEEDS, finished_cells
 from seqattn.comparison import Campaign, command, read, trials_asked
 from seqattn.files import write_text
 from seqattn.pages import (
@@ -52,6 +52,10 @@ def write_pages(
     prints = {name: facts["fingerprint"] for name, facts in dataset_facts(datasets).items()}
     if len(found.runs):
         prints |= dict(zip(found.runs["dataset"], found.runs["fingerprint"], strict=True))
+    sasrec = {
+        dataset: finished_cells(results, dataset, "published", [BASELINE]).get(BASELINE, [])
+        for dataset in prints
+    }
     texts = {
         "campaign_runs": runs_table(found.runs, tuple(published.DATASETS)),
         "campaign_extras": runs_table(found.runs, extras(found)),
@@ -61,8 +65,8 @@ def write_pages(
         "campaign_absolute": absolute_table(found, tuple(published.DATASETS), "unfiltered"),
         "campaign_absolute_filtered": absolute_table(found, tuple(published.DATASETS), "filtered"),
         "campaign_absolute_extras": absolute_table(found, extras(found), "unfiltered"),
-        **baselines.texts(tuple(published.DATASETS), found.absolute, prints),
-        **baselines.texts(extras(found), found.absolute, prints, suffix="_extras"),
+        **baselines.texts(tuple(published.DATASETS), sasrec, prints),
+        **baselines.texts(extras(found), sasrec, prints, suffix="_extras"),
         **replication.texts(found, extras(found)),
         **designs.texts(found),
         **lambdas.texts(found, extras(found)),

@@ -19,6 +19,7 @@ book: $(READY)  ## run every notebook on ML-100K, then build the pages
 pages: $(READY)  ## build the pages from notebooks that are there
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m seqattn.pages
+	$(BIN)/python -m seqattn.pages.toc
 	$(BIN)/jupyter-book build -n -W --keep-going --toc _build/_toc.yml .
 	@echo "The book: $(CURDIR)/_build/html/index.html"
 

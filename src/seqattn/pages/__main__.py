@@ -1,9 +1,8 @@
-"""Write every generated part of the results pages, and the table of contents."""
+"""Write every generated part of the results pages."""
 
 from seqattn.calibration_page import write_calibration
 from seqattn.calibrations import read_calibrations
 from seqattn.pages import campaign, datasets
-from seqattn.pages.toc import write_toc
 from seqattn.pages.writing import GENERATED
 
 if __name__ == "__main__":
@@ -11,4 +10,3 @@ if __name__ == "__main__":
     campaign.write_pages()
     records, pooling = read_calibrations()
     write_calibration(records, GENERATED, pooling)
-    write_toc()

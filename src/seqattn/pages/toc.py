@@ -58,3 +58,7 @@ def _title(folder: Path) -> str:
     cells = json.loads((folder / f"{NOTEBOOKS[0]}.ipynb").read_text())["cells"]
     heading = "".join(cells[0]["source"]).splitlines()[0]
     return heading.partition(": ")[2] or folder.name
+
+
+if __name__ == "__main__":
+    write_toc()

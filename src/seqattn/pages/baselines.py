@@ -140,12 +140,11 @@ def _better(values: pd.DataFrame, changes: Changes) -> Iterator[str]:
     for kind in KINDS:
         levels = values[(values["kind"] == kind) & (values["metric"] == "NDCG")]
         level = levels.set_index("model")["mean"]
-        better = [
-            f"{name} {level[model]:.4f}, {percent(change)} % {span(low, high)}"
-            for model, name in NAMES.items()
-            for change, low, high in [changes.get((model, kind), (0.0, 0.0, 0.0))]
-            if change > 0
-        ]
+        better = []
+        for model, name in NAMES.items():
+            change, low, high = changes.get((model, kind), (0.0, 0.0, 0.0))
+            if change > 0:
+                better.append(f"{name} {level[model]:.4f}, {percent(change)} % {span(low, high)}")
         if better:
             yield f"{', '.join(better)} (SASRec {level[BASELINE]:.4f}, {kind})"
 

@@ -47,7 +47,7 @@ def test_a_baseline_above_sasrec_is_named_first_with_its_paired_change(tmp_path,
     text = table(["ml-100k"], sasrec, folder=tmp_path)
     assert text.startswith(f"{first}\n\n|")
     # 0.75 to 0.5; resampled, from 1 to 1 (the first user alone) to 1 to 0.5 (the second).
-    assert "ML-100K: ItemKNN 0.7500, +50.0 % [+0.0, +100.0] (SASRec 0.5000, unfiltered);" in first
+    assert "- ML-100K, unfiltered, SASRec 0.5000: ItemKNN 0.7500, +50.0 % [+0.0, +100.0]\n" in first
     assert "Pop" not in first
     (pop,) = [row for row in text.splitlines() if "Pop" in row]
     assert "<br>-100.0 % [-100.0, -100.0]" in pop

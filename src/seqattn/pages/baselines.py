@@ -69,7 +69,7 @@ def texts(
         if changes:
             title = published.title(dataset)
             both[title] = bool(groups["gru4rec"])
-            below += [f"{title}: {text}" for text in _better(values, changes)]
+            below += [f"{title}, {text}" for text in _better(values, changes)]
     weak = _weak(below, both)
     return {
         f"known_baselines{suffix}": weak,
@@ -127,10 +127,11 @@ def _weak(below: Sequence[str], both: Mapping[str, bool]) -> str:
             f"On {', '.join(both)} SASRec and baselines were run, and no baseline's NDCG@10 is "
             f"above SASRec's, filtered or not.{missing}"
         )
+    leads = "\n".join(f"- {line}" for line in below)
     return (
         "**A baseline's NDCG@10 is above SASRec's** on these datasets; a change relative to SASRec "
-        f"is one relative to a weak model there. {'; '.join(below)}. In brackets stands the 95 % "
-        "interval over users of the paired change: where it includes 0, the lead may be chance. "
+        "is one relative to a weak model there. In brackets stands the 95 % interval over users of "
+        f"the paired change: where it includes 0, the lead may be chance.\n\n{leads}\n\n"
         f"Both were run on {', '.join(both)}.{missing}"
     )
 
@@ -146,7 +147,7 @@ def _better(values: pd.DataFrame, changes: Changes) -> Iterator[str]:
             if change > 0:
                 better.append(f"{name} {level[model]:.4f}, {percent(change)} % {span(low, high)}")
         if better:
-            yield f"{', '.join(better)} (SASRec {level[BASELINE]:.4f}, {kind})"
+            yield f"{kind}, SASRec {level[BASELINE]:.4f}: {'; '.join(better)}"
 
 
 def _row(

@@ -11,10 +11,11 @@ def table(*arguments, **options):
     return texts(*arguments, **options)["campaign_baselines"]
 
 
-def keep(folder, model, seed, ranks, fingerprint="f" * 16, settings=None):
-    kinds = [f"{s}_{k}" for s in ("valid", "test") for k in ("unfiltered", "filtered")]
+def keep(folder, model, seed, ranks, fingerprint="f" * 16, settings=None, filtered=None):
+    of_kind = {"unfiltered": ranks, "filtered": ranks if filtered is None else filtered}
+    kept = {f"{s}_{kind}": of_kind[kind] for s in ("valid", "test") for kind in of_kind}
     spec = BaselineSpec("ml-100k", fingerprint, model, seed, settings or {})
-    compute_baseline(folder, spec, lambda: ({"history": []}, dict.fromkeys(kinds, ranks)))
+    compute_baseline(folder, spec, lambda: ({"history": []}, kept))
 
 
 def test_recorded_baselines_are_averaged_over_seeds(tmp_path):
@@ -35,8 +36,8 @@ def test_what_was_not_run_says_so(tmp_path):
 
 @pytest.fixture
 def sasrec(tmp_path):
-    """SASRec's cells: records of any model read alike. Its NDCG@10 is 1, 0.5, 0.5, 0."""
-    keep(tmp_path / "ours", "sasrec", 1, np.array([1, 3, 3, 50]))
+    """SASRec's cells: records of any model read alike. NDCG@10 1, 0.5, 0.5, 0; filtered 1."""
+    keep(tmp_path / "ours", "sasrec", 1, np.array([1, 3, 3, 50]), filtered=np.full(4, 1))
     return {"ml-100k": read_baselines(tmp_path / "ours", "ml-100k")}
 
 
@@ -48,7 +49,7 @@ def test_a_baseline_above_sasrec_is_named_first_with_its_paired_change(tmp_path,
     assert text.startswith(f"{first}\n\n|")
     # 0.75 to 0.5; resampled, from 1 to 1 (the first user alone) to 1 to 0.5 (the second).
     assert "- ML-100K, unfiltered, SASRec 0.5000: ItemKNN 0.7500, +50.0 % [+0.0, +100.0]\n" in first
-    assert "Pop" not in first
+    assert "ML-100K, filtered" not in first and "Pop" not in first
     (pop,) = [row for row in text.splitlines() if "Pop" in row]
     assert "<br>-100.0 % [-100.0, -100.0]" in pop
     (own,) = [row for row in text.splitlines() if "SASRec** |" in row]

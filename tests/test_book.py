@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from shutil import copy
 
-import papermill
 import pytest
 import yaml
 
@@ -76,6 +75,7 @@ def test_an_unknown_parameter_is_refused_before_a_notebook_runs(tmp_path):
     [("quick", ": Synthetic log"), ("matched", ": Synthetic log, matched design")],
 )
 def test_a_page_is_titled_after_its_dataset_and_design(tmp_path, monkeypatch, preset, ending):
+    papermill = pytest.importorskip("papermill")
     monkeypatch.setattr(
         papermill, "execute_notebook", lambda source, target, *_, **__: copy(source, target)
     )

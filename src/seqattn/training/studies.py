@@ -121,12 +121,14 @@ def over(study: optuna.Study, budget: SearchConfig, *, matched: bool) -> bool:
 
 
 def next_draw(taken: list[optuna.trial.FrozenTrial]) -> int:
-    """Return the lowest draw that no trial has: after a worker was killed, that of its trial.
-
-    A trial of an older record does not know its draw, and counts as its place.
-    """
-    used = {trial.user_attrs.get("draw", place) for place, trial in enumerate(taken)}
+    """Return the lowest draw that no trial has: after a worker was killed, that of its trial."""
+    used = {draw_of(trial) for trial in taken}
     return next(draw for draw in range(len(used) + 1) if draw not in used)
+
+
+def draw_of(trial: optuna.trial.FrozenTrial) -> int:
+    """Return what a trial was drawn with; one of an older record counts as its number."""
+    return trial.user_attrs.get("draw", trial.number)
 
 
 def next_sampler(

@@ -25,7 +25,7 @@ from seqattn.training.course import Epoch
 from seqattn.training.device import environment, one_thread, require_device
 from seqattn.training.fit import fit
 from seqattn.training.space import space, study_of, with_parameters
-from seqattn.training.studies import claim, done, open_study, over, storage_errors
+from seqattn.training.studies import claim, done, draw_of, open_study, over, storage_errors
 
 if TYPE_CHECKING:
     import optuna
@@ -153,7 +153,7 @@ def _outcome(
             "value": t.value,
             "params": t.params,
             "seconds": t.user_attrs.get("seconds", t.duration.total_seconds()),
-            **{name: t.user_attrs[name] for name in ("draw",) if name in t.user_attrs},
+            "draw": draw_of(t),
         }
         for t in study.trials
         if t.state.is_finished()

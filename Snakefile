@@ -52,11 +52,15 @@ def dataset_name(reference):
 RESULTS, GPU = config["results"], config["device"] != "cpu"
 DATASETS = {dataset_name(reference): reference for reference in words("datasets")}
 MODELS, SEEDS, DESIGNS = words("models"), words("seeds"), words("designs")
+# Which models have searches of their own is told by their names, since PyTorch takes seconds to load.
+for model in MODELS:
+    if not model.startswith("ia-") and model not in ("sasrec", "bert4rec", "local-ae"):
+        raise WorkflowError(f"model {model!r}: the name of an injection starts with 'ia-'")
 # The chapter on auto-encoding reads these, of the first seed.
 AE_VS_AR = ["sasrec", "local-ae", "bert4rec"]
 # On a GPU the seeds of a model are fitted together; on a CPU each is a job of one thread.
 BATCHES = ["-".join(SEEDS)] if GPU else SEEDS
-# Executed notebooks, a folder a dataset; the first design's are the ones the book shows.
+# Executed notebooks, a folder a report; the first design's has the dataset's plain name.
 PAGES = {
     dataset if design == DESIGNS[0] else f"{dataset}-{design}": (dataset, design)
     for dataset in DATASETS

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -105,17 +108,31 @@ def test_a_failure_leaves_nothing_behind(where, tmp_path, monkeypatch):
     else:
         with pytest.raises(OSError, match="No space left"):
             compute_baseline(tmp_path, SPEC, broken)
-    assert [path for path in tmp_path.rglob("*") if path.is_file() or "seed" in path.name] == []
+    left = [path for path in tmp_path.rglob("*") if path.is_file() or "seed" in path.name]
+    assert all(path.suffix == ".lock" for path in left)
 
 
-def test_the_first_of_two_processes_to_finish_is_kept(tmp_path):
-    def overtaken():
-        first.append(compute_baseline(tmp_path, SPEC, _run))
-        return {"hyperparameters": {"late": 1}, "history": []}, RANKS
+def test_of_two_that_ask_for_one_record_the_second_waits_and_computes_nothing(tmp_path):
+    computing, go_on, calls = threading.Event(), threading.Event(), []
 
-    first = []
-    assert compute_baseline(tmp_path, SPEC, overtaken).facts == first[0].facts
-    assert len(list(first[0].folder.parent.iterdir())) == 1
+    def slow():
+        calls.append("first")
+        computing.set()
+        assert go_on.wait(60)
+        return _run()
+
+    def never():
+        calls.append("second")
+        return _run()
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(compute_baseline, tmp_path, SPEC, slow)
+        assert computing.wait(60)
+        second = pool.submit(compute_baseline, tmp_path, SPEC, never)
+        time.sleep(0.2)  # enough to reach the lock; too little could only pass
+        go_on.set()
+        assert first.result().facts == second.result().facts
+    assert calls == ["first"]
 
 
 def test_ranks_that_are_not_there_are_named(tmp_path):

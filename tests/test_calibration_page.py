@@ -122,6 +122,18 @@ def test_the_strictest_part_is_the_one_that_needs_the_largest_effect(record, tmp
     assert "the strictest part is the t-test in 1" in part(tmp_path, "reading")
 
 
+@pytest.mark.parametrize(
+    ("clustered_rule", "told"), [(0.5, "hides which was used"), (0.1, "so it matters")]
+)
+def test_what_the_choice_of_a_rule_is_worth_follows_the_rates(
+    clustered_rule, told, record, tmp_path
+):
+    rate_of = {"pooled": 0.9, "clustered": 0.4, "robust": 0.5, "robust_clustered": clustered_rule}
+    rates = [rate | {"rate": rate_of.get(rate["criterion"], 0.5)} for rate in record["rates"]]
+    write_calibration([record | {"rates": rates}], tmp_path)
+    assert told in part(tmp_path, "reading")
+
+
 def test_theory_is_told_where_it_fails(record, tmp_path):
     rates = [
         rate | ({"expected": rate["rate"]} if rate["expected"] else {}) for rate in record["rates"]

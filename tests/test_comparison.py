@@ -170,6 +170,8 @@ def outcome(**changes):
         ({"low": 0.1, "change": 1.0}, FALLS),
         ({"robust": True, "change": 2.0, "low": -0.1, "high": 4.0}, FALLS),
         ({"equivalent": True}, FALLS),
+        ({"equivalent": np.True_}, FALLS),
+        ({"equivalent": np.nan}, OPEN),
         ({}, OPEN),
         ({"published_robust": "no"}, STANDS),
         ({"published_robust": "no", "robust": True}, FALLS),

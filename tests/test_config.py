@@ -4,6 +4,7 @@ import pytest
 
 from seqattn.config import ModelConfig, TrainConfig, get_preset, replace, strict
 from seqattn.errors import SeqattnError
+from seqattn.models import MODELS, BERT4Rec
 
 
 def test_whole_numbers_are_accepted_as_floats_and_not_the_other_way_round():
@@ -40,3 +41,12 @@ def test_masked_item_models_have_their_own_training_settings():
     quick = get_preset("quick")
     assert quick.train_for("bert4rec") is quick.train_ae
     assert quick.train_for("ia-add") is quick.train
+
+
+def test_a_new_masked_item_model_is_trained_as_one(monkeypatch):
+    class Wider(BERT4Rec):
+        """Of the same objective."""
+
+    monkeypatch.setitem(MODELS, "wider", Wider)
+    quick = get_preset("quick")
+    assert quick.train_for("wider") is quick.train_ae

@@ -200,6 +200,12 @@ def test_an_unknown_key_is_refused_by_name(campaign):
     assert "unknown config key 'dataset'; known keys: datasets," in done.stderr + done.stdout
 
 
+def test_a_model_whose_name_does_not_tell_what_it_is_is_refused(campaign):
+    done = campaign.run("-n", check=False, models="sasrec mine")
+    assert done.returncode != 0
+    assert "model 'mine': the name of an injection starts with 'ia-'" in done.stderr + done.stdout
+
+
 @pytest.mark.parametrize("profile", ["slurm", "kubernetes"])
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_a_profile_plans_the_campaign(campaign, profile, device):

@@ -6,8 +6,8 @@ A record needs only this module to be read; `seqattn.recbole.baselines` makes it
         baseline.json    spec, hyperparameters and their grid, history, metrics, timings, versions
         ranks.npz        per-user ranks, smallest unsigned integers, no pickle
 
-A folder is written under a temporary name and renamed when complete; checksums in
-``baseline.json`` expose truncated or edited files, which are computed again. A `Baseline` has the
+A folder is written whole or not at all, as a cell's is; checksums in ``baseline.json`` expose
+truncated or edited files, which are computed again. A `Baseline` has the
 attributes of `seqattn.store.Cell` that `seqattn.results.summary` and ``histories`` need.
 
 Shapes: U users, in the order of the dataset's `Sequences`.
@@ -16,9 +16,6 @@ Shapes: U users, in the order of the dataset's `Sequences`.
 from __future__ import annotations
 
 import dataclasses
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +26,7 @@ import numpy as np
 from seqattn.errors import SeqattnError
 from seqattn.evaluation import CUTOFFS, METRICS, metric
 from seqattn.files import checksum, read_record, write_record
+from seqattn.store import locked, whole
 
 __all__ = ["Baseline", "BaselineSpec", "compute_baseline", "read_baselines"]
 
@@ -123,8 +121,8 @@ def compute_baseline(
 ) -> Baseline:
     """Return the record of a spec, computing it with `run` unless it is there and intact.
 
-    Processes need not wait for each other: of two that compute one record, the first to finish is
-    kept. A failure leaves nothing behind.
+    Of several processes asking for one record, one computes and the others wait for it. A failure
+    leaves nothing behind.
 
     Parameters
     ----------
@@ -143,32 +141,17 @@ def compute_baseline(
     """
     folder = spec.folder(root)
     baseline = _read(folder)
-    if baseline is None:
-        facts, ranks = run()
-        try:
-            _keep(folder, spec, facts, ranks)
-        except OSError as error:
-            raise SeqattnError(
-                f"cannot write {folder}: {error.strerror}; make room or choose another folder"
-            ) from error
+    if baseline is not None:
+        return baseline
+    with locked(folder):
         baseline = _read(folder)
+        if baseline is None:
+            facts, ranks = run()
+            with whole(folder) as partial:
+                _write(partial, spec, facts, ranks)
+            baseline = _read(folder)
     assert baseline is not None
     return baseline
-
-
-def _keep(
-    folder: Path, spec: BaselineSpec, facts: Mapping[str, Any], ranks: Mapping[str, np.ndarray]
-) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        _write(partial, spec, facts, ranks)
-        partial.chmod(0o755)  # mkdtemp's folders are private
-        if _read(folder) is None:
-            shutil.rmtree(folder, ignore_errors=True)
-            os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write(

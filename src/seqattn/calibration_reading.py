@@ -230,10 +230,14 @@ def _deciding(found: _Found) -> str:
 def _choice(found: _Found) -> str:
     rules, at_rules = _gap(found, ("robust", "robust_clustered"))
     alone, at_alone = _gap(found, ("pooled", "clustered"))
+    if rules < alone / 2:
+        so = "what the other parts ask hides which was used"
+    else:
+        so = "so it matters which was used"
     return (
         "The rates of published and clustered rule differ by at most "
         f"{100 * rules:.1f} points at any effect simulated ({at_rules}), their bootstraps alone by "
-        f"up to {100 * alone:.1f} ({at_alone}): what the other parts ask hides which was used."
+        f"up to {100 * alone:.1f} ({at_alone}): {so}."
     )
 
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from seqattn.campaign import BASELINE
 from seqattn.errors import SeqattnError
 from seqattn.evaluation import CUTOFFS, METRICS, metric
 from seqattn.stats import DualCriterion, dual_criterion_table
 from seqattn.store import Cell
-
-BASELINE = "sasrec"
 
 
 @dataclass(frozen=True)

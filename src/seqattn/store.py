@@ -168,7 +168,7 @@ class Store:
             cell = _read(folder)
             if cell is None:
                 result = run()
-                with _whole(folder) as partial:
+                with whole(folder) as partial:
                     # By way of memory: on a full disk numpy's own file would complain once more.
                     np.savez_compressed(ranks := io.BytesIO(), **result.ranks)
                     (partial / "ranks.npz").write_bytes(ranks.getvalue())
@@ -195,7 +195,7 @@ class Store:
                 f"{cell.folder} is not named after what it holds: it was edited, or written by "
                 "another version"
             )
-        with locked(folder), _whole(folder) as partial:
+        with locked(folder), whole(folder) as partial:
             for name in cell.facts["files"]:
                 if weights or name != _WEIGHTS:
                     shutil.copyfile(cell.folder / name, partial / name)
@@ -234,8 +234,16 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _whole(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder that takes the cell's place when the block ends well."""
+def whole(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder that takes another's place when the block ends well.
+
+    Whoever uses it holds the folder's lock.
+
+    Raises
+    ------
+    SeqattnError
+        If it cannot be written.
+    """
     partial = folder.parent / f".{folder.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     try:

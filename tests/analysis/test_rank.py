@@ -129,7 +129,7 @@ def test_sweep_equals_single_calls_on_the_same_noise():
         assert np.array_equal(
             sweep.gavish_donoho[k], gavish_donoho_rank(stack + sigma * noise, sigma)
         )
-    assert sweep.to_dict()["sigmas"] == sigmas
+    assert sweep.sigmas.tolist() == sigmas
 
 
 @pytest.mark.parametrize("sigma", [-1.0, np.nan, np.inf])

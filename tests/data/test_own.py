@@ -113,6 +113,7 @@ def test_tabs_and_other_separators(described, tmp_path):
         ({"name": None}, "the file: key 'name' is missing"),
         ({"name": "a/../b"}, "name 'a/../b' serves as a folder"),
         ({"name": "ml-1m"}, "one of the book's own datasets"),
+        ({"name": "searches"}, "'searches' is a folder of every campaign's; choose another"),
         ({"name": 7}, "'name' must be str, not int 7"),
         ({"columns": {"user": "who", "timestamp": "at"}}, "columns: key 'item' is missing"),
         ({"columns": {"user": "who", "item": "what"}}, "neither a timestamp nor an order"),

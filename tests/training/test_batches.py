@@ -12,6 +12,7 @@ from seqattn.data import Sequences
 from seqattn.training.batches import (
     Gatherer,
     length_buckets,
+    masked_item_plan,
     packed_windows,
     prefix_windows,
     random_batches,
@@ -140,7 +141,8 @@ def test_masked_batches_hide_only_real_scorable_items_and_at_least_one_a_row(
     windows = packed_windows(sequences.offsets, 6, 3, inputs_end=0)
     chosen = np.arange(len(windows.start))
     rng = np.random.default_rng(seed)
-    batch = Gatherer(sequences).masked_item_batch(windows, chosen, 9999, probability, rng)
+    plan = masked_item_plan(windows, chosen, probability, rng)
+    batch = Gatherer(sequences).batch(plan, mask_code=9999)
     masked = batch.items_BT == 9999
     assert masked.any(dim=1).all()
     assert (masked.nonzero() == torch.stack([batch.rows, batch.columns], 1)).all()

@@ -104,6 +104,18 @@ def test_a_formula_outside_a_models_class_is_its_code(tmp_path):
     assert [set(names) for names in json.loads(told)] == [changed for *_, changed in EDITS]
 
 
+@pytest.mark.parametrize("constant", ["({},)", "[{}]", "{{'a': {}}}", "{}"])
+def test_a_constant_of_the_module_is_a_models_code(constant, write):
+    def change(value):
+        write("SCALE")
+        module = sys.modules[MODELS["ia-key"].keywords["injection"].__module__]
+        module.SCALE = eval(constant.format(value))
+        code_of.cache_clear()
+        return code_of("ia-key")
+
+    assert change(1) == change(1) != change(2)
+
+
 def test_a_cell_of_an_edited_injection_is_refused_not_returned(write, tmp_path):
     write(1)
     store, dataset = Store(tmp_path / "store"), load_dataset("synthetic")

@@ -31,15 +31,15 @@ LEARNING = SearchConfig(trials=15, epochs=3)
 def quick_fits(monkeypatch):
     """Fits that take no time; their value depends on the settings alone."""
 
-    def fit(dataset, model, seed, config, train, *, device, on_epoch):
-        value = config.hidden_dropout + config.n_layers / 10 - 40 * train.learning_rate
-        history = []
-        for number in range(train.epochs):
-            history.append(SimpleNamespace(epoch=number, valid_ndcg=value * (1 + number / 10)))
-            on_epoch(history[-1])
-        return SimpleNamespace(history=history)
+    def train(dataset, model, seed, model_config, config, *, device, on_epoch):
+        value = model_config.hidden_dropout + model_config.n_layers / 10
+        value -= 40 * config.learning_rate
+        for number in range(config.epochs):
+            epoch = SimpleNamespace(epoch=number, valid_ndcg=value * (1 + number / 10))
+            on_epoch(epoch)
+        return SimpleNamespace(best_ndcg=epoch.valid_ndcg)
 
-    monkeypatch.setattr(module, "fit", fit)
+    monkeypatch.setattr(module, "train", train)
 
 
 def counted(found):
@@ -76,11 +76,11 @@ from seqattn.campaign import SearchConfig
 from seqattn.config import NORMALISATIONS, get_preset
 from seqattn.data import load_dataset
 
-def fit(dataset, model, seed, config, train, *, device, on_epoch):
+def train(dataset, model, seed, model_config, config, *, device, on_epoch):
     time.sleep(random.random() / 5)
-    return SimpleNamespace(history=[SimpleNamespace(epoch=0, valid_ndcg=config.hidden_dropout)])
+    return SimpleNamespace(best_ndcg=model_config.hidden_dropout)
 
-module.fit, module.POLL_SECONDS = fit, 0.1
+module.train, module.POLL_SECONDS = train, 0.1
 folder, smoke, data = sys.argv[1], get_preset("smoke"), load_dataset("synthetic")
 module.tune(folder, data, "sasrec", SearchConfig(6, 1), smoke)
 module.tune(folder, data, "ia-add", SearchConfig(6, 1), smoke, design="matched")

@@ -7,6 +7,7 @@ import pytest
 from seqattn.campaign import SearchConfig
 from seqattn.config import NORMALISATIONS, get_preset
 from seqattn.data import load_dataset
+from seqattn.data.splits import Split
 from seqattn.errors import DivergedError, SeqattnError
 from seqattn.training.space import study_of
 from seqattn.training.tune import tune
@@ -35,6 +36,17 @@ def test_search_ends_with_the_asked_number_of_trials_and_its_best(dataset, tmp_p
     assert found.train_config.epochs == SMOKE.train.epochs  # the trial's short budget is not kept
 
 
+def test_a_search_never_ranks_test(dataset, tmp_path, monkeypatch):
+    def spy(split, stage):
+        stages.append(stage)
+        return targets(split, stage)
+
+    stages, targets = [], Split.targets
+    monkeypatch.setattr(Split, "targets", spy)
+    tune(tmp_path, dataset, "sasrec", SHORT, SMOKE)
+    assert set(stages) == {"valid"}
+
+
 def test_baseline_has_no_normalisation_to_search(dataset, tmp_path):
     found = tune(tmp_path, dataset, "sasrec", SHORT, SMOKE)
     assert all("normalisation" not in trial["params"] for trial in found.trials)
@@ -60,15 +72,15 @@ def test_failed_trial_neither_counts_nor_changes_the_search(dataset, tmp_path, m
     import seqattn.training.tune as module
 
     whole = tune(tmp_path / "whole", dataset, "sasrec", SHORT, SMOKE)
-    real = module.fit
+    real = module.train
 
     def failing(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "fit", failing)
+    monkeypatch.setattr(module, "train", failing)
     with pytest.raises(KeyboardInterrupt):
         tune(tmp_path / "cut", dataset, "sasrec", SHORT, SMOKE)
-    monkeypatch.setattr(module, "fit", real)
+    monkeypatch.setattr(module, "train", real)
     cut = tune(tmp_path / "cut", dataset, "sasrec", SHORT, SMOKE)
     complete = [t for t in cut.trials if t["state"] == "COMPLETE"]
     assert [t["params"] for t in complete] == [t["params"] for t in whole.trials]
@@ -95,7 +107,7 @@ def test_a_fit_that_diverges_is_a_trial_of_no_value(dataset, tmp_path, monkeypat
         raise DivergedError("the model gives a score that is not finite")
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "fit", diverging)
+        patched.setattr(module, "train", diverging)
         tune(tmp_path, dataset, "sasrec", SearchConfig(trials=1, epochs=1), SMOKE)
     found = tune(tmp_path, dataset, "sasrec", SearchConfig(trials=2, epochs=1), SMOKE)
     assert found.trials[0]["value"] == 0
@@ -131,7 +143,7 @@ def test_matched_design_goes_on_after_a_failed_trial_and_repeats_none(
 
     tune(tmp_path, dataset, "sasrec", SHORT, SMOKE)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(module, "fit", failing)
+        patched.setattr(module, "train", failing)
         tune(tmp_path, dataset, "ia-mul", SHORT, SMOKE, design="matched")
     found = tune(tmp_path, dataset, "ia-mul", SHORT, SMOKE, design="matched")
     complete = [t["params"]["normalisation"] for t in found.trials if t["state"] == "COMPLETE"]

@@ -32,14 +32,6 @@ class SigmaSweep:
     published: Ints
     gavish_donoho: Ints
 
-    def to_dict(self) -> dict[str, list]:
-        """Return the three arrays as nested lists."""
-        return {
-            "sigmas": self.sigmas.tolist(),
-            "published": self.published.tolist(),
-            "gavish_donoho": self.gavish_donoho.tolist(),
-        }
-
 
 def singular_values(maps: ArrayLike) -> Floats:
     """Singular values of each map, descending: shape (..., n, n) to (..., n).

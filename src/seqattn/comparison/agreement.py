@@ -87,18 +87,19 @@ def cell_outcome(row: object) -> Outcome:
     if row.published_robust == "unknown":
         return Outcome(OPEN, "the text at hand lost the bold type that marks robust cells")
     robust, change = bool(row.robust), f"{row.change:+.1f} %"
+    equivalent = row.equivalent in (True,)  # not NaN, which is truthy
     interval = f"a change of {row.low:+.1f} to {row.high:+.1f} % remains possible"
     no_effect = f"within ±{MARGIN_PERCENT:g} % of SASRec (TOST)"
     if row.published_robust == "no":
         if robust:
             return Outcome(FALLS, f"robust here, {change}")
-        rest = no_effect if row.equivalent else interval
+        rest = no_effect if equivalent else interval
         return Outcome(STANDS, f"not robust here either; {rest}")
     if robust and row.change < 0:
         return Outcome(STANDS, f"robust here, too, {change}")
     if row.low > 0 or robust:
         return Outcome(FALLS, f"the change is positive here, {change}")
-    if row.equivalent:
+    if equivalent:
         return Outcome(FALLS, no_effect)
     return Outcome(OPEN, f"not robust here, but {interval}")
 

@@ -27,6 +27,7 @@ from seqattn.errors import SeqattnError
 __all__ = ["OwnData", "is_yaml", "read_own", "read_yaml"]
 
 T = TypeVar("T")
+_TAKEN = ("searches", "datasets", "done")  # folders of a campaign, beside the datasets' own
 
 
 @dataclass(frozen=True)
@@ -188,5 +189,7 @@ def _check_name(name: str) -> None:
         raise SeqattnError(
             f"name {name!r} serves as a folder: use letters, digits, '-', '_' and '.' only"
         )
+    if name in _TAKEN:
+        raise SeqattnError(f"name {name!r} is a folder of every campaign's; choose another")
     if name in CATALOGUE:
         raise SeqattnError(f"name {name!r} is one of the book's own datasets; choose another")

@@ -63,6 +63,8 @@ def baseline_spec(dataset: Dataset, model: str, seed: int) -> BaselineSpec:
             "max_epochs": MAX_EPOCHS,
             "patience": PATIENCE,
         }
+    if model == "itemknn":
+        settings["asks_with"] = "the history up to the target"
     if model == "gru4rec":
         settings["max_length"] = MAX_LENGTH
     return BaselineSpec(dataset.name, dataset.fingerprint, model, seed, settings)

@@ -6,7 +6,8 @@ saves checkpoints it can't load from PyTorch 2.6 on. Here each class gets batche
 training histories that our own models see, and a function that scores users for our `Ranker`.
 
 Two details follow RecBole's trainer: a batch is `BATCH` rows of a random order, and BPR's
-negatives are uniform over the items that are not in the user's training history.
+negatives are uniform over the items that are not in the user's training history. One does not: on
+test ItemKNN, too, reads the validation item, as every model does that reads a history.
 
 Shapes: B rows or users at a time, T positions, U users, V items, N training interactions.
 
@@ -62,17 +63,17 @@ class Subject:
     epoch: Callable[[torch.optim.Optimizer, np.random.Generator], float] | None = None
 
 
-class TrainingLog:
-    """What a RecBole model reads off its dataset: sizes, and training interactions only.
+class Log:
+    """What a RecBole model reads off its dataset: sizes and interactions.
 
     Codes are RecBole's: both users and items start at 1, and 0 is padding. ``users`` and
     ``items`` are of shape (N,).
     """
 
-    def __init__(self, train: Sequences) -> None:
-        self._sizes = {"user_id": train.n_users + 1, "item_id": train.n_items + 1}
-        self.users = np.repeat(np.arange(1, train.n_users + 1), train.lengths)
-        self.items = train.items.astype(np.int64)
+    def __init__(self, histories: Sequences) -> None:
+        self._sizes = {"user_id": histories.n_users + 1, "item_id": histories.n_items + 1}
+        self.users = np.repeat(np.arange(1, histories.n_users + 1), histories.lengths)
+        self.items = histories.items.astype(np.int64)
         self._seen = np.sort(self.users * self._sizes["item_id"] + self.items)
 
     def num(self, field: str) -> int:
@@ -86,12 +87,12 @@ class TrainingLog:
         return coo_matrix((ones, (self.users, self.items)), shape).asformat(form)
 
     def negatives(self, users_B: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Draw for each user an item that is not in the user's training history, (B,).
+        """Draw for each user an item that is not in the user's history, (B,).
 
         Raises
         ------
         SeqattnError
-            If a user's training history holds the whole catalogue.
+            If a user's history holds the whole catalogue.
         """
         n_codes = self._sizes["item_id"]
         if np.bincount(self.users).max() >= n_codes - 1:
@@ -138,11 +139,11 @@ def _step(
 
 def _configured(
     model: type[AbstractRecommender], dataset: Dataset, options: Mapping[str, object]
-) -> tuple[AbstractRecommender, TrainingLog]:
+) -> tuple[AbstractRecommender, Log]:
     # `Config` reads the process's command line and sets CUDA_VISIBLE_DEVICES.
     with patch.object(sys, "argv", sys.argv[:1]), patch.dict(os.environ):
         config = Config(model=model, dataset="none", config_dict={"gpu_id": "", **options})
-    log = TrainingLog(dataset.split.train)
+    log = Log(dataset.split.train)
     return model(config, log), log
 
 
@@ -167,7 +168,14 @@ def _pop(dataset: Dataset, options: Mapping[str, object]) -> Subject:
 
 def _itemknn(dataset: Dataset, options: Mapping[str, object]) -> Subject:
     model, _ = _configured(ItemKNN, dataset, options)
-    return Subject(model, _by_user(model))
+
+    def of_stage(stage: str) -> Scores:
+        # RecBole asks the training history on test, too. The neighbours are learned there, but who
+        # asks has one item more by then, which SASRec and GRU4Rec read.
+        asking = Log(dataset.split.context(stage)).inter_matrix("csr") @ model.w
+        return lambda users: torch.from_numpy(asking[users + 1].toarray())
+
+    return Subject(model, of_stage)
 
 
 def _bpr(dataset: Dataset, options: Mapping[str, object]) -> Subject:

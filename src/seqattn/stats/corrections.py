@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import false_discovery_control
 
 from seqattn.errors import SeqattnError
 from seqattn.stats.inputs import Floats, as_floats
@@ -83,10 +84,7 @@ def benjamini_hochberg(p_values: ArrayLike) -> Floats:
     >>> benjamini_hochberg([0.01, 0.04, 0.03]).round(3).tolist()
     [0.03, 0.04, 0.04]
     """
-    p = _checked(p_values)
-    order = np.argsort(p, kind="stable")
-    steps = p[order] * len(p) / np.arange(1, len(p) + 1)
-    return _restored(np.minimum.accumulate(steps[::-1])[::-1], order)
+    return false_discovery_control(_checked(p_values))
 
 
 def _checked(p_values: ArrayLike) -> Floats:

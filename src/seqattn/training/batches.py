@@ -280,14 +280,3 @@ class Gatherer:
     def next_item_batch(self, windows: Windows, chosen: np.ndarray) -> Batch:
         """Return a batch whose every scored position predicts the item that follows it."""
         return self.batch(next_item_plan(windows, chosen))
-
-    def masked_item_batch(
-        self,
-        windows: Windows,
-        chosen: np.ndarray,
-        mask_code: int,
-        probability: float,
-        rng: np.random.Generator,
-    ) -> Batch:
-        """Return a batch with items hidden at random behind [MASK] (BERT4Rec's cloze task)."""
-        return self.batch(masked_item_plan(windows, chosen, probability, rng), mask_code)

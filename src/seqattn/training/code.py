@@ -72,7 +72,7 @@ def _named(found: object, tree: ast.AST | None) -> Iterator[tuple[str, object]]:
             own = home.startswith(("seqattn.models", found.__module__))
             if own and home not in _SHARED and value is not Injection:
                 yield node.id, value
-        elif isinstance(value, (bool, int, float, str, tuple)):
+        elif isinstance(value, (bool, int, float, str, tuple, list, dict)):
             yield node.id, value
 
 

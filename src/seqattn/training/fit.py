@@ -163,11 +163,30 @@ def fit(
         If the model needs an intensity the dataset lacks, or training diverges.
     """
     started = time.perf_counter()
+    course = train(
+        *(dataset, model_name, seed, model_config, train_config), device=device, on_epoch=on_epoch
+    )
+    return course.finish(dataset, device, started)
+
+
+def train(
+    dataset: Dataset,
+    model_name: str,
+    seed: int,
+    model_config: ModelConfig,
+    train_config: TrainConfig,
+    *,
+    device: torch.device | str = "cpu",
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Course:
+    """Do the training of `fit`, and look at validation only: a search must not see test.
+
+    Parameters and errors are those of `fit`.
+    """
     with forked_rng(device):
         model = seeded_model(dataset, model_name, seed, model_config, device)
         torch.manual_seed(seed)  # dropout starts alike for models that drew extra weights
-        course = _train(model, dataset, train_config, seed, device, on_epoch)
-    return course.finish(dataset, device, started)
+        return _train(model, dataset, train_config, seed, device, on_epoch)
 
 
 def forked_rng(device: torch.device | str) -> AbstractContextManager[None]:

@@ -23,7 +23,7 @@ from seqattn.models import build_model
 from seqattn.store import Store, locked
 from seqattn.training.course import Epoch
 from seqattn.training.device import environment, one_thread, require_device
-from seqattn.training.fit import fit
+from seqattn.training.fit import train
 from seqattn.training.space import space, study_of, with_parameters
 from seqattn.training.studies import claim, done, draw_of, open_study, over, storage_errors
 
@@ -183,11 +183,11 @@ def _evaluate(
         if budget.prune and trial.should_prune():
             raise optuna.TrialPruned
 
-    train = replace(preset.train, epochs=budget.epochs, patience=budget.epochs)
+    config = replace(preset.train, epochs=budget.epochs, patience=budget.epochs)
     try:
         with one_thread(device):
-            fitted = fit(
-                *(dataset, model_name, budget.seed, preset.model, train),
+            course = train(
+                *(dataset, model_name, budget.seed, preset.model, config),
                 device=device,
                 on_epoch=report,
             )
@@ -201,4 +201,4 @@ def _evaluate(
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
         raise
     else:
-        study.tell(trial, max(epoch.valid_ndcg for epoch in fitted.history))
+        study.tell(trial, course.best_ndcg)

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from pathlib import Path
 from shutil import copy
 
 import pytest
 import yaml
 
+import seqattn
 from seqattn import book, links
 from seqattn.errors import SeqattnError
 
@@ -68,6 +70,36 @@ def test_an_unknown_parameter_is_refused_before_a_notebook_runs(tmp_path):
     with pytest.raises(SeqattnError, match="unknown notebook parameter 'sede'"):
         book.run_notebook(TEMPLATES[0], tmp_path / "out.ipynb", {**GOOD, "sede": 1})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"models": ["ia-add"]}, "compare with 'sasrec': name it among the models, too"),
+        ({"seeds": [1]}, "test over seeds: give at least two"),
+    ],
+)
+def test_a_report_that_could_compare_nothing_is_refused_before_a_fit(changes, message, tmp_path):
+    pytest.importorskip("papermill")
+    values = {**GOOD, "preset": "smoke", "results_dir": str(tmp_path / "store"), **changes}
+    with pytest.raises(SeqattnError, match=message):
+        book.report("synthetic", values, tmp_path / "pages")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_into_a_file_is_refused(tmp_path):
+    pytest.importorskip("papermill")
+    (tmp_path / "file").touch()
+    values = {**GOOD, "preset": "smoke", "seeds": [1, 2], "models": ["sasrec"]}
+    with pytest.raises(SeqattnError, match="cannot make the folder"):
+        book.report("synthetic", values, tmp_path / "file")
+
+
+def test_the_python_of_reproduce_works(monkeypatch, capsys):
+    text = (book.ROOT / "book" / "appendix" / "reproduce.md").read_text()
+    (code,) = (c for c in re.findall(r"```python\n(.*?)```", text, re.S) if '"synthetic"' in c)
+    exec(code, {"seqattn": seqattn})
+    assert capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_a_search_on_no_device_or_with_no_seed_is_refused(capsys, tmp_path):
     assert main([*search, "--device", "gpu"]) == 2
     assert main([*search, "--search-seed", "-1"]) == 2
     device, seed = capsys.readouterr().err.splitlines()
-    assert "no device 'gpu' here" in device and "at least 0, not -1" in seed
+    assert "no device 'gpu' here" in device and "at least 0 and less than 2**63, not -1" in seed
 
 
 def test_a_search_of_no_trials_is_refused(capsys):
@@ -145,7 +145,8 @@ def test_a_search_of_no_trials_is_refused(capsys):
     [
         (["-s", "1", "--device", "gpu"], "no device 'gpu' here; this machine has cpu"),
         (["-s", "1", "--device", "cuda:99"], "no device 'cuda:99' here"),
-        (["-s", "-1"], "a seed must be at least 0, not -1"),
+        (["-s", "-1"], "a seed must be at least 0 and less than 2**63, not -1"),
+        (["-s", str(2**63)], "a seed must be at least 0 and less than 2**63, not 9223"),
     ],
 )
 def test_a_seed_or_device_that_cannot_be_is_a_users_error(arguments, message, capsys, tmp_path):
@@ -198,3 +199,9 @@ def test_a_report_takes_models_and_seeds(monkeypatch, tmp_path):
     assert asked[0][1]["models"] == ["sasrec", "ia-add"]
     assert asked[0][1]["seeds"] == [1, 2]
     assert not {"models", "seeds"} & set(asked[1][1])
+
+
+def test_significance_of_the_baseline_alone_is_a_users_error(capsys, tmp_path):
+    where = ["--preset", "smoke", "--results-dir", str(tmp_path / "store")]
+    assert main(["significance", "synthetic", "-m", "sasrec", "-s", "1", "2", *where]) == 2
+    assert "only 'sasrec' cells: nothing to compare; name a variant, too" in capsys.readouterr().err

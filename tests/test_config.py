@@ -37,6 +37,13 @@ def test_impossible_values_are_refused_by_key(config, change, message):
         replace(config, **change)
 
 
+def test_a_constructor_refuses_what_a_file_may_not_say():
+    with pytest.raises(SeqattnError, match="'learning_rate' must be float, not str '1e-3'"):
+        TrainConfig(learning_rate="1e-3")
+    with pytest.raises(SeqattnError, match="'n_layers' must be int, not float"):
+        ModelConfig(n_layers=2.0)
+
+
 def test_masked_item_models_have_their_own_training_settings():
     quick = get_preset("quick")
     assert quick.train_for("bert4rec") is quick.train_ae

@@ -11,6 +11,7 @@ import pytest
 
 from seqattn import book
 from seqattn.data import load_dataset
+from seqattn.errors import SeqattnError
 from seqattn.training.cells import fit_cells
 
 papermill = pytest.importorskip("papermill")
@@ -82,7 +83,7 @@ def test_every_notebook_runs_on_short_histories(short_log, parameters, tmp_path)
 def test_a_failing_notebook_leaves_what_it_had_and_no_result(parameters, tmp_path):
     output = tmp_path / "04_significance.ipynb"
     template = book.ROOT / "notebooks" / "04_significance.ipynb"
-    with pytest.raises(papermill.PapermillExecutionError, match="no 'sasrec' cells"):
+    with pytest.raises(SeqattnError, match=r"04_significance stopped with .*no 'sasrec' cells"):
         book.run_notebook(template, output, {**parameters, "models": ["ia-add"]})
     assert not output.exists()
     assert output.with_suffix(".failed.ipynb").exists()

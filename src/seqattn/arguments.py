@@ -62,7 +62,8 @@ def _tune(verbs: Verbs) -> None:
     verb = verbs.add_parser("tune", help=told)
     verb.add_argument("-d", "--dataset", required=True, help=DATASET)
     _add_models(verb, required=True)
-    verb.add_argument("--design", choices=DESIGNS, default=DESIGNS[0])
+    told = "matched: a variant's normalisation alone, on what SASRec's search found"
+    verb.add_argument("--design", choices=DESIGNS, default=DESIGNS[0], help=told)
     verb.add_argument("--trials", type=int, default=25, help="default: 25, as published")
     verb.add_argument("--epochs", type=int, default=10, help="of a trial; default: 10")
     verb.add_argument("--search-seed", type=int, default=2020, help="of sampler and fits")
@@ -79,14 +80,16 @@ def _collect(verbs: Verbs) -> None:
     told = "copy finished searches and cells into another results folder"
     verb = verbs.add_parser("collect", help=told)
     verb.add_argument("source", nargs="+", type=Path, help="results folders")
-    verb.add_argument("-o", "--output", type=Path, default=Path("results/campaign"))
+    told = "folder to copy into; default: results/campaign"
+    verb.add_argument("-o", "--output", type=Path, default=Path("results/campaign"), help=told)
 
 
 def _fit(verbs: Verbs) -> None:
     verb = verbs.add_parser("fit", help="fit cells the store lacks")
     verb.add_argument("-d", "--dataset", required=True, help=DATASET)
     _add_models(verb, required=True)
-    verb.add_argument("-s", "--seed", nargs="+", type=int, required=True)
+    told = "training seeds, a cell each; 2020 to 2024 are the protocol's"
+    verb.add_argument("-s", "--seed", nargs="+", type=int, required=True, help=told)
     told = "fit with this model's settings, as a control; default: each model with its own"
     verb.add_argument("--backbone-of", choices=list(MODELS), help=told)
     _add_common(verb)
@@ -94,11 +97,14 @@ def _fit(verbs: Verbs) -> None:
 
 
 def _significance(verbs: Verbs) -> None:
-    verb = verbs.add_parser("significance", help="the dual criterion, against SASRec")
+    told = "the dual criterion, against SASRec; fits the cells the store lacks first"
+    verb = verbs.add_parser("significance", help=told)
     verb.add_argument("dataset", help=DATASET)
     _add_models(verb, default=[BASELINE, *VARIANTS])
-    verb.add_argument("-s", "--seed", nargs="+", type=int, default=list(SEEDS))
-    verb.add_argument("--kind", choices=("unfiltered", "filtered"), default="unfiltered")
+    told = "at least two; default: 2020 to 2024"
+    verb.add_argument("-s", "--seed", nargs="+", type=int, default=list(SEEDS), help=told)
+    told = "rank all items, or all but those the user already has; default: unfiltered"
+    verb.add_argument("--kind", choices=("unfiltered", "filtered"), default="unfiltered", help=told)
     _add_common(verb)
     _add_json(verb)
 

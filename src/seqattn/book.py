@@ -1,10 +1,4 @@
-"""What the notebooks and the command line share: parameters checked, notebooks run, numbers shown.
-
-References
-----------
-papermill injects parameters into the cell tagged ``parameters``; it only warns about names it
-does not know, so they are refused here.
-"""
+"""What the notebooks and the command line share: cells found, notebooks run, numbers shown."""
 
 from __future__ import annotations
 
@@ -20,12 +14,13 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from seqattn.campaign import BASELINE, DESIGNS, Search, searches, settings
-from seqattn.config import Preset, get_preset
+from seqattn.config import Preset
 from seqattn.data import Dataset, find_entry, load_dataset
 from seqattn.data.own import is_yaml
 from seqattn.errors import SeqattnError
 from seqattn.links import relink
-from seqattn.models import MODELS, build_model
+from seqattn.models import build_model
+from seqattn.parameters import PARAMETERS, check_parameters
 from seqattn.store import Cell
 from seqattn.training.cells import fit_cells
 
@@ -40,14 +35,6 @@ NOTEBOOKS = (
 )
 # What they show is intensity; a dataset without one is reported on without them.
 ABOUT_INTENSITY = ("02_models", "04_significance", "05_lambda")
-PARAMETERS: dict[str, type] = {
-    "dataset": str,
-    "preset": str,
-    "seeds": list,
-    "models": list,
-    "results_dir": str,
-    "device": str,
-}
 AE_VS_AR = ("sasrec", "local-ae", "bert4rec")
 
 
@@ -140,51 +127,6 @@ def _assigned_names(source: str) -> list[str]:
     return [s.targets[0].id for s in statements if isinstance(s, ast.Assign)]
 
 
-def check_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters if each is known and of its type.
-
-    Raises
-    ------
-    SeqattnError
-        Naming the first offending parameter.
-    """
-    for name, value in values.items():
-        if name not in PARAMETERS:
-            raise SeqattnError(
-                f"unknown notebook parameter {name!r}; known: {', '.join(PARAMETERS)}"
-            )
-        if not isinstance(value, PARAMETERS[name]):
-            raise SeqattnError(
-                f"notebook parameter {name!r} must be {PARAMETERS[name].__name__}, "
-                f"not {type(value).__name__} {value!r}"
-            )
-    missing = [name for name in PARAMETERS if name not in values]
-    if missing:
-        raise SeqattnError(f"notebook parameter {missing[0]!r} is missing")
-    _check_list("seeds", values["seeds"], int)
-    _check_list("models", values["models"], str)
-    for model in values["models"]:
-        if model not in MODELS:
-            raise SeqattnError(
-                f"notebook parameter 'models' names {model!r}; choose from {', '.join(MODELS)}"
-            )
-    if values["preset"] not in DESIGNS:
-        get_preset(values["preset"])
-    return dict(values)
-
-
-def _check_list(name: str, values: list, kind: type) -> None:
-    if not values:
-        raise SeqattnError(f"notebook parameter {name!r} is empty; give at least one")
-    for value in values:
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise SeqattnError(
-                f"notebook parameter {name!r} must hold {kind.__name__} values, not {value!r}"
-            )
-    if len(set(values)) < len(values):
-        raise SeqattnError(f"notebook parameter {name!r} holds a value twice: {values}")
-
-
 def results_folder(name: str) -> Path:
     """Return the store's folder; an empty name means ``.seqattn/results`` in the checkout."""
     if name:
@@ -207,9 +149,7 @@ def run_notebook(
     Raises
     ------
     SeqattnError
-        If a parameter is unknown or of the wrong type.
-    papermill.PapermillExecutionError
-        If a cell raises.
+        If a parameter is unknown or of the wrong type, a cell raises, or nothing can be written.
     """
     import nbformat
     import papermill
@@ -220,11 +160,17 @@ def run_notebook(
             raise SeqattnError(
                 f"unknown notebook parameter {name!r}; known: {', '.join(PARAMETERS)}"
             )
-    output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_suffix(".failed.ipynb")
-    papermill.execute_notebook(
-        str(template), str(partial), dict(parameters), cwd=str(template.parent)
-    )
+    _make_folder(output.parent)
+    try:
+        papermill.execute_notebook(
+            str(template), str(partial), dict(parameters), cwd=str(template.parent)
+        )
+    except papermill.PapermillExecutionError as error:
+        raise SeqattnError(
+            f"notebook {template.stem} stopped with {error.ename}: {error.evalue}. "
+            f"{partial} shows where"
+        ) from error
     notebook = nbformat.read(partial, as_version=4)
     title = find_entry(parameters["dataset"]).title
     if parameters.get("preset") in DESIGNS:
@@ -254,7 +200,8 @@ def report(
     Raises
     ------
     SeqattnError
-        If the dataset or a parameter is unknown.
+        If the dataset or a parameter is unknown, there is no SASRec to compare with or a single
+        seed, a notebook stops, or nothing can be written.
     """
     import papermill
 
@@ -270,12 +217,33 @@ def report(
         values["models"] = [m for m in run.models if not build_model(m, 1).needs_intensity]
         run = replace(run, models=values["models"])
         notebooks = tuple(name for name in NOTEBOOKS if name not in ABOUT_INTENSITY)
+    _require_comparison(run)
+    _make_folder(output)
     run.all_cells()
     written = []
     for name in notebooks:
         written.append(output / f"{name}.ipynb")
         run_notebook(template / f"{name}.ipynb", written[-1], values, notebooks)
     return written
+
+
+def _require_comparison(run: Run) -> None:
+    """Refuse before minutes of fits what the notebooks could not show after them."""
+    if BASELINE not in run.models:
+        raise SeqattnError(
+            f"the notebooks compare with {BASELINE!r}: name it among the models, too"
+        )
+    if run.dataset.has_intensity and len(run.seeds) < 2:
+        raise SeqattnError("the notebooks test over seeds: give at least two")
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SeqattnError(
+            f"cannot make the folder {path}: {error.strerror}; choose another"
+        ) from error
 
 
 def say(text: str) -> None:

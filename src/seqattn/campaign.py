@@ -25,7 +25,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from seqattn.config import ModelConfig, Preset, TrainConfig, get_preset, replace, strict
+from seqattn.config import (
+    ModelConfig,
+    Preset,
+    TrainConfig,
+    get_preset,
+    replace,
+    require_seed,
+    strict,
+)
 from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
 from seqattn.files import checksum, write_text
@@ -57,8 +65,7 @@ class SearchConfig:
         for name in ("trials", "epochs"):
             if getattr(self, name) < 1:
                 raise SeqattnError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.seed < 0:
-            raise SeqattnError(f"a seed must be at least 0, not {self.seed}")
+        require_seed(self.seed)
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,11 @@ class Search:
         train = asdict(self.train_config)
         del train["learning_rate"]
         return {"max_length": self.model_config.max_length, **train}
+
+    @property
+    def kind(self) -> tuple[dict[str, object], str, SearchConfig]:
+        """What two searches share of which one may take over the other's trials."""
+        return self.fixed, self.fingerprint, dataclasses.replace(self.budget, trials=1)
 
     def rests_on(self, baseline: Search) -> bool:
         """Whether it is a search of the normalisation alone, on what this one of SASRec found."""

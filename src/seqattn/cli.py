@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"seqattn: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("seqattn: interrupted; finished cells are kept", file=sys.stderr)
+        print("seqattn: interrupted; finished cells and trials are kept", file=sys.stderr)
         return 130
     return 0
 

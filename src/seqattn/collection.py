@@ -10,8 +10,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from seqattn.campaign import BASELINE, Search, SearchConfig, read_search, search_path, searches
-from seqattn.config import replace
+from seqattn.campaign import BASELINE, Search, read_search, search_path, searches
 from seqattn.errors import SeqattnError
 from seqattn.store import CellSpec, Store
 
@@ -81,16 +80,12 @@ def collect(
 def _require_same_protocol(found: Search, source: str | Path, target: str | Path) -> None:
     names = found.dataset, found.model, found.design
     have = read_search(target, *names)
-    if have and _protocol(have) != _protocol(found):
+    if have and have.kind != found.kind:
         raise SeqattnError(
             f"{search_path(source, *names)} and {search_path(target, *names)} were made with "
             "different settings or data; remove the one that is not wanted, or collect into "
             "another folder"
         )
-
-
-def _protocol(found: Search) -> tuple[dict[str, object], str, SearchConfig]:
-    return found.fixed, found.fingerprint, replace(found.budget, trials=1)
 
 
 def _is_wanted(found: Search, target: str | Path) -> bool:

@@ -36,6 +36,7 @@ class ModelConfig:
     scope: str = "causal"
 
     def __post_init__(self) -> None:
+        _require_types(self)
         for name in ("max_length", "hidden_size", "inner_size", "n_layers", "n_heads"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         for name in ("hidden_dropout", "attention_dropout"):
@@ -72,6 +73,7 @@ class TrainConfig:
     mask_probability: float = 0.2
 
     def __post_init__(self) -> None:
+        _require_types(self)
         _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "positive")
         for name in ("batch_targets", "epochs", "patience", "stride"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
@@ -120,20 +122,41 @@ def strict(cls: type[T], values: Mapping[str, Any]) -> T:
             raise SeqattnError(
                 f"unknown {cls.__name__} key {key!r}; known keys: {', '.join(sorted(types))}"
             )
-        expected = types[key]
-        accepted = (int, float) if expected is float else (expected,)
-        if isinstance(value, bool) != (expected is bool) or not isinstance(value, accepted):
-            hint = " (YAML reads 1e-3 as text: write 1.0e-3)" if expected is float else ""
-            raise SeqattnError(
-                f"{cls.__name__} key {key!r} must be {expected.__name__}, "
-                f"not {type(value).__name__} {value!r}{hint}"
-            )
+        _require_type(cls, key, value, types[key])
     return cls(**{k: float(v) if types[k] is float else v for k, v in values.items()})
 
 
 def replace(config: T, **changes: Any) -> T:
     """Return a copy of a config with some fields changed, checked like `strict`."""
     return strict(type(config), {**dataclasses.asdict(config), **changes})
+
+
+def require_seed(seed: int) -> None:
+    """Refuse what is no seed of PyTorch and numpy both.
+
+    Raises
+    ------
+    SeqattnError
+        If it is negative, or has more than 63 bits.
+    """
+    if not 0 <= seed < 2**63:
+        raise SeqattnError(f"a seed must be at least 0 and less than 2**63, not {seed}")
+
+
+def _require_types(config: Any) -> None:
+    """Refuse a config whose constructor was given values of wrong types."""
+    for key, expected in get_type_hints(type(config)).items():
+        _require_type(type(config), key, getattr(config, key), expected)
+
+
+def _require_type(cls: type, key: str, value: object, expected: type) -> None:
+    accepted = (int, float) if expected is float else (expected,)
+    if isinstance(value, bool) != (expected is bool) or not isinstance(value, accepted):
+        hint = " (YAML reads 1e-3 as text: write 1.0e-3)" if expected is float else ""
+        raise SeqattnError(
+            f"{cls.__name__} key {key!r} must be {expected.__name__}, "
+            f"not {type(value).__name__} {value!r}{hint}"
+        )
 
 
 def _require(condition: bool, key: str, value: object, expected: str) -> None:

@@ -90,11 +90,15 @@ def verdicts(
     Raises
     ------
     SeqattnError
-        If SASRec is missing or a model was run with other seeds.
+        If SASRec or a variant is missing, or a model was run with other seeds.
     """
     groups = by_model(cells)
     if BASELINE not in groups:
-        raise SeqattnError(f"no {BASELINE!r} cells: nothing to compare with; fit the baseline too")
+        raise SeqattnError(
+            f"no {BASELINE!r} cells: nothing to compare with; name {BASELINE!r}, too"
+        )
+    if len(groups) < 2:
+        raise SeqattnError(f"only {BASELINE!r} cells: nothing to compare; name a variant, too")
     ranks = {model: rank_matrix(group, "test", kind) for model, group in groups.items()}
     seeds = {model: [cell.seed for cell in group] for model, group in groups.items()}
     pairs = {}

@@ -32,7 +32,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from seqattn.config import ModelConfig, TrainConfig, strict
+from seqattn.config import ModelConfig, TrainConfig, require_seed, strict
 from seqattn.errors import SeqattnError
 from seqattn.files import checksum, read_record, write_record
 
@@ -52,8 +52,7 @@ class CellSpec:
     train_config: TrainConfig
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise SeqattnError(f"a seed must be at least 0, not {self.seed}")
+        require_seed(self.seed)
 
     @property
     def key(self) -> str:

@@ -4,8 +4,8 @@ from dataclasses import replace as dataclass_replace
 
 import pytest
 
-from seqattn.campaign import SearchConfig
-from seqattn.config import NORMALISATIONS, get_preset
+from seqattn.campaign import SearchConfig, read_search
+from seqattn.config import NORMALISATIONS, get_preset, replace
 from seqattn.data import load_dataset
 from seqattn.data.splits import Split
 from seqattn.errors import DivergedError, SeqattnError
@@ -45,6 +45,21 @@ def test_a_search_never_ranks_test(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(Split, "targets", spy)
     tune(tmp_path, dataset, "sasrec", SHORT, SMOKE)
     assert set(stages) == {"valid"}
+
+
+@pytest.mark.parametrize("other", ["epochs", "base"])
+def test_a_shorter_search_of_another_kind_replaces_none(other, dataset, tmp_path):
+    whole = tune(tmp_path, dataset, "sasrec", SearchConfig(trials=4, epochs=2), SMOKE)
+    changed = SMOKE
+    if other == "base":
+        changed = dataclass_replace(SMOKE, train=replace(SMOKE.train, stride=3))
+    shorter = SearchConfig(trials=3, epochs=1 if other == "epochs" else 2)
+    with pytest.raises(SeqattnError, match="holds a search of 4 trials of 2 epochs; one of 3"):
+        tune(tmp_path, dataset, "sasrec", shorter, changed)
+    assert read_search(tmp_path, "synthetic", "sasrec", "published") == whole
+    # Nothing is lost by fewer trials of the same kind: those there are count.
+    again = tune(tmp_path, dataset, "sasrec", SearchConfig(trials=3, epochs=2), SMOKE)
+    assert again.trials == whole.trials
 
 
 def test_baseline_has_no_normalisation_to_search(dataset, tmp_path):

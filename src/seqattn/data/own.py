@@ -140,6 +140,8 @@ def _checked(path: Path, loaded: object) -> OwnData:
         raise SeqattnError(
             "filters: k_core must be at least 1, which keeps everything, and users at least 0"
         )
+    if len(given.separator) > 1:
+        raise SeqattnError(f"separator {given.separator!r} must be one character")
     if given.time_unit not in ("s", "ms"):
         raise SeqattnError(f"time_unit {given.time_unit!r} is unknown; use s or ms")
     if not columns.timestamp and not columns.order:

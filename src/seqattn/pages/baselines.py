@@ -132,7 +132,7 @@ def _weak(below: Sequence[str], both: Mapping[str, bool]) -> str:
         "**A baseline's NDCG@10 is above SASRec's** on these datasets; a change relative to SASRec "
         "is one relative to a weak model there. In brackets stands the 95 % interval over users of "
         f"the paired change: where it includes 0, the lead may be chance.\n\n{leads}\n\n"
-        f"Both were run on {', '.join(both)}.{missing}"
+        f"SASRec and baselines were run on {', '.join(both)}.{missing}"
     )
 
 

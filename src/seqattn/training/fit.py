@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqattn.config import ModelConfig, TrainConfig
+from seqattn.config import ModelConfig, TrainConfig, require_seed
 from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
 from seqattn.evaluation import Ranker
@@ -157,10 +157,24 @@ def fit(
     on_epoch : callable, optional
         Called with each finished `Epoch`, for progress bars.
 
+    Returns
+    -------
+    Fit
+        The model with its best weights, its history, and each user's rank of the held-out item.
+
     Raises
     ------
     SeqattnError
-        If the model needs an intensity the dataset lacks, or training diverges.
+        If the seed is none, the model needs an intensity the dataset lacks, or training diverges.
+
+    Examples
+    --------
+    >>> from seqattn import load_dataset
+    >>> from seqattn.config import get_preset
+    >>> smoke = get_preset("smoke")
+    >>> fitted = fit(load_dataset("synthetic"), "ia-add", 2020, smoke.model, smoke.train)
+    >>> fitted.ranks["test_unfiltered"].shape
+    (60,)
     """
     started = time.perf_counter()
     course = train(
@@ -183,6 +197,7 @@ def train(
 
     Parameters and errors are those of `fit`.
     """
+    require_seed(seed)
     with forked_rng(device):
         model = seeded_model(dataset, model_name, seed, model_config, device)
         torch.manual_seed(seed)  # dropout starts alike for models that drew extra weights

@@ -9,13 +9,21 @@ protocol. "Matched backbone" is the book's own design, see the page "Deviations"
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqattn.campaign import BASELINE, Search, SearchConfig, read_search, settings
+from seqattn.campaign import (
+    BASELINE,
+    Search,
+    SearchConfig,
+    read_search,
+    search_path,
+    settings,
+)
 from seqattn.config import Preset, replace
 from seqattn.data import Dataset
 from seqattn.errors import DivergedError, SeqattnError
@@ -82,7 +90,8 @@ def tune(
     ------
     SeqattnError
         If the matched design is asked of a model without intensity or lacks SASRec's search, if
-        a fit fails, or if the study cannot be kept. A fit that diverges is a trial of value 0.
+        a shorter search of other settings would take the place of a finished one, if a fit fails,
+        or if the study cannot be kept. A fit that diverges is a trial of value 0.
     """
     require_device(device)
     intensity, matched = build_model(model_name, 1).needs_intensity, design == "matched"
@@ -96,6 +105,12 @@ def tune(
     storage = storage or f"sqlite:///{Store(results_dir).path / 'studies.sqlite3'}"
     searched = space(intensity=intensity, matched=matched)
     kept = read_search(results_dir, dataset.name, model_name, design)
+    if kept and kept.fingerprint == dataset.fingerprint:
+        # The base's learning rate and sizes are searched, so they are no part of a search's kind.
+        asked = dataclasses.replace(
+            kept, budget=budget, model_config=base.model, train_config=base.train
+        )
+        _require_no_loss(kept, asked, search_path(results_dir, dataset.name, model_name, design))
     lock = partial(locked, Path(results_dir) / "studies.sqlite3")
     with storage_errors(storage):
         with lock():
@@ -114,6 +129,17 @@ def tune(
         found = _outcome(study, dataset, model_name, design, budget, base, device)
     found.write(results_dir)
     return found
+
+
+def _require_no_loss(kept: Search, asked: Search, path: Path) -> None:
+    """Refuse a search that would take the place of a longer one of another kind."""
+    have, want = ((s.budget.trials, s.budget.epochs) for s in (kept, asked))
+    if kept.kind != asked.kind and have[0] * have[1] > want[0] * want[1]:
+        raise SeqattnError(
+            f"{path} holds a search of {have[0]} trials of {have[1]} epochs; one of {want[0]} of "
+            f"{want[1]} with other settings would replace it: remove the file, or choose another "
+            "results folder"
+        )
 
 
 def _take_over(

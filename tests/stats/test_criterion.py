@@ -245,3 +245,9 @@ def test_table_names_the_cell_that_is_wrong():
     cells = {"good": cell([0.0, 0.1]), ("steam", "mul"): (np.ones((2, 3)), np.ones((2, 4)))}
     with pytest.raises(SeqattnError, match=r"cell \('steam', 'mul'\): base has shape"):
         dual_criterion_table(cells)
+
+
+def test_a_transposed_array_is_pointed_out():
+    base, variant = cell([0.0, 0.1], n_users=20)
+    with pytest.warns(UserWarning, match=r"\(20, 2\), more seeds than users: is it transposed"):
+        dual_criterion(base.T, variant.T)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -53,6 +55,11 @@ def as_pair(
     SeqattnError
         If the shapes differ, the number of axes is wrong, an axis has fewer than 2 entries, or
         a value is not finite.
+
+    Warns
+    -----
+    UserWarning
+        If there are more seeds than users, as in a transposed array.
     """
     first, second = as_floats(base, f"{cell}base"), as_floats(variant, f"{cell}variant")
     if first.shape != second.shape:
@@ -66,6 +73,12 @@ def as_pair(
         raise SeqattnError(
             f"{cell}base has shape {first.shape}, {_AXES[ndim]}; a paired test needs at least "
             "2 entries on each axis (run more seeds)"
+        )
+    if ndim == 2 and len(first) > first.shape[1]:
+        warnings.warn(
+            f"{cell}base has shape {first.shape}, more seeds than users: is it transposed? "
+            f"Expected {_AXES[2]}",
+            stacklevel=3,
         )
     return first, second
 

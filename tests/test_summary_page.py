@@ -36,7 +36,7 @@ def test_what_was_run_in_part_is_not_counted_as_run(found):
 def test_robust_changes_beside_the_papers_datasets_are_named_with_their_backbones(found):
     (line,) = (x for x in texts(found, EXTRAS)["known_beside"].splitlines() if x.startswith("-"))
     assert line.startswith("- Val on Steam-AU: -") and "own backbone, robust" in line
-    assert "SASRec's, robust" not in line
+    assert "SASRec's, robust" not in line and "; not run (both the variant's);" in line
 
 
 def test_counts_are_those_of_the_verdicts(found):

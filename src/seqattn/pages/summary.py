@@ -118,11 +118,7 @@ def beside(found: Campaign, extras: Sequence[str]) -> str:
     robust = both[both[[f"robust_{side}" for side in NAMES]].eq(True).any(axis=1)]
     lines = [
         f"- {name_of(row['model'])} on {row['title']}: "
-        + "; ".join(
-            f"{percent(row[f'change_{side}'])} % {span(row[f'low_{side}'], row[f'high_{side}'])} "
-            f"({name}{', robust' if row[f'robust_{side}'] is True else ''})"
-            for side, name in NAMES.items()
-        )
+        + "; ".join(_side(row, side, name) for side, name in NAMES.items())
         for _, row in robust.iterrows()
     ]
     where = _list(list(dict.fromkeys(both["title"])))
@@ -130,6 +126,16 @@ def beside(found: Campaign, extras: Sequence[str]) -> str:
         return f"Beside the paper's datasets ({where}) no NDCG@10 change is robust."
     head = f"Beside the paper's datasets ({where}) these NDCG@10 changes are robust somewhere:"
     return "\n".join([head, "", *lines])
+
+
+def _side(row: pd.Series, side: str, name: str) -> str:
+    """Return one of a change's three comparisons, by the backbones compared."""
+    change = row[f"change_{side}"]
+    if pd.isna(change):
+        return f"{NOT_RUN} ({name})"
+    interval = span(row[f"low_{side}"], row[f"high_{side}"])
+    robust = ", robust" if row[f"robust_{side}"] is True else ""
+    return f"{percent(change)} % {interval} ({name}{robust})"
 
 
 def missing(found: Campaign) -> str:

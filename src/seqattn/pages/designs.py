@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from seqattn.campaign import DESIGNS
+from seqattn.campaign import DESIGNS, SEEDS
 from seqattn.comparison import Campaign
 from seqattn.comparison.cells import with_columns
 from seqattn.pages.writing import NOT_RUN, markdown, percent, span, with_titles
@@ -37,7 +37,7 @@ def run_in_both(found: Campaign) -> pd.DataFrame:
 
     Columns dataset, model, title, and change, low, high (percent of SASRec), robust, base (SASRec's
     mean) and level (the variant's), with what is compared behind, as in ``change_matched``: a
-    design, or ``control``, NaN where not run.
+    design, or ``control``, NaN where not run, or not with all of the protocol's seeds.
     """
     if found.cells.empty:
         return found.cells
@@ -48,6 +48,8 @@ def run_in_both(found: Campaign) -> pd.DataFrame:
         if side.empty:
             side = cells.head(0)
         side = side[(side["metric"] == "NDCG") & (side["k"] == 10)]
+        if name == "control":  # nothing in its row would say that seeds are missing
+            side = side[side["n_seeds"] >= len(SEEDS)]
         side = side.rename(columns={"relative_change_percent": "change"})
         side = with_columns(side, ["base", "difference"])
         side["level"] = side["base"] + side["difference"]

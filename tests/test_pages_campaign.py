@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -12,11 +13,14 @@ import pytest
 from fabricated import fabricate, keep, made_up_search
 
 from seqattn import published
-from seqattn.campaign import SEEDS, read_search
+from seqattn.campaign import SEEDS, finished_cells, read_search
 from seqattn.comparison import read
 from seqattn.data import CATALOGUE
+from seqattn.evaluation import metric
 from seqattn.files import write_text
 from seqattn.pages import campaign
+from seqattn.results import rank_matrix
+from seqattn.store import Store
 
 ROOT = campaign.ROOT
 
@@ -221,3 +225,36 @@ def test_without_both_designs_nothing_is_compared(pages, nothing):
     for folder in (pages, nothing):
         assert "not run" in (folder / "replication_designs.md").read_text()
         assert "not run" in (folder / "replication_designs.svg").read_text()
+
+
+def test_verdicts_are_repeated_on_users_without_a_tie(tmp_path):
+    fabricate(tmp_path / "c", "steam-au", slower={"ia-val": 3}, n_users=600)
+    fabricate(tmp_path / "c", "steam-au", design="matched", n_users=600)
+    tied = np.arange(600) >= 450
+    worse = np.where(tied, 9, 1)  # Mul loses on users with a tie alone
+    found = read_search(tmp_path / "c", "steam-au", "ia-mul", "published")
+    for seed in SEEDS:
+        (folder,) = (tmp_path / "c" / "steam-au" / "ia-mul").glob(
+            f"seed-{seed}-{found.spec(seed).key}"
+        )
+        ranks = rank_matrix([Store(tmp_path / "c").get(found.spec(seed))])[0]
+        shutil.rmtree(folder)
+        keep(tmp_path / "c", found.spec(seed), (ranks * worse).astype(np.int32), [0.4])
+    bits = np.packbits(tied).tobytes().hex()
+    record = {"fingerprint": found.fingerprint, "users": 600, "tied_tests": bits}
+    write_text(tmp_path / "data" / "steam-au" / "ties.json", json.dumps(record))
+    campaign.write_pages(tmp_path / "c", tmp_path, tmp_path / "data")
+    text = (tmp_path / "replication_ties.md").read_text()
+    assert text.startswith("9 comparisons on datasets with ties")
+    told = rows(tmp_path, "replication_ties")
+    table = {r["variant"]: r for r in told if r["backbone"] == "each its own backbone"}
+    assert {r["variant"] for r in told} == set(table) == {"Val", "Mul"}
+    assert table["Val"]["all users"].startswith("**-") and table["Val"]["of all"] == "75%"
+    assert table["Val"]["without a tie"].startswith("**-")
+    assert not table["Mul"]["without a tie"].startswith("**")
+    cells = [
+        finished_cells(tmp_path / "c", "steam-au", "published")[m] for m in ("sasrec", "ia-val")
+    ]
+    # By hand, on the users without one.
+    base, variant = (metric(rank_matrix(group), "NDCG", 10)[:, :450].mean() for group in cells)
+    assert table["Val"]["without a tie"].startswith(f"**{100 * (variant / base - 1):+.1f}**")

@@ -52,7 +52,7 @@ def _prepare(verbs: Verbs) -> None:
     told = "get, read, filter, split and audit a dataset; print counts and alarms"
     verb = verbs.add_parser("prepare", help=told)
     verb.add_argument("dataset", help=DATASET)
-    told = "folder for the records (dataset.json, audit.json, intensity.json)"
+    told = "folder for the records (dataset, audit, intensity, ties: .json)"
     verb.add_argument("-o", "--output", type=Path, help=told)
     _add_json(verb)
 

@@ -4,6 +4,7 @@ from seqattn.comparison.agreement import FALLS, OPEN, STANDS, Outcome, agreement
 from seqattn.comparison.cells import ALPHA, MARGIN_PERCENT, N_RESAMPLES, corrected, grid, judged
 from seqattn.comparison.conclusions import CONCLUSIONS, Conclusion, Evidence, evidence
 from seqattn.comparison.tables import Campaign, absolute, command, learned, read, trials_asked
+from seqattn.comparison.ties import untied
 
 __all__ = [
     "ALPHA",
@@ -27,4 +28,5 @@ __all__ = [
     "learned",
     "read",
     "trials_asked",
+    "untied",
 ]

@@ -14,7 +14,7 @@ import pandas as pd
 from seqattn import published
 from seqattn.book import ROOT
 from seqattn.campaign import BASELINE, DESIGNS, SEARCHED, SEEDS, finished_cells
-from seqattn.comparison import Campaign, command, read, trials_asked
+from seqattn.comparison import Campaign, command, read, trials_asked, untied
 from seqattn.files import write_text
 from seqattn.pages import (
     baselines,
@@ -68,7 +68,7 @@ def write_pages(
         **baselines.texts(tuple(published.DATASETS), sasrec, prints),
         **baselines.texts(extras(found), sasrec, prints, suffix="_extras"),
         **replication.texts(found, extras(found)),
-        **designs.texts(found),
+        **designs.texts(found, untied(results, datasets, list(prints))),
         **lambdas.texts(found, extras(found)),
         **verdicts.texts(found),
         **summary.texts(found, extras(found)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -22,9 +24,13 @@ NAMES = {
 }
 
 
-def texts(found: Campaign) -> dict[str, str]:
-    """Return the generated Markdown, by name."""
-    return {"replication_designs": designs_table(run_in_both(found))}
+def texts(found: Campaign, without_ties: pd.DataFrame) -> dict[str, str]:
+    """Return the generated Markdown, by name; `without_ties` is of `seqattn.comparison.untied`."""
+    both = run_in_both(found)
+    return {
+        "replication_designs": designs_table(both),
+        "replication_ties": ties_table(both, without_ties),
+    }
 
 
 def figures(found: Campaign) -> dict[str, Figure]:
@@ -78,6 +84,35 @@ def designs_table(both: pd.DataFrame) -> str:
         for _, row in both.iterrows()
     ]
     return f"Robust changes: {counts}.\n\n{markdown(rows)}"
+
+
+def ties_table(both: pd.DataFrame, without_ties: pd.DataFrame) -> str:
+    """Return Markdown: comparisons robust on all users or on those without a tie, and both ways."""
+    if both.empty or without_ties.empty:
+        return f"Changes without tied users: {NOT_RUN}."
+    rows = []
+    for _, row in both.merge(without_ties, on=_KEY).iterrows():
+        all_users = {
+            key: row[f"{key}_{row['side']}"] for key in ("change", "low", "high", "robust")
+        }
+        if pd.notna(all_users["change"]) and (all_users["robust"] is True or row["robust"]):
+            rows.append(
+                {
+                    "dataset": row["title"],
+                    "variant": name_of(row["model"]),
+                    "backbone": NAMES[row["side"]],
+                    "all users": _change(all_users),
+                    "without a tie": _change(row),
+                    "of all": f"{row['share']:.0%}",
+                }
+            )
+    head = f"{len(without_ties)} comparisons on datasets with ties; robust in either column:"
+    return f"{head}\n\n{markdown(rows)}" if rows else f"{head} none."
+
+
+def _change(row: Mapping[str, object]) -> str:
+    change = percent(row["change"], bold=row["robust"] is True)
+    return f"{change} {span(row['low'], row['high'])}"
 
 
 def _levels(row: pd.Series, side: str) -> str:

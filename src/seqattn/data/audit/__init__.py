@@ -23,6 +23,7 @@ from seqattn.data.audit.stamps import (
     stamp_facts,
     stamps_of,
     tie_effects,
+    tied_tests,
     user_of_row,
 )
 from seqattn.data.audit.statistics import core, distribution, repeats
@@ -31,7 +32,17 @@ from seqattn.data.interactions import Interactions, Step, encode
 from seqattn.data.preparation import prepare
 from seqattn.data.sequences import Sequences
 
-__all__ = ["CHECKS", "LIGHTS", "Audit", "Check", "Parts", "audit", "gaps", "global_time_split"]
+__all__ = [
+    "CHECKS",
+    "LIGHTS",
+    "Audit",
+    "Check",
+    "Parts",
+    "audit",
+    "gaps",
+    "global_time_split",
+    "tied_tests",
+]
 
 _STAGES = ("valid", "test")
 # Stamps that are missing are seldom a random sample (ML-1M's mirror lacks those of whole users), so

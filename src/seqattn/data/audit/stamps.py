@@ -8,7 +8,15 @@ import pandas as pd
 from seqattn.data.interactions import Interactions
 from seqattn.data.sequences import Sequences
 
-__all__ = ["gaps", "order_of", "stamp_facts", "stamps_of", "tie_effects", "user_of_row"]
+__all__ = [
+    "gaps",
+    "order_of",
+    "stamp_facts",
+    "stamps_of",
+    "tie_effects",
+    "tied_tests",
+    "user_of_row",
+]
 
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0  # seconds
 # The web is younger than 1990; milliseconds read as seconds land tens of thousands of years on.
@@ -138,6 +146,21 @@ def tie_effects(sequences: Sequences, when: np.ndarray) -> dict[str, float]:
         "validation and test at one moment": _share(when[last] == when[last - 1]),
         "users judged": len(last) / sequences.n_users,
     }
+
+
+def tied_tests(log: Interactions, sequences: Sequences) -> np.ndarray:
+    """Return whether a tie decides a user's test target, (U,) bool: the last two share a moment.
+
+    The moment is the log's explicit order where it has one. Users with fewer than two
+    interactions, or whose last two moments are not both known, have no tie.
+    """
+    by_order = order_of(log, sequences)
+    when = sequences.timestamp if by_order is None else by_order
+    tied = np.zeros(sequences.n_users, dtype=bool)
+    has_two = sequences.lengths >= 2
+    last = (sequences.offsets[1:] - 1)[has_two]
+    tied[has_two] = when[last] == when[last - 1]
+    return tied
 
 
 def _share(condition: np.ndarray) -> float:

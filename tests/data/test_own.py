@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -143,6 +144,21 @@ def test_an_unusable_yaml_is_refused_with_what_is_wrong(described, changes, mess
 def test_a_file_that_is_no_mapping_is_refused_by_its_path(tmp_path, text):
     path = written(tmp_path / "my.yaml", text.encode("latin-1"))
     with pytest.raises(SeqattnError, match=r"my\.yaml"):
+        load_dataset(str(path))
+
+
+def test_a_key_given_twice_is_refused_by_name(described):
+    path = Path(described())
+    path.write_text(path.read_text() + "filters:\n  k_core: 3\n")
+    with pytest.raises(SeqattnError, match=r"my\.yaml.*key 'filters' is given twice(?s:.*)line"):
+        load_dataset(str(path))
+    nested = (
+        path.read_text()
+        .replace("filters:\n  k_core: 3\n", "")
+        .replace("  k_core: 5\n", "  k_core: 5\n  k_core: 3\n")
+    )
+    path.write_text(nested)
+    with pytest.raises(SeqattnError, match="key 'k_core' is given twice"):
         load_dataset(str(path))
 
 

@@ -89,6 +89,18 @@ class OwnData:
         return message
 
 
+class _EachKeyOnce(yaml.SafeLoader):
+    """Plain YAML, but a key given twice is an error; PyYAML takes the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        keys = [key.value for key, _ in node.value]
+        for number, (key, _) in enumerate(node.value):
+            if key.value in keys[:number]:
+                told = f"key {key.value!r} is given twice"
+                raise yaml.constructor.ConstructorError(problem=told, problem_mark=key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def is_yaml(name: str) -> bool:
     """Return whether a dataset's name is that of a YAML file."""
     return str(name).lower().endswith((".yaml", ".yml"))
@@ -103,7 +115,7 @@ def read_yaml(path: Path) -> OwnData:
         The file is absent or no YAML, or a key is unknown, missing or of the wrong type.
     """
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=_EachKeyOnce)
     except FileNotFoundError:
         raise SeqattnError(f"{path}: no such file; give the path of a dataset's YAML") from None
     except (OSError, UnicodeError, yaml.YAMLError) as error:

@@ -206,3 +206,9 @@ def test_a_report_without_intensity_has_no_link_to_what_was_left_out(path):
             assert relink(text, book.NOTEBOOKS) == text
             linked = relink(text, present)
             assert not any(f"({name}.ipynb)" in linked for name in book.ABOUT_INTENSITY)
+
+
+def test_the_campaign_fits_the_models_of_the_last_chapter():
+    """The Snakefile repeats them, since PyTorch takes seconds to load."""
+    told = re.search(r"^AE_VS_AR = (\[.*\])$", (book.ROOT / "Snakefile").read_text(), re.MULTILINE)
+    assert json.loads(told[1]) == list(book.AE_VS_AR)

@@ -45,6 +45,13 @@ def test_robust_changes_beside_the_papers_datasets_are_named_with_their_backbone
         assert "own backbone, robust); not run (both the variant's); " in without
 
 
+def test_a_change_of_few_seeds_is_not_named(found):
+    few = found.cells["model"].eq("ia-val") & found.cells["design"].eq("published")
+    cells = found.cells.assign(n_seeds=found.cells["n_seeds"].mask(few, 4))
+    told = texts(replace(found, cells=cells), EXTRAS)["known_beside"]
+    assert told == "Beside the paper's datasets (Steam-AU) no NDCG@10 change is robust."
+
+
 def test_counts_are_those_of_the_verdicts(found):
     published, matched = texts(found, EXTRAS)["known_paper"].splitlines()
     cells = found.cells

@@ -14,7 +14,7 @@ from fabricated import fabricate, keep, made_up_search
 
 from seqattn import published
 from seqattn.campaign import SEEDS, finished_cells, read_search
-from seqattn.comparison import read
+from seqattn.comparison import read, sasrec_on_backbones
 from seqattn.data import CATALOGUE
 from seqattn.evaluation import metric
 from seqattn.files import write_text
@@ -258,3 +258,34 @@ def test_verdicts_are_repeated_on_users_without_a_tie(tmp_path):
     # By hand, on the users without one.
     base, variant = (metric(rank_matrix(group), "NDCG", 10)[:, :450].mean() for group in cells)
     assert table["Val"]["without a tie"].startswith(f"**{100 * (variant / base - 1):+.1f}**")
+
+
+def test_sasrec_is_compared_with_itself_on_the_backbones_of_other_searches(tmp_path):
+    fabricate(tmp_path / "c", "steam-au", n_users=300)
+    search = made_up_search("steam-au", "ia-val", hidden_dropout=0.37)
+    search.write(tmp_path / "c")
+    own = finished_cells(tmp_path / "c", "steam-au", "published", ["sasrec"])["sasrec"]
+    ranks = np.maximum(1, rank_matrix(own) // 2)
+    for seed, ranks_U in zip(SEEDS, ranks, strict=True):
+        spec = replace(search.spec(seed), model="sasrec")
+        keep(tmp_path / "c", spec, ranks_U.astype(np.int32))
+    found = sasrec_on_backbones(tmp_path / "c", ["steam-au"]).set_index("model")
+    # Add's and Mul's made-up searches found SASRec's own configuration.
+    assert found.loc[["sasrec", "ia-add", "ia-mul"], "change"].tolist() == [0, 0, 0]
+    before, after = (metric(r, "NDCG", 10).mean() for r in (rank_matrix(own), ranks))
+    assert found.loc["ia-val", ["valid", "test"]].tolist() == pytest.approx([after, after])
+    assert found.loc["ia-val", "change"] == pytest.approx(100 * (after / before - 1))
+    assert found["robust"].tolist() == [False, False, False, True]
+
+    campaign.write_pages(tmp_path / "c", tmp_path, tmp_path / "none")
+    told = (tmp_path / "known_luck.md").read_text()
+    assert "calls 1 of 3 of these changes robust" in told
+    assert f"{100 * (after / before - 1):+.1f} % with what Val's search found on Steam-AU" in told
+    assert "On 1 of 1 datasets it is another model's search" in told
+    (row,) = rows(tmp_path, "replication_luck")
+    assert row["Val's search"].startswith(f"{after:.4f} / {after:.4f}<br>**+")
+
+
+def test_without_controls_the_luck_of_a_search_was_not_run(nothing):
+    for name in ("known_luck", "replication_luck"):
+        assert (nothing / f"{name}.md").read_text() == "Not run.\n"

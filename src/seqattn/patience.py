@@ -95,12 +95,12 @@ def _compared(usual: Sequence[Cell], longer: Sequence[Cell]) -> dict[str, float]
         metric(rank_matrix(group), "NDCG", 10).mean(axis=0) for group in (usual, longer)
     )
     percent = 100 / usual_U.mean() if usual_U.any() else np.nan
-    difference_U = longer_U - usual_U
-    low, high = percentile_interval(bootstrap_means(difference_U[None]), 0.05)[0] * percent
+    change_B = bootstrap_means(longer_U - usual_U) * percent
+    low, high = percentile_interval(change_B)
     return {
         "usual": float(usual_U.mean()),
         "mean": float(longer_U.mean()),
-        "change": float(difference_U.mean() * percent),
+        "change": float((longer_U - usual_U).mean() * percent),
         "low": float(low),
         "high": float(high),
     }

@@ -15,7 +15,7 @@ import pandas as pd
 from seqattn import published
 from seqattn.book import ROOT
 from seqattn.campaign import BASELINE, DESIGNS, SEARCHED, SEEDS, finished_cells
-from seqattn.comparison import Campaign, command, read, trials_asked, untied
+from seqattn.comparison import Campaign, command, read, sasrec_on_backbones, trials_asked, untied
 from seqattn.files import write_text
 from seqattn.pages import (
     baselines,
@@ -63,6 +63,7 @@ def write_pages(
         dataset: finished_cells(results, dataset, "published", [BASELINE]).get(BASELINE, [])
         for dataset in prints
     }
+    backbones = sasrec_on_backbones(results, list(prints))
     texts = {
         "campaign_runs": runs_table(found.runs, tuple(published.DATASETS)),
         "campaign_extras": runs_table(found.runs, extras(found)),
@@ -76,7 +77,7 @@ def write_pages(
         **baselines.texts(tuple(published.DATASETS), sasrec, prints),
         **baselines.texts(extras(found), sasrec, prints, suffix="_extras"),
         **replication.texts(found, extras(found)),
-        **designs.texts(found, untied(results, datasets, list(prints))),
+        **designs.texts(found, untied(results, datasets, list(prints)), backbones),
         **lambdas.texts(found, extras(found)),
         **verdicts.texts(found),
         **summary.texts(found, extras(found)),
@@ -89,7 +90,7 @@ def write_pages(
     figures = {
         "campaign_levels": absolute_levels(levels, xlabel="NDCG@10, all items ranked"),
         **replication.figures(found, extras(found)),
-        **designs.figures(found),
+        **designs.figures(found, backbones),
         **lambdas.figures(found),
         **verdicts.figures(found),
     }

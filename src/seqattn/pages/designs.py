@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from seqattn.campaign import DESIGNS, SEEDS
+from seqattn.campaign import BASELINE, DESIGNS, SEEDS
 from seqattn.comparison import Campaign
 from seqattn.comparison.cells import with_columns
 from seqattn.pages.writing import NOT_RUN, markdown, percent, span, with_titles
 from seqattn.plots import name_of
-from seqattn.plots.campaign import design_shift
+from seqattn.plots.campaign import change_forest, design_shift
 
+LUCK = "SASRec with what another model's search found"
 _KEY = ["dataset", "model"]
 _SHOWN = ("change", "low", "high", "robust", "base", "level")
 NAMES = {
@@ -24,18 +25,28 @@ NAMES = {
 }
 
 
-def texts(found: Campaign, without_ties: pd.DataFrame) -> dict[str, str]:
-    """Return the generated Markdown, by name; `without_ties` is of `seqattn.comparison.untied`."""
+def texts(found: Campaign, without_ties: pd.DataFrame, backbones: pd.DataFrame) -> dict[str, str]:
+    """Return the generated Markdown, by name.
+
+    `without_ties` and `backbones` are `seqattn.comparison.untied` and `sasrec_on_backbones`.
+    """
     both = run_in_both(found)
     return {
         "replication_designs": designs_table(both),
+        "known_luck": luck(backbones),
+        "replication_luck": luck_table(backbones),
         "replication_ties": ties_table(both, without_ties),
     }
 
 
-def figures(found: Campaign) -> dict[str, Figure]:
+def figures(found: Campaign, backbones: pd.DataFrame) -> dict[str, Figure]:
     """Return the figures, by name."""
-    return {"replication_designs": design_shift(run_in_both(found), NAMES)}
+    others = with_titles(backbones[backbones["model"] != BASELINE])
+    label = "SASRec's NDCG@10 change on another's backbone (%)"
+    return {
+        "replication_designs": design_shift(run_in_both(found), NAMES),
+        "replication_luck": change_forest({LUCK: others}, xlabel=label),
+    }
 
 
 def run_in_both(found: Campaign) -> pd.DataFrame:
@@ -83,6 +94,42 @@ def designs_table(both: pd.DataFrame) -> str:
         for _, row in both.iterrows()
     ]
     return f"Robust changes: {counts}.\n\n{markdown(rows)}"
+
+
+def luck(backbones: pd.DataFrame) -> str:
+    """Return a paragraph: how much SASRec changes with the search alone."""
+    others = backbones[backbones["model"] != BASELINE]
+    if others.empty:
+        return NOT_RUN.capitalize() + "."
+    best = backbones.loc[backbones.groupby("dataset", sort=False)["valid"].idxmax()]
+    robust = with_titles(others[others["robust"]])
+    named = [
+        f"{percent(row['change'])} % with what {name_of(row['model'])}'s search found on "
+        f"{row['title']}"
+        for row in robust.to_dict("records")
+    ]
+    return (
+        f"With what a variant's search found, SASRec's own NDCG@10 changes by "
+        f"{percent(others['change'].min())} to {percent(others['change'].max())} %. The dual "
+        f"criterion calls {len(robust)} of {len(others)} of these changes robust"
+        f"{': ' + '; '.join(named) if named else ''}. On {(best['model'] != BASELINE).sum()} of "
+        f"{len(best)} datasets it is another model's search that found SASRec the backbone of "
+        "highest validation NDCG@10."
+    )
+
+
+def luck_table(backbones: pd.DataFrame) -> str:
+    """Return Markdown: SASRec's validation and test NDCG@10 by search, with the test's change."""
+    rows = [
+        {"dataset": title}
+        | {
+            f"{name_of(row['model'])}'s search": f"{row['valid']:.4f} / {row['test']:.4f}"
+            + ("" if row["model"] == BASELINE else f"<br>{_change(row)}")
+            for row in group.to_dict("records")
+        }
+        for title, group in with_titles(backbones).groupby("title", sort=False)
+    ]
+    return markdown(rows) or NOT_RUN.capitalize() + "."
 
 
 def ties_table(both: pd.DataFrame, without_ties: pd.DataFrame) -> str:

@@ -1,8 +1,7 @@
-"""SASRec's fits repeated with more patience."""
+"""Fits repeated with more patience."""
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import replace
 
@@ -10,10 +9,11 @@ import pytest
 from fabricated import made_up_search
 
 from seqattn import patience
-from seqattn.campaign import SEEDS
+from seqattn.campaign import SEARCHED, SEEDS
+from seqattn.comparison import read
 from seqattn.config import ModelConfig, TrainConfig
 from seqattn.evaluation import metric
-from seqattn.pages.campaign import patience_table
+from seqattn.pages.patience import patience_table
 from seqattn.results import rank_matrix
 from seqattn.store import Store
 from seqattn.training.cells import fit_cell
@@ -24,53 +24,67 @@ SHORT = TrainConfig(learning_rate=3e-2, epochs=2, patience=1)
 
 @pytest.fixture(scope="module")
 def searched(synthetic, tmp_path_factory):
-    """A campaign's search of SASRec on synthetic data."""
+    """A campaign's searches on synthetic data."""
     folder = tmp_path_factory.mktemp("campaign")
-    search = made_up_search("synthetic", "sasrec")
-    search = replace(
-        search, fingerprint=synthetic.fingerprint, model_config=SMALL, train_config=SHORT
-    )
-    search.write(folder)
-    return folder, search
+    searches = {}
+    for model in SEARCHED:
+        search = replace(
+            made_up_search("synthetic", model),
+            fingerprint=synthetic.fingerprint,
+            model_config=SMALL,
+            train_config=SHORT,
+        )
+        search.write(folder)
+        searches[model] = search
+    return folder, searches
 
 
 def test_longer_fits_are_those_of_the_search_with_more_patience(
     searched, synthetic, tmp_path, monkeypatch, capsys
 ):
-    folder, search = searched
-    monkeypatch.setattr(patience, "EPOCHS", 4)
+    folder, searches = searched
+    monkeypatch.setattr(patience, "EPOCHS", 3)
     argv = ["patience", "-d", "synthetic", "--results", folder, "--store", tmp_path, "-o", tmp_path]
     monkeypatch.setattr(sys, "argv", [str(word) for word in argv])
     assert patience.main() == 2
     assert "has 0 of 5 fits of 'sasrec'" in capsys.readouterr().err
 
-    cells = [fit_cell(Store(folder), synthetic, search.spec(seed)) for seed in SEEDS]
+    cells = {
+        model: [fit_cell(Store(folder), synthetic, search.spec(seed)) for seed in SEEDS]
+        for model, search in searches.items()
+    }
     assert patience.main() == 0
     record = patience.read_records(tmp_path)["synthetic"]
-    train = replace(SHORT, patience=patience.PATIENCE, epochs=4)
-    specs = [replace(search.spec(seed), train_config=train) for seed in SEEDS]
-    longer = [Store(tmp_path).get(spec) for spec in specs]
-    assert record["epochs"] == [cell.facts["best_epoch"] for cell in longer]
-    assert record["at_the_limit"] == len(SEEDS)  # 20 epochs of patience end nothing in 4
-    means = [metric(rank_matrix(group), "NDCG", 10).mean() for group in (cells, longer)]
-    assert [record["usual"], record["mean"]] == pytest.approx(means)
-    assert record["change"] == pytest.approx(100 * (means[1] / means[0] - 1))
-    assert record["low"] <= record["change"] <= record["high"]
+    train = replace(SHORT, patience=patience.PATIENCE, epochs=3)
+    longer = {
+        model: [
+            Store(tmp_path).get(replace(search.spec(seed), train_config=train)) for seed in SEEDS
+        ]
+        for model, search in searches.items()
+    }
+    levels = {m: metric(rank_matrix(group), "NDCG", 10).mean() for m, group in longer.items()}
+    for row in record["models"]:
+        model = row["model"]
+        assert row["epochs"] == [cell.facts["best_epoch"] for cell in longer[model]]
+        assert row["at_the_limit"] == len(SEEDS)  # 20 epochs of patience end nothing in 3
+        usual = metric(rank_matrix(cells[model]), "NDCG", 10).mean()
+        assert [row["usual"], row["mean"]] == pytest.approx([usual, levels[model]])
+        assert row["change"] == pytest.approx(100 * (levels[model] / usual - 1))
+        assert row["low"] <= row["change"] <= row["high"]
+    for model, verdict in record["verdicts"].items():
+        assert verdict["change"] == pytest.approx(100 * (levels[model] / levels["sasrec"] - 1))
 
-    text = patience_table({"synthetic": record}, {"synthetic": cells})
-    assert f"{means[0]:.4f} → {means[1]:.4f}" in text and "5 of 5" in text
-    assert re.search(r"with 20 epochs of patience", text)
-
-
-def test_a_record_of_other_fits_is_not_shown(searched, synthetic):
-    folder, search = searched
-    cells = [fit_cell(Store(folder), synthetic, search.spec(SEEDS[0]))]
-    assert patience_table({"synthetic": {"cells": ["0" * 12]}}, {"synthetic": cells}) == "Not run."
-    assert patience_table({"synthetic": {"cells": []}}, {}) == "Not run."
+    found = read(folder, n_resamples=500)
+    text = patience_table({"synthetic": record}, folder, found.cells)
+    assert "with 20 epochs of patience" in text and f"→ {levels['ia-mul']:.4f}" in text
+    assert len(text.splitlines()) == 2 + len(SEARCHED)
+    record["models"][2]["cells"][0] = "0" * 12
+    assert patience_table({"synthetic": record}, folder, found.cells) == "Not run."
 
 
 def test_the_committed_records_are_of_committed_fits():
     for dataset, record in patience.read_records().items():
-        kept = patience.CAMPAIGN / dataset / "sasrec"
-        names = {f"seed-{s}-{k}" for s, k in zip(SEEDS, record["cells"], strict=True)}
-        assert names <= {path.name for path in kept.iterdir()}, dataset
+        for fits in record["models"]:
+            kept = patience.CAMPAIGN / dataset / fits["model"]
+            names = {f"seed-{s}-{k}" for s, k in zip(SEEDS, fits["cells"], strict=True)}
+            assert names <= {path.name for path in kept.iterdir()}, dataset

@@ -1,6 +1,6 @@
-"""Whether the protocol stops SASRec too early: ``python -m seqattn.patience -d ml-100k``.
+"""Whether the protocol stops its models too early: ``python -m seqattn.patience -d ml-100k``.
 
-Each of a campaign's SASRec fits is repeated with more patience and a higher limit of epochs. The
+A campaign's fits as published are repeated with more patience and a higher limit of epochs. The
 records are small and committed; the page "Campaign" shows them.
 """
 
@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 
 from seqattn.book import ROOT, results_folder
-from seqattn.campaign import BASELINE, SEEDS, chosen
+from seqattn.campaign import BASELINE, SEEDS, VARIANTS, chosen
 from seqattn.data import Dataset, load_dataset
 from seqattn.errors import SeqattnError
 from seqattn.evaluation import metric
 from seqattn.files import write_text
 from seqattn.results import rank_matrix
-from seqattn.stats import bootstrap_means, percentile_interval
-from seqattn.store import Cell, Store
+from seqattn.stats import dual_criterion
+from seqattn.store import Cell, CellSpec, Store
 from seqattn.training.cells import fit_cell
 
 CAMPAIGN = ROOT / "results" / "campaign"
@@ -33,76 +33,105 @@ PATIENCE, EPOCHS = 20, 100  # four times and twice the protocol's
 
 
 def repeat(
-    results_dir: str | Path, dataset: Dataset, store: Store, *, device: str = "cpu"
+    results_dir: str | Path,
+    dataset: Dataset,
+    store: Store,
+    variants: Sequence[str] = VARIANTS,
+    *,
+    device: str = "cpu",
 ) -> dict[str, Any]:
-    """Fit SASRec once more with more patience, and compare with a campaign's fits.
+    """Fit SASRec and variants once more with more patience, and compare with a campaign's fits.
 
     Parameters
     ----------
     results_dir : str or Path
-        The campaign, with SASRec's search on the dataset and its fits.
+        The campaign, with the searches as published on the dataset and their fits.
     dataset : Dataset
         The data.
     store : Store
         Where longer fits are kept; those it has are not fitted again.
+    variants : sequence of str
+        Names.
     device : str
         ``cpu`` or ``cuda``.
 
     Returns
     -------
     dict
-        dataset, cells (keys of the campaign's fits), patience, limit (of epochs), usual_epochs and
-        epochs (the best ones, by seed), at_the_limit (longer fits that it ended), usual and mean
-        (test NDCG@10), change, low, high (percent of `usual`; the 95 % interval resamples users,
-        averaged over seeds), environment.
+        dataset, patience, limit (of epochs), environment, and
+
+        - models: a row a model with cells (keys of the campaign's fits), usual_epochs and epochs
+          (the best ones, by seed), at_the_limit (longer fits that it ended), and the longer fits'
+          test NDCG@10 against the usual ones', see below;
+        - verdicts: by variant, its longer fits against SASRec's longer ones.
+
+        A comparison has usual and mean (the two levels), change, low, high (percent of `usual`,
+        clustered by user) and robust, by the dual criterion.
 
     Raises
     ------
     SeqattnError
-        If the search or a fit is missing from the campaign, or was of other data.
+        If a search or a fit is missing from the campaign, or was of other data.
     """
-    found = chosen(results_dir, dataset.name, BASELINE, "published", reference=dataset.reference)
-    if found.fingerprint != dataset.fingerprint:
-        raise SeqattnError(
-            f"the search of {BASELINE!r} on {dataset.name!r} in {results_dir} was of another "
-            "version of the data"
-        )
-    kept = [Store(results_dir).get(found.spec(seed)) for seed in SEEDS]
-    usual = [cell for cell in kept if cell is not None]
-    if len(usual) < len(SEEDS):
-        raise SeqattnError(
-            f"{results_dir} has {len(usual)} of {len(SEEDS)} fits of {BASELINE!r} on "
-            f"{dataset.name!r}; fit them first (`seqattn fit --preset published`)"
-        )
-    train = replace(found.train_config, patience=PATIENCE, epochs=EPOCHS)
-    specs = [replace(found.spec(seed), train_config=train) for seed in SEEDS]
-    longer = [fit_cell(store, dataset, spec, device=device) for spec in specs]
+    rows, longer = [], {}
+    for model in (BASELINE, *variants):
+        usual = _kept(results_dir, dataset, model)
+        longer[model] = [
+            fit_cell(store, dataset, _more_patient(cell), device=device) for cell in usual
+        ]
+        row = {
+            "model": model,
+            "cells": [cell.spec.key for cell in usual],
+            "usual_epochs": [cell.facts["best_epoch"] for cell in usual],
+            "epochs": [cell.facts["best_epoch"] for cell in longer[model]],
+            "at_the_limit": sum(len(c.facts["history"]) >= EPOCHS for c in longer[model]),
+        }
+        rows.append(row | _compared(usual, longer[model]))
     return {
         "dataset": dataset.name,
-        "cells": [cell.spec.key for cell in usual],
         "patience": PATIENCE,
         "limit": EPOCHS,
-        "usual_epochs": [cell.facts["best_epoch"] for cell in usual],
-        "epochs": [cell.facts["best_epoch"] for cell in longer],
-        "at_the_limit": sum(len(cell.facts["history"]) >= EPOCHS for cell in longer),
-        **_compared(usual, longer),
-        "environment": longer[0].facts["environment"],
+        "models": rows,
+        "verdicts": {m: _compared(longer[BASELINE], longer[m]) for m in variants},
+        "environment": longer[BASELINE][0].facts["environment"],
     }
 
 
-def _compared(usual: Sequence[Cell], longer: Sequence[Cell]) -> dict[str, float]:
-    usual_U, longer_U = (
-        metric(rank_matrix(group), "NDCG", 10).mean(axis=0) for group in (usual, longer)
-    )
-    percent = 100 / usual_U.mean() if usual_U.any() else np.nan
-    change_B = bootstrap_means(longer_U - usual_U) * percent
-    low, high = percentile_interval(change_B)
+def _kept(results_dir: str | Path, dataset: Dataset, model: str) -> list[Cell]:
+    """Return a campaign's fits of a model as published, in the order of seeds."""
+    found = chosen(results_dir, dataset.name, model, "published", reference=dataset.reference)
+    if found.fingerprint != dataset.fingerprint:
+        raise SeqattnError(
+            f"the search of {model!r} on {dataset.name!r} in {results_dir} was of another "
+            "version of the data"
+        )
+    kept = [Store(results_dir).get(found.spec(seed)) for seed in SEEDS]
+    cells = [cell for cell in kept if cell is not None]
+    if len(cells) < len(SEEDS):
+        raise SeqattnError(
+            f"{results_dir} has {len(cells)} of {len(SEEDS)} fits of {model!r} on "
+            f"{dataset.name!r}; fit them first (`seqattn fit --preset published`)"
+        )
+    return cells
+
+
+def _more_patient(cell: Cell) -> CellSpec:
+    spec = cell.spec
+    train = replace(spec.train_config, patience=PATIENCE, epochs=EPOCHS)
+    return replace(spec, train_config=train)
+
+
+def _compared(base: Sequence[Cell], other: Sequence[Cell]) -> dict[str, Any]:
+    base_SU, other_SU = (metric(rank_matrix(group), "NDCG", 10) for group in (base, other))
+    record = dual_criterion(base_SU, other_SU)
+    percent = 100 / base_SU.mean() if base_SU.any() else np.nan
     return {
-        "usual": float(usual_U.mean()),
-        "mean": float(longer_U.mean()),
-        "change": float((longer_U - usual_U).mean() * percent),
-        "low": float(low),
-        "high": float(high),
+        "usual": float(base_SU.mean()),
+        "mean": float(other_SU.mean()),
+        "change": record.relative_change_percent,
+        "low": record.clustered_ci[0] * percent,
+        "high": record.clustered_ci[1] * percent,
+        "robust": record.robust,
     }
 
 
@@ -113,9 +142,11 @@ def read_records(folder: str | Path = RECORDS) -> dict[str, dict[str, Any]]:
 
 
 def main() -> int:
-    """Repeat SASRec's fits of some datasets; return 0, or 2 after a user's error."""
+    """Repeat the fits of some datasets; return 0, or 2 after a user's error."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("-d", "--dataset", nargs="+", required=True, help="names")
+    told = "variants beside SASRec, or none; default: all"
+    parser.add_argument("-m", "--model", nargs="*", choices=VARIANTS, default=VARIANTS, help=told)
     parser.add_argument("--results", type=Path, default=CAMPAIGN, help="the campaign's folder")
     parser.add_argument("--store", default="", help="for longer fits; default: .seqattn/results")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
@@ -124,7 +155,7 @@ def main() -> int:
     try:
         for name in options.dataset:
             dataset, store = load_dataset(name), Store(results_folder(options.store))
-            record = repeat(options.results, dataset, store, device=options.device)
+            record = repeat(options.results, dataset, store, options.model, device=options.device)
             text = json.dumps(record, indent=1) + "\n"
             print(write_text(options.output / f"{dataset.name}.json", text))
     except SeqattnError as error:

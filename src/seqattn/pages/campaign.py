@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,12 +25,12 @@ from seqattn.pages import (
     summary,
     verdicts,
 )
+from seqattn.pages.patience import patience_table
 from seqattn.pages.writing import (
     DESIGN_NAMES,
     GENERATED,
     NOT_RUN,
     markdown,
-    percent,
     save,
     span,
     with_titles,
@@ -40,7 +39,6 @@ from seqattn.patience import RECORDS, read_records
 from seqattn.plots import name_of, use_style
 from seqattn.plots.campaign import absolute_levels
 from seqattn.records import dataset_facts
-from seqattn.store import Cell
 
 RESULTS = ROOT / "results" / "campaign"
 DATASETS = ROOT / "results" / "datasets"
@@ -70,7 +68,7 @@ def write_pages(
         "campaign_commands": commands_list(found.runs),
         "campaign_found": found_table(found.runs),
         "campaign_trained": trained_table(found.runs),
-        "campaign_patience": patience_table(read_records(patience), sasrec),
+        "campaign_patience": patience_table(read_records(patience), results, found.cells),
         "campaign_absolute": absolute_table(found, tuple(published.DATASETS), "unfiltered"),
         "campaign_absolute_filtered": absolute_table(found, tuple(published.DATASETS), "filtered"),
         "campaign_absolute_extras": absolute_table(found, extras(found), "unfiltered"),
@@ -206,30 +204,6 @@ def trained_table(runs: pd.DataFrame) -> str:
         ended = f"{mine['at_the_limit'].sum()} of {mine['seeds'].map(len).sum()} fits"
         rows.append(row | {"ended by the limit of epochs": ended})
     return markdown(rows) or NOT_RUN.capitalize() + "."
-
-
-def patience_table(records: Mapping[str, Any], sasrec: Mapping[str, Sequence[Cell]]) -> str:
-    """Return Markdown: SASRec's fits beside those of more patience, of these very cells."""
-    rows = []
-    for dataset, record in records.items():
-        cells = sasrec.get(dataset, [])
-        if not cells or record["cells"] != [cell.spec.key for cell in cells]:
-            continue
-        title = published.title(dataset, part=published.is_part(dataset, len(cells[0].ranks())))
-        change = f"{percent(record['change'])} {span(record['low'], record['high'])}"
-        rows.append(
-            {
-                "dataset": title,
-                "best epochs": ", ".join(map(str, record["usual_epochs"])),
-                f"with {record['patience']} epochs of patience": ", ".join(
-                    map(str, record["epochs"])
-                ),
-                "ended by the limit": f"{record['at_the_limit']} of {len(record['epochs'])}",
-                "test NDCG@10": f"{record['usual']:.4f} → {record['mean']:.4f}",
-                "change, %": change,
-            }
-        )
-    return markdown(rows) if rows else NOT_RUN.capitalize() + "."
 
 
 def absolute_table(found: Campaign, datasets: Sequence[str], kind: str) -> str:

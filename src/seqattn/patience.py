@@ -63,7 +63,8 @@ def repeat(
         - models: a row a model with cells (keys of the campaign's fits), usual_epochs and epochs
           (the best ones, by seed), at_the_limit (longer fits that it ended), and the longer fits'
           test NDCG@10 against the usual ones', see below;
-        - verdicts: by variant, its longer fits against SASRec's longer ones.
+        - verdicts: by variant, its longer fits against SASRec's longer ones, each with its own
+          search (``own``), and both with what the variant's search found (``control``).
 
         A comparison has usual and mean (the two levels), change, low, high (percent of `usual`,
         clustered by user) and robust, by the dual criterion.
@@ -73,12 +74,11 @@ def repeat(
     SeqattnError
         If a search or a fit is missing from the campaign, or was of other data.
     """
-    rows, longer = [], {}
+    rows, longer, verdicts = [], {}, {}
     for model in (BASELINE, *variants):
         usual = _kept(results_dir, dataset, model)
-        longer[model] = [
-            fit_cell(store, dataset, _more_patient(cell), device=device) for cell in usual
-        ]
+        specs = [_more_patient(cell.spec) for cell in usual]
+        longer[model] = [fit_cell(store, dataset, spec, device=device) for spec in specs]
         row = {
             "model": model,
             "cells": [cell.spec.key for cell in usual],
@@ -87,12 +87,19 @@ def repeat(
             "at_the_limit": sum(len(c.facts["history"]) >= EPOCHS for c in longer[model]),
         }
         rows.append(row | _compared(usual, longer[model]))
+        if model != BASELINE:
+            same = [replace(spec, model=BASELINE) for spec in specs]
+            control = [fit_cell(store, dataset, spec, device=device) for spec in same]
+            verdicts[model] = {
+                "own": _compared(longer[BASELINE], longer[model]),
+                "control": _compared(control, longer[model]),
+            }
     return {
         "dataset": dataset.name,
         "patience": PATIENCE,
         "limit": EPOCHS,
         "models": rows,
-        "verdicts": {m: _compared(longer[BASELINE], longer[m]) for m in variants},
+        "verdicts": verdicts,
         "environment": longer[BASELINE][0].facts["environment"],
     }
 
@@ -115,8 +122,7 @@ def _kept(results_dir: str | Path, dataset: Dataset, model: str) -> list[Cell]:
     return cells
 
 
-def _more_patient(cell: Cell) -> CellSpec:
-    spec = cell.spec
+def _more_patient(spec: CellSpec) -> CellSpec:
     train = replace(spec.train_config, patience=PATIENCE, epochs=EPOCHS)
     return replace(spec, train_config=train)
 

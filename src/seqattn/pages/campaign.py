@@ -68,7 +68,7 @@ def write_pages(
         "campaign_commands": commands_list(found.runs),
         "campaign_found": found_table(found.runs),
         "campaign_trained": trained_table(found.runs),
-        "campaign_patience": patience_table(read_records(patience), results, found.cells),
+        "campaign_patience": patience_table(read_records(patience), results, found),
         "campaign_absolute": absolute_table(found, tuple(published.DATASETS), "unfiltered"),
         "campaign_absolute_filtered": absolute_table(found, tuple(published.DATASETS), "filtered"),
         "campaign_absolute_extras": absolute_table(found, extras(found), "unfiltered"),

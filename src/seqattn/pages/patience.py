@@ -9,13 +9,19 @@ from typing import Any
 import pandas as pd
 
 from seqattn import published
-from seqattn.campaign import finished_cells
+from seqattn.campaign import SEEDS, finished_cells
+from seqattn.comparison import Campaign
 from seqattn.pages.writing import NOT_RUN, markdown, percent, span
 from seqattn.plots import name_of
 
+_SIDES = {
+    "own": "against SASRec, each its own backbone, %",
+    "control": "against SASRec, both the variant's, %",
+}
+
 
 def patience_table(
-    records: Mapping[str, Mapping[str, Any]], results_dir: str | Path, cells: pd.DataFrame
+    records: Mapping[str, Mapping[str, Any]], results_dir: str | Path, found: Campaign
 ) -> str:
     """Return Markdown: usual fits beside those of more patience, a row a dataset and model.
 
@@ -25,15 +31,13 @@ def patience_table(
         By dataset, see `seqattn.patience`. Those of other fits than the campaign's are left out.
     results_dir : str or Path
         The campaign.
-    cells : DataFrame
-        The campaign's comparisons, of `seqattn.comparison.read`.
+    found : Campaign
+        The campaign's tables, of `seqattn.comparison.read`.
     """
     rows = []
     for dataset, record in records.items():
-        if record["models"] and _is_of(
-            record["models"], finished_cells(results_dir, dataset, "published")
-        ):
-            rows += [_row(dataset, record, fits, cells) for fits in record["models"]]
+        if _is_of(record["models"], finished_cells(results_dir, dataset, "published")):
+            rows += [_row(dataset, record, fits, found) for fits in record["models"]]
     return markdown(rows) if rows else NOT_RUN.capitalize() + "."
 
 
@@ -44,22 +48,34 @@ def _is_of(models: Sequence[Mapping[str, Any]], groups: Mapping[str, Sequence[An
 
 
 def _row(
-    dataset: str, record: Mapping[str, Any], fits: Mapping[str, Any], cells: pd.DataFrame
+    dataset: str, record: Mapping[str, Any], fits: Mapping[str, Any], found: Campaign
 ) -> dict[str, str]:
-    mine = cells[(cells["dataset"] == dataset) & (cells["model"] == fits["model"])]
-    mine = mine[(mine["design"] == "published") & (mine["metric"] == "NDCG") & (mine["k"] == 10)]
+    model, limit = fits["model"], record["patience"]
     row = {
         "dataset": published.title(dataset),
-        "model": name_of(fits["model"]),
-        "best epochs": _numbers(fits["usual_epochs"]),
-        f"with {record['patience']} epochs of patience": _numbers(fits["epochs"]),
+        "model": name_of(model),
+        f"best epochs, then with a patience of {limit}": (
+            f"{_numbers(fits['usual_epochs'])}<br>→ {_numbers(fits['epochs'])}"
+        ),
         "test NDCG@10": f"{fits['usual']:.4f} → {fits['mean']:.4f}<br>{_told(fits)}",
     }
-    verdict = record["verdicts"].get(fits["model"])
-    if verdict and len(mine):
-        usual = mine.rename(columns={"relative_change_percent": "change"}).iloc[0]
-        row["against SASRec, %"] = f"{_told(usual)}<br>→ {_told(verdict)}"
+    published_cells = found.cells[found.cells["design"] == "published"]
+    for side, cells in (("own", published_cells), ("control", found.controls)):
+        verdict = record["verdicts"].get(model, {}).get(side)
+        if verdict:
+            usual = _usual(cells, dataset, model)
+            row[_SIDES[side]] = f"{usual}<br>→ {_told(verdict)}"
     return row
+
+
+def _usual(cells: pd.DataFrame, dataset: str, model: str) -> str:
+    """Return a campaign's own NDCG@10 change, with all seeds."""
+    if cells.empty:
+        return NOT_RUN
+    mine = cells[(cells["dataset"] == dataset) & (cells["model"] == model)]
+    mine = mine[(mine["metric"] == "NDCG") & (mine["k"] == 10) & (mine["n_seeds"] >= len(SEEDS))]
+    mine = mine.rename(columns={"relative_change_percent": "change"})
+    return _told(mine.iloc[0]) if len(mine) else NOT_RUN
 
 
 def _told(change: Mapping[str, Any]) -> str:

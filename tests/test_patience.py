@@ -13,7 +13,7 @@ from seqattn.campaign import SEARCHED, SEEDS
 from seqattn.comparison import read
 from seqattn.config import ModelConfig, TrainConfig
 from seqattn.evaluation import metric
-from seqattn.pages.patience import patience_table
+from seqattn.pages.patience import texts
 from seqattn.results import rank_matrix
 from seqattn.store import Store
 from seqattn.training.cells import fit_cell
@@ -78,11 +78,13 @@ def test_longer_fits_are_those_of_the_search_with_more_patience(
         assert verdict["own"]["change"] == pytest.approx(gain)
 
     found = read(folder, n_resamples=500)
-    text = patience_table({"synthetic": record}, folder, found)
+    told = texts({"synthetic": record}, folder, found)
+    text = told["campaign_patience"]
     assert "with a patience of 20" in text and f"→ {levels['ia-mul']:.4f}" in text
     assert len(text.splitlines()) == 2 + len(SEARCHED)
+    assert f"{levels['sasrec']:.4f} with what Mul's search found" in told["known_patience"]
     record["models"][2]["cells"][0] = "0" * 12
-    assert patience_table({"synthetic": record}, folder, found) == "Not run."
+    assert set(texts({"synthetic": record}, folder, found).values()) == {"Not run."}
 
 
 def test_the_committed_records_are_of_committed_fits():

@@ -21,11 +21,11 @@ from seqattn.pages import (
     cells_table,
     designs,
     lambdas,
+    patience,
     replication,
     summary,
     verdicts,
 )
-from seqattn.pages.patience import patience_table
 from seqattn.pages.writing import (
     DESIGN_NAMES,
     GENERATED,
@@ -49,7 +49,7 @@ def write_pages(
     results: Path = RESULTS,
     folder: Path = GENERATED,
     datasets: Path = DATASETS,
-    patience: Path = RECORDS,
+    patience_records: Path = RECORDS,
 ) -> None:
     """Write every generated part of the campaign's pages."""
     use_style()
@@ -68,7 +68,7 @@ def write_pages(
         "campaign_commands": commands_list(found.runs),
         "campaign_found": found_table(found.runs),
         "campaign_trained": trained_table(found.runs),
-        "campaign_patience": patience_table(read_records(patience), results, found),
+        **patience.texts(read_records(patience_records), results, found),
         "campaign_absolute": absolute_table(found, tuple(published.DATASETS), "unfiltered"),
         "campaign_absolute_filtered": absolute_table(found, tuple(published.DATASETS), "filtered"),
         "campaign_absolute_extras": absolute_table(found, extras(found), "unfiltered"),

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from seqattn import published
-from seqattn.campaign import SEEDS, finished_cells
+from seqattn.campaign import BASELINE, SEEDS, finished_cells
 from seqattn.comparison import Campaign
 from seqattn.pages.writing import NOT_RUN, markdown, percent, span
 from seqattn.plots import name_of
@@ -20,10 +20,10 @@ _SIDES = {
 }
 
 
-def patience_table(
+def texts(
     records: Mapping[str, Mapping[str, Any]], results_dir: str | Path, found: Campaign
-) -> str:
-    """Return Markdown: usual fits beside those of more patience, a row a dataset and model.
+) -> dict[str, str]:
+    """Return the generated Markdown, by name.
 
     Parameters
     ----------
@@ -32,13 +32,47 @@ def patience_table(
     results_dir : str or Path
         The campaign.
     found : Campaign
-        The campaign's tables, of `seqattn.comparison.read`.
+        Its tables, of `seqattn.comparison.read`.
     """
-    rows = []
-    for dataset, record in records.items():
-        if _is_of(record["models"], finished_cells(results_dir, dataset, "published")):
-            rows += [_row(dataset, record, fits, found) for fits in record["models"]]
-    return markdown(rows) if rows else NOT_RUN.capitalize() + "."
+    kept = {
+        dataset: record
+        for dataset, record in records.items()
+        if _is_of(record["models"], finished_cells(results_dir, dataset, "published"))
+    }
+    return {
+        "campaign_patience": patience_table(kept, found),
+        "known_patience": "\n".join(_levels(_title(found, d), r) for d, r in kept.items())
+        or NOT_RUN.capitalize() + ".",
+    }
+
+
+def _title(found: Campaign, dataset: str) -> str:
+    mine = found.cells[found.cells["dataset"] == dataset]
+    return published.title(dataset, part=bool(mine["part"].any()))
+
+
+def _levels(title: str, record: Mapping[str, Any]) -> str:
+    """Say what SASRec reaches as published, with more patience, and on other backbones."""
+    sasrec = next(fits for fits in record["models"] if fits["model"] == BASELINE)
+    others = [
+        f"{verdict['control']['usual']:.4f} with what {name_of(model)}'s search found"
+        for model, verdict in record["verdicts"].items()
+    ]
+    text = f"{sasrec['mean']:.4f} with its own search's settings"
+    return (
+        f"- {title}: {sasrec['usual']:.4f} as published; with a patience of "
+        f"{record['patience']} epochs {', '.join([text, *others])}."
+    )
+
+
+def patience_table(records: Mapping[str, Mapping[str, Any]], found: Campaign) -> str:
+    """Return Markdown: usual fits beside those of more patience, a row a dataset and model."""
+    rows = [
+        _row(dataset, record, fits, found)
+        for dataset, record in records.items()
+        for fits in record["models"]
+    ]
+    return markdown(rows) or NOT_RUN.capitalize() + "."
 
 
 def _is_of(models: Sequence[Mapping[str, Any]], groups: Mapping[str, Sequence[Any]]) -> bool:
@@ -52,7 +86,7 @@ def _row(
 ) -> dict[str, str]:
     model, limit = fits["model"], record["patience"]
     row = {
-        "dataset": published.title(dataset),
+        "dataset": _title(found, dataset),
         "model": name_of(model),
         f"best epochs, then with a patience of {limit}": (
             f"{_numbers(fits['usual_epochs'])}<br>→ {_numbers(fits['epochs'])}"

@@ -34,10 +34,11 @@ def texts(
     found : Campaign
         Its tables, of `seqattn.comparison.read`.
     """
+    order = [d for d in published.DATASETS if d in records]
     kept = {
-        dataset: record
-        for dataset, record in records.items()
-        if _is_of(record["models"], finished_cells(results_dir, dataset, "published"))
+        dataset: records[dataset]
+        for dataset in dict.fromkeys([*order, *records])
+        if _is_of(records[dataset]["models"], finished_cells(results_dir, dataset, "published"))
     }
     return {
         "campaign_patience": patience_table(kept, found),

@@ -279,10 +279,11 @@ def test_sasrec_is_compared_with_itself_on_the_backbones_of_other_searches(tmp_p
 
     campaign.write_pages(tmp_path / "c", tmp_path, tmp_path / "none")
     told = (tmp_path / "known_luck.md").read_text()
-    assert "calls 1 of 3 of these changes robust" in told
+    assert "calls 1 of 1 of these changes robust" in told
     assert f"{100 * (after / before - 1):+.1f} % with what Val's search found on Steam-AU" in told
     assert "On 1 of 1 datasets it is another model's search" in told
     (row,) = rows(tmp_path, "replication_luck")
+    assert row["Add's search"].endswith("<br>the same")
     assert row["Val's search"].startswith(f"{after:.4f} / {after:.4f}<br>**+")
 
 

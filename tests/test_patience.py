@@ -68,7 +68,7 @@ def test_longer_fits_are_those_of_the_search_with_more_patience(
         assert row["epochs"] == [cell.facts["best_epoch"] for cell in longer[model]]
         assert row["at_the_limit"] == len(SEEDS)  # 20 epochs of patience end nothing in 3
         usual = metric(rank_matrix(cells[model]), "NDCG", 10).mean()
-        assert [row["usual"], row["mean"]] == pytest.approx([usual, levels[model]])
+        assert [row["base"], row["level"]] == pytest.approx([usual, levels[model]])
         assert row["change"] == pytest.approx(100 * (levels[model] / usual - 1))
         assert row["low"] <= row["change"] <= row["high"]
     for model, verdict in record["verdicts"].items():

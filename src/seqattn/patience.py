@@ -11,13 +11,13 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from seqattn.book import ROOT, results_folder
-from seqattn.campaign import BASELINE, SEEDS, VARIANTS, chosen
+from seqattn.campaign import BASELINE, SEEDS, VARIANTS, settings
+from seqattn.comparison.cells import relative
 from seqattn.data import Dataset, load_dataset
 from seqattn.errors import SeqattnError
 from seqattn.evaluation import metric
@@ -25,7 +25,7 @@ from seqattn.files import write_text
 from seqattn.results import rank_matrix
 from seqattn.stats import dual_criterion
 from seqattn.store import Cell, CellSpec, Store
-from seqattn.training.cells import fit_cell
+from seqattn.training.cells import cell_spec, fit_specs
 
 CAMPAIGN = ROOT / "results" / "campaign"
 RECORDS = ROOT / "results" / "patience"
@@ -66,7 +66,7 @@ def repeat(
         - verdicts: by variant, its longer fits against SASRec's longer ones, each with its own
           search (``own``), and both with what the variant's search found (``control``).
 
-        A comparison has usual and mean (the two levels), change, low, high (percent of `usual`,
+        A comparison has base and level (both means), change, low, high (percent of `base`,
         clustered by user) and robust, by the dual criterion.
 
     Raises
@@ -74,11 +74,12 @@ def repeat(
     SeqattnError
         If a search or a fit is missing from the campaign, or was of other data.
     """
+    fits = partial(fit_specs, store, dataset, device=device, progress=sys.stderr.isatty())
     rows, longer, verdicts = [], {}, {}
     for model in (BASELINE, *variants):
         usual = _kept(results_dir, dataset, model)
         specs = [_more_patient(cell.spec) for cell in usual]
-        longer[model] = [fit_cell(store, dataset, spec, device=device) for spec in specs]
+        longer[model] = fits(specs)
         row = {
             "model": model,
             "cells": [cell.spec.key for cell in usual],
@@ -88,8 +89,7 @@ def repeat(
         }
         rows.append(row | _compared(usual, longer[model]))
         if model != BASELINE:
-            same = [replace(spec, model=BASELINE) for spec in specs]
-            control = [fit_cell(store, dataset, spec, device=device) for spec in same]
+            control = fits([replace(spec, model=BASELINE) for spec in specs])
             verdicts[model] = {
                 "own": _compared(longer[BASELINE], longer[model]),
                 "control": _compared(control, longer[model]),
@@ -106,13 +106,8 @@ def repeat(
 
 def _kept(results_dir: str | Path, dataset: Dataset, model: str) -> list[Cell]:
     """Return a campaign's fits of a model as published, in the order of seeds."""
-    found = chosen(results_dir, dataset.name, model, "published", reference=dataset.reference)
-    if found.fingerprint != dataset.fingerprint:
-        raise SeqattnError(
-            f"the search of {model!r} on {dataset.name!r} in {results_dir} was of another "
-            "version of the data"
-        )
-    kept = [Store(results_dir).get(found.spec(seed)) for seed in SEEDS]
+    preset = settings(results_dir, dataset, model, "published")
+    kept = [Store(results_dir).get(cell_spec(dataset, model, seed, preset)) for seed in SEEDS]
     cells = [cell for cell in kept if cell is not None]
     if len(cells) < len(SEEDS):
         raise SeqattnError(
@@ -129,16 +124,8 @@ def _more_patient(spec: CellSpec) -> CellSpec:
 
 def _compared(base: Sequence[Cell], other: Sequence[Cell]) -> dict[str, Any]:
     base_SU, other_SU = (metric(rank_matrix(group), "NDCG", 10) for group in (base, other))
-    record = dual_criterion(base_SU, other_SU)
-    percent = 100 / base_SU.mean() if base_SU.any() else np.nan
-    return {
-        "usual": float(base_SU.mean()),
-        "mean": float(other_SU.mean()),
-        "change": record.relative_change_percent,
-        "low": record.clustered_ci[0] * percent,
-        "high": record.clustered_ci[1] * percent,
-        "robust": record.robust,
-    }
+    levels = {"base": float(base_SU.mean()), "level": float(other_SU.mean())}
+    return levels | relative(dual_criterion(base_SU, other_SU), base_SU)
 
 
 def read_records(folder: str | Path = RECORDS) -> dict[str, dict[str, Any]]:

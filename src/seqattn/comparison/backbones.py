@@ -13,6 +13,7 @@ import pandas as pd
 
 from seqattn import published
 from seqattn.campaign import BASELINE, SEEDS, VARIANTS, controls, finished_cells
+from seqattn.comparison.cells import relative
 from seqattn.evaluation import metric
 from seqattn.results import rank_matrix
 from seqattn.stats import dual_criterion_table
@@ -32,9 +33,10 @@ def sasrec_on_backbones(results_dir: str | Path, datasets: Sequence[str]) -> pd.
     Returns
     -------
     DataFrame
-        A row a dataset and search: dataset, part, model (whose search), valid and test (means over
-        seeds and users), change (percent of the test value on SASRec's own backbone), low, high
-        (clustered by user) and robust, by the dual criterion.
+        A row a dataset and search: dataset, part, model (whose search), same (whether it found what
+        SASRec's own did, its own among them), valid and test (means over seeds and users), change
+        (percent of the test value on SASRec's own backbone), low, high (clustered by user) and
+        robust, by the dual criterion.
     """
     rows = []
     for dataset in datasets:
@@ -45,14 +47,14 @@ def sasrec_on_backbones(results_dir: str | Path, datasets: Sequence[str]) -> pd.
         test = {m: _ndcg(cells) for m, cells in found.items() if len(cells) == len(SEEDS)}
         base_SU = test[BASELINE]
         records = dual_criterion_table({m: (base_SU, test_SU) for m, test_SU in test.items()})
-        percent = 100 / base_SU.mean() if base_SU.any() else np.nan
         for (model, test_SU), record in zip(test.items(), records, strict=True):
+            part = published.is_part(dataset, base_SU.shape[1])
+            same = found[model][0].spec.key == own[0].spec.key
             levels = _ndcg(found[model], "valid").mean(), test_SU.mean()
-            ends = (end * percent for end in record.clustered_ci)
-            told = (*levels, record.relative_change_percent, *ends, record.robust)
-            rows.append((dataset, published.is_part(dataset, base_SU.shape[1]), model, *told))
-    columns = ["dataset", "part", "model", "valid", "test", "change", "low", "high", "robust"]
-    return pd.DataFrame(rows, columns=columns)
+            told = relative(record, base_SU).values()
+            rows.append((dataset, part, model, same, *levels, *told))
+    columns = ["dataset", "part", "model", "same", "valid", "test"]
+    return pd.DataFrame(rows, columns=[*columns, "change", "low", "high", "robust"])
 
 
 def _ndcg(cells: Sequence[Cell], stage: str = "test") -> np.ndarray:

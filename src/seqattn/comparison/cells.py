@@ -21,6 +21,7 @@ from seqattn.campaign import BASELINE, DESIGNS, SEEDS, VARIANTS
 from seqattn.evaluation import CUTOFFS, METRICS, metric
 from seqattn.results import rank_matrix, verdicts
 from seqattn.stats import (
+    DualCriterion,
     benjamini_hochberg,
     bootstrap_means,
     bootstrap_p_value,
@@ -107,6 +108,17 @@ def _beyond(
             row |= {"tost_low": tost.ci[0] * percent, "tost_high": tost.ci[1] * percent}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def relative(record: DualCriterion, base: np.ndarray) -> dict[str, float | bool]:
+    """Return a record's change, low, high (clustered by user; percent of the base's mean), robust.
+
+    `base` is (S, U), what the record was made of.
+    """
+    percent = 100 / base.mean() if base.any() else np.nan
+    low, high = (float(end * percent) for end in record.clustered_ci)
+    change = record.relative_change_percent
+    return {"change": change, "low": low, "high": high, "robust": record.robust}
 
 
 def not_judgeable(row: object) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from seqattn.campaign import BASELINE, DESIGNS, VARIANTS, controls, finished_cells
+from seqattn.campaign import BASELINE, DESIGNS, SEEDS, VARIANTS, controls, finished_cells
+from seqattn.comparison.cells import relative
 from seqattn.evaluation import metric
 from seqattn.records import read_tied_tests
 from seqattn.results import rank_matrix
@@ -41,19 +42,16 @@ def untied(
     Returns
     -------
     DataFrame
-        A row a comparison that both models have the same seeds for: dataset, model, side (a
-        design, or ``control``: SASRec on the variant's backbone), share (of the users, without a
-        tie), change, low, high (percent of SASRec on these users, clustered by user), robust.
+        A row a comparison that has all the protocol's seeds: dataset, model, side (a design, or
+        ``control``: SASRec on the variant's backbone), share (of the users, without a tie), change,
+        low, high (percent of SASRec on these users, clustered by user), robust.
     """
     rows = []
     for dataset in datasets:
         pairs, share = _without_ties(_pairs(results_dir, dataset), datasets_dir)
         for (model, side), record in zip(pairs, dual_criterion_table(pairs), strict=True):
-            base_SU, _ = pairs[model, side]
-            percent = 100 / base_SU.mean() if base_SU.any() else np.nan
-            low, high = (end * percent for end in record.clustered_ci)
-            told = (share, record.relative_change_percent, low, high, record.robust)
-            rows.append((dataset, model, side, *told))
+            told = relative(record, pairs[model, side][0])
+            rows.append((dataset, model, side, share, *told.values()))
     columns = ["dataset", "model", "side", "share", "change", "low", "high", "robust"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -79,7 +77,7 @@ def _without_ties(
         base, variant = pair
         specs = [cell.facts["spec"] for cell in (*base, *variant)]
         data = {(spec["dataset"], spec["fingerprint"]) for spec in specs}
-        if len(base) < 2 or [c.seed for c in base] != [c.seed for c in variant] or len(data) > 1:
+        if not len(base) == len(variant) == len(SEEDS) or len(data) > 1:
             continue
         tied_U = read_tied_tests(datasets_dir, *data.pop())
         if tied_U is not None and tied_U.any() and (~tied_U).sum() >= 2:

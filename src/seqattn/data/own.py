@@ -93,6 +93,7 @@ class _EachKeyOnce(yaml.SafeLoader):
     """Plain YAML, but a key given twice is an error; PyYAML takes the last in silence."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        """Build a mapping, or name the first key that comes a second time."""
         keys = [key.value for key, _ in node.value]
         for number, (key, _) in enumerate(node.value):
             if key.value in keys[:number]:

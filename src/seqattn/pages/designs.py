@@ -41,7 +41,7 @@ def texts(found: Campaign, without_ties: pd.DataFrame, backbones: pd.DataFrame) 
 
 def figures(found: Campaign, backbones: pd.DataFrame) -> dict[str, Figure]:
     """Return the figures, by name."""
-    others = with_titles(backbones[backbones["model"] != BASELINE])
+    others = with_titles(_others(backbones))
     label = "SASRec's NDCG@10 change on another's backbone (%)"
     return {
         "replication_designs": design_shift(run_in_both(found), NAMES),
@@ -96,9 +96,14 @@ def designs_table(both: pd.DataFrame) -> str:
     return f"Robust changes: {counts}.\n\n{markdown(rows)}"
 
 
+def _others(backbones: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of configurations that SASRec's own search did not find."""
+    return backbones[~backbones["same"].astype(bool)]
+
+
 def luck(backbones: pd.DataFrame) -> str:
     """Return a paragraph: how much SASRec changes with the search alone."""
-    others = backbones[backbones["model"] != BASELINE]
+    others = _others(backbones)
     if others.empty:
         return NOT_RUN.capitalize() + "."
     best = backbones.loc[backbones.groupby("dataset", sort=False)["valid"].idxmax()]
@@ -124,7 +129,13 @@ def luck_table(backbones: pd.DataFrame) -> str:
         {"dataset": title}
         | {
             f"{name_of(row['model'])}'s search": f"{row['valid']:.4f} / {row['test']:.4f}"
-            + ("" if row["model"] == BASELINE else f"<br>{_change(row)}")
+            + (
+                ""
+                if row["model"] == BASELINE
+                else "<br>the same"
+                if row["same"]
+                else f"<br>{_change(row)}"
+            )
             for row in group.to_dict("records")
         }
         for title, group in with_titles(backbones).groupby("title", sort=False)

@@ -56,12 +56,12 @@ def _levels(title: str, record: Mapping[str, Any]) -> str:
     """Say what SASRec reaches as published, with more patience, and on other backbones."""
     sasrec = next(fits for fits in record["models"] if fits["model"] == BASELINE)
     others = [
-        f"{verdict['control']['usual']:.4f} with what {name_of(model)}'s search found"
+        f"{verdict['control']['base']:.4f} with what {name_of(model)}'s search found"
         for model, verdict in record["verdicts"].items()
     ]
-    text = f"{sasrec['mean']:.4f} with its own search's settings"
+    text = f"{sasrec['level']:.4f} with its own search's settings"
     return (
-        f"- {title}: {sasrec['usual']:.4f} as published; with a patience of "
+        f"- {title}: {sasrec['base']:.4f} as published; with a patience of "
         f"{record['patience']} epochs {', '.join([text, *others])}."
     )
 
@@ -92,7 +92,7 @@ def _row(
         f"best epochs, then with a patience of {limit}": (
             f"{_numbers(fits['usual_epochs'])}<br>→ {_numbers(fits['epochs'])}"
         ),
-        "test NDCG@10": f"{fits['usual']:.4f} → {fits['mean']:.4f}<br>{_told(fits)}",
+        "test NDCG@10": f"{fits['base']:.4f} → {fits['level']:.4f}<br>{_told(fits)}",
     }
     published_cells = found.cells[found.cells["design"] == "published"]
     for side, cells in (("own", published_cells), ("control", found.controls)):

@@ -152,14 +152,35 @@ def fit_cells(
         If a model can't be fitted on the dataset, its design lacks a search, a cell was fitted
         with other code of its model, or there is no such device. Finished cells stay in the store.
     """
-    require_device(device)
-    store = Store(results_dir)
     specs = [
         cell_spec(
             *(dataset, model, seed, settings(results_dir, dataset, backbone_of or model, preset))
         )
         for model, seed in wanted
     ]
+    store = Store(results_dir)
+    return fit_specs(store, dataset, specs, device=device, workers=workers, progress=progress)
+
+
+def fit_specs(
+    store: Store,
+    dataset: Dataset,
+    specs: Sequence[CellSpec],
+    *,
+    device: str = "cpu",
+    workers: int | None = None,
+    progress: bool = True,
+) -> list[Cell]:
+    """Return the cells of some specs of one dataset, fitting those the store lacks.
+
+    The other parameters are those of `fit_cells`.
+
+    Raises
+    ------
+    SeqattnError
+        As `fit_cells`, but for searches, which are not asked.
+    """
+    require_device(device)
     kept = {spec: store.get(spec) for spec in specs}
     for cell in filter(None, kept.values()):
         require_same_code(cell)

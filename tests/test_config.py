@@ -57,3 +57,12 @@ def test_a_new_masked_item_model_is_trained_as_one(monkeypatch):
     monkeypatch.setitem(MODELS, "wider", Wider)
     quick = get_preset("quick")
     assert quick.train_for("wider") is quick.train_ae
+
+
+def test_the_fixed_design_takes_small_batches_on_small_logs_and_nothing_else_changes():
+    fixed = get_preset("fixed")
+    small = fixed.for_log(99_999)
+    assert fixed.for_log(100_000) == fixed
+    assert (small.train.batch_targets, small.train_ae.batch_targets) == (256, 256)
+    assert replace(small.train, batch_targets=2048) == fixed.train
+    assert get_preset("paper").for_log(1) == get_preset("paper")

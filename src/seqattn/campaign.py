@@ -232,7 +232,8 @@ def settings(results_dir: str | Path, dataset: Dataset, model: str, name: str) -
         If there is no such name, or the design's search is missing or was of other data.
     """
     if name not in DESIGNS:
-        return get_preset(name)
+        train = dataset.split.train
+        return get_preset(name).for_log(len(train.items) - train.n_users)
     masked = build_model(model, 1).objective == "masked_item"
     searched = BASELINE if masked else model
     found = chosen(results_dir, dataset.name, searched, name, reference=dataset.reference)

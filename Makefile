@@ -19,7 +19,7 @@ book: $(READY)  ## run every notebook on ML-100K, then build the pages
 pages: $(READY)  ## build the pages from notebooks that are there
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m seqattn.pages
-	$(BIN)/python -m seqattn.pages.toc
+	$(BIN)/python -m seqattn.book
 	$(BIN)/jupyter-book build -n -W --keep-going --toc _build/_toc.yml .
 	@echo "The book: $(CURDIR)/_build/html/index.html"
 
@@ -31,7 +31,7 @@ paper: $(CLUSTER)  ## search, fits, notebooks and book on DATASETS, on all cores
 paper-check: $(READY)  ## tables and figures anew from committed records; a sample of cells fitted again
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m seqattn.pages
-	$(BIN)/python -m seqattn.check results/campaign
+	$(BIN)/python -m seqattn.studies.check results/campaign
 
 test: $(READY)  ## the tests, a smoke run of every notebook among them
 	$(BIN)/pytest

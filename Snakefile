@@ -72,12 +72,12 @@ workflow.global_resources.setdefault("gpu", int(config["gpu_slots"]))
 
 
 def own_design(model, design):
-    """Only an injection's settings depend on the design, see `seqattn.campaign`."""
+    """Only an injection's settings depend on the design, see `seqattn.search.record`."""
     return design if model.startswith("ia-") else "published"
 
 
 def search(dataset, model, design):
-    """What `seqattn tune` found (`seqattn.campaign.search_path`), and a flag that it is current."""
+    """What `seqattn tune` found (`seqattn.search.record.search_path`), and a flag that it is current."""
     place = f"{dataset}/{own_design(model, design)}/{model}"
     return [
         local(f"{RESULTS}/searches/{place}.json"),

@@ -37,12 +37,13 @@ from benchmarks.common import RESULTS, finish
 from seqattn import load_dataset
 from seqattn.config import ModelConfig, TrainConfig, get_preset, replace
 from seqattn.data import Dataset
-from seqattn.evaluation import metric, rank_targets
 from seqattn.files import write_text
 from seqattn.models.backbone import Backbone
 from seqattn.stats import tost_paired
+from seqattn.stats.metrics import metric
 from seqattn.training.batches import Gatherer, prefix_windows, random_batches
 from seqattn.training.fit import fit
+from seqattn.training.ranking import rank_targets
 
 FOLDER = RESULTS / "parity"
 CONTESTANTS = ("packed", "dense", "long", "exact", "prefix", "recbole")

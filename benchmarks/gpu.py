@@ -33,7 +33,7 @@ from benchmarks.synthetic import random_dataset
 from seqattn.config import ModelConfig, TrainConfig, replace
 from seqattn.data import CATALOGUE, Dataset, Interactions, Sequences, leave_one_out, load_dataset
 from seqattn.data.preparation import prepare
-from seqattn.evaluation import metric
+from seqattn.stats.metrics import metric
 from seqattn.training.batches import Gatherer, Plan
 from seqattn.training.fit import launch_epoch, seeded_model, training_batches, training_plans
 from seqattn.training.stacked import Stack, fit_stacked

@@ -29,7 +29,9 @@ from benchmarks.common import finish, interleave, ratios
 from benchmarks.training import MODEL, MODES, TRAIN, all_of_ml_100k
 from seqattn.config import TrainConfig, replace
 from seqattn.data import Dataset
-from seqattn.models import backbone, dropout, layers
+from seqattn.models import attention as dropout
+from seqattn.models import attention as layers
+from seqattn.models import backbone
 from seqattn.training import batches, fit
 
 ROUNDS = 7
@@ -62,7 +64,7 @@ def plain_cross_entropy(hidden_ND: torch.Tensor, weight_VD: torch.Tensor, target
 
 
 def torch_attention(q, k, v, mask, dropout_p):
-    """Attend as PyTorch does, dropout included; `mask` as in `seqattn.models.layers.attend`."""
+    """Attend as PyTorch does, dropout included; `mask` as in `seqattn.models.attention.attend`."""
     s, t = q.shape[-2], k.shape[-2]
     if mask is None and s < t:
         mask = torch.ones(s, t, dtype=torch.bool).tril(t - s)

@@ -32,14 +32,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.common import finish, interleave, ratios
-from seqattn.data import (
-    CATALOGUE,
-    Interactions,
-    Sequences,
-    leave_one_out,
-    load_dataset,
-    prepare,
-)
+from seqattn.data import CATALOGUE, Interactions, Sequences, leave_one_out, load_dataset, prepare
 from seqattn.data.readers import READERS
 from seqattn.data.sources import find
 

@@ -11,10 +11,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from seqattn.book import AE_VS_AR, NOTEBOOKS, ROOT, open_run
+from seqattn.book import AE_VS_AR, NOTEBOOKS, open_run
 from seqattn.errors import SeqattnError
-from seqattn.store import Store
-from seqattn.training.cells import cell_spec
+from seqattn.files import ROOT
+from seqattn.runs.fitting import cell_spec
+from seqattn.runs.store import Store
 
 RUNS = ROOT / "book" / "runs" / "ml-100k"
 

@@ -23,8 +23,8 @@ if __package__ in (None, ""):
 from benchmarks.common import finish
 from benchmarks.steps import training_steps
 from benchmarks.synthetic import random_dataset
-from seqattn.evaluation import rank_targets
 from seqattn.models import build_model
+from seqattn.training.ranking import rank_targets
 
 SIZES = [
     (1_000, 20_000),

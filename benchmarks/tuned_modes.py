@@ -21,24 +21,20 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from seqattn.campaign import collect
+
 from benchmarks.accuracy_parity import comparison
 from benchmarks.common import RESULTS, finish
 from seqattn import config as settings
 from seqattn import load_dataset
-from seqattn.campaign import (
-    BASELINE,
-    SEEDS,
-    Search,
-    SearchConfig,
-    collect,
-    finished_cells,
-    read_search,
-)
-from seqattn.evaluation import metric
-from seqattn.results import rank_matrix
-from seqattn.store import Cell
-from seqattn.training.cells import fit_cells
-from seqattn.training.tune import tune
+from seqattn.config import BASELINE, SEEDS
+from seqattn.runs.fitting import fit_cells
+from seqattn.runs.results import rank_matrix
+from seqattn.runs.store import Cell
+from seqattn.search.record import Search, SearchConfig, read_search
+from seqattn.search.tune import tune
+from seqattn.stats.metrics import metric
+from seqattn.studies.tables import finished_cells
 
 KEPT = RESULTS / "modes"
 SCRATCH = Path(".seqattn") / "modes"  # with weights and unfinished studies

@@ -27,7 +27,8 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from benchmarks import steps
 from benchmarks.common import finish, interleave
 from benchmarks.training import MODEL, TRAIN, all_of_ml_100k
-from seqattn.models import dropout, layers
+from seqattn.models import attention as dropout
+from seqattn.models import attention as layers
 
 STEPS = 20
 BATCH, DROPOUT, STEP = "cutting batches", "dropout", "the step"

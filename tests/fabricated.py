@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from seqattn.campaign import BASELINE, SEARCHED, SEEDS, Search, SearchConfig
-from seqattn.config import ModelConfig, TrainConfig, replace
-from seqattn.store import Result, Store
+from seqattn.config import BASELINE, SEARCHED, SEEDS, ModelConfig, TrainConfig, replace
+from seqattn.runs.store import Result, Store
+from seqattn.search.record import Search, SearchConfig
 
 TRAIN = TrainConfig()
 ENVIRONMENT = {"device": "a made-up device", "commit": "0123456789abcdef"}

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 import seqattn
-from seqattn import book, links
+from seqattn import book
+from seqattn import book as links
 from seqattn.errors import SeqattnError
 
 TEMPLATES = [book.ROOT / "notebooks" / f"{name}.ipynb" for name in book.NOTEBOOKS]

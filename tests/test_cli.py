@@ -5,9 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from seqattn.campaign import Search, SearchConfig, controls
 from seqattn.cli import main
 from seqattn.config import get_preset, replace
+from seqattn.search.record import Search, SearchConfig
+from seqattn.studies.tables import controls
 
 FIT = ["--preset", "smoke", "--results-dir"]
 
@@ -119,7 +120,7 @@ def test_tune_prints_the_best_whole_trial_not_a_pruned_one(capsys, tmp_path, mon
         {"number": 2, "state": "FAIL", "value": None, "params": {"n_layers": 2}},
     ]
     found = SimpleNamespace(trials=trials, n_complete=1, value=0.1)
-    monkeypatch.setattr("seqattn.training.tune.tune", lambda *a, **o: found)
+    monkeypatch.setattr("seqattn.search.tune.tune", lambda *a, **o: found)
     arguments = ["tune", "-d", "synthetic", "-m", "sasrec", "--results-dir", str(tmp_path)]
     assert main(arguments) == 0
     assert capsys.readouterr().out == (

@@ -4,7 +4,7 @@ import pytest
 
 from seqattn.config import ModelConfig, TrainConfig, get_preset, replace, strict
 from seqattn.errors import SeqattnError
-from seqattn.models import MODELS, BERT4Rec
+from seqattn.models import MODELS, BERT4Rec, Model, is_masked
 
 
 def test_whole_numbers_are_accepted_as_floats_and_not_the_other_way_round():
@@ -46,17 +46,17 @@ def test_a_constructor_refuses_what_a_file_may_not_say():
 
 def test_masked_item_models_have_their_own_training_settings():
     quick = get_preset("quick")
-    assert quick.train_for("bert4rec") is quick.train_ae
-    assert quick.train_for("ia-add") is quick.train
+    assert quick.train_for(masked=is_masked("bert4rec")) is quick.train_ae
+    assert quick.train_for(masked=is_masked("ia-add")) is quick.train
 
 
 def test_a_new_masked_item_model_is_trained_as_one(monkeypatch):
     class Wider(BERT4Rec):
         """Of the same objective."""
 
-    monkeypatch.setitem(MODELS, "wider", Wider)
+    monkeypatch.setitem(MODELS, "wider", Model(Wider, "Wider", "#000000"))
     quick = get_preset("quick")
-    assert quick.train_for("wider") is quick.train_ae
+    assert quick.train_for(masked=is_masked("wider")) is quick.train_ae
 
 
 def test_the_fixed_design_takes_small_batches_on_small_logs_and_nothing_else_changes():

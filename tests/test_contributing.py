@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from seqattn import build_model
-from seqattn.arguments import parser
+from seqattn.cli import parser
 from seqattn.config import NORMALISATIONS, ModelConfig, TrainConfig
-from seqattn.intensity import normalise
-from seqattn.models import MODELS, SASRec, injection
-from seqattn.models.layers import attend
+from seqattn.models import MODELS, Model, SASRec, injection
+from seqattn.models.attention import attend
+from seqattn.models.intensity import normalise
 from seqattn.models.reference import attention, intensity_matrix
 from seqattn.training.fit import fit
 
@@ -30,7 +30,8 @@ def query(monkeypatch) -> type[injection.IntensityInjection]:
     (source,) = re.findall(r"```python\n(.*?)```", RECIPE, flags=re.DOTALL)
     module = dict(vars(injection))
     exec(source, module)
-    monkeypatch.setitem(MODELS, "ia-query", partial(SASRec, injection=module["Query"]))
+    known = Model(partial(SASRec, injection=module["Query"]), "Query", "#56B4E9")
+    monkeypatch.setitem(MODELS, "ia-query", known)
     return module["Query"]
 
 

@@ -12,7 +12,7 @@ import pytest
 from seqattn import book
 from seqattn.data import load_dataset
 from seqattn.errors import SeqattnError
-from seqattn.training.cells import fit_cells
+from seqattn.runs.fitting import fit_cells
 
 papermill = pytest.importorskip("papermill")
 

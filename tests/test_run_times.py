@@ -10,7 +10,7 @@ import pytest
 from benchmarks import run_times
 from seqattn.book import AE_VS_AR, NOTEBOOKS
 from seqattn.data import load_dataset
-from seqattn.training.cells import fit_cells
+from seqattn.runs.fitting import fit_cells
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from seqattn.campaign import SEARCHED, search_path
+from seqattn.config import SEARCHED
+from seqattn.search.record import search_path
 
 ROOT = Path(__file__).parents[1]
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

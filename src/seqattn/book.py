@@ -1,9 +1,11 @@
-"""What the notebooks and the command line share: cells found, notebooks run, numbers shown."""
+"""Notebooks: parameters checked, run by papermill, linked, listed as the book's contents."""
 
 from __future__ import annotations
 
 import ast
-import os
+import json
+import re
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -11,20 +13,111 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 from pandas.io.formats.style import Styler
 
-from seqattn.campaign import BASELINE, DESIGNS, Search, searches, settings
-from seqattn.config import Preset
+from seqattn.config import BASELINE, DESIGNS, Preset, get_preset
 from seqattn.data import Dataset, find_entry, load_dataset
 from seqattn.data.own import is_yaml
 from seqattn.errors import SeqattnError
-from seqattn.links import relink
-from seqattn.models import build_model
-from seqattn.parameters import PARAMETERS, check_parameters
-from seqattn.store import Cell
-from seqattn.training.cells import fit_cells
+from seqattn.files import ROOT, make_folder, results_folder
+from seqattn.models import MODELS, needs_intensity
+from seqattn.runs.fitting import fit_cells
+from seqattn.runs.store import Cell
+from seqattn.search.record import Search, searches, settings
 
-ROOT = Path(__file__).resolve().parents[2]
+_LINK = re.compile(r"(?m)(^Next: )?\[([^\]]+)\]\((\w+)\.ipynb\)")
+
+
+def relink(text: str, notebooks: Sequence[str], present: Sequence[str], folder: Path) -> str:
+    """Return Markdown whose links to notebooks lead to those `present`; a dead one stops a build.
+
+    A line that starts with "Next:" leads to the next one there is; other links keep their words.
+
+    Parameters
+    ----------
+    text : str
+        Markdown of a notebook.
+    notebooks, present : sequence of str
+        Names of all notebooks, in order, and of those that were run.
+    folder : Path
+        Where the templates are, for their titles.
+    """
+
+    def replaced(link: re.Match[str]) -> str:
+        following, words, name = link.groups()
+        if name not in notebooks or name in present:
+            return link[0]
+        if not following:
+            return words
+        later = [n for n in notebooks[notebooks.index(name) :] if n in present]
+        if not later:
+            return "Next: the [start](../../index.md)"
+        return f"Next: [{_template_title(folder / f'{later[0]}.ipynb')}]({later[0]}.ipynb)"
+
+    return _LINK.sub(replaced, text)
+
+
+def _template_title(notebook: Path) -> str:
+    first = "".join(json.loads(notebook.read_text(encoding="utf-8"))["cells"][0]["source"])
+    return first.splitlines()[0].lstrip("# ")
+
+
+PARAMETERS: dict[str, type] = {
+    "dataset": str,
+    "preset": str,
+    "seeds": list,
+    "models": list,
+    "results_dir": str,
+    "device": str,
+}
+
+
+def check_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters if each is known and of its type.
+
+    Raises
+    ------
+    SeqattnError
+        Naming the first offending parameter.
+    """
+    for name, value in values.items():
+        if name not in PARAMETERS:
+            raise SeqattnError(
+                f"unknown notebook parameter {name!r}; known: {', '.join(PARAMETERS)}"
+            )
+        if not isinstance(value, PARAMETERS[name]):
+            raise SeqattnError(
+                f"notebook parameter {name!r} must be {PARAMETERS[name].__name__}, "
+                f"not {type(value).__name__} {value!r}"
+            )
+    missing = [name for name in PARAMETERS if name not in values]
+    if missing:
+        raise SeqattnError(f"notebook parameter {missing[0]!r} is missing")
+    _check_list("seeds", values["seeds"], int)
+    _check_list("models", values["models"], str)
+    for model in values["models"]:
+        if model not in MODELS:
+            raise SeqattnError(
+                f"notebook parameter 'models' names {model!r}; choose from {', '.join(MODELS)}"
+            )
+    if values["preset"] not in DESIGNS:
+        get_preset(values["preset"])
+    return dict(values)
+
+
+def _check_list(name: str, values: list, kind: type) -> None:
+    if not values:
+        raise SeqattnError(f"notebook parameter {name!r} is empty; give at least one")
+    for value in values:
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise SeqattnError(
+                f"notebook parameter {name!r} must hold {kind.__name__} values, not {value!r}"
+            )
+    if len(set(values)) < len(values):
+        raise SeqattnError(f"notebook parameter {name!r} holds a value twice: {values}")
+
+
 NOTEBOOKS = (
     "01_data",
     "02_models",
@@ -33,8 +126,12 @@ NOTEBOOKS = (
     "05_lambda",
     "06_ae_vs_ar",
 )
+
+
 # What they show is intensity; a dataset without one is reported on without them.
 ABOUT_INTENSITY = ("02_models", "04_significance", "05_lambda")
+
+
 AE_VS_AR = ("sasrec", "local-ae", "bert4rec")
 
 
@@ -127,13 +224,6 @@ def _assigned_names(source: str) -> list[str]:
     return [s.targets[0].id for s in statements if isinstance(s, ast.Assign)]
 
 
-def results_folder(name: str) -> Path:
-    """Return the store's folder; an empty name means ``.seqattn/results`` in the checkout."""
-    if name:
-        return Path(name)
-    return Path(os.environ.get("SEQATTN_RESULTS", ROOT / ".seqattn" / "results"))
-
-
 def run_notebook(
     template: Path,
     output: Path,
@@ -161,7 +251,7 @@ def run_notebook(
                 f"unknown notebook parameter {name!r}; known: {', '.join(PARAMETERS)}"
             )
     partial = output.with_suffix(".failed.ipynb")
-    _make_folder(output.parent)
+    make_folder(output.parent)
     try:
         papermill.execute_notebook(
             str(template), str(partial), dict(parameters), cwd=str(template.parent)
@@ -214,11 +304,11 @@ def report(
     values = check_parameters({**defaults, **(parameters or {}), "dataset": dataset})
     run, notebooks = open_run(values), NOTEBOOKS
     if not run.dataset.has_intensity:
-        values["models"] = [m for m in run.models if not build_model(m, 1).needs_intensity]
+        values["models"] = [m for m in run.models if not needs_intensity(m)]
         run = replace(run, models=values["models"])
         notebooks = tuple(name for name in NOTEBOOKS if name not in ABOUT_INTENSITY)
     _require_comparison(run)
-    _make_folder(output)
+    make_folder(output)
     run.all_cells()
     written = []
     for name in notebooks:
@@ -237,15 +327,6 @@ def _require_comparison(run: Run) -> None:
         raise SeqattnError("the notebooks test over seeds: give at least two")
 
 
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SeqattnError(
-            f"cannot make the folder {path}: {error.strerror}; choose another"
-        ) from error
-
-
 def say(text: str) -> None:
     """Show a sentence of Markdown whose numbers the notebook has just computed."""
     from IPython.display import Markdown, display
@@ -256,3 +337,49 @@ def say(text: str) -> None:
 def table(frame: pd.DataFrame, formats: str | Mapping[str, str] | None = None) -> Styler:
     """Return a frame as a table in the book's look, columns formatted like ``{"p": "{:.3f}"}``."""
     return frame.style.format(formats).set_table_attributes('class="dataframe"')
+
+
+RUNS = "book/runs"
+
+
+def write_toc(root: Path = ROOT) -> Path:
+    """Write ``_build/_toc.yml`` and return its path.
+
+    Jupyter Book renews a page when its own text changes, not when the contents beside it do; so
+    pages built with other contents are removed.
+    """
+    path = root / "_build" / "_toc.yml"
+    text = yaml.safe_dump(contents(root), sort_keys=False)
+    if not path.is_file() or path.read_text() != text:
+        shutil.rmtree(path.parent, ignore_errors=True)
+        path.parent.mkdir()
+        path.write_text(text)
+    return path
+
+
+def contents(root: Path) -> dict[str, Any]:
+    """Return the contents with a part for each finished report that ``_toc.yml`` does not list.
+
+    A report is finished when its last notebook is there. Its part is called after the dataset, and
+    comes after the parts of reports that ``_toc.yml`` does list.
+    """
+    toc = yaml.safe_load((root / "_toc.yml").read_text())
+    listed = {chapter["file"] for part in toc["parts"] for chapter in part["chapters"]}
+    of_runs = [n for n, part in enumerate(toc["parts"]) if RUNS in part["chapters"][0]["file"]]
+    finished = sorted(path.parent for path in (root / RUNS).glob(f"*/{NOTEBOOKS[-1]}.ipynb"))
+    added = []
+    for folder in finished:
+        names = [name for name in NOTEBOOKS if (folder / f"{name}.ipynb").is_file()]
+        files = [f"{RUNS}/{folder.name}/{name}" for name in names]
+        if listed.isdisjoint(files):
+            chapters = [{"file": file} for file in files]
+            added.append({"caption": _report_title(folder), "numbered": True, "chapters": chapters})
+    place = of_runs[-1] + 1 if of_runs else len(toc["parts"])
+    return {**toc, "parts": toc["parts"][:place] + added + toc["parts"][place:]}
+
+
+def _report_title(folder: Path) -> str:
+    """Return what a report's first notebook says after the colon of its heading."""
+    cells = json.loads((folder / f"{NOTEBOOKS[0]}.ipynb").read_text())["cells"]
+    heading = "".join(cells[0]["source"]).splitlines()[0]
+    return heading.partition(": ")[2] or folder.name

@@ -26,7 +26,7 @@ from seqattn.calibration_reading import (
     sizes,
     theory,
 )
-from seqattn.campaign import DESIGNS
+from seqattn.config import DESIGNS
 from seqattn.files import write_text
 from seqattn.pages.writing import DESIGN_NAMES, markdown, save, span
 from seqattn.plots.calibration import (

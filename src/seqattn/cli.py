@@ -1,4 +1,4 @@
-"""The ``seqattn`` command: the verbs the Makefile and the notebooks' users need."""
+"""The ``seqattn`` command: its arguments, and what each verb does."""
 
 from __future__ import annotations
 
@@ -10,17 +10,155 @@ from dataclasses import asdict
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from seqattn.arguments import parser
-from seqattn.campaign import SearchConfig
-from seqattn.collection import collect
-from seqattn.config import NORMALISATIONS, get_preset
+from seqattn.config import BASELINE, DESIGNS, NORMALISATIONS, PRESETS, SEEDS, VARIANTS, get_preset
 from seqattn.data import CATALOGUE, load_dataset
 from seqattn.data.sources import how_to_get, status
 from seqattn.errors import SeqattnError
-from seqattn.store import Cell
+from seqattn.models import MODELS
+from seqattn.runs.store import Cell
+from seqattn.search.collect import collect
+from seqattn.search.record import SearchConfig
+
+if TYPE_CHECKING:
+    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+EXAMPLES = """examples:
+  seqattn datasets
+  seqattn prepare ml-100k
+  seqattn prepare my.yaml
+  seqattn fit -d ml-100k -m ia-add -s 2020 --json
+  seqattn tune -d ml-100k -m sasrec ia-add
+  seqattn tune -d ml-100k -m ia-add --design matched
+  seqattn fit -d ml-100k -m sasrec ia-add -s 2020 2021 --preset published
+  seqattn fit -d ml-100k -m sasrec -s 2020 2021 --preset published --backbone-of ia-val
+  seqattn significance ml-100k
+  seqattn report ml-100k
+  seqattn collect .seqattn/results -o results/campaign
+"""
+
+
+DATASET = "a name that `seqattn datasets` lists, or the YAML file of your own log"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command's parser; ``verb`` of what it parses names the verb."""
+    command = argparse.ArgumentParser(
+        prog="seqattn",
+        description="Intensity in the attention of sequential recommenders.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = command.add_subparsers(required=True, metavar="VERB", dest="verb")
+    for add in (
+        _add_datasets,
+        _add_prepare,
+        _add_tune,
+        _add_collect,
+        _add_fit,
+        _add_significance,
+        _add_report,
+    ):
+        add(verbs)
+    return command
+
+
+def _add_datasets(verbs: Verbs) -> None:
+    verb = verbs.add_parser("datasets", help="list the known datasets and where they are")
+    _add_json(verb)
+
+
+def _add_prepare(verbs: Verbs) -> None:
+    told = "get, read, filter, split and audit a dataset; print counts and alarms"
+    verb = verbs.add_parser("prepare", help=told)
+    verb.add_argument("dataset", help=DATASET)
+    told = "folder for the records (dataset, audit, intensity, ties: .json)"
+    verb.add_argument("-o", "--output", type=Path, help=told)
+    _add_json(verb)
+
+
+def _add_tune(verbs: Verbs) -> None:
+    told = "search hyperparameters; a search that was stopped goes on where it stood"
+    verb = verbs.add_parser("tune", help=told)
+    verb.add_argument("-d", "--dataset", required=True, help=DATASET)
+    _add_models(verb, required=True)
+    told = "matched: a variant's normalisation alone, on what SASRec's search found"
+    verb.add_argument("--design", choices=DESIGNS, default=DESIGNS[0], help=told)
+    verb.add_argument("--trials", type=int, default=25, help="default: 25, as published")
+    verb.add_argument("--epochs", type=int, default=10, help="of a trial; default: 10")
+    verb.add_argument("--search-seed", type=int, default=2020, help="of sampler and fits")
+    verb.add_argument("--prune", action="store_true", help="stop poor trials early")
+    told = "preset that gives what is not searched; default: paper"
+    verb.add_argument("--base", choices=list(PRESETS), default="paper", help=told)
+    told = "database URL, for several machines; default: SQLite in the results folder"
+    verb.add_argument("--storage", help=told)
+    _add_where(verb)
+    _add_json(verb)
+
+
+def _add_collect(verbs: Verbs) -> None:
+    told = "copy finished searches and cells into another results folder"
+    verb = verbs.add_parser("collect", help=told)
+    verb.add_argument("source", nargs="+", type=Path, help="results folders")
+    told = "folder to copy into; default: results/campaign"
+    verb.add_argument("-o", "--output", type=Path, default=Path("results/campaign"), help=told)
+
+
+def _add_fit(verbs: Verbs) -> None:
+    verb = verbs.add_parser("fit", help="fit cells the store lacks")
+    verb.add_argument("-d", "--dataset", required=True, help=DATASET)
+    _add_models(verb, required=True)
+    told = "training seeds, a cell each; 2020 to 2024 are the protocol's"
+    verb.add_argument("-s", "--seed", nargs="+", type=int, required=True, help=told)
+    told = "fit with this model's settings, as a control; default: each model with its own"
+    verb.add_argument("--backbone-of", choices=list(MODELS), help=told)
+    _add_common(verb)
+    _add_json(verb)
+
+
+def _add_significance(verbs: Verbs) -> None:
+    told = "the dual criterion, against SASRec; fits the cells the store lacks first"
+    verb = verbs.add_parser("significance", help=told)
+    verb.add_argument("dataset", help=DATASET)
+    _add_models(verb, default=[BASELINE, *VARIANTS])
+    told = "at least two; default: 2020 to 2024"
+    verb.add_argument("-s", "--seed", nargs="+", type=int, default=list(SEEDS), help=told)
+    told = "rank all items, or all but those the user already has; default: unfiltered"
+    verb.add_argument("--kind", choices=("unfiltered", "filtered"), default="unfiltered", help=told)
+    _add_common(verb)
+    _add_json(verb)
+
+
+def _add_report(verbs: Verbs) -> None:
+    verb = verbs.add_parser("report", help="run every notebook on a dataset, into book/runs")
+    verb.add_argument("dataset", help=DATASET)
+    _add_models(verb, help="default: SASRec and its variants")
+    verb.add_argument("-s", "--seed", nargs="+", type=int, help="default: 2020 to 2024")
+    verb.add_argument("-o", "--output", type=Path, help="folder for the executed notebooks")
+    _add_common(verb)
+
+
+def _add_models(verb: argparse.ArgumentParser, **more: object) -> None:
+    verb.add_argument("-m", "--model", nargs="+", choices=list(MODELS), **more)
+
+
+def _add_json(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_common(verb: argparse.ArgumentParser) -> None:
+    told = "a named configuration, or the design whose search (`tune`) found one; default: quick"
+    verb.add_argument("--preset", default="quick", choices=[*PRESETS, *DESIGNS], help=told)
+    _add_where(verb)
+
+
+def _add_where(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--device", default="cpu", help="cpu or cuda")
+    verb.add_argument("--results-dir", default="", help="store (default: .seqattn/results)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,8 +193,8 @@ def _datasets(options: argparse.Namespace) -> None:
 
 
 def _prepare(options: argparse.Namespace) -> None:
-    from seqattn.book import ROOT
-    from seqattn.records import describe
+    from seqattn.audit.records import describe
+    from seqattn.files import ROOT
 
     found = describe(options.dataset)
     folder = options.output or ROOT / ".seqattn" / "datasets" / found.dataset["dataset"]
@@ -74,8 +212,8 @@ def _prepare(options: argparse.Namespace) -> None:
 
 def _cells(options: argparse.Namespace) -> list[Cell]:
     """Return the cells a command names, fitting missing ones."""
-    from seqattn.book import results_folder
-    from seqattn.training.cells import fit_cells
+    from seqattn.files import results_folder
+    from seqattn.runs.fitting import fit_cells
 
     return fit_cells(
         results_folder(options.results_dir),
@@ -89,8 +227,8 @@ def _cells(options: argparse.Namespace) -> list[Cell]:
 
 
 def _tune(options: argparse.Namespace) -> None:
-    from seqattn.book import results_folder
-    from seqattn.training.tune import tune
+    from seqattn.files import results_folder
+    from seqattn.search.tune import tune
 
     dataset, results = load_dataset(options.dataset), results_folder(options.results_dir)
     budget = SearchConfig(options.trials, options.epochs, options.search_seed, options.prune)
@@ -142,7 +280,7 @@ def _fit(options: argparse.Namespace) -> None:
 
 
 def _significance(options: argparse.Namespace) -> None:
-    from seqattn.results import verdicts
+    from seqattn.runs.results import verdicts
 
     cells = _cells(options)
     frame = verdicts(cells, kind=options.kind).frame()

@@ -10,8 +10,13 @@ from typing import Any, TypeVar, get_type_hints
 from seqattn.errors import SeqattnError
 
 NORMALISATIONS = ("log1p_minmax", "minmax", "zscore", "none")
+
+
 SCOPES = ("causal", "prefix")
+
+
 WINDOWS = ("packed", "prefix")
+
 
 T = TypeVar("T")
 
@@ -107,11 +112,8 @@ class Preset:
             train_ae=replace(self.train_ae, batch_targets=self.small_batch),
         )
 
-    def train_for(self, model_name: str) -> TrainConfig:
-        """Return the training settings of a model's objective, by the model's name."""
-        from seqattn.models import build_model  # which reads this module
-
-        masked = build_model(model_name, 1).objective == "masked_item"
+    def train_for(self, *, masked: bool) -> TrainConfig:
+        """Return the training settings of an objective, masked items or next items."""
         return self.train_ae if masked else self.train
 
 
@@ -185,8 +187,11 @@ def _require_one_of(key: str, value: str, choices: tuple[str, ...]) -> None:
 
 # Written down before any of its runs was looked at, so it favours no model (no search chose it).
 _FIXED = TrainConfig(epochs=200, patience=10)
+
+
 # Windows as long as most histories, the setting in which others publish levels on ML-1M.
 _FIXED_LONG = TrainConfig(epochs=200, patience=10, stride=200)
+
 
 PRESETS: dict[str, Preset] = {
     # The book's default: every notebook on ML-100K within minutes on two cores.
@@ -232,3 +237,18 @@ def get_preset(name: str) -> Preset:
     if name not in PRESETS:
         raise SeqattnError(f"unknown preset {name!r}; choose one of {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+DESIGNS = ("published", "matched")
+
+
+BASELINE = "sasrec"
+
+
+VARIANTS = ("ia-add", "ia-mul", "ia-val")
+
+
+SEARCHED = (BASELINE, *VARIANTS)
+
+
+SEEDS = (2020, 2021, 2022, 2023, 2024)

@@ -1,4 +1,4 @@
-"""Text files that appear whole or not at all, and JSON records that know when they were edited."""
+"""Where things lie, text files that appear whole or not at all, and records that expose edits."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from seqattn.errors import SeqattnError
-
-__all__ = ["checksum", "read_record", "write_record", "write_text"]
 
 
 def write_text(path: str | Path, text: str) -> Path:
@@ -68,3 +66,29 @@ def read_record(folder: Path, name: str) -> dict[str, Any] | None:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def results_folder(name: str) -> Path:
+    """Return the store's folder; an empty name means ``.seqattn/results`` in the checkout."""
+    if name:
+        return Path(name)
+    return Path(os.environ.get("SEQATTN_RESULTS", ROOT / ".seqattn" / "results"))
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents.
+
+    Raises
+    ------
+    SeqattnError
+        If it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SeqattnError(
+            f"cannot make the folder {path}: {error.strerror}; choose another"
+        ) from error

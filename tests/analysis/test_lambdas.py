@@ -9,7 +9,7 @@ from scipy import stats
 from seqattn import build_model
 from seqattn.analysis.lambdas import loss_gradient, spearman, t_interval, trajectories
 from seqattn.config import TrainConfig
-from seqattn.store import Cell
+from seqattn.runs.store import Cell
 from seqattn.training.batches import Gatherer
 
 

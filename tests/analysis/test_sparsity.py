@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from seqattn.analysis.sparsity import bounds, l1_l2
+from seqattn.analysis.attention import bounds, l1_l2
 from seqattn.errors import SeqattnError
 
 

@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
-from seqattn.data import archives
-from seqattn.data.archives import extract
+from seqattn.data import sources as archives
+from seqattn.data.sources import extract
 from seqattn.errors import SeqattnError
 
 

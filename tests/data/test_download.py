@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from seqattn.data import download as module
-from seqattn.data.download import download, verify
+from seqattn.data import sources as module
+from seqattn.data.sources import download, verify
 from seqattn.errors import SeqattnError
 
 CONTENT = bytes(range(256)) * 4_000

@@ -16,7 +16,7 @@ from seqattn import book
 from seqattn.cli import main
 from seqattn.data import find_entry, load_dataset, load_log, own
 from seqattn.errors import SeqattnError
-from seqattn.training.cells import fit_cells
+from seqattn.runs.fitting import fit_cells
 
 GOOD = {
     "name": "fashion",

@@ -25,7 +25,7 @@ from seqattn.data.readers import (
     read_parquet,
     write_inter,
 )
-from seqattn.data.readers.steam import review_fields
+from seqattn.data.readers.json_lines import review_fields
 from seqattn.errors import SeqattnError
 
 COLUMNS = {"user": "user", "item": "item", "intensity": "intensity", "timestamp": "timestamp"}

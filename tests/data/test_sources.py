@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from raw_files import HEADER, amazon_lines, steam_lines, written
 
-from seqattn import published
-from seqattn.data import CATALOGUE, Dataset, Entry, load_log, loading, sources
+from seqattn.data import CATALOGUE, Dataset, Entry, load_log, sources
+from seqattn.data import dataset as loading
 from seqattn.data.readers import READERS
 from seqattn.data.sources import find, how_to_get, locate, status
 from seqattn.errors import SeqattnError
+from seqattn.studies.ia import published
 
 U_DATA = "196\t242\t3\t881250949\n186\t302\t3\t891717742\n"
 

@@ -11,9 +11,9 @@ import torch
 from hypothesis import given, settings
 
 from seqattn.config import NORMALISATIONS
-from seqattn.intensity import normalise
+from seqattn.models.attention import attend
 from seqattn.models.injection import Add, Injection, Mul, Val
-from seqattn.models.layers import attend
+from seqattn.models.intensity import normalise
 from seqattn.models.reference import attention, intensity_matrix
 
 INJECTIONS = {"add": Add, "mul": Mul, "val": Val}

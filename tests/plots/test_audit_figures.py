@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from seqattn import plots
-from seqattn.plots.datasets import entropies
+from seqattn.plots.audit import entropies
 
 matplotlib.use("Agg")
 

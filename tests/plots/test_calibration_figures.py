@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 
 from seqattn.plots import calibration
 from seqattn.plots.style import COLOURS, use_style
-from seqattn.stats.studies import CRITERIA
+from seqattn.stats.calibration import CRITERIA
 
 matplotlib.use("Agg")
 VARIANTS = ("ia-add", "ia-mul", "ia-val")

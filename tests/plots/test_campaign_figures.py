@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seqattn.plots import campaign
+from seqattn.plots import changes as campaign
 
 matplotlib.use("Agg")
 

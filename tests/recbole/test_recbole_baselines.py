@@ -12,11 +12,12 @@ import torch
 from recbole.data import create_dataset
 from recbole_logs import recbole_config
 
-from seqattn.baselines import read_baselines
 from seqattn.errors import SeqattnError
-from seqattn.evaluation import Ranker, metric
 from seqattn.recbole import baselines, fitting, subjects
 from seqattn.recbole.subjects import GRU4Rec, ItemKNN, Log, Pop, build
+from seqattn.runs.baselines import read_baselines
+from seqattn.stats.metrics import metric
+from seqattn.training.ranking import Ranker
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:recbole")
 

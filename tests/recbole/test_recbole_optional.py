@@ -18,7 +18,7 @@ def test_without_recbole_the_plug_in_says_what_to_install(monkeypatch):
 
 def test_the_rest_of_the_package_never_imports_recbole():
     program = (
-        "import sys, seqattn.baselines, seqattn.cli, seqattn.training.cells; "
+        "import sys, seqattn.runs.baselines, seqattn.cli, seqattn.runs.fitting; "
         "sys.exit('recbole' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -21,10 +21,11 @@ from seqattn import build_model
 from seqattn.config import NORMALISATIONS
 from seqattn.data import Interactions, Sequences, leave_one_out, sort_by_time, synthetic_log
 from seqattn.errors import SeqattnError
-from seqattn.evaluation import metric, rank_targets
-from seqattn.intensity import FLOOR
+from seqattn.models.intensity import FLOOR
 from seqattn.recbole import IASASRecAdd, IASASRecMul, IASASRecVal, from_recbole
 from seqattn.recbole.models import FIXED, KEYS
+from seqattn.stats.metrics import metric
+from seqattn.training.ranking import rank_targets
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:recbole")
 PLUGINS = {"ia-add": IASASRecAdd, "ia-mul": IASASRecMul, "ia-val": IASASRecVal}

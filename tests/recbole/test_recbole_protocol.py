@@ -12,10 +12,11 @@ from recbole.data import create_dataset
 from recbole.evaluator import Collector, Evaluator
 from recbole_logs import RecBoleSASRec, histories, recbole_config, recbole_sasrec
 
-from seqattn.evaluation import CUTOFFS, METRICS, _ranks, metric
 from seqattn.recbole import from_recbole
+from seqattn.stats.metrics import CUTOFFS, METRICS, metric
 from seqattn.training.batches import Gatherer, packed_windows, prefix_windows
 from seqattn.training.fit import batch_loss
+from seqattn.training.ranking import _ranks
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:recbole")
 L = 50

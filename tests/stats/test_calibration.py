@@ -14,14 +14,8 @@ from statsmodels.formula.api import ols
 
 from seqattn.errors import SeqattnError
 from seqattn.stats import calibration, dual_criterion
-from seqattn.stats.calibration import calibrate, detectable_percent
-from seqattn.stats.studies import CRITERIA, directions
-from seqattn.stats.variance import (
-    Components,
-    expected_levels,
-    pooling_levels,
-    variance_components,
-)
+from seqattn.stats.calibration import CRITERIA, calibrate, detectable_percent, directions
+from seqattn.stats.variance import Components, expected_levels, pooling_levels, variance_components
 
 N_SEEDS, N_USERS = 5, 120
 

@@ -7,8 +7,7 @@ import pytest
 
 from seqattn.errors import SeqattnError
 from seqattn.stats import dual_criterion
-from seqattn.stats.correlation import user_correlation
-from seqattn.stats.variance import variance_components
+from seqattn.stats.variance import user_correlation, variance_components
 
 S, U = 5, 400
 

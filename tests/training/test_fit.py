@@ -9,8 +9,8 @@ import torch
 from seqattn.config import ModelConfig, TrainConfig, get_preset, replace
 from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
-from seqattn.evaluation import metric, rank_targets
 from seqattn.models import MODELS, build_model
+from seqattn.stats.metrics import metric
 from seqattn.training.batches import Gatherer, length_buckets, packed_windows
 from seqattn.training.fit import (
     backward,
@@ -20,6 +20,7 @@ from seqattn.training.fit import (
     seeded_model,
     training_batches,
 )
+from seqattn.training.ranking import rank_targets
 
 SMOKE = get_preset("smoke")
 PLAIN = replace(SMOKE.model, hidden_dropout=0.0, attention_dropout=0.0)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import seqattn.training.ranking as evaluation
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import seqattn.evaluation as evaluation
 from seqattn.config import get_preset, replace
-from seqattn.evaluation import Ranker
 from seqattn.models import MODELS
 from seqattn.training.batches import Gatherer
 from seqattn.training.fit import launch_epoch, seeded_model, training_batches, training_plans
+from seqattn.training.ranking import Ranker
 from seqattn.training.stacked import Stack
 
 SMOKE = get_preset("smoke")

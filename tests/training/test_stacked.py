@@ -11,9 +11,9 @@ import torch
 from seqattn.config import get_preset, replace
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS
-from seqattn.store import Store
+from seqattn.runs.fitting import cell_spec, fit_cells_stacked
+from seqattn.runs.store import Store
 from seqattn.training.batches import Gatherer
-from seqattn.training.cells import cell_spec, fit_cells_stacked
 from seqattn.training.fit import fit, seeded_model, training_plans
 from seqattn.training.stacked import Stack, fit_stacked
 

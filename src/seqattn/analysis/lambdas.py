@@ -17,10 +17,10 @@ from scipy import special, stats
 
 from seqattn.config import TrainConfig
 from seqattn.data import Dataset
-from seqattn.evaluation import metric, rank_targets
 from seqattn.models.backbone import Backbone
-from seqattn.results import BASELINE, by_model
-from seqattn.store import Cell
+from seqattn.runs.results import BASELINE, by_model
+from seqattn.runs.store import Cell
+from seqattn.stats.metrics import metric
 from seqattn.training.batches import (
     Gatherer,
     Windows,
@@ -29,6 +29,7 @@ from seqattn.training.batches import (
     random_batches,
 )
 from seqattn.training.fit import batch_loss
+from seqattn.training.ranking import rank_targets
 
 
 def trajectories(cells: Iterable[Cell]) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seqattn.analysis.maps import as_maps
+from seqattn.analysis.attention import as_maps
 from seqattn.errors import SeqattnError
 
 Floats = NDArray[np.float64]

@@ -4,10 +4,8 @@
 """
 
 from seqattn.data.catalogue import CATALOGUE, Counts, Entry
-from seqattn.data.columns import drop_missing
-from seqattn.data.dataset import Dataset, fingerprint
-from seqattn.data.interactions import Interactions, Step, encode
-from seqattn.data.loading import find_entry, load_dataset, load_log
+from seqattn.data.dataset import Dataset, find_entry, fingerprint, load_dataset, load_log
+from seqattn.data.interactions import Interactions, Step, drop_missing, encode
 from seqattn.data.preparation import (
     Preparation,
     k_core,

@@ -1,28 +1,38 @@
-"""Models, by the names used everywhere: notebooks, command line, store."""
+"""Models, by the names used everywhere: notebooks, command line, store, figures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from seqattn.config import ModelConfig, strict
 from seqattn.errors import SeqattnError
-from seqattn.models.backbone import Backbone
-from seqattn.models.bert4rec import BERT4Rec, LocalAE
+from seqattn.models.backbone import Backbone, BERT4Rec, LocalAE, SASRec
 from seqattn.models.injection import Add, Mul, Val
-from seqattn.models.sasrec import SASRec
 
-__all__ = ["MODELS", "BERT4Rec", "Backbone", "LocalAE", "SASRec", "build_model"]
+__all__ = ["MODELS", "BERT4Rec", "Backbone", "LocalAE", "Model", "SASRec", "build_model"]
 
-# To add an injection: write its class in injection.py and name it here.
-MODELS: dict[str, Callable[[int, ModelConfig], Backbone]] = {
-    "sasrec": SASRec,
-    "ia-add": partial(SASRec, injection=Add),
-    "ia-mul": partial(SASRec, injection=Mul),
-    "ia-val": partial(SASRec, injection=Val),
-    "bert4rec": BERT4Rec,
-    "local-ae": LocalAE,
+
+@dataclass(frozen=True)
+class Model:
+    """How a model is built from (number of items, configuration), and how figures show it."""
+
+    build: Callable[[int, ModelConfig], Backbone]
+    label: str
+    colour: str
+
+
+# To add an injection: write its class in injection.py and name it here. The colours are Okabe and
+# Ito's, which readers with any common colour blindness can tell apart.
+MODELS: dict[str, Model] = {
+    "sasrec": Model(SASRec, "SASRec", "#000000"),
+    "ia-add": Model(partial(SASRec, injection=Add), "Add", "#0072B2"),
+    "ia-mul": Model(partial(SASRec, injection=Mul), "Mul", "#D55E00"),
+    "ia-val": Model(partial(SASRec, injection=Val), "Val", "#009E73"),
+    "bert4rec": Model(BERT4Rec, "BERT4Rec (AE)", "#CC79A7"),
+    "local-ae": Model(LocalAE, "Local-AE", "#E69F00"),
 }
 
 
@@ -52,4 +62,14 @@ def build_model(name: str, n_items: int, **config: Any) -> Backbone:
         raise SeqattnError(f"unknown model {name!r}; choose one of {', '.join(MODELS)}")
     if n_items < 1:
         raise SeqattnError(f"n_items must be at least 1, not {n_items}")
-    return MODELS[name](n_items, strict(ModelConfig, config))
+    return MODELS[name].build(n_items, strict(ModelConfig, config))
+
+
+def is_masked(name: str) -> bool:
+    """Return whether a model is trained on masked items (AE), not on next items (AR)."""
+    return build_model(name, 1).objective == "masked_item"
+
+
+def needs_intensity(name: str) -> bool:
+    """Return whether a model reads intensity."""
+    return build_model(name, 1).needs_intensity

@@ -1,7 +1,7 @@
 """Where intensity enters attention: one small class per idea.
 
 An injection rewrites (q, k, v) before fused attention and the context after it. With
-``M[q, k] = a_q w_k + b_q`` (see `seqattn.intensity`) each of the three published variants is
+``M[q, k] = a_q w_k + b_q`` (see `seqattn.models.intensity`) each of the three published variants is
 ordinary attention over a few more features, so no T x T intensity matrix exists.
 
 Shapes: B batch, H heads, T positions, F features a head. In a model's last layer queries, context
@@ -19,7 +19,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from seqattn.intensity import Signal
+from seqattn.models.intensity import Signal
 
 
 class Injection(nn.Module):

@@ -15,7 +15,7 @@ import math
 import torch
 from torch import Tensor
 
-from seqattn.intensity import FLOOR
+from seqattn.models.intensity import FLOOR
 
 
 def intensity_matrix(raw_T: Tensor, mode: str) -> Tensor:

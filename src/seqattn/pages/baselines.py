@@ -10,16 +10,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from seqattn import published
-from seqattn.baselines import Baseline, read_baselines
-from seqattn.book import ROOT
-from seqattn.campaign import BASELINE
-from seqattn.comparison import ALPHA, absolute
-from seqattn.evaluation import metric
+from seqattn.config import BASELINE
+from seqattn.files import ROOT
 from seqattn.pages.writing import NOT_RUN, markdown, percent, span
-from seqattn.results import rank_matrix
+from seqattn.runs.baselines import Baseline, read_baselines
+from seqattn.runs.results import rank_matrix
+from seqattn.runs.store import Cell
 from seqattn.stats import bootstrap_means, percentile_interval
-from seqattn.store import Cell
+from seqattn.stats.metrics import metric
+from seqattn.studies.ia import published
+from seqattn.studies.judge import ALPHA
+from seqattn.studies.tables import absolute
 
 Changes = dict[tuple[str, str], tuple[float, ...]]
 
@@ -49,7 +50,7 @@ def texts(
     fingerprints : mapping, optional
         Of the data that a dataset's numbers are of; records of other data are left out.
     folder : Path
-        Records, see `seqattn.baselines`.
+        Records, see `seqattn.runs.baselines`.
     suffix : str
         Ends both names.
     """

@@ -1,6 +1,6 @@
 """The pages "Campaign", "Replication", "Lambda" and "Verdicts", from cells that are committed.
 
-``results/campaign`` holds them, see `seqattn.campaign`.
+``results/campaign`` holds them, see `seqattn.search.record`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from seqattn import published
-from seqattn.book import ROOT
-from seqattn.campaign import BASELINE, DESIGNS, SEARCHED, SEEDS, finished_cells
-from seqattn.comparison import Campaign, command, read, sasrec_on_backbones, trials_asked, untied
-from seqattn.files import write_text
+from seqattn.audit.records import dataset_facts
+from seqattn.config import BASELINE, DESIGNS, SEARCHED, SEEDS
+from seqattn.files import ROOT, write_text
 from seqattn.pages import (
     baselines,
     cells_table,
@@ -35,10 +33,13 @@ from seqattn.pages.writing import (
     span,
     with_titles,
 )
-from seqattn.patience import RECORDS, read_records
 from seqattn.plots import name_of, use_style
-from seqattn.plots.campaign import absolute_levels
-from seqattn.records import dataset_facts
+from seqattn.plots.changes import absolute_levels
+from seqattn.studies.backbones import sasrec_on_backbones
+from seqattn.studies.ia import published
+from seqattn.studies.patience import RECORDS, read_records
+from seqattn.studies.tables import Campaign, command, finished_cells, read, trials_asked
+from seqattn.studies.ties import untied
 
 RESULTS = ROOT / "results" / "campaign"
 DATASETS = ROOT / "results" / "datasets"

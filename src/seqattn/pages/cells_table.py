@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from seqattn import published
-from seqattn.campaign import BASELINE, DESIGNS
-from seqattn.comparison import Campaign, agreement, grid
-from seqattn.comparison.cells import with_columns
+from seqattn.config import BASELINE, DESIGNS
 from seqattn.pages.writing import DESIGN_NAMES, NOT_RUN
 from seqattn.plots import name_of
+from seqattn.studies.ia import agreement, published
+from seqattn.studies.judge import grid, with_columns
+from seqattn.studies.tables import Campaign
 
 # Column of the frame, head of the HTML column, format.
 _COLUMNS = (

@@ -12,13 +12,12 @@ from typing import Any
 
 import pandas as pd
 
-from seqattn.book import ROOT
 from seqattn.config import NORMALISATIONS
 from seqattn.data import CATALOGUE, Entry
-from seqattn.files import write_text
+from seqattn.files import ROOT, write_text
 from seqattn.pages.writing import GENERATED, markdown, save
 from seqattn.plots import use_style
-from seqattn.plots.datasets import correlation_intervals, entropies, lights_grid
+from seqattn.plots.audit import correlation_intervals, entropies, lights_grid
 
 RECORDS = ROOT / "results" / "datasets"
 _BOUNDED = ("log1p_minmax", "minmax")  # in [0, 1], so their spread compares between datasets

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from seqattn.campaign import BASELINE, DESIGNS, SEEDS
-from seqattn.comparison import Campaign
-from seqattn.comparison.cells import with_columns
+from seqattn.config import BASELINE, DESIGNS, SEEDS
 from seqattn.pages.writing import NOT_RUN, markdown, percent, span, with_titles
 from seqattn.plots import name_of
-from seqattn.plots.campaign import change_forest, design_shift
+from seqattn.plots.changes import change_forest, design_shift
+from seqattn.studies.judge import with_columns
+from seqattn.studies.tables import Campaign
 
 LUCK = "SASRec with what another model's search found"
 _KEY = ["dataset", "model"]
@@ -28,7 +28,7 @@ NAMES = {
 def texts(found: Campaign, without_ties: pd.DataFrame, backbones: pd.DataFrame) -> dict[str, str]:
     """Return the generated Markdown, by name.
 
-    `without_ties` and `backbones` are `seqattn.comparison.untied` and `sasrec_on_backbones`.
+    `without_ties` and `backbones` are `seqattn.studies.judge.untied` and `sasrec_on_backbones`.
     """
     both = run_in_both(found)
     return {

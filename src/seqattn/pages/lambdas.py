@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from seqattn import published
 from seqattn.analysis.lambdas import Spearman, spearman
-from seqattn.campaign import DESIGNS
-from seqattn.comparison import Campaign, evidence
+from seqattn.config import DESIGNS
 from seqattn.pages.writing import DESIGN_NAMES, NOT_RUN, markdown
 from seqattn.plots import name_of
-from seqattn.plots.campaign import lambda_calibration
+from seqattn.plots.changes import lambda_calibration
+from seqattn.studies.ia import published
+from seqattn.studies.ia.conclusions import evidence
+from seqattn.studies.tables import Campaign
 
 
 def texts(found: Campaign, extras: Sequence[str]) -> dict[str, str]:

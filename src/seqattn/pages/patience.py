@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from seqattn import published
-from seqattn.campaign import BASELINE, SEEDS, finished_cells
-from seqattn.comparison import Campaign
+from seqattn.config import BASELINE, SEEDS
 from seqattn.pages.writing import NOT_RUN, markdown, percent, span
 from seqattn.plots import name_of
+from seqattn.studies.ia import published
+from seqattn.studies.tables import Campaign, finished_cells
 
 _SIDES = {
     "own": "against SASRec, each its own backbone, %",
@@ -28,11 +28,11 @@ def texts(
     Parameters
     ----------
     records : mapping
-        By dataset, see `seqattn.patience`. Those of other fits than the campaign's are left out.
+        By dataset, see `seqattn.studies.patience`; those of other fits are left out.
     results_dir : str or Path
         The campaign.
     found : Campaign
-        Its tables, of `seqattn.comparison.read`.
+        Its tables, of `seqattn.studies.judge.read`.
     """
     order = [d for d in published.DATASETS if d in records]
     kept = {

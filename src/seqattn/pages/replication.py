@@ -8,21 +8,15 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from seqattn import published
-from seqattn.campaign import DESIGNS, VARIANTS
-from seqattn.comparison import CONCLUSIONS, FALLS, OPEN, STANDS, Campaign, agreement, evidence
-from seqattn.evaluation import METRICS
-from seqattn.pages.writing import (
-    DESIGN_NAMES,
-    NOT_RUN,
-    markdown,
-    percent,
-    span,
-    truth,
-    with_titles,
-)
+from seqattn.config import DESIGNS, VARIANTS
+from seqattn.pages.writing import DESIGN_NAMES, NOT_RUN, markdown, percent, span, truth, with_titles
 from seqattn.plots import name_of
-from seqattn.plots.campaign import change_forest
+from seqattn.plots.changes import change_forest
+from seqattn.stats.metrics import METRICS
+from seqattn.studies.ia import agreement, published
+from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS
+from seqattn.studies.ia.conclusions import CONCLUSIONS, evidence
+from seqattn.studies.tables import Campaign
 
 _CUT = "‡"
 

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from seqattn import published
-from seqattn.campaign import DESIGNS
-from seqattn.comparison import CONCLUSIONS, FALLS, MARGIN_PERCENT, STANDS, Campaign, evidence
+from seqattn.config import DESIGNS
 from seqattn.pages.designs import NAMES, run_in_both
 from seqattn.pages.verdicts import family
 from seqattn.pages.writing import DESIGN_NAMES, NOT_RUN, percent, span, with_titles
 from seqattn.plots import name_of
+from seqattn.studies.ia import published
+from seqattn.studies.ia.agreement import FALLS, STANDS
+from seqattn.studies.ia.conclusions import CONCLUSIONS, evidence
+from seqattn.studies.judge import MARGIN_PERCENT
+from seqattn.studies.tables import Campaign
 
 
 def texts(found: Campaign, extras: Sequence[str]) -> dict[str, str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from seqattn import published
-from seqattn.campaign import DESIGNS
-from seqattn.comparison import ALPHA, MARGIN_PERCENT, Campaign
+from seqattn.config import DESIGNS
 from seqattn.pages.writing import DESIGN_NAMES, NOT_RUN, markdown, percent, span, with_titles
 from seqattn.plots import name_of
-from seqattn.plots.campaign import change_forest, robust_counts
+from seqattn.plots.changes import change_forest, robust_counts
+from seqattn.studies.ia import published
+from seqattn.studies.judge import ALPHA, MARGIN_PERCENT
+from seqattn.studies.tables import Campaign
 
 RULES = {
     "t": "paired t-test alone",

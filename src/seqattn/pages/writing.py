@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from seqattn import published
-from seqattn.book import ROOT
+from seqattn.files import ROOT
+from seqattn.studies.ia import published
 
 GENERATED = ROOT / "book" / "results" / "generated"
 NOT_RUN = "not run"

@@ -4,10 +4,13 @@ from seqattn.plots.attention import attention_rows, boxes, curves, maps_grid, ma
 from seqattn.plots.audit import (
     audit_lights,
     gap_distribution,
+    histogram,
+    history,
     intensity_by_popularity,
     intensity_panels,
+    normalisations,
+    popularity,
 )
-from seqattn.plots.data import histogram, history, normalisations, popularity
 from seqattn.plots.lambdas import (
     lambda_against_change,
     lambda_gradients,

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
-from seqattn.plots.campaign import TITLES, label_rows, legend_above, row_heights
-from seqattn.plots.datasets import not_run
+from seqattn.plots.audit import not_run
+from seqattn.plots.changes import TITLES, label_rows, legend_above, row_heights
 from seqattn.plots.style import COLOURS, GREY, name_of
 from seqattn.stats.variance import Components, expected_levels
 
@@ -45,7 +45,7 @@ _FLAT = 0.95  # a curve above it has little more to show
 def correlations(cells: pd.DataFrame) -> Figure:
     """Draw each cell's rho with its interval, and how wide clustering makes the interval.
 
-    Columns, beside the usual, those of `seqattn.stats.correlation.UserCorrelation`.
+    Columns, beside the usual, those of `seqattn.stats.variance.UserCorrelation`.
     """
     if cells.empty:
         return not_run()

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from seqattn.plots.campaign import legend_above
+from seqattn.plots.changes import legend_above
 from seqattn.plots.style import BLUE, COLOURS, GREEN, GREY, VERMILION, name_of
 
 _KEPT = {"marker": "o", "color": "black", "markersize": 3.5}

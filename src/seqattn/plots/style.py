@@ -8,25 +8,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-LABELS = {
-    "sasrec": "SASRec",
-    "ia-add": "Add",
-    "ia-mul": "Mul",
-    "ia-val": "Val",
-    "bert4rec": "BERT4Rec (AE)",
-    "local-ae": "Local-AE",
-}
+from seqattn.models import MODELS
+
+LABELS = {name: model.label for name, model in MODELS.items()}
+COLOURS = {name: model.colour for name, model in MODELS.items()}
 # Okabe and Ito's palette: told apart by readers with any common colour blindness.
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
 ORANGE, PURPLE, SKY, GREY = "#E69F00", "#CC79A7", "#56B4E9", "#666666"
-COLOURS = {
-    "sasrec": "#000000",
-    "ia-add": BLUE,
-    "ia-mul": VERMILION,
-    "ia-val": GREEN,
-    "bert4rec": PURPLE,
-    "local-ae": ORANGE,
-}
 
 
 def name_of(model: str) -> str:

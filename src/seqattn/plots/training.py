@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from seqattn.plots.campaign import legend_above
+from seqattn.plots.changes import legend_above
 from seqattn.plots.style import COLOURS, GREEN, GREY, VERMILION, name_of
 
 if TYPE_CHECKING:

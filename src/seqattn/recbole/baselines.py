@@ -7,8 +7,8 @@ number and are fitted once.
 
     python -m seqattn.recbole.baselines -d ml-100k amazon-office -o results/baselines
 
-Each (dataset, model, seed) is kept when it is done (see `seqattn.baselines`), so that a run that
-was stopped goes on where it was.
+Each (dataset, model, seed) is kept when it is done (see `seqattn.runs.baselines`), so that a run
+that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from pathlib import Path
 
 import torch
 
-from seqattn.baselines import Baseline, BaselineSpec, compute_baseline
 from seqattn.data import Dataset, load_dataset
 from seqattn.errors import SeqattnError
 from seqattn.recbole.fitting import CHOSEN_BY, MAX_EPOCHS, PATIENCE, Fitted, fit
 from seqattn.recbole.subjects import BATCH, MAX_LENGTH
+from seqattn.runs.baselines import Baseline, BaselineSpec, compute_baseline
 from seqattn.training.device import environment
 
 # RecBole's key: the values tried. Its defaults are k = 100, shrink = 0, learning_rate = 0.001.

@@ -17,9 +17,10 @@ import numpy as np
 import torch
 
 from seqattn.data import Dataset
-from seqattn.evaluation import Ranker, metric
 from seqattn.recbole.subjects import Subject, build
+from seqattn.stats.metrics import metric
 from seqattn.training.fit import forked_rng
+from seqattn.training.ranking import Ranker
 
 MAX_EPOCHS = 300  # RecBole's epochs
 PATIENCE = 5

@@ -58,8 +58,8 @@ from torch import Tensor
 
 from seqattn.config import ModelConfig, strict
 from seqattn.errors import SeqattnError
+from seqattn.models.backbone import SASRec
 from seqattn.models.injection import Add, IntensityInjection, Mul, Val
-from seqattn.models.sasrec import SASRec
 
 # RecBole's key, our field of ModelConfig, and the default: that of RecBole's SASRec.yaml.
 KEYS: dict[str, tuple[str, Any]] = {

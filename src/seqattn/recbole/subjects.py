@@ -223,7 +223,7 @@ def _gru4rec(dataset: Dataset, options: Mapping[str, object]) -> Subject:
 def _by_history(model: GRU4Rec, dataset: Dataset, stage: str) -> Scores:
     """Return scores from the last `MAX_LENGTH` items a user has in a stage.
 
-    On test that is the history with the validation item, as for `seqattn.evaluation`.
+    On test that is the history with the validation item, as for `seqattn.training.ranking`.
     """
     context = dataset.split.context(stage)
     gatherer = Gatherer(context)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from seqattn.config import ModelConfig, strict
 from seqattn.errors import SeqattnError
-from seqattn.models.layers import LAYER_NORM_EPS
-from seqattn.models.sasrec import SASRec
+from seqattn.models.attention import LAYER_NORM_EPS
+from seqattn.models.backbone import SASRec
 
 # seqattn's module: RecBole's modules, whose parameters are stacked in this order.
 LAYER_MODULES = {

@@ -7,15 +7,18 @@ Nothing here draws, reads files or knows about models.
 """
 
 from seqattn.stats.bootstrap import bootstrap_means, bootstrap_p_value, percentile_interval
-from seqattn.stats.corrections import benjamini_hochberg, holm
-from seqattn.stats.criterion import (
-    DualCriterion,
-    dual_criterion,
-    dual_criterion_table,
-    is_robust,
+from seqattn.stats.criterion import DualCriterion, dual_criterion, dual_criterion_table, is_robust
+from seqattn.stats.significance import (
+    PairedT,
+    Tost,
+    Wilcoxon,
+    benjamini_hochberg,
+    cohens_dz,
+    holm,
+    paired_t,
+    tost_paired,
+    wilcoxon,
 )
-from seqattn.stats.equivalence import Tost, tost_paired
-from seqattn.stats.paired import PairedT, Wilcoxon, cohens_dz, paired_t, wilcoxon
 
 __all__ = [
     "DualCriterion",

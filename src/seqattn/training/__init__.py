@@ -1,1 +1,1 @@
-"""Batches, fits, and the cells that keep them."""
+"""Batches, loss, fits and ranks; nothing here reads or writes a disk."""

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from seqattn.data.readers.amazon import read_amazon
-from seqattn.data.readers.atomic import read_inter, write_inter
 from seqattn.data.readers.delimited import (
+    Table,
     delimited,
     read_delimited,
+    read_hetrec_listens,
+    read_hetrec_tagged,
+    read_inter,
     read_mirror,
+    read_parquet,
     read_ratings_dat,
     read_u_data,
+    write_inter,
 )
-from seqattn.data.readers.hetrec import read_hetrec_listens, read_hetrec_tagged
-from seqattn.data.readers.parquet import read_parquet
-from seqattn.data.readers.steam import read_steam_au, read_steam_reviews
-from seqattn.data.readers.table import Table
+from seqattn.data.readers.json_lines import read_amazon, read_steam_au, read_steam_reviews
 
 __all__ = [
     "READERS",

@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from seqattn.data.readers.table import Table
+from seqattn.data.interactions import Interactions
 from seqattn.errors import SeqattnError
 
-__all__ = [
-    "delimited",
-    "header_of",
-    "read_delimited",
-    "read_mirror",
-    "read_ratings_dat",
-    "read_u_data",
-    "require_names",
-]
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows as a file has them, not yet validated.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        Columns ``user``, ``item`` and any of ``intensity``, ``timestamp`` and ``order``; the
+        index is named ``line`` and numbers the lines of the file, for messages.
+    source : str
+        The file, for messages.
+    malformed : int
+        Lines that could not be read and were left out.
+    """
+
+    frame: pd.DataFrame
+    source: str
+    malformed: int = 0
+
 
 _UNREADABLE = (pd.errors.ParserError, UnicodeError, EOFError, OSError, zlib.error)
+
+
 _FIELDS = {name: name for name in ("user", "item", "intensity", "timestamp")}
+
+
 _ORDERS = ("order", "seq_pos")  # names of a mirror file's explicit order, the first one wins
 
 
@@ -196,3 +213,105 @@ def require_names(path: Path, present: list[str], wanted: list[str]) -> None:
             )
         if present.count(name) > 1:
             raise SeqattnError(f"{path}: the header names column {name!r} twice; keep one of them")
+
+
+def read_parquet(path: Path, columns: Mapping[str, str]) -> Table:
+    """Read some columns of a Parquet file, renamed as `columns` says.
+
+    Raises
+    ------
+    SeqattnError
+        pyarrow is not installed or too new for numpy 1, or the file is damaged or lacks a column.
+    """
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        # Newer ones refuse numpy 1, which RecBole needs.
+        raise SeqattnError(
+            f"{path}: reading Parquet needs pyarrow ({error}); run: pip install 'pyarrow<22'"
+        ) from None
+    try:
+        require_names(path, parquet.read_schema(path).names, list(columns))
+        frame = pd.read_parquet(path, columns=list(columns), engine="pyarrow")
+    except (pyarrow.ArrowException, OSError) as error:
+        raise SeqattnError(f"{path}: cannot be read ({error}); get it again") from error
+    frame = frame.reset_index(drop=True).rename(columns=dict(columns))
+    frame.index = pd.RangeIndex(1, 1 + len(frame), name="row")
+    return Table(frame, str(path))
+
+
+_COLUMNS = {
+    "user_id:token": "user",
+    "item_id:token": "item",
+    "rating:float": "intensity",
+    "timestamp:float": "timestamp",
+}
+
+
+def read_inter(path: Path) -> Table:
+    """Read a RecBole ``.inter`` file; rating and timestamp may be absent.
+
+    Raises
+    ------
+    SeqattnError
+        The file is empty, damaged, or lacks ``user_id:token`` or ``item_id:token``.
+    """
+    present = header_of(path, "\t")
+    wanted = {k: v for k, v in _COLUMNS.items() if k in present or v in ("user", "item")}
+    return read_delimited(path, "\t", wanted)
+
+
+def write_inter(log: Interactions, path: Path) -> None:
+    """Write a log as a RecBole ``.inter`` file, whole or not at all.
+
+    RecBole orders by ``timestamp``. A log with an explicit order has that order written there;
+    the times themselves are left out.
+
+    Raises
+    ------
+    SeqattnError
+        The log has no chronology, or the file cannot be written.
+    """
+    if log.when is None:
+        raise SeqattnError(f"{log.source}: without timestamps or an order RecBole cannot use it")
+    frame = log.frame.assign(timestamp=log.when)
+    present = {column: name for column, name in _COLUMNS.items() if name in frame.columns}
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        frame[list(present.values())].to_csv(partial, sep="\t", index=False, header=list(present))
+        os.replace(partial, path)
+    except OSError as error:
+        raise SeqattnError(f"cannot write {path}: {error.strerror}; make room for it") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+_LISTENS = {"userID": "user", "artistID": "item", "weight": "intensity"}
+
+
+_TAGS = {"userID": "user", "artistID": "item", "timestamp": "timestamp"}
+
+
+def read_hetrec_listens(paths: Sequence[Path]) -> Table:
+    """Read ``user_artists.dat``: how often each user played each artist; no time."""
+    return read_delimited(paths[0], "\t", _LISTENS)
+
+
+def read_hetrec_tagged(paths: Sequence[Path]) -> Table:
+    """Read play counts with the time at which the user first tagged the artist, milliseconds.
+
+    Pairs that were played but never tagged, or tagged but never played, are left out.
+
+    References
+    ----------
+    Cantador, Brusilovsky and Kuflik, "Second Workshop on Information Heterogeneity and Fusion in
+    Recommender Systems (HetRec 2011)", RecSys 2011.
+    """
+    listens, tags = (
+        read_delimited(path, "\t", columns).frame
+        for path, columns in zip(paths, (_LISTENS, _TAGS), strict=True)
+    )
+    first = tags.groupby(["user", "item"], sort=False)["timestamp"].min()
+    frame = listens.join(first, on=["user", "item"], how="inner")
+    return Table(frame, str(paths[0]))

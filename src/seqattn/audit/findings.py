@@ -1,0 +1,222 @@
+"""Traffic lights: one threshold table, and the advice that goes with each check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+LIGHTS = ("green", "amber", "red", "grey")  # grey: the log lacks what the check needs
+
+
+@dataclass(frozen=True)
+class Check:
+    """A measure with its thresholds.
+
+    Attributes
+    ----------
+    key, title : str
+        Key in ``audit.json``, and the wording in tables.
+    amber, red : float
+        The light changes when the value passes beyond the threshold, not at it.
+    advice : str
+        One sentence: what to do when it is not green.
+    low_is_bad : bool
+        Whether "beyond" means below.
+    """
+
+    key: str
+    title: str
+    amber: float
+    red: float
+    advice: str
+    low_is_bad: bool = False
+
+    def light(self, value: float) -> str:
+        """Return the light of a value; "grey" for NaN, which stands for "could not be measured"."""
+        if np.isnan(value):
+            return "grey"
+        sign = -1 if self.low_is_bad else 1
+        if sign * value > sign * self.red:
+            return "red"
+        return "amber" if sign * value > sign * self.amber else "green"
+
+
+CHECKS = (
+    # Reading drops rows with an empty cell; which rows lack one is seldom a matter of chance.
+    Check(
+        "rows_incomplete",
+        "rows dropped at reading for an empty cell",
+        0.0,
+        0.05,
+        "Name the log after the part that is used, and get the complete file if there is one.",
+    ),
+    # A filter that removes a third of the log makes another dataset of it.
+    Check(
+        "interactions_lost",
+        "interactions lost to the k-core",
+        0.05,
+        0.33,
+        "Report the counts before and after the filter, and repeat the main result without it.",
+    ),
+    Check(
+        "users_lost",
+        "users lost to the k-core",
+        0.05,
+        0.33,
+        "Say that conclusions hold for active users only; the filter removed the others.",
+    ),
+    # SplitLight's bounds (its summary.yml) for mean lengths are 10 and 4; medians are used here
+    # because one long history moves a mean.
+    Check(
+        "median_length",
+        "median history length",
+        10,
+        5,
+        "Expect little from order in histories this short; compare with a first-order baseline.",
+        low_is_bad=True,
+    ),
+    # A recall of 0.1 has a standard error of 3 % of itself at 10,000 users, 10 % at 1,000.
+    Check(
+        "test_users",
+        "users with a test target",
+        10_000,
+        1_000,
+        "Report intervals over users: differences of a few per cent are within chance here.",
+        low_is_bad=True,
+    ),
+    # Half is what an even log plus chance never reaches; four fifths leaves the tail unlearnable.
+    Check(
+        "popularity_top10",
+        "share of the top 10 % of items",
+        0.5,
+        0.8,
+        "Report a popularity baseline and metrics by popularity band beside the averages.",
+    ),
+    # Preparation keeps one of each pair, so a share this large is behaviour thrown away.
+    Check(
+        "repeats",
+        "repeated user-item pairs, as read",
+        0.01,
+        0.1,
+        "Decide whether repeats are behaviour or noise; keeping only the latest hides re-use.",
+    ),
+    # Any missing stamp puts a row out of reach of the time checks below.
+    Check(
+        "stamps_missing",
+        "timestamps missing, as read",
+        0.0,
+        0.05,
+        "Read the time checks as statements about the rows with stamps, or get the complete file.",
+    ),
+    # One impossible stamp may be a slip; one in a hundred is a wrong unit or a default value.
+    Check(
+        "stamps_out_of_range",
+        "timestamps outside 1990-2050, as read",
+        0.0,
+        0.01,
+        "Check the unit (milliseconds?) and drop default dates before splitting by time.",
+    ),
+    # By chance a second of the day holds about 1e-5 of the stamps.
+    Check(
+        "day_resolution",
+        "stamps at one time of day, as read",
+        0.05,
+        0.5,
+        "Treat the order within a day as unknown; the stamps are dates.",
+    ),
+    # Published differences between models are a few per cent, so convention must decide less
+    # than that: 1 % and 5 % of interactions or targets.
+    Check(
+        "tied",
+        "interactions tied with another of the user",
+        0.01,
+        0.05,
+        "Pin a stable sort and report it; the order of these interactions is a convention.",
+    ),
+    Check(
+        "tie_targets",
+        "test targets that change when ties are reversed",
+        0.01,
+        0.05,
+        "Repeat the evaluation with ties reversed and report the difference as an error bar.",
+    ),
+    # Histories entered at one sitting have an order of entry, not of taste.
+    Check(
+        "within_a_day",
+        "users whose whole history lies within a day",
+        0.1,
+        0.5,
+        "Do not read order as change of taste: most of it is the order of one sitting.",
+    ),
+    # Any overlap is leakage; the mean share says how much of the future is trained on.
+    Check(
+        "older_than_training",
+        "test targets older than training events of others",
+        0.0,
+        0.5,
+        "Add a global time split: leave-one-out is not a forecast on this log.",
+    ),
+    Check(
+        "future_training",
+        "mean share of training later than the test target",
+        0.01,
+        0.1,
+        "Compare models under a global time split too; they learn from this much of the future.",
+    ),
+    # Impossible in service, so anything is wrong; 1 % and 5 % as for ties.
+    Check(
+        "not_yet_born",
+        "test items first seen in training after the target",
+        0.01,
+        0.05,
+        "Drop these targets in a sensitivity run: in service the item would have been new.",
+    ),
+    # SplitLight's bounds, 3 % and 15 %.
+    Check(
+        "cold_items",
+        "test targets whose item is never in training",
+        0.03,
+        0.15,
+        "Report metrics without these targets as well: no id-based model can rank such items.",
+    ),
+    # A KS distance of 0.1 and 0.2: for normal shapes a shift of a quarter and half a deviation.
+    Check(
+        "popularity_shift",
+        "KS distance of popularity, training to test",
+        0.1,
+        0.2,
+        "Report metrics by popularity band: targets are not drawn like training items.",
+    ),
+    Check(
+        "intensity_shift",
+        "KS distance of intensity, training to test",
+        0.1,
+        0.2,
+        "Check what the intensity measures at a history's end before training on it.",
+    ),
+)
+
+
+def findings(values: Mapping[str, float]) -> pd.DataFrame:
+    """Return a row per check: check, title, value, amber, red, light, advice.
+
+    Parameters
+    ----------
+    values : mapping
+        Value of each check by its key; a check without a value, or with NaN, is grey.
+    """
+    rows = []
+    for check in CHECKS:
+        value = float(values.get(check.key, np.nan))
+        light = check.light(value)
+        advice = {
+            "green": "Nothing to do.",
+            "grey": "Not judged: the log lacks the column, the split or the stamps this needs.",
+        }.get(light, check.advice)
+        rows.append((check.key, check.title, value, check.amber, check.red, light, advice))
+    return pd.DataFrame(
+        rows, columns=["check", "title", "value", "amber", "red", "light", "advice"]
+    )

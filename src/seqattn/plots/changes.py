@@ -1,0 +1,231 @@
+"""Figures of a campaign: changes with intervals beside published ones, lambda, counts by rule.
+
+Each function takes one frame a design and draws a panel a design, all on one scale; a design with
+no rows, or no design at all, reads "not run".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from seqattn.plots.audit import not_run
+from seqattn.plots.style import COLOURS, GREEN, GREY, VERMILION, name_of
+
+TITLES = {"published": "as published: own search each", "matched": "matched backbone"}
+
+
+_LONG = 20  # letters of a title that fit in one line beside a forest
+
+
+_HOLLOW = {"markerfacecolor": "white", "markersize": 5}
+
+
+_LOOK = {
+    "published": {"marker": "o", "linewidth": 0.9, **_HOLLOW},
+    "control": {"marker": "D", "linewidth": 1.4, "markersize": 4},
+    "matched": {"marker": "o", "linewidth": 1.8, "markersize": 4.5},
+}
+
+
+def absolute_levels(frames: Mapping[str, pd.DataFrame], *, xlabel: str) -> Figure:
+    """Draw levels with their intervals; columns title, model, mean, low, high."""
+    frames = _kept(frames)
+    if not frames:
+        return not_run()
+    figure, panels = _panels(frames)
+    for axes, frame in zip(panels, frames.values(), strict=True):
+        _intervals(axes, frame, "mean", ("low", "high"))
+        axes.set(xlabel=xlabel, xlim=(0, None))
+    return figure
+
+
+def change_forest(
+    frames: Mapping[str, pd.DataFrame],
+    *,
+    interval: tuple[str, str] = ("low", "high"),
+    band: float | None = None,
+    xlabel: str,
+) -> Figure:
+    """Draw relative changes with intervals, after [IA] Figure 1.
+
+    Parameters
+    ----------
+    frames : mapping
+        By design; columns title, model, change (percent), those named in `interval`, and
+        optionally published_change, drawn as a hollow diamond where there is one.
+    interval : tuple of str
+        Columns that hold the interval.
+    band : float, optional
+        Half-width, in percent, of a shaded band around zero.
+    xlabel : str
+        Label of both panels.
+    """
+    frames = _kept(frames)
+    if not frames:
+        return not_run()
+    figure, panels = _panels(frames)
+    for axes, frame in zip(panels, frames.values(), strict=True):
+        if band is not None:
+            axes.axvspan(-band, band, color="#eeeeee", zorder=0)
+        _intervals(axes, frame, "change", interval)
+        if "published_change" in frame:
+            y = row_heights(frame) + 0.25
+            axes.plot(frame["published_change"], y, "D", color="black", **_HOLLOW)
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.set(xlabel=xlabel)
+    if any("published_change" in frame for frame in frames.values()):
+        legend_above(figure, _sides("ours, 95 % interval"))
+    return figure
+
+
+def design_shift(frame: pd.DataFrame, names: Mapping[str, str]) -> Figure:
+    """Draw each change in both designs and against the control, one above the other.
+
+    Columns title, model, and change, low, high of each of `names`, as in ``change_matched``; NaN
+    is not drawn.
+    """
+    if frame.empty:
+        return not_run()
+    figure, (axes,) = _panels({"": frame})
+    figure.set_figheight(1.2 + 0.42 * len(frame))  # three intervals a row
+    for y, (_, row) in zip(row_heights(frame), frame.iterrows(), strict=True):
+        colour = COLOURS[row["model"]]
+        for offset, side in zip((-0.25, 0, 0.25), names, strict=True):
+            ends = [row[f"low_{side}"], row[f"change_{side}"], row[f"high_{side}"]]
+            axes.plot(ends, [y + offset] * 3, color=colour, markevery=[1], **_LOOK[side])
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set(xlabel="NDCG@10 change vs SASRec (%)")
+    legend_above(
+        figure,
+        [Line2D([], [], color=GREY, label=name, **_LOOK[side]) for side, name in names.items()],
+    )
+    return figure
+
+
+def lambda_calibration(frames: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw [IA] Figure 2: mean lambda against NDCG@10 change, a point a (dataset, variant).
+
+    Columns model, mean, change; and lambda_mean, published_change, drawn hollow.
+    """
+    figure, panels = plt.subplots(
+        1, max(len(frames), 1), figsize=(8.4, 3.9), sharey=True, sharex=True, squeeze=False
+    )
+    for axes, (design, frame) in zip(panels[0], frames.items(), strict=True):
+        for model, part in frame.groupby("model", sort=False):
+            colour = COLOURS[model]
+            axes.plot(
+                part["lambda_mean"], part["published_change"], "D", color=colour, alpha=0.5,
+                **_HOLLOW,
+            )  # fmt: skip
+            axes.plot(part["mean"], part["change"], "o", color=colour)
+        if not frame["change"].notna().any():
+            axes.text(
+                *(0.5, 0.06, "ours: not run"), transform=axes.transAxes, ha="center", color=GREY
+            )
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.set(title=TITLES[design], xlabel="λ, mean over layers and seeds")
+    panels[0, 0].set_ylabel("NDCG@10 change vs SASRec (%)")
+    models = list(dict.fromkeys(model for frame in frames.values() for model in frame["model"]))
+    variants = [Line2D([], [], color=COLOURS[m], linewidth=4, label=name_of(m)) for m in models]
+    legend_above(figure, [*_sides("ours", linestyle=""), *variants])
+    return figure
+
+
+def robust_counts(frames: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw how many cells each rule calls losses (left) and gains (right).
+
+    Columns rule, losses, gains; a row a rule.
+    """
+    frames = _kept(frames)
+    if not frames:
+        return not_run()
+    n_rules = max(len(frame) for frame in frames.values())
+    figure, panels = plt.subplots(
+        *(1, len(frames)), figsize=(8.4, 1.1 + 0.36 * n_rules), sharey=True, sharex=True,
+        squeeze=False,
+    )  # fmt: skip
+    most = max(frame[["losses", "gains"]].to_numpy().max() for frame in frames.values())
+    for axes, (design, frame) in zip(panels[0], frames.items(), strict=True):
+        y = np.arange(len(frame))
+        for column, sign, colour in (("losses", -1, VERMILION), ("gains", 1, GREEN)):
+            axes.barh(y, sign * frame[column], color=colour, height=0.6)
+            for row, count in enumerate(frame[column]):
+                axes.annotate(
+                    *(str(count), (sign * count, row)), xytext=(sign * 4, 0), va="center",
+                    textcoords="offset points", ha="left" if sign > 0 else "right", fontsize=9,
+                )  # fmt: skip
+        axes.set_yticks(y, frame["rule"])
+        axes.set(title=TITLES[design], xlabel="cells: losses | gains", xticks=[])
+        axes.set_xlim(-1.25 * max(most, 1), 1.25 * max(most, 1))
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.grid(False)
+    panels[0, 0].invert_yaxis()
+    return figure
+
+
+def _kept(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    return {design: frame for design, frame in frames.items() if len(frame)}
+
+
+def _panels(frames: Mapping[str, pd.DataFrame]) -> tuple[Figure, np.ndarray]:
+    """Return a panel a design, with a row for each (dataset, model) of the frames."""
+    n_rows = max(len(frame) for frame in frames.values())
+    figure, panels = plt.subplots(
+        *(1, len(frames)), figsize=(4.6 * max(len(frames), 1.4), 1.2 + 0.26 * n_rows), sharex=True,
+        squeeze=False,
+    )  # fmt: skip
+    for axes, (design, frame) in zip(panels[0], frames.items(), strict=True):
+        label_rows(axes, frame)
+        axes.grid(axis="x")
+        axes.set_title(TITLES.get(design, design))
+    return figure, panels[0]
+
+
+def label_rows(axes: Axes, frame: pd.DataFrame) -> None:
+    """Name each row (columns title, model) at its height, a dataset's title at its first."""
+    labels, last = [], None
+    for row in frame.itertuples():
+        labels.append(name_of(row.model) if row.title == last else _label(row))
+        last = row.title
+    heights = row_heights(frame)
+    axes.set_yticks(heights, labels, fontsize=8)
+    axes.set_ylim(heights[-1] + 0.7, -0.7)
+
+
+def _label(row: Any) -> str:
+    title = row.title if len(row.title) < _LONG else row.title.replace(" (", "\n(")
+    return f"{title}   {name_of(row.model)}"
+
+
+def row_heights(frame: pd.DataFrame) -> np.ndarray:
+    """Return the height of each row; datasets stand apart."""
+    new = frame["title"].ne(frame["title"].shift()).to_numpy()
+    return np.arange(len(frame)) + 0.6 * (np.cumsum(new) - 1)
+
+
+def legend_above(figure: Figure, handles: Sequence[Line2D]) -> None:
+    """Put a legend above all panels, where it covers neither data nor titles."""
+    figure.legend(handles=handles, loc="outside upper left", ncols=min(5, len(handles)), fontsize=9)
+
+
+def _intervals(axes: Axes, frame: pd.DataFrame, value: str, interval: tuple[str, str]) -> None:
+    for y, (_, row) in zip(row_heights(frame), frame.iterrows(), strict=True):
+        colour = COLOURS.get(row["model"], GREY)
+        axes.hlines(y, row[interval[0]], row[interval[1]], color=colour, linewidth=1.8)
+        axes.plot(row[value], y, "o", color=colour, markersize=4.5)
+
+
+def _sides(ours: str, **look: Any) -> list[Line2D]:
+    """Return the legend's entries for our points and the published ones."""
+    return [
+        Line2D([], [], marker="o", color=GREY, markersize=4.5, label=ours, **look),
+        Line2D([], [], marker="D", color="black", linestyle="", label="published", **_HOLLOW),
+    ]

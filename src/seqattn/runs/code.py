@@ -1,0 +1,109 @@
+"""Is a kept cell of the model as it is written now? An edited formula must not return old results.
+
+A cell's key has the model's name, not its code. So a cell remembers a fingerprint of the code that
+makes the model what it is, and is refused once that was edited: the model's own classes, those of
+its injection, how intensity is normalised, and every function and constant these use. What all
+models share, the attention block and the training loop, is left out, or a mere tidying there would
+refuse every cell; `seqattn.studies.check` finds out whether a cell still comes out as it did.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterator
+from functools import lru_cache
+from types import FunctionType
+
+from seqattn.errors import SeqattnError
+from seqattn.files import checksum
+from seqattn.models import build_model, intensity
+from seqattn.models.backbone import Backbone
+from seqattn.models.injection import Injection
+from seqattn.runs.store import Cell
+
+# Fingerprints of another scheme say nothing: raise it when what they cover changes.
+_SCHEME = "3-"
+
+
+_SHARED_MODULE, _SHARED = "seqattn.models.attention", (Backbone, Injection)
+
+
+@lru_cache
+def code_of(model_name: str) -> str:
+    """Return a fingerprint of a model's own code, comments and docstrings left out.
+
+    Parameters
+    ----------
+    model_name : str
+        A name in `seqattn.models.MODELS`.
+    """
+    model = build_model(model_name, 1)
+    parts = ((type(model), Backbone), (type(model.blocks[0].attention.injection), Injection))
+    roots: list[object] = [c for own, base in parts for c in own.__mro__ if c not in base.__mro__]
+    code = {"normalisation": ast.unparse(_bare(intensity))} if model.needs_intensity else {}
+    for root in roots:
+        _cover(root, code)
+    return _SCHEME + checksum(code)[:12]
+
+
+def _cover(found: object, code: dict[str, str]) -> None:
+    """Add the source of a class or function, and of all of the project's that it names."""
+    name = found.__qualname__
+    if name in code:
+        return
+    tree = _bare(found)
+    code[name] = name if tree is None else ast.unparse(tree)
+    for used, value in _named(found, tree):
+        if isinstance(value, (type, FunctionType)):
+            _cover(value, code)
+        else:
+            code[used] = repr(value)
+
+
+def _named(found: object, tree: ast.AST | None) -> Iterator[tuple[str, object]]:
+    """Yield the classes, functions and constants of the project that a piece of code names."""
+    module = sys.modules.get(found.__module__)
+    for node in ast.walk(tree) if tree else ():
+        value = getattr(module, node.id, None) if isinstance(node, ast.Name) else None
+        if isinstance(value, (type, FunctionType)):
+            home = value.__module__
+            own = home.startswith(("seqattn.models", found.__module__))
+            if own and home != _SHARED_MODULE and value not in _SHARED:
+                yield node.id, value
+        elif isinstance(value, (bool, int, float, str, tuple, list, dict)):
+            yield node.id, value
+
+
+def _bare(found: object) -> ast.AST | None:
+    """Return the source of a class, function or module without comments, docstrings, layout."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(found)))
+    except (OSError, TypeError):  # written in a session that keeps no source
+        return None
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+            and ast.get_docstring(node) is not None
+        ):
+            node.body = node.body[1:] or [ast.Pass()]
+    return tree
+
+
+def require_same_code(cell: Cell) -> None:
+    """Refuse a cell that was fitted with other code of its model.
+
+    Raises
+    ------
+    SeqattnError
+        Cells that remember no such fingerprint, those of earlier versions, pass.
+    """
+    kept = cell.facts.get("code")
+    if kept and kept.startswith(_SCHEME) and kept != code_of(cell.model):
+        raise SeqattnError(
+            f"{cell.folder} was fitted with other code of {cell.model!r} than there is now: remove "
+            "it to fit it again, choose another results folder, or give the new code a name of its "
+            "own in seqattn.models.MODELS"
+        )

@@ -1,0 +1,141 @@
+"""From finished cells to arrays and tables.
+
+Shapes: S seeds, U users. Every table is a pandas frame whose rows can be traced to cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+
+from seqattn.config import BASELINE
+from seqattn.errors import SeqattnError
+from seqattn.runs.store import Cell, CellSpec
+from seqattn.stats import DualCriterion, dual_criterion_table
+from seqattn.stats.metrics import CUTOFFS, METRICS, metric
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Records of the dual criterion, by (model, metric, cut-off)."""
+
+    records: dict[tuple[str, str, int], DualCriterion]
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row a cell: model, metric, k, then the record's fields."""
+        return pd.DataFrame(
+            {"model": m, "metric": name, "k": k, **record.to_dict()}
+            for (m, name, k), record in self.records.items()
+        )
+
+
+def by_model(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
+    """Group cells by model, each group in order of seed."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.model, []).append(cell)
+    return {model: sorted(group, key=lambda c: c.seed) for model, group in groups.items()}
+
+
+def rank_matrix(cells: Sequence[Cell], stage: str = "test", kind: str = "unfiltered") -> np.ndarray:
+    """Return one model's ranks, (S, U), seeds in the order of `cells`."""
+    return np.stack([cell.ranks(stage, kind) for cell in cells])
+
+
+def summary(cells: Iterable[Cell], k: int = 10) -> pd.DataFrame:
+    """Return test metrics at `k` for each model: mean and standard deviation over seeds.
+
+    Returns
+    -------
+    DataFrame
+        Columns model, kind (unfiltered, filtered), metric, mean, std (NaN for one seed), seeds.
+    """
+    rows = []
+    for model, group in by_model(cells).items():
+        for kind in ("unfiltered", "filtered"):
+            ranks_SU = rank_matrix(group, "test", kind)
+            for name in METRICS:
+                means_S = metric(ranks_SU, name, k).mean(axis=1)
+                std = means_S.std(ddof=1) if len(means_S) > 1 else np.nan
+                rows.append((model, kind, f"{name}@{k}", means_S.mean(), std, len(means_S)))
+    return pd.DataFrame(rows, columns=["model", "kind", "metric", "mean", "std", "seeds"])
+
+
+def histories(cells: Iterable[Cell]) -> pd.DataFrame:
+    """Return every epoch of every cell: model, seed, epoch, loss, valid_ndcg, seconds."""
+    return pd.DataFrame(
+        {
+            "model": cell.model,
+            "seed": cell.seed,
+            **{key: e[key] for key in ("epoch", "loss", "valid_ndcg", "seconds")},
+        }
+        for cell in cells
+        for e in cell.facts["history"]
+    )
+
+
+def verdicts(
+    cells: Iterable[Cell],
+    *,
+    metrics: Sequence[str] = METRICS,
+    cutoffs: Sequence[int] = CUTOFFS,
+    kind: str = "unfiltered",
+    n_resamples: int = 2000,
+) -> Verdicts:
+    """Judge every model against SASRec by the dual criterion, paired by seed and by user.
+
+    Raises
+    ------
+    SeqattnError
+        If SASRec or a variant is missing, or a model was run with other seeds.
+    """
+    groups = by_model(cells)
+    if BASELINE not in groups:
+        raise SeqattnError(
+            f"no {BASELINE!r} cells: nothing to compare with; name {BASELINE!r}, too"
+        )
+    if len(groups) < 2:
+        raise SeqattnError(f"only {BASELINE!r} cells: nothing to compare; name a variant, too")
+    ranks = {model: rank_matrix(group, "test", kind) for model, group in groups.items()}
+    seeds = {model: [cell.seed for cell in group] for model, group in groups.items()}
+    pairs = {}
+    for model in groups:
+        if seeds[model] != seeds[BASELINE]:
+            raise SeqattnError(
+                f"{model!r} has seeds {seeds[model]} and {BASELINE!r} {seeds[BASELINE]}; "
+                "a paired comparison needs the same seeds"
+            )
+        if model != BASELINE:
+            for name in metrics:
+                for k in cutoffs:
+                    pairs[model, name, k] = (
+                        metric(ranks[BASELINE], name, k),
+                        metric(ranks[model], name, k),
+                    )
+    records = dual_criterion_table(pairs, n_resamples=n_resamples)
+    return Verdicts(dict(zip(pairs, records, strict=True)))
+
+
+def differing(specs: Mapping[str, CellSpec]) -> pd.DataFrame:
+    """Return the settings in which models differ, a row a setting and a column a model.
+
+    Settings of the model and of training; dataset, seed and model name are not among them. Empty
+    where all are equal.
+    """
+    settings = pd.DataFrame(
+        {
+            name: {**asdict(spec.model_config), **asdict(spec.train_config)}
+            for name, spec in specs.items()
+        },
+        dtype=object,  # counts stay whole numbers beside rates
+    )
+    return settings[settings.nunique(axis=1) > 1].rename_axis("setting")
+
+
+def unfinished(cell: Cell) -> bool:
+    """Return whether a fit ran out of epochs before its patience did: more might have helped."""
+    waited = len(cell.facts["history"]) - cell.facts["best_epoch"]
+    return waited < cell.spec.train_config.patience

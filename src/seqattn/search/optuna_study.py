@@ -1,0 +1,230 @@
+"""Optuna's side of a search: a study by its content, what draws a trial, errors of its database.
+
+What a search does next depends on the trials that count and on nothing else: neither on trials
+that failed, nor on those that a killed worker has left running.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+import socket
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from seqattn.config import NORMALISATIONS, Preset
+from seqattn.data import Dataset
+from seqattn.errors import SeqattnError
+from seqattn.search.record import SearchConfig
+
+if TYPE_CHECKING:
+    import optuna
+
+    Space = dict[str, optuna.distributions.BaseDistribution]
+
+
+# Part of a study's name: raise it when the space or the objective changes.
+_FORMAT = 1
+
+
+# How long another machine's trial is believed to run on; a trial takes minutes.
+LONGEST_TRIAL = timedelta(hours=6)
+
+
+def open_study(
+    storage: str,
+    dataset: Dataset,
+    model_name: str,
+    budget: SearchConfig,
+    base: Preset,
+    *,
+    matched: bool = False,
+) -> optuna.Study:
+    """Open or create the study that belongs to exactly this data, model, space and budget."""
+    import optuna
+    import sqlalchemy.exc
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    identity = {
+        "format": _FORMAT,
+        "fingerprint": dataset.fingerprint,
+        "epochs": budget.epochs,
+        "seed": budget.seed,
+        "prune": budget.prune,
+        "matched": matched,
+        "model": asdict(base.model),
+        "train": asdict(base.train),
+    }
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+    attempts = 5
+    for attempt in range(attempts):
+        try:
+            return optuna.create_study(
+                storage=storage,
+                study_name=f"{dataset.name}/{model_name}/{digest}",
+                direction="maximize",
+                load_if_exists=True,
+                pruner=_pruner(budget),
+            )
+        except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.OperationalError):
+            # Searches that start together on a new database all try to create its tables; those
+            # that came second find them there the next time.
+            if attempt == attempts - 1:
+                raise
+            time.sleep(0.2 * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+def _pruner(budget: SearchConfig) -> optuna.pruners.BasePruner:
+    import optuna
+
+    class Halving(optuna.pruners.SuccessiveHalvingPruner):
+        """Successive halving that compares with trials that count."""
+
+        def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
+            counted = copy.copy(study)
+            counted.get_trials = lambda **_: done(study)
+            return super().prune(counted, trial)
+
+    return Halving() if budget.prune else optuna.pruners.NopPruner()
+
+
+def claim(
+    study: optuna.Study, budget: SearchConfig, searched: Space, *, matched: bool
+) -> optuna.Trial | None:
+    """Return the next trial for this process, or None when none is left to claim.
+
+    Each trial has a draw of its own, the sampler's seed, so that no two are drawn alike. To be
+    called under a lock that the workers of a folder share.
+    """
+    import psutil
+
+    taken = claimed(study)
+    sampler = next_sampler(taken, budget, matched=matched)
+    if sampler is None:
+        return None
+    study.sampler = sampler
+    trial = study.ask(searched)
+    trial.set_user_attr("draw", next_draw(taken))
+    me = psutil.Process()
+    trial.set_user_attr("worker", [socket.gethostname(), me.pid, me.create_time()])
+    return trial
+
+
+def over(study: optuna.Study, budget: SearchConfig, *, matched: bool) -> bool:
+    """Whether all trials of a search are done."""
+    return not _left(done(study)) if matched else len(done(study)) >= budget.trials
+
+
+def next_draw(taken: list[optuna.trial.FrozenTrial]) -> int:
+    """Return the lowest draw that no trial has: after a worker was killed, that of its trial."""
+    used = {draw_of(trial) for trial in taken}
+    return next(draw for draw in range(len(used) + 1) if draw not in used)
+
+
+def draw_of(trial: optuna.trial.FrozenTrial) -> int:
+    """Return what a trial was drawn with; one of an older record counts as its number."""
+    return trial.user_attrs.get("draw", trial.number)
+
+
+def next_sampler(
+    taken: list[optuna.trial.FrozenTrial], budget: SearchConfig, *, matched: bool
+) -> optuna.samplers.BaseSampler | None:
+    """Return what draws the next trial, or None where all are done or under way elsewhere."""
+    import optuna
+
+    # Far from the next search's seeds. The constant liar would take what a killed worker left
+    # running for work under way.
+    seed = 1_000 * budget.seed + next_draw(taken)
+    sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=False)
+    if not matched:
+        return sampler if len(taken) < budget.trials else None
+    left = _left(taken)
+    if not left:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.PartialFixedSampler({"normalisation": left[0]}, sampler)
+
+
+def _left(trials: list[optuna.trial.FrozenTrial]) -> list[str]:
+    """Return the normalisations that none of the trials has."""
+    tried = {trial.params["normalisation"] for trial in trials}
+    return [mode for mode in NORMALISATIONS if mode not in tried]
+
+
+def claimed(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Return trials that are done, and those that another worker is at.
+
+    What a killed worker has left running does not count. The database is read once: of two
+    readings, a trial that ends between them would be in neither.
+    """
+    trials = study.get_trials(deepcopy=False)
+    return [t for t in trials if _counts(t) or (t.state.name == "RUNNING" and _alive(t))]
+
+
+def _alive(trial: optuna.trial.FrozenTrial) -> bool:
+    import psutil
+
+    host, number, born = trial.user_attrs.get("worker", (None, 0, 0.0))
+    if host is None or number == os.getpid():
+        return False
+    if host != socket.gethostname():  # nobody here can tell: believe it for a time
+        return datetime.now() - trial.datetime_start < LONGEST_TRIAL
+    try:
+        return psutil.Process(number).create_time() == born  # not another of that number
+    except psutil.NoSuchProcess:
+        return False
+
+
+def done(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Return trials that count towards the budget: ended, or stopped by the pruner."""
+    return [trial for trial in study.get_trials(deepcopy=False) if _counts(trial)]
+
+
+def _counts(trial: optuna.trial.FrozenTrial) -> bool:
+    return trial.state.name in ("COMPLETE", "PRUNED")
+
+
+@contextmanager
+def storage_errors(storage: str) -> Iterator[None]:
+    """Turn what the database says, a full disk or a read-only file, into one clear error.
+
+    Raises
+    ------
+    SeqattnError
+        Naming the database, a password left out. Trials that were finished are in it.
+    """
+    import sqlalchemy.exc
+    from optuna.exceptions import StorageInternalError
+
+    try:
+        yield
+    except ImportError as error:
+        raise SeqattnError(
+            f"{_shown(storage)} needs a driver that is not installed: {error}; install it with pip"
+        ) from error
+    except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
+        cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+        reason = str(getattr(cause, "orig", None) or cause or error).splitlines()[0]
+        raise SeqattnError(
+            f"cannot keep the search in {_shown(storage)}: {reason}; make room, or name another "
+            "database (--storage) or results folder. Finished trials are kept"
+        ) from error
+
+
+def _shown(storage: str) -> str:
+    import sqlalchemy.engine
+    import sqlalchemy.exc
+
+    try:
+        return sqlalchemy.engine.make_url(storage).render_as_string(hide_password=True)
+    except sqlalchemy.exc.ArgumentError:
+        return repr(storage)

@@ -1,0 +1,248 @@
+"""A finished search, as it is kept and read again; and the settings that a design takes from it.
+
+Everything lies in one results folder, beside the runs (see `seqattn.runs.store`):
+
+    <results>/studies.sqlite3                             Optuna's trials, as they finish
+    <results>/searches/<dataset>/<design>/<model>.json    a finished search: what it tried and found
+    <results>/<dataset>/<model>/seed-<seed>-<hash>/       runs, of whatever configuration
+
+A design says how a configuration was chosen. In ``published`` each model has its own search, so
+variant and baseline also differ in backbone. In ``matched`` all share the baseline's best
+configuration, and only the normalisation of a variant is searched. A control, the baseline fitted
+with what a variant's own search found, tells what of a published change is the backbone's.
+
+References
+----------
+[IA] section 4.2; "matched" is the book's own design, see the page "Deviations".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from seqattn.config import (
+    BASELINE,
+    DESIGNS,
+    ModelConfig,
+    Preset,
+    TrainConfig,
+    get_preset,
+    replace,
+    require_seed,
+    strict,
+)
+from seqattn.data import Dataset
+from seqattn.errors import SeqattnError
+from seqattn.files import checksum, write_text
+from seqattn.models import is_masked
+from seqattn.runs.store import CellSpec
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """How long to search: trials, epochs a trial, the seed of sampler and fits, pruning.
+
+    ``prune`` stops poor trials early by successive halving ([AE] does); the published protocol of
+    [IA] does not.
+    """
+
+    trials: int = 25
+    epochs: int = 10
+    seed: int = 2020
+    prune: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "epochs"):
+            if getattr(self, name) < 1:
+                raise SeqattnError(f"{name} must be at least 1, not {getattr(self, name)}")
+        require_seed(self.seed)
+
+
+@dataclass(frozen=True)
+class Search:
+    """A finished search, as it is kept.
+
+    ``trials`` holds one record a finished trial, in order: number, state, value (validation
+    NDCG@10), params, seconds, and the sampler's draw, which older records lack. ``value`` is the
+    best one's.
+    """
+
+    dataset: str
+    fingerprint: str
+    model: str
+    design: str
+    budget: SearchConfig
+    model_config: ModelConfig
+    train_config: TrainConfig
+    value: float
+    trials: list[dict[str, Any]]
+    environment: dict[str, str]
+
+    @property
+    def n_complete(self) -> int:
+        """Number of trials that ran to their end."""
+        return sum(trial["state"] == "COMPLETE" for trial in self.trials)
+
+    @property
+    def fixed(self) -> dict[str, object]:
+        """The settings that no search draws; models are comparable where these are the same."""
+        train = asdict(self.train_config)
+        del train["learning_rate"]
+        return {"max_length": self.model_config.max_length, **train}
+
+    @property
+    def kind(self) -> tuple[dict[str, object], str, SearchConfig]:
+        """What two searches share of which one may take over the other's trials."""
+        return self.fixed, self.fingerprint, dataclasses.replace(self.budget, trials=1)
+
+    def rests_on(self, baseline: Search) -> bool:
+        """Whether it is a search of the normalisation alone, on what this one of SASRec found."""
+        bare = replace(self.model_config, normalisation=baseline.model_config.normalisation)
+        found = baseline.model_config, baseline.train_config, baseline.fingerprint
+        return (bare, self.train_config, self.fingerprint) == found
+
+    @property
+    def preset(self) -> Preset:
+        """The configuration it found."""
+        return Preset(self.model_config, self.train_config)
+
+    def spec(self, seed: int) -> CellSpec:
+        """Return the cell that fits the found configuration with one seed."""
+        return CellSpec(
+            *(self.dataset, self.fingerprint, self.model, seed),
+            *(self.model_config, self.train_config),
+        )
+
+    def write(self, results_dir: str | Path) -> Path:
+        """Keep the search; a later one of the same dataset, design and model replaces it.
+
+        Raises
+        ------
+        SeqattnError
+            If the file cannot be written.
+        """
+        values = {"format": _FORMAT, **asdict(self)}
+        values["checksum"] = checksum(values)
+        path = search_path(results_dir, self.dataset, self.model, self.design)
+        return write_text(path, json.dumps(values, indent=1) + "\n")
+
+
+def search_path(results_dir: str | Path, dataset: str, model: str, design: str) -> Path:
+    """Return where a search is kept; the baseline's serves both designs."""
+    design = "published" if model == BASELINE else design
+    return Path(results_dir) / "searches" / dataset / design / f"{model}.json"
+
+
+def read_search(results_dir: str | Path, dataset: str, model: str, design: str) -> Search | None:
+    """Return a finished search, or None.
+
+    Raises
+    ------
+    SeqattnError
+        If its file was edited or cut short.
+    """
+    path = search_path(results_dir, dataset, model, design)
+    if not path.exists():
+        return None
+    try:
+        values = json.loads(path.read_text())
+        intact = values.pop("checksum") == checksum(values) and values.pop("format") == _FORMAT
+        if intact:
+            values["budget"] = strict(SearchConfig, values["budget"])
+            values["model_config"] = strict(ModelConfig, values["model_config"])
+            values["train_config"] = strict(TrainConfig, values["train_config"])
+            found = Search(**values)
+            if search_path(results_dir, found.dataset, found.model, found.design) == path:
+                return found
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise SeqattnError(
+        f"{path} is damaged or of another version; remove it and run "
+        f"`seqattn tune -d {dataset} -m {model}`, which keeps the trials already made"
+    )
+
+
+def searches(results_dir: str | Path) -> Iterator[Search]:
+    """Yield every search of a results folder, sorted by path."""
+    for path in sorted((Path(results_dir) / "searches").glob("*/*/*.json")):
+        found = read_search(results_dir, path.parts[-3], path.stem, path.parts[-2])
+        if found is not None:
+            yield found
+
+
+def chosen(
+    results_dir: str | Path, dataset: str, model: str, design: str, *, reference: str = ""
+) -> Search:
+    """Return the search whose outcome a design fits.
+
+    `reference` is how a command names the dataset, where its name is not enough.
+
+    Raises
+    ------
+    SeqattnError
+        If it is missing, rests on a baseline that was searched again since, or was made with other
+        settings than the baseline's, such as the stride of windows.
+    """
+    found = read_search(results_dir, dataset, model, design)
+    command = (
+        f"seqattn tune -d {reference or dataset} -m {model} --design {design} "
+        f"--results-dir {results_dir}"
+    )
+    if found is None:
+        raise SeqattnError(f"no {design} search of {model!r} on {dataset!r}: run `{command}`")
+    if model == BASELINE:
+        return found
+    if design == "matched":
+        if not found.rests_on(chosen(results_dir, dataset, BASELINE, design)):
+            raise SeqattnError(
+                f"the matched search of {model!r} on {dataset!r} rests on another configuration "
+                f"of {BASELINE!r} than its search found last: run `{command}`"
+            )
+        return found
+    baseline = read_search(results_dir, dataset, BASELINE, design)
+    differing = baseline and [key for key, v in found.fixed.items() if v != baseline.fixed[key]]
+    if differing:
+        raise SeqattnError(
+            f"the {design} search of {model!r} on {dataset!r} was made with another "
+            f"{' and '.join(differing)} than that of {BASELINE!r}: run `{command}`"
+        )
+    return found
+
+
+def settings(results_dir: str | Path, dataset: Dataset, model: str, name: str) -> Preset:
+    """Return a model's settings by name: that of a preset, or of a design.
+
+    The masked-item models, which no design searches, take the model configuration and learning rate
+    that SASRec's search found, and the rest of their training from the paper preset: what is
+    compared with SASRec is then the mask and the objective.
+
+    Raises
+    ------
+    SeqattnError
+        If there is no such name, or the design's search is missing or was of other data.
+    """
+    if name not in DESIGNS:
+        train = dataset.split.train
+        return get_preset(name).for_log(len(train.items) - train.n_users)
+    masked = is_masked(model)
+    searched = BASELINE if masked else model
+    found = chosen(results_dir, dataset.name, searched, name, reference=dataset.reference)
+    if found.fingerprint != dataset.fingerprint:
+        raise SeqattnError(
+            f"the search of {found.model!r} on {dataset.name!r} was of another version of the data "
+            f"(fingerprint {found.fingerprint[:8]}, now {dataset.fingerprint[:8]}): search again, "
+            f"`seqattn tune -d {dataset.reference} -m {found.model} --design {found.design} "
+            f"--results-dir {results_dir}`"
+        )
+    if not masked:
+        return found.preset
+    rate = found.train_config.learning_rate
+    train_ae = replace(get_preset("paper").train_ae, learning_rate=rate)
+    return Preset(found.model_config, found.train_config, train_ae)

@@ -1,0 +1,277 @@
+"""A search: Optuna's TPE over one model's hyperparameters, one study a (dataset, model).
+
+References
+----------
+[IA] section 4.2 names the ranges of depth and heads only; the others are those of the project's
+protocol.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqattn.config import BASELINE, NORMALISATIONS, Preset, replace
+from seqattn.data import Dataset
+from seqattn.errors import DivergedError, SeqattnError
+from seqattn.models import needs_intensity
+from seqattn.runs.store import Store, locked
+from seqattn.search.optuna_study import claim, done, draw_of, open_study, over, storage_errors
+from seqattn.search.record import Search, SearchConfig, read_search, search_path, settings
+from seqattn.training.device import environment, one_thread, require_device
+from seqattn.training.fit import Epoch, train
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.distributions import BaseDistribution
+
+
+def space(*, intensity: bool, matched: bool = False) -> dict[str, BaseDistribution]:
+    """Return what is searched, by parameter: with intensity the normalisation, too, or alone."""
+    from optuna.distributions import CategoricalDistribution as Choice
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    normalisation = {"normalisation": Choice(NORMALISATIONS)} if intensity else {}
+    if matched:
+        return normalisation
+    return {
+        "n_layers": IntDistribution(1, 3),
+        "n_heads": Choice((1, 2, 4)),
+        "hidden_size": Choice((32, 64, 128)),
+        "inner_size": Choice((64, 128, 256)),
+        "hidden_dropout": FloatDistribution(0.1, 0.5),
+        "attention_dropout": FloatDistribution(0.1, 0.5),
+        "learning_rate": FloatDistribution(1e-4, 5e-3, log=True),
+        **normalisation,
+    }
+
+
+def with_parameters(base: Preset, params: Mapping[str, Any]) -> Preset:
+    """Return a preset with searched parameters put in."""
+    model = {name: value for name, value in params.items() if name != "learning_rate"}
+    rate = params.get("learning_rate", base.train.learning_rate)
+    return Preset(replace(base.model, **model), replace(base.train, learning_rate=rate))
+
+
+def study_of(search: Search) -> optuna.Study:
+    """Return a kept search as an Optuna study in memory, for Optuna's own plots."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize", study_name=search.model)
+    drawn = space(
+        intensity=needs_intensity(search.model),
+        matched=search.design == "matched" and search.model != BASELINE,
+    )
+    study.add_trials(
+        optuna.trial.create_trial(
+            state=optuna.trial.TrialState.COMPLETE,
+            value=trial["value"],
+            params=trial["params"],
+            distributions=drawn,
+            user_attrs={name: trial[name] for name in ("seconds", "draw") if name in trial},
+        )
+        for trial in search.trials
+        if trial["state"] == "COMPLETE"
+    )
+    return study
+
+
+if TYPE_CHECKING:
+    import optuna
+
+
+POLL_SECONDS = 2.0
+
+
+def tune(
+    results_dir: str | Path,
+    dataset: Dataset,
+    model_name: str,
+    budget: SearchConfig,
+    base: Preset,
+    *,
+    design: str = "published",
+    storage: str | None = None,
+    device: str = "cpu",
+    on_trial: Callable[[int, float], None] | None = None,
+) -> Search:
+    """Search until ``budget.trials`` trials are done, complete or pruned; keep what was found.
+
+    A study that was interrupted, or that other workers take part in, goes on where it stands; one
+    that is empty, as on another machine, takes over the trials of the search that is kept. The
+    sampler is seeded anew for each trial by the lowest number that no trial done, or under way
+    elsewhere, was drawn with, so a search by one worker gives the same trials however often it was
+    stopped, and what a killed worker was at is drawn again. Workers that share the
+    campaign's folder claim different trials, and the last ones wait for each other.
+
+    Parameters
+    ----------
+    results_dir : str or Path
+        The campaign's folder.
+    dataset : Dataset
+        Data to fit on; its fingerprint is part of the study's name.
+    model_name : str
+        Model to fit.
+    budget : SearchConfig
+        Length of the search. A longer one takes over a shorter one's trials. In the matched design
+        the trials are the four normalisations, whatever ``trials`` says.
+    base : Preset
+        Settings that are not searched.
+    design : str
+        ``published``; or ``matched``, which searches a variant's normalisation alone, on the best
+        configuration that the published search of SASRec has found.
+    storage : str, optional
+        URL of a database that several machines reach; by default ``studies.sqlite3`` in the
+        campaign's folder.
+    device : str
+        ``cpu`` or ``cuda``.
+    on_trial : callable, optional
+        Called with the number of trials done and the best value so far.
+
+    Raises
+    ------
+    SeqattnError
+        If the matched design is asked of a model without intensity or lacks SASRec's search, if
+        a shorter search of other settings would take the place of a finished one, if a fit fails,
+        or if the study cannot be kept. A fit that diverges is a trial of value 0.
+    """
+    require_device(device)
+    intensity, matched = needs_intensity(model_name), design == "matched"
+    if matched and not intensity:
+        raise SeqattnError(
+            f"model {model_name!r} has no normalisation to search; the matched design takes its "
+            "published configuration as it is"
+        )
+    if matched:
+        base = settings(results_dir, dataset, BASELINE, design)
+    storage = storage or f"sqlite:///{Store(results_dir).path / 'studies.sqlite3'}"
+    searched = space(intensity=intensity, matched=matched)
+    kept = read_search(results_dir, dataset.name, model_name, design)
+    if kept and kept.fingerprint == dataset.fingerprint:
+        # The base's learning rate and sizes are searched, so they are no part of a search's kind.
+        asked = dataclasses.replace(
+            kept, budget=budget, model_config=base.model, train_config=base.train
+        )
+        _require_no_loss(kept, asked, search_path(results_dir, dataset.name, model_name, design))
+    lock = partial(locked, Path(results_dir) / "studies.sqlite3")
+    with storage_errors(storage):
+        with lock():
+            study = open_study(storage, dataset, model_name, budget, base, matched=matched)
+            _take_over(study, kept, budget, base, dataset.fingerprint)
+        while not over(study, budget, matched=matched):
+            with lock():
+                trial = claim(study, budget, searched, matched=matched)
+            if trial is None:  # other workers are at what is left; one of them may yet be killed
+                time.sleep(POLL_SECONDS)
+                continue
+            preset = with_parameters(base, trial.params)
+            _evaluate(study, trial, dataset, model_name, preset, budget, device)
+            if on_trial:
+                on_trial(len(done(study)), max((t.value or 0.0 for t in done(study)), default=0.0))
+        found = _outcome(study, dataset, model_name, design, budget, base, device)
+    found.write(results_dir)
+    return found
+
+
+def _require_no_loss(kept: Search, asked: Search, path: Path) -> None:
+    """Refuse a search that would take the place of a longer one of another kind."""
+    have, want = ((s.budget.trials, s.budget.epochs) for s in (kept, asked))
+    if kept.kind != asked.kind and have[0] * have[1] > want[0] * want[1]:
+        raise SeqattnError(
+            f"{path} holds a search of {have[0]} trials of {have[1]} epochs; one of {want[0]} of "
+            f"{want[1]} with other settings would replace it: remove the file, or choose another "
+            "results folder"
+        )
+
+
+def _take_over(
+    study: optuna.Study, kept: Search | None, budget: SearchConfig, base: Preset, fingerprint: str
+) -> None:
+    """Give an empty study the trials of a kept search of the same kind, perhaps made elsewhere."""
+    if kept is None or budget.prune or study.get_trials(deepcopy=False):
+        return
+    trials = study_of(kept)
+    found = with_parameters(base, trials.best_params)
+    if (found.model, found.train, fingerprint, replace(budget, trials=1)) == (
+        *(kept.model_config, kept.train_config, kept.fingerprint),
+        replace(kept.budget, trials=1),
+    ):
+        study.add_trials(trials.trials)
+
+
+def _outcome(
+    study: optuna.Study,
+    dataset: Dataset,
+    model_name: str,
+    design: str,
+    budget: SearchConfig,
+    base: Preset,
+    device: str,
+) -> Search:
+    """Return what a study holds, as it is kept."""
+    if all(trial.state.name != "COMPLETE" for trial in done(study)):
+        raise SeqattnError(
+            f"study {study.study_name}: every trial was pruned; search on with more trials"
+        )
+    best = with_parameters(base, study.best_params)
+    trials = [
+        {
+            "number": t.number,
+            "state": t.state.name,
+            "value": t.value,
+            "params": t.params,
+            "seconds": t.user_attrs.get("seconds", t.duration.total_seconds()),
+            "draw": draw_of(t),
+        }
+        for t in study.trials
+        if t.state.is_finished()
+    ]
+    return Search(
+        *(dataset.name, dataset.fingerprint, model_name, design, budget),
+        *(best.model, best.train, float(study.best_value)),
+        *(trials, environment(device)),
+    )
+
+
+def _evaluate(
+    study: optuna.Study,
+    trial: optuna.Trial,
+    dataset: Dataset,
+    model_name: str,
+    preset: Preset,
+    budget: SearchConfig,
+    device: str,
+) -> None:
+    """Fit one configuration and tell the study its best validation NDCG@10."""
+    import optuna
+
+    def report(epoch: Epoch) -> None:
+        """Let the pruner see an epoch."""
+        trial.report(epoch.valid_ndcg, epoch.epoch)
+        if budget.prune and trial.should_prune():
+            raise optuna.TrialPruned
+
+    config = replace(preset.train, epochs=budget.epochs, patience=budget.epochs)
+    try:
+        with one_thread(device):
+            course = train(
+                *(dataset, model_name, budget.seed, preset.model, config),
+                device=device,
+                on_epoch=report,
+            )
+    except optuna.TrialPruned:
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    except DivergedError:
+        # A result like any other: these settings recommend nothing, and the sampler must learn it.
+        study.tell(trial, 0.0)
+    except BaseException:
+        # Failed trials teach the sampler nothing and do not count towards the budget.
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        raise
+    else:
+        study.tell(trial, course.best_ndcg)

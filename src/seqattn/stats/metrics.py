@@ -1,0 +1,51 @@
+"""Per-user metrics from ranks, the only thing that is ever stored of a model's recommendations.
+
+References
+----------
+[IA] section 4.3; Krichene and Rendle (2020) on why the whole catalogue is ranked. Book page
+"Evaluation".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from seqattn.errors import SeqattnError
+
+METRICS = ("NDCG", "Recall", "MRR")
+
+
+CUTOFFS = (10, 20, 50, 100)
+
+
+def metric(ranks: np.ndarray, name: str, k: int) -> np.ndarray:
+    """Return a metric's value for every rank.
+
+    With one relevant item a user, ``Recall@k = 1[rank <= k]`` (also called Hit),
+    ``NDCG@k = 1[rank <= k] / log2(1 + rank)`` and ``MRR@k = 1[rank <= k] / rank``.
+
+    Parameters
+    ----------
+    ranks : ndarray of int, any shape
+        1 is best.
+    name : str
+        ``NDCG``, ``Recall`` or ``MRR``.
+    k : int
+        Cut-off.
+
+    Raises
+    ------
+    SeqattnError
+        If the name is unknown, or a rank or the cut-off is below 1.
+    """
+    ranks = np.asarray(ranks)
+    if k < 1 or (ranks.size and ranks.min() < 1):
+        raise SeqattnError("ranks and the cut-off k start at 1")
+    hit = ranks <= k
+    if name == "Recall":
+        return hit.astype(float)
+    if name == "NDCG":
+        return hit / np.log2(1.0 + ranks)
+    if name == "MRR":
+        return hit / ranks.astype(float)
+    raise SeqattnError(f"unknown metric {name!r}; choose one of {', '.join(METRICS)}")

@@ -1,0 +1,1 @@
+"""[IA]: what the paper printed, beside what was found here."""

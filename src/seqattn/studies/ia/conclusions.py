@@ -1,0 +1,291 @@
+"""Which of [IA]'s published conclusions stand, fall or can't be told, by rules that are code.
+
+Each rule was written before its outcome was known, but for that of `_drops`, which was changed
+after ML-100K's (the page "Replication" says how). "Stands" and "falls" ask for whole datasets,
+whole searches and all five seeds; whatever was not run, or only in part, can't be told.
+
+References
+----------
+[IA] Shyrallyiev & Pyshnograiev 2026, sections 5, 6 and 8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from seqattn.analysis.lambdas import spearman
+from seqattn.studies.ia import published
+from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, Outcome, agreement
+from seqattn.studies.judge import ALPHA, MARGIN_PERCENT, grid, with_columns
+
+STEAM = ("steam-3k", "steam-8k", "steam-15k")
+
+
+_HALF = 0.5  # nearer to "off" (0) than to the initialisation (1), or not
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One design's tables: the paper's 63 and 252 cells, and its 21 lambdas; NaN if not run."""
+
+    cells_10: pd.DataFrame
+    cells: pd.DataFrame
+    lambdas: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What the paper concludes, the rule in words, and the rule."""
+
+    claim: str
+    section: str
+    rule: str
+    judge: Callable[[Evidence], Outcome]
+
+
+def evidence(cells: pd.DataFrame, lambdas: pd.DataFrame, design: str) -> Evidence:
+    """Return one design's evidence from the tables of `seqattn.studies.judge.read`."""
+    rows = published.table4()
+    if not lambdas.empty:
+        mine = lambdas[lambdas["design"] == design].drop(columns="design")
+        mine = mine.rename(columns={"lambda_mean": "mean", "lambda_std": "std"})
+        rows = rows.merge(mine, on=["dataset", "model"], how="left")
+    everything = agreement(cells, design)
+    ndcg = everything[everything["metric"] == "NDCG"]
+    columns = ["dataset", "model", "change", "low", "high", "published_change", "whole"]
+    rows = rows.merge(ndcg.reindex(columns=columns), on=["dataset", "model"], how="left")
+    rows = with_columns(rows, ("mean", "std", "seed_low", "seed_high", "n_seeds", "part"))
+    return Evidence(everything, grid(cells, design), rows)
+
+
+def _no_gain(rows: pd.DataFrame) -> Outcome:
+    usable = rows[rows["whole"]]
+    count = f"{len(usable)} of {len(rows)} cells can be judged"
+    if not len(usable):
+        return Outcome(OPEN, count)
+    gains = usable[usable["robust"].eq(True) & (usable["direction"] > 0)]
+    if len(gains):
+        return Outcome(FALLS, f"{len(gains)} robust gains: {_names(gains)}")
+    return Outcome(STANDS if len(usable) == len(rows) else OPEN, f"no robust gain; {count}")
+
+
+def _each(
+    rows: pd.DataFrame,
+    holds: Callable[[pd.DataFrame], pd.Series],
+    fails: Callable[[pd.DataFrame], pd.Series],
+    what: str,
+    detail: Callable[[object], str] | None = None,
+) -> Outcome:
+    """Judge "all cells do this": one failure fells it, only all of them make it stand."""
+    usable = rows[rows["whole"].eq(True)]
+    count = f"{len(usable)} of {len(rows)} cells can be judged"
+    if not len(usable):
+        return Outcome(OPEN, count)
+    held = int(holds(usable).sum())
+    failed = usable[fails(usable) & ~holds(usable)]  # significant and negligible at once: it holds
+    if len(failed):
+        return Outcome(FALLS, f"not so for {_names(failed, detail)}; {count}")
+    if held == len(rows):
+        return Outcome(STANDS, f"{what} in all {held}")
+    return Outcome(OPEN, f"{what} in {held} of {len(rows)}; {count}")
+
+
+def _names(rows: pd.DataFrame, detail: Callable[[object], str] | None = None) -> str:
+    def name(row: object) -> str:
+        cell = f"{published.title(row.dataset)} {published.VARIANTS[row.model]}"
+        cell = f"{cell} {row.metric}@{row.k}" if hasattr(row, "metric") else cell
+        return f"{cell} ({detail(row)})" if detail else cell
+
+    names = [name(row) for row in rows.itertuples()]
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ", ".join(names[:4]) + more
+
+
+def _of(rows: pd.DataFrame, **where: object) -> pd.DataFrame:
+    for column, wanted in where.items():
+        wanted = [wanted] if isinstance(wanted, str) else list(wanted)
+        rows = rows[rows[column].isin(wanted)]
+    return rows
+
+
+def _p_value(row: object) -> str:
+    return f"p = {row.t_p_value:.3f}"
+
+
+def _interval(row: object) -> str:
+    return f"{row.low:+.1f} to {row.high:+.1f} %, p = {row.t_p_value:.2f}"
+
+
+def _insignificant(e: Evidence) -> Outcome:
+    rows = _of(e.cells_10, dataset=("ml-100k", "ml-1m"))
+    return _each(
+        rows,
+        lambda r: r["t_p_value"] >= ALPHA,
+        lambda r: r["t_p_value"] < ALPHA,
+        "p >= 0.05",
+        _p_value,
+    )
+
+
+def _flat(e: Evidence) -> Outcome:
+    outside = lambda r: (r["low"] > MARGIN_PERCENT) | (r["high"] < -MARGIN_PERCENT)  # noqa: E731
+    rows = _of(e.cells_10, dataset="ml-1m")
+    return _each(rows, lambda r: r["equivalent"].eq(True), outside, "equivalent", _interval)
+
+
+def _drops(rows: pd.DataFrame) -> Outcome:
+    """Judge "numerically": by signs; but chance must not fell it, so that asks both tests."""
+    gains = lambda r: (r["low"] > 0) & (r["t_p_value"] < ALPHA) & (r["change"] > 0)  # noqa: E731
+    return _each(rows, lambda r: r["change"] < 0, gains, "a negative change", _interval)
+
+
+def _published_cells(rows: pd.DataFrame) -> Outcome:
+    return _each(
+        rows, lambda r: r["outcome"] == STANDS, lambda r: r["outcome"] == FALLS, "the verdict holds"
+    )
+
+
+def _significant_drops(e: Evidence) -> Outcome:
+    rows = _of(e.cells_10, dataset="amazon-music", model="ia-mul", metric=("NDCG", "Recall"))
+    holds = lambda r: (r["t_p_value"] < ALPHA) & (r["change"] < 0)  # noqa: E731
+    fails = lambda r: (r["low"] > 0) | r["equivalent"].eq(True)  # noqa: E731
+    return _each(rows, holds, fails, "p < 0.05 and negative")
+
+
+def _steam_worst(e: Evidence) -> Outcome:
+    rows = _of(e.cells_10, metric="NDCG")
+    usable = rows[rows["whole"]]
+    if len(usable) < len(rows):
+        return Outcome(OPEN, f"{len(usable)} of {len(rows)} cells can be judged")
+    worst = usable.loc[[usable["change"].idxmin()]]
+    where = f"the lowest change is {worst['change'].item():+.1f} %, {_names(worst)}"
+    return Outcome(STANDS if worst["dataset"].item() in STEAM else FALLS, where)
+
+
+def _lambda_shrinks(e: Evidence) -> Outcome:
+    cells = (("ml-1m", "ia-val"), ("ml-1m", "ia-mul"), ("ml-100k", "ia-mul"))
+    keys = list(zip(e.lambdas["dataset"], e.lambdas["model"], strict=True))
+    rows = e.lambdas[[key in cells for key in keys]]
+    small, large = lambda r: r["seed_high"] < _HALF, lambda r: r["seed_low"] > _HALF
+    return _each(rows, small, large, "λ below 0.5")
+
+
+def _lambda_stays(e: Evidence) -> Outcome:
+    small, large = lambda r: r["seed_high"] < _HALF, lambda r: r["seed_low"] > _HALF
+    return _each(_of(e.lambdas, dataset=STEAM), large, small, "λ above 0.5")
+
+
+def _no_correlation(e: Evidence) -> Outcome:
+    usable = e.lambdas[e.lambdas["whole"].eq(True)]
+    found = spearman(usable["mean"], usable["change"])
+    told = f"{found.n} of {len(e.lambdas)} points"
+    if np.isnan(found.low):
+        return Outcome(OPEN, told)
+    told = f"ρ = {found.rho:+.2f} [{found.low:+.2f}, {found.high:+.2f}], {told}"
+    if found.n < len(e.lambdas):
+        return Outcome(OPEN, told)
+    return Outcome(FALLS if found.low > 0 else STANDS if found.high < 0 else OPEN, told)
+
+
+CONCLUSIONS = (
+    Conclusion(
+        "No variant improves NDCG, Recall or MRR at 10 robustly, anywhere",
+        "5",
+        "falls by one robust gain; stands if all 63 cells were run and none is",
+        lambda e: _no_gain(e.cells_10),
+    ),
+    Conclusion(
+        "Nor at 20, 50 or 100",
+        "5",
+        "the same over the 189 cells at the deeper cut-offs",
+        lambda e: _no_gain(e.cells[e.cells["k"] != 10]),
+    ),
+    Conclusion(
+        "MovieLens: every cell is non-significant under the paired t-test",
+        "5",
+        "falls by one p < 0.05 of the 18 cells",
+        _insignificant,
+    ),
+    Conclusion(
+        "ML-1M is essentially flat",
+        "5",
+        f"stands if all nine cells are equivalent within ±{MARGIN_PERCENT:g} %; falls if an "
+        "interval lies outside",
+        _flat,
+    ),
+    Conclusion(
+        "ML-100K shows numerically large drops",
+        "5",
+        "stands if all nine changes are negative, however large; falls if one is positive by its "
+        "interval and by the t-test",
+        lambda e: _drops(_of(e.cells_10, dataset="ml-100k")),
+    ),
+    Conclusion(
+        "The one positive cell with a star, Add on Amazon-Office MRR@10, is not robust",
+        "5",
+        "as for a cell of Table 3",
+        lambda e: _published_cells(
+            _of(e.cells_10, dataset="amazon-office", model="ia-add", metric="MRR")
+        ),
+    ),
+    Conclusion(
+        "Val degrades Amazon-Office Recall@10 robustly",
+        "5",
+        "as for a cell of Table 3",
+        lambda e: _published_cells(
+            _of(e.cells_10, dataset="amazon-office", model="ia-val", metric="Recall")
+        ),
+    ),
+    Conclusion(
+        "Mul degrades Amazon-Music NDCG@10 and Recall@10",
+        "5",
+        "stands if both are negative with p < 0.05; falls if one is equivalent to none, or its "
+        "interval lies above zero",
+        _significant_drops,
+    ),
+    Conclusion(
+        "Steam: every variant degrades NDCG@10 on all three samples",
+        "5",
+        "stands if all nine changes are negative; falls if one is positive by its interval and "
+        "by the t-test",
+        lambda e: _drops(_of(e.cells_10, dataset=STEAM, metric="NDCG")),
+    ),
+    Conclusion(
+        "Steam hosts eight robust degradations",
+        "5",
+        "as for cells of Table 3, all eight",
+        lambda e: _published_cells(
+            e.cells_10[
+                e.cells_10["dataset"].isin(STEAM) & (e.cells_10["published_robust"] == "yes")
+            ]
+        ),
+    ),
+    Conclusion(
+        "The failure is largest on Steam, whose intensity is richest",
+        "8",
+        "stands if the lowest NDCG@10 change of all 21 is on Steam",
+        _steam_worst,
+    ),
+    Conclusion(
+        "λ can shrink: Val and Mul on ML-1M, Mul on ML-100K",
+        "6.1",
+        "stands if each interval of λ over seeds lies below 0.5; falls if one lies above",
+        _lambda_shrinks,
+    ),
+    Conclusion(
+        "λ stays large on Steam",
+        "6.1",
+        "stands if all nine intervals of λ over seeds lie above 0.5; falls if one lies below",
+        _lambda_stays,
+    ),
+    Conclusion(
+        "λ and NDCG@10 change do not go together positively",
+        "6.1",
+        "all 21 points: falls if Spearman's 95 % interval lies above zero, stands if below",
+        _no_correlation,
+    ),
+)

@@ -1,0 +1,186 @@
+"""The dual criterion on a campaign's cells, and what it does not compute: corrections, TOST.
+
+Shapes: S seeds, U users.
+
+References
+----------
+[IA] section 4.3; the book's page "Statistics" for clustering, corrections and TOST.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from seqattn.config import BASELINE, DESIGNS, SEEDS, VARIANTS
+from seqattn.runs.results import rank_matrix, verdicts
+from seqattn.runs.store import Cell
+from seqattn.stats import (
+    DualCriterion,
+    benjamini_hochberg,
+    bootstrap_means,
+    bootstrap_p_value,
+    holm,
+    tost_paired,
+)
+from seqattn.stats.metrics import CUTOFFS, METRICS, metric
+from seqattn.studies.ia import published
+
+ALPHA = 0.05
+
+
+# A difference below it would not be worth a parameter. Chosen before any campaign was looked at.
+MARGIN_PERCENT = 5.0
+
+
+# The floor 1/B of a bootstrap p-value, times 252 cells, must stay below ALPHA.
+N_RESAMPLES = 10_000
+
+
+def judged(
+    groups: Mapping[str, Sequence[Cell]],
+    *,
+    kind: str = "unfiltered",
+    n_resamples: int = N_RESAMPLES,
+) -> pd.DataFrame:
+    """Judge each variant against SASRec in every metric and cut-off, on the seeds both have.
+
+    Parameters
+    ----------
+    groups : mapping
+        Cells by model. A variant with fewer than two seeds in common with SASRec has no row.
+    kind : str
+        ``unfiltered`` ranks as published, or ``filtered``.
+    n_resamples : int
+        Of the bootstrap behind `p`.
+
+    Returns
+    -------
+    DataFrame
+        Fields of `seqattn.stats.DualCriterion` and
+
+        - base: SASRec's mean;
+        - low, high: the clustered interval, in percent of `base`;
+        - d_z: Cohen's, the mean difference in standard deviations over seeds;
+        - p: to be corrected; the larger of the t-test's and the clustered bootstrap's;
+        - tost_p, tost_low, tost_high (90 % interval, percent), equivalent: TOST within
+          +-`MARGIN_PERCENT` of `base`, over users averaged over seeds.
+    """
+    by_seeds: dict[tuple[int, ...], list[str]] = defaultdict(list)
+    of = {model: {cell.seed: cell for cell in group} for model, group in groups.items()}
+    for model in VARIANTS:
+        seeds = tuple(sorted(set(of.get(BASELINE, ())) & set(of.get(model, ()))))
+        if len(seeds) >= 2:
+            by_seeds[seeds].append(model)
+    frames = []
+    for seeds, models in by_seeds.items():
+        cells = {m: [of[m][seed] for seed in seeds] for m in (BASELINE, *models)}
+        records = verdicts([c for group in cells.values() for c in group], kind=kind).frame()
+        ranks = {m: rank_matrix(group, "test", kind) for m, group in cells.items()}
+        frames.append(pd.concat([records, _beyond(records, ranks, n_resamples)], axis=1))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _beyond(
+    records: pd.DataFrame, ranks: Mapping[str, np.ndarray], n_resamples: int
+) -> pd.DataFrame:
+    """Return what the published rule does not compute, a row a record."""
+    keys = list(zip(records["model"], records["metric"], records["k"], strict=True))
+    base = [metric(ranks[BASELINE], name, k).mean(axis=0) for _, name, k in keys]  # (U,) each
+    variant = [metric(ranks[model], name, k).mean(axis=0) for model, name, k in keys]
+    means = bootstrap_means(np.stack(variant) - np.stack(base), n_resamples)
+    rows = []
+    for record, b, v, p in zip(
+        records.itertuples(), base, variant, bootstrap_p_value(means), strict=True
+    ):
+        level = float(b.mean())
+        percent = 100 / level if level else np.nan
+        row = {
+            "base": level,
+            "low": record.clustered_ci[0] * percent,
+            "high": record.clustered_ci[1] * percent,
+            "p": max(record.t_p_value, float(p)),
+            "d_z": record.t_statistic / np.sqrt(record.n_seeds),
+        }
+        if level:
+            tost = tost_paired(b, v, MARGIN_PERCENT / 100 * level, alpha=ALPHA)
+            row |= {"tost_p": tost.p_value, "equivalent": tost.equivalent}
+            row |= {"tost_low": tost.ci[0] * percent, "tost_high": tost.ci[1] * percent}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def relative(record: DualCriterion, base: np.ndarray) -> dict[str, float | bool]:
+    """Return a record's change, low, high (clustered by user; percent of the base's mean), robust.
+
+    `base` is (S, U), what the record was made of.
+    """
+    percent = 100 / base.mean() if base.any() else np.nan
+    low, high = (float(end * percent) for end in record.clustered_ci)
+    change = record.relative_change_percent
+    return {"change": change, "low": low, "high": high, "robust": record.robust}
+
+
+def not_judgeable(row: object) -> str:
+    """Return why a cell may decide nothing about the paper, or nothing.
+
+    `row` has part, n_seeds, cut_short, and run, or not.
+    """
+    if not getattr(row, "run", True):
+        return "not run"
+    if row.part:
+        return "only a part of the dataset was run"
+    if row.n_seeds < len(SEEDS):
+        return f"{int(row.n_seeds)} of {len(SEEDS)} seeds were run"
+    return row.cut_short if isinstance(row.cut_short, str) else ""
+
+
+def corrected(cells: pd.DataFrame, datasets: Iterable[str] = published.DATASETS) -> pd.DataFrame:
+    """Add ``whole`` and adjusted p-values over the paper's whole cells, each design by itself.
+
+    A cell is whole if it may decide: whole dataset, whole searches, all seeds. Columns ``family``
+    (m, at all cut-offs), ``p_holm``, ``p_bh``; ``family_10`` and ``p_holm_10``, ``p_bh_10`` over
+    the cells at k = 10; ``robust_holm``, ``robust_bh``: `robust_clustered`, and the adjusted `p`
+    below `ALPHA`. NaN and False outside the family.
+    """
+    cells = cells.copy()
+    if cells.empty:
+        return cells
+    cells["whole"] = [not not_judgeable(row) for row in cells.itertuples()]
+    ours = cells["dataset"].isin(list(datasets)) & cells["whole"]
+    for suffix, eligible in (("", ours), ("_10", ours & (cells["k"] == 10))):
+        cells[[f"family{suffix}", f"p_holm{suffix}", f"p_bh{suffix}"]] = np.nan
+        for design in DESIGNS:
+            family = cells.index[eligible & (cells["design"] == design)]
+            p = cells.loc[family, "p"].to_numpy(dtype=float)
+            cells.loc[family, f"family{suffix}"] = float(len(family))
+            cells.loc[family, f"p_holm{suffix}"] = holm(p)
+            cells.loc[family, f"p_bh{suffix}"] = benjamini_hochberg(p)
+    for name in ("holm", "bh"):
+        cells[f"robust_{name}"] = cells["robust_clustered"] & (cells[f"p_{name}"] < ALPHA)
+    return cells
+
+
+def grid(cells: pd.DataFrame, design: str) -> pd.DataFrame:
+    """Return all 252 cells of the paper in one design; NaN where not run.
+
+    ``run`` says which were, ``whole`` which of them may decide, see `corrected`.
+    """
+    keys = ["dataset", "model", "metric", "k"]
+    rows = pd.DataFrame(product(published.DATASETS, VARIANTS, METRICS, CUTOFFS), columns=keys)
+    if cells.empty:
+        return rows.assign(run=False, part=False, whole=False)
+    mine = cells[cells["design"] == design].drop(columns="design").assign(run=True)
+    rows = rows.merge(mine, on=keys, how="left")
+    for name in ("run", "part", "whole"):
+        rows[name] = rows[name].eq(True)
+    return rows
+
+
+def with_columns(rows: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """Return the rows with these columns, too; NaN where they are new."""
+    return rows.reindex(columns=list(dict.fromkeys([*rows.columns, *names])))

@@ -1,0 +1,162 @@
+"""Full-catalogue ranks of the held-out items.
+
+Shapes: U users, B users at a time, V items.
+
+References
+----------
+[IA] section 4.3. Book page "Evaluation".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqattn.data import Split
+from seqattn.errors import DivergedError
+from seqattn.models.backbone import Backbone
+from seqattn.training.batches import Gatherer
+
+SCORES_AT_ONCE = 2**24  # 64 MiB of float32 scores bounds memory whatever the catalogue
+
+
+# Positions a model computes at once: on a CPU as many as its caches hold.
+POSITIONS_AT_ONCE, GPU_POSITIONS_AT_ONCE = 2**12, 2**20
+
+
+class Ranker:
+    """Ranks each user's held-out item among all items; keeps the data on the device.
+
+    Parameters
+    ----------
+    split : Split
+        Leave-one-out split.
+    stage : str
+        ``valid`` or ``test``.
+    device : torch.device or str
+        Where the models live.
+    """
+
+    def __init__(self, split: Split, stage: str, device: torch.device | str = "cpu") -> None:
+        self.context = split.context(stage)
+        self.gatherer = Gatherer(self.context, device)
+        self.targets_U = torch.tensor(split.targets(stage), dtype=torch.long, device=device)
+
+    def __call__(self, model: Backbone, *, filtered: bool = True) -> dict[str, np.ndarray]:
+        """Return ranks as `rank_targets` does; `filtered` ones, the dearer kind, only if asked."""
+        was_training = model.training
+        model.eval()
+        try:
+            hidden_UD = self._hidden(model)
+            return self.rank(
+                lambda users: model.logits(hidden_UD[users[0] : users[-1] + 1]), filtered=filtered
+            )
+        finally:
+            model.train(was_training)
+
+    @torch.inference_mode()
+    def _hidden(self, model: Backbone) -> Tensor:
+        """Return what predicts each user's next item, (U, D), similar lengths computed together."""
+        length = np.minimum(self.context.lengths, model.config.max_length)
+        order = np.argsort(length, kind="stable")
+        on_cpu = self.gatherer.device.type == "cpu"
+        chunk = np.cumsum(length[order]) // (POSITIONS_AT_ONCE if on_cpu else GPU_POSITIONS_AT_ONCE)
+        hidden = []
+        for users in np.split(order, np.flatnonzero(np.diff(chunk)) + 1):
+            start = self.context.offsets[users + 1] - length[users]
+            items_BT, intensity_BT, _ = self.gatherer.rows(start, length[users])
+            hidden.append(model.next_item_hidden(items_BT, intensity_BT))
+        (back,) = self.gatherer.send(np.argsort(order))
+        return torch.cat(hidden)[back]
+
+    @torch.inference_mode()
+    def rank(
+        self, scores: Callable[[np.ndarray], Tensor], *, filtered: bool = True
+    ) -> dict[str, np.ndarray]:
+        """Return ranks as `rank_targets` does, from any function that scores users.
+
+        Nothing waits for the device before all users are ranked.
+
+        Parameters
+        ----------
+        scores : callable
+            Takes user numbers, (B,), and returns a new tensor of scores, (B, V + 1), on the
+            device; column 0 is padding and its scores are ignored.
+        filtered : bool
+            Whether to return the ``filtered`` kind too.
+
+        Raises
+        ------
+        SeqattnError
+            If a target's score is not finite.
+        """
+        context = self.context
+        at_once = max(1, SCORES_AT_ONCE // (context.n_items + 1))
+        ranks: dict[str, list[Tensor]] = {"unfiltered": []} | ({"filtered": []} if filtered else {})
+        finite = []
+        for first in range(0, context.n_users, at_once):
+            users = np.arange(first, min(first + at_once, context.n_users))
+            scores_BV = scores(users).float()
+            scores_BV[:, 0] = -torch.inf  # padding is not an item
+            target_B1 = self.targets_U[first : first + at_once, None]
+            finite.append(torch.isfinite(scores_BV.gather(1, target_B1)).all())
+            ranks["unfiltered"].append(_ranks(scores_BV, target_B1))
+            if filtered:
+                self._hide_seen(scores_BV, users, target_B1)
+                ranks["filtered"].append(_ranks(scores_BV, target_B1))
+        if not torch.stack(finite).all():
+            raise DivergedError(
+                "the model gives a score that is not finite: training diverged; lower learning_rate"
+            )
+        return {kind: torch.cat(parts).cpu().numpy() for kind, parts in ranks.items()}
+
+    def _hide_seen(self, scores_BV: Tensor, users: np.ndarray, target_B1: Tensor) -> None:
+        """Set the scores of each user's whole history, but for the target, to -inf."""
+        kept_B1 = scores_BV.gather(1, target_B1)
+        begin, end = self.context.offsets[[users[0], users[-1] + 1]]
+        (length_B,) = self.gatherer.send(self.context.lengths[users])
+        row = torch.arange(len(users), device=scores_BV.device)
+        row = row.repeat_interleave(length_B, output_size=int(end - begin))
+        scores_BV[row, self.gatherer.items[begin:end]] = -torch.inf
+        scores_BV.scatter_(1, target_B1, kept_B1)
+
+
+def rank_targets(
+    model: Backbone, split: Split, stage: str, device: torch.device | str = "cpu"
+) -> dict[str, np.ndarray]:
+    """Rank each user's held-out item among all items.
+
+    Parameters
+    ----------
+    model : Backbone
+        Put into evaluation mode for the call, then back.
+    split : Split
+        Leave-one-out split.
+    stage : str
+        ``valid`` or ``test``.
+    device : torch.device or str
+        Where the model lives.
+
+    Returns
+    -------
+    dict of ndarray, shape (U,), int32
+        ``unfiltered``: among all items, as published; ``filtered``: items the user has already
+        seen are left out, as a service would do.
+
+    Raises
+    ------
+    DivergedError
+        If a score is not finite.
+    """
+    return Ranker(split, stage, device)(model)
+
+
+def _ranks(scores_BV: Tensor, target_B1: Tensor) -> Tensor:
+    """1 + number of strictly higher scores + half of the other ties, rounded down; int32."""
+    target_score_B1 = scores_BV.gather(1, target_B1)
+    higher_B = (scores_BV > target_score_B1).sum(dim=1)
+    ties_B = (scores_BV == target_score_B1).sum(dim=1) - 1
+    return (1 + higher_B + ties_B // 2).int()

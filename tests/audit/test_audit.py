@@ -1,0 +1,226 @@
+"""The whole audit on a toy log with hand-known flaws, and its file."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+from audit_logs import TOY, prepared, table
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqattn.audit import CHECKS, Check, audit
+from seqattn.data import Dataset, Interactions, synthetic_log
+from seqattn.data.catalogue import CATALOGUE
+from seqattn.errors import SeqattnError
+
+
+@pytest.fixture(scope="module")
+def toy():
+    return audit(*prepared(table()))
+
+
+def value(found, check: str) -> float:
+    return found.findings.set_index("check").loc[check, "value"]
+
+
+def light(found, check: str) -> str:
+    return found.findings.set_index("check").loc[check, "light"]
+
+
+def test_core_statistics_equal_plain_pandas(toy):
+    frame = table()
+    sizes = frame.groupby("user").size()
+    raw = toy.core["as read"]
+    assert raw["interactions"] == len(frame) == 13
+    assert raw["density"] == pytest.approx(13 / (3 * 6))
+    assert raw["median length"] == sizes.median()
+    assert raw["users with fewer than 5"] == (sizes < 5).mean() == pytest.approx(2 / 3)
+    assert raw["mean item popularity"] == frame["item"].value_counts().mean()
+    assert toy.core.loc["interactions", "prepared"] == 12
+
+
+def test_distributions_equal_pandas_quantiles(toy):
+    frame = table().drop(8).sort_values(["user", "timestamp"], kind="stable")
+    gaps = frame.groupby("user")["timestamp"].diff().dropna()
+    found = toy.distributions.loc[("gap, seconds", "prepared")]
+    assert found["n"] == len(gaps)
+    assert (found["min"], found["75%"], found["max"]) == (
+        gaps.min(),
+        gaps.quantile(0.75),
+        gaps.max(),
+    )
+
+
+def test_repeats_ties_and_stamps_are_those_of_the_toy_log(toy):
+    assert toy.repeats["as read"].tolist() == pytest.approx([1 / 13, 0, 0])
+    assert toy.stamps.loc["tied"].tolist() == pytest.approx([4 / 13, 2 / 12])
+    assert toy.stamps.loc["users with ties"].tolist() == pytest.approx([2 / 3, 1 / 3])
+    # Users 1 and 2 need half a minute, user 3 five minutes.
+    assert toy.stamps.loc["within a minute", "prepared"] == pytest.approx(2 / 3)
+    assert toy.stamps.loc["within an hour", "prepared"] == 1
+    assert toy.ties["by timestamp"].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 1])
+
+
+def test_leave_one_out_table_holds_the_leaks_worked_out_by_hand(toy):
+    test, valid = toy.split["test"], toy.split["valid"]
+    assert test["cold items"] == pytest.approx(2 / 3)  # e and f
+    assert test["distinct cold items"] == 2
+    # Only d@30 of user 1 has training events of others after it: d@100, a@110 of four.
+    assert test["older than training"] == pytest.approx(1 / 3)
+    assert test["future training"] == pytest.approx((2 / 4) / 3)
+    assert test["before 10 %"] == test["before 50 %"] == pytest.approx(1 / 3)
+    assert test["not yet born"] == pytest.approx(1 / 3)  # d is first trained on at 100
+    assert test["perhaps not yet born"] == 0
+    assert test["training in test period"] == pytest.approx(2 / 6)
+    assert valid["cold items"] == valid["not yet born"] == 0
+    assert valid["older than training"] == pytest.approx(1 / 3)
+
+
+def test_side_by_side_has_both_splits_with_and_without_core():
+    # Stamps 0 5 10 15 20 30 100 110 120 120 200 300: the 0.7 quantile is 117, of the eight up to
+    # it 29. Training: a@0 b@10 c@20 | | b@5 c@15; validation: d of user 1, a of user 2; test: e
+    # of user 2, who is not trained on, and f of user 3.
+    found = audit(*prepared(table()), quantile=0.7)
+    row = found.splits.loc[("global time, 0.7", "prepared")]
+    assert (row["training interactions"], row["validation targets"], row["targets"]) == (5, 2, 2)
+    assert row["future training"] == row["older than training"] == 0
+    assert (row["cold items"], row["cold users"]) == (1, 1 / 2)
+    assert set(found.splits.index.get_level_values("log")) == {"prepared", "without k-core"}
+    assert len(found.splits) == 4
+
+
+def test_findings_carry_value_thresholds_light_and_advice(toy):
+    assert toy.findings["check"].tolist() == [check.key for check in CHECKS]
+    assert value(toy, "not_yet_born") == pytest.approx(1 / 3)
+    assert light(toy, "not_yet_born") == "red"
+    assert light(toy, "stamps_missing") == "green"
+    assert value(toy, "interactions_lost") == 0
+    assert (toy.findings["advice"].str.len() > 10).all()
+    assert toy.table()["light"].iloc[0] == "red"
+
+
+@pytest.mark.parametrize(
+    ("low_is_bad", "lights"),
+    [(False, "green green amber amber red"), (True, "red amber amber green green")],
+)
+def test_light_changes_beyond_a_threshold_not_at_it(low_is_bad, lights):
+    amber, red = (10, 5) if low_is_bad else (5, 10)
+    check = Check("k", "t", amber, red, "Act.", low_is_bad=low_is_bad)
+    assert [check.light(v) for v in (4, 5, 6, 10, 11)] == lights.split()
+    assert check.light(float("nan")) == "grey"
+
+
+def test_every_threshold_has_amber_before_red():
+    for check in CHECKS:
+        assert (check.amber > check.red) is check.low_is_bad
+
+
+@settings(max_examples=8)
+@given(st.randoms(use_true_random=False))
+def test_renaming_users_changes_no_finding(random):
+    frame = synthetic_log(n_users=30).frame
+    names = list(range(1, 31))
+    random.shuffle(names)
+    renamed = frame.assign(user=frame["user"].map(dict(enumerate(names, start=1))))
+    lights = []
+    for each in (frame, renamed):
+        log = Interactions.from_frame(each)
+        lights.append(audit(log, Dataset.from_interactions(log, CATALOGUE["synthetic"])).findings)
+    pd.testing.assert_frame_equal(*lights, rtol=1e-12)
+
+
+def test_log_without_chronology_is_audited_without_a_dataset():
+    frame = table().drop(columns="timestamp")
+    found = audit(Interactions.from_frame(frame, source="plays.csv", chronological=False))
+    assert (found.name, found.fingerprint) == ("plays.csv", None)
+    assert light(found, "stamps_missing") == "red"
+    assert light(found, "repeats") == "amber"
+    assert {light(found, c) for c in ("tied", "tie_targets", "not_yet_born", "test_users")} == {
+        "grey"
+    }
+    assert found.split.empty and found.splits.empty
+
+
+def test_log_with_an_order_and_no_stamps_is_audited_by_its_order():
+    frame = table().assign(order=lambda f: f["timestamp"]).drop(columns="timestamp")
+    found = audit(*prepared(frame))
+    assert found.ties["by order"].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 1])
+    assert value(found, "tie_targets") == pytest.approx(1 / 3)
+    assert found.splits.index.get_level_values("split").unique().tolist() == ["leave-one-out"]
+    assert light(found, "future_training") == "grey"
+    assert value(found, "cold_items") == pytest.approx(2 / 3)
+
+
+def test_leakage_is_not_judged_where_stamps_are_missing():
+    frame = table().assign(order=lambda f: f["timestamp"])
+    frame.loc[[0, 1], "timestamp"] = np.nan
+    found = audit(*prepared(frame))
+    assert found.stamps.loc["missing", "as read"] == pytest.approx(2 / 13)
+    assert light(found, "not_yet_born") == "grey"
+    assert found.split.loc["not yet born", "test"] == pytest.approx(1 / 3)  # still in the table
+
+
+def test_stamps_that_contradict_the_order_are_counted():
+    frame = table([(1, item, time) for item, time in zip("abcd", (0, 30, 20, 40), strict=True)])
+    found = audit(*prepared(frame.assign(order=range(4))))
+    assert found.stamps.loc["against the order", "prepared"] == pytest.approx(1 / 3)
+
+
+def test_log_without_intensity_leaves_only_its_check_grey():
+    found = audit(*prepared(table().drop(columns="intensity")))
+    assert found.findings.query("light == 'grey'")["check"].tolist() == ["intensity_shift"]
+
+
+def test_core_losses_are_those_of_the_last_step():
+    # The 2-core drops user 9 with three items nobody else has, and e and f.
+    frame = table([*TOY, *((9, item, 1) for item in "xyz")])
+    found = audit(*prepared(frame, core=2))
+    assert value(found, "users_lost") == pytest.approx(1 / 4)
+    assert value(found, "interactions_lost") == pytest.approx(5 / 15)
+    users = found.splits["users"]
+    assert users["leave-one-out", "prepared"] == 3
+    assert users["leave-one-out", "without k-core"] == 4
+
+
+def test_rows_dropped_at_reading_are_a_finding():
+    frame = table([*TOY, (None, "a", 7)])
+    log = Interactions.from_frame(frame, drop_incomplete=True)
+    assert value(audit(log), "rows_incomplete") == pytest.approx(1 / 14)
+    assert light(audit(log), "rows_incomplete") == "red"
+
+
+def test_json_holds_every_table_as_plain_numbers(toy, tmp_path):
+    content = json.loads(toy.to_json(tmp_path / "new" / "audit.json").read_text())
+    assert content["name"] == "toy" and content["fingerprint"] == toy.fingerprint
+    rows = {row["check"]: row for row in content["findings"]}
+    assert rows["not_yet_born"]["value"] == value(toy, "not_yet_born")
+    back = pd.DataFrame(content["core"]).set_index("measure")
+    pd.testing.assert_frame_equal(back, toy.core, check_names=False)
+    assert {"split", "log", "future training"} <= content["splits"][0].keys()
+
+
+def test_json_writes_nan_as_null_and_the_same_bytes_again(tmp_path):
+    log, dataset = prepared(table().drop(columns="intensity"))
+    first, second = (audit(log, dataset).to_json(tmp_path / n).read_bytes() for n in ("a", "b"))
+    assert first == second
+    assert b"NaN" not in first and b"Infinity" not in first
+    rows = {row["check"]: row for row in json.loads(first)["findings"]}
+    assert rows["intensity_shift"]["value"] is None
+
+
+def test_json_that_cannot_be_written_leaves_the_old_file_alone(toy, tmp_path, monkeypatch):
+    path = tmp_path / "audit.json"
+    path.write_text("old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(SeqattnError, match=r"audit\.json: No space left on device; make room"):
+        toy.to_json(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["audit.json"]
+    assert path.read_text() == "old"

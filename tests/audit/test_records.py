@@ -1,0 +1,79 @@
+"""What is kept of a dataset."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from seqattn.audit.intensity import diagnose
+from seqattn.audit.records import describe, read_tied_tests
+from seqattn.errors import SeqattnError
+
+FILES = ("dataset", "audit", "intensity", "ties")
+
+
+def test_the_records_of_a_dataset_are_its_counts_audit_and_diagnosis(synthetic, tmp_path):
+    paths = describe("synthetic").write(tmp_path)
+    assert [path.name for path in paths] == [f"{name}.json" for name in FILES]
+    dataset, audit, intensity, ties = (json.loads(path.read_text()) for path in paths)
+    prints = {record["fingerprint"] for record in (dataset, audit, ties)}
+    assert prints == {synthetic.fingerprint}
+    assert dataset["steps"][-1]["interactions"] == len(synthetic.sequences)
+    told = pd.DataFrame(intensity)["value"].astype(float)
+    pd.testing.assert_series_equal(told, diagnose(synthetic)["value"], rtol=1e-8)
+
+
+def test_equal_data_gives_equal_bytes(tmp_path):
+    first, second = (describe("synthetic").write(tmp_path / name) for name in ("a", "b"))
+    assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
+
+
+def test_a_log_without_chronology_is_diagnosed_and_not_prepared(tmp_path, monkeypatch):
+    rows = "".join(f"u{i % 4},i{i % 7},{1 + i % 3},\n" for i in range(28))
+    (tmp_path / "steam-200k.csv").write_text("user,item,intensity,timestamp\n" + rows)
+    frame = pd.read_csv(tmp_path / "steam-200k.csv")
+    frame.to_csv(tmp_path / "steam-200k.csv.gz", index=False)
+    monkeypatch.setenv("SEQATTN_DATA", str(tmp_path))
+    found = describe("steam-200k")
+    assert found.dataset["fingerprint"] is None
+    assert [step["name"] for step in found.dataset["steps"]] == ["read", "drop missing"]
+    recency = found.intensity.query("measure == 'recency'")["value"]
+    assert recency.isna().all()
+
+
+def test_a_dataset_without_intensity_has_no_diagnosis(tmp_path, monkeypatch):
+    rows = "".join(f"{u},{i},,{1_600_000_000 + 7 * i + u}\n" for u in range(6) for i in range(6))
+    frame_path = tmp_path / "yelp.csv"
+    frame_path.write_text("user,item,intensity,timestamp\n" + rows)
+    text = "name: plain\npath: yelp.csv\ncolumns: {user: user, item: item, timestamp: timestamp}\n"
+    (tmp_path / "plain.yaml").write_text(text)
+    found = describe(str(tmp_path / "plain.yaml"))
+    assert found.intensity is None
+    assert [path.name for path in found.write(tmp_path / "out")] == [
+        "dataset.json",
+        "audit.json",
+        "ties.json",
+    ]
+
+
+def test_ties_are_kept_a_bit_a_user_and_damage_is_named(tmp_path):
+    times = [[1, 2, 2], [1, 2, 3], [5, 5, 6], [4, 4, 4], [1, 9, 9]]
+    rows = [f"u{u},i{i},{t}" for u, row in enumerate(times) for i, t in enumerate(row)]
+    (tmp_path / "log.csv").write_text("\n".join(["user,item,timestamp", *rows]) + "\n")
+    (tmp_path / "own.yaml").write_text(
+        "name: own\npath: log.csv\nfilters: {k_core: 1}\n"
+        "columns: {user: user, item: item, timestamp: timestamp}\n"
+    )
+    found = describe(str(tmp_path / "own.yaml"))
+    found.write(tmp_path / "own")
+    data = found.dataset["fingerprint"]
+    tied = read_tied_tests(tmp_path, "own", data)
+    assert tied.tolist() == [True, False, False, True, True]
+    changes = found.audit.ties.loc["test target changes", "by timestamp"]
+    assert tied.mean() == pytest.approx(changes)
+    assert read_tied_tests(tmp_path, "own", "another") is None
+    assert read_tied_tests(tmp_path, "absent", data) is None
+    path = tmp_path / "own" / "ties.json"
+    path.write_text(path.read_text().replace('"users": 5', '"users": 50'))
+    with pytest.raises(SeqattnError, match=r"ties\.json is damaged.*seqattn prepare own"):
+        read_tied_tests(tmp_path, "own", data)

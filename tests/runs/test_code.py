@@ -1,0 +1,145 @@
+"""A model that was edited is noticed; a comment is not."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import seqattn
+from seqattn.config import get_preset
+from seqattn.data import load_dataset
+from seqattn.errors import SeqattnError
+from seqattn.models import MODELS, SASRec
+from seqattn.runs.code import code_of, require_same_code
+from seqattn.runs.fitting import cell_spec, fit_cell, fit_cells
+from seqattn.runs.store import Store
+
+INJECTION = '''
+from seqattn.models.injection import IntensityInjection
+
+class Key(IntensityInjection):
+    """{doc}"""
+
+    def before(self, q, k, v, signal):  # {comment}
+        return q, k * (1 + {factor} * self.lam * signal.w_BT[:, None, :, None]).to(k.dtype), v
+'''
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Write the injection "ia-key" anew, as an editor would between two sessions."""
+
+    def write(factor, doc="Scale keys.", comment="why"):
+        path = tmp_path / f"mine{len(list(tmp_path.glob('mine*.py')))}.py"
+        path.write_text(INJECTION.format(factor=factor, doc=doc, comment=comment))
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, path.stem, module)
+        spec.loader.exec_module(module)
+        monkeypatch.setitem(MODELS, "ia-key", partial(SASRec, injection=module.Key))
+        code_of.cache_clear()
+
+    yield write
+    code_of.cache_clear()
+
+
+def test_every_model_has_code_of_its_own():
+    assert len({code_of(name) for name in MODELS}) == len(MODELS)
+
+
+def test_comments_and_docstrings_are_no_code(write):
+    write(1)
+    before = code_of("ia-key")
+    write(1, doc="Another line.", comment="because")
+    assert code_of("ia-key") == before
+    write(2)
+    assert code_of("ia-key") != before
+
+
+VARIANTS = {"ia-add", "ia-mul", "ia-val"}
+EDITS = [
+    ("models/injection.py", "1 + lam * (", "1 + 3 * lam * (", {"ia-mul", "ia-val"}),
+    ("models/injection.py", "self.lam * _column", "2 * self.lam * _column", {"ia-add"}),
+    ("models/injection.py", "torch.ones(())", "torch.zeros(())", VARIANTS),
+    ("models/injection.py", '"""Double the features of values."""', '"""?"""', set()),
+    ("intensity.py", "FLOOR = 0.1", "FLOOR = 0.2", VARIANTS),
+    ("intensity.py", "torch.log1p(raw_BT)", "torch.log(raw_BT)", VARIANTS),
+]
+# One process for all: its functions stay what they were, but their source is read anew.
+PROGRAM = """
+import inspect, json, linecache, pathlib, sys
+from seqattn.training.code import code_of
+def codes():
+    linecache.clearcache(), code_of.cache_clear()
+    return {name: code_of(name) for name in ("sasrec", "ia-add", "ia-mul", "ia-val", "bert4rec")}
+before, changed = codes(), []
+for path, old, new in json.loads(sys.argv[1]):
+    text = pathlib.Path(path).read_text()
+    assert old in text, old
+    pathlib.Path(path).write_text(text.replace(old, new))
+    changed.append([name for name, code in codes().items() if code != before[name]])
+    pathlib.Path(path).write_text(text)
+print(json.dumps(changed))
+"""
+
+
+def test_a_formula_outside_a_models_class_is_its_code(tmp_path):
+    copy = tmp_path / "seqattn"
+    shutil.copytree(Path(seqattn.__file__).parent, copy)
+    edits = json.dumps([(str(copy / file), old, new) for file, old, new, _ in EDITS])
+    told = subprocess.run(
+        [sys.executable, "-c", PROGRAM, edits],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert [set(names) for names in json.loads(told)] == [changed for *_, changed in EDITS]
+
+
+@pytest.mark.parametrize("constant", ["({},)", "[{}]", "{{'a': {}}}", "{}"])
+def test_a_constant_of_the_module_is_a_models_code(constant, write):
+    def change(value):
+        write("SCALE")
+        module = sys.modules[MODELS["ia-key"].keywords["injection"].__module__]
+        module.SCALE = eval(constant.format(value))
+        code_of.cache_clear()
+        return code_of("ia-key")
+
+    assert change(1) == change(1) != change(2)
+
+
+def test_a_cell_of_an_edited_injection_is_refused_not_returned(write, tmp_path):
+    write(1)
+    store, dataset = Store(tmp_path / "store"), load_dataset("synthetic")
+    spec = cell_spec(dataset, "ia-key", 1, get_preset("smoke"))
+    cell = fit_cell(store, dataset, spec)
+    ask = (tmp_path / "store", dataset, [("ia-key", 1)], "smoke")
+    assert fit_cells(*ask, progress=False)[0].folder == cell.folder
+    write(2)
+    with pytest.raises(SeqattnError, match=r"was fitted with other code of 'ia-key'.* remove it"):
+        fit_cells(*ask, progress=False)
+    assert store.get(spec) is not None  # nothing is lost
+
+
+def test_a_cell_of_an_earlier_version_remembers_no_code_and_passes(write, tmp_path):
+    dataset = load_dataset("synthetic")
+    cell = fit_cell(Store(tmp_path), dataset, cell_spec(dataset, "sasrec", 1, get_preset("smoke")))
+    assert cell.facts["code"] == code_of("sasrec")
+    facts = {name: value for name, value in cell.facts.items() if name != "code"}
+    require_same_code(type(cell)(cell.folder, facts))
+    require_same_code(type(cell)(cell.folder, facts | {"code": "0123456789ab"}))
+
+
+def test_a_new_injection_has_a_search_of_its_own_in_either_design(write, tmp_path):
+    write(1)
+    for design in ("published", "matched"):
+        with pytest.raises(SeqattnError, match=f"no {design} search of 'ia-key'"):
+            fit_cells(tmp_path, load_dataset("synthetic"), [("ia-key", 1)], design, progress=False)

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from seqattn.config import get_preset
+from seqattn.errors import SeqattnError
+from seqattn.runs.fitting import cell_spec, fit_cell, fit_cells
+from seqattn.runs.store import CellSpec, Result, Store
+from seqattn.stats.metrics import metric
+
+SMOKE = get_preset("smoke")
+SPEC = CellSpec("toy", "f" * 64, "sasrec", 1, SMOKE.model, SMOKE.train)
+RESULT = Result({"lambdas": []}, {"test_unfiltered": np.array([1, 2, 3])}, {"w": torch.ones(2)})
+
+
+def _never() -> Result:
+    raise AssertionError("a finished cell was computed again")
+
+
+def test_a_cell_round_trips_and_is_computed_once(tmp_path):
+    store = Store(tmp_path)
+    assert store.get(SPEC) is None
+    store.compute(SPEC, lambda: RESULT)
+    cell = store.compute(SPEC, _never)
+    assert cell.ranks().tolist() == [1, 2, 3]
+    assert torch.equal(cell.weights()["w"], torch.ones(2))
+    assert (cell.model, cell.seed) == ("sasrec", 1)
+    assert [c.folder for c in store.cells()] == [cell.folder]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dataset": "other"},
+        {"fingerprint": "e" * 64},
+        {"model": "ia-add"},
+        {"seed": 2},
+        {"model_config": get_preset("quick").model},
+        {"train_config": get_preset("quick").train},
+    ],
+)
+def test_any_difference_in_what_a_cell_rests_on_is_another_cell(change, tmp_path):
+    store = Store(tmp_path)
+    store.compute(SPEC, lambda: RESULT)
+    assert store.get(replace(SPEC, **change)) is None
+
+
+@pytest.mark.parametrize("name", ["cell.json", "ranks.npz", "model.safetensors"])
+@pytest.mark.parametrize("damage", ["truncate", "edit", "delete"])
+def test_a_damaged_artifact_is_computed_again(name, damage, tmp_path):
+    store = Store(tmp_path)
+    path = store.compute(SPEC, lambda: RESULT).folder / name
+    content = path.read_bytes()
+    if damage == "truncate":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "edit":
+        path.write_bytes(content.replace(b"1", b"2", 1) if b"1" in content else content + b"x")
+    else:
+        path.unlink()
+    assert store.get(SPEC) is None
+    assert store.compute(SPEC, lambda: RESULT).ranks().tolist() == [1, 2, 3]
+
+
+def test_an_edited_metric_is_noticed(tmp_path):
+    store = Store(tmp_path)
+    path = store.compute(SPEC, lambda: RESULT).folder / "cell.json"
+    facts = json.loads(path.read_text())
+    facts["lambdas"] = [0.5]
+    path.write_text(json.dumps(facts))
+    assert store.get(SPEC) is None
+
+
+def test_an_interrupted_computation_leaves_the_store_clean(tmp_path):
+    store = Store(tmp_path)
+
+    def interrupted() -> Result:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.compute(SPEC, interrupted)
+    assert list(store.cells()) == []
+    assert [p.name for p in tmp_path.rglob("*") if p.is_dir() and "seed" in p.name] == []
+    assert store.compute(SPEC, lambda: RESULT).seed == 1
+
+
+def test_a_failing_write_leaves_no_half_written_cell(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("seqattn.runs.store.save_file", full)
+    with pytest.raises(SeqattnError, match="No space left on device; make room"):
+        store.compute(SPEC, lambda: RESULT)
+    assert store.get(SPEC) is None
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_results_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SeqattnError, match="cannot make the results folder"):
+        Store(tmp_path / "file" / "results")
+
+
+def _compute_slowly(root: str, log: str) -> None:
+    def run() -> Result:
+        with open(log, "a") as file:
+            file.write("computed\n")
+        time.sleep(0.5)
+        return RESULT
+
+    Store(root).compute(SPEC, run)
+
+
+def test_two_processes_compute_a_cell_once(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    arguments = (str(tmp_path / "store"), str(tmp_path / "log"))
+    processes = [context.Process(target=_compute_slowly, args=arguments) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    assert (tmp_path / "log").read_text() == "computed\n"
+
+
+FIT = """
+import sys
+from seqattn.data import load_dataset
+from seqattn.training.cells import fit_cells
+print("ready", flush=True)
+fit_cells(sys.argv[1], load_dataset("synthetic"), [("ia-add", 1)], "smoke", progress=False)
+"""
+
+
+def test_a_fit_killed_at_a_random_moment_ends_in_the_same_artifact(tmp_path, synthetic):
+    undisturbed = fit_cells(tmp_path / "calm", synthetic, [("ia-add", 1)], "smoke", progress=False)
+    for attempt in range(4):
+        process = subprocess.Popen(
+            [sys.executable, "-c", FIT, str(tmp_path / "killed")],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")},
+        )
+        process.stdout.readline()
+        time.sleep(random.Random(attempt).uniform(0, 0.6))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    again = fit_cells(tmp_path / "killed", synthetic, [("ia-add", 1)], "smoke", progress=False)
+    for kind in ("test", "valid"):
+        assert np.array_equal(again[0].ranks(kind), undisturbed[0].ranks(kind))
+    weights = undisturbed[0].weights()
+    assert all(torch.equal(value, weights[key]) for key, value in again[0].weights().items())
+    assert not list((tmp_path / "killed").rglob("*.partial"))
+
+
+def test_cells_fitted_in_parallel_equal_cells_fitted_one_by_one(tmp_path, synthetic):
+    models, seeds = ["sasrec", "ia-val"], [1, 2]
+    together = fit_cells(
+        tmp_path / "a", synthetic, list(product(models, seeds)), "smoke", workers=2, progress=False
+    )
+    store = Store(tmp_path / "b")
+    for cell in together:
+        spec = cell_spec(synthetic, cell.model, cell.seed, SMOKE)
+        alone = fit_cell(store, synthetic, spec)
+        assert np.array_equal(cell.ranks(), alone.ranks())
+        assert cell.facts["spec"] == alone.facts["spec"]
+    assert [(c.model, c.seed) for c in together] == [(m, s) for m in models for s in seeds]
+
+
+def test_a_failure_in_a_worker_is_reported_and_finished_cells_are_kept(tmp_path, synthetic):
+    fit_cells(tmp_path, synthetic, [("sasrec", 1)], "smoke", progress=False)
+    with pytest.raises(SeqattnError, match="unknown preset"):
+        fit_cells(tmp_path, synthetic, [("sasrec", 1)], "nonsense", progress=False)
+    assert len(list(Store(tmp_path).cells())) == 1
+
+
+def test_a_cell_records_what_it_was_made_with(tmp_path, synthetic):
+    cell = fit_cells(tmp_path, synthetic, [("ia-add", 1)], "smoke", progress=False)[0]
+    assert cell.facts["spec"]["fingerprint"] == synthetic.fingerprint
+    assert len(cell.facts["history"]) == SMOKE.train.epochs
+    assert len(cell.facts["lambdas"]) == SMOKE.model.n_layers
+    assert {"torch", "numpy", "python", "commit", "device"} <= set(cell.facts["environment"])
+    assert cell.facts["seconds"] > 0
+    stored = cell.facts["metrics"]["test_filtered"]["MRR@20"]
+    assert stored == metric(cell.ranks("test", "filtered"), "MRR", 20).mean()

@@ -1,0 +1,313 @@
+"""Designs, the searches they rest on, and results folders of several machines put together."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from seqattn.config import get_preset
+from seqattn.errors import SeqattnError
+from seqattn.runs.store import Result, Store
+from seqattn.search.collect import collect
+from seqattn.search.record import Search, SearchConfig, chosen, read_search, search_path, settings
+from seqattn.studies.tables import controls, finished_cells
+
+SMOKE = get_preset("smoke")
+
+
+def search(model="sasrec", design="published", trials=1, fingerprint="f" * 64, **backbone):
+    """A search as `seqattn tune` would keep it; `backbone` is what it found."""
+    records = [
+        {"number": n, "state": "COMPLETE", "value": 0.1, "params": {}} for n in range(trials)
+    ]
+    return Search(
+        *("toy", fingerprint, model, design, SearchConfig(trials, 1)),
+        *(replace(SMOKE.model, **backbone), SMOKE.train),
+        *(0.1, records, {}),
+    )
+
+
+def result(seed):
+    ranks = {"test_unfiltered": np.arange(1, 4) + seed}
+    return Result({"lambdas": []}, ranks, {"w": torch.full((2,), float(seed))})
+
+
+def never():
+    raise AssertionError("a finished cell was computed again")
+
+
+def campaign(folder, seeds, trials=1):
+    """A finished campaign of two models, with cells of some seeds."""
+    store = Store(folder)
+    for model in ("sasrec", "ia-add"):
+        found = search(model, trials=trials)
+        found.write(folder)
+        for seed in seeds:
+            store.compute(found.spec(seed), lambda seed=seed: result(seed))
+    return folder
+
+
+def contents(folder):
+    """Everything that counts in a results folder: searches, and cells with their ranks."""
+    store = Store(folder)
+    cells = {(c.model, c.seed, c.spec.key): c.ranks().tolist() for c in store.cells()}
+    trials = {
+        m: len(read_search(folder, "toy", m, "published").trials) for m in ("sasrec", "ia-add")
+    }
+    return cells, trials
+
+
+def files(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".lock"
+    }
+
+
+def test_a_search_round_trips(tmp_path):
+    found = search("ia-add", n_layers=3)
+    found.write(tmp_path)
+    assert read_search(tmp_path, "toy", "ia-add", "published") == found
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text.replace('"value": 0.1', '"value": 0.2', 1),
+        lambda text: text.replace('"n_layers": 2', '"n_layers": 3'),
+        lambda text: text[: len(text) // 2],
+        lambda text: "[]",
+        lambda text: "",
+    ],
+    ids=["value", "setting", "cut", "other JSON", "empty"],
+)
+def test_an_edited_or_cut_search_is_refused_with_the_way_out(tmp_path, damage):
+    path = search().write(tmp_path)
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(SeqattnError, match=r"damaged .* remove it and run `seqattn tune"):
+        chosen(tmp_path, "toy", "sasrec", "published")
+
+
+def test_a_design_without_its_search_names_the_command(tmp_path):
+    with pytest.raises(SeqattnError, match="run `seqattn tune -d toy -m ia-add --design matched"):
+        chosen(tmp_path, "toy", "ia-add", "matched")
+
+
+def test_the_search_of_another_version_of_the_data_is_not_used(tmp_path, synthetic):
+    found = replace(search(), dataset="synthetic")
+    found.write(tmp_path)
+    with pytest.raises(SeqattnError, match="of another version of the data"):
+        settings(tmp_path, synthetic, "sasrec", "published")
+    replace(found, fingerprint=synthetic.fingerprint).write(tmp_path)
+    assert settings(tmp_path, synthetic, "sasrec", "published").model == found.model_config
+
+
+def test_a_matched_search_is_refused_after_another_search_of_the_baseline(tmp_path):
+    search().write(tmp_path)
+    search("ia-add", "matched", normalisation="zscore").write(tmp_path)
+    assert chosen(tmp_path, "toy", "ia-add", "matched").model_config.normalisation == "zscore"
+    search(n_layers=1).write(tmp_path)
+    with pytest.raises(SeqattnError, match="rests on another configuration of 'sasrec'"):
+        chosen(tmp_path, "toy", "ia-add", "matched")
+
+
+def test_a_matched_search_on_other_data_than_the_baselines_is_refused(tmp_path):
+    search(fingerprint="e" * 64).write(tmp_path)
+    search("ia-add", "matched").write(tmp_path)
+    with pytest.raises(SeqattnError, match="rests on another configuration"):
+        chosen(tmp_path, "toy", "ia-add", "matched")
+
+
+def test_a_search_with_other_windows_than_the_baselines_is_refused(tmp_path):
+    search().write(tmp_path)
+    found = search("ia-add")
+    replace(found, train_config=replace(found.train_config, stride=1)).write(tmp_path)
+    with pytest.raises(SeqattnError, match=r"another stride than that of 'sasrec': run `seqattn"):
+        chosen(tmp_path, "toy", "ia-add", "published")
+    assert finished_cells(tmp_path, "toy", "published").keys() == {"sasrec"}
+
+
+def test_the_cells_of_a_replaced_search_are_not_the_designs(tmp_path):
+    campaign(tmp_path, seeds=[1, 2])
+    done = finished_cells(tmp_path, "toy", "published", seeds=[1, 2, 3])
+    assert {model: len(cells) for model, cells in done.items()} == {"sasrec": 2, "ia-add": 2}
+    search(n_layers=3).write(tmp_path)
+    assert finished_cells(tmp_path, "toy", "published", seeds=[1, 2])["sasrec"] == []
+    search(fingerprint="e" * 64).write(tmp_path)
+    assert finished_cells(tmp_path, "toy", "published", seeds=[1, 2])["sasrec"] == []
+
+
+def test_two_machines_results_merge_to_the_same_whatever_the_order(tmp_path):
+    one = campaign(tmp_path / "one", seeds=[1, 2], trials=3)
+    two = campaign(tmp_path / "two", seeds=[2, 3], trials=5)
+    for target, sources in (("a", (one, two)), ("b", (two, one))):
+        for source in sources:
+            collect(source, tmp_path / target)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    cells, trials = contents(tmp_path / "a")
+    assert cells == {**contents(one)[0], **contents(two)[0]}
+    assert trials == {"sasrec": 5, "ia-add": 5}
+
+
+def test_nothing_collected_is_computed_again(tmp_path):
+    collect(campaign(tmp_path / "one", seeds=[1, 2]), tmp_path / "all")
+    store = Store(tmp_path / "all")
+    for model in ("sasrec", "ia-add"):
+        found = chosen(tmp_path / "all", "toy", model, "published")
+        assert [store.compute(found.spec(seed), never).seed for seed in (1, 2)] == [1, 2]
+
+
+def test_collecting_again_adds_nothing(tmp_path):
+    source = campaign(tmp_path / "one", seeds=[1, 2])
+    assert len(collect(source, tmp_path / "all")) == 2 + 4
+    before = files(tmp_path / "all")
+    assert collect(source, tmp_path / "all") == []
+    assert files(tmp_path / "all") == before
+
+
+def test_a_control_is_the_baseline_with_what_a_variants_search_found(tmp_path):
+    campaign(tmp_path, seeds=[1, 2])
+    deep = search("ia-add", n_layers=3)
+    deep.write(tmp_path)
+    assert controls(tmp_path, "toy", "ia-add", seeds=[1, 2]) == []
+    assert controls(tmp_path, "toy", "ia-mul", seeds=[1, 2]) == []  # never searched
+    spec = replace(deep.spec(2), model="sasrec")
+    Store(tmp_path).compute(spec, lambda: result(2))
+    (cell,) = controls(tmp_path, "toy", "ia-add", seeds=[1, 2])
+    assert (cell.model, cell.seed, cell.spec.model_config.n_layers) == ("sasrec", 2, 3)
+
+
+def test_a_shorter_search_does_not_replace_a_longer_one(tmp_path):
+    campaign(tmp_path / "all", seeds=[1], trials=5)
+    assert collect(campaign(tmp_path / "short", seeds=[1], trials=3), tmp_path / "all") == []
+    assert contents(tmp_path / "all")[1] == {"sasrec": 5, "ia-add": 5}
+
+
+def test_searches_with_other_windows_are_not_mixed(tmp_path):
+    source, target = campaign(tmp_path / "one", seeds=[1]), campaign(tmp_path / "all", seeds=[1])
+    found = read_search(source, "toy", "ia-add", "published")
+    other = replace(found.train_config, stride=7)
+    path = replace(found, train_config=other).write(source)
+    before = files(target)
+    with pytest.raises(SeqattnError, match=f"{path} .* different settings"):
+        collect(source, target)
+    assert files(target) == before
+
+
+def test_weights_stay_behind_unless_asked_for(tmp_path):
+    source = campaign(tmp_path / "one", seeds=[1])
+    collect(source, tmp_path / "light")
+    collect(source, tmp_path / "whole", weights=True)
+    assert not list((tmp_path / "light").rglob("*.safetensors"))
+    light = next(iter(Store(tmp_path / "light").cells()))
+    with pytest.raises(SeqattnError, match="kept without weights"):
+        light.weights()
+    whole = Store(tmp_path / "whole").get(light.spec)
+    assert torch.equal(whole.weights()["w"], torch.ones(2))
+
+
+def test_a_damaged_cell_is_not_collected_and_is_replaced_by_an_intact_one(tmp_path):
+    source, target = campaign(tmp_path / "one", seeds=[1]), tmp_path / "all"
+    collect(source, target)
+    damaged = next(iter(Store(target).cells()))
+    (damaged.folder / "ranks.npz").write_bytes(b"")
+    assert collect(target, tmp_path / "third")[2:] != []
+    assert Store(tmp_path / "third").get(damaged.spec) is None
+    assert collect(source, target) == [damaged.folder]
+    assert Store(target).get(damaged.spec).ranks().tolist() == [2, 3, 4]
+
+
+def test_a_folder_renamed_to_pass_for_another_cell_is_refused(tmp_path):
+    source = campaign(tmp_path / "one", seeds=[1])
+    cell = next(iter(Store(source).cells()))
+    shutil.move(cell.folder, cell.folder.with_name("seed-7-0123456789ab"))
+    with pytest.raises(SeqattnError, match="not named after what it holds"):
+        collect(source, tmp_path / "all")
+
+
+def test_collecting_from_nowhere_says_so(tmp_path):
+    with pytest.raises(SeqattnError, match="is no folder"):
+        collect(tmp_path / "typo", tmp_path / "all")
+
+
+def test_a_record_of_another_format_is_refused(tmp_path):
+    path = search().write(tmp_path)
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps({**values, "format": 99}))
+    with pytest.raises(SeqattnError, match="damaged or of another version"):
+        read_search(tmp_path, "toy", "sasrec", "published")
+    assert path == search_path(tmp_path, "toy", "sasrec", "matched")  # it serves both designs
+
+
+def both_designs(folder, trials, **backbone):
+    """A campaign of SASRec, and of Add matched to it, with a cell of each."""
+    for found in (
+        search(trials=trials, **backbone),
+        search("ia-add", "matched", trials=4, normalisation="zscore", **backbone),
+    ):
+        found.write(folder)
+        Store(folder).compute(found.spec(1), lambda: result(1))
+    return folder
+
+
+def test_a_longer_search_of_the_baseline_brings_the_matched_ones_that_rest_on_it(tmp_path):
+    target = both_designs(tmp_path / "all", trials=13)
+    collect(both_designs(tmp_path / "longer", trials=25, n_layers=3), target)
+    done = finished_cells(target, "toy", "matched", seeds=[1])
+    depths = {m: [c.spec.model_config.n_layers for c in cells] for m, cells in done.items()}
+    assert depths == {"sasrec": [3], "ia-add": [3]}
+
+
+def test_a_matched_search_that_rests_on_a_shorter_one_is_left_where_it_is(tmp_path):
+    target = both_designs(tmp_path / "all", trials=25)
+    before, told = files(target), []
+    short = both_designs(tmp_path / "short", trials=5, n_layers=3)
+    assert collect(short, target, tell=told.append) == []
+    assert files(target) == before
+    assert len(told) == 2 and all("is not taken" in line for line in told)
+
+
+def test_cells_that_no_search_of_the_target_asks_for_are_not_copied(tmp_path):
+    source = campaign(tmp_path / "one", seeds=[1])
+    stray = replace(search().spec(1), model="bert4rec")
+    Store(source).compute(stray, lambda: result(1))
+    target = tmp_path / "all"
+    collect(source, target)
+    assert Store(target).get(stray) is None
+    assert len(list(Store(target).cells())) == 2
+
+
+def test_searches_of_another_length_of_trial_are_not_mixed(tmp_path):
+    target = campaign(tmp_path / "all", seeds=[1], trials=5)
+    longer = search(trials=25)
+    replace(longer, budget=SearchConfig(25, epochs=2)).write(tmp_path / "one")
+    with pytest.raises(SeqattnError, match="different settings"):
+        collect(tmp_path / "one", target)
+
+
+def test_a_search_that_lies_under_another_name_is_refused(tmp_path):
+    path = search("ia-add").write(tmp_path)
+    path.rename(path.with_name("ia-mul.json"))
+    with pytest.raises(SeqattnError, match=r"ia-mul\.json is damaged"):
+        read_search(tmp_path, "toy", "ia-mul", "published")
+
+
+def test_masked_item_models_take_the_backbone_that_sasrecs_search_found(tmp_path, synthetic):
+    found = replace(
+        search(n_layers=3),
+        dataset=synthetic.name,
+        fingerprint=synthetic.fingerprint,
+        train_config=replace(SMOKE.train, learning_rate=0.0042),
+    )
+    found.write(tmp_path)
+    for design in ("published", "matched"):
+        preset = settings(tmp_path, synthetic, "bert4rec", design)
+        train = preset.train_for(masked=True)
+        assert preset.model == found.model_config
+        assert train == replace(get_preset("paper").train_ae, learning_rate=0.0042)

@@ -1,0 +1,256 @@
+"""A made-up campaign beside the published tables: effects, gaps, corrections, conclusions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from fabricated import fabricate, keep, made_up_search
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from seqattn.config import SEEDS
+from seqattn.runs.results import rank_matrix
+from seqattn.runs.store import Store
+from seqattn.stats import dual_criterion
+from seqattn.stats.metrics import metric
+from seqattn.stats.significance import cohens_dz
+from seqattn.studies import judge as comparison
+from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, cell_outcome
+from seqattn.studies.tables import finished_cells
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """ML-100K with one harmful variant, ML-1M without effect and cut short, half of a third."""
+    folder = tmp_path_factory.mktemp("campaign")
+    fabricate(folder, "ml-100k", slower={"ia-mul": 3})
+    fabricate(folder, "ml-100k", design="matched", slower={"ia-mul": 0.3}, trials=4)
+    fabricate(folder, "ml-1m", seeds=SEEDS[:3], trials=13)
+    fabricate(folder, "steam-au", slower={"ia-val": 0.3})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(folder):
+    return comparison.read(folder)
+
+
+def cell(frame, **where):
+    for column, value in where.items():
+        frame = frame[frame[column] == value]
+    assert len(frame) == 1
+    return frame.iloc[0]
+
+
+def test_nothing_run_gives_empty_tables_and_nothing_is_made(tmp_path):
+    found = comparison.read(tmp_path / "none")
+    assert found.runs.empty and found.cells.empty and found.absolute.empty
+    assert not (tmp_path / "none").exists()
+    table = comparison.agreement(found.cells, "published")
+    assert len(table) == 63 and not table["run"].any() and set(table["outcome"]) == {OPEN}
+    facts = comparison.evidence(found.cells, found.lambdas, "matched")
+    assert {c.judge(facts).verdict for c in comparison.CONCLUSIONS} == {OPEN}
+
+
+def test_records_are_those_of_the_dual_criterion(folder, found):
+    groups = finished_cells(folder, "ml-100k", "published")
+    pair = [metric(rank_matrix(groups[m]), "MRR", 20) for m in ("sasrec", "ia-mul")]
+    expected = dual_criterion(*pair).to_dict()
+    row = cell(
+        found.cells, dataset="ml-100k", design="published", model="ia-mul", metric="MRR", k=20
+    )
+    for key, value in expected.items():
+        assert row[key] == pytest.approx(value), key
+    assert row["low"] == pytest.approx(100 * expected["clustered_ci"][0] / pair[0].mean())
+    assert row["d_z"] == pytest.approx(cohens_dz(*(values.mean(axis=1) for values in pair)))
+
+
+def test_a_known_effect_is_robust_and_none_is_not(found):
+    ndcg = {"metric": "NDCG", "k": 10, "model": "ia-mul"}
+    bad = cell(found.cells, dataset="ml-100k", design="published", **ndcg)
+    assert bad["robust"] and bad["robust_clustered"] and bad["direction"] == -1
+    good = cell(found.cells, dataset="ml-100k", design="matched", **ndcg)
+    assert good["robust"] and good["direction"] == 1
+    assert not cell(found.cells, dataset="ml-1m", design="published", **ndcg)["robust"]
+
+
+def test_tost_interval_is_the_t_interval_of_users_in_percent_of_the_baseline(folder, found):
+    groups = finished_cells(folder, "ml-1m", "published")
+    base, variant = (
+        metric(rank_matrix(groups[m]), "NDCG", 10).mean(axis=0) for m in ("sasrec", "ia-val")
+    )
+    low, high = stats.ttest_rel(variant, base).confidence_interval(0.90)
+    row = cell(found.cells, dataset="ml-1m", model="ia-val", metric="NDCG", k=10)
+    assert row["tost_low"] == pytest.approx(100 * low / base.mean())
+    assert row["tost_high"] == pytest.approx(100 * high / base.mean())
+    inside = max(abs(row["tost_low"]), abs(row["tost_high"])) < comparison.MARGIN_PERCENT
+    assert row["equivalent"] == inside
+
+
+@pytest.mark.parametrize(("suffix", "k"), [("", None), ("_10", 10)])
+@pytest.mark.parametrize(("name", "method"), [("holm", "holm"), ("bh", "fdr_bh")])
+def test_corrections_cover_the_papers_whole_cells_of_one_design(found, suffix, k, name, method):
+    mine = found.cells[found.cells["design"] == "published"]
+    rows = mine[mine["dataset"] == "ml-100k"]
+    rows = rows[rows["k"] == k] if k else rows
+    _, expected, _, _ = multipletests(rows["p"], method=method)
+    np.testing.assert_allclose(rows[f"p_{name}{suffix}"], expected)
+    assert set(rows[f"family{suffix}"]) == {len(rows)}
+    # A substitute, and what was run with too few trials and seeds.
+    beside = mine[mine["dataset"].isin(["steam-au", "ml-1m"])]
+    assert beside[f"p_{name}{suffix}"].isna().all() and not beside[f"robust_{name}"].any()
+
+
+def test_a_cell_of_another_configuration_than_the_search_found_is_not_used(tmp_path):
+    fabricate(tmp_path, "ml-100k", models=("sasrec", "ia-add"), seeds=SEEDS[:2])
+    other = made_up_search("ml-100k", "ia-add", n_layers=3)
+    keep(tmp_path, other.spec(SEEDS[2]), np.ones(60, dtype=np.int32), [0.5])
+    assert len(list(Store(tmp_path).cells("ml-100k", "ia-add"))) == 3
+    found = comparison.read(tmp_path)
+    assert cell(found.runs, model="ia-add")["seeds"] == list(SEEDS[:2])
+    assert set(found.cells["n_seeds"]) == {2}
+
+
+def test_a_variant_is_compared_on_the_seeds_both_have(tmp_path):
+    fabricate(tmp_path, "ml-100k", models=("sasrec",), seeds=SEEDS[:3])
+    fabricate(tmp_path, "ml-100k", models=("ia-add",), seeds=SEEDS[1:])
+    fabricate(tmp_path, "ml-100k", models=("ia-val",), seeds=SEEDS[2:])
+    cells = comparison.read(tmp_path).cells
+    assert set(cells["model"]) == {"ia-add"} and set(cells["n_seeds"]) == {2}
+
+
+def test_seeds_fitted_together_count_their_time_once(tmp_path):
+    search = made_up_search("ml-100k", "sasrec")
+    search.write(tmp_path)
+    for seed in SEEDS[:2]:
+        keep(tmp_path, search.spec(seed), np.ones(60, dtype=np.int32))
+    assert comparison.read(tmp_path).runs["fit_hours"].item() == 2.0
+
+
+def test_signs_intervals_and_verdicts_are_compared(found):
+    table = comparison.agreement(found.cells, "published")
+    row = cell(table, dataset="ml-100k", model="ia-mul", metric="NDCG")
+    assert row["sign_equal"] is True  # both lose
+    assert row["verdict_equal"] is False  # ours is robust, the published one is not
+    assert row["inside"] is False  # and far larger
+    assert row["outcome"] == FALLS
+    missing = cell(table, dataset="steam-3k", model="ia-mul", metric="NDCG")
+    assert missing["sign_equal"] is None and missing["outcome"] == OPEN
+    assert missing["reason"] == "not run"
+
+
+def test_fewer_seeds_than_the_protocol_cannot_tell(found):
+    table = comparison.agreement(found.cells, "published")
+    reasons = set(table.loc[table["dataset"] == "ml-1m", "reason"])
+    assert reasons == {"3 of 5 seeds were run"}
+
+
+def outcome(**changes):
+    row = {
+        "run": True,
+        "part": False,
+        "n_seeds": 5,
+        "published_robust": "yes",
+        "robust": False,
+        "change": -1.0,
+        "low": -3.0,
+        "high": 1.0,
+        "equivalent": False,
+        "cut_short": "",
+    }
+    return cell_outcome(pd.Series(row | changes)).verdict
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({"robust": True}, STANDS),
+        ({"robust": True, "change": 2.0, "low": 1.0, "high": 3.0}, FALLS),
+        ({"low": 0.1, "change": 1.0}, FALLS),
+        ({"robust": True, "change": 2.0, "low": -0.1, "high": 4.0}, FALLS),
+        ({"equivalent": True}, FALLS),
+        ({"equivalent": np.True_}, FALLS),
+        ({"equivalent": np.nan}, OPEN),
+        ({}, OPEN),
+        ({"published_robust": "no"}, STANDS),
+        ({"published_robust": "no", "robust": True}, FALLS),
+        ({"published_robust": "unknown", "robust": True}, OPEN),
+        ({"robust": True, "part": True}, OPEN),
+        ({"robust": True, "n_seeds": 4}, OPEN),
+        ({"robust": True, "run": False}, OPEN),
+        ({"robust": True, "cut_short": "SASRec's search had 10 of 25 trials"}, OPEN),
+    ],
+)
+def test_a_published_cell_stands_falls_or_cannot_be_told(changes, verdict):
+    assert outcome(**changes) == verdict
+
+
+def judged(found, design, claim):
+    facts = comparison.evidence(found.cells, found.lambdas, design)
+    return next(c for c in comparison.CONCLUSIONS if claim in c.claim).judge(facts)
+
+
+def test_one_robust_gain_fells_the_headline_and_its_absence_in_a_part_does_not_prove_it(found):
+    assert judged(found, "matched", "anywhere").verdict == FALLS
+    lost = judged(found, "published", "anywhere")
+    assert lost.verdict == OPEN and "9 of 63" in lost.reason
+
+
+def test_a_significant_cell_fells_the_claim_that_movielens_has_none(found):
+    result = judged(found, "published", "non-significant")
+    assert result.verdict == FALLS and "ML-100K Mul" in result.reason
+
+
+def test_conclusions_on_what_was_not_run_cannot_be_told(found):
+    for claim in ("Steam: every", "eight robust", "λ stays large", "Amazon-Office Recall"):
+        assert judged(found, "published", claim).verdict == OPEN
+
+
+@pytest.mark.parametrize(
+    ("change", "low", "p", "verdict"),
+    [
+        (-4.0, -9.0, 0.3, STANDS),  # numerically: a sign is enough
+        (2.0, 0.5, 0.3, OPEN),  # an interval alone fells nothing
+        (2.0, -0.5, 0.01, OPEN),  # nor does a t-test alone
+        (2.0, 0.5, 0.01, FALLS),
+    ],
+)
+def test_numerical_drops_stand_by_their_signs_and_fall_by_both_tests(change, low, p, verdict):
+    rows = pd.DataFrame(
+        {
+            "dataset": "ml-100k",
+            "model": [*["ia-add"] * 8, "ia-mul"],
+            "metric": "NDCG",
+            "k": 10,
+            "whole": True,
+            "change": [*[-5.0] * 8, change],
+            "low": [*[-6.0] * 8, low],
+            "high": [*[-4.0] * 8, change + 1],
+            "t_p_value": [*[0.01] * 8, p],
+        }
+    )
+    (rule,) = (c for c in comparison.CONCLUSIONS if "ML-100K shows" in c.claim)
+    facts = comparison.conclusions.Evidence(rows, rows, rows)
+    assert rule.judge(facts).verdict == verdict
+
+
+def test_lambda_is_judged_by_its_interval_over_seeds(tmp_path):
+    fabricate(tmp_path, "ml-100k", lambdas={"ia-mul": 0.9}, seeds=SEEDS)
+    found = comparison.read(tmp_path)
+    result = judged(found, "published", "λ can shrink")
+    assert result.verdict == FALLS and "ML-100K Mul" in result.reason
+    row = cell(found.lambdas, model="ia-mul")
+    low, high = stats.t.interval(
+        0.95, 4, 0.92, np.std([0.90, 0.91, 0.92, 0.93, 0.94], ddof=1) / 5**0.5
+    )
+    assert (row["seed_low"], row["seed_high"]) == pytest.approx((low, high))
+
+
+def test_a_search_cut_short_cannot_decide_a_published_cell(tmp_path):
+    fabricate(tmp_path, "ml-100k", trials=10, slower={"ia-add": 4})
+    found = comparison.read(tmp_path, n_resamples=500)
+    rows = comparison.agreement(found.cells, "published")
+    add = rows[(rows["dataset"] == "ml-100k") & (rows["model"] == "ia-add")]
+    assert set(add["outcome"]) == {OPEN}
+    assert add["reason"].str.contains("SASRec's search had 10 of 25 trials").all()

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import seqattn.training.ranking as evaluation
+import torch
+from hypothesis import given
+from hypothesis.extra.numpy import arrays
+
+from seqattn.config import get_preset
+from seqattn.errors import SeqattnError
+from seqattn.models import build_model
+from seqattn.stats.metrics import METRICS, metric
+from seqattn.training.ranking import rank_targets
+
+
+class FixedScores:
+    """Stands in for a model: gives each user a row of scores."""
+
+    def __init__(self, scores_UV: np.ndarray) -> None:
+        self.scores = torch.as_tensor(scores_UV, dtype=torch.float32)
+        self.config = type("Config", (), {"max_length": 50})
+        self.training, self.next_user = False, 0
+
+    def eval(self):
+        return self
+
+    def train(self, mode):
+        return self
+
+    def next_item_hidden(self, items_BT, intensity_BT):
+        return torch.zeros(len(items_BT), 1)
+
+    def logits(self, hidden):
+        first, self.next_user = self.next_user, self.next_user + len(hidden)
+        return self.scores[first : self.next_user].clone()
+
+
+def _naive_rank(scores: np.ndarray, target: int, hidden: set[int]) -> int:
+    others = [s for item, s in enumerate(scores) if item not in (0, target) and item not in hidden]
+    higher = sum(s > scores[target] for s in others)
+    ties = sum(s == scores[target] for s in others)
+    return 1 + higher + ties // 2
+
+
+@pytest.mark.parametrize("stage", ["valid", "test"])
+@given(data=st.data())
+def test_ranks_equal_a_naive_loop_with_ties_and_seen_items(stage, data, synthetic):
+    shape = (synthetic.n_users, synthetic.n_items + 1)
+    scores = data.draw(arrays(np.float32, shape, elements=st.integers(0, 6)))
+    ranks = rank_targets(FixedScores(scores), synthetic.split, stage)
+    context, targets = synthetic.split.context(stage), synthetic.split.targets(stage)
+    for user in range(0, synthetic.n_users, 7):
+        seen = set(context.items[context.offsets[user] : context.offsets[user + 1]].tolist())
+        target = int(targets[user])
+        assert ranks["unfiltered"][user] == _naive_rank(scores[user], target, set())
+        assert ranks["filtered"][user] == _naive_rank(scores[user], target, seen)
+
+
+def test_ranks_do_not_depend_on_how_many_users_are_ranked_at_once(synthetic, monkeypatch):
+    scores = np.random.default_rng(0).normal(size=(synthetic.n_users, synthetic.n_items + 1))
+    whole = rank_targets(FixedScores(scores), synthetic.split, "test")
+    monkeypatch.setattr(evaluation, "SCORES_AT_ONCE", 5 * (synthetic.n_items + 1))
+    parts = rank_targets(FixedScores(scores), synthetic.split, "test")
+    for kind in whole:
+        assert np.array_equal(whole[kind], parts[kind])
+
+
+@pytest.mark.parametrize("name", ["ia-val", "bert4rec"])
+@pytest.mark.parametrize("positions", [1, 100, 10**6])
+def test_each_user_has_the_rank_of_its_own_history(synthetic, monkeypatch, name, positions):
+    monkeypatch.setattr(evaluation, "POSITIONS_AT_ONCE", positions)
+    torch.manual_seed(0)
+    model = build_model(name, synthetic.n_items, **vars(get_preset("smoke").model)).eval()
+    ranks = rank_targets(model, synthetic.split, "test")["unfiltered"]
+    context = synthetic.split.context("test")
+    for user in range(0, synthetic.n_users, 7):
+        seen = slice(*context.offsets[user : user + 2])
+        items, intensity = context.items[seen], context.intensity[seen]
+        with torch.inference_mode():
+            hidden = model.next_item_hidden(
+                torch.tensor(items[None, -10:]), torch.tensor(intensity[None, -10:])
+            )
+            scores = model.logits(hidden)[0].numpy()
+        target = int(synthetic.split.test_items[user])
+        assert abs(ranks[user] - _naive_rank(scores, target, set())) <= 1
+
+
+def test_constant_scores_are_never_favourable(synthetic):
+    scores = np.zeros((synthetic.n_users, synthetic.n_items + 1))
+    ranks = rank_targets(FixedScores(scores), synthetic.split, "test")["unfiltered"]
+    assert set(ranks) == {1 + (synthetic.n_items - 1) // 2}
+
+
+def test_padding_is_never_ranked(synthetic):
+    scores = np.zeros((synthetic.n_users, synthetic.n_items + 1))
+    scores[:, 0] = 100
+    scores[np.arange(synthetic.n_users), synthetic.split.test_items] = 1
+    assert (rank_targets(FixedScores(scores), synthetic.split, "test")["unfiltered"] == 1).all()
+
+
+def test_scores_that_are_not_finite_are_refused(synthetic):
+    scores = np.full((synthetic.n_users, synthetic.n_items + 1), np.nan)
+    with pytest.raises(SeqattnError, match="not finite"):
+        rank_targets(FixedScores(scores), synthetic.split, "valid")
+
+
+def test_metrics_match_hand_computed_values():
+    ranks = np.array([1, 2, 10, 11])
+    np.testing.assert_allclose(metric(ranks, "Recall", 10), [1, 1, 1, 0])
+    np.testing.assert_allclose(metric(ranks, "NDCG", 10), [1, 0.63093, 0.28906, 0], atol=1e-5)
+    np.testing.assert_allclose(metric(ranks, "MRR", 10), [1, 0.5, 0.1, 0])
+
+
+@given(ranks=arrays(np.int32, 20, elements=st.integers(1, 500)), k=st.integers(1, 100))
+def test_metrics_lie_in_order(ranks, k):
+    recall, ndcg, mrr = (metric(ranks, name, k) for name in ("Recall", "NDCG", "MRR"))
+    assert ((mrr <= ndcg + 1e-12) & (ndcg <= recall)).all()
+    assert all((metric(ranks, name, k) <= metric(ranks, name, k + 1)).all() for name in METRICS)
+
+
+def test_bad_metric_requests_are_refused():
+    with pytest.raises(SeqattnError, match="unknown metric 'ndcg'"):
+        metric(np.array([1]), "ndcg", 10)
+    with pytest.raises(SeqattnError, match="start at 1"):
+        metric(np.array([0]), "NDCG", 10)

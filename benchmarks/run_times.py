@@ -1,4 +1,4 @@
-"""What the book's own notebooks took, from what papermill and the cells recorded; nothing is run.
+"""What the book's own notebooks took, from what papermill and the runs recorded; nothing is run.
 
 python -m benchmarks.run_times
 """
@@ -14,7 +14,7 @@ from typing import Any
 from seqattn.book import AE_VS_AR, NOTEBOOKS, open_run
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
-from seqattn.runs.fitting import cell_spec
+from seqattn.runs.fitting import run_spec
 from seqattn.runs.store import Store
 
 RUNS = ROOT / "book" / "runs" / "ml-100k"
@@ -52,13 +52,13 @@ def fits(parameters: dict[str, Any]) -> tuple[str, str]:
     what = f"{len(wanted)} fits"
     try:
         run = open_run(parameters)
-        specs = [cell_spec(run.dataset, m, seed, run.settings(m)) for m, seed in sorted(wanted)]
-        cells = [Store(run.results_dir).get(spec) for spec in specs]
+        specs = [run_spec(run.dataset, m, seed, run.settings(m)) for m, seed in sorted(wanted)]
+        runs = [Store(run.results_dir).get(spec) for spec in specs]
     except SeqattnError:  # the notebooks came from a machine that had data and searches
-        cells = [None]
-    if None in cells:
+        runs = [None]
+    if None in runs:
         return what, "not in the store"
-    return what, f"{sum(cell.facts['seconds'] for cell in cells) / 60:.1f}"
+    return what, f"{sum(run.facts['seconds'] for run in runs) / 60:.1f}"
 
 
 def _papermill(path: Path) -> dict[str, Any]:

@@ -21,20 +21,19 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from seqattn.campaign import collect
-
 from benchmarks.accuracy_parity import comparison
 from benchmarks.common import RESULTS, finish
 from seqattn import config as settings
 from seqattn import load_dataset
 from seqattn.config import BASELINE, SEEDS
-from seqattn.runs.fitting import fit_cells
+from seqattn.runs.fitting import fit_runs
 from seqattn.runs.results import rank_matrix
-from seqattn.runs.store import Cell
-from seqattn.search.record import Search, SearchConfig, read_search
+from seqattn.runs.store import Run, Store
+from seqattn.search.collect import collect
+from seqattn.search.record import Search, SearchConfig, read_search, wanted_specs
 from seqattn.search.tune import tune
 from seqattn.stats.metrics import metric
-from seqattn.studies.tables import finished_cells
+from seqattn.studies.tables import finished_runs
 
 KEPT = RESULTS / "modes"
 SCRATCH = Path(".seqattn") / "modes"  # with weights and unfinished studies
@@ -57,7 +56,8 @@ def run(name: str, stride: int, trials: int, workers: int) -> None:
         *(scratch, dataset, BASELINE, SearchConfig(trials=trials), base),
         on_trial=lambda n, best: print(f"{name_of(stride)}: {n} trials, best {best:.4f}"),
     )
-    fit_cells(scratch, dataset, [(BASELINE, s) for s in SEEDS], "published", workers=workers)
+    specs = wanted_specs(scratch, dataset, [(BASELINE, s) for s in SEEDS], "published")
+    fit_runs(Store(scratch), dataset, specs, workers=workers)
     collect(scratch, KEPT / str(stride))
 
 
@@ -71,33 +71,33 @@ def report() -> None:
             if search is None:
                 continue
             mode = name_of(stride)
-            cells = finished_cells(KEPT / str(stride), dataset, "published")[BASELINE]
-            rows.append(_row(dataset, mode, search, cells))
+            runs = finished_runs(KEPT / str(stride), dataset, "published")[BASELINE]
+            rows.append(_row(dataset, mode, search, runs))
             trials.append(
                 {"dataset": dataset, "mode": mode, "values": [t["value"] for t in search.trials]}
             )
-            if cells:
-                records[mode] = {c.spec.seed: {"test_ranks": c.ranks().tolist()} for c in cells}
+            if runs:
+                records[mode] = {c.spec.seed: {"test_ranks": c.ranks().tolist()} for c in runs}
         comparisons += [comparison(dataset, b, a, records) for a, b in combinations(records, 2)]
     finish("tuned_modes", rows, {"comparisons": comparisons, "trials": trials})
 
 
-def _row(dataset: str, mode: str, search: Search, cells: list[Cell]) -> dict[str, object]:
+def _row(dataset: str, mode: str, search: Search, runs: list[Run]) -> dict[str, object]:
     return {
         "dataset": dataset,
         "mode": mode,
         "trials": search.n_complete,
         "best valid NDCG@10 of the search": search.value,
-        "seeds": len(cells),
-        "final valid NDCG@10": _mean(cells, "valid"),
-        "final test NDCG@10": _mean(cells, "test"),
+        "seeds": len(runs),
+        "final valid NDCG@10": _mean(runs, "valid"),
+        "final test NDCG@10": _mean(runs, "test"),
     }
 
 
-def _mean(cells: list[Cell], stage: str) -> float | None:
-    if not cells:
+def _mean(runs: list[Run], stage: str) -> float | None:
+    if not runs:
         return None
-    return float(metric(rank_matrix(cells, stage), "NDCG", 10).mean())
+    return float(metric(rank_matrix(runs, stage), "NDCG", 10).mean())
 
 
 def main() -> None:

@@ -54,8 +54,8 @@ def test_fit_then_significance(capsys, tmp_path, monkeypatch):
         main(["fit", "-d", "synthetic", "-m", *models, "-s", *seeds, "--json", *FIT, str(tmp_path)])
         == 0
     )
-    cells = _json(capsys)
-    assert [c["spec"]["model"] for c in cells] == ["sasrec", "sasrec", "ia-val", "ia-val"]
+    runs = _json(capsys)
+    assert [c["spec"]["model"] for c in runs] == ["sasrec", "sasrec", "ia-val", "ia-val"]
     arguments = ["significance", "synthetic", "-m", *models, "-s", *seeds, *FIT, str(tmp_path)]
     assert main([*arguments, "--json"]) == 0
     records = _json(capsys)
@@ -76,8 +76,8 @@ def test_a_control_is_fitted_with_what_another_models_search_found(capsys, tmp_p
     fit = ["fit", "-d", "synthetic", "-m", "sasrec", "-s", "2020", "--json", *where]
     assert main([*fit, "--backbone-of", "ia-add"]) == 0
     assert _json(capsys)[0]["spec"]["model_config"]["n_layers"] == 1
-    (cell,) = controls(tmp_path, "synthetic", "ia-add")
-    assert (cell.model, cell.seed) == ("sasrec", 2020)
+    (run,) = controls(tmp_path, "synthetic", "ia-add")
+    assert (run.model, run.seed) == ("sasrec", 2020)
 
 
 def test_a_users_error_is_one_line_and_exit_code_2(capsys):
@@ -205,4 +205,4 @@ def test_a_report_takes_models_and_seeds(monkeypatch, tmp_path):
 def test_significance_of_the_baseline_alone_is_a_users_error(capsys, tmp_path):
     where = ["--preset", "smoke", "--results-dir", str(tmp_path / "store")]
     assert main(["significance", "synthetic", "-m", "sasrec", "-s", "1", "2", *where]) == 2
-    assert "only 'sasrec' cells: nothing to compare; name a variant, too" in capsys.readouterr().err
+    assert "only 'sasrec' runs: nothing to compare; name a variant, too" in capsys.readouterr().err

@@ -8,11 +8,11 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+from wanted import fit_wanted
 
 from seqattn import book
 from seqattn.data import load_dataset
 from seqattn.errors import SeqattnError
-from seqattn.runs.fitting import fit_cells
 
 papermill = pytest.importorskip("papermill")
 
@@ -34,7 +34,7 @@ def parameters(tmp_path_factory):
 def test_a_notebook_runs_and_is_titled_after_its_dataset(name, parameters, tmp_path):
     if name == book.NOTEBOOKS[0]:  # the notebooks share these; fitting in one process is faster
         models = [*parameters["models"], *book.AE_VS_AR]
-        fit_cells(
+        fit_wanted(
             parameters["results_dir"],
             load_dataset("synthetic"),
             product(dict.fromkeys(models), parameters["seeds"]),

@@ -1,4 +1,4 @@
-"""The book says how long its notebooks took by what they and the cells recorded."""
+"""The book says how long its notebooks took by what they and the runs recorded."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 from itertools import product
 
 import pytest
+from wanted import fit_wanted
 
 from benchmarks import run_times
 from seqattn.book import AE_VS_AR, NOTEBOOKS
 from seqattn.data import load_dataset
-from seqattn.runs.fitting import fit_cells
 
 
 @pytest.fixture
@@ -26,21 +26,21 @@ def runs(tmp_path):
     }
     for name in NOTEBOOKS:
         record = {"duration": 30.0, "parameters": parameters}
-        notebook = {"cells": [], "metadata": {"papermill": record}}
+        notebook = {"runs": [], "metadata": {"papermill": record}}
         (tmp_path / f"{name}.ipynb").write_text(json.dumps(notebook))
     return tmp_path, parameters
 
 
-def test_minutes_are_those_of_the_notebooks_and_the_cells(runs):
+def test_minutes_are_those_of_the_notebooks_and_the_runs(runs):
     folder, parameters = runs
     assert "| 6 fits | not in the store |" in run_times.table(folder)
     wanted = {*product(parameters["models"], [1, 2]), *product(AE_VS_AR, [1])}
-    cells = fit_cells(
+    runs = fit_wanted(
         *(parameters["results_dir"], load_dataset("synthetic"), sorted(wanted), "smoke"),
         workers=1,
         progress=False,
     )
-    minutes = sum(cell.facts["seconds"] for cell in cells) / 60
+    minutes = sum(run.facts["seconds"] for run in runs) / 60
     text = run_times.table(folder)
     assert f"| 6 fits | {minutes:.1f} |" in text
     assert "| `03_training` | 0.5 |" in text and "| all notebooks | 3.0 |" in text

@@ -22,9 +22,9 @@ from seqattn.data.own import is_yaml
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, make_folder, results_folder
 from seqattn.models import MODELS, needs_intensity
-from seqattn.runs.fitting import fit_cells
-from seqattn.runs.store import Cell
-from seqattn.search.record import Search, searches, settings
+from seqattn.runs.fitting import fit_runs
+from seqattn.runs.store import Run, Store
+from seqattn.search.record import Search, searches, settings, wanted_specs
 
 _LINK = re.compile(r"(?m)(^Next: )?\[([^\]]+)\]\((\w+)\.ipynb\)")
 
@@ -136,8 +136,8 @@ AE_VS_AR = ("sasrec", "local-ae", "bert4rec")
 
 
 @dataclass(frozen=True)
-class Run:
-    """A notebook's checked parameters, and the cells they name."""
+class Chapter:
+    """A notebook's checked parameters, and the runs they name."""
 
     dataset: Dataset
     preset: str
@@ -146,10 +146,10 @@ class Run:
     results_dir: Path
     device: str
 
-    def cells(
+    def runs(
         self, models: Sequence[str] | None = None, seeds: Sequence[int] | None = None
-    ) -> list[Cell]:
-        """Return the cells of `models` and `seeds` (by default the run's), fitting missing ones."""
+    ) -> list[Run]:
+        """Return the runs of `models` and `seeds` (by default all), fitting missing ones."""
         return self._fitted(product(models or self.models, seeds or self.seeds))
 
     def settings(self, model: str = BASELINE) -> Preset:
@@ -164,20 +164,21 @@ class Run:
         ]
         return [s for s in found[0] or found[1] if s.design == DESIGNS[0]]
 
-    def ae_vs_ar_cells(self) -> list[Cell]:
-        """Return one SASRec, one Local-AE and one BERT4Rec cell, of the first seed."""
-        return self.cells(AE_VS_AR, self.seeds[:1])
+    def ae_vs_ar_runs(self) -> list[Run]:
+        """Return one SASRec, one Local-AE and one BERT4Rec run, of the first seed."""
+        return self.runs(AE_VS_AR, self.seeds[:1])
 
-    def all_cells(self) -> list[Cell]:
-        """Return every cell the notebooks read, fitting missing ones side by side."""
+    def all_runs(self) -> list[Run]:
+        """Return every run the notebooks read, fitting missing ones side by side."""
         ae = product(AE_VS_AR, self.seeds[:1])
         return self._fitted(dict.fromkeys([*product(self.models, self.seeds), *ae]))
 
-    def _fitted(self, wanted: Iterable[tuple[str, int]]) -> list[Cell]:
-        return fit_cells(self.results_dir, self.dataset, wanted, self.preset, device=self.device)
+    def _fitted(self, wanted: Iterable[tuple[str, int]]) -> list[Run]:
+        specs = wanted_specs(self.results_dir, self.dataset, wanted, self.preset)
+        return fit_runs(Store(self.results_dir), self.dataset, specs, device=self.device)
 
 
-def start(namespace: Mapping[str, Any]) -> Run:
+def start(namespace: Mapping[str, Any]) -> Chapter:
     """Check a notebook's parameters and open its dataset; every notebook calls this first.
 
     Parameters
@@ -203,9 +204,9 @@ def start(namespace: Mapping[str, Any]) -> Run:
     return open_run(values)
 
 
-def open_run(values: Mapping[str, Any]) -> Run:
+def open_run(values: Mapping[str, Any]) -> Chapter:
     """Return the run that checked parameters describe, with its dataset loaded."""
-    return Run(
+    return Chapter(
         load_dataset(values["dataset"]),
         values["preset"],
         values["seeds"],
@@ -284,7 +285,7 @@ def report(
 
     The dataset is a name of the catalogue or the YAML file of one's own data, whose ``name`` then
     is that of the folder.
-    Missing cells are fitted first, with a progress bar, so the notebooks only read them. Where
+    Missing runs are fitted first, with a progress bar, so the notebooks only read them. Where
     the dataset has no intensity, the notebooks about it and the models that read it are left out.
 
     Raises
@@ -302,14 +303,14 @@ def report(
     inspected = papermill.inspect_notebook(str(template / f"{NOTEBOOKS[0]}.ipynb"))
     defaults = {name: ast.literal_eval(found["default"]) for name, found in inspected.items()}
     values = check_parameters({**defaults, **(parameters or {}), "dataset": dataset})
-    run, notebooks = open_run(values), NOTEBOOKS
-    if not run.dataset.has_intensity:
-        values["models"] = [m for m in run.models if not needs_intensity(m)]
-        run = replace(run, models=values["models"])
+    chapter, notebooks = open_run(values), NOTEBOOKS
+    if not chapter.dataset.has_intensity:
+        values["models"] = [m for m in chapter.models if not needs_intensity(m)]
+        chapter = replace(chapter, models=values["models"])
         notebooks = tuple(name for name in NOTEBOOKS if name not in ABOUT_INTENSITY)
-    _require_comparison(run)
+    _require_comparison(chapter)
     make_folder(output)
-    run.all_cells()
+    chapter.all_runs()
     written = []
     for name in notebooks:
         written.append(output / f"{name}.ipynb")
@@ -317,13 +318,13 @@ def report(
     return written
 
 
-def _require_comparison(run: Run) -> None:
+def _require_comparison(chapter: Chapter) -> None:
     """Refuse before minutes of fits what the notebooks could not show after them."""
-    if BASELINE not in run.models:
+    if BASELINE not in chapter.models:
         raise SeqattnError(
             f"the notebooks compare with {BASELINE!r}: name it among the models, too"
         )
-    if run.dataset.has_intensity and len(run.seeds) < 2:
+    if chapter.dataset.has_intensity and len(chapter.seeds) < 2:
         raise SeqattnError("the notebooks test over seeds: give at least two")
 
 

@@ -19,7 +19,7 @@ from seqattn.data import CATALOGUE, load_dataset
 from seqattn.data.sources import how_to_get, status
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS
-from seqattn.runs.store import Cell
+from seqattn.runs.store import Run
 from seqattn.search.collect import collect
 from seqattn.search.record import SearchConfig
 
@@ -101,7 +101,7 @@ def _add_tune(verbs: Verbs) -> None:
 
 
 def _add_collect(verbs: Verbs) -> None:
-    told = "copy finished searches and cells into another results folder"
+    told = "copy finished searches and runs into another results folder"
     verb = verbs.add_parser("collect", help=told)
     verb.add_argument("source", nargs="+", type=Path, help="results folders")
     told = "folder to copy into; default: results/campaign"
@@ -109,10 +109,10 @@ def _add_collect(verbs: Verbs) -> None:
 
 
 def _add_fit(verbs: Verbs) -> None:
-    verb = verbs.add_parser("fit", help="fit cells the store lacks")
+    verb = verbs.add_parser("fit", help="fit runs the store lacks")
     verb.add_argument("-d", "--dataset", required=True, help=DATASET)
     _add_models(verb, required=True)
-    told = "training seeds, a cell each; 2020 to 2024 are the protocol's"
+    told = "training seeds, a run each; 2020 to 2024 are the protocol's"
     verb.add_argument("-s", "--seed", nargs="+", type=int, required=True, help=told)
     told = "fit with this model's settings, as a control; default: each model with its own"
     verb.add_argument("--backbone-of", choices=list(MODELS), help=told)
@@ -121,7 +121,7 @@ def _add_fit(verbs: Verbs) -> None:
 
 
 def _add_significance(verbs: Verbs) -> None:
-    told = "the dual criterion, against SASRec; fits the cells the store lacks first"
+    told = "the dual criterion, against SASRec; fits the runs the store lacks first"
     verb = verbs.add_parser("significance", help=told)
     verb.add_argument("dataset", help=DATASET)
     _add_models(verb, default=[BASELINE, *VARIANTS])
@@ -170,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"seqattn: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("seqattn: interrupted; finished cells and trials are kept", file=sys.stderr)
+        print("seqattn: interrupted; finished runs and trials are kept", file=sys.stderr)
         return 130
     return 0
 
@@ -210,20 +210,18 @@ def _prepare(options: argparse.Namespace) -> None:
     print(*paths, sep="\n")
 
 
-def _cells(options: argparse.Namespace) -> list[Cell]:
-    """Return the cells a command names, fitting missing ones."""
+def _runs(options: argparse.Namespace) -> list[Run]:
+    """Return the runs a command names, fitting missing ones."""
     from seqattn.files import results_folder
-    from seqattn.runs.fitting import fit_cells
+    from seqattn.runs.fitting import fit_runs
+    from seqattn.runs.store import Store
+    from seqattn.search.record import wanted_specs
 
-    return fit_cells(
-        results_folder(options.results_dir),
-        load_dataset(options.dataset),
-        list(product(options.model, options.seed)),
-        options.preset,
-        backbone_of=getattr(options, "backbone_of", None),
-        device=options.device,
-        progress=sys.stderr.isatty(),
-    )
+    results, dataset = results_folder(options.results_dir), load_dataset(options.dataset)
+    pairs, backbone = product(options.model, options.seed), getattr(options, "backbone_of", None)
+    specs = wanted_specs(results, dataset, pairs, options.preset, backbone_of=backbone)
+    progress = sys.stderr.isatty()
+    return fit_runs(Store(results), dataset, specs, device=options.device, progress=progress)
 
 
 def _tune(options: argparse.Namespace) -> None:
@@ -270,20 +268,20 @@ def _collect(options: argparse.Namespace) -> None:
 
 
 def _fit(options: argparse.Namespace) -> None:
-    cells = _cells(options)
+    runs = _runs(options)
     if options.json:
-        print(json.dumps([{"folder": str(c.folder), **c.facts} for c in cells], indent=1))
+        print(json.dumps([{"folder": str(c.folder), **c.facts} for c in runs], indent=1))
         return
-    for cell in cells:
-        ndcg = cell.facts["metrics"]["test_unfiltered"]["NDCG@10"]
-        print(f"{cell.model} seed {cell.seed}: test NDCG@10 {ndcg:.4f}  {cell.folder}")
+    for run in runs:
+        ndcg = run.facts["metrics"]["test_unfiltered"]["NDCG@10"]
+        print(f"{run.model} seed {run.seed}: test NDCG@10 {ndcg:.4f}  {run.folder}")
 
 
 def _significance(options: argparse.Namespace) -> None:
     from seqattn.runs.results import verdicts
 
-    cells = _cells(options)
-    frame = verdicts(cells, kind=options.kind).frame()
+    runs = _runs(options)
+    frame = verdicts(runs, kind=options.kind).frame()
     if options.json:
         print(json.dumps(json.loads(frame.to_json(orient="records")), indent=1))
         return

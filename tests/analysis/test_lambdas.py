@@ -9,7 +9,7 @@ from scipy import stats
 from seqattn import build_model
 from seqattn.analysis.lambdas import loss_gradient, spearman, t_interval, trajectories
 from seqattn.config import TrainConfig
-from seqattn.runs.store import Cell
+from seqattn.runs.store import Run
 from seqattn.training.batches import Gatherer
 
 
@@ -45,7 +45,7 @@ def test_the_interval_covers_as_often_as_it_says():
 def test_trajectories_start_at_one_and_mark_the_epoch_kept():
     history = [{"epoch": e, "lambdas": [0.9 / e, 0.8 / e]} for e in (1, 2)]
     facts = {"spec": {"model": "ia-add", "seed": 7}, "lambdas": [0.9, 0.8], "best_epoch": 1}
-    frame = trajectories([Cell(None, {**facts, "history": history})])
+    frame = trajectories([Run(None, {**facts, "history": history})])
     second = frame[frame["layer"] == 2]
     assert second["lam"].tolist() == [1.0, 0.8, 0.4]
     assert second["kept"].tolist() == [False, True, False]

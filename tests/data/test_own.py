@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import yaml
 from raw_files import written
+from wanted import fit_wanted
 
 from seqattn import book
 from seqattn.cli import main
 from seqattn.data import find_entry, load_dataset, load_log, own
 from seqattn.errors import SeqattnError
-from seqattn.runs.fitting import fit_cells
 
 GOOD = {
     "name": "fashion",
@@ -223,16 +223,16 @@ def test_cells_of_own_data_are_fitted_in_worker_processes(described, tmp_path, m
     dataset = load_dataset("my.yaml")
     assert dataset.reference == path
     wanted = [("ia-add", 1), ("ia-add", 2)]
-    cells = fit_cells(tmp_path / "store", dataset, wanted, "smoke", workers=2, progress=False)
+    cells = fit_wanted(tmp_path / "store", dataset, wanted, "smoke", workers=2, progress=False)
     assert {cell.folder.parents[1].name for cell in cells} == {"fashion"}
 
 
 def test_models_that_need_an_intensity_say_so_for_a_log_without(described, tmp_path):
     columns = {k: v for k, v in GOOD["columns"].items() if k != "intensity"}
     dataset = load_dataset(described(columns=columns, intensity=None))
-    fit_cells(tmp_path / "store", dataset, [("sasrec", 1)], "smoke", progress=False)
+    fit_wanted(tmp_path / "store", dataset, [("sasrec", 1)], "smoke", progress=False)
     with pytest.raises(SeqattnError, match="reads intensities and dataset 'fashion' has none"):
-        fit_cells(tmp_path / "store", dataset, [("ia-add", 1)], "smoke", progress=False)
+        fit_wanted(tmp_path / "store", dataset, [("ia-add", 1)], "smoke", progress=False)
 
 
 @pytest.mark.smoke

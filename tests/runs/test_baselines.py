@@ -140,7 +140,7 @@ def test_ranks_that_are_not_there_are_named(tmp_path):
         compute_baseline(tmp_path, SPEC, _run).ranks("train")
 
 
-def test_records_are_read_in_order_and_summed_up_like_cells(tmp_path):
+def test_records_are_read_in_order_and_summed_up_like_runs(tmp_path):
     for seed in (2021, 2020):
         compute_baseline(tmp_path, replace(SPEC, seed=seed), _run)
     compute_baseline(tmp_path, replace(SPEC, model="bpr"), _run)

@@ -10,14 +10,15 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from wanted import fit_wanted
 
 import seqattn
 from seqattn.config import get_preset
 from seqattn.data import load_dataset
 from seqattn.errors import SeqattnError
-from seqattn.models import MODELS, SASRec
+from seqattn.models import MODELS, Model, SASRec
 from seqattn.runs.code import code_of, require_same_code
-from seqattn.runs.fitting import cell_spec, fit_cell, fit_cells
+from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store
 
 INJECTION = '''
@@ -42,7 +43,8 @@ def write(tmp_path, monkeypatch):
         module = importlib.util.module_from_spec(spec)
         monkeypatch.setitem(sys.modules, path.stem, module)
         spec.loader.exec_module(module)
-        monkeypatch.setitem(MODELS, "ia-key", partial(SASRec, injection=module.Key))
+        known = Model(partial(SASRec, injection=module.Key), "Key", "#56B4E9")
+        monkeypatch.setitem(MODELS, "ia-key", known)
         code_of.cache_clear()
 
     yield write
@@ -68,13 +70,13 @@ EDITS = [
     ("models/injection.py", "self.lam * _column", "2 * self.lam * _column", {"ia-add"}),
     ("models/injection.py", "torch.ones(())", "torch.zeros(())", VARIANTS),
     ("models/injection.py", '"""Double the features of values."""', '"""?"""', set()),
-    ("intensity.py", "FLOOR = 0.1", "FLOOR = 0.2", VARIANTS),
-    ("intensity.py", "torch.log1p(raw_BT)", "torch.log(raw_BT)", VARIANTS),
+    ("models/intensity.py", "FLOOR = 0.1", "FLOOR = 0.2", VARIANTS),
+    ("models/intensity.py", "torch.log1p(raw_BT)", "torch.log(raw_BT)", VARIANTS),
 ]
 # One process for all: its functions stay what they were, but their source is read anew.
 PROGRAM = """
 import inspect, json, linecache, pathlib, sys
-from seqattn.training.code import code_of
+from seqattn.runs.code import code_of
 def codes():
     linecache.clearcache(), code_of.cache_clear()
     return {name: code_of(name) for name in ("sasrec", "ia-add", "ia-mul", "ia-val", "bert4rec")}
@@ -108,7 +110,7 @@ def test_a_formula_outside_a_models_class_is_its_code(tmp_path):
 def test_a_constant_of_the_module_is_a_models_code(constant, write):
     def change(value):
         write("SCALE")
-        module = sys.modules[MODELS["ia-key"].keywords["injection"].__module__]
+        module = sys.modules[MODELS["ia-key"].build.keywords["injection"].__module__]
         module.SCALE = eval(constant.format(value))
         code_of.cache_clear()
         return code_of("ia-key")
@@ -119,27 +121,27 @@ def test_a_constant_of_the_module_is_a_models_code(constant, write):
 def test_a_cell_of_an_edited_injection_is_refused_not_returned(write, tmp_path):
     write(1)
     store, dataset = Store(tmp_path / "store"), load_dataset("synthetic")
-    spec = cell_spec(dataset, "ia-key", 1, get_preset("smoke"))
-    cell = fit_cell(store, dataset, spec)
+    spec = run_spec(dataset, "ia-key", 1, get_preset("smoke"))
+    run = fit_run(store, dataset, spec)
     ask = (tmp_path / "store", dataset, [("ia-key", 1)], "smoke")
-    assert fit_cells(*ask, progress=False)[0].folder == cell.folder
+    assert fit_wanted(*ask, progress=False)[0].folder == run.folder
     write(2)
     with pytest.raises(SeqattnError, match=r"was fitted with other code of 'ia-key'.* remove it"):
-        fit_cells(*ask, progress=False)
+        fit_wanted(*ask, progress=False)
     assert store.get(spec) is not None  # nothing is lost
 
 
 def test_a_cell_of_an_earlier_version_remembers_no_code_and_passes(write, tmp_path):
     dataset = load_dataset("synthetic")
-    cell = fit_cell(Store(tmp_path), dataset, cell_spec(dataset, "sasrec", 1, get_preset("smoke")))
-    assert cell.facts["code"] == code_of("sasrec")
-    facts = {name: value for name, value in cell.facts.items() if name != "code"}
-    require_same_code(type(cell)(cell.folder, facts))
-    require_same_code(type(cell)(cell.folder, facts | {"code": "0123456789ab"}))
+    run = fit_run(Store(tmp_path), dataset, run_spec(dataset, "sasrec", 1, get_preset("smoke")))
+    assert run.facts["code"] == code_of("sasrec")
+    facts = {name: value for name, value in run.facts.items() if name != "code"}
+    require_same_code(type(run)(run.folder, facts))
+    require_same_code(type(run)(run.folder, facts | {"code": "0123456789ab"}))
 
 
 def test_a_new_injection_has_a_search_of_its_own_in_either_design(write, tmp_path):
     write(1)
     for design in ("published", "matched"):
         with pytest.raises(SeqattnError, match=f"no {design} search of 'ia-key'"):
-            fit_cells(tmp_path, load_dataset("synthetic"), [("ia-key", 1)], design, progress=False)
+            fit_wanted(tmp_path, load_dataset("synthetic"), [("ia-key", 1)], design, progress=False)

@@ -4,12 +4,12 @@ from itertools import product
 
 import numpy as np
 import pytest
+from wanted import fit_wanted
 
 from seqattn.analysis import lambdas
 from seqattn.analysis.attention import attention_maps, load_model
 from seqattn.errors import SeqattnError
 from seqattn.runs import results
-from seqattn.runs.fitting import fit_cells
 from seqattn.stats import dual_criterion
 from seqattn.stats.metrics import metric
 from seqattn.training.ranking import rank_targets
@@ -18,59 +18,59 @@ MODELS, SEEDS = ["sasrec", "ia-add"], [1, 2, 3]
 
 
 @pytest.fixture(scope="module")
-def cells(tmp_path_factory, synthetic):
+def runs(tmp_path_factory, synthetic):
     folder = tmp_path_factory.mktemp("store")
-    return fit_cells(folder, synthetic, product(MODELS, SEEDS), "smoke", workers=1, progress=False)
+    return fit_wanted(folder, synthetic, product(MODELS, SEEDS), "smoke", workers=1, progress=False)
 
 
-def test_verdicts_pair_by_seed_and_user_whatever_the_order_of_cells(cells):
+def test_verdicts_pair_by_seed_and_user_whatever_the_order_of_runs(runs):
     base, variant = (
-        np.stack([metric(c.ranks(), "NDCG", 10) for c in cells if c.model == m]) for m in MODELS
+        np.stack([metric(c.ranks(), "NDCG", 10) for c in runs if c.model == m]) for m in MODELS
     )
     expected = dual_criterion(base, variant)
-    for order in (cells, cells[::-1]):
+    for order in (runs, runs[::-1]):
         records = results.verdicts(order).records
         assert records["ia-add", "NDCG", 10] == expected
     assert len(records) == len(results.METRICS) * len(results.CUTOFFS)
 
 
-def test_verdicts_refuse_unpaired_cells(cells):
+def test_verdicts_refuse_unpaired_runs(runs):
     with pytest.raises(SeqattnError, match="needs the same seeds"):
-        results.verdicts(cells[1:])
-    with pytest.raises(SeqattnError, match="no 'sasrec' cells"):
-        results.verdicts([c for c in cells if c.model != "sasrec"])
+        results.verdicts(runs[1:])
+    with pytest.raises(SeqattnError, match="no 'sasrec' runs"):
+        results.verdicts([c for c in runs if c.model != "sasrec"])
 
 
-def test_summary_averages_over_seeds(cells):
-    table = results.summary(cells).set_index(["model", "kind", "metric"])
-    means = [metric(c.ranks(kind="filtered"), "MRR", 10).mean() for c in cells[:3]]
+def test_summary_averages_over_seeds(runs):
+    table = results.summary(runs).set_index(["model", "kind", "metric"])
+    means = [metric(c.ranks(kind="filtered"), "MRR", 10).mean() for c in runs[:3]]
     row = table.loc["sasrec", "filtered", "MRR@10"]
     assert row["mean"] == pytest.approx(np.mean(means))
     assert row["std"] == pytest.approx(np.std(means, ddof=1))
 
 
-def test_one_seed_has_no_standard_deviation(cells):
-    assert results.summary(cells[:1])["std"].isna().all()
+def test_one_seed_has_no_standard_deviation(runs):
+    assert results.summary(runs[:1])["std"].isna().all()
 
 
-def test_lambda_table_covers_layers_and_seeds(cells):
-    learned = [lam for c in cells if c.model == "ia-add" for lam in c.facts["lambdas"]]
-    row = lambdas.table(cells).loc["ia-add"]
+def test_lambda_table_covers_layers_and_seeds(runs):
+    learned = [lam for c in runs if c.model == "ia-add" for lam in c.facts["lambdas"]]
+    row = lambdas.table(runs).loc["ia-add"]
     assert row["mean"] == pytest.approx(np.mean(learned))
     assert row["std"] == pytest.approx(np.std(learned, ddof=1))
     assert row["values"] == len(SEEDS) * 2
-    assert "sasrec" not in lambdas.table(cells).index
+    assert "sasrec" not in lambdas.table(runs).index
 
 
-def test_lambda_trajectories_start_at_one(cells):
-    frame = lambdas.trajectories(cells)
+def test_lambda_trajectories_start_at_one(runs):
+    frame = lambdas.trajectories(runs)
     assert (frame.loc[frame["epoch"] == 0, "lam"] == 1).all()
     assert frame["epoch"].max() == 2
 
 
-def test_lambda_sweep_passes_through_the_trained_model_and_restores_it(cells, synthetic):
-    cell = next(c for c in cells if c.model == "ia-add")
-    model = load_model(cell, synthetic)
+def test_lambda_sweep_passes_through_the_trained_model_and_restores_it(runs, synthetic):
+    run = next(c for c in runs if c.model == "ia-add")
+    model = load_model(run, synthetic)
     for block in model.blocks:  # one value in all layers, so that the grid can meet it
         block.attention.injection.lam.data.fill_(0.75)
     ranks = rank_targets(model, synthetic.split, "valid")["unfiltered"]
@@ -79,27 +79,27 @@ def test_lambda_sweep_passes_through_the_trained_model_and_restores_it(cells, sy
     assert model.lambdas == [0.75, 0.75]
 
 
-def test_change_is_relative_to_sasrec_of_the_same_seed(cells):
-    frame = lambdas.against_change(cells).set_index("seed")
-    base, variant = cells[1], cells[4]
+def test_change_is_relative_to_sasrec_of_the_same_seed(runs):
+    frame = lambdas.against_change(runs).set_index("seed")
+    base, variant = runs[1], runs[4]
     expected = 100 * (
         metric(variant.ranks(), "NDCG", 10).mean() / metric(base.ranks(), "NDCG", 10).mean() - 1
     )
     assert frame.loc[2, "change"] == pytest.approx(expected)
 
 
-def test_a_loaded_model_gives_the_stored_ranks(cells, synthetic):
-    model = load_model(cells[0], synthetic)
+def test_a_loaded_model_gives_the_stored_ranks(runs, synthetic):
+    model = load_model(runs[0], synthetic)
     ranks = rank_targets(model, synthetic.split, "test")
-    assert np.array_equal(ranks["filtered"], cells[0].ranks(kind="filtered"))
+    assert np.array_equal(ranks["filtered"], runs[0].ranks(kind="filtered"))
 
 
-def test_attention_maps_hold_n_fixed_and_rows_sum_to_one(cells, synthetic):
-    maps = attention_maps(load_model(cells[0], synthetic), synthetic, 6, max_users=4)
+def test_attention_maps_hold_n_fixed_and_rows_sum_to_one(runs, synthetic):
+    maps = attention_maps(load_model(runs[0], synthetic), synthetic, 6, max_users=4)
     assert maps.shape == (4, 2, 2, 6, 6)
     np.testing.assert_allclose(maps.sum(-1), 1, rtol=1e-5)
 
 
-def test_attention_maps_of_too_long_histories_are_refused(cells, synthetic):
+def test_attention_maps_of_too_long_histories_are_refused(runs, synthetic):
     with pytest.raises(SeqattnError, match="lower n"):
-        attention_maps(load_model(cells[0], synthetic), synthetic, 10_000)
+        attention_maps(load_model(runs[0], synthetic), synthetic, 10_000)

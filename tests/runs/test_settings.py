@@ -7,11 +7,11 @@ import pytest
 
 from seqattn.config import ModelConfig, TrainConfig
 from seqattn.runs.results import differing, unfinished
-from seqattn.runs.store import Cell, CellSpec
+from seqattn.runs.store import Run, RunSpec
 
 
 def spec(model, train, **sizes):
-    return CellSpec("synthetic", "0", model, 1, ModelConfig(**sizes), train)
+    return RunSpec("synthetic", "0", model, 1, ModelConfig(**sizes), train)
 
 
 def test_only_the_settings_that_differ_are_listed():
@@ -38,4 +38,4 @@ def test_equal_settings_leave_nothing():
 def test_a_fit_is_unfinished_unless_its_patience_ended_it(best_epoch, expected):
     made = asdict(spec("sasrec", TrainConfig(epochs=8, patience=5)))
     facts = {"spec": made, "history": [{}] * 8, "best_epoch": best_epoch}
-    assert unfinished(Cell(Path(), facts)) is expected
+    assert unfinished(Run(Path(), facts)) is expected

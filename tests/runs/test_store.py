@@ -15,31 +15,34 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from wanted import fit_wanted
 
 from seqattn.config import get_preset
 from seqattn.errors import SeqattnError
-from seqattn.runs.fitting import cell_spec, fit_cell, fit_cells
-from seqattn.runs.store import CellSpec, Result, Store
+from seqattn.runs.fitting import fit_run, run_spec
+from seqattn.runs.store import Result, RunSpec, Store
 from seqattn.stats.metrics import metric
 
 SMOKE = get_preset("smoke")
-SPEC = CellSpec("toy", "f" * 64, "sasrec", 1, SMOKE.model, SMOKE.train)
+SPEC = RunSpec("toy", "f" * 64, "sasrec", 1, SMOKE.model, SMOKE.train)
 RESULT = Result({"lambdas": []}, {"test_unfiltered": np.array([1, 2, 3])}, {"w": torch.ones(2)})
+
+ROOT = Path(__file__).parents[2]
 
 
 def _never() -> Result:
-    raise AssertionError("a finished cell was computed again")
+    raise AssertionError("a finished run was computed again")
 
 
 def test_a_cell_round_trips_and_is_computed_once(tmp_path):
     store = Store(tmp_path)
     assert store.get(SPEC) is None
     store.compute(SPEC, lambda: RESULT)
-    cell = store.compute(SPEC, _never)
-    assert cell.ranks().tolist() == [1, 2, 3]
-    assert torch.equal(cell.weights()["w"], torch.ones(2))
-    assert (cell.model, cell.seed) == ("sasrec", 1)
-    assert [c.folder for c in store.cells()] == [cell.folder]
+    run = store.compute(SPEC, _never)
+    assert run.ranks().tolist() == [1, 2, 3]
+    assert torch.equal(run.weights()["w"], torch.ones(2))
+    assert (run.model, run.seed) == ("sasrec", 1)
+    assert [c.folder for c in store.runs()] == [run.folder]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +56,7 @@ def test_a_cell_round_trips_and_is_computed_once(tmp_path):
         {"train_config": get_preset("quick").train},
     ],
 )
-def test_any_difference_in_what_a_cell_rests_on_is_another_cell(change, tmp_path):
+def test_any_difference_in_what_a_cell_rests_on_is_another_run(change, tmp_path):
     store = Store(tmp_path)
     store.compute(SPEC, lambda: RESULT)
     assert store.get(replace(SPEC, **change)) is None
@@ -92,12 +95,12 @@ def test_an_interrupted_computation_leaves_the_store_clean(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         store.compute(SPEC, interrupted)
-    assert list(store.cells()) == []
+    assert list(store.runs()) == []
     assert [p.name for p in tmp_path.rglob("*") if p.is_dir() and "seed" in p.name] == []
     assert store.compute(SPEC, lambda: RESULT).seed == 1
 
 
-def test_a_failing_write_leaves_no_half_written_cell(tmp_path, monkeypatch):
+def test_a_failing_write_leaves_no_half_written_run(tmp_path, monkeypatch):
     store = Store(tmp_path)
 
     def full(*_, **__):
@@ -141,25 +144,25 @@ def test_two_processes_compute_a_cell_once(tmp_path):
 FIT = """
 import sys
 from seqattn.data import load_dataset
-from seqattn.training.cells import fit_cells
+from wanted import fit_wanted
 print("ready", flush=True)
-fit_cells(sys.argv[1], load_dataset("synthetic"), [("ia-add", 1)], "smoke", progress=False)
+fit_wanted(sys.argv[1], load_dataset("synthetic"), [("ia-add", 1)], "smoke", progress=False)
 """
 
 
 def test_a_fit_killed_at_a_random_moment_ends_in_the_same_artifact(tmp_path, synthetic):
-    undisturbed = fit_cells(tmp_path / "calm", synthetic, [("ia-add", 1)], "smoke", progress=False)
+    undisturbed = fit_wanted(tmp_path / "calm", synthetic, [("ia-add", 1)], "smoke", progress=False)
     for attempt in range(4):
         process = subprocess.Popen(
             [sys.executable, "-c", FIT, str(tmp_path / "killed")],
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([f"{ROOT}/src", f"{ROOT}/tests"])},
         )
         process.stdout.readline()
         time.sleep(random.Random(attempt).uniform(0, 0.6))
         process.send_signal(signal.SIGKILL)
         process.wait()
-    again = fit_cells(tmp_path / "killed", synthetic, [("ia-add", 1)], "smoke", progress=False)
+    again = fit_wanted(tmp_path / "killed", synthetic, [("ia-add", 1)], "smoke", progress=False)
     for kind in ("test", "valid"):
         assert np.array_equal(again[0].ranks(kind), undisturbed[0].ranks(kind))
     weights = undisturbed[0].weights()
@@ -169,31 +172,31 @@ def test_a_fit_killed_at_a_random_moment_ends_in_the_same_artifact(tmp_path, syn
 
 def test_cells_fitted_in_parallel_equal_cells_fitted_one_by_one(tmp_path, synthetic):
     models, seeds = ["sasrec", "ia-val"], [1, 2]
-    together = fit_cells(
+    together = fit_wanted(
         tmp_path / "a", synthetic, list(product(models, seeds)), "smoke", workers=2, progress=False
     )
     store = Store(tmp_path / "b")
-    for cell in together:
-        spec = cell_spec(synthetic, cell.model, cell.seed, SMOKE)
-        alone = fit_cell(store, synthetic, spec)
-        assert np.array_equal(cell.ranks(), alone.ranks())
-        assert cell.facts["spec"] == alone.facts["spec"]
+    for run in together:
+        spec = run_spec(synthetic, run.model, run.seed, SMOKE)
+        alone = fit_run(store, synthetic, spec)
+        assert np.array_equal(run.ranks(), alone.ranks())
+        assert run.facts["spec"] == alone.facts["spec"]
     assert [(c.model, c.seed) for c in together] == [(m, s) for m in models for s in seeds]
 
 
 def test_a_failure_in_a_worker_is_reported_and_finished_cells_are_kept(tmp_path, synthetic):
-    fit_cells(tmp_path, synthetic, [("sasrec", 1)], "smoke", progress=False)
+    fit_wanted(tmp_path, synthetic, [("sasrec", 1)], "smoke", progress=False)
     with pytest.raises(SeqattnError, match="unknown preset"):
-        fit_cells(tmp_path, synthetic, [("sasrec", 1)], "nonsense", progress=False)
-    assert len(list(Store(tmp_path).cells())) == 1
+        fit_wanted(tmp_path, synthetic, [("sasrec", 1)], "nonsense", progress=False)
+    assert len(list(Store(tmp_path).runs())) == 1
 
 
 def test_a_cell_records_what_it_was_made_with(tmp_path, synthetic):
-    cell = fit_cells(tmp_path, synthetic, [("ia-add", 1)], "smoke", progress=False)[0]
-    assert cell.facts["spec"]["fingerprint"] == synthetic.fingerprint
-    assert len(cell.facts["history"]) == SMOKE.train.epochs
-    assert len(cell.facts["lambdas"]) == SMOKE.model.n_layers
-    assert {"torch", "numpy", "python", "commit", "device"} <= set(cell.facts["environment"])
-    assert cell.facts["seconds"] > 0
-    stored = cell.facts["metrics"]["test_filtered"]["MRR@20"]
-    assert stored == metric(cell.ranks("test", "filtered"), "MRR", 20).mean()
+    run = fit_wanted(tmp_path, synthetic, [("ia-add", 1)], "smoke", progress=False)[0]
+    assert run.facts["spec"]["fingerprint"] == synthetic.fingerprint
+    assert len(run.facts["history"]) == SMOKE.train.epochs
+    assert len(run.facts["lambdas"]) == SMOKE.model.n_layers
+    assert {"torch", "numpy", "python", "commit", "device"} <= set(run.facts["environment"])
+    assert run.facts["seconds"] > 0
+    stored = run.facts["metrics"]["test_filtered"]["MRR@20"]
+    assert stored == metric(run.ranks("test", "filtered"), "MRR", 20).mean()

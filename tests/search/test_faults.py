@@ -17,19 +17,20 @@ import torch
 
 from seqattn.config import get_preset
 from seqattn.errors import SeqattnError
-from seqattn.runs.store import CellSpec, Result, Store
+from seqattn.runs.store import Result, RunSpec, Store
 from seqattn.search.record import SearchConfig, read_search, searches
 from seqattn.search.tune import tune
 
 SMOKE = get_preset("smoke")
-SPEC = CellSpec("toy", "f" * 64, "sasrec", 1, SMOKE.model, SMOKE.train)
-OTHER = CellSpec("toy", "f" * 64, "sasrec", 2, SMOKE.model, SMOKE.train)
+SPEC = RunSpec("toy", "f" * 64, "sasrec", 1, SMOKE.model, SMOKE.train)
+OTHER = RunSpec("toy", "f" * 64, "sasrec", 2, SMOKE.model, SMOKE.train)
 RESULT = Result({"lambdas": []}, {"test_unfiltered": np.array([1, 2, 3])}, {"w": torch.ones(2)})
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")}
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([f"{ROOT}/src", f"{ROOT}/tests"])}
 
 
 def never():
-    raise AssertionError("a finished cell was computed again")
+    raise AssertionError("a finished run was computed again")
 
 
 def big():
@@ -60,7 +61,7 @@ def test_a_cell_that_cannot_be_written_is_one_error_and_loses_no_other(
 
     with monkeypatch.context() as patched:
         patched.setattr(WRITES[write], fail)
-        with pytest.raises(SeqattnError, match=f"{os.strerror(fault)}.*Finished cells are kept"):
+        with pytest.raises(SeqattnError, match=f"{os.strerror(fault)}.*Finished runs are kept"):
             store.compute(OTHER, lambda: RESULT)
         assert store.compute(SPEC, never).ranks().tolist() == [1, 2, 3]
     assert store.get(OTHER) is None
@@ -206,16 +207,16 @@ def outcome(folder):
     for search in searches(folder):
         trials = [(t["state"], t["value"], t["params"]) for t in search.trials]
         found[search.model, search.design] = (search.preset, search.value, trials)
-    for cell in Store(folder).cells():
-        facts = json.loads(json.dumps(dict(cell.facts)))
+    for run in Store(folder).runs():
+        facts = json.loads(json.dumps(dict(run.facts)))
         for key in ("environment", "seconds", "files", "checksum"):
             del facts[key]
         for epoch in facts["history"]:
             del epoch["seconds"]
-        with np.load(cell.folder / "ranks.npz") as ranks:
+        with np.load(run.folder / "ranks.npz") as ranks:
             arrays = {name: ranks[name].tolist() for name in ranks}
-        weights = {name: value.tolist() for name, value in cell.weights().items()}
-        found[cell.folder.name] = (facts, arrays, weights)
+        weights = {name: value.tolist() for name, value in run.weights().items()}
+        found[run.folder.name] = (facts, arrays, weights)
     return found
 
 
@@ -235,9 +236,9 @@ def test_a_campaign_killed_ten_times_ends_in_the_same_artifacts(tmp_path):
 def test_workers_end_with_a_parent_that_was_killed(tmp_path):
     code = (
         "from seqattn.data import load_dataset\n"
-        "from seqattn.training.cells import fit_cells\n"
+        "from wanted import fit_wanted\n"
         "if __name__ == '__main__':\n"
-        f"    fit_cells({str(tmp_path)!r}, load_dataset('synthetic'),\n"
+        f"    fit_wanted({str(tmp_path)!r}, load_dataset('synthetic'),\n"
         "        [('bert4rec', s) for s in range(400)], 'quick', workers=2, progress=False)\n"
     )
     script = tmp_path / "script.py"

@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import optuna
 import psutil
 import pytest
-import seqattn.search.tune as module
 import sqlalchemy.exc
 
+import seqattn.search.tune as module
 from seqattn.config import NORMALISATIONS, get_preset
 from seqattn.errors import SeqattnError
 from seqattn.search.optuna_study import claim, claimed, next_sampler, open_study
@@ -71,7 +71,7 @@ WORKER = """
 import random, sys, time
 from types import SimpleNamespace
 import seqattn.search.tune as module
-from seqattn.campaign import SearchConfig
+from seqattn.search.record import SearchConfig
 from seqattn.config import NORMALISATIONS, get_preset
 from seqattn.data import load_dataset
 

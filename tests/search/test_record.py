@@ -15,7 +15,7 @@ from seqattn.errors import SeqattnError
 from seqattn.runs.store import Result, Store
 from seqattn.search.collect import collect
 from seqattn.search.record import Search, SearchConfig, chosen, read_search, search_path, settings
-from seqattn.studies.tables import controls, finished_cells
+from seqattn.studies.tables import controls, finished_runs
 
 SMOKE = get_preset("smoke")
 
@@ -38,11 +38,11 @@ def result(seed):
 
 
 def never():
-    raise AssertionError("a finished cell was computed again")
+    raise AssertionError("a finished run was computed again")
 
 
 def campaign(folder, seeds, trials=1):
-    """A finished campaign of two models, with cells of some seeds."""
+    """A finished campaign of two models, with runs of some seeds."""
     store = Store(folder)
     for model in ("sasrec", "ia-add"):
         found = search(model, trials=trials)
@@ -53,13 +53,13 @@ def campaign(folder, seeds, trials=1):
 
 
 def contents(folder):
-    """Everything that counts in a results folder: searches, and cells with their ranks."""
+    """Everything that counts in a results folder: searches, and runs with their ranks."""
     store = Store(folder)
-    cells = {(c.model, c.seed, c.spec.key): c.ranks().tolist() for c in store.cells()}
+    runs = {(c.model, c.seed, c.spec.key): c.ranks().tolist() for c in store.runs()}
     trials = {
         m: len(read_search(folder, "toy", m, "published").trials) for m in ("sasrec", "ia-add")
     }
-    return cells, trials
+    return runs, trials
 
 
 def files(folder):
@@ -130,17 +130,17 @@ def test_a_search_with_other_windows_than_the_baselines_is_refused(tmp_path):
     replace(found, train_config=replace(found.train_config, stride=1)).write(tmp_path)
     with pytest.raises(SeqattnError, match=r"another stride than that of 'sasrec': run `seqattn"):
         chosen(tmp_path, "toy", "ia-add", "published")
-    assert finished_cells(tmp_path, "toy", "published").keys() == {"sasrec"}
+    assert finished_runs(tmp_path, "toy", "published").keys() == {"sasrec"}
 
 
 def test_the_cells_of_a_replaced_search_are_not_the_designs(tmp_path):
     campaign(tmp_path, seeds=[1, 2])
-    done = finished_cells(tmp_path, "toy", "published", seeds=[1, 2, 3])
-    assert {model: len(cells) for model, cells in done.items()} == {"sasrec": 2, "ia-add": 2}
+    done = finished_runs(tmp_path, "toy", "published", seeds=[1, 2, 3])
+    assert {model: len(runs) for model, runs in done.items()} == {"sasrec": 2, "ia-add": 2}
     search(n_layers=3).write(tmp_path)
-    assert finished_cells(tmp_path, "toy", "published", seeds=[1, 2])["sasrec"] == []
+    assert finished_runs(tmp_path, "toy", "published", seeds=[1, 2])["sasrec"] == []
     search(fingerprint="e" * 64).write(tmp_path)
-    assert finished_cells(tmp_path, "toy", "published", seeds=[1, 2])["sasrec"] == []
+    assert finished_runs(tmp_path, "toy", "published", seeds=[1, 2])["sasrec"] == []
 
 
 def test_two_machines_results_merge_to_the_same_whatever_the_order(tmp_path):
@@ -150,8 +150,8 @@ def test_two_machines_results_merge_to_the_same_whatever_the_order(tmp_path):
         for source in sources:
             collect(source, tmp_path / target)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
-    cells, trials = contents(tmp_path / "a")
-    assert cells == {**contents(one)[0], **contents(two)[0]}
+    runs, trials = contents(tmp_path / "a")
+    assert runs == {**contents(one)[0], **contents(two)[0]}
     assert trials == {"sasrec": 5, "ia-add": 5}
 
 
@@ -179,8 +179,8 @@ def test_a_control_is_the_baseline_with_what_a_variants_search_found(tmp_path):
     assert controls(tmp_path, "toy", "ia-mul", seeds=[1, 2]) == []  # never searched
     spec = replace(deep.spec(2), model="sasrec")
     Store(tmp_path).compute(spec, lambda: result(2))
-    (cell,) = controls(tmp_path, "toy", "ia-add", seeds=[1, 2])
-    assert (cell.model, cell.seed, cell.spec.model_config.n_layers) == ("sasrec", 2, 3)
+    (run,) = controls(tmp_path, "toy", "ia-add", seeds=[1, 2])
+    assert (run.model, run.seed, run.spec.model_config.n_layers) == ("sasrec", 2, 3)
 
 
 def test_a_shorter_search_does_not_replace_a_longer_one(tmp_path):
@@ -205,7 +205,7 @@ def test_weights_stay_behind_unless_asked_for(tmp_path):
     collect(source, tmp_path / "light")
     collect(source, tmp_path / "whole", weights=True)
     assert not list((tmp_path / "light").rglob("*.safetensors"))
-    light = next(iter(Store(tmp_path / "light").cells()))
+    light = next(iter(Store(tmp_path / "light").runs()))
     with pytest.raises(SeqattnError, match="kept without weights"):
         light.weights()
     whole = Store(tmp_path / "whole").get(light.spec)
@@ -215,7 +215,7 @@ def test_weights_stay_behind_unless_asked_for(tmp_path):
 def test_a_damaged_cell_is_not_collected_and_is_replaced_by_an_intact_one(tmp_path):
     source, target = campaign(tmp_path / "one", seeds=[1]), tmp_path / "all"
     collect(source, target)
-    damaged = next(iter(Store(target).cells()))
+    damaged = next(iter(Store(target).runs()))
     (damaged.folder / "ranks.npz").write_bytes(b"")
     assert collect(target, tmp_path / "third")[2:] != []
     assert Store(tmp_path / "third").get(damaged.spec) is None
@@ -225,8 +225,8 @@ def test_a_damaged_cell_is_not_collected_and_is_replaced_by_an_intact_one(tmp_pa
 
 def test_a_folder_renamed_to_pass_for_another_cell_is_refused(tmp_path):
     source = campaign(tmp_path / "one", seeds=[1])
-    cell = next(iter(Store(source).cells()))
-    shutil.move(cell.folder, cell.folder.with_name("seed-7-0123456789ab"))
+    run = next(iter(Store(source).runs()))
+    shutil.move(run.folder, run.folder.with_name("seed-7-0123456789ab"))
     with pytest.raises(SeqattnError, match="not named after what it holds"):
         collect(source, tmp_path / "all")
 
@@ -246,7 +246,7 @@ def test_a_record_of_another_format_is_refused(tmp_path):
 
 
 def both_designs(folder, trials, **backbone):
-    """A campaign of SASRec, and of Add matched to it, with a cell of each."""
+    """A campaign of SASRec, and of Add matched to it, with a run of each."""
     for found in (
         search(trials=trials, **backbone),
         search("ia-add", "matched", trials=4, normalisation="zscore", **backbone),
@@ -259,8 +259,8 @@ def both_designs(folder, trials, **backbone):
 def test_a_longer_search_of_the_baseline_brings_the_matched_ones_that_rest_on_it(tmp_path):
     target = both_designs(tmp_path / "all", trials=13)
     collect(both_designs(tmp_path / "longer", trials=25, n_layers=3), target)
-    done = finished_cells(target, "toy", "matched", seeds=[1])
-    depths = {m: [c.spec.model_config.n_layers for c in cells] for m, cells in done.items()}
+    done = finished_runs(target, "toy", "matched", seeds=[1])
+    depths = {m: [c.spec.model_config.n_layers for c in runs] for m, runs in done.items()}
     assert depths == {"sasrec": [3], "ia-add": [3]}
 
 
@@ -280,7 +280,7 @@ def test_cells_that_no_search_of_the_target_asks_for_are_not_copied(tmp_path):
     target = tmp_path / "all"
     collect(source, target)
     assert Store(target).get(stray) is None
-    assert len(list(Store(target).cells())) == 2
+    assert len(list(Store(target).runs())) == 2
 
 
 def test_searches_of_another_length_of_trial_are_not_mixed(tmp_path):

@@ -13,7 +13,7 @@ from seqattn.calibration_page import write_calibration
 from seqattn.stats.calibration import calibrate
 from seqattn.stats.variance import pooling_levels
 
-PAGE = Path(__file__).parents[1] / "book" / "results" / "calibration.md"
+PAGE = Path(__file__).parents[2] / "book" / "results" / "calibration.md"
 
 
 def made(seed, **cell):

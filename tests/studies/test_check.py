@@ -5,12 +5,12 @@ import shutil
 
 import numpy as np
 import pytest
+from wanted import fit_wanted
 
 from seqattn.config import get_preset
 from seqattn.data import load_dataset
 from seqattn.files import checksum, write_text
 from seqattn.runs.baselines import BaselineSpec, compute_baseline
-from seqattn.runs.fitting import fit_cells
 from seqattn.runs.store import Store
 from seqattn.search.collect import collect
 from seqattn.search.record import SearchConfig
@@ -29,15 +29,15 @@ SMOKE = get_preset("smoke")
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A campaign of two cells and a control, collected, with its dataset's record."""
+    """A campaign of two runs and a control, collected, with its dataset's record."""
     root, dataset = tmp_path_factory.mktemp("check"), load_dataset("synthetic")
     tune(root / "work", dataset, "sasrec", SearchConfig(trials=1, epochs=1), SMOKE)
     wanted = [("sasrec", 1), ("sasrec", 2)]
-    fit_cells(root / "work", dataset, wanted, "published", workers=1, progress=False)
+    fit_wanted(root / "work", dataset, wanted, "published", workers=1, progress=False)
     # A control: SASRec on the backbone of a variant that is not fitted itself.
     tune(root / "work", dataset, "ia-add", SearchConfig(trials=1, epochs=1, seed=7), SMOKE)
     control = {"backbone_of": "ia-add", "workers": 1, "progress": False}
-    fit_cells(root / "work", dataset, [("sasrec", 3)], "published", **control)
+    fit_wanted(root / "work", dataset, [("sasrec", 3)], "published", **control)
     collect(root / "work", root / "kept")
     record = json.dumps({"fingerprint": dataset.fingerprint})
     write_text(root / "datasets" / "synthetic" / "dataset.json", record)
@@ -55,12 +55,12 @@ def arguments(folder, *more):
     return [str(folder / "kept"), *beside, *more]
 
 
-def edit(cell, change):
-    """Change a cell's facts, and its checksum with them, as a careful forger would."""
-    facts = json.loads((cell.folder / "cell.json").read_text())
+def edit(run, change):
+    """Change a run's facts, and its checksum with them, as a careful forger would."""
+    facts = json.loads((run.folder / "cell.json").read_text())
     change(facts)
     facts["checksum"] = checksum(facts)
-    (cell.folder / "cell.json").write_text(json.dumps(facts))
+    (run.folder / "cell.json").write_text(json.dumps(facts))
 
 
 def test_a_whole_folder_passes_and_its_cells_refit_to_the_last_bit(whole, capsys):
@@ -69,23 +69,23 @@ def test_a_whole_folder_passes_and_its_cells_refit_to_the_last_bit(whole, capsys
 
 
 def test_a_damaged_cell_is_named(folder):
-    cell = next(Store(folder / "kept").cells())
-    (cell.folder / "ranks.npz").write_bytes(b"")
+    run = next(Store(folder / "kept").runs())
+    (run.folder / "ranks.npz").write_bytes(b"")
     (problem,) = check_records(folder / "kept", folder / "datasets")
-    assert str(cell.folder) in problem
+    assert str(run.folder) in problem
     assert "damaged" in problem
 
 
 def test_a_metric_that_its_ranks_do_not_give_is_found(folder):
-    cell = next(Store(folder / "kept").cells())
-    edit(cell, lambda facts: facts["metrics"]["test_unfiltered"].update({"NDCG@10": 0.9}))
+    run = next(Store(folder / "kept").runs())
+    edit(run, lambda facts: facts["metrics"]["test_unfiltered"].update({"NDCG@10": 0.9}))
     (problem,) = check_records(folder / "kept", folder / "datasets")
     assert "test_unfiltered NDCG@10 is 0." in problem
 
 
 def test_settings_that_no_search_found_are_found(folder):
-    cell = next(Store(folder / "kept").cells())
-    edit(cell, lambda facts: facts["spec"]["train_config"].update({"learning_rate": 0.5}))
+    run = next(Store(folder / "kept").runs())
+    edit(run, lambda facts: facts["spec"]["train_config"].update({"learning_rate": 0.5}))
     problems = check_records(folder / "kept", folder / "datasets")
     assert any("no search found these settings" in p for p in problems)
     assert any("not named after its settings" in p for p in problems)
@@ -94,12 +94,12 @@ def test_settings_that_no_search_found_are_found(folder):
 def test_other_data_is_found(folder):
     write_text(folder / "datasets" / "synthetic" / "dataset.json", '{"fingerprint": "00"}')
     problems = check_records(folder / "kept", folder / "datasets")
-    assert len(problems) == 5  # two searches and three cells
+    assert len(problems) == 5  # two searches and three runs
 
 
 def test_a_recorded_loss_that_a_refit_does_not_give_is_found(folder):
-    for cell in Store(folder / "kept").cells():
-        edit(cell, lambda facts: facts["history"][0].update({"loss": 1.0}))
+    for run in Store(folder / "kept").runs():
+        edit(run, lambda facts: facts["history"][0].update({"loss": 1.0}))
     problems = check_sample(folder / "kept", sample=2, epochs=1, seed=0, tell=lambda line: None)
     assert len(problems) == 2
     assert main(arguments(folder, "--sample", "1", "--epochs", "1")) == 1
@@ -115,15 +115,15 @@ def test_a_recorded_loss_that_a_refit_does_not_give_is_found(folder):
     ],
 )
 def test_how_far_a_refit_may_be_off_depends_on_the_machine(folder, edits, agree):
-    cell = next(Store(folder / "kept").cells())
+    run = next(Store(folder / "kept").runs())
 
     def change(facts):
         facts["history"][0]["loss"] *= 1 + edits.get("loss", 0)
         facts["history"][0]["lambdas"] = edits.get("lambdas", [])
         facts["environment"]["torch"] = edits.get("torch", facts["environment"]["torch"])
 
-    edit(cell, change)
-    (kept,) = (c for c in Store(folder / "kept").cells() if c.folder == cell.folder)
+    edit(run, change)
+    (kept,) = (c for c in Store(folder / "kept").runs() if c.folder == run.folder)
     seen, agrees = refit(kept, load_dataset("synthetic"), 1)
     assert agrees == agree, seen
 
@@ -150,9 +150,9 @@ def test_a_damaged_baseline_and_one_of_other_data_are_named(folder):
 
 
 def test_a_calibration_of_cells_that_are_gone_is_named(folder):
-    keys = [cell.spec.key for cell in Store(folder / "kept").cells()]
-    write_text(folder / "calibration" / "synthetic-ia-add.json", json.dumps({"cells": keys}))
+    keys = [run.spec.key for run in Store(folder / "kept").runs()]
+    write_text(folder / "calibration" / "synthetic-ia-add.json", json.dumps({"runs": keys}))
     assert check_calibrations(folder / "calibration", folder / "kept") == []
-    write_text(folder / "calibration" / "synthetic-ia-mul.json", json.dumps({"cells": ["gone"]}))
+    write_text(folder / "calibration" / "synthetic-ia-mul.json", json.dumps({"runs": ["gone"]}))
     (problem,) = check_calibrations(folder / "calibration", folder / "kept")
     assert "synthetic-ia-mul.json" in problem and "seqattn.studies.calibrations" in problem

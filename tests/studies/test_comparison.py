@@ -15,9 +15,10 @@ from seqattn.runs.store import Store
 from seqattn.stats import dual_criterion
 from seqattn.stats.metrics import metric
 from seqattn.stats.significance import cohens_dz
-from seqattn.studies import judge as comparison
-from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, cell_outcome
-from seqattn.studies.tables import finished_cells
+from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, agreement, cell_outcome
+from seqattn.studies.ia.conclusions import CONCLUSIONS, Evidence, evidence
+from seqattn.studies.judge import MARGIN_PERCENT
+from seqattn.studies.tables import finished_cells, read
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(folder):
-    return comparison.read(folder)
+    return read(folder)
 
 
 def cell(frame, **where):
@@ -44,13 +45,13 @@ def cell(frame, **where):
 
 
 def test_nothing_run_gives_empty_tables_and_nothing_is_made(tmp_path):
-    found = comparison.read(tmp_path / "none")
+    found = read(tmp_path / "none")
     assert found.runs.empty and found.cells.empty and found.absolute.empty
     assert not (tmp_path / "none").exists()
-    table = comparison.agreement(found.cells, "published")
+    table = agreement(found.cells, "published")
     assert len(table) == 63 and not table["run"].any() and set(table["outcome"]) == {OPEN}
-    facts = comparison.evidence(found.cells, found.lambdas, "matched")
-    assert {c.judge(facts).verdict for c in comparison.CONCLUSIONS} == {OPEN}
+    facts = evidence(found.cells, found.lambdas, "matched")
+    assert {c.judge(facts).verdict for c in CONCLUSIONS} == {OPEN}
 
 
 def test_records_are_those_of_the_dual_criterion(folder, found):
@@ -84,7 +85,7 @@ def test_tost_interval_is_the_t_interval_of_users_in_percent_of_the_baseline(fol
     row = cell(found.cells, dataset="ml-1m", model="ia-val", metric="NDCG", k=10)
     assert row["tost_low"] == pytest.approx(100 * low / base.mean())
     assert row["tost_high"] == pytest.approx(100 * high / base.mean())
-    inside = max(abs(row["tost_low"]), abs(row["tost_high"])) < comparison.MARGIN_PERCENT
+    inside = max(abs(row["tost_low"]), abs(row["tost_high"])) < MARGIN_PERCENT
     assert row["equivalent"] == inside
 
 
@@ -107,7 +108,7 @@ def test_a_cell_of_another_configuration_than_the_search_found_is_not_used(tmp_p
     other = made_up_search("ml-100k", "ia-add", n_layers=3)
     keep(tmp_path, other.spec(SEEDS[2]), np.ones(60, dtype=np.int32), [0.5])
     assert len(list(Store(tmp_path).cells("ml-100k", "ia-add"))) == 3
-    found = comparison.read(tmp_path)
+    found = read(tmp_path)
     assert cell(found.runs, model="ia-add")["seeds"] == list(SEEDS[:2])
     assert set(found.cells["n_seeds"]) == {2}
 
@@ -116,7 +117,7 @@ def test_a_variant_is_compared_on_the_seeds_both_have(tmp_path):
     fabricate(tmp_path, "ml-100k", models=("sasrec",), seeds=SEEDS[:3])
     fabricate(tmp_path, "ml-100k", models=("ia-add",), seeds=SEEDS[1:])
     fabricate(tmp_path, "ml-100k", models=("ia-val",), seeds=SEEDS[2:])
-    cells = comparison.read(tmp_path).cells
+    cells = read(tmp_path).cells
     assert set(cells["model"]) == {"ia-add"} and set(cells["n_seeds"]) == {2}
 
 
@@ -125,11 +126,11 @@ def test_seeds_fitted_together_count_their_time_once(tmp_path):
     search.write(tmp_path)
     for seed in SEEDS[:2]:
         keep(tmp_path, search.spec(seed), np.ones(60, dtype=np.int32))
-    assert comparison.read(tmp_path).runs["fit_hours"].item() == 2.0
+    assert read(tmp_path).runs["fit_hours"].item() == 2.0
 
 
 def test_signs_intervals_and_verdicts_are_compared(found):
-    table = comparison.agreement(found.cells, "published")
+    table = agreement(found.cells, "published")
     row = cell(table, dataset="ml-100k", model="ia-mul", metric="NDCG")
     assert row["sign_equal"] is True  # both lose
     assert row["verdict_equal"] is False  # ours is robust, the published one is not
@@ -141,7 +142,7 @@ def test_signs_intervals_and_verdicts_are_compared(found):
 
 
 def test_fewer_seeds_than_the_protocol_cannot_tell(found):
-    table = comparison.agreement(found.cells, "published")
+    table = agreement(found.cells, "published")
     reasons = set(table.loc[table["dataset"] == "ml-1m", "reason"])
     assert reasons == {"3 of 5 seeds were run"}
 
@@ -187,8 +188,8 @@ def test_a_published_cell_stands_falls_or_cannot_be_told(changes, verdict):
 
 
 def judged(found, design, claim):
-    facts = comparison.evidence(found.cells, found.lambdas, design)
-    return next(c for c in comparison.CONCLUSIONS if claim in c.claim).judge(facts)
+    facts = evidence(found.cells, found.lambdas, design)
+    return next(c for c in CONCLUSIONS if claim in c.claim).judge(facts)
 
 
 def test_one_robust_gain_fells_the_headline_and_its_absence_in_a_part_does_not_prove_it(found):
@@ -230,14 +231,14 @@ def test_numerical_drops_stand_by_their_signs_and_fall_by_both_tests(change, low
             "t_p_value": [*[0.01] * 8, p],
         }
     )
-    (rule,) = (c for c in comparison.CONCLUSIONS if "ML-100K shows" in c.claim)
-    facts = comparison.conclusions.Evidence(rows, rows, rows)
+    (rule,) = (c for c in CONCLUSIONS if "ML-100K shows" in c.claim)
+    facts = Evidence(rows, rows, rows)
     assert rule.judge(facts).verdict == verdict
 
 
 def test_lambda_is_judged_by_its_interval_over_seeds(tmp_path):
     fabricate(tmp_path, "ml-100k", lambdas={"ia-mul": 0.9}, seeds=SEEDS)
-    found = comparison.read(tmp_path)
+    found = read(tmp_path)
     result = judged(found, "published", "λ can shrink")
     assert result.verdict == FALLS and "ML-100K Mul" in result.reason
     row = cell(found.lambdas, model="ia-mul")
@@ -249,8 +250,8 @@ def test_lambda_is_judged_by_its_interval_over_seeds(tmp_path):
 
 def test_a_search_cut_short_cannot_decide_a_published_cell(tmp_path):
     fabricate(tmp_path, "ml-100k", trials=10, slower={"ia-add": 4})
-    found = comparison.read(tmp_path, n_resamples=500)
-    rows = comparison.agreement(found.cells, "published")
+    found = read(tmp_path, n_resamples=500)
+    rows = agreement(found.cells, "published")
     add = rows[(rows["dataset"] == "ml-100k") & (rows["model"] == "ia-add")]
     assert set(add["outcome"]) == {OPEN}
     assert add["reason"].str.contains("SASRec's search had 10 of 25 trials").all()

@@ -10,7 +10,7 @@ from fabricated import made_up_search
 
 from seqattn.config import SEARCHED, SEEDS, ModelConfig, TrainConfig
 from seqattn.pages.patience import texts
-from seqattn.runs.fitting import fit_cell
+from seqattn.runs.fitting import fit_run
 from seqattn.runs.results import rank_matrix
 from seqattn.runs.store import Store
 from seqattn.stats.metrics import metric
@@ -49,7 +49,7 @@ def test_longer_fits_are_those_of_the_search_with_more_patience(
     assert "has 0 of 5 fits of 'sasrec'" in capsys.readouterr().err
 
     cells = {
-        model: [fit_cell(Store(folder), synthetic, search.spec(seed)) for seed in SEEDS]
+        model: [fit_run(Store(folder), synthetic, search.spec(seed)) for seed in SEEDS]
         for model, search in searches.items()
     }
     assert patience.main() == 0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import seqattn.training.ranking as evaluation
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import seqattn.training.ranking as evaluation
 from seqattn.config import get_preset, replace
 from seqattn.models import MODELS
 from seqattn.training.batches import Gatherer

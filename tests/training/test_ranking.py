@@ -3,11 +3,11 @@ from __future__ import annotations
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-import seqattn.training.ranking as evaluation
 import torch
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
+import seqattn.training.ranking as evaluation
 from seqattn.config import get_preset
 from seqattn.errors import SeqattnError
 from seqattn.models import build_model

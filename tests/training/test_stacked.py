@@ -11,7 +11,7 @@ import torch
 from seqattn.config import get_preset, replace
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS
-from seqattn.runs.fitting import cell_spec, fit_cells_stacked
+from seqattn.runs.fitting import fit_runs_stacked, run_spec
 from seqattn.runs.store import Store
 from seqattn.training.batches import Gatherer
 from seqattn.training.fit import fit, seeded_model, training_plans
@@ -122,8 +122,8 @@ def test_batches_smaller_than_a_window_are_refused(synthetic):
 
 
 def test_cells_of_a_stacked_fit_say_so(synthetic, tmp_path):
-    specs = [cell_spec(synthetic, "ia-val", seed, SMOKE) for seed in SEEDS]
-    cells = fit_cells_stacked(Store(tmp_path), synthetic, specs, device="cpu")
+    specs = [run_spec(synthetic, "ia-val", seed, SMOKE) for seed in SEEDS]
+    cells = fit_runs_stacked(Store(tmp_path), synthetic, specs, device="cpu")
     assert [cell.seed for cell in cells] == SEEDS
     assert all(cell.facts["stacked_seeds"] == SEEDS for cell in cells)
     assert all(len(cell.ranks()) == synthetic.n_users for cell in cells)

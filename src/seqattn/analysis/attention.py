@@ -15,7 +15,7 @@ from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
 from seqattn.models import build_model
 from seqattn.models.backbone import Backbone
-from seqattn.runs.store import Cell
+from seqattn.runs.store import Run
 from seqattn.training.batches import Gatherer
 
 
@@ -38,7 +38,7 @@ def as_maps(maps: ArrayLike) -> NDArray[np.float64]:
     return array
 
 
-def load_model(cell: Cell, dataset: Dataset, device: str = "cpu") -> Backbone:
+def load_model(cell: Run, dataset: Dataset, device: str = "cpu") -> Backbone:
     """Rebuild a cell's model with its best weights, in evaluation mode."""
     spec = cell.facts["spec"]
     model = build_model(spec["model"], dataset.n_items, **spec["model_config"])

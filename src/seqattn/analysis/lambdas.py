@@ -19,7 +19,7 @@ from seqattn.config import TrainConfig
 from seqattn.data import Dataset
 from seqattn.models.backbone import Backbone
 from seqattn.runs.results import BASELINE, by_model
-from seqattn.runs.store import Cell
+from seqattn.runs.store import Run
 from seqattn.stats.metrics import metric
 from seqattn.training.batches import (
     Gatherer,
@@ -32,52 +32,52 @@ from seqattn.training.fit import batch_loss
 from seqattn.training.ranking import rank_targets
 
 
-def trajectories(cells: Iterable[Cell]) -> pd.DataFrame:
+def trajectories(runs: Iterable[Run]) -> pd.DataFrame:
     """Return lambda by epoch: columns model, seed, layer (from 1), epoch, lam, kept.
 
-    Epoch 0 is the start, 1 in every layer; `kept` marks the epoch whose weights a cell holds.
+    Epoch 0 is the start, 1 in every layer; `kept` marks the epoch whose weights a run holds.
     """
     rows = []
-    for cell in cells:
-        best = cell.facts["best_epoch"]
-        for layer in range(len(cell.facts["lambdas"])):
-            rows.append((cell.model, cell.seed, layer + 1, 0, 1.0, False))
-            for record in cell.facts["history"]:
+    for run in runs:
+        best = run.facts["best_epoch"]
+        for layer in range(len(run.facts["lambdas"])):
+            rows.append((run.model, run.seed, layer + 1, 0, 1.0, False))
+            for record in run.facts["history"]:
                 epoch, lam = record["epoch"], record["lambdas"][layer]
-                rows.append((cell.model, cell.seed, layer + 1, epoch, lam, epoch == best))
+                rows.append((run.model, run.seed, layer + 1, epoch, lam, epoch == best))
     return pd.DataFrame(rows, columns=["model", "seed", "layer", "epoch", "lam", "kept"])
 
 
-def learned(cells: Iterable[Cell]) -> pd.DataFrame:
+def learned(runs: Iterable[Run]) -> pd.DataFrame:
     """Return the lambdas of the best-on-validation weights: columns model, seed, layer, lam."""
     rows = [
-        (cell.model, cell.seed, layer, lam)
-        for cell in cells
-        for layer, lam in enumerate(cell.facts["lambdas"], start=1)
+        (run.model, run.seed, layer, lam)
+        for run in runs
+        for layer, lam in enumerate(run.facts["lambdas"], start=1)
     ]
     return pd.DataFrame(rows, columns=["model", "seed", "layer", "lam"])
 
 
-def table(cells: Iterable[Cell]) -> pd.DataFrame:
+def table(runs: Iterable[Run]) -> pd.DataFrame:
     """Return [IA] Table 4: mean and standard deviation of lambda over layers and seeds."""
-    lam = learned(cells).groupby("model", sort=False)["lam"]
+    lam = learned(runs).groupby("model", sort=False)["lam"]
     return pd.DataFrame({"mean": lam.mean(), "std": lam.std(ddof=1), "values": lam.size()})
 
 
-def against_change(cells: Sequence[Cell], k: int = 10) -> pd.DataFrame:
+def against_change(runs: Sequence[Run], k: int = 10) -> pd.DataFrame:
     """Return [IA] Figure 2's points, one a (model, seed): mean lambda, NDCG@k change in %."""
-    groups = by_model(cells)
+    groups = by_model(runs)
     base = {c.seed: metric(c.ranks(), "NDCG", k).mean() for c in groups[BASELINE]}
     rows = [
         (
             model,
-            cell.seed,
-            float(np.mean(cell.facts["lambdas"])),
-            100 * (metric(cell.ranks(), "NDCG", k).mean() / base[cell.seed] - 1),
+            run.seed,
+            float(np.mean(run.facts["lambdas"])),
+            100 * (metric(run.ranks(), "NDCG", k).mean() / base[run.seed] - 1),
         )
         for model, group in groups.items()
-        for cell in group
-        if cell.facts["lambdas"]
+        for run in group
+        if run.facts["lambdas"]
     ]
     return pd.DataFrame(rows, columns=["model", "seed", "lam", "change"])
 

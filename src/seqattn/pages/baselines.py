@@ -15,7 +15,7 @@ from seqattn.files import ROOT
 from seqattn.pages.writing import NOT_RUN, markdown, percent, span
 from seqattn.runs.baselines import Baseline, read_baselines
 from seqattn.runs.results import rank_matrix
-from seqattn.runs.store import Cell
+from seqattn.runs.store import Run
 from seqattn.stats import bootstrap_means, percentile_interval
 from seqattn.stats.metrics import metric
 from seqattn.studies.ia import published
@@ -31,7 +31,7 @@ NAMES = {"pop": "Pop", "itemknn": "ItemKNN", "bpr": "BPR", "gru4rec": "GRU4Rec"}
 
 def texts(
     datasets: Sequence[str],
-    sasrec: Mapping[str, Sequence[Cell]],
+    sasrec: Mapping[str, Sequence[Run]],
     fingerprints: Mapping[str, str] | None = None,
     folder: Path = RECORDS,
     *,
@@ -78,7 +78,7 @@ def texts(
     }
 
 
-def _changes(groups: Mapping[str, Sequence[Cell | Baseline]]) -> Changes:
+def _changes(groups: Mapping[str, Sequence[Run | Baseline]]) -> Changes:
     """Return each baseline's NDCG@10 against SASRec's in percent: change, low, high.
 
     The 95 % interval is that of the ratio of both means, the same users resampled for both, each

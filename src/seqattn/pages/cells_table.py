@@ -10,7 +10,8 @@ import pandas as pd
 from seqattn.config import BASELINE, DESIGNS
 from seqattn.pages.writing import DESIGN_NAMES, NOT_RUN
 from seqattn.plots import name_of
-from seqattn.studies.ia import agreement, published
+from seqattn.studies.ia import published
+from seqattn.studies.ia.agreement import agreement
 from seqattn.studies.judge import grid, with_columns
 from seqattn.studies.tables import Campaign
 

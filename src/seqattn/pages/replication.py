@@ -13,8 +13,8 @@ from seqattn.pages.writing import DESIGN_NAMES, NOT_RUN, markdown, percent, span
 from seqattn.plots import name_of
 from seqattn.plots.changes import change_forest
 from seqattn.stats.metrics import METRICS
-from seqattn.studies.ia import agreement, published
-from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS
+from seqattn.studies.ia import published
+from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, agreement
 from seqattn.studies.ia.conclusions import CONCLUSIONS, evidence
 from seqattn.studies.tables import Campaign
 

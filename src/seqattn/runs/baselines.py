@@ -6,9 +6,9 @@ A record needs only this module to be read; `seqattn.recbole.baselines` makes it
         baseline.json    spec, hyperparameters and their grid, history, metrics, timings, versions
         ranks.npz        per-user ranks, smallest unsigned integers, no pickle
 
-A folder is written whole or not at all, as a cell's is; checksums in ``baseline.json`` expose
+A folder is written whole or not at all, as a run's is; checksums in ``baseline.json`` expose
 truncated or edited files, which are computed again. A `Baseline` has the
-attributes of `seqattn.runs.store.Cell` that `seqattn.runs.results.summary` and ``histories`` need.
+attributes of `seqattn.runs.store.Run` that `seqattn.runs.results.summary` and ``histories`` need.
 
 Shapes: U users, in the order of the dataset's `Sequences`.
 """

@@ -1,10 +1,10 @@
-"""Is a kept cell of the model as it is written now? An edited formula must not return old results.
+"""Is a kept run of the model as it is written now? An edited formula must not return old results.
 
-A cell's key has the model's name, not its code. So a cell remembers a fingerprint of the code that
+A run's key has the model's name, not its code. So a run remembers a fingerprint of the code that
 makes the model what it is, and is refused once that was edited: the model's own classes, those of
 its injection, how intensity is normalised, and every function and constant these use. What all
 models share, the attention block and the training loop, is left out, or a mere tidying there would
-refuse every cell; `seqattn.studies.check` finds out whether a cell still comes out as it did.
+refuse every run; `seqattn.studies.check` finds out whether a run still comes out as it did.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from seqattn.files import checksum
 from seqattn.models import build_model, intensity
 from seqattn.models.backbone import Backbone
 from seqattn.models.injection import Injection
-from seqattn.runs.store import Cell
+from seqattn.runs.store import Run
 
 # Fingerprints of another scheme say nothing: raise it when what they cover changes.
 _SCHEME = "3-"
@@ -92,18 +92,18 @@ def _bare(found: object) -> ast.AST | None:
     return tree
 
 
-def require_same_code(cell: Cell) -> None:
-    """Refuse a cell that was fitted with other code of its model.
+def require_same_code(run: Run) -> None:
+    """Refuse a run that was fitted with other code of its model.
 
     Raises
     ------
     SeqattnError
-        Cells that remember no such fingerprint, those of earlier versions, pass.
+        Runs that remember no such fingerprint, those of earlier versions, pass.
     """
-    kept = cell.facts.get("code")
-    if kept and kept.startswith(_SCHEME) and kept != code_of(cell.model):
+    kept = run.facts.get("code")
+    if kept and kept.startswith(_SCHEME) and kept != code_of(run.model):
         raise SeqattnError(
-            f"{cell.folder} was fitted with other code of {cell.model!r} than there is now: remove "
+            f"{run.folder} was fitted with other code of {run.model!r} than there is now: remove "
             "it to fit it again, choose another results folder, or give the new code a name of its "
             "own in seqattn.models.MODELS"
         )

@@ -1,6 +1,6 @@
-"""Cells: fits that are kept. Asks the store first, computes what is missing, several at a time.
+"""Runs: fits that are kept. Asks the store first, computes what is missing, several at a time.
 
-On a CPU each fit runs on one thread and the cells run side by side, one process a core: the bits
+On a CPU each fit runs on one thread and the runs run side by side, one process a core: the bits
 of a fit then do not depend on how many cores the machine has. On a GPU the seeds of a model are
 fitted together, as one stacked model.
 """
@@ -10,13 +10,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.queues import Queue
-from pathlib import Path
 
 import torch
 from tqdm import tqdm
@@ -25,8 +24,7 @@ from seqattn.config import Preset
 from seqattn.data import Dataset, load_dataset
 from seqattn.models import is_masked
 from seqattn.runs.code import code_of, require_same_code
-from seqattn.runs.store import Cell, CellSpec, Result, Store
-from seqattn.search.record import settings
+from seqattn.runs.store import Result, Run, RunSpec, Store
 from seqattn.training.device import environment, one_thread, require_device
 from seqattn.training.fit import Epoch, Fit, fit
 from seqattn.training.stacked import fit_stacked
@@ -34,9 +32,9 @@ from seqattn.training.stacked import fit_stacked
 Report = Callable[[str], None]
 
 
-def cell_spec(dataset: Dataset, model: str, seed: int, preset: Preset) -> CellSpec:
-    """Return the spec of one (dataset, model, seed) cell under a preset."""
-    return CellSpec(
+def run_spec(dataset: Dataset, model: str, seed: int, preset: Preset) -> RunSpec:
+    """Return the spec of one (dataset, model, seed) run under a preset."""
+    return RunSpec(
         dataset.name,
         dataset.fingerprint,
         model,
@@ -46,15 +44,15 @@ def cell_spec(dataset: Dataset, model: str, seed: int, preset: Preset) -> CellSp
     )
 
 
-def fit_cell(
+def fit_run(
     store: Store,
     dataset: Dataset,
-    spec: CellSpec,
+    spec: RunSpec,
     *,
     device: str = "cpu",
     report: Report | None = None,
-) -> Cell:
-    """Return one cell, fitting it only if the store lacks it.
+) -> Run:
+    """Return one run, fitting it only if the store lacks it.
 
     Raises
     ------
@@ -78,24 +76,24 @@ def fit_cell(
     return store.compute(spec, run)
 
 
-def _result(fitted: Fit, spec: CellSpec, device: str, **more: object) -> Result:
+def _result(fitted: Fit, spec: RunSpec, device: str, **more: object) -> Result:
     about = {"code": code_of(spec.model), "environment": environment(device)}
     facts = {**fitted.facts(), **more, **about}
     weights = {name: value.cpu() for name, value in fitted.model.state_dict().items()}
     return Result(facts, fitted.ranks, weights)
 
 
-def fit_cells_stacked(
+def fit_runs_stacked(
     store: Store,
     dataset: Dataset,
-    specs: Sequence[CellSpec],
+    specs: Sequence[RunSpec],
     *,
     device: str = "cuda",
     report: Report | None = None,
-) -> list[Cell]:
-    """Fit several seeds of one configuration at once, and keep each as a cell.
+) -> list[Run]:
+    """Fit several seeds of one configuration at once, and keep each as a run.
 
-    Each cell's facts name the seeds it was fitted with, under ``stacked_seeds``: with dropout, its
+    Each run's facts name the seeds it was fitted with, under ``stacked_seeds``: with dropout, its
     bits are not those of a fit by itself. All are computed before the first is kept, so two
     processes may compute the same seeds; the first to finish is kept.
 
@@ -118,31 +116,25 @@ def fit_cells_stacked(
     return [store.compute(spec, partial(results.get, spec.seed)) for spec in specs]
 
 
-def fit_cells(
-    results_dir: str | Path,
+def fit_runs(
+    store: Store,
     dataset: Dataset,
-    wanted: Iterable[tuple[str, int]],
-    preset: str = "quick",
+    specs: Sequence[RunSpec],
     *,
-    backbone_of: str | None = None,
     device: str = "cpu",
     workers: int | None = None,
     progress: bool = True,
-) -> list[Cell]:
-    """Return the cells of (model, seed) pairs, fitting those the store lacks.
+) -> list[Run]:
+    """Return the runs of some specs of one dataset, fitting those the store lacks.
 
     Parameters
     ----------
-    results_dir : str or Path
-        The store's folder, and that of the searches if `preset` names a design.
+    store : Store
+        Where runs are kept.
     dataset : Dataset
         Must be one `load_dataset` can load again by its reference, in another process.
-    wanted : iterable of (str, int)
-        Model names and training seeds.
-    preset : str
-        Name of a preset, see `seqattn.config.PRESETS`, or of a design, see `seqattn.search.record`.
-    backbone_of : str, optional
-        Name of the model whose settings all are fitted with; by default each has its own.
+    specs : sequence of RunSpec
+        What is wanted; `seqattn.search.record.wanted_specs` names it by preset or design.
     device : str
         ``cpu`` or ``cuda``.
     workers : int, optional
@@ -154,50 +146,22 @@ def fit_cells(
     Raises
     ------
     SeqattnError
-        If a model can't be fitted on the dataset, its design lacks a search, a cell was fitted
-        with other code of its model, or there is no such device. Finished cells stay in the store.
-    """
-    specs = [
-        cell_spec(
-            *(dataset, model, seed, settings(results_dir, dataset, backbone_of or model, preset))
-        )
-        for model, seed in wanted
-    ]
-    store = Store(results_dir)
-    return fit_specs(store, dataset, specs, device=device, workers=workers, progress=progress)
-
-
-def fit_specs(
-    store: Store,
-    dataset: Dataset,
-    specs: Sequence[CellSpec],
-    *,
-    device: str = "cpu",
-    workers: int | None = None,
-    progress: bool = True,
-) -> list[Cell]:
-    """Return the cells of some specs of one dataset, fitting those the store lacks.
-
-    The other parameters are those of `fit_cells`.
-
-    Raises
-    ------
-    SeqattnError
-        As `fit_cells`, but for searches, which are not asked.
+        If a model can't be fitted on the dataset, a run was fitted with other code of its model,
+        or there is no such device. Finished runs stay in the store.
     """
     require_device(device)
     kept = {spec: store.get(spec) for spec in specs}
-    for cell in filter(None, kept.values()):
-        require_same_code(cell)
-    missing = [spec for spec, cell in kept.items() if cell is None]
+    for run in filter(None, kept.values()):
+        require_same_code(run)
+    missing = [spec for spec, run in kept.items() if run is None]
     # The longest fits go first, so that no core is left with one at the end.
     missing.sort(key=lambda spec: -spec.train_config.epochs)
     workers = min(workers or os.cpu_count() or 1, len(missing))
-    with tqdm(total=len(missing), desc="fitting", unit="cell", disable=not progress) as bar:
+    with tqdm(total=len(missing), desc="fitting", unit="run", disable=not progress) as bar:
         if torch.device(device).type != "cpu":
             for model in dict.fromkeys(spec.model for spec in missing):
                 together = [spec for spec in missing if spec.model == model]
-                fit_cells_stacked(
+                fit_runs_stacked(
                     store, dataset, together, device=device, report=bar.set_postfix_str
                 )
                 bar.update(len(together))
@@ -205,13 +169,13 @@ def fit_specs(
             _fit_in_processes(store, dataset, missing, workers, bar)
         else:
             for spec in missing:
-                fit_cell(store, dataset, spec, device=device, report=bar.set_postfix_str)
+                fit_run(store, dataset, spec, device=device, report=bar.set_postfix_str)
                 bar.update()
     return [store.compute(spec, _unreachable) for spec in specs]
 
 
 def _fit_in_processes(
-    store: Store, dataset: Dataset, specs: list[CellSpec], workers: int, bar: tqdm
+    store: Store, dataset: Dataset, specs: list[RunSpec], workers: int, bar: tqdm
 ) -> None:
     # Spawn, not fork: forking a process whose OpenMP threads have run can hang.
     context = get_context("spawn")
@@ -268,8 +232,8 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _fit_in_worker(results_dir: str, dataset: str, spec: CellSpec) -> None:
-    fit_cell(Store(results_dir), load_dataset(dataset), spec, report=_lines.put)
+def _fit_in_worker(results_dir: str, dataset: str, spec: RunSpec) -> None:
+    fit_run(Store(results_dir), load_dataset(dataset), spec, report=_lines.put)
 
 
 def _listen(lines: Queue, bar: tqdm) -> None:
@@ -277,7 +241,7 @@ def _listen(lines: Queue, bar: tqdm) -> None:
         bar.set_postfix_str(line)
 
 
-def _line(spec: CellSpec, epoch: Epoch) -> str:
+def _line(spec: RunSpec, epoch: Epoch) -> str:
     lambdas = ", ".join(f"{value:.2f}" for value in epoch.lambdas)
     return (
         f"{spec.model} seed {spec.seed} epoch {epoch.epoch}: loss {epoch.loss:.3f}, "
@@ -286,4 +250,4 @@ def _line(spec: CellSpec, epoch: Epoch) -> str:
 
 
 def _unreachable() -> Result:
-    raise RuntimeError("a cell that was just computed is missing from the store")
+    raise RuntimeError("a run that was just computed is missing from the store")

@@ -1,6 +1,6 @@
-"""From finished cells to arrays and tables.
+"""From finished runs to arrays and tables.
 
-Shapes: S seeds, U users. Every table is a pandas frame whose rows can be traced to cells.
+Shapes: S seeds, U users. Every table is a pandas frame whose rows can be traced to runs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pandas as pd
 
 from seqattn.config import BASELINE
 from seqattn.errors import SeqattnError
-from seqattn.runs.store import Cell, CellSpec
+from seqattn.runs.store import Run, RunSpec
 from seqattn.stats import DualCriterion, dual_criterion_table
 from seqattn.stats.metrics import CUTOFFS, METRICS, metric
 
@@ -32,20 +32,20 @@ class Verdicts:
         )
 
 
-def by_model(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
-    """Group cells by model, each group in order of seed."""
-    groups: dict[str, list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault(cell.model, []).append(cell)
+def by_model(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """Group runs by model, each group in order of seed."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.model, []).append(run)
     return {model: sorted(group, key=lambda c: c.seed) for model, group in groups.items()}
 
 
-def rank_matrix(cells: Sequence[Cell], stage: str = "test", kind: str = "unfiltered") -> np.ndarray:
-    """Return one model's ranks, (S, U), seeds in the order of `cells`."""
-    return np.stack([cell.ranks(stage, kind) for cell in cells])
+def rank_matrix(runs: Sequence[Run], stage: str = "test", kind: str = "unfiltered") -> np.ndarray:
+    """Return one model's ranks, (S, U), seeds in the order of `runs`."""
+    return np.stack([run.ranks(stage, kind) for run in runs])
 
 
-def summary(cells: Iterable[Cell], k: int = 10) -> pd.DataFrame:
+def summary(runs: Iterable[Run], k: int = 10) -> pd.DataFrame:
     """Return test metrics at `k` for each model: mean and standard deviation over seeds.
 
     Returns
@@ -54,7 +54,7 @@ def summary(cells: Iterable[Cell], k: int = 10) -> pd.DataFrame:
         Columns model, kind (unfiltered, filtered), metric, mean, std (NaN for one seed), seeds.
     """
     rows = []
-    for model, group in by_model(cells).items():
+    for model, group in by_model(runs).items():
         for kind in ("unfiltered", "filtered"):
             ranks_SU = rank_matrix(group, "test", kind)
             for name in METRICS:
@@ -64,21 +64,21 @@ def summary(cells: Iterable[Cell], k: int = 10) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["model", "kind", "metric", "mean", "std", "seeds"])
 
 
-def histories(cells: Iterable[Cell]) -> pd.DataFrame:
-    """Return every epoch of every cell: model, seed, epoch, loss, valid_ndcg, seconds."""
+def histories(runs: Iterable[Run]) -> pd.DataFrame:
+    """Return every epoch of every run: model, seed, epoch, loss, valid_ndcg, seconds."""
     return pd.DataFrame(
         {
-            "model": cell.model,
-            "seed": cell.seed,
+            "model": run.model,
+            "seed": run.seed,
             **{key: e[key] for key in ("epoch", "loss", "valid_ndcg", "seconds")},
         }
-        for cell in cells
-        for e in cell.facts["history"]
+        for run in runs
+        for e in run.facts["history"]
     )
 
 
 def verdicts(
-    cells: Iterable[Cell],
+    runs: Iterable[Run],
     *,
     metrics: Sequence[str] = METRICS,
     cutoffs: Sequence[int] = CUTOFFS,
@@ -92,15 +92,13 @@ def verdicts(
     SeqattnError
         If SASRec or a variant is missing, or a model was run with other seeds.
     """
-    groups = by_model(cells)
+    groups = by_model(runs)
     if BASELINE not in groups:
-        raise SeqattnError(
-            f"no {BASELINE!r} cells: nothing to compare with; name {BASELINE!r}, too"
-        )
+        raise SeqattnError(f"no {BASELINE!r} runs: nothing to compare with; name {BASELINE!r}, too")
     if len(groups) < 2:
-        raise SeqattnError(f"only {BASELINE!r} cells: nothing to compare; name a variant, too")
+        raise SeqattnError(f"only {BASELINE!r} runs: nothing to compare; name a variant, too")
     ranks = {model: rank_matrix(group, "test", kind) for model, group in groups.items()}
-    seeds = {model: [cell.seed for cell in group] for model, group in groups.items()}
+    seeds = {model: [run.seed for run in group] for model, group in groups.items()}
     pairs = {}
     for model in groups:
         if seeds[model] != seeds[BASELINE]:
@@ -119,7 +117,7 @@ def verdicts(
     return Verdicts(dict(zip(pairs, records, strict=True)))
 
 
-def differing(specs: Mapping[str, CellSpec]) -> pd.DataFrame:
+def differing(specs: Mapping[str, RunSpec]) -> pd.DataFrame:
     """Return the settings in which models differ, a row a setting and a column a model.
 
     Settings of the model and of training; dataset, seed and model name are not among them. Empty
@@ -135,7 +133,7 @@ def differing(specs: Mapping[str, CellSpec]) -> pd.DataFrame:
     return settings[settings.nunique(axis=1) > 1].rename_axis("setting")
 
 
-def unfinished(cell: Cell) -> bool:
+def unfinished(run: Run) -> bool:
     """Return whether a fit ran out of epochs before its patience did: more might have helped."""
-    waited = len(cell.facts["history"]) - cell.facts["best_epoch"]
-    return waited < cell.spec.train_config.patience
+    waited = len(run.facts["history"]) - run.facts["best_epoch"]
+    return waited < run.spec.train_config.patience

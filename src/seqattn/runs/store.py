@@ -1,6 +1,6 @@
-"""Finished work on disk: one folder a cell, written whole or not at all.
+"""Finished work on disk: one folder a run, written whole or not at all.
 
-A cell is (dataset, model, seed, config). Its folder is addressed by a hash of all that, so
+A run is (dataset, model, seed, config). Its folder is addressed by a hash of all that, so
 results of two configurations or two versions of the data are never mistaken for each other (for
 edited code see `seqattn.runs.code`):
 
@@ -11,7 +11,7 @@ edited code see `seqattn.runs.code`):
 
 A folder is written under a temporary name and renamed when complete; a lock lets processes share
 a store; checksums in ``cell.json`` expose truncated or edited files, which are computed again.
-A cell copied without its weights (`Store.adopt`) is smaller and as good for every table.
+A run copied without its weights (`Store.adopt`) is smaller and as good for every table.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from seqattn.files import checksum, read_record, write_record
 _FACTS, _WEIGHTS = "cell.json", "model.safetensors"
 
 
-_FORMAT = 1  # part of every hash: raise it when a cell's meaning changes
+_FORMAT = 1  # part of every hash: raise it when a run's meaning changes
 
 
 @dataclass(frozen=True)
-class CellSpec:
-    """What a cell is computed from; equal specs have equal keys, on every machine."""
+class RunSpec:
+    """What a run is computed from; equal specs have equal keys, on every machine."""
 
     dataset: str
     fingerprint: str
@@ -64,7 +64,7 @@ class CellSpec:
 
 @dataclass(frozen=True)
 class Result:
-    """What computing a cell gives: facts for ``cell.json``, ranks of shape (U,), and weights."""
+    """What computing a run gives: facts for ``cell.json``, ranks of shape (U,), and weights."""
 
     facts: Mapping[str, Any]
     ranks: Mapping[str, np.ndarray]
@@ -72,19 +72,19 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A finished cell, read from its folder."""
+class Run:
+    """A finished run, read from its folder."""
 
     folder: Path
     facts: Mapping[str, Any]
 
     @property
-    def spec(self) -> CellSpec:
+    def spec(self) -> RunSpec:
         """What it was computed from."""
         values = dict(self.facts["spec"])
         values["model_config"] = strict(ModelConfig, values["model_config"])
         values["train_config"] = strict(TrainConfig, values["train_config"])
-        return CellSpec(**values)
+        return RunSpec(**values)
 
     @property
     def model(self) -> str:
@@ -107,18 +107,18 @@ class Cell:
         Raises
         ------
         SeqattnError
-            If the cell was copied without them.
+            If the run was copied without them.
         """
         if _WEIGHTS not in self.facts["files"]:
             raise SeqattnError(
-                f"{self.folder} was kept without weights, as `seqattn collect` keeps cells: remove "
+                f"{self.folder} was kept without weights, as `seqattn collect` keeps runs: remove "
                 "it and run again to fit it anew, or choose another results folder"
             )
         return load_file(self.folder / _WEIGHTS)
 
 
 class Store:
-    """A folder of cells that several processes may share.
+    """A folder of runs that several processes may share.
 
     Parameters
     ----------
@@ -141,34 +141,34 @@ class Store:
                 "choose another results_dir"
             ) from error
 
-    def folder(self, spec: CellSpec) -> Path:
-        """Return where a cell's folder is, or would be."""
+    def folder(self, spec: RunSpec) -> Path:
+        """Return where a run's folder is, or would be."""
         return self.path / spec.dataset / spec.model / f"seed-{spec.seed}-{spec.key}"
 
-    def get(self, spec: CellSpec) -> Cell | None:
-        """Return a finished, intact cell, or None."""
+    def get(self, spec: RunSpec) -> Run | None:
+        """Return a finished, intact run, or None."""
         return _read(self.folder(spec))
 
-    def compute(self, spec: CellSpec, run: Callable[[], Result]) -> Cell:
-        """Return the cell, computing it with `run` unless it is already there and intact.
+    def compute(self, spec: RunSpec, make: Callable[[], Result]) -> Run:
+        """Return the run, computing it with `make` unless it is already there and intact.
 
-        Of several processes asking for one cell, one computes and the others wait for it. An
+        Of several processes asking for one run, one computes and the others wait for it. An
         interrupted computation leaves nothing behind but its temporary folder, which the next
         one removes.
 
         Raises
         ------
         SeqattnError
-            If the cell is missing and cannot be written. What was finished before stays.
+            If the run is missing and cannot be written. What was finished before stays.
         """
-        cell = self.get(spec)  # first without the lock, which a read-only store refuses
-        if cell is not None:
-            return cell
+        run = self.get(spec)  # first without the lock, which a read-only store refuses
+        if run is not None:
+            return run
         folder = self.folder(spec)
         with locked(folder):
-            cell = _read(folder)
-            if cell is None:
-                result = run()
+            run = _read(folder)
+            if run is None:
+                result = make()
                 with whole(folder) as partial:
                     # By way of memory: on a full disk numpy's own file would complain once more.
                     np.savez_compressed(ranks := io.BytesIO(), **result.ranks)
@@ -178,44 +178,44 @@ class Store:
                     write_record(
                         partial, _FACTS, {"spec": dataclasses.asdict(spec), **result.facts}
                     )
-                cell = _read(folder)
-        assert cell is not None
-        return cell
+                run = _read(folder)
+        assert run is not None
+        return run
 
-    def adopt(self, cell: Cell, *, weights: bool = True) -> Cell:
-        """Copy another store's cell, by default all of it, and return the copy.
+    def adopt(self, run: Run, *, weights: bool = True) -> Run:
+        """Copy another store's run, by default all of it, and return the copy.
 
         Raises
         ------
         SeqattnError
             If it cannot be written, or is none of this version.
         """
-        folder = self.folder(cell.spec)
-        if folder.name != cell.folder.name:
+        folder = self.folder(run.spec)
+        if folder.name != run.folder.name:
             raise SeqattnError(
-                f"{cell.folder} is not named after what it holds: it was edited, or written by "
+                f"{run.folder} is not named after what it holds: it was edited, or written by "
                 "another version"
             )
         with locked(folder), whole(folder) as partial:
-            for name in cell.facts["files"]:
+            for name in run.facts["files"]:
                 if weights or name != _WEIGHTS:
-                    shutil.copyfile(cell.folder / name, partial / name)
-            write_record(partial, _FACTS, cell.facts)
+                    shutil.copyfile(run.folder / name, partial / name)
+            write_record(partial, _FACTS, run.facts)
         copy = _read(folder)
         assert copy is not None
         return copy
 
-    def cells(self, dataset: str = "*", model: str = "*") -> Iterator[Cell]:
-        """Yield every intact cell, sorted by folder name."""
+    def runs(self, dataset: str = "*", model: str = "*") -> Iterator[Run]:
+        """Yield every intact run, sorted by folder name."""
         for path in sorted(self.path.glob(f"{dataset}/{model}/seed-*/{_FACTS}")):
-            cell = _read(path.parent)
-            if cell is not None:
-                yield cell
+            run = _read(path.parent)
+            if run is not None:
+                yield run
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a file or folder, such as a cell's; other processes wait for it.
+    """Hold the lock of a file or folder, such as a run's; other processes wait for it.
 
     Raises
     ------
@@ -262,10 +262,10 @@ def _unwritable(folder: Path, error: Exception) -> SeqattnError:
     reason = getattr(error, "strerror", None) or error
     return SeqattnError(
         f"cannot write {folder}: {reason}; make room or choose another results folder. "
-        "Finished cells are kept"
+        "Finished runs are kept"
     )
 
 
-def _read(folder: Path) -> Cell | None:
+def _read(folder: Path) -> Run | None:
     facts = read_record(folder, _FACTS)
-    return None if facts is None else Cell(folder, facts)
+    return None if facts is None else Run(folder, facts)

@@ -1,7 +1,7 @@
-"""Results of several machines in one folder: searches first, then the cells they ask for.
+"""Results of several machines in one folder: searches first, then the runs they ask for.
 
-A cell is of use where a search wants its settings. So what is collected is decided search by
-search, and a cell that no search of the target asks for is left where it is.
+A run is of use where a search wants its settings. So what is collected is decided search by
+search, and a run that no search of the target asks for is left where it is.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pathlib import Path
 
 from seqattn.config import BASELINE
 from seqattn.errors import SeqattnError
-from seqattn.runs.store import CellSpec, Store
+from seqattn.runs.store import RunSpec, Store
 from seqattn.search.record import Search, read_search, search_path, searches
 
 
-def asked(results_dir: str | Path) -> set[CellSpec]:
+def asked(results_dir: str | Path) -> set[RunSpec]:
     """Return what the searches of a folder want fitted, each with seed 0.
 
     Among them are the controls, the baseline with what a variant's own search found.
@@ -35,10 +35,10 @@ def collect(
     weights: bool = False,
     tell: Callable[[str], None] = lambda line: None,
 ) -> list[Path]:
-    """Copy finished searches, and the cells they ask for, into another folder; return what is new.
+    """Copy finished searches, and the runs they ask for, into another folder; return what is new.
 
     Of two searches the one with more complete trials is kept; of two matched ones, the one that
-    rests on the search of SASRec that is kept. A cell that the target already has stays: equal
+    rests on the search of SASRec that is kept. A run that the target already has stays: equal
     keys mean equal settings and data.
 
     Parameters
@@ -64,15 +64,15 @@ def collect(
         _require_same_protocol(found, source, target)
     new = [found.write(target) for found in offered if _is_wanted(found, target)]
     store, wanted = Store(target), asked(target)
-    for cell in Store(source).cells():
-        if dataclasses.replace(cell.spec, seed=0) in wanted and store.get(cell.spec) is None:
-            new.append(store.adopt(cell, weights=weights).folder)
+    for run in Store(source).runs():
+        if dataclasses.replace(run.spec, seed=0) in wanted and store.get(run.spec) is None:
+            new.append(store.adopt(run, weights=weights).folder)
     for found in offered:
         have = read_search(target, found.dataset, found.model, found.design)
         if have is None or have.preset != found.preset:
             tell(
                 f"{search_path(source, found.dataset, found.model, found.design)} is not taken, "
-                f"nor the cells it asks for: {target} has a longer search, or one that rests on a "
+                f"nor the runs it asks for: {target} has a longer search, or one that rests on a "
                 "longer one of sasrec; collect into another folder to keep both"
             )
     return new

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,8 @@ from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
 from seqattn.files import checksum, write_text
 from seqattn.models import is_masked
-from seqattn.runs.store import CellSpec
+from seqattn.runs.fitting import run_spec
+from seqattn.runs.store import RunSpec
 
 _FORMAT = 1
 
@@ -113,9 +114,9 @@ class Search:
         """The configuration it found."""
         return Preset(self.model_config, self.train_config)
 
-    def spec(self, seed: int) -> CellSpec:
-        """Return the cell that fits the found configuration with one seed."""
-        return CellSpec(
+    def spec(self, seed: int) -> RunSpec:
+        """Return the run that fits the found configuration with one seed."""
+        return RunSpec(
             *(self.dataset, self.fingerprint, self.model, seed),
             *(self.model_config, self.train_config),
         )
@@ -246,3 +247,26 @@ def settings(results_dir: str | Path, dataset: Dataset, model: str, name: str) -
     rate = found.train_config.learning_rate
     train_ae = replace(get_preset("paper").train_ae, learning_rate=rate)
     return Preset(found.model_config, found.train_config, train_ae)
+
+
+def wanted_specs(
+    results_dir: str | Path,
+    dataset: Dataset,
+    wanted: Iterable[tuple[str, int]],
+    name: str,
+    *,
+    backbone_of: str | None = None,
+) -> list[RunSpec]:
+    """Return the specs of (model, seed) pairs under a preset or a design, by its name.
+
+    With `backbone_of`, all take the settings of that model; by default each has its own.
+
+    Raises
+    ------
+    SeqattnError
+        If there is no such name, or the design's search is missing or was of other data.
+    """
+    return [
+        run_spec(dataset, model, seed, settings(results_dir, dataset, backbone_of or model, name))
+        for model, seed in wanted
+    ]

@@ -13,7 +13,7 @@ import pandas as pd
 
 from seqattn.config import BASELINE, SEEDS, VARIANTS
 from seqattn.runs.results import rank_matrix
-from seqattn.runs.store import Cell
+from seqattn.runs.store import Run
 from seqattn.stats import dual_criterion_table
 from seqattn.stats.metrics import metric
 from seqattn.studies.ia import published
@@ -58,5 +58,5 @@ def sasrec_on_backbones(results_dir: str | Path, datasets: Sequence[str]) -> pd.
     return pd.DataFrame(rows, columns=[*columns, "change", "low", "high", "robust"])
 
 
-def _ndcg(cells: Sequence[Cell], stage: str = "test") -> np.ndarray:
+def _ndcg(cells: Sequence[Run], stage: str = "test") -> np.ndarray:
     return metric(rank_matrix(cells, stage), "NDCG", 10)

@@ -19,7 +19,7 @@ from seqattn.config import BASELINE, DESIGNS, SEEDS, VARIANTS
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, write_text
 from seqattn.runs.results import rank_matrix
-from seqattn.runs.store import Cell
+from seqattn.runs.store import Run
 from seqattn.search.record import searches
 from seqattn.stats.calibration import calibrate
 from seqattn.stats.metrics import metric
@@ -85,7 +85,7 @@ def calibrate_campaign(
     return new
 
 
-def _calibrated(pair: Sequence[Sequence[Cell]], replicates: int) -> dict[str, Any]:
+def _calibrated(pair: Sequence[Sequence[Run]], replicates: int) -> dict[str, Any]:
     """Return the calibration of baseline and variant as plain values."""
     base, changed = (metric(rank_matrix(group), METRIC, CUTOFF) for group in pair)
     return calibrate(base, changed, replicates=replicates).to_dict()

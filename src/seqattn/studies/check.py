@@ -1,10 +1,10 @@
 """Does a results folder hold what it claims? ``python -m seqattn.studies.check results/campaign``.
 
-Every cell is read again: its checksums, its name, its metrics from its ranks, the search it rests
-on, its data's fingerprint. So are the records beside the cells: a baseline must be intact and of
-this data, a calibration of cells that are there. Then a random sample is fitted again for a few
+Every run is read again: its checksums, its name, its metrics from its ranks, the search it rests
+on, its data's fingerprint. So are the records beside the runs: a baseline must be intact and of
+this data, a calibration of runs that are there. Then a random sample is fitted again for a few
 epochs, and losses, validation NDCG@10 and lambdas are compared with the recorded ones. On the kind
-of processor and the version of PyTorch that fitted the cell they must be equal to the last bit;
+of processor and the version of PyTorch that fitted the run they must be equal to the last bit;
 elsewhere rounding differs.
 """
 
@@ -26,14 +26,14 @@ from seqattn.data import Dataset, find_entry, load_dataset
 from seqattn.data.sources import status
 from seqattn.errors import SeqattnError
 from seqattn.runs.baselines import Baseline, read_baselines
-from seqattn.runs.store import Cell, CellSpec, Store
+from seqattn.runs.store import Run, RunSpec, Store
 from seqattn.search.collect import asked
 from seqattn.search.record import searches
 from seqattn.stats.metrics import CUTOFFS, METRICS, metric
 from seqattn.training.device import environment, one_thread
 from seqattn.training.fit import fit
 
-# Where kind of processor or PyTorch differ from those that fitted a cell, rounding does, too, after
+# Where kind of processor or PyTorch differ from those that fitted a run, rounding does, too, after
 # an epoch of some hundred steps. Losses of two variants may be as near, so λ is compared as well.
 LOSS_TOLERANCE = 1e-3  # relative
 
@@ -50,12 +50,12 @@ KINDS = tuple(
 
 
 def check_records(results_dir: str | Path, datasets: str | Path) -> list[str]:
-    """Return what is wrong with the cells and searches of a results folder; nothing is fitted.
+    """Return what is wrong with the runs and searches of a results folder; nothing is fitted.
 
     Parameters
     ----------
     results_dir : str or Path
-        Results folder with searches and cells.
+        Results folder with searches and runs.
     datasets : str or Path
         Folder of the datasets' records, ``<name>/dataset.json``.
     """
@@ -68,27 +68,27 @@ def check_records(results_dir: str | Path, datasets: str | Path) -> list[str]:
                 f"{search.design} search of {search.model} on {search.dataset}: fingerprint "
                 f"{search.fingerprint[:8]} is not that of {datasets}/{search.dataset}"
             )
-    cells = {cell.folder for cell in Store(results_dir).cells()}
+    runs = {run.folder for run in Store(results_dir).runs()}
     for path in sorted(Path(results_dir).glob("*/*/seed-*")):
-        if path not in cells:
-            problems.append(f"{path}: damaged, or not a whole cell")
-    for cell in Store(results_dir).cells():
-        problems += [f"{cell.folder}: {what}" for what in _cell_problems(cell, prints, wanted)]
+        if path not in runs:
+            problems.append(f"{path}: damaged, or not a whole run")
+    for run in Store(results_dir).runs():
+        problems += [f"{run.folder}: {what}" for what in _cell_problems(run, prints, wanted)]
     return problems
 
 
-def _cell_problems(cell: Cell, prints: dict[str, str], wanted: set[CellSpec]) -> Iterable[str]:
-    spec = cell.spec
-    if not cell.folder.name.endswith(spec.key):
+def _cell_problems(run: Run, prints: dict[str, str], wanted: set[RunSpec]) -> Iterable[str]:
+    spec = run.spec
+    if not run.folder.name.endswith(spec.key):
         yield "is not named after its settings"
     if prints.get(spec.dataset) != spec.fingerprint:
         yield f"fingerprint {spec.fingerprint[:8]} is not that of the dataset's record"
     if dataclasses.replace(spec, seed=0) not in wanted:
         yield "no search found these settings"
-    yield from _metric_problems(cell)
+    yield from _metric_problems(run)
 
 
-def _metric_problems(kept: Cell | Baseline) -> Iterable[str]:
+def _metric_problems(kept: Run | Baseline) -> Iterable[str]:
     for kind in KINDS:
         ranks = kept.ranks(*kind.split("_"))
         for name, k in product(METRICS, CUTOFFS):
@@ -125,7 +125,7 @@ def check_baselines(baselines: str | Path, datasets: str | Path) -> list[str]:
 
 
 def check_calibrations(calibrations: str | Path, results_dir: str | Path) -> list[str]:
-    """Return which records of calibrations rest on cells that the results folder lacks.
+    """Return which records of calibrations rest on runs that the results folder lacks.
 
     Parameters
     ----------
@@ -134,30 +134,30 @@ def check_calibrations(calibrations: str | Path, results_dir: str | Path) -> lis
     results_dir : str or Path
         Results folder.
     """
-    keys = {cell.spec.key for cell in Store(results_dir).cells()}
+    keys = {run.spec.key for run in Store(results_dir).runs()}
     return [
-        f"{path}: rests on cells that {results_dir} lacks; "
+        f"{path}: rests on runs that {results_dir} lacks; "
         "run `python -m seqattn.studies.calibrations`"
         for path in sorted(Path(calibrations).glob("*-*.json"))
         if not keys.issuperset(json.loads(path.read_text())["cells"])
     ]
 
 
-def refit(cell: Cell, dataset: Dataset, epochs: int) -> tuple[str, bool]:
-    """Fit a cell's first epochs again; return what was seen, and whether it agrees.
+def refit(run: Run, dataset: Dataset, epochs: int) -> tuple[str, bool]:
+    """Fit a run's first epochs again; return what was seen, and whether it agrees.
 
     Raises
     ------
     SeqattnError
         If the model can't be fitted.
     """
-    spec = cell.spec
+    spec = run.spec
     if dataset.fingerprint != spec.fingerprint:
         return f"data has fingerprint {dataset.fingerprint[:8]}, not {spec.fingerprint[:8]}", False
-    train = replace(spec.train_config, epochs=min(epochs, len(cell.facts["history"])))
+    train = replace(spec.train_config, epochs=min(epochs, len(run.facts["history"])))
     with one_thread("cpu"):
         fitted = fit(dataset, spec.model, spec.seed, spec.model_config, train)
-    recorded = cell.facts["history"][: len(fitted.history)]
+    recorded = run.facts["history"][: len(fitted.history)]
     pairs = list(zip(fitted.history, recorded, strict=True))
     loss = max(abs(now.loss / then["loss"] - 1) for now, then in pairs)
     ndcg = max(abs(now.valid_ndcg - then["valid_ndcg"]) for now, then in pairs)
@@ -168,7 +168,7 @@ def refit(cell: Cell, dataset: Dataset, epochs: int) -> tuple[str, bool]:
         f"{len(pairs)} epochs, loss off by {loss:.1e} relative, NDCG@10 by {ndcg:.1e}, λ by "
         f"{lam:.1e}"
     )
-    if _same_kind(cell):
+    if _same_kind(run):
         return f"{seen}; processor and PyTorch are of the kind that fitted it: none may", False
     close = loss < LOSS_TOLERANCE and ndcg < NDCG_TOLERANCE and lam < LAMBDA_TOLERANCE
     return f"{seen}; fitted on another kind of processor or PyTorch", close
@@ -181,9 +181,9 @@ def _apart(now: Sequence[float], then: Sequence[float]) -> float:
     return max((abs(a - b) for a, b in zip(now, then, strict=True)), default=0.0)
 
 
-def _same_kind(cell: Cell) -> bool:
-    """Whether processor and PyTorch are of the kind that fitted the cell."""
-    here, there = environment("cpu"), cell.facts.get("environment", {})
+def _same_kind(run: Run) -> bool:
+    """Whether processor and PyTorch are of the kind that fitted the run."""
+    here, there = environment("cpu"), run.facts.get("environment", {})
     return all(here[key] == there.get(key) for key in ("device", "torch"))
 
 
@@ -195,24 +195,24 @@ def check_sample(
     seed: int,
     tell: Callable[[str], None] = print,
 ) -> list[str]:
-    """Fit a random sample of the cells again, those whose data is at hand; return what disagrees.
+    """Fit a random sample of the runs again, those whose data is at hand; return what disagrees.
 
     Parameters
     ----------
     results_dir : str or Path
         Results folder.
     sample, epochs : int
-        How many cells, and how many epochs of each.
+        How many runs, and how many epochs of each.
     seed : int
         Of the sample.
     tell : callable
-        Called with a line a cell.
+        Called with a line a run.
     """
-    cells = [c for c in Store(results_dir).cells() if _at_hand(c.spec.dataset)]
+    runs = [c for c in Store(results_dir).runs() if _at_hand(c.spec.dataset)]
     problems: list[str] = []
-    for cell in random.Random(seed).sample(cells, min(sample, len(cells))):
-        seen, agrees = refit(cell, load_dataset(cell.spec.dataset), epochs)
-        line = f"{cell.spec.dataset} {cell.model} seed {cell.seed}: {seen}"
+    for run in random.Random(seed).sample(runs, min(sample, len(runs))):
+        seen, agrees = refit(run, load_dataset(run.spec.dataset), epochs)
+        line = f"{run.spec.dataset} {run.model} seed {run.seed}: {seen}"
         tell(line)
         problems += [] if agrees else [line]
     return problems
@@ -228,20 +228,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("results", type=Path, help="results folder")
     for name in ("datasets", "baselines", "calibration"):
         parser.add_argument(f"--{name}", type=Path, default=Path("results", name))
-    parser.add_argument("--sample", type=int, default=4, help="cells to fit again; default: 4")
+    parser.add_argument("--sample", type=int, default=4, help="runs to fit again; default: 4")
     parser.add_argument("--epochs", type=int, default=2, help="of each; default: 2")
     parser.add_argument("--seed", type=int, help="of the sample; default: another each time")
     options = parser.parse_args(arguments)
     seed = random.SystemRandom().randrange(10_000) if options.seed is None else options.seed
     try:
-        n_searches, n_cells = (
-            sum(1 for _ in found(options.results)) for found in (searches, _all_cells)
+        n_searches, n_runs = (
+            sum(1 for _ in found(options.results)) for found in (searches, _all_runs)
         )
-        print(f"{options.results}: {n_searches} searches, {n_cells} cells, {len(DESIGNS)} designs")
+        print(f"{options.results}: {n_searches} searches, {n_runs} runs, {len(DESIGNS)} designs")
         problems = check_records(options.results, options.datasets)
         problems += check_baselines(options.baselines, options.datasets)
         problems += check_calibrations(options.calibration, options.results)
-        print(f"a sample of {options.sample} cells, --seed {seed}:")
+        print(f"a sample of {options.sample} runs, --seed {seed}:")
         problems += check_sample(
             options.results, sample=options.sample, epochs=options.epochs, seed=seed
         )
@@ -253,8 +253,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if problems else 0
 
 
-def _all_cells(results_dir: Path) -> Iterable[Cell]:
-    return Store(results_dir).cells()
+def _all_runs(results_dir: Path) -> Iterable[Run]:
+    return Store(results_dir).runs()
 
 
 if __name__ == "__main__":

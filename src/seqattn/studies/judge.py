@@ -18,7 +18,7 @@ import pandas as pd
 
 from seqattn.config import BASELINE, DESIGNS, SEEDS, VARIANTS
 from seqattn.runs.results import rank_matrix, verdicts
-from seqattn.runs.store import Cell
+from seqattn.runs.store import Run
 from seqattn.stats import (
     DualCriterion,
     benjamini_hochberg,
@@ -42,7 +42,7 @@ N_RESAMPLES = 10_000
 
 
 def judged(
-    groups: Mapping[str, Sequence[Cell]],
+    groups: Mapping[str, Sequence[Run]],
     *,
     kind: str = "unfiltered",
     n_resamples: int = N_RESAMPLES,

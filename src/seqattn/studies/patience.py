@@ -19,9 +19,9 @@ from seqattn.config import BASELINE, SEEDS, VARIANTS
 from seqattn.data import Dataset, load_dataset
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, results_folder, write_text
-from seqattn.runs.fitting import cell_spec, fit_specs
+from seqattn.runs.fitting import fit_runs, run_spec
 from seqattn.runs.results import rank_matrix
-from seqattn.runs.store import Cell, CellSpec, Store
+from seqattn.runs.store import Run, RunSpec, Store
 from seqattn.search.record import settings
 from seqattn.stats import dual_criterion
 from seqattn.stats.metrics import metric
@@ -78,7 +78,7 @@ def repeat(
     SeqattnError
         If a search or a fit is missing from the campaign, or was of other data.
     """
-    fits = partial(fit_specs, store, dataset, device=device, progress=sys.stderr.isatty())
+    fits = partial(fit_runs, store, dataset, device=device, progress=sys.stderr.isatty())
     rows, longer, verdicts = [], {}, {}
     for model in (BASELINE, *variants):
         usual = _kept(results_dir, dataset, model)
@@ -108,10 +108,10 @@ def repeat(
     }
 
 
-def _kept(results_dir: str | Path, dataset: Dataset, model: str) -> list[Cell]:
+def _kept(results_dir: str | Path, dataset: Dataset, model: str) -> list[Run]:
     """Return a campaign's fits of a model as published, in the order of seeds."""
     preset = settings(results_dir, dataset, model, "published")
-    kept = [Store(results_dir).get(cell_spec(dataset, model, seed, preset)) for seed in SEEDS]
+    kept = [Store(results_dir).get(run_spec(dataset, model, seed, preset)) for seed in SEEDS]
     cells = [cell for cell in kept if cell is not None]
     if len(cells) < len(SEEDS):
         raise SeqattnError(
@@ -121,12 +121,12 @@ def _kept(results_dir: str | Path, dataset: Dataset, model: str) -> list[Cell]:
     return cells
 
 
-def _more_patient(spec: CellSpec) -> CellSpec:
+def _more_patient(spec: RunSpec) -> RunSpec:
     train = replace(spec.train_config, patience=PATIENCE, epochs=EPOCHS)
     return replace(spec, train_config=train)
 
 
-def _compared(base: Sequence[Cell], other: Sequence[Cell]) -> dict[str, Any]:
+def _compared(base: Sequence[Run], other: Sequence[Run]) -> dict[str, Any]:
     base_SU, other_SU = (metric(rank_matrix(group), "NDCG", 10) for group in (base, other))
     levels = {"base": float(base_SU.mean()), "level": float(other_SU.mean())}
     return levels | relative(dual_criterion(base_SU, other_SU), base_SU)

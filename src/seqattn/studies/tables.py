@@ -36,7 +36,7 @@ from seqattn.config import (
 from seqattn.errors import SeqattnError
 from seqattn.plots.style import name_of
 from seqattn.runs.results import rank_matrix
-from seqattn.runs.store import Cell, Store
+from seqattn.runs.store import Run, Store
 from seqattn.search.record import Search, SearchConfig, chosen, read_search, searches
 from seqattn.stats import bootstrap_means, percentile_interval
 from seqattn.stats.metrics import METRICS, metric
@@ -198,7 +198,7 @@ def command(dataset: str, design: str = "published", models: Sequence[str] = SEA
     )
 
 
-def _same_data(groups: dict[str, list[Cell]]) -> dict[str, list[Cell]]:
+def _same_data(groups: dict[str, list[Run]]) -> dict[str, list[Run]]:
     """Leave out models fitted on another version of the data than the baseline."""
     if BASELINE not in groups:
         return groups
@@ -207,7 +207,7 @@ def _same_data(groups: dict[str, list[Cell]]) -> dict[str, list[Cell]]:
 
 
 def _users(
-    groups: Mapping[str, Sequence[Cell]],
+    groups: Mapping[str, Sequence[Run]],
     found: Mapping[str, Search | None],
     record: Mapping[str, Any] | None,
 ) -> int:
@@ -219,7 +219,7 @@ def _users(
     return record["steps"][-1]["users"] if known else 0
 
 
-def _run(model: str, search: Search, cells: Sequence[Cell]) -> dict[str, object]:
+def _run(model: str, search: Search, cells: Sequence[Run]) -> dict[str, object]:
     # Seeds fitted together on a GPU each hold the time of all: count it once.
     together: dict[object, float] = {}
     for cell in cells:
@@ -247,7 +247,7 @@ def _run(model: str, search: Search, cells: Sequence[Cell]) -> dict[str, object]
     }
 
 
-def absolute(groups: Mapping[str, Sequence[Cell]], k: int = 10) -> pd.DataFrame:
+def absolute(groups: Mapping[str, Sequence[Run]], k: int = 10) -> pd.DataFrame:
     """Return each model's test metrics at k, with 95 % intervals over users.
 
     A user's values are averaged over seeds and users are resampled, so the interval says what
@@ -269,7 +269,7 @@ def absolute(groups: Mapping[str, Sequence[Cell]], k: int = 10) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def learned(groups: Mapping[str, Sequence[Cell]]) -> pd.DataFrame:
+def learned(groups: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
     """Return [IA] Table 4 of one dataset: model, lambda_mean, lambda_std, n_values, n_seeds.
 
     ``seed_low`` and ``seed_high`` are the 95 % t interval of the mean over seeds (layers averaged
@@ -293,7 +293,7 @@ def finished_cells(
     design: str,
     models: Sequence[str] = SEARCHED,
     seeds: Sequence[int] = SEEDS,
-) -> dict[str, list[Cell]]:
+) -> dict[str, list[Run]]:
     """Return the cells of a design that are done, by model; nothing is computed.
 
     A model without a search, or whose search was replaced since, has none.
@@ -311,7 +311,7 @@ def finished_cells(
 
 def controls(
     results_dir: str | Path, dataset: str, variant: str, seeds: Sequence[int] = SEEDS
-) -> list[Cell]:
+) -> list[Run]:
     """Return the baseline's cells that are done with what a variant's own search found."""
     try:
         found = chosen(results_dir, dataset, variant, "published")

@@ -17,7 +17,7 @@ import pandas as pd
 from seqattn.audit.records import read_tied_tests
 from seqattn.config import BASELINE, DESIGNS, SEEDS, VARIANTS
 from seqattn.runs.results import rank_matrix
-from seqattn.runs.store import Cell
+from seqattn.runs.store import Run
 from seqattn.stats import dual_criterion_table
 from seqattn.stats.metrics import metric
 from seqattn.studies.judge import relative
@@ -57,7 +57,7 @@ def untied(
     return pd.DataFrame(rows, columns=columns)
 
 
-def _pairs(results_dir: str | Path, dataset: str) -> dict[_Key, tuple[list[Cell], list[Cell]]]:
+def _pairs(results_dir: str | Path, dataset: str) -> dict[_Key, tuple[list[Run], list[Run]]]:
     """Return SASRec's and the variant's cells by (variant, side)."""
     published, matched = (finished_cells(results_dir, dataset, design) for design in DESIGNS)
     pairs = {}
@@ -70,7 +70,7 @@ def _pairs(results_dir: str | Path, dataset: str) -> dict[_Key, tuple[list[Cell]
 
 
 def _without_ties(
-    pairs: Mapping[_Key, tuple[list[Cell], list[Cell]]], datasets_dir: str | Path
+    pairs: Mapping[_Key, tuple[list[Run], list[Run]]], datasets_dir: str | Path
 ) -> tuple[dict[_Key, tuple[np.ndarray, np.ndarray]], float]:
     """Return NDCG@10 of comparable pairs on users without a tie, (S, U) each, and their share."""
     values, share = {}, np.nan

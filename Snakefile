@@ -19,7 +19,7 @@ DEFAULTS = {
     "datasets": "ml-100k",
     "models": "sasrec ia-add ia-mul ia-val",
     "seeds": "2020 2021 2022 2023 2024",
-    "designs": "published matched",
+    "designs": "own_search shared_backbone",
     "trials": 25,
     "epochs": 10,
     "base": "paper",
@@ -73,7 +73,7 @@ workflow.global_resources.setdefault("gpu", int(config["gpu_slots"]))
 
 def own_design(model, design):
     """Only an injection's settings depend on the design, see `seqattn.search.record`."""
-    return design if model.startswith("ia-") else "published"
+    return design if model.startswith("ia-") else "own_search"
 
 
 def search(dataset, model, design):
@@ -91,8 +91,8 @@ def prepared(wildcards):
 
 def before_tune(wildcards):
     """Give the data, and for the matched design the search that it rests on."""
-    matched = wildcards.design == "matched"
-    rests_on = search(wildcards.dataset, "sasrec", "published") if matched else []
+    matched = wildcards.design == "shared_backbone"
+    rests_on = search(wildcards.dataset, "sasrec", "own_search") if matched else []
     return [prepared(wildcards), *rests_on]
 
 
@@ -118,7 +118,7 @@ def read_by_report(dataset, design):
 
 def controls():
     """SASRec on the backbone that each variant's own search found."""
-    if "published" not in DESIGNS or "sasrec" not in MODELS:
+    if "own_search" not in DESIGNS or "sasrec" not in MODELS:
         return []
     return [
         local(f"{RESULTS}/done/control/{dataset}/{model}/seed-{batch}")
@@ -140,7 +140,7 @@ def reports():
 
 
 wildcard_constraints:
-    design="published|matched",
+    design="own_search|shared_backbone",
     dataset="[^/]+",
     model="[^/]+",
     seeds="[0-9-]+",
@@ -227,8 +227,8 @@ rule fit:
 
 rule control:
     input:
-        lambda wildcards: search(wildcards.dataset, wildcards.model, "published"),
-        lambda wildcards: search(wildcards.dataset, "sasrec", "published"),
+        lambda wildcards: search(wildcards.dataset, wildcards.model, "own_search"),
+        lambda wildcards: search(wildcards.dataset, "sasrec", "own_search"),
     output:
         local(touch(f"{RESULTS}/done/control/{{dataset}}/{{model}}/seed-{{seeds}}")),
     params:
@@ -238,7 +238,7 @@ rule control:
         **DEVICE,
     shell:
         "seqattn fit -d {params.reference:q} -m sasrec --backbone-of {wildcards.model}"
-        " -s {params.seeds} --preset published --results-dir {RESULTS:q} --device {config[device]}"
+        " -s {params.seeds} --preset own_search --results-dir {RESULTS:q} --device {config[device]}"
 
 
 rule report:

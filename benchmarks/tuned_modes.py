@@ -56,7 +56,7 @@ def run(name: str, stride: int, trials: int, workers: int) -> None:
         *(scratch, dataset, BASELINE, SearchConfig(trials=trials), base),
         on_trial=lambda n, best: print(f"{name_of(stride)}: {n} trials, best {best:.4f}"),
     )
-    specs = wanted_specs(scratch, dataset, [(BASELINE, s) for s in SEEDS], "published")
+    specs = wanted_specs(scratch, dataset, [(BASELINE, s) for s in SEEDS], "own_search")
     fit_runs(Store(scratch), dataset, specs, workers=workers)
     collect(scratch, KEPT / str(stride))
 
@@ -67,11 +67,11 @@ def report() -> None:
     for dataset in sorted({path.stem for path in KEPT.glob("*/searches/*")}):
         records = {}
         for stride in STRIDES:
-            search = read_search(KEPT / str(stride), dataset, BASELINE, "published")
+            search = read_search(KEPT / str(stride), dataset, BASELINE, "own_search")
             if search is None:
                 continue
             mode = name_of(stride)
-            runs = finished_runs(KEPT / str(stride), dataset, "published")[BASELINE]
+            runs = finished_runs(KEPT / str(stride), dataset, "own_search")[BASELINE]
             rows.append(_row(dataset, mode, search, runs))
             trials.append(
                 {"dataset": dataset, "mode": mode, "values": [t["value"] for t in search.trials]}

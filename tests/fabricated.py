@@ -17,7 +17,7 @@ def fabricate(
     folder,
     dataset,
     *,
-    design="published",
+    design="own_search",
     slower=None,
     models=SEARCHED,
     seeds=SEEDS,
@@ -30,9 +30,11 @@ def fabricate(
     usual_U = generator.integers(1, 30, size=n_users)
     for model in models:
         # Another normalisation, or both designs would share the cells of one configuration.
-        changes = {"normalisation": "minmax"} if design != "published" and model != BASELINE else {}
+        changes = (
+            {"normalisation": "minmax"} if design != "own_search" and model != BASELINE else {}
+        )
         search = made_up_search(dataset, model, design, trials, **changes)
-        if design == "published" or model != BASELINE:  # the matched design has SASRec's own
+        if design == "own_search" or model != BASELINE:  # the matched design has SASRec's own
             search.write(folder)
         for seed in seeds:
             noise = np.random.default_rng([seed, len(model), ord(model[-1])])
@@ -42,7 +44,7 @@ def fabricate(
             keep(folder, search.spec(seed), ranks, lam)
 
 
-def made_up_search(dataset, model, design="published", trials=25, **changes):
+def made_up_search(dataset, model, design="own_search", trials=25, **changes):
     """Return a search that found the default configuration after some trials."""
     return Search(
         *(dataset, "f" * 16, model, design, SearchConfig()),

@@ -105,7 +105,7 @@ def test_the_python_of_reproduce_works(monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     ("preset", "ending"),
-    [("quick", ": Synthetic log"), ("matched", ": Synthetic log, matched design")],
+    [("quick", ": Synthetic log"), ("shared_backbone", ": Synthetic log, shared_backbone design")],
 )
 def test_a_page_is_titled_after_its_dataset_and_design(tmp_path, monkeypatch, preset, ending):
     papermill = pytest.importorskip("papermill")

@@ -69,10 +69,10 @@ def test_a_control_is_fitted_with_what_another_models_search_found(capsys, tmp_p
     smoke = get_preset("smoke")
     for model, n_layers in (("sasrec", 2), ("ia-add", 1)):
         Search(
-            *("synthetic", synthetic.fingerprint, model, "published", SearchConfig(1, 1)),
+            *("synthetic", synthetic.fingerprint, model, "own_search", SearchConfig(1, 1)),
             *(replace(smoke.model, n_layers=n_layers), smoke.train, 0.1, [], {}),
         ).write(tmp_path)
-    where = ["--preset", "published", "--results-dir", str(tmp_path)]
+    where = ["--preset", "own_search", "--results-dir", str(tmp_path)]
     fit = ["fit", "-d", "synthetic", "-m", "sasrec", "-s", "2020", "--json", *where]
     assert main([*fit, "--backbone-of", "ia-add"]) == 0
     assert _json(capsys)[0]["spec"]["model_config"]["n_layers"] == 1
@@ -106,7 +106,7 @@ def test_tune_prints_what_it_found_and_keeps_it(capsys, tmp_path):
     arguments += ["--base", "smoke", "--results-dir", str(tmp_path)]
     assert main([*arguments, "--json"]) == 0
     found = _json(capsys)
-    assert (found["model"], found["design"], len(found["trials"])) == ("sasrec", "published", 1)
+    assert (found["model"], found["design"], len(found["trials"])) == ("sasrec", "own_search", 1)
     assert main(arguments) == 0
     assert capsys.readouterr().out.startswith("sasrec: best of 1 trials, validation NDCG@10 ")
     kept = json.loads((tmp_path / "searches/synthetic/published/sasrec.json").read_text())
@@ -161,9 +161,9 @@ def test_a_seed_or_device_that_cannot_be_is_a_users_error(arguments, message, ca
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["fit", "-m", "sasrec", "-s", "1", "--preset", "published"],
-        ["fit", "-m", "sasrec", "-s", "1", "--preset", "matched"],
-        ["tune", "-m", "ia-add", "--design", "matched"],
+        ["fit", "-m", "sasrec", "-s", "1", "--preset", "own_search"],
+        ["fit", "-m", "sasrec", "-s", "1", "--preset", "shared_backbone"],
+        ["tune", "-m", "ia-add", "--design", "shared_backbone"],
     ],
 )
 def test_a_missing_search_is_named_with_the_command_that_makes_it(arguments, capsys, tmp_path):
@@ -175,7 +175,7 @@ def test_collect_says_what_is_new_and_a_second_time_nothing(capsys, tmp_path):
     source, target = str(tmp_path / "one"), str(tmp_path / "all")
     what = ["-d", "synthetic", "-m", "sasrec", "--results-dir", source]
     assert main(["tune", *what, "--trials", "1", "--epochs", "1", "--base", "smoke"]) == 0
-    assert main(["fit", *what, "-s", "1", "--preset", "published"]) == 0
+    assert main(["fit", *what, "-s", "1", "--preset", "own_search"]) == 0
     capsys.readouterr()
     assert main(["collect", source, "-o", target]) == 0
     first = capsys.readouterr()

@@ -107,7 +107,7 @@ def of(verb, calls):
 def test_searches_are_where_the_campaign_looks_for_them(campaign):
     done = campaign.run("-n", "searches", models=" ".join(SEARCHED))
     for model in SEARCHED:
-        for design in ("published", "matched"):
+        for design in ("own_search", "shared_backbone"):
             assert f"{search_path(campaign.results, 'toy', model, design)}" in done.stdout
 
 
@@ -119,7 +119,7 @@ def test_a_campaign_runs_each_job_once_and_a_second_time_none(campaign):
     assert len(of("tune", calls)) == 3
     assert len(of("fit", calls)) == 6 + 2
     assert len(of("report", calls)) == 2
-    assert calls.index(next(c for c in calls if "--design matched" in c)) > calls.index(
+    assert calls.index(next(c for c in calls if "--design shared_backbone" in c)) > calls.index(
         next(c for c in calls if c.startswith("tune -d toy -m sasrec"))
     )
     campaign.run("notebooks")
@@ -142,27 +142,29 @@ def test_controls_rest_on_the_searches_as_published(campaign):
     calls = campaign.calls()
     control = [call for call in of("fit", calls) if "--backbone-of" in call]
     assert len(control) == 2
-    assert all("-m sasrec --backbone-of ia-add" in c and "--preset published" in c for c in control)
+    assert all(
+        "-m sasrec --backbone-of ia-add" in c and "--preset own_search" in c for c in control
+    )
     searched = next(c for c in calls if c.startswith("tune") and "ia-add --design published" in c)
     assert calls.index(searched) < min(map(calls.index, control))
-    campaign.run("fits", designs="matched")
+    campaign.run("fits", designs="shared_backbone")
     assert not [call for call in campaign.calls() if "--backbone-of" in call]
 
 
 def test_a_search_that_changed_elsewhere_is_fitted_again(campaign):
     campaign.run("fits")
     campaign.calls()
-    path = search_path(campaign.results, "toy", "ia-add", "matched")
+    path = search_path(campaign.results, "toy", "ia-add", "shared_backbone")
     path.write_text("collected from another machine")
     campaign.run("fits")
     calls = campaign.calls()
     assert len(of("fit", calls)) == 2
-    assert all("-m ia-add" in call and "--preset matched" in call for call in calls)
+    assert all("-m ia-add" in call and "--preset shared_backbone" in call for call in calls)
 
 
 def test_a_search_that_fails_keeps_the_record_there_was(campaign):
     campaign.run("searches", trials=2)
-    path = search_path(campaign.results, "toy", "sasrec", "published")
+    path = search_path(campaign.results, "toy", "sasrec", "own_search")
     before = path.read_text()
     campaign.failing.touch()
     assert campaign.run("searches", trials=3, check=False).returncode != 0
@@ -174,7 +176,7 @@ def test_a_search_that_fails_keeps_the_record_there_was(campaign):
 
 @pytest.mark.parametrize("slots", [1, 2])
 def test_gpu_jobs_take_turns_and_fit_a_models_seeds_together(campaign, slots):
-    campaign.run("fits", device="cuda", gpu_slots=slots, designs="published")
+    campaign.run("fits", device="cuda", gpu_slots=slots, designs="own_search")
     lines = campaign.lines()
     fits = [line for line in lines if line.startswith("> fit") and "sasrec" in line]
     assert any("-s 1 2" in line for line in fits)
@@ -238,5 +240,6 @@ def test_after_the_fits_only_notebooks_and_book_are_left(campaign):
 def test_a_url_of_the_studies_may_name_the_search(campaign):
     campaign.run("searches", storage="sqlite:////shared/{dataset}-{design}-{model}.sqlite3")
     assert any(
-        "--storage sqlite:////shared/toy-matched-ia-add.sqlite3" in c for c in campaign.calls()
+        "--storage sqlite:////shared/toy-shared_backbone-ia-add.sqlite3" in c
+        for c in campaign.calls()
     )

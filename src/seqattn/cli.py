@@ -33,9 +33,9 @@ EXAMPLES = """examples:
   seqattn prepare my.yaml
   seqattn fit -d ml-100k -m ia-add -s 2020 --json
   seqattn tune -d ml-100k -m sasrec ia-add
-  seqattn tune -d ml-100k -m ia-add --design matched
-  seqattn fit -d ml-100k -m sasrec ia-add -s 2020 2021 --preset published
-  seqattn fit -d ml-100k -m sasrec -s 2020 2021 --preset published --backbone-of ia-val
+  seqattn tune -d ml-100k -m ia-add --design shared_backbone
+  seqattn fit -d ml-100k -m sasrec ia-add -s 2020 2021 --preset own_search
+  seqattn fit -d ml-100k -m sasrec -s 2020 2021 --preset own_search --backbone-of ia-val
   seqattn significance ml-100k
   seqattn report ml-100k
   seqattn collect .seqattn/results -o results/campaign
@@ -86,7 +86,7 @@ def _add_tune(verbs: Verbs) -> None:
     verb = verbs.add_parser("tune", help=told)
     verb.add_argument("-d", "--dataset", required=True, help=DATASET)
     _add_models(verb, required=True)
-    told = "matched: a variant's normalisation alone, on what SASRec's search found"
+    told = "shared_backbone: a variant's normalisation alone, on what SASRec's search found"
     verb.add_argument("--design", choices=DESIGNS, default=DESIGNS[0], help=told)
     verb.add_argument("--trials", type=int, default=25, help="default: 25, as published")
     verb.add_argument("--epochs", type=int, default=10, help="of a trial; default: 10")
@@ -230,7 +230,7 @@ def _tune(options: argparse.Namespace) -> None:
 
     dataset, results = load_dataset(options.dataset), results_folder(options.results_dir)
     budget = SearchConfig(options.trials, options.epochs, options.search_seed, options.prune)
-    trials = len(NORMALISATIONS) if options.design == "matched" else budget.trials
+    trials = len(NORMALISATIONS) if options.design == "shared_backbone" else budget.trials
     for model in options.model:
         with tqdm(total=trials, desc=model, unit="trial", disable=None) as bar:
 

@@ -239,7 +239,7 @@ def get_preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-DESIGNS = ("published", "matched")
+DESIGNS = ("own_search", "shared_backbone")
 
 
 BASELINE = "sasrec"

@@ -16,7 +16,7 @@ from seqattn.stats.calibration import CRITERIA
 
 matplotlib.use("Agg")
 VARIANTS = ("ia-add", "ia-mul", "ia-val")
-DESIGNS = ("published", "matched")
+DESIGNS = ("own_search", "shared_backbone")
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +72,7 @@ def test_keys_cover_no_data_with_one_dataset_and_with_ten(number):
         calibration.correlations(cells(titles)),
         calibration.pooling_dial(cells(titles), [{"rho": 0, "rate": 0.05, "low": 0, "high": 0.1}]),
         calibration.false_positives(table),
-        calibration.power_curves(table[table["design"] == "matched"]),
+        calibration.power_curves(table[table["design"] == "shared_backbone"]),
     ):
         figure.canvas.draw()
         (key,) = figure.legends

@@ -35,7 +35,7 @@ def frame():
 
 def test_forest_draws_a_panel_a_design_with_ours_and_the_published_point(frame):
     empty = frame.iloc[:0]
-    figure = campaign.change_forest({"published": frame, "matched": empty}, xlabel="%")
+    figure = campaign.change_forest({"own_search": frame, "shared_backbone": empty}, xlabel="%")
     (axes,) = figure.axes
     ends = [segment[:, 0].tolist() for c in axes.collections for segment in c.get_segments()]
     assert ends == frame[["low", "high"]].to_numpy().tolist()
@@ -46,14 +46,14 @@ def test_forest_draws_a_panel_a_design_with_ours_and_the_published_point(frame):
 
 def test_forest_without_published_values_has_no_key_for_them(frame):
     figure = campaign.change_forest(
-        {"published": frame.drop(columns="published_change")}, band=5, xlabel="%"
+        {"own_search": frame.drop(columns="published_change")}, band=5, xlabel="%"
     )
     assert figure.legends == []
 
 
 def test_panels_of_a_forest_share_their_scale_and_the_key_covers_no_panel(frame):
     wide = frame.assign(high=frame["high"] + 50)
-    figure = campaign.change_forest({"published": wide, "matched": frame}, xlabel="%")
+    figure = campaign.change_forest({"own_search": wide, "shared_backbone": frame}, xlabel="%")
     left, right = figure.axes
     assert left.get_xlim() == right.get_xlim()
     (key,) = figure.legends
@@ -73,7 +73,7 @@ def assert_clear(figure):
 
 @pytest.mark.parametrize("draw", [campaign.change_forest, campaign.absolute_levels])
 def test_nothing_run_says_so(draw):
-    figure = draw({"published": pd.DataFrame(), "matched": pd.DataFrame()}, xlabel="x")
+    figure = draw({"own_search": pd.DataFrame(), "shared_backbone": pd.DataFrame()}, xlabel="x")
     assert figure.axes[0].texts[0].get_text() == "not run"
 
 
@@ -87,7 +87,7 @@ def test_lambda_figure_keeps_published_points_when_ours_were_not_run():
             "published_change": [-5.4, -3.2],
         }
     )
-    figure = campaign.lambda_calibration({"published": points})
+    figure = campaign.lambda_calibration({"own_search": points})
     assert_clear(figure)
     axes = figure.axes[0]
     assert "not run" in axes.texts[0].get_text()
@@ -97,6 +97,6 @@ def test_lambda_figure_keeps_published_points_when_ours_were_not_run():
 
 def test_counts_stand_beside_their_bars():
     counts = pd.DataFrame({"rule": ["a", "b"], "losses": [3, 1], "gains": [0, 2]})
-    axes = campaign.robust_counts({"published": counts}).axes[0]
+    axes = campaign.robust_counts({"own_search": counts}).axes[0]
     assert [text.get_text() for text in axes.texts] == ["3", "1", "0", "2"]
     assert [bar.get_width() for bar in axes.patches] == [-3, -1, 0, 2]

@@ -184,7 +184,7 @@ def test_cells_fitted_in_parallel_equal_cells_fitted_one_by_one(tmp_path, synthe
     assert [(c.model, c.seed) for c in together] == [(m, s) for m in models for s in seeds]
 
 
-def test_a_failure_in_a_worker_is_reported_and_finished_cells_are_kept(tmp_path, synthetic):
+def test_a_failure_in_a_worker_is_reported_and_finished_runs_are_kept(tmp_path, synthetic):
     fit_wanted(tmp_path, synthetic, [("sasrec", 1)], "smoke", progress=False)
     with pytest.raises(SeqattnError, match="unknown preset"):
         fit_wanted(tmp_path, synthetic, [("sasrec", 1)], "nonsense", progress=False)

@@ -82,7 +82,7 @@ def test_a_search_that_cannot_be_written_leaves_the_one_there_was(
         patched.setattr(write, full)
         with pytest.raises(SeqattnError, match=r"cannot write .*sasrec\.json: No space left"):
             before.write(tmp_path)
-    assert read_search(tmp_path, "synthetic", "sasrec", "published") == before
+    assert read_search(tmp_path, "synthetic", "sasrec", "own_search") == before
     assert len(list((tmp_path / "searches").rglob("*.json*"))) == 1
 
 
@@ -144,10 +144,10 @@ from seqattn.cli import main
 TUNE = ["tune", "-d", "synthetic", "--base", "smoke", "--trials", "3", "--epochs", "1"]
 CAMPAIGN = [
     [*TUNE, "-m", "sasrec", "ia-add"],
-    [*TUNE, "-m", "ia-add", "--design", "matched"],
+    [*TUNE, "-m", "ia-add", "--design", "shared_backbone"],
     *(
         ["fit", "-d", "synthetic", "-m", model, "-s", seed, "--preset", design]
-        for design in ("published", "matched")
+        for design in ("own_search", "shared_backbone")
         for model in ("sasrec", "ia-add")
         for seed in ("1", "2")
     ),

@@ -82,17 +82,17 @@ def train(dataset, model, seed, model_config, config, *, device, on_epoch):
 module.train, module.POLL_SECONDS = train, 0.1
 folder, smoke, data = sys.argv[1], get_preset("smoke"), load_dataset("synthetic")
 module.tune(folder, data, "sasrec", SearchConfig(6, 1), smoke)
-module.tune(folder, data, "ia-add", SearchConfig(6, 1), smoke, design="matched")
+module.tune(folder, data, "ia-add", SearchConfig(6, 1), smoke, design="shared_backbone")
 """
 
 
 def test_workers_of_one_folder_share_the_trials_and_draw_none_twice(tmp_path):
     workers = [subprocess.Popen([sys.executable, "-c", WORKER, tmp_path]) for _ in range(3)]
     assert [worker.wait() for worker in workers] == [0, 0, 0]
-    found = read_search(tmp_path, "synthetic", "sasrec", "published")
+    found = read_search(tmp_path, "synthetic", "sasrec", "own_search")
     assert len(found.trials) == 6
     assert len({t["params"]["hidden_dropout"] for t in found.trials}) == 6
-    matched = read_search(tmp_path, "synthetic", "ia-add", "matched")
+    matched = read_search(tmp_path, "synthetic", "ia-add", "shared_backbone")
     assert sorted(t["params"]["normalisation"] for t in matched.trials) == sorted(NORMALISATIONS)
 
 
@@ -117,7 +117,7 @@ def test_a_trial_is_under_way_while_its_worker_lives(tmp_path, synthetic):
     assert not claimed(study)
 
 
-@pytest.mark.parametrize("matched", [False, True])
+@pytest.mark.parametrize("shared_backbone", [False, True])
 def test_a_trial_that_ends_while_another_is_claimed_stays_taken(
     tmp_path, synthetic, monkeypatch, matched
 ):
@@ -213,7 +213,7 @@ def test_a_database_that_fails_midway_is_one_error_and_keeps_what_was_tried(
         with pytest.raises(SeqattnError, match=rf"studies\.sqlite3: {reason}; make room") as error:
             tune(tmp_path / "cut", synthetic, "sasrec", SearchConfig(6, 3), SMOKE)
     assert "\n" not in str(error.value)
-    assert read_search(tmp_path / "cut", "synthetic", "sasrec", "published") is None
+    assert read_search(tmp_path / "cut", "synthetic", "sasrec", "own_search") is None
     resumed = tune(tmp_path / "cut", synthetic, "sasrec", SearchConfig(6, 3), SMOKE)
     assert [t["number"] for t in resumed.trials[:3]] == [0, 1, 2]
     assert counted(resumed) == counted(whole)

@@ -20,7 +20,7 @@ from seqattn.studies.tables import controls, finished_runs
 SMOKE = get_preset("smoke")
 
 
-def search(model="sasrec", design="published", trials=1, fingerprint="f" * 64, **backbone):
+def search(model="sasrec", design="own_search", trials=1, fingerprint="f" * 64, **backbone):
     """A search as `seqattn tune` would keep it; `backbone` is what it found."""
     records = [
         {"number": n, "state": "COMPLETE", "value": 0.1, "params": {}} for n in range(trials)
@@ -57,7 +57,7 @@ def contents(folder):
     store = Store(folder)
     runs = {(c.model, c.seed, c.spec.key): c.ranks().tolist() for c in store.runs()}
     trials = {
-        m: len(read_search(folder, "toy", m, "published").trials) for m in ("sasrec", "ia-add")
+        m: len(read_search(folder, "toy", m, "own_search").trials) for m in ("sasrec", "ia-add")
     }
     return runs, trials
 
@@ -73,7 +73,7 @@ def files(folder):
 def test_a_search_round_trips(tmp_path):
     found = search("ia-add", n_layers=3)
     found.write(tmp_path)
-    assert read_search(tmp_path, "toy", "ia-add", "published") == found
+    assert read_search(tmp_path, "toy", "ia-add", "own_search") == found
 
 
 @pytest.mark.parametrize(
@@ -91,37 +91,41 @@ def test_an_edited_or_cut_search_is_refused_with_the_way_out(tmp_path, damage):
     path = search().write(tmp_path)
     path.write_text(damage(path.read_text()))
     with pytest.raises(SeqattnError, match=r"damaged .* remove it and run `seqattn tune"):
-        chosen(tmp_path, "toy", "sasrec", "published")
+        chosen(tmp_path, "toy", "sasrec", "own_search")
 
 
 def test_a_design_without_its_search_names_the_command(tmp_path):
-    with pytest.raises(SeqattnError, match="run `seqattn tune -d toy -m ia-add --design matched"):
-        chosen(tmp_path, "toy", "ia-add", "matched")
+    with pytest.raises(
+        SeqattnError, match="run `seqattn tune -d toy -m ia-add --design shared_backbone"
+    ):
+        chosen(tmp_path, "toy", "ia-add", "shared_backbone")
 
 
 def test_the_search_of_another_version_of_the_data_is_not_used(tmp_path, synthetic):
     found = replace(search(), dataset="synthetic")
     found.write(tmp_path)
     with pytest.raises(SeqattnError, match="of another version of the data"):
-        settings(tmp_path, synthetic, "sasrec", "published")
+        settings(tmp_path, synthetic, "sasrec", "own_search")
     replace(found, fingerprint=synthetic.fingerprint).write(tmp_path)
-    assert settings(tmp_path, synthetic, "sasrec", "published").model == found.model_config
+    assert settings(tmp_path, synthetic, "sasrec", "own_search").model == found.model_config
 
 
 def test_a_matched_search_is_refused_after_another_search_of_the_baseline(tmp_path):
     search().write(tmp_path)
-    search("ia-add", "matched", normalisation="zscore").write(tmp_path)
-    assert chosen(tmp_path, "toy", "ia-add", "matched").model_config.normalisation == "zscore"
+    search("ia-add", "shared_backbone", normalisation="zscore").write(tmp_path)
+    assert (
+        chosen(tmp_path, "toy", "ia-add", "shared_backbone").model_config.normalisation == "zscore"
+    )
     search(n_layers=1).write(tmp_path)
     with pytest.raises(SeqattnError, match="rests on another configuration of 'sasrec'"):
-        chosen(tmp_path, "toy", "ia-add", "matched")
+        chosen(tmp_path, "toy", "ia-add", "shared_backbone")
 
 
 def test_a_matched_search_on_other_data_than_the_baselines_is_refused(tmp_path):
     search(fingerprint="e" * 64).write(tmp_path)
-    search("ia-add", "matched").write(tmp_path)
+    search("ia-add", "shared_backbone").write(tmp_path)
     with pytest.raises(SeqattnError, match="rests on another configuration"):
-        chosen(tmp_path, "toy", "ia-add", "matched")
+        chosen(tmp_path, "toy", "ia-add", "shared_backbone")
 
 
 def test_a_search_with_other_windows_than_the_baselines_is_refused(tmp_path):
@@ -129,18 +133,18 @@ def test_a_search_with_other_windows_than_the_baselines_is_refused(tmp_path):
     found = search("ia-add")
     replace(found, train_config=replace(found.train_config, stride=1)).write(tmp_path)
     with pytest.raises(SeqattnError, match=r"another stride than that of 'sasrec': run `seqattn"):
-        chosen(tmp_path, "toy", "ia-add", "published")
-    assert finished_runs(tmp_path, "toy", "published").keys() == {"sasrec"}
+        chosen(tmp_path, "toy", "ia-add", "own_search")
+    assert finished_runs(tmp_path, "toy", "own_search").keys() == {"sasrec"}
 
 
 def test_the_cells_of_a_replaced_search_are_not_the_designs(tmp_path):
     campaign(tmp_path, seeds=[1, 2])
-    done = finished_runs(tmp_path, "toy", "published", seeds=[1, 2, 3])
+    done = finished_runs(tmp_path, "toy", "own_search", seeds=[1, 2, 3])
     assert {model: len(runs) for model, runs in done.items()} == {"sasrec": 2, "ia-add": 2}
     search(n_layers=3).write(tmp_path)
-    assert finished_runs(tmp_path, "toy", "published", seeds=[1, 2])["sasrec"] == []
+    assert finished_runs(tmp_path, "toy", "own_search", seeds=[1, 2])["sasrec"] == []
     search(fingerprint="e" * 64).write(tmp_path)
-    assert finished_runs(tmp_path, "toy", "published", seeds=[1, 2])["sasrec"] == []
+    assert finished_runs(tmp_path, "toy", "own_search", seeds=[1, 2])["sasrec"] == []
 
 
 def test_two_machines_results_merge_to_the_same_whatever_the_order(tmp_path):
@@ -159,7 +163,7 @@ def test_nothing_collected_is_computed_again(tmp_path):
     collect(campaign(tmp_path / "one", seeds=[1, 2]), tmp_path / "all")
     store = Store(tmp_path / "all")
     for model in ("sasrec", "ia-add"):
-        found = chosen(tmp_path / "all", "toy", model, "published")
+        found = chosen(tmp_path / "all", "toy", model, "own_search")
         assert [store.compute(found.spec(seed), never).seed for seed in (1, 2)] == [1, 2]
 
 
@@ -191,7 +195,7 @@ def test_a_shorter_search_does_not_replace_a_longer_one(tmp_path):
 
 def test_searches_with_other_windows_are_not_mixed(tmp_path):
     source, target = campaign(tmp_path / "one", seeds=[1]), campaign(tmp_path / "all", seeds=[1])
-    found = read_search(source, "toy", "ia-add", "published")
+    found = read_search(source, "toy", "ia-add", "own_search")
     other = replace(found.train_config, stride=7)
     path = replace(found, train_config=other).write(source)
     before = files(target)
@@ -241,15 +245,17 @@ def test_a_record_of_another_format_is_refused(tmp_path):
     values = json.loads(path.read_text())
     path.write_text(json.dumps({**values, "format": 99}))
     with pytest.raises(SeqattnError, match="damaged or of another version"):
-        read_search(tmp_path, "toy", "sasrec", "published")
-    assert path == search_path(tmp_path, "toy", "sasrec", "matched")  # it serves both designs
+        read_search(tmp_path, "toy", "sasrec", "own_search")
+    assert path == search_path(
+        tmp_path, "toy", "sasrec", "shared_backbone"
+    )  # it serves both designs
 
 
 def both_designs(folder, trials, **backbone):
     """A campaign of SASRec, and of Add matched to it, with a run of each."""
     for found in (
         search(trials=trials, **backbone),
-        search("ia-add", "matched", trials=4, normalisation="zscore", **backbone),
+        search("ia-add", "shared_backbone", trials=4, normalisation="zscore", **backbone),
     ):
         found.write(folder)
         Store(folder).compute(found.spec(1), lambda: result(1))
@@ -259,7 +265,7 @@ def both_designs(folder, trials, **backbone):
 def test_a_longer_search_of_the_baseline_brings_the_matched_ones_that_rest_on_it(tmp_path):
     target = both_designs(tmp_path / "all", trials=13)
     collect(both_designs(tmp_path / "longer", trials=25, n_layers=3), target)
-    done = finished_runs(target, "toy", "matched", seeds=[1])
+    done = finished_runs(target, "toy", "shared_backbone", seeds=[1])
     depths = {m: [c.spec.model_config.n_layers for c in runs] for m, runs in done.items()}
     assert depths == {"sasrec": [3], "ia-add": [3]}
 
@@ -295,7 +301,7 @@ def test_a_search_that_lies_under_another_name_is_refused(tmp_path):
     path = search("ia-add").write(tmp_path)
     path.rename(path.with_name("ia-mul.json"))
     with pytest.raises(SeqattnError, match=r"ia-mul\.json is damaged"):
-        read_search(tmp_path, "toy", "ia-mul", "published")
+        read_search(tmp_path, "toy", "ia-mul", "own_search")
 
 
 def test_masked_item_models_take_the_backbone_that_sasrecs_search_found(tmp_path, synthetic):
@@ -306,7 +312,7 @@ def test_masked_item_models_take_the_backbone_that_sasrecs_search_found(tmp_path
         train_config=replace(SMOKE.train, learning_rate=0.0042),
     )
     found.write(tmp_path)
-    for design in ("published", "matched"):
+    for design in ("own_search", "shared_backbone"):
         preset = settings(tmp_path, synthetic, "bert4rec", design)
         train = preset.train_for(masked=True)
         assert preset.model == found.model_config

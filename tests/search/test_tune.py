@@ -55,7 +55,7 @@ def test_a_shorter_search_of_another_kind_replaces_none(other, dataset, tmp_path
     shorter = SearchConfig(trials=3, epochs=1 if other == "epochs" else 2)
     with pytest.raises(SeqattnError, match="holds a search of 4 trials of 2 epochs; one of 3"):
         tune(tmp_path, dataset, "sasrec", shorter, changed)
-    assert read_search(tmp_path, "synthetic", "sasrec", "published") == whole
+    assert read_search(tmp_path, "synthetic", "sasrec", "own_search") == whole
     # Nothing is lost by fewer trials of the same kind: those there are count.
     again = tune(tmp_path, dataset, "sasrec", SearchConfig(trials=3, epochs=2), SMOKE)
     assert again.trials == whole.trials
@@ -102,7 +102,7 @@ def test_failed_trial_neither_counts_nor_changes_the_search(dataset, tmp_path, m
 
 def test_matched_design_tries_each_normalisation_once_on_the_given_backbone(dataset, tmp_path):
     baseline = tune(tmp_path, dataset, "sasrec", SHORT, SMOKE)
-    found = tune(tmp_path, dataset, "ia-mul", SHORT, SMOKE, design="matched")
+    found = tune(tmp_path, dataset, "ia-mul", SHORT, SMOKE, design="shared_backbone")
     assert sorted(t["params"]["normalisation"] for t in found.trials) == sorted(NORMALISATIONS)
     default = baseline.model_config.normalisation
     assert dataclass_replace(found.model_config, normalisation=default) == baseline.model_config
@@ -110,8 +110,8 @@ def test_matched_design_tries_each_normalisation_once_on_the_given_backbone(data
 
 
 def test_matched_design_asks_for_the_baseline_first(dataset, tmp_path):
-    with pytest.raises(SeqattnError, match=r"no matched search of 'sasrec'.*seqattn tune"):
-        tune(tmp_path, dataset, "ia-mul", SHORT, SMOKE, design="matched")
+    with pytest.raises(SeqattnError, match=r"no search of 'sasrec'.*seqattn tune"):
+        tune(tmp_path, dataset, "ia-mul", SHORT, SMOKE, design="shared_backbone")
 
 
 def test_a_fit_that_diverges_is_a_trial_of_no_value(dataset, tmp_path, monkeypatch):
@@ -130,7 +130,7 @@ def test_a_fit_that_diverges_is_a_trial_of_no_value(dataset, tmp_path, monkeypat
 
 def test_matched_design_refuses_a_model_without_intensity(dataset, tmp_path):
     with pytest.raises(SeqattnError, match="no normalisation to search"):
-        tune(tmp_path, dataset, "sasrec", SHORT, SMOKE, design="matched")
+        tune(tmp_path, dataset, "sasrec", SHORT, SMOKE, design="shared_backbone")
 
 
 def test_pruned_trials_count_towards_the_budget(dataset, tmp_path):
@@ -158,8 +158,8 @@ def test_matched_design_goes_on_after_a_failed_trial_and_repeats_none(
     tune(tmp_path, dataset, "sasrec", SHORT, SMOKE)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(module, "train", failing)
-        tune(tmp_path, dataset, "ia-mul", SHORT, SMOKE, design="matched")
-    found = tune(tmp_path, dataset, "ia-mul", SHORT, SMOKE, design="matched")
+        tune(tmp_path, dataset, "ia-mul", SHORT, SMOKE, design="shared_backbone")
+    found = tune(tmp_path, dataset, "ia-mul", SHORT, SMOKE, design="shared_backbone")
     complete = [t["params"]["normalisation"] for t in found.trials if t["state"] == "COMPLETE"]
     assert sorted(complete) == sorted(NORMALISATIONS)
 

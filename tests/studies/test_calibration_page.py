@@ -26,7 +26,12 @@ def made(seed, **cell):
         replicates=30,
         n_resamples=100,
     )
-    usual = {"dataset": "Invented", "variant": "ia-add", "design": "matched", "metric": "NDCG@10"}
+    usual = {
+        "dataset": "Invented",
+        "variant": "ia-add",
+        "design": "shared_backbone",
+        "metric": "NDCG@10",
+    }
     usual["cells"] = [f"cell {seed}"]
     return json.loads(json.dumps(usual | cell | found.to_dict(), allow_nan=False))
 
@@ -38,7 +43,7 @@ def record():
 
 @pytest.fixture(scope="module")
 def both(record):
-    return [made(1, design="published"), record]
+    return [made(1, design="own_search"), record]
 
 
 def included():
@@ -84,13 +89,20 @@ def test_parts_tell_the_records_numbers(record, tmp_path):
     told = f"{null['rate']:.1%} ({null['low']:.1%} to {null['high']:.1%})"
     assert row(tmp_path, "levels")["pooled bootstrap"] == told
     needs = row(tmp_path, "needs")
-    assert (needs["dataset"], needs["design"], needs["variant"]) == ("Invented", "matched", "Add")
+    assert (needs["dataset"], needs["design"], needs["variant"]) == (
+        "Invented",
+        "shared_backbone",
+        "Add",
+    )
     assert all("nan" not in path.read_text() for path in tmp_path.glob("*.md"))
 
 
 def test_both_designs_stand_beside_each_other(both, tmp_path):
     write_calibration(both, tmp_path)
-    assert [row(tmp_path, "rho", n)["design"] for n in (0, 1)] == ["as published", "matched"]
+    assert [row(tmp_path, "rho", n)["design"] for n in (0, 1)] == [
+        "as published",
+        "shared_backbone",
+    ]
     text = part(tmp_path, "correlation")
     assert "Of 1 comparisons *as published*" in text and "Of 1 comparisons *matched*" in text
     assert "came to the same" not in part(tmp_path, "settings")

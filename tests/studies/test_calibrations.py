@@ -20,7 +20,7 @@ def results(tmp_path, monkeypatch):
         "pooling_levels",
         lambda rhos, replicates: [{"rho": rho, "rate": 0.0} for rho in rhos],
     )
-    for design in ("published", "matched"):
+    for design in ("own_search", "shared_backbone"):
         fabricate(tmp_path / "kept", "ml-100k", design=design, n_users=20)
     return tmp_path / "kept"
 
@@ -32,13 +32,13 @@ def test_each_variant_is_calibrated_in_each_design_that_is_whole(results, tmp_pa
     assert {path.stem for path in new} == {"pooling", "lastfm-tagged-ia-val-published"} | {
         f"ml-100k-ia-{variant}-{design}"
         for variant in ("add", "mul", "val")
-        for design in ("published", "matched")
+        for design in ("own_search", "shared_backbone")
     }
     records, pooling = read_calibrations(tmp_path / "records")
     found = [(r["dataset"], r["design"], r["variant"]) for r in records[:4]]
-    assert found[0] == ("Last.FM (tagged)", "published", "ia-val")
+    assert found[0] == ("Last.FM (tagged)", "own_search", "ia-val")
     assert [f[1:] for f in found[1:]] == [
-        ("published", "ia-add"), ("published", "ia-mul"), ("published", "ia-val"),
+        ("own_search", "ia-add"), ("own_search", "ia-mul"), ("own_search", "ia-val"),
     ]  # fmt: skip
     assert [row["rho"] for row in pooling] == list(RHOS)
 

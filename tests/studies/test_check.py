@@ -33,11 +33,11 @@ def whole(tmp_path_factory):
     root, dataset = tmp_path_factory.mktemp("check"), load_dataset("synthetic")
     tune(root / "work", dataset, "sasrec", SearchConfig(trials=1, epochs=1), SMOKE)
     wanted = [("sasrec", 1), ("sasrec", 2)]
-    fit_wanted(root / "work", dataset, wanted, "published", workers=1, progress=False)
+    fit_wanted(root / "work", dataset, wanted, "own_search", workers=1, progress=False)
     # A control: SASRec on the backbone of a variant that is not fitted itself.
     tune(root / "work", dataset, "ia-add", SearchConfig(trials=1, epochs=1, seed=7), SMOKE)
     control = {"backbone_of": "ia-add", "workers": 1, "progress": False}
-    fit_wanted(root / "work", dataset, [("sasrec", 3)], "published", **control)
+    fit_wanted(root / "work", dataset, [("sasrec", 3)], "own_search", **control)
     collect(root / "work", root / "kept")
     record = json.dumps({"fingerprint": dataset.fingerprint})
     write_text(root / "datasets" / "synthetic" / "dataset.json", record)

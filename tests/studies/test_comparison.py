@@ -18,7 +18,7 @@ from seqattn.stats.significance import cohens_dz
 from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, agreement, cell_outcome
 from seqattn.studies.ia.conclusions import CONCLUSIONS, Evidence, evidence
 from seqattn.studies.judge import MARGIN_PERCENT
-from seqattn.studies.tables import finished_cells, read
+from seqattn.studies.tables import finished_runs, read
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
     """ML-100K with one harmful variant, ML-1M without effect and cut short, half of a third."""
     folder = tmp_path_factory.mktemp("campaign")
     fabricate(folder, "ml-100k", slower={"ia-mul": 3})
-    fabricate(folder, "ml-100k", design="matched", slower={"ia-mul": 0.3}, trials=4)
+    fabricate(folder, "ml-100k", design="shared_backbone", slower={"ia-mul": 0.3}, trials=4)
     fabricate(folder, "ml-1m", seeds=SEEDS[:3], trials=13)
     fabricate(folder, "steam-au", slower={"ia-val": 0.3})
     return folder
@@ -48,18 +48,18 @@ def test_nothing_run_gives_empty_tables_and_nothing_is_made(tmp_path):
     found = read(tmp_path / "none")
     assert found.runs.empty and found.cells.empty and found.absolute.empty
     assert not (tmp_path / "none").exists()
-    table = agreement(found.cells, "published")
+    table = agreement(found.cells, "own_search")
     assert len(table) == 63 and not table["run"].any() and set(table["outcome"]) == {OPEN}
-    facts = evidence(found.cells, found.lambdas, "matched")
+    facts = evidence(found.cells, found.lambdas, "shared_backbone")
     assert {c.judge(facts).verdict for c in CONCLUSIONS} == {OPEN}
 
 
 def test_records_are_those_of_the_dual_criterion(folder, found):
-    groups = finished_cells(folder, "ml-100k", "published")
+    groups = finished_runs(folder, "ml-100k", "own_search")
     pair = [metric(rank_matrix(groups[m]), "MRR", 20) for m in ("sasrec", "ia-mul")]
     expected = dual_criterion(*pair).to_dict()
     row = cell(
-        found.cells, dataset="ml-100k", design="published", model="ia-mul", metric="MRR", k=20
+        found.cells, dataset="ml-100k", design="own_search", model="ia-mul", metric="MRR", k=20
     )
     for key, value in expected.items():
         assert row[key] == pytest.approx(value), key
@@ -69,15 +69,15 @@ def test_records_are_those_of_the_dual_criterion(folder, found):
 
 def test_a_known_effect_is_robust_and_none_is_not(found):
     ndcg = {"metric": "NDCG", "k": 10, "model": "ia-mul"}
-    bad = cell(found.cells, dataset="ml-100k", design="published", **ndcg)
+    bad = cell(found.cells, dataset="ml-100k", design="own_search", **ndcg)
     assert bad["robust"] and bad["robust_clustered"] and bad["direction"] == -1
-    good = cell(found.cells, dataset="ml-100k", design="matched", **ndcg)
+    good = cell(found.cells, dataset="ml-100k", design="shared_backbone", **ndcg)
     assert good["robust"] and good["direction"] == 1
-    assert not cell(found.cells, dataset="ml-1m", design="published", **ndcg)["robust"]
+    assert not cell(found.cells, dataset="ml-1m", design="own_search", **ndcg)["robust"]
 
 
 def test_tost_interval_is_the_t_interval_of_users_in_percent_of_the_baseline(folder, found):
-    groups = finished_cells(folder, "ml-1m", "published")
+    groups = finished_runs(folder, "ml-1m", "own_search")
     base, variant = (
         metric(rank_matrix(groups[m]), "NDCG", 10).mean(axis=0) for m in ("sasrec", "ia-val")
     )
@@ -92,7 +92,7 @@ def test_tost_interval_is_the_t_interval_of_users_in_percent_of_the_baseline(fol
 @pytest.mark.parametrize(("suffix", "k"), [("", None), ("_10", 10)])
 @pytest.mark.parametrize(("name", "method"), [("holm", "holm"), ("bh", "fdr_bh")])
 def test_corrections_cover_the_papers_whole_cells_of_one_design(found, suffix, k, name, method):
-    mine = found.cells[found.cells["design"] == "published"]
+    mine = found.cells[found.cells["design"] == "own_search"]
     rows = mine[mine["dataset"] == "ml-100k"]
     rows = rows[rows["k"] == k] if k else rows
     _, expected, _, _ = multipletests(rows["p"], method=method)
@@ -130,7 +130,7 @@ def test_seeds_fitted_together_count_their_time_once(tmp_path):
 
 
 def test_signs_intervals_and_verdicts_are_compared(found):
-    table = agreement(found.cells, "published")
+    table = agreement(found.cells, "own_search")
     row = cell(table, dataset="ml-100k", model="ia-mul", metric="NDCG")
     assert row["sign_equal"] is True  # both lose
     assert row["verdict_equal"] is False  # ours is robust, the published one is not
@@ -142,7 +142,7 @@ def test_signs_intervals_and_verdicts_are_compared(found):
 
 
 def test_fewer_seeds_than_the_protocol_cannot_tell(found):
-    table = agreement(found.cells, "published")
+    table = agreement(found.cells, "own_search")
     reasons = set(table.loc[table["dataset"] == "ml-1m", "reason"])
     assert reasons == {"3 of 5 seeds were run"}
 
@@ -193,19 +193,19 @@ def judged(found, design, claim):
 
 
 def test_one_robust_gain_fells_the_headline_and_its_absence_in_a_part_does_not_prove_it(found):
-    assert judged(found, "matched", "anywhere").verdict == FALLS
-    lost = judged(found, "published", "anywhere")
+    assert judged(found, "shared_backbone", "anywhere").verdict == FALLS
+    lost = judged(found, "own_search", "anywhere")
     assert lost.verdict == OPEN and "9 of 63" in lost.reason
 
 
 def test_a_significant_cell_fells_the_claim_that_movielens_has_none(found):
-    result = judged(found, "published", "non-significant")
+    result = judged(found, "own_search", "non-significant")
     assert result.verdict == FALLS and "ML-100K Mul" in result.reason
 
 
 def test_conclusions_on_what_was_not_run_cannot_be_told(found):
     for claim in ("Steam: every", "eight robust", "λ stays large", "Amazon-Office Recall"):
-        assert judged(found, "published", claim).verdict == OPEN
+        assert judged(found, "own_search", claim).verdict == OPEN
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_numerical_drops_stand_by_their_signs_and_fall_by_both_tests(change, low
 def test_lambda_is_judged_by_its_interval_over_seeds(tmp_path):
     fabricate(tmp_path, "ml-100k", lambdas={"ia-mul": 0.9}, seeds=SEEDS)
     found = read(tmp_path)
-    result = judged(found, "published", "λ can shrink")
+    result = judged(found, "own_search", "λ can shrink")
     assert result.verdict == FALLS and "ML-100K Mul" in result.reason
     row = cell(found.lambdas, model="ia-mul")
     low, high = stats.t.interval(
@@ -251,7 +251,7 @@ def test_lambda_is_judged_by_its_interval_over_seeds(tmp_path):
 def test_a_search_cut_short_cannot_decide_a_published_cell(tmp_path):
     fabricate(tmp_path, "ml-100k", trials=10, slower={"ia-add": 4})
     found = read(tmp_path, n_resamples=500)
-    rows = agreement(found.cells, "published")
+    rows = agreement(found.cells, "own_search")
     add = rows[(rows["dataset"] == "ml-100k") & (rows["model"] == "ia-add")]
     assert set(add["outcome"]) == {OPEN}
     assert add["reason"].str.contains("SASRec's search had 10 of 25 trials").all()

@@ -22,7 +22,7 @@ from seqattn.search.record import read_search
 from seqattn.stats.metrics import metric
 from seqattn.studies.backbones import sasrec_on_backbones
 from seqattn.studies.ia import published
-from seqattn.studies.tables import finished_cells, read
+from seqattn.studies.tables import finished_runs, read
 
 ROOT = campaign.ROOT
 
@@ -120,7 +120,7 @@ def test_a_search_of_a_part_is_named_as_such_before_its_first_fit(tmp_path):
 def test_trials_of_fewer_epochs_are_a_short_search(tmp_path):
     fabricate(tmp_path / "c", "ml-100k")
     for model in ("sasrec", "ia-add"):
-        found = read_search(tmp_path / "c", "ml-100k", model, "published")
+        found = read_search(tmp_path / "c", "ml-100k", model, "own_search")
         replace(found, budget=replace(found.budget, epochs=1)).write(tmp_path / "c")
     campaign.write_pages(tmp_path / "c", tmp_path)
     table = {(r["dataset"], r["design"]): r for r in rows(tmp_path, "campaign_runs")}
@@ -199,9 +199,9 @@ def test_the_papers_datasets_stand_in_its_order(pages):
 
 def test_both_designs_stand_beside_each_other(tmp_path):
     fabricate(tmp_path / "c", "lastfm-tagged", slower={"ia-val": 3})
-    fabricate(tmp_path / "c", "lastfm-tagged", design="matched")
+    fabricate(tmp_path / "c", "lastfm-tagged", design="shared_backbone")
     fabricate(tmp_path / "c", "steam-au")  # one design alone is not drawn beside nothing
-    val = read_search(tmp_path / "c", "lastfm-tagged", "ia-val", "published")
+    val = read_search(tmp_path / "c", "lastfm-tagged", "ia-val", "own_search")
     other = replace(val, model_config=replace(val.model_config, n_layers=1))
     other.write(tmp_path / "c")
     for seed in SEEDS:
@@ -231,10 +231,10 @@ def test_without_both_designs_nothing_is_compared(pages, nothing):
 
 def test_verdicts_are_repeated_on_users_without_a_tie(tmp_path):
     fabricate(tmp_path / "c", "steam-au", slower={"ia-val": 3}, n_users=600)
-    fabricate(tmp_path / "c", "steam-au", design="matched", n_users=600)
+    fabricate(tmp_path / "c", "steam-au", design="shared_backbone", n_users=600)
     tied = np.arange(600) >= 450
     worse = np.where(tied, 9, 1)  # Mul loses on users with a tie alone
-    found = read_search(tmp_path / "c", "steam-au", "ia-mul", "published")
+    found = read_search(tmp_path / "c", "steam-au", "ia-mul", "own_search")
     for seed in SEEDS:
         (folder,) = (tmp_path / "c" / "steam-au" / "ia-mul").glob(
             f"seed-{seed}-{found.spec(seed).key}"
@@ -255,7 +255,7 @@ def test_verdicts_are_repeated_on_users_without_a_tie(tmp_path):
     assert table["Val"]["without a tie"].startswith("**-")
     assert not table["Mul"]["without a tie"].startswith("**")
     cells = [
-        finished_cells(tmp_path / "c", "steam-au", "published")[m] for m in ("sasrec", "ia-val")
+        finished_runs(tmp_path / "c", "steam-au", "own_search")[m] for m in ("sasrec", "ia-val")
     ]
     # By hand, on the users without one.
     base, variant = (metric(rank_matrix(group), "NDCG", 10)[:, :450].mean() for group in cells)
@@ -266,7 +266,7 @@ def test_sasrec_is_compared_with_itself_on_the_backbones_of_other_searches(tmp_p
     fabricate(tmp_path / "c", "steam-au", n_users=300)
     search = made_up_search("steam-au", "ia-val", hidden_dropout=0.37)
     search.write(tmp_path / "c")
-    own = finished_cells(tmp_path / "c", "steam-au", "published", ["sasrec"])["sasrec"]
+    own = finished_runs(tmp_path / "c", "steam-au", "own_search", ["sasrec"])["sasrec"]
     ranks = np.maximum(1, rank_matrix(own) // 2)
     for seed, ranks_U in zip(SEEDS, ranks, strict=True):
         spec = replace(search.spec(seed), model="sasrec")

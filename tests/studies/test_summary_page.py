@@ -16,10 +16,12 @@ EXTRAS = ("steam-au",)
 def found(tmp_path_factory):
     """ML-100K whole in both designs, ML-1M in part, and a substitute with one harmful variant."""
     folder = tmp_path_factory.mktemp("campaign")
-    for design in ("published", "matched"):
-        fabricate(folder, "ml-100k", design=design, trials=25 if design == "published" else 4)
+    for design in ("own_search", "shared_backbone"):
+        fabricate(folder, "ml-100k", design=design, trials=25 if design == "own_search" else 4)
         slower = {"ia-val": 3}
-        fabricate(folder, "steam-au", design=design, slower=slower if design == "published" else {})
+        fabricate(
+            folder, "steam-au", design=design, slower=slower if design == "own_search" else {}
+        )
     fabricate(folder, "ml-1m", seeds=SEEDS[:3])
     return read(folder, n_resamples=500)
 
@@ -46,7 +48,7 @@ def test_robust_changes_beside_the_papers_datasets_are_named_with_their_backbone
 
 
 def test_a_change_of_few_seeds_is_not_named(found):
-    few = found.cells["model"].eq("ia-val") & found.cells["design"].eq("published")
+    few = found.cells["model"].eq("ia-val") & found.cells["design"].eq("own_search")
     cells = found.cells.assign(n_seeds=found.cells["n_seeds"].mask(few, 4))
     told = texts(replace(found, cells=cells), EXTRAS)["known_beside"]
     assert told == "Beside the paper's datasets (Steam-AU) no NDCG@10 change is robust."
@@ -56,7 +58,7 @@ def test_counts_are_those_of_the_verdicts(found):
     published, matched = texts(found, EXTRAS)["known_paper"].splitlines()
     cells = found.cells
     mine = cells[(cells["dataset"] == "ml-100k") & (cells["k"] == 10)]
-    for line, design in ((published, "published"), (matched, "matched")):
+    for line, design in ((published, "own_search"), (matched, "shared_backbone")):
         robust = mine[(mine["design"] == design) & mine["robust"]]
         gains, losses = (robust["direction"] > 0).sum(), (robust["direction"] < 0).sum()
         assert f"of 9 comparisons at 10 (ML-100K), {gains} gains and {losses} losses" in line

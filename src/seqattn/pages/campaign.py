@@ -38,7 +38,7 @@ from seqattn.plots.changes import absolute_levels
 from seqattn.studies.backbones import sasrec_on_backbones
 from seqattn.studies.ia import published
 from seqattn.studies.patience import RECORDS, read_records
-from seqattn.studies.tables import Campaign, command, finished_cells, read, trials_asked
+from seqattn.studies.tables import Campaign, command, finished_runs, read, trials_asked
 from seqattn.studies.ties import untied
 
 RESULTS = ROOT / "results" / "campaign"
@@ -59,7 +59,7 @@ def write_pages(
     if len(found.runs):
         prints |= dict(zip(found.runs["dataset"], found.runs["fingerprint"], strict=True))
     sasrec = {
-        dataset: finished_cells(results, dataset, "published", [BASELINE]).get(BASELINE, [])
+        dataset: finished_runs(results, dataset, "own_search", [BASELINE]).get(BASELINE, [])
         for dataset in prints
     }
     backbones = sasrec_on_backbones(results, list(prints))
@@ -114,7 +114,7 @@ def runs_table(runs: pd.DataFrame, datasets: Sequence[str]) -> str:
                 rows.append(row | {"trials": NOT_RUN})
                 continue
             asked = {m: trials_asked(m, design) for m in SEARCHED}
-            if design == "matched":
+            if design == "shared_backbone":
                 asked.pop(BASELINE)  # its search and its fits are the published design's
             seeds = mine.set_index("model")["seeds"].map(len).to_dict()
             own = mine[mine["model"].isin(list(asked))]
@@ -187,7 +187,7 @@ def found_table(runs: pd.DataFrame) -> str:
             "normalisation": "" if row["model"] == "sasrec" else row["normalisation"],
         }
         for row in runs.to_dict("records")
-        if not (row["design"] == "matched" and row["model"] == BASELINE)
+        if not (row["design"] == "shared_backbone" and row["model"] == BASELINE)
     ]
     return markdown(rows) if rows else NOT_RUN.capitalize() + "."
 

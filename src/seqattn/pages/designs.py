@@ -19,9 +19,9 @@ LUCK = "SASRec with what another model's search found"
 _KEY = ["dataset", "model"]
 _SHOWN = ("change", "low", "high", "robust", "base", "level")
 NAMES = {
-    "published": "each its own backbone",
+    "own_search": "each its own backbone",
     "control": "both the variant's",
-    "matched": "both SASRec's",
+    "shared_backbone": "both SASRec's",
 }
 
 
@@ -60,7 +60,7 @@ def run_in_both(found: Campaign) -> pd.DataFrame:
         return found.cells
     cells = with_titles(found.cells)
     sides = {design: cells[cells["design"] == design] for design in DESIGNS}
-    both = sides["published"][[*_KEY, "title"]].drop_duplicates()
+    both = sides["own_search"][[*_KEY, "title"]].drop_duplicates()
     for name, side in {**sides, "control": found.controls}.items():
         if side.empty:
             side = cells.head(0)

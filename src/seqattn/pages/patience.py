@@ -12,7 +12,7 @@ from seqattn.config import BASELINE, SEEDS
 from seqattn.pages.writing import NOT_RUN, markdown, percent, span
 from seqattn.plots import name_of
 from seqattn.studies.ia import published
-from seqattn.studies.tables import Campaign, finished_cells
+from seqattn.studies.tables import Campaign, finished_runs
 
 _SIDES = {
     "own": "against SASRec, each its own backbone, %",
@@ -38,7 +38,7 @@ def texts(
     kept = {
         dataset: records[dataset]
         for dataset in dict.fromkeys([*order, *records])
-        if _is_of(records[dataset]["models"], finished_cells(results_dir, dataset, "published"))
+        if _is_of(records[dataset]["models"], finished_runs(results_dir, dataset, "own_search"))
     }
     return {
         "campaign_patience": patience_table(kept, found),
@@ -94,7 +94,7 @@ def _row(
         ),
         "test NDCG@10": f"{fits['base']:.4f} → {fits['level']:.4f}<br>{_told(fits)}",
     }
-    published_cells = found.cells[found.cells["design"] == "published"]
+    published_cells = found.cells[found.cells["design"] == "own_search"]
     for side, cells in (("own", published_cells), ("control", found.controls)):
         verdict = record["verdicts"].get(model, {}).get(side)
         if verdict:

@@ -15,7 +15,7 @@ from seqattn.studies.ia import published
 
 GENERATED = ROOT / "book" / "results" / "generated"
 NOT_RUN = "not run"
-DESIGN_NAMES = {"published": "as published", "matched": "matched"}
+DESIGN_NAMES = {"own_search": "as published", "shared_backbone": "matched"}
 
 
 def markdown(rows: Sequence[Mapping[str, str]]) -> str:

@@ -37,7 +37,7 @@ NAMES = {
     "robust": "published\nrule",
     "robust_clustered": "clustered\nrule",
 }
-_SIDES = {"published": -0.17, "matched": 0.17}
+_SIDES = {"own_search": -0.17, "shared_backbone": 0.17}
 _MARKERS = "osD^vP*Xph"
 _FLAT = 0.95  # a curve above it has little more to show
 
@@ -227,7 +227,7 @@ def _places(cells: pd.DataFrame) -> list[tuple[float, Any, dict[str, Any]]]:
 
 def _look(model: str, design: str) -> dict[str, Any]:
     colour = COLOURS.get(model, GREY)
-    face = "white" if design == "published" else colour
+    face = "white" if design == "own_search" else colour
     return {"marker": "o", "linestyle": "", "color": colour, "markerfacecolor": face, "zorder": 4}
 
 

@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from seqattn.plots.audit import not_run
 from seqattn.plots.style import COLOURS, GREEN, GREY, VERMILION, name_of
 
-TITLES = {"published": "as published: own search each", "matched": "matched backbone"}
+TITLES = {"own_search": "as published: own search each", "shared_backbone": "matched backbone"}
 
 
 _LONG = 20  # letters of a title that fit in one line beside a forest
@@ -29,9 +29,9 @@ _HOLLOW = {"markerfacecolor": "white", "markersize": 5}
 
 
 _LOOK = {
-    "published": {"marker": "o", "linewidth": 0.9, **_HOLLOW},
+    "own_search": {"marker": "o", "linewidth": 0.9, **_HOLLOW},
     "control": {"marker": "D", "linewidth": 1.4, "markersize": 4},
-    "matched": {"marker": "o", "linewidth": 1.8, "markersize": 4.5},
+    "shared_backbone": {"marker": "o", "linewidth": 1.8, "markersize": 4.5},
 }
 
 

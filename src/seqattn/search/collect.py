@@ -24,7 +24,7 @@ def asked(results_dir: str | Path) -> set[RunSpec]:
     return {
         dataclasses.replace(found.spec(0), model=model)
         for found in searches(results_dir)
-        for model in ((found.model, BASELINE) if found.design == "published" else (found.model,))
+        for model in ((found.model, BASELINE) if found.design == "own_search" else (found.model,))
     }
 
 
@@ -92,7 +92,7 @@ def _require_same_protocol(found: Search, source: str | Path, target: str | Path
 def _is_wanted(found: Search, target: str | Path) -> bool:
     """Whether a search shall take the place of the target's of the same name, if it has one."""
     have = read_search(target, found.dataset, found.model, found.design)
-    if found.design == "matched":
+    if found.design == "shared_backbone":
         baseline = read_search(target, found.dataset, BASELINE, found.design)
         if baseline and not found.rests_on(baseline):
             return False

@@ -3,17 +3,18 @@
 Everything lies in one results folder, beside the runs (see `seqattn.runs.store`):
 
     <results>/studies.sqlite3                             Optuna's trials, as they finish
-    <results>/searches/<dataset>/<design>/<model>.json    a finished search: what it tried and found
+    <results>/searches/<dataset>/published/<model>.json   a finished search: what it tried and found
+                               .../matched/<model>.json   the same, of ``shared_backbone``
     <results>/<dataset>/<model>/seed-<seed>-<hash>/       runs, of whatever configuration
 
-A design says how a configuration was chosen. In ``published`` each model has its own search, so
-variant and baseline also differ in backbone. In ``matched`` all share the baseline's best
+A design says how a configuration was chosen. In ``own_search`` each model has its own search, so
+variant and baseline also differ in backbone. In ``shared_backbone`` all share the baseline's best
 configuration, and only the normalisation of a variant is searched. A control, the baseline fitted
 with what a variant's own search found, tells what of a published change is the backbone's.
 
 References
 ----------
-[IA] section 4.2; "matched" is the book's own design, see the page "Deviations".
+[IA] section 4.2; "shared_backbone" is the book's own, see the page "Deviations".
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ from seqattn.runs.fitting import run_spec
 from seqattn.runs.store import RunSpec
 
 _FORMAT = 1
+# What folders and files call the designs; the words are inside checksums, so they stay.
+ON_DISK = {"own_search": "published", "shared_backbone": "matched"}
+_OF_DISK = {word: design for design, word in ON_DISK.items()}
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ class Search:
         SeqattnError
             If the file cannot be written.
         """
-        values = {"format": _FORMAT, **asdict(self)}
+        values = {"format": _FORMAT, **asdict(self), "design": ON_DISK[self.design]}
         values["checksum"] = checksum(values)
         path = search_path(results_dir, self.dataset, self.model, self.design)
         return write_text(path, json.dumps(values, indent=1) + "\n")
@@ -137,8 +141,8 @@ class Search:
 
 def search_path(results_dir: str | Path, dataset: str, model: str, design: str) -> Path:
     """Return where a search is kept; the baseline's serves both designs."""
-    design = "published" if model == BASELINE else design
-    return Path(results_dir) / "searches" / dataset / design / f"{model}.json"
+    folder = ON_DISK["own_search" if model == BASELINE else design]
+    return Path(results_dir) / "searches" / dataset / folder / f"{model}.json"
 
 
 def read_search(results_dir: str | Path, dataset: str, model: str, design: str) -> Search | None:
@@ -159,7 +163,7 @@ def read_search(results_dir: str | Path, dataset: str, model: str, design: str) 
             values["budget"] = strict(SearchConfig, values["budget"])
             values["model_config"] = strict(ModelConfig, values["model_config"])
             values["train_config"] = strict(TrainConfig, values["train_config"])
-            found = Search(**values)
+            found = Search(**{**values, "design": _OF_DISK[values["design"]]})
             if search_path(results_dir, found.dataset, found.model, found.design) == path:
                 return found
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -173,7 +177,8 @@ def read_search(results_dir: str | Path, dataset: str, model: str, design: str) 
 def searches(results_dir: str | Path) -> Iterator[Search]:
     """Yield every search of a results folder, sorted by path."""
     for path in sorted((Path(results_dir) / "searches").glob("*/*/*.json")):
-        found = read_search(results_dir, path.parts[-3], path.stem, path.parts[-2])
+        design = _OF_DISK.get(path.parts[-2], path.parts[-2])
+        found = read_search(results_dir, path.parts[-3], path.stem, design)
         if found is not None:
             yield found
 
@@ -197,21 +202,21 @@ def chosen(
         f"--results-dir {results_dir}"
     )
     if found is None:
-        raise SeqattnError(f"no {design} search of {model!r} on {dataset!r}: run `{command}`")
+        raise SeqattnError(f"no search of {model!r} on {dataset!r} for {design}: run `{command}`")
     if model == BASELINE:
         return found
-    if design == "matched":
+    if design == "shared_backbone":
         if not found.rests_on(chosen(results_dir, dataset, BASELINE, design)):
             raise SeqattnError(
-                f"the matched search of {model!r} on {dataset!r} rests on another configuration "
-                f"of {BASELINE!r} than its search found last: run `{command}`"
+                f"the search of {model!r} on {dataset!r} for {design} rests on another "
+                f"configuration of {BASELINE!r} than its search found last: run `{command}`"
             )
         return found
     baseline = read_search(results_dir, dataset, BASELINE, design)
     differing = baseline and [key for key, v in found.fixed.items() if v != baseline.fixed[key]]
     if differing:
         raise SeqattnError(
-            f"the {design} search of {model!r} on {dataset!r} was made with another "
+            f"the search of {model!r} on {dataset!r} for {design} was made with another "
             f"{' and '.join(differing)} than that of {BASELINE!r}: run `{command}`"
         )
     return found

@@ -65,7 +65,7 @@ def study_of(search: Search) -> optuna.Study:
     study = optuna.create_study(direction="maximize", study_name=search.model)
     drawn = space(
         intensity=needs_intensity(search.model),
-        matched=search.design == "matched" and search.model != BASELINE,
+        matched=search.design == "shared_backbone" and search.model != BASELINE,
     )
     study.add_trials(
         optuna.trial.create_trial(
@@ -95,7 +95,7 @@ def tune(
     budget: SearchConfig,
     base: Preset,
     *,
-    design: str = "published",
+    design: str = "own_search",
     storage: str | None = None,
     device: str = "cpu",
     on_trial: Callable[[int, float], None] | None = None,
@@ -123,8 +123,8 @@ def tune(
     base : Preset
         Settings that are not searched.
     design : str
-        ``published``; or ``matched``, which searches a variant's normalisation alone, on the best
-        configuration that the published search of SASRec has found.
+        ``own_search``; or ``shared_backbone``, which searches a variant's normalisation alone, on
+        the best configuration that SASRec's own search has found.
     storage : str, optional
         URL of a database that several machines reach; by default ``studies.sqlite3`` in the
         campaign's folder.
@@ -141,11 +141,11 @@ def tune(
         or if the study cannot be kept. A fit that diverges is a trial of value 0.
     """
     require_device(device)
-    intensity, matched = needs_intensity(model_name), design == "matched"
+    intensity, matched = needs_intensity(model_name), design == "shared_backbone"
     if matched and not intensity:
         raise SeqattnError(
-            f"model {model_name!r} has no normalisation to search; the matched design takes its "
-            "published configuration as it is"
+            f"model {model_name!r} has no normalisation to search; with the shared backbone it "
+            "takes its own configuration as it is"
         )
     if matched:
         base = settings(results_dir, dataset, BASELINE, design)

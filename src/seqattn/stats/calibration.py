@@ -162,7 +162,7 @@ def calibrate(
 
     What `seqattn.calibration_page.write_calibration` reads, ready to be written as JSON:
 
-    >>> cell = {"dataset": "ML-100K", "variant": "ia-add", "design": "matched"}
+    >>> cell = {"dataset": "ML-100K", "variant": "ia-add", "design": "shared_backbone"}
     >>> sorted(cell | record.to_dict())[:5]
     ['alpha', 'base_mean', 'components', 'correlation', 'dataset']
     """

@@ -18,7 +18,7 @@ from seqattn.stats import dual_criterion_table
 from seqattn.stats.metrics import metric
 from seqattn.studies.ia import published
 from seqattn.studies.judge import relative
-from seqattn.studies.tables import controls, finished_cells
+from seqattn.studies.tables import controls, finished_runs
 
 
 def sasrec_on_backbones(results_dir: str | Path, datasets: Sequence[str]) -> pd.DataFrame:
@@ -41,7 +41,7 @@ def sasrec_on_backbones(results_dir: str | Path, datasets: Sequence[str]) -> pd.
     """
     rows = []
     for dataset in datasets:
-        own = finished_cells(results_dir, dataset, "published", [BASELINE]).get(BASELINE, [])
+        own = finished_runs(results_dir, dataset, "own_search", [BASELINE]).get(BASELINE, [])
         if len(own) < len(SEEDS):
             continue
         found = {BASELINE: own} | {v: controls(results_dir, dataset, v) for v in VARIANTS}

@@ -20,11 +20,11 @@ from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, write_text
 from seqattn.runs.results import rank_matrix
 from seqattn.runs.store import Run
-from seqattn.search.record import searches
+from seqattn.search.record import ON_DISK, searches
 from seqattn.stats.calibration import calibrate
 from seqattn.stats.metrics import metric
 from seqattn.stats.variance import pooling_levels
-from seqattn.studies.tables import finished_cells
+from seqattn.studies.tables import finished_runs
 
 RESULTS = ROOT / "results" / "campaign"
 
@@ -63,12 +63,12 @@ def calibrate_campaign(
         new.append(write_text(pooling, json.dumps(levels, indent=1) + "\n"))
     datasets = sorted({search.dataset for search in searches(results_dir)})
     for dataset, design in product(datasets, DESIGNS):
-        cells = finished_cells(results_dir, dataset, design)
+        cells = finished_runs(results_dir, dataset, design)
         for variant in VARIANTS:
             pair = [cells.get(model, []) for model in (BASELINE, variant)]
             if any(len(group) < len(SEEDS) for group in pair):
                 continue
-            path = Path(folder) / f"{dataset}-{variant}-{design}.json"
+            path = Path(folder) / f"{dataset}-{variant}-{ON_DISK[design]}.json"
             keys = [cell.spec.key for group in pair for cell in group]
             identity = {"cells": keys, "replicates": replicates}
             if identity.items() <= _read(path, {}).items():
@@ -76,7 +76,7 @@ def calibrate_campaign(
             record = {
                 "dataset": _title(dataset),
                 "variant": variant,
-                "design": design,
+                "design": ON_DISK[design],
                 "metric": f"{METRIC}@{CUTOFF}",
                 "cells": keys,
                 **_calibrated(pair, replicates),
@@ -107,7 +107,8 @@ def read_calibrations(folder: str | Path = RECORDS) -> tuple[list[dict[str, Any]
     Records that name no design, as an older version wrote them, are left out.
     """
     records = [json.loads(path.read_text()) for path in Path(folder).glob("*-*.json")]
-    records = [record for record in records if record.get("design") in DESIGNS]
+    named = {word: design for design, word in ON_DISK.items()}
+    records = [r | {"design": named[r["design"]]} for r in records if r.get("design") in named]
     records.sort(
         key=lambda r: (
             r["dataset"].casefold(),

@@ -110,7 +110,7 @@ def repeat(
 
 def _kept(results_dir: str | Path, dataset: Dataset, model: str) -> list[Run]:
     """Return a campaign's fits of a model as published, in the order of seeds."""
-    preset = settings(results_dir, dataset, model, "published")
+    preset = settings(results_dir, dataset, model, "own_search")
     kept = [Store(results_dir).get(run_spec(dataset, model, seed, preset)) for seed in SEEDS]
     cells = [cell for cell in kept if cell is not None]
     if len(cells) < len(SEEDS):

@@ -111,7 +111,7 @@ def read(
         found = {m: read_search(results_dir, dataset, m, design) for m in SEARCHED}
         if not any(found[m] for m in VARIANTS) and design != DESIGNS[0]:
             continue  # SASRec's own search serves both designs; alone it is the first's
-        groups = finished_cells(results_dir, dataset, design)
+        groups = finished_runs(results_dir, dataset, design)
         groups = _same_data({model: group for model, group in groups.items() if group})
         n_users = _users(groups, found, records.get(dataset))
         key = {"dataset": dataset, "design": design, "part": published.is_part(dataset, n_users)}
@@ -143,7 +143,7 @@ def read(
 
 def controlled(results_dir: str | Path, dataset: str, *, n_resamples: int) -> pd.DataFrame:
     """Judge each variant's published design against SASRec fitted with the same configuration."""
-    variants = finished_cells(results_dir, dataset, "published", VARIANTS)
+    variants = finished_runs(results_dir, dataset, "own_search", VARIANTS)
     frames = [
         judged(
             {BASELINE: controls(results_dir, dataset, name), name: group}, n_resamples=n_resamples
@@ -155,7 +155,7 @@ def controlled(results_dir: str | Path, dataset: str, *, n_resamples: int) -> pd
 
 def trials_asked(model: str, design: str) -> int:
     """Return the length of a whole search: 25, or one trial a normalisation if matched."""
-    matched = design == "matched" and model != BASELINE
+    matched = design == "shared_backbone" and model != BASELINE
     return len(NORMALISATIONS) if matched else PUBLISHED_TRIALS
 
 
@@ -187,10 +187,10 @@ def _cut_short(found: Mapping[str, Search | None], model: str) -> str:
     )
 
 
-def command(dataset: str, design: str = "published", models: Sequence[str] = SEARCHED) -> str:
+def command(dataset: str, design: str = "own_search", models: Sequence[str] = SEARCHED) -> str:
     """Return the shell line that runs a dataset in a design, searches and fits."""
     where = "--results-dir .seqattn/paper"
-    searched = [m for m in models if design == "published" or m != BASELINE]
+    searched = [m for m in models if design == "own_search" or m != BASELINE]
     seeds = " ".join(map(str, SEEDS))
     return (
         f"seqattn tune -d {dataset} -m {' '.join(searched)} --design {design} {where} && "
@@ -287,7 +287,7 @@ def learned(groups: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def finished_cells(
+def finished_runs(
     results_dir: str | Path,
     dataset: str,
     design: str,
@@ -314,7 +314,7 @@ def controls(
 ) -> list[Run]:
     """Return the baseline's cells that are done with what a variant's own search found."""
     try:
-        found = chosen(results_dir, dataset, variant, "published")
+        found = chosen(results_dir, dataset, variant, "own_search")
     except SeqattnError:
         return []
     store = Store(results_dir)

@@ -21,7 +21,7 @@ from seqattn.runs.store import Run
 from seqattn.stats import dual_criterion_table
 from seqattn.stats.metrics import metric
 from seqattn.studies.judge import relative
-from seqattn.studies.tables import controls, finished_cells
+from seqattn.studies.tables import controls, finished_runs
 
 _Key = tuple[str, str]  # variant and side
 
@@ -59,13 +59,13 @@ def untied(
 
 def _pairs(results_dir: str | Path, dataset: str) -> dict[_Key, tuple[list[Run], list[Run]]]:
     """Return SASRec's and the variant's cells by (variant, side)."""
-    published, matched = (finished_cells(results_dir, dataset, design) for design in DESIGNS)
+    published, matched = (finished_runs(results_dir, dataset, design) for design in DESIGNS)
     pairs = {}
     for model in VARIANTS:
         own = published.get(model, [])
-        pairs[model, "published"] = published.get(BASELINE, []), own
+        pairs[model, "own_search"] = published.get(BASELINE, []), own
         pairs[model, "control"] = controls(results_dir, dataset, model), own
-        pairs[model, "matched"] = matched.get(BASELINE, []), matched.get(model, [])
+        pairs[model, "shared_backbone"] = matched.get(BASELINE, []), matched.get(model, [])
     return pairs
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import yaml
@@ -20,11 +20,17 @@ from seqattn.config import BASELINE, DESIGNS, Preset, get_preset
 from seqattn.data import Dataset, find_entry, load_dataset
 from seqattn.data.own import is_yaml
 from seqattn.errors import SeqattnError
-from seqattn.files import ROOT, make_folder, results_folder
+from seqattn.files import ROOT, make_folder, results_folder, write_text
 from seqattn.models import MODELS, needs_intensity
 from seqattn.runs.fitting import fit_runs
 from seqattn.runs.store import Run, Store
 from seqattn.search.record import Search, searches, settings, wanted_specs
+from seqattn.studies import plan
+from seqattn.studies.plan import Study
+from seqattn.studies.tables import TABLES
+
+if TYPE_CHECKING:
+    import nbformat
 
 _LINK = re.compile(r"(?m)(^Next: )?\[([^\]]+)\]\((\w+)\.ipynb\)")
 
@@ -242,15 +248,38 @@ def run_notebook(
     SeqattnError
         If a parameter is unknown or of the wrong type, a cell raises, or nothing can be written.
     """
+    notebook = execute(template, output, parameters)
+    title = find_entry(parameters["dataset"]).title
+    if parameters.get("preset") in DESIGNS:
+        title += f", {parameters['preset']} design"  # a dataset may have a chapter of each
+    first = notebook.cells[0]
+    heading, _, rest = first.source.partition("\n")
+    first.source = f"{heading}: {title}\n{rest}"
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata["tags"].append("hide-input")  # a page shows them folded
+        if cell.cell_type == "markdown":
+            cell.source = relink(cell.source, NOTEBOOKS, present, template.parent)
+    write_notebook(notebook, output)
+
+
+def execute(template: Path, output: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:
+    """Run a notebook's template with papermill and return what came out; `output` is not written.
+
+    A failed run leaves what it had beside the output, as ``<name>.failed.ipynb``, to look at.
+
+    Raises
+    ------
+    SeqattnError
+        If a parameter is unknown, a cell raises, or nothing can be written.
+    """
     import nbformat
     import papermill
 
     defaults = papermill.inspect_notebook(str(template))
     for name in parameters:
         if name not in defaults:
-            raise SeqattnError(
-                f"unknown notebook parameter {name!r}; known: {', '.join(PARAMETERS)}"
-            )
+            raise SeqattnError(f"unknown notebook parameter {name!r}; known: {', '.join(defaults)}")
     partial = output.with_suffix(".failed.ipynb")
     make_folder(output.parent)
     try:
@@ -263,19 +292,15 @@ def run_notebook(
             f"{partial} shows where"
         ) from error
     notebook = nbformat.read(partial, as_version=4)
-    title = find_entry(parameters["dataset"]).title
-    if parameters.get("preset") in DESIGNS:
-        title += f", {parameters['preset']} design"  # a dataset may have a chapter of each
-    first = notebook.cells[0]
-    heading, _, rest = first.source.partition("\n")
-    first.source = f"{heading}: {title}\n{rest}"
-    for cell in notebook.cells:
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.metadata["tags"].append("hide-input")  # a page shows them folded
-        if cell.cell_type == "markdown":
-            cell.source = relink(cell.source, NOTEBOOKS, present, template.parent)
-    nbformat.write(notebook, partial)
-    partial.replace(output)
+    partial.unlink()
+    return notebook
+
+
+def write_notebook(notebook: nbformat.NotebookNode, output: Path) -> None:
+    """Write an executed notebook whole or not at all."""
+    import nbformat
+
+    write_text(output, nbformat.writes(notebook) + "\n")
 
 
 def report(
@@ -384,3 +409,59 @@ def _report_title(folder: Path) -> str:
     cells = json.loads((folder / f"{NOTEBOOKS[0]}.ipynb").read_text())["cells"]
     heading = "".join(cells[0]["source"]).splitlines()[0]
     return heading.partition(": ")[2] or folder.name
+
+
+STUDIES = ROOT / "book" / "studies"
+
+
+def make_study(
+    study: Study,
+    *,
+    device: str = "cpu",
+    workers: int | None = None,
+    on_page: bool = True,
+) -> list[Path]:
+    """Fit what a study lacks, write its tables, run its notebook; return what was written.
+
+    Parameters
+    ----------
+    study : Study
+        See `seqattn.studies.plan.read_study`.
+    device : str
+        ``cpu`` or ``cuda``.
+    workers : int, optional
+        Processes on the CPU; by default one a core.
+    on_page : bool
+        Whether to run the notebook, too.
+
+    Raises
+    ------
+    SeqattnError
+        If a model can't be fitted, or nothing can be written. Finished runs stay in the store.
+    """
+    store = Store(study.results)
+    groups = plan.read(plan.wanted(study), store)
+    lacking = plan.missing(groups)
+    for dataset in dict.fromkeys(spec.dataset for spec in lacking):
+        specs = [spec for spec in lacking if spec.dataset == dataset]
+        fit_runs(store, load_dataset(dataset), specs, device=device, workers=workers)
+    if lacking:
+        groups = plan.read(groups, store)
+    written = [
+        write_text(study.folder / f"{name}.csv", TABLES[name](study, groups).to_csv(index=False))
+        for name in study.tables
+    ]
+    return [*written, study_page(study)] if on_page else written
+
+
+def study_page(study: Study) -> Path:
+    """Run a study's notebook from the tables that are kept, into ``book/studies``.
+
+    Raises
+    ------
+    SeqattnError
+        If a cell raises, or nothing can be written.
+    """
+    output = STUDIES / study.notebook.name
+    write_notebook(execute(study.notebook, output, {}), output)
+    return output

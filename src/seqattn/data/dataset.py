@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,20 @@ from seqattn.data.synthetic import synthetic_log
 from seqattn.errors import SeqattnError
 
 
-@dataclass(frozen=True, eq=False)
+class Described(Protocol):
+    """What settings depend on of a dataset; a record of it will do where its rows are not read."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def fingerprint(self) -> str: ...  # noqa: D102
+    @property
+    def reference(self) -> str: ...  # noqa: D102
+    @property
+    def n_targets(self) -> int: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A prepared dataset with its split.
 
@@ -56,6 +70,11 @@ class Dataset:
     fingerprint: str
     source: str = ""
     reference: str = ""
+
+    @property
+    def n_targets(self) -> int:
+        """Number of next items that training histories hold."""
+        return len(self.split.train.items) - self.split.train.n_users
 
     @classmethod
     def from_interactions(

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from seqattn.config import Preset
 from seqattn.data import Dataset, load_dataset
+from seqattn.data.dataset import Described
 from seqattn.models import is_masked
 from seqattn.runs.code import code_of, require_same_code
 from seqattn.runs.store import Result, Run, RunSpec, Store
@@ -32,7 +33,7 @@ from seqattn.training.stacked import fit_stacked
 Report = Callable[[str], None]
 
 
-def run_spec(dataset: Dataset, model: str, seed: int, preset: Preset) -> RunSpec:
+def run_spec(dataset: Described, model: str, seed: int, preset: Preset) -> RunSpec:
     """Return the spec of one (dataset, model, seed) run under a preset."""
     return RunSpec(
         dataset.name,

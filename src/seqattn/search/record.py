@@ -37,7 +37,7 @@ from seqattn.config import (
     require_seed,
     strict,
 )
-from seqattn.data import Dataset
+from seqattn.data.dataset import Described
 from seqattn.errors import SeqattnError
 from seqattn.files import checksum, write_text
 from seqattn.models import is_masked
@@ -222,7 +222,7 @@ def chosen(
     return found
 
 
-def settings(results_dir: str | Path, dataset: Dataset, model: str, name: str) -> Preset:
+def settings(results_dir: str | Path, dataset: Described, model: str, name: str) -> Preset:
     """Return a model's settings by name: that of a preset, or of a design.
 
     The masked-item models, which no design searches, take the model configuration and learning rate
@@ -235,8 +235,7 @@ def settings(results_dir: str | Path, dataset: Dataset, model: str, name: str) -
         If there is no such name, or the design's search is missing or was of other data.
     """
     if name not in DESIGNS:
-        train = dataset.split.train
-        return get_preset(name).for_log(len(train.items) - train.n_users)
+        return get_preset(name).for_log(dataset.n_targets)
     masked = is_masked(model)
     searched = BASELINE if masked else model
     found = chosen(results_dir, dataset.name, searched, name, reference=dataset.reference)
@@ -256,7 +255,7 @@ def settings(results_dir: str | Path, dataset: Dataset, model: str, name: str) -
 
 def wanted_specs(
     results_dir: str | Path,
-    dataset: Dataset,
+    dataset: Described,
     wanted: Iterable[tuple[str, int]],
     name: str,
     *,

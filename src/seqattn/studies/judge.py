@@ -1,4 +1,4 @@
-"""The dual criterion on a campaign's cells, and what it does not compute: corrections, TOST.
+"""The dual criterion on runs, and what it does not compute: corrections, TOST.
 
 Shapes: S seeds, U users.
 
@@ -16,14 +16,15 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from seqattn.config import BASELINE, DESIGNS, SEEDS, VARIANTS
-from seqattn.runs.results import rank_matrix, verdicts
+from seqattn.config import SEEDS, VARIANTS
+from seqattn.runs.results import rank_matrix
 from seqattn.runs.store import Run
 from seqattn.stats import (
     DualCriterion,
     benjamini_hochberg,
     bootstrap_means,
     bootstrap_p_value,
+    dual_criterion_table,
     holm,
     tost_paired,
 )
@@ -41,29 +42,32 @@ MARGIN_PERCENT = 5.0
 N_RESAMPLES = 10_000
 
 
-def judged(
-    groups: Mapping[str, Sequence[Run]],
+def judge(
+    base: Sequence[Run],
+    others: Mapping[str, Sequence[Run]],
     *,
     kind: str = "unfiltered",
     n_resamples: int = N_RESAMPLES,
 ) -> pd.DataFrame:
-    """Judge each variant against SASRec in every metric and cut-off, on the seeds both have.
+    """Judge models against a baseline in every metric and cut-off, on the seeds both have.
 
     Parameters
     ----------
-    groups : mapping
-        Cells by model. A variant with fewer than two seeds in common with SASRec has no row.
+    base : sequence of Run
+        The baseline's, one a seed.
+    others : mapping
+        Runs by model. One with fewer than two seeds in common with the baseline has no row.
     kind : str
         ``unfiltered`` ranks as published, or ``filtered``.
     n_resamples : int
-        Of the bootstrap behind `p`.
+        Of the bootstrap behind `p`. The dual criterion keeps the published 2,000.
 
     Returns
     -------
     DataFrame
-        Fields of `seqattn.stats.DualCriterion` and
+        A row a (model, metric, k): the fields of `seqattn.stats.DualCriterion` and
 
-        - base: SASRec's mean;
+        - base: the baseline's mean;
         - low, high: the clustered interval, in percent of `base`;
         - d_z: Cohen's, the mean difference in standard deviations over seeds;
         - p: to be corrected; the larger of the t-test's and the clustered bootstrap's;
@@ -71,32 +75,58 @@ def judged(
           +-`MARGIN_PERCENT` of `base`, over users averaged over seeds.
     """
     by_seeds: dict[tuple[int, ...], list[str]] = defaultdict(list)
-    of = {model: {cell.seed: cell for cell in group} for model, group in groups.items()}
-    for model in VARIANTS:
-        seeds = tuple(sorted(set(of.get(BASELINE, ())) & set(of.get(model, ()))))
+    base_of = {run.seed: run for run in base}
+    of = {model: {run.seed: run for run in runs} for model, runs in others.items()}
+    for model in others:
+        seeds = tuple(sorted(set(base_of) & set(of[model])))
         if len(seeds) >= 2:
             by_seeds[seeds].append(model)
     frames = []
     for seeds, models in by_seeds.items():
-        cells = {m: [of[m][seed] for seed in seeds] for m in (BASELINE, *models)}
-        records = verdicts([c for group in cells.values() for c in group], kind=kind).frame()
-        ranks = {m: rank_matrix(group, "test", kind) for m, group in cells.items()}
-        frames.append(pd.concat([records, _beyond(records, ranks, n_resamples)], axis=1))
+        base_SU = rank_matrix([base_of[seed] for seed in seeds], "test", kind)
+        ranks = {m: rank_matrix([of[m][seed] for seed in seeds], "test", kind) for m in models}
+        frames.append(_judge(base_SU, ranks, n_resamples))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
+def _judge(base_SU: np.ndarray, ranks: Mapping[str, np.ndarray], n_resamples: int) -> pd.DataFrame:
+    pairs = {
+        (model, name, k): (metric(base_SU, name, k), metric(ranks_SU, name, k))
+        for model, ranks_SU in ranks.items()
+        for name, k in product(METRICS, CUTOFFS)
+    }
+    records = dual_criterion_table(pairs)
+    rows = [
+        {"model": model, "metric": name, "k": k, **_flat(record)}
+        for (model, name, k), record in zip(pairs, records, strict=True)
+    ]
+    return pd.concat([pd.DataFrame(rows), _beyond(records, pairs, n_resamples)], axis=1)
+
+
+def _flat(record: DualCriterion) -> dict[str, object]:
+    """Return a record's fields; an interval as two columns, ``_low`` and ``_high``."""
+    row: dict[str, object] = {}
+    for name, value in record.to_dict().items():
+        if isinstance(value, list):
+            stem = name.removesuffix("_ci")
+            row |= {f"{stem}_low": value[0], f"{stem}_high": value[1]}
+        else:
+            row[name] = value
+    return row
+
+
 def _beyond(
-    records: pd.DataFrame, ranks: Mapping[str, np.ndarray], n_resamples: int
+    records: Sequence[DualCriterion],
+    pairs: Mapping[object, tuple[np.ndarray, np.ndarray]],
+    n_resamples: int,
 ) -> pd.DataFrame:
     """Return what the published rule does not compute, a row a record."""
-    keys = list(zip(records["model"], records["metric"], records["k"], strict=True))
-    base = [metric(ranks[BASELINE], name, k).mean(axis=0) for _, name, k in keys]  # (U,) each
-    variant = [metric(ranks[model], name, k).mean(axis=0) for model, name, k in keys]
+    base, variant = (
+        [values.mean(axis=0) for values in side] for side in zip(*pairs.values(), strict=True)
+    )
     means = bootstrap_means(np.stack(variant) - np.stack(base), n_resamples)
     rows = []
-    for record, b, v, p in zip(
-        records.itertuples(), base, variant, bootstrap_p_value(means), strict=True
-    ):
+    for record, b, v, p in zip(records, base, variant, bootstrap_p_value(means), strict=True):
         level = float(b.mean())
         percent = 100 / level if level else np.nan
         row = {
@@ -140,7 +170,7 @@ def not_judgeable(row: object) -> str:
 
 
 def corrected(cells: pd.DataFrame, datasets: Iterable[str] = published.DATASETS) -> pd.DataFrame:
-    """Add ``whole`` and adjusted p-values over the paper's whole cells, each design by itself.
+    """Add ``whole`` and adjusted p-values over the paper's whole cells, each arm by itself.
 
     A cell is whole if it may decide: whole dataset, whole searches, all seeds. Columns ``family``
     (m, at all cut-offs), ``p_holm``, ``p_bh``; ``family_10`` and ``p_holm_10``, ``p_bh_10`` over
@@ -154,8 +184,8 @@ def corrected(cells: pd.DataFrame, datasets: Iterable[str] = published.DATASETS)
     ours = cells["dataset"].isin(list(datasets)) & cells["whole"]
     for suffix, eligible in (("", ours), ("_10", ours & (cells["k"] == 10))):
         cells[[f"family{suffix}", f"p_holm{suffix}", f"p_bh{suffix}"]] = np.nan
-        for design in DESIGNS:
-            family = cells.index[eligible & (cells["design"] == design)]
+        for arm in cells["arm"].unique():
+            family = cells.index[eligible & (cells["arm"] == arm)]
             p = cells.loc[family, "p"].to_numpy(dtype=float)
             cells.loc[family, f"family{suffix}"] = float(len(family))
             cells.loc[family, f"p_holm{suffix}"] = holm(p)
@@ -165,8 +195,8 @@ def corrected(cells: pd.DataFrame, datasets: Iterable[str] = published.DATASETS)
     return cells
 
 
-def grid(cells: pd.DataFrame, design: str) -> pd.DataFrame:
-    """Return all 252 cells of the paper in one design; NaN where not run.
+def grid(cells: pd.DataFrame, arm: str) -> pd.DataFrame:
+    """Return all 252 cells of the paper in one arm; NaN where not run.
 
     ``run`` says which were, ``whole`` which of them may decide, see `corrected`.
     """
@@ -174,7 +204,7 @@ def grid(cells: pd.DataFrame, design: str) -> pd.DataFrame:
     rows = pd.DataFrame(product(published.DATASETS, VARIANTS, METRICS, CUTOFFS), columns=keys)
     if cells.empty:
         return rows.assign(run=False, part=False, whole=False)
-    mine = cells[cells["design"] == design].drop(columns="design").assign(run=True)
+    mine = cells[cells["arm"] == arm].drop(columns="arm").assign(run=True)
     rows = rows.merge(mine, on=keys, how="left")
     for name in ("run", "part", "whole"):
         rows[name] = rows[name].eq(True)

@@ -1,162 +1,234 @@
-"""A campaign's finished cells as tables.
+"""A study's tables, from its runs: tidy frames, a row for something that was run.
 
-Everything here reads runs (see `seqattn.runs.store`) and searches (see `seqattn.search.record`).
-What was not run is absent; nothing is filled in.
+What was not run is absent; nothing is filled in. `TABLES` names them, as a study's YAML does.
 
 Shapes: S seeds, U users.
-
-References
-----------
-[IA] section 4.3 and Tables 3 and 4.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby, product
 
 import numpy as np
 import pandas as pd
 
-from seqattn.analysis import lambdas
-from seqattn.audit.records import dataset_facts
-from seqattn.config import (
-    BASELINE,
-    DESIGNS,
-    NORMALISATIONS,
-    SEARCHED,
-    SEEDS,
-    VARIANTS,
-    get_preset,
-)
+from seqattn.analysis import lambdas as analysis
+from seqattn.audit.records import read_tied_tests
+from seqattn.config import BASELINE, DESIGNS, NORMALISATIONS, SEEDS, VARIANTS, get_preset
 from seqattn.errors import SeqattnError
 from seqattn.plots.style import name_of
 from seqattn.runs.results import rank_matrix
-from seqattn.runs.store import Run, Store
-from seqattn.search.record import Search, SearchConfig, chosen, read_search, searches
-from seqattn.stats import bootstrap_means, percentile_interval
+from seqattn.runs.store import Run
+from seqattn.search.record import Search, SearchConfig, chosen, read_search
+from seqattn.stats import bootstrap_means, dual_criterion_table, percentile_interval
 from seqattn.stats.metrics import METRICS, metric
 from seqattn.studies.ia import published
-from seqattn.studies.judge import ALPHA, N_RESAMPLES, corrected, judged
+from seqattn.studies.judge import ALPHA, corrected, judge, relative
+from seqattn.studies.plan import RECORDS, VARIANT_BACKBONE, Group, Study
 
 PUBLISHED_TRIALS = 25
-
-
 CONFIGURATION = (
     *("n_layers", "n_heads", "hidden_size", "inner_size"),
     *("hidden_dropout", "attention_dropout", "normalisation"),
 )
+KINDS = ("unfiltered", "filtered")
 
 
-@dataclass(frozen=True)
-class Campaign:
-    """Tables of a results folder; a row stands for something that was run.
+def _by_arm(groups: Sequence[Group]) -> Iterator[tuple[dict[str, object], list[Group]]]:
+    """Yield the groups of each (dataset, arm) that have runs, with the columns that name them."""
+    for (dataset, arm), part in groupby(groups, lambda group: (group.dataset, group.arm)):
+        mine = [group for group in part if group.runs]
+        if mine:
+            n_users = len(mine[0].runs[0].ranks())
+            key = {"dataset": dataset.name, "arm": arm}
+            yield key | {"part": published.is_part(dataset.name, n_users)}, mine
 
-    Attributes
-    ----------
-    runs : DataFrame
-        A row a (dataset, design, model): the data's fingerprint, the configuration found and its
-        validation NDCG@10 (value), trials, trials_asked, shortfall, seeds, the fits' best_epochs
-        (the first is 1), how many ended at_the_limit of epochs, search_hours, fit_hours, devices,
-        commits.
-    absolute : DataFrame
-        A row a (dataset, design, model, kind, metric) at k = 10: mean over users and seeds, its
-        95 % interval over users (low, high), std over seeds, n_seeds, n_users, part.
-    cells : DataFrame
-        A row a (dataset, design, model, metric, k), see `judged`.
-    lambdas : DataFrame
-        A row a (dataset, design, model), see `learned`.
-    controls : DataFrame
-        As `cells`, of variants with their own search against SASRec on the variant's backbone.
+
+def _stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the frames under each other, the columns that name a row first."""
+    filled = [frame for frame in frames if len(frame)]
+    if not filled:
+        return pd.DataFrame()
+    table = pd.concat(filled, ignore_index=True)
+    keys = [name for name in ("dataset", "arm", "part", "model") if name in table]
+    return table[[*keys, *table.columns.drop(keys)]]
+
+
+def runs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return a row a run: dataset, arm, part, model, seed, key, and what it took.
+
+    ``base`` marks SASRec's runs that a variant's backbone is compared with; best_epoch counts from
+    1, epochs are those run of at most `limit`, hours are those of the fit (seeds fitted together
+    on a GPU each hold the time of all: ``together`` is their number).
     """
+    rows = []
+    for key, mine in _by_arm(groups):
+        for group in mine:
+            sides = [(group.model, "", group.runs)]
+            if group.arm == VARIANT_BACKBONE:
+                sides.append((BASELINE, group.model, group.base))
+            for model, base_of, kept in sides:
+                rows += [key | {"model": model, "base_of": base_of} | _run(run) for run in kept]
+    return pd.DataFrame(rows)
 
-    runs: pd.DataFrame
-    absolute: pd.DataFrame
-    cells: pd.DataFrame
-    lambdas: pd.DataFrame
-    controls: pd.DataFrame
+
+def _run(run: Run) -> dict[str, object]:
+    spec, facts = run.spec, run.facts
+    return {
+        "seed": run.seed,
+        "key": spec.key,
+        "best_epoch": facts["best_epoch"],
+        "epochs": len(facts["history"]),
+        "limit": spec.train_config.epochs,
+        "patience": spec.train_config.patience,
+        "hours": float(facts.get("seconds", 0.0)) / 3600,
+        "together": len(facts.get("stacked_seeds", [run.seed])),
+        "device": facts.get("environment", {}).get("device", "unknown"),
+        "commit": facts.get("environment", {}).get("commit", "unknown")[:7],
+    }
 
 
-def read(
-    results_dir: str | Path, datasets: str | Path | None = None, *, n_resamples: int = N_RESAMPLES
-) -> Campaign:
-    """Return the tables of a campaign; empty ones if the folder does not exist.
+def levels(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return each model's test metrics at 10, with 95 % intervals over users.
 
-    Only cells of the configuration that a design's search found are used.
-
-    Parameters
-    ----------
-    results_dir : str or Path
-        As `seqattn.search.record` describes it.
-    datasets : str or Path, optional
-        Folder of the datasets' records (see `seqattn.audit.records`), which tell how many users a
-        search without runs was of.
-    n_resamples : int
-        Of the clustered bootstrap whose p-values are corrected. The dual criterion keeps the
-        published 2,000.
-
-    Raises
-    ------
-    SeqattnError
-        If a search's file is damaged.
+    A row a (dataset, arm, model, kind, metric): mean over users and seeds, low, high, std over
+    seeds, n_seeds, n_users. A user's values are averaged over seeds and users are resampled, so
+    the interval says what other users of this kind would give with these trained models; `std`
+    says what other seeds would.
     """
-    runs, absolute_, cells, lambdas_ = [], [], [], []
-    records = dataset_facts(datasets) if datasets else {}
-    present = list(dict.fromkeys(s.dataset for s in searches(results_dir)))
-    for dataset, design in product(present, DESIGNS):
-        found = {m: read_search(results_dir, dataset, m, design) for m in SEARCHED}
-        if not any(found[m] for m in VARIANTS) and design != DESIGNS[0]:
-            continue  # SASRec's own search serves both designs; alone it is the first's
-        groups = finished_runs(results_dir, dataset, design)
-        groups = _same_data({model: group for model, group in groups.items() if group})
-        n_users = _users(groups, found, records.get(dataset))
-        key = {"dataset": dataset, "design": design, "part": published.is_part(dataset, n_users)}
-        runs += [
-            {**key, **_run(model, search, groups.get(model, []))}
-            for model, search in found.items()
-            if search is not None
-        ]
-        told = judged(groups, n_resamples=n_resamples)
-        if len(told):
-            told["cut_short"] = [_cut_short(found, model) for model in told["model"]]
-        for rows, part in (
-            (absolute_, absolute(groups)),
-            (cells, told),
-            (lambdas_, learned(groups)),
-        ):
-            if len(part):
-                rows.append(part.assign(**key))
-    controls_ = [controlled(results_dir, dataset, n_resamples=n_resamples) for dataset in present]
-    absolute_frame, cell_frame, lambda_frame = (
-        pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-        for parts in (absolute_, cells, lambdas_)
-    )
-    return Campaign(
-        *(pd.DataFrame(runs), absolute_frame, corrected(cell_frame), lambda_frame),
-        pd.concat([frame for frame in controls_ if len(frame)] or [pd.DataFrame()]),
-    )
-
-
-def controlled(results_dir: str | Path, dataset: str, *, n_resamples: int) -> pd.DataFrame:
-    """Judge each variant's published design against SASRec fitted with the same configuration."""
-    variants = finished_runs(results_dir, dataset, "own_search", VARIANTS)
     frames = [
-        judged(
-            {BASELINE: controls(results_dir, dataset, name), name: group}, n_resamples=n_resamples
-        )
-        for name, group in variants.items()
+        absolute({group.model: group.runs for group in mine}).assign(**key)
+        for key, mine in _by_arm(groups)
     ]
-    return pd.concat([f.assign(dataset=dataset) for f in frames] or [pd.DataFrame()])
+    return _stacked(frames)
+
+
+def absolute(groups: Mapping[str, Sequence[Run]], k: int = 10) -> pd.DataFrame:
+    """Return the levels of models by name, see `levels`."""
+    keys = list(product(groups, KINDS, METRICS))
+    ranks = {(model, kind): rank_matrix(groups[model], "test", kind) for model, kind, _ in keys}
+    values = [metric(ranks[model, kind], name, k) for model, kind, name in keys]  # (S, U) each
+    rows = []
+    if keys:  # one bootstrap for all, which then share its resamples
+        means = bootstrap_means(np.stack([values_SU.mean(axis=0) for values_SU in values]))
+        intervals = percentile_interval(means, ALPHA)
+        for key, values_SU, (low, high) in zip(keys, values, intervals, strict=True):
+            means_S = values_SU.mean(axis=1)
+            std = means_S.std(ddof=1) if len(means_S) > 1 else np.nan
+            rows.append((*key, means_S.mean(), low, high, std, *values_SU.shape))
+    columns = ["model", "kind", "metric", "mean", "low", "high", "std", "n_seeds", "n_users"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def comparisons(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return a row a (dataset, arm, model, metric, k): the verdict on one cell.
+
+    The columns are those of `seqattn.studies.judge.judge` and `corrected`, with cut_short, what
+    the searches behind a cell lack of the published protocol.
+    """
+    frames = []
+    for key, mine in _by_arm(groups):
+        of_data = [group for group in mine if _same_data(group)]
+        if key["arm"] == VARIANT_BACKBONE:
+            told = _stacked([judge(group.base, {group.model: group.runs}) for group in of_data])
+        else:
+            base = next((group.base for group in of_data if group.base), ())
+            told = judge(base, {g.model: g.runs for g in of_data if g.base})
+        if len(told):
+            told["cut_short"] = [_cut_short(study, key, model) for model in told["model"]]
+            frames.append(told.assign(**key))
+    return corrected(_stacked(frames))
+
+
+def _same_data(group: Group) -> bool:
+    """Whether a model and its baseline were fitted on one version of the data."""
+    return len({run.spec.fingerprint for run in (*group.runs, *group.base)}) <= 1
+
+
+def _cut_short(study: Study, key: Mapping[str, object], model: str) -> str:
+    """Say which of the two searches behind a comparison is shorter than the protocol's, if any."""
+    arm = study.arm(str(key["arm"]))
+    if arm.settings.like not in DESIGNS:
+        return ""
+    found = {
+        name: read_search(study.results, str(key["dataset"]), name, arm.settings.like)
+        for name in (BASELINE, model)
+    }
+    return "; ".join(
+        f"{name_of(name)}'s search had {lacks}"
+        for name, search in found.items()
+        if search and (lacks := shortfall(search))
+    )
+
+
+def lambdas(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return [IA] Table 4: a row a (dataset, arm, model) that has lambdas, see `learned`."""
+    return _stacked(
+        [learned({g.model: g.runs for g in mine}).assign(**key) for key, mine in _by_arm(groups)]
+    )
+
+
+def learned(groups: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
+    """Return lambdas of models by name: model, lambda_mean, lambda_std, n_values, n_seeds.
+
+    ``seed_low`` and ``seed_high`` are the 95 % t interval of the mean over seeds (layers averaged
+    within a seed); NaN for one seed.
+    """
+    rows = []
+    for model, group in groups.items():
+        values = analysis.learned(group)
+        if values.empty:
+            continue
+        by_seed = values.groupby("seed")["lam"].mean().to_numpy()
+        row = analysis.table(group).loc[model]
+        low, high = analysis.t_interval(by_seed)
+        rows.append((model, row["mean"], row["std"], row["values"], len(by_seed), low, high))
+    columns = ["model", "lambda_mean", "lambda_std", "n_values", "n_seeds", "seed_low", "seed_high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def searches(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return a row a (dataset, arm, model) of a design: what its search found, what that took.
+
+    The configuration and its validation NDCG@10 (value), trials, trials_asked, shortfall, seeds,
+    search_hours, device and commit of the search. SASRec's own serves both designs.
+    """
+    rows = []
+    for group in groups:
+        arm = study.arm(group.arm)
+        if arm.settings.like not in DESIGNS:
+            continue
+        try:
+            found = chosen(study.results, group.dataset.name, group.model, arm.settings.like)
+        except SeqattnError:
+            continue
+        n_users = len(group.runs[0].ranks()) if group.runs else group.dataset.n_users
+        part = published.is_part(group.dataset.name, n_users)
+        key = {"dataset": group.dataset.name, "arm": group.arm, "part": part}
+        rows.append(key | _search(found) | {"seeds": len(group.runs)})
+    return pd.DataFrame(rows)
+
+
+def _search(found: Search) -> dict[str, object]:
+    return {
+        "model": found.model,
+        **{key: getattr(found.model_config, key) for key in CONFIGURATION},
+        "learning_rate": found.train_config.learning_rate,
+        "value": found.value,
+        "trials": found.n_complete,
+        "trials_asked": trials_asked(found.model, found.design),
+        "shortfall": shortfall(found),
+        "search_hours": sum(trial.get("seconds") or 0.0 for trial in found.trials) / 3600,
+        "device": found.environment.get("device", "unknown"),
+        "commit": found.environment.get("commit", "unknown")[:7],
+    }
 
 
 def trials_asked(model: str, design: str) -> int:
-    """Return the length of a whole search: 25, or one trial a normalisation if matched."""
-    matched = design == "shared_backbone" and model != BASELINE
-    return len(NORMALISATIONS) if matched else PUBLISHED_TRIALS
+    """Return the length of a whole search: 25, or one trial a normalisation if that is all."""
+    normalisation_alone = design == "shared_backbone" and model != BASELINE
+    return len(NORMALISATIONS) if normalisation_alone else PUBLISHED_TRIALS
 
 
 def shortfall(search: Search) -> str:
@@ -178,145 +250,91 @@ def shortfall(search: Search) -> str:
     return ", ".join(lacks)
 
 
-def _cut_short(found: Mapping[str, Search | None], model: str) -> str:
-    """Say which of the two searches behind a comparison is shorter than the protocol's, if any."""
-    return "; ".join(
-        f"{name_of(name)}'s search had {lacks}"
-        for name in (BASELINE, model)
-        if (search := found[name]) and (lacks := shortfall(search))
+def luck(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return SASRec's NDCG@10 with the configuration that each model's own search found.
+
+    No injection is in it: between its rows nothing differs but which search chose the
+    configuration. A row a (dataset, model whose search it was): part, same (whether it found what
+    SASRec's own did), valid and test (means), change (percent of the test value with SASRec's own
+    configuration), low, high (clustered by user) and robust. Only whole sets of seeds count.
+    """
+    frames = []
+    for dataset, part in groupby(groups, lambda group: group.dataset):
+        mine = list(part)
+        own = next((g.runs for g in mine if (g.arm, g.model) == (DESIGNS[0], BASELINE)), ())
+        found = {g.model: g.base for g in mine if g.arm == VARIANT_BACKBONE}
+        whole = {m: r for m, r in {BASELINE: own, **found}.items() if len(r) == len(SEEDS)}
+        if BASELINE in whole:
+            frames.append(_luck(whole).assign(dataset=dataset.name))
+    return _stacked(frames)
+
+
+def _luck(found: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
+    own = found[BASELINE]
+    test = {model: _ndcg(kept) for model, kept in found.items()}
+    base_SU = test[BASELINE]
+    records = dual_criterion_table({m: (base_SU, test_SU) for m, test_SU in test.items()})
+    return pd.DataFrame(
+        {
+            "part": published.is_part(own[0].spec.dataset, base_SU.shape[1]),
+            "model": model,
+            "same": kept[0].spec.key == own[0].spec.key,
+            "valid": _ndcg(kept, "valid").mean(),
+            "test": test[model].mean(),
+            **relative(record, base_SU),
+        }
+        for (model, kept), record in zip(found.items(), records, strict=True)
     )
 
 
-def command(dataset: str, design: str = "own_search", models: Sequence[str] = SEARCHED) -> str:
-    """Return the shell line that runs a dataset in a design, searches and fits."""
-    where = "--results-dir .seqattn/paper"
-    searched = [m for m in models if design == "own_search" or m != BASELINE]
-    seeds = " ".join(map(str, SEEDS))
-    return (
-        f"seqattn tune -d {dataset} -m {' '.join(searched)} --design {design} {where} && "
-        f"seqattn fit -d {dataset} -m {' '.join(models)} -s {seeds} --preset {design} {where}"
-    )
+def _ndcg(kept: Sequence[Run], stage: str = "test") -> np.ndarray:
+    return metric(rank_matrix(kept, stage), "NDCG", 10)
 
 
-def _same_data(groups: dict[str, list[Run]]) -> dict[str, list[Run]]:
-    """Leave out models fitted on another version of the data than the baseline."""
-    if BASELINE not in groups:
-        return groups
-    data = groups[BASELINE][0].facts["spec"]["fingerprint"]
-    return {m: g for m, g in groups.items() if g[0].facts["spec"]["fingerprint"] == data}
+def ties(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Judge variants by NDCG@10 on the users whose test target no tie decides.
 
-
-def _users(
-    groups: Mapping[str, Sequence[Run]],
-    found: Mapping[str, Search | None],
-    record: Mapping[str, Any] | None,
-) -> int:
-    """Return how many users results are of: by their ranks, or the data's record; 0 if untold."""
-    for cells in groups.values():
-        return len(cells[0].ranks())
-    prints = {search.fingerprint for search in found.values() if search}
-    known = record is not None and record["fingerprint"] in prints
-    return record["steps"][-1]["users"] if known else 0
-
-
-def _run(model: str, search: Search, cells: Sequence[Run]) -> dict[str, object]:
-    # Seeds fitted together on a GPU each hold the time of all: count it once.
-    together: dict[object, float] = {}
-    for cell in cells:
-        key = tuple(cell.facts.get("stacked_seeds", [cell.seed]))
-        together[key] = max(together.get(key, 0.0), float(cell.facts.get("seconds", 0.0)))
-    places = [search.environment, *(cell.facts.get("environment", {}) for cell in cells)]
-    return {
-        "model": model,
-        "fingerprint": search.fingerprint,
-        **{key: getattr(search.model_config, key) for key in CONFIGURATION},
-        "learning_rate": search.train_config.learning_rate,
-        "value": search.value,
-        "trials": search.n_complete,
-        "trials_asked": trials_asked(model, search.design),
-        "shortfall": shortfall(search),
-        "seeds": sorted(cell.seed for cell in cells),
-        "best_epochs": [cell.facts["best_epoch"] for cell in cells],
-        "at_the_limit": sum(
-            len(cell.facts["history"]) >= search.train_config.epochs for cell in cells
-        ),
-        "search_hours": sum(trial.get("seconds") or 0.0 for trial in search.trials) / 3600,
-        "fit_hours": sum(together.values()) / 3600,
-        "devices": sorted({place.get("device", "unknown") for place in places}),
-        "commits": sorted({place.get("commit", "unknown")[:7] for place in places}),
-    }
-
-
-def absolute(groups: Mapping[str, Sequence[Run]], k: int = 10) -> pd.DataFrame:
-    """Return each model's test metrics at k, with 95 % intervals over users.
-
-    A user's values are averaged over seeds and users are resampled, so the interval says what
-    other users of this kind would give with these trained models; `std` says what other seeds
-    would.
-    """
-    keys = list(product(groups, ("unfiltered", "filtered"), METRICS))
-    ranks = {(model, kind): rank_matrix(groups[model], "test", kind) for model, kind, _ in keys}
-    values = [metric(ranks[model, kind], name, k) for model, kind, name in keys]  # (S, U) each
-    rows = []
-    if keys:  # one bootstrap for all, which then share its resamples
-        means = bootstrap_means(np.stack([values_SU.mean(axis=0) for values_SU in values]))
-        intervals = percentile_interval(means, ALPHA)
-        for key, values_SU, (low, high) in zip(keys, values, intervals, strict=True):
-            means_S = values_SU.mean(axis=1)
-            std = means_S.std(ddof=1) if len(means_S) > 1 else np.nan
-            rows.append((*key, means_S.mean(), low, high, std, *values_SU.shape))
-    columns = ["model", "kind", "metric", "mean", "low", "high", "std", "n_seeds", "n_users"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def learned(groups: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
-    """Return [IA] Table 4 of one dataset: model, lambda_mean, lambda_std, n_values, n_seeds.
-
-    ``seed_low`` and ``seed_high`` are the 95 % t interval of the mean over seeds (layers averaged
-    within a seed); NaN for one seed.
+    Where the last two interactions of a user share a moment, which of them is the target is the
+    file's order. A verdict that needs those users rests on a convention. A row a comparison with
+    all seeds: dataset, arm, model, share (of the users, without a tie), change, low, high (percent
+    of SASRec on these users, clustered by user), robust. A dataset without ties has no row.
     """
     rows = []
-    for model, group in groups.items():
-        if model not in VARIANTS:
+    for dataset, part in groupby(groups, lambda group: group.dataset):
+        pairs, share = _untied([g for g in part if g.model in VARIANTS])
+        for (arm, model), record in zip(pairs, dual_criterion_table(pairs), strict=True):
+            told = relative(record, pairs[arm, model][0])
+            rows.append(
+                {"dataset": dataset.name, "arm": arm, "model": model, "share": share} | told
+            )
+    return pd.DataFrame(rows)
+
+
+def _untied(
+    groups: Sequence[Group],
+) -> tuple[dict[tuple[str, str], tuple[np.ndarray, np.ndarray]], float]:
+    """Return NDCG@10 of whole pairs on users without a tie, (S, U) each, and these users' share."""
+    values, share = {}, np.nan
+    for group in groups:
+        whole = len(group.base) == len(group.runs) == len(SEEDS)
+        if not whole or not _same_data(group):
             continue
-        by_seed = lambdas.learned(group).groupby("seed")["lam"].mean().to_numpy()
-        row = lambdas.table(group).loc[model]
-        low, high = lambdas.t_interval(by_seed)
-        rows.append((model, row["mean"], row["std"], row["values"], len(by_seed), low, high))
-    columns = ["model", "lambda_mean", "lambda_std", "n_values", "n_seeds", "seed_low", "seed_high"]
-    return pd.DataFrame(rows, columns=columns)
+        tied_U = read_tied_tests(RECORDS, group.dataset.name, group.runs[0].spec.fingerprint)
+        if tied_U is not None and tied_U.any() and (~tied_U).sum() >= 2:
+            values[group.arm, group.model] = tuple(
+                metric(rank_matrix(kept)[:, ~tied_U], "NDCG", 10)
+                for kept in (group.base, group.runs)
+            )
+            share = float(1 - tied_U.mean())
+    return values, share
 
 
-def finished_runs(
-    results_dir: str | Path,
-    dataset: str,
-    design: str,
-    models: Sequence[str] = SEARCHED,
-    seeds: Sequence[int] = SEEDS,
-) -> dict[str, list[Run]]:
-    """Return the cells of a design that are done, by model; nothing is computed.
-
-    A model without a search, or whose search was replaced since, has none.
-    """
-    store, done = Store(results_dir), {}
-    for model in models:
-        try:
-            found = chosen(results_dir, dataset, model, design)
-        except SeqattnError:
-            continue
-        cells = [store.get(found.spec(seed)) for seed in seeds]
-        done[model] = [cell for cell in cells if cell is not None]
-    return done
-
-
-def controls(
-    results_dir: str | Path, dataset: str, variant: str, seeds: Sequence[int] = SEEDS
-) -> list[Run]:
-    """Return the baseline's cells that are done with what a variant's own search found."""
-    try:
-        found = chosen(results_dir, dataset, variant, "own_search")
-    except SeqattnError:
-        return []
-    store = Store(results_dir)
-    cells = [store.get(dataclasses.replace(found.spec(seed), model=BASELINE)) for seed in seeds]
-    return [cell for cell in cells if cell is not None]
+TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
+    "runs": runs,
+    "levels": levels,
+    "comparisons": comparisons,
+    "lambdas": lambdas,
+    "searches": searches,
+    "luck": luck,
+    "ties": ties,
+}

@@ -35,13 +35,13 @@ class Outcome:
     reason: str
 
 
-def agreement(cells: pd.DataFrame, design: str) -> pd.DataFrame:
+def agreement(cells: pd.DataFrame, arm: str) -> pd.DataFrame:
     """Lay the 63 cells of [IA] Table 3 beside ours.
 
     Returns
     -------
     DataFrame
-        The columns of `seqattn.studies.judge.judged`, NaN where not run, with change for the
+        The columns of `seqattn.studies.judge.judge`, NaN where not run, with change for the
         relative change, and
 
         - published_change, published_stars, published_robust (yes, no, unknown);
@@ -53,7 +53,7 @@ def agreement(cells: pd.DataFrame, design: str) -> pd.DataFrame:
     printed = published.table3().rename(
         columns={c: f"published_{c}" for c in ("change", "stars", "robust")}
     )
-    rows = grid(cells, design)
+    rows = grid(cells, arm)
     rows = rows.rename(columns={"relative_change_percent": "change"})
     rows = printed.merge(rows, on=["dataset", "model", "metric", "k"], how="left")
     rows = with_columns(rows, _NEEDED)

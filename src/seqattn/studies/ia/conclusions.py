@@ -30,7 +30,7 @@ _HALF = 0.5  # nearer to "off" (0) than to the initialisation (1), or not
 
 @dataclass(frozen=True)
 class Evidence:
-    """One design's tables: the paper's 63 and 252 cells, and its 21 lambdas; NaN if not run."""
+    """One arm's tables: the paper's 63 and 252 cells, and its 21 lambdas; NaN if not run."""
 
     cells_10: pd.DataFrame
     cells: pd.DataFrame
@@ -47,19 +47,19 @@ class Conclusion:
     judge: Callable[[Evidence], Outcome]
 
 
-def evidence(cells: pd.DataFrame, lambdas: pd.DataFrame, design: str) -> Evidence:
-    """Return one design's evidence from the tables of `seqattn.studies.judge.read`."""
+def evidence(cells: pd.DataFrame, lambdas: pd.DataFrame, arm: str) -> Evidence:
+    """Return one arm's evidence from a study's tables ``comparisons`` and ``lambdas``."""
     rows = published.table4()
     if not lambdas.empty:
-        mine = lambdas[lambdas["design"] == design].drop(columns="design")
+        mine = lambdas[lambdas["arm"] == arm].drop(columns="arm")
         mine = mine.rename(columns={"lambda_mean": "mean", "lambda_std": "std"})
         rows = rows.merge(mine, on=["dataset", "model"], how="left")
-    everything = agreement(cells, design)
+    everything = agreement(cells, arm)
     ndcg = everything[everything["metric"] == "NDCG"]
     columns = ["dataset", "model", "change", "low", "high", "published_change", "whole"]
     rows = rows.merge(ndcg.reindex(columns=columns), on=["dataset", "model"], how="left")
     rows = with_columns(rows, ("mean", "std", "seed_low", "seed_high", "n_seeds", "part"))
-    return Evidence(everything, grid(cells, design), rows)
+    return Evidence(everything, grid(cells, arm), rows)
 
 
 def _no_gain(rows: pd.DataFrame) -> Outcome:

@@ -1,0 +1,353 @@
+"""A study: one question put to many runs. A YAML says which runs, a notebook says what came out.
+
+    title: Replication
+    question: Does an injected intensity change what SASRec recommends?
+    datasets: [ml-100k, amazon-office]
+    arms:
+      own_search: {settings: own_search, models: [sasrec, ia-add]}
+      patient:
+        settings: {like: own_search, train: {patience: 20, epochs: 100}}
+        models: [sasrec, ia-add]
+        against: own_search
+    tables: [levels, comparisons]
+
+An arm is a set of models under one kind of settings: a preset, a design, or one of them with some
+values changed. Each model is compared with SASRec of the same arm, or of the arm named by
+`against`. In an arm of ``variant_backbone`` each variant is the one of its own search, compared
+with SASRec fitted with that variant's settings.
+
+A caller first says which runs it wants (`wanted`), then reads what is there (`read`), then fits
+what is missing (`missing`, `seqattn.runs.fitting.fit_runs`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from seqattn.config import BASELINE, DESIGNS, PRESETS, SEEDS, Preset, replace, strict
+from seqattn.data import load_dataset
+from seqattn.errors import SeqattnError
+from seqattn.files import ROOT
+from seqattn.models import MODELS
+from seqattn.runs.fitting import run_spec
+from seqattn.runs.store import Run, RunSpec, Store
+from seqattn.search.record import settings
+
+FOLDER = ROOT / "notebooks" / "studies"
+RECORDS = ROOT / "results" / "datasets"
+VARIANT_BACKBONE = "variant_backbone"
+SETTINGS = (*DESIGNS, VARIANT_BACKBONE, *PRESETS)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the models of an arm are set: `like` a preset or design, with some values changed."""
+
+    like: str
+    model: dict = field(default_factory=dict)
+    train: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.like not in SETTINGS:
+            raise SeqattnError(f"unknown settings {self.like!r}; choose from {', '.join(SETTINGS)}")
+        replace(PRESETS["quick"].model, **self.model)
+        replace(PRESETS["quick"].train, **self.train)
+
+    def changed(self, preset: Preset) -> Preset:
+        """Return a preset with this arm's own values in it."""
+        model = replace(preset.model, **self.model)
+        trains = (replace(train, **self.train) for train in (preset.train, preset.train_ae))
+        return dataclasses.replace(preset, model=model, **dict(zip(_TRAINS, trains, strict=True)))
+
+
+_TRAINS = ("train", "train_ae")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Models under one kind of settings, and the arm whose SASRec they are compared with."""
+
+    name: str
+    settings: Settings
+    models: tuple[str, ...]
+    against: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study's YAML says; `results` is the folder of its runs."""
+
+    name: str
+    title: str
+    question: str
+    datasets: tuple[str, ...]
+    arms: tuple[Arm, ...]
+    seeds: tuple[int, ...]
+    tables: tuple[str, ...]
+    results: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where its tables are kept."""
+        return ROOT / "results" / self.name.replace("_", "-")
+
+    @property
+    def notebook(self) -> Path:
+        """Its notebook's template."""
+        return FOLDER / f"{self.name}.ipynb"
+
+    def arm(self, name: str) -> Arm:
+        """Return an arm by name."""
+        return next(arm for arm in self.arms if arm.name == name)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return one of its tables as it is kept.
+
+        Raises
+        ------
+        SeqattnError
+            If it was not written yet.
+        """
+        path = self.folder / f"{name}.csv"
+        try:
+            return pd.read_csv(path)
+        except pd.errors.EmptyDataError:
+            return pd.DataFrame()
+        except OSError as error:
+            raise SeqattnError(
+                f"cannot read {path}: {error.strerror}; run `seqattn study {self.name}`"
+            ) from error
+
+
+@dataclass(frozen=True)
+class _StudyYaml:
+    title: str
+    question: str
+    datasets: list
+    arms: dict = field(default_factory=dict)
+    seeds: list = field(default_factory=lambda: list(SEEDS))
+    tables: list = field(default_factory=list)
+    results: str = "results/campaign"
+
+
+@dataclass(frozen=True)
+class _ArmYaml:
+    settings: object
+    models: list
+    against: str = ""
+
+
+def names() -> list[str]:
+    """Return the names of all studies."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def read_study(name: str) -> Study:
+    """Return a study by its name.
+
+    Raises
+    ------
+    SeqattnError
+        If there is none, or its YAML has a key or a value that is not known.
+    """
+    path = FOLDER / f"{name}.yaml"
+    try:
+        given = _section(_StudyYaml, yaml.safe_load(path.read_text(encoding="utf-8")))
+        arms = tuple(_arm(arm, values) for arm, values in given.arms.items())
+        _require_known("models", MODELS, {model for arm in arms for model in arm.models})
+        _require_known("against", [a.name for a in arms], {a.against for a in arms})
+        seeds = tuple(given.seeds)
+        if not all(isinstance(seed, int) and not isinstance(seed, bool) for seed in seeds):
+            raise SeqattnError(f"seeds must be whole numbers, not {list(seeds)}")
+    except FileNotFoundError:
+        raise SeqattnError(f"no study {name!r}; there are: {', '.join(names())}") from None
+    except (OSError, yaml.YAMLError) as error:
+        raise SeqattnError(f"{path}: cannot be read as YAML ({error})") from error
+    except SeqattnError as error:
+        raise SeqattnError(f"{path}: {error}") from None
+    parts = given.title, given.question, tuple(given.datasets), arms, seeds, tuple(given.tables)
+    return Study(name, *parts, ROOT / given.results)
+
+
+def _arm(name: str, values: object) -> Arm:
+    given = _section(_ArmYaml, values, f"arm {name}")
+    like = given.settings if isinstance(given.settings, Mapping) else {"like": given.settings}
+    settings_ = _section(Settings, like, f"settings of arm {name}")
+    return Arm(name, settings_, tuple(given.models), given.against or name)
+
+
+def _section(cls: type, values: object, what: str = "the file") -> Any:
+    if not isinstance(values, Mapping):
+        raise SeqattnError(f"{what} must be a mapping of keys to values, not {values!r}")
+    try:
+        return strict(cls, values)
+    except TypeError:
+        fields = dataclasses.fields(cls)
+        needed = (f.name for f in fields if _is_needed(f) and f.name not in values)
+        raise SeqattnError(f"{what}: key {next(needed)!r} is missing; add it") from None
+    except SeqattnError as error:
+        raise SeqattnError(f"{what}: {error}") from None
+
+
+def _is_needed(f: dataclasses.Field) -> bool:
+    return f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+
+
+def _require_known(what: str, known: Iterable[str], given: set[str]) -> None:
+    strange = sorted(given - set(known))
+    if strange:
+        raise SeqattnError(f"{what} names {strange[0]!r}; known: {', '.join(known)}")
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What resolving settings needs of a dataset, without its rows."""
+
+    name: str
+    fingerprint: str
+    n_targets: int
+    n_users: int
+
+    @property
+    def reference(self) -> str:
+        """How a command names the dataset."""
+        return self.name
+
+
+def data_facts(dataset: str) -> DataFacts:
+    """Return a dataset's facts from its committed record, else from the data themselves.
+
+    Raises
+    ------
+    SeqattnError
+        If there is no record and the data are not at hand.
+    """
+    path = RECORDS / dataset / "dataset.json"
+    if path.exists():
+        record = json.loads(path.read_text(encoding="utf-8"))
+        size = record["steps"][-1]
+        n_targets = size["interactions"] - 3 * size["users"]
+        return DataFacts(dataset, record["fingerprint"], n_targets, size["users"])
+    data = load_dataset(dataset)
+    n_users = len(data.split.test_items)
+    return DataFacts(data.name, data.fingerprint, data.n_targets, n_users)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one model in one arm on one dataset, and those that they are compared with.
+
+    `specs` and `base_specs` say what is wanted, one a seed; both are empty where `lacking` says
+    why that is not known yet. `runs` and `base` are those that were there, in the order of seeds;
+    `base` is empty for SASRec in its own arm.
+    """
+
+    dataset: DataFacts
+    arm: str
+    model: str
+    specs: tuple[RunSpec, ...] = ()
+    base_specs: tuple[RunSpec, ...] = ()
+    lacking: str = ""
+    runs: tuple[Run, ...] = ()
+    base: tuple[Run, ...] = ()
+
+
+def wanted(study: Study) -> list[Group]:
+    """Return which runs a study wants, a group for each (dataset, arm, model).
+
+    Raises
+    ------
+    SeqattnError
+        If a dataset is unknown. A search that is missing is no error: its group says so.
+    """
+    groups = []
+    for dataset in map(data_facts, study.datasets):
+        for arm in study.arms:
+            for model in arm.models:
+                groups.append(_group(study, dataset, arm, model))
+    return groups
+
+
+def _group(study: Study, dataset: DataFacts, arm: Arm, model: str) -> Group:
+    try:
+        specs = _specs(study, dataset, arm, model, model)
+        base = study.arm(arm.against)
+        of = model if arm.settings.like == VARIANT_BACKBONE else BASELINE
+        compared = (arm.name, model) != (base.name, BASELINE)
+        base_specs = _specs(study, dataset, base, of, BASELINE) if compared else ()
+    except SeqattnError as error:
+        return Group(dataset, arm.name, model, lacking=str(error))
+    return Group(dataset, arm.name, model, specs, base_specs)
+
+
+def _specs(study: Study, dataset: DataFacts, arm: Arm, of: str, model: str) -> tuple[RunSpec, ...]:
+    """Return the specs of `model` with the settings that the arm gives the model `of`."""
+    like = DESIGNS[0] if arm.settings.like == VARIANT_BACKBONE else arm.settings.like
+    preset = arm.settings.changed(settings(study.results, dataset, of, like))
+    return tuple(run_spec(dataset, model, seed, preset) for seed in study.seeds)
+
+
+def read(groups: Sequence[Group], store: Store) -> list[Group]:
+    """Return the groups with the runs that the store has; every folder is opened once."""
+    specs = {spec for group in groups for spec in (*group.specs, *group.base_specs)}
+    kept = {spec: store.get(spec) for spec in specs}
+
+    def there(specs: Sequence[RunSpec]) -> tuple[Run, ...]:
+        return tuple(run for run in map(kept.get, specs) if run is not None)
+
+    return [
+        dataclasses.replace(group, runs=there(group.specs), base=there(group.base_specs))
+        for group in groups
+    ]
+
+
+def missing(groups: Sequence[Group]) -> list[RunSpec]:
+    """Return the specs that groups, as `read` returned them, want and the store lacks."""
+    have = {run.spec for group in groups for run in (*group.runs, *group.base)}
+    specs = [spec for group in groups for spec in (*group.base_specs, *group.specs)]
+    return [spec for spec in dict.fromkeys(specs) if spec not in have]
+
+
+def progress(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return how far a study is: a row for each dataset and arm.
+
+    Returns
+    -------
+    DataFrame
+        dataset, arm, done, missing (runs), hours (an estimate for the missing ones: the median of
+        the store's runs of that dataset and model, else of that dataset; NaN without any) and
+        lacking (why some runs cannot be named yet).
+    """
+    seconds = _seconds(Store(study.results))
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for group in groups:
+        key = group.dataset.name, group.arm
+        row = rows.setdefault(key, {"done": set(), "missing": set(), "lacking": ""})
+        row["done"] |= {run.spec for run in (*group.runs, *group.base)}
+        row["missing"] |= set(group.specs) | set(group.base_specs)
+        row["lacking"] = row["lacking"] or group.lacking
+    told = []
+    for (dataset, arm), row in rows.items():
+        left = row["missing"] - row["done"]
+        hours = sum(_estimate(seconds, spec) for spec in left) / 3600
+        told.append((dataset, arm, len(row["done"]), len(left), hours, row["lacking"]))
+    return pd.DataFrame(told, columns=["dataset", "arm", "done", "missing", "hours", "lacking"])
+
+
+def _seconds(store: Store) -> pd.DataFrame:
+    rows = [(r.spec.dataset, r.model, r.facts["seconds"]) for r in store.runs()]
+    return pd.DataFrame(rows, columns=["dataset", "model", "seconds"])
+
+
+def _estimate(seconds: pd.DataFrame, spec: RunSpec) -> float:
+    of_data = seconds[seconds["dataset"] == spec.dataset]
+    of_model = of_data[of_data["model"] == spec.model]
+    return float((of_model if len(of_model) else of_data)["seconds"].median())

@@ -1,4 +1,4 @@
-# The README's commands. `make book PYTHON=/path/to/python3.11` picks the interpreter;
+# The README's commands. `make book PYTHON=/path/to/python3.13` picks the interpreter;
 # `make book TORCH_INDEX=https://download.pytorch.org/whl/cpu` a smaller PyTorch build on Linux;
 # `make book PRESET=smoke` trains models too small to learn, to see sooner that all pages build.
 # `make paper DATASETS="ml-100k amazon-office" CONFIG="trials=5 seeds=2020"` runs a campaign.
@@ -24,7 +24,6 @@ pages: $(READY)  ## build the pages from notebooks that are there
 	@echo "The book: $(CURDIR)/_build/html/index.html"
 
 paper: $(CLUSTER)  ## search, fits, notebooks and book on DATASETS, on all cores; goes on where it stood
-	@test -x $(BIN)/snakemake || { echo "Snakemake 9 needs Python 3.11; .venv has another"; exit 1; }
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all --rerun-incomplete \
 		--config datasets="$(DATASETS)" $(CONFIG)
 

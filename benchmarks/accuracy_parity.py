@@ -165,6 +165,8 @@ def recbole_model(settings: ModelConfig, dataset: Dataset) -> torch.nn.Module:
     """Return RecBole's SASRec with our settings."""
     from recbole.config import Config
 
+    import seqattn.recbole  # noqa: F401  # RecBole's Config under NumPy 2
+
     # Importing RecBole's models turns anomaly detection on for the whole process.
     with torch.autograd.set_detect_anomaly(False):
         from recbole.model.sequential_recommender import SASRec

@@ -83,6 +83,8 @@ def recbole(path: Path) -> Callable[[], float]:
     from recbole.config import Config
     from recbole.data import create_dataset, data_preparation
 
+    import seqattn.recbole  # noqa: F401  # RecBole's Config under NumPy 2
+
     options = {
         "data_path": str(path.parents[1]),
         "user_inter_num_interval": "[5,inf)",

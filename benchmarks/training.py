@@ -53,6 +53,8 @@ def recbole(steps: int) -> Callable[[], float]:
     from recbole.config import Config
     from recbole.data import create_dataset, data_preparation
 
+    import seqattn.recbole  # noqa: F401  # RecBole's Config under NumPy 2
+
     # Importing RecBole's models turns anomaly detection on for the whole process.
     with torch.autograd.set_detect_anomaly(False):
         from recbole.model.sequential_recommender import SASRec

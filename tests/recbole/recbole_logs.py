@@ -14,6 +14,7 @@ import torch
 from recbole.config import Config
 from recbole.utils import FeatureType
 
+import seqattn.recbole  # noqa: F401  # RecBole's Config under NumPy 2
 from seqattn.data import Sequences
 
 # Importing RecBole's models turns anomaly detection on for the whole process (sine.py).

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fabricated import fabricate, keep, made_up_search
+from seqattn.studies.backbones import sasrec_on_backbones
 
 from seqattn.config import SEEDS
 from seqattn.data import CATALOGUE
@@ -20,7 +21,6 @@ from seqattn.runs.results import rank_matrix
 from seqattn.runs.store import Store
 from seqattn.search.record import read_search
 from seqattn.stats.metrics import metric
-from seqattn.studies.backbones import sasrec_on_backbones
 from seqattn.studies.ia import published
 from seqattn.studies.tables import finished_runs, read
 

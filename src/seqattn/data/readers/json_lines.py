@@ -11,7 +11,7 @@ from array import array
 from ast import literal_eval
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
@@ -261,6 +261,6 @@ def _evaluated(literal: str) -> object:
 def _seconds(text: object, form: str) -> float:
     """Seconds since 1970 of a day; NaN if it cannot be read."""
     try:
-        return datetime.strptime(str(text), form).replace(tzinfo=timezone.utc).timestamp()
+        return datetime.strptime(str(text), form).replace(tzinfo=UTC).timestamp()
     except ValueError:
         return math.nan

@@ -155,6 +155,21 @@ def test_log_with_an_order_and_no_stamps_is_audited_by_its_order():
     assert value(found, "cold_items") == pytest.approx(2 / 3)
 
 
+def test_order_table_holds_the_shares_worked_out_by_hand(toy):
+    assert toy.order()["share"].tolist() == pytest.approx([1, 2 / 12, 2 / 12, 1, 1 / 3])
+
+
+def test_order_table_leaves_out_what_needs_stamps_where_there_are_none():
+    frame = table().assign(order=lambda f: f["timestamp"]).drop(columns="timestamp")
+    shares = audit(*prepared(frame)).order()["share"]
+    assert shares.to_dict() == pytest.approx(
+        {
+            "interactions with a timestamp": 0,
+            "test targets that change when ties are reversed": 1 / 3,
+        }
+    )
+
+
 def test_leakage_is_not_judged_where_stamps_are_missing():
     frame = table().assign(order=lambda f: f["timestamp"])
     frame.loc[[0, 1], "timestamp"] = np.nan

@@ -254,7 +254,7 @@ def test_report_goes_to_a_folder_of_the_yamls_name(described, tmp_path, monkeypa
     (tmp_path / "notebooks").symlink_to(book.__file__.rsplit("/", 3)[0] + "/notebooks")
     calls = []
     monkeypatch.setattr(book, "run_notebook", lambda *arguments: calls.append(arguments))
-    monkeypatch.setattr(book.Run, "all_cells", lambda self: [])
+    monkeypatch.setattr(book.Chapter, "all_runs", lambda self: [])
     (written_to,) = book.report("my.yaml", {"preset": "smoke"})
     assert written_to == tmp_path / "book" / "runs" / "fashion" / "01_data.ipynb"
     assert calls[0][2]["dataset"] == path

@@ -53,6 +53,16 @@ def test_one_seed_has_no_standard_deviation(runs):
     assert results.summary(runs[:1])["std"].isna().all()
 
 
+def test_summary_table_shows_deviations_only_where_there_are_several_seeds(runs):
+    table = results.summary_table([*runs[3:], runs[0]])
+    assert table.index.tolist() == [("ia-add", 3), ("sasrec", 1)]  # as given
+    mean = metric(runs[0].ranks(), "NDCG", 10).mean()
+    assert table.loc[("sasrec", 1), ("unfiltered", "NDCG@10")] == f"{mean:.4f}"
+    several = [metric(c.ranks("test", "filtered"), "MRR", 10).mean() for c in runs[3:]]
+    shown = f"{np.mean(several):.4f} ± {np.std(several, ddof=1):.4f}"
+    assert table.loc[("ia-add", 3), ("filtered", "MRR@10")] == shown
+
+
 def test_lambda_table_covers_layers_and_seeds(runs):
     learned = [lam for c in runs if c.model == "ia-add" for lam in c.facts["lambdas"]]
     row = lambdas.table(runs).loc["ia-add"]

@@ -129,6 +129,24 @@ class Dataset:
         table = pd.DataFrame([asdict(step) for step in self.steps])
         return table.rename(columns={"name": "step"})
 
+    def description(self) -> pd.DataFrame:
+        """Return what its entry says about it in words: a row per fact, one column.
+
+        The rows are the intensity and, where there is one, the size that [IA] Table 2 gives and
+        what sets the log apart from published ones.
+        """
+        facts = {"intensity": "none: only models that read no intensity can be fitted"}
+        if self.has_intensity:
+            facts["intensity"] = f"{self.entry.intensity} ({self.entry.unit})"
+        size = self.entry.table2
+        if size is not None:
+            facts["size in the paper's Table 2"] = (
+                f"{size.interactions:,} interactions, {size.users:,} users, {size.items:,} items"
+            )
+        if self.entry.note:
+            facts["note"] = self.entry.note
+        return pd.DataFrame({self.entry.title: facts})
+
 
 def fingerprint(sequences: Sequences, options: Mapping[str, object]) -> str:
     """Return the SHA-256, in hex, of prepared histories and of the options that made them.

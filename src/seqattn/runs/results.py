@@ -64,6 +64,20 @@ def summary(runs: Iterable[Run], k: int = 10) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["model", "kind", "metric", "mean", "std", "seeds"])
 
 
+def summary_table(runs: Iterable[Run], k: int = 10) -> pd.DataFrame:
+    """Return `summary` for reading: a row a model, a column a (kind, metric), "mean ± std".
+
+    A model with one seed has no deviation; the index holds each model's number of seeds.
+    """
+    table = summary(runs, k)
+    table["value"] = [
+        f"{mean:.4f}" if np.isnan(std) else f"{mean:.4f} ± {std:.4f}"
+        for mean, std in zip(table["mean"], table["std"], strict=True)
+    ]
+    wide = table.pivot(index=["model", "seeds"], columns=["kind", "metric"], values="value")
+    return wide.loc[table["model"].unique()]
+
+
 def histories(runs: Iterable[Run]) -> pd.DataFrame:
     """Return every epoch of every run: model, seed, epoch, loss, valid_ndcg, seconds."""
     return pd.DataFrame(

@@ -64,6 +64,7 @@ def _in_a_notebook(monkeypatch, *sources):
     ipython = pytest.importorskip("IPython")
     shell = SimpleNamespace(user_ns={"In": ["", *sources]})
     monkeypatch.setattr(ipython, "get_ipython", lambda: shell)
+    monkeypatch.setattr("seqattn.plots.use_style", lambda: None)  # it asks a real shell
 
 
 def test_an_unknown_parameter_injected_by_papermill_stops_the_notebook(monkeypatch):

@@ -206,3 +206,18 @@ def test_significance_of_the_baseline_alone_is_a_users_error(capsys, tmp_path):
     where = ["--preset", "smoke", "--results-dir", str(tmp_path / "store")]
     assert main(["significance", "synthetic", "-m", "sasrec", "-s", "1", "2", *where]) == 2
     assert "only 'sasrec' runs: nothing to compare; name a variant, too" in capsys.readouterr().err
+
+
+def test_pages_writes_the_table_of_contents(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("seqattn.book.write_toc", lambda: tmp_path / "_toc.yml")
+    assert main(["pages"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / '_toc.yml'}\n"
+
+
+def test_a_check_that_finds_problems_ends_with_1(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(
+        "seqattn.studies.check.check_records", lambda *folders, tell: ["a run is damaged"]
+    )
+    where = [f"--{name}={tmp_path}" for name in ("datasets", "baselines", "calibration")]
+    assert main(["check", str(tmp_path), *where, "--sample", "0"]) == 1
+    assert capsys.readouterr().out.endswith("a run is damaged\n1 problems\n")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from wanted import fit_wanted
 
+from seqattn.cli import main
 from seqattn.config import get_preset
 from seqattn.data import load_dataset
 from seqattn.files import checksum, write_text
@@ -20,7 +21,6 @@ from seqattn.studies.check import (
     check_calibrations,
     check_records,
     check_sample,
-    main,
     refit,
 )
 
@@ -52,7 +52,7 @@ def folder(whole, tmp_path):
 
 def arguments(folder, *more):
     beside = [f"--{name}={folder / name}" for name in ("datasets", "baselines", "calibration")]
-    return [str(folder / "kept"), *beside, *more]
+    return ["check", str(folder / "kept"), *beside, *more]
 
 
 def edit(run, change):
@@ -65,7 +65,9 @@ def edit(run, change):
 
 def test_a_whole_folder_passes_and_its_cells_refit_to_the_last_bit(whole, capsys):
     assert main(arguments(whole, "--sample", "3", "--epochs", "1")) == 0
-    assert capsys.readouterr().out.count("equal to the last bit") == 3
+    told = capsys.readouterr().out
+    assert told.count("equal to the last bit") == 3
+    assert "2 searches, 3 runs" in told
 
 
 def test_a_damaged_cell_is_named(folder):
@@ -151,8 +153,8 @@ def test_a_damaged_baseline_and_one_of_other_data_are_named(folder):
 
 def test_a_calibration_of_cells_that_are_gone_is_named(folder):
     keys = [run.spec.key for run in Store(folder / "kept").runs()]
-    write_text(folder / "calibration" / "synthetic-ia-add.json", json.dumps({"runs": keys}))
+    write_text(folder / "calibration" / "synthetic-ia-add.json", json.dumps({"cells": keys}))
     assert check_calibrations(folder / "calibration", folder / "kept") == []
-    write_text(folder / "calibration" / "synthetic-ia-mul.json", json.dumps({"runs": ["gone"]}))
+    write_text(folder / "calibration" / "synthetic-ia-mul.json", json.dumps({"cells": ["gone"]}))
     (problem,) = check_calibrations(folder / "calibration", folder / "kept")
     assert "synthetic-ia-mul.json" in problem and "seqattn.studies.calibrations" in problem

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -514,3 +516,17 @@ def study_page(study: Study) -> Path:
     output = STUDIES / study.notebook.name
     write_notebook(execute(study.notebook, output, {}), output)
     return output
+
+
+def study_pages() -> list[Path]:
+    """Run the notebooks of all studies whose tables are kept, one process a core.
+
+    Raises
+    ------
+    SeqattnError
+        If one of them stops, or nothing can be written.
+    """
+    studies = [plan.read_study(name) for name in plan.names()]
+    ready = [s for s in studies if all((s.folder / f"{t}.csv").exists() for t in s.tables)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(study_page, ready))

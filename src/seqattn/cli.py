@@ -23,6 +23,7 @@ from seqattn.models import MODELS
 from seqattn.runs.store import Run
 from seqattn.search.collect import collect
 from seqattn.search.record import SearchConfig
+from seqattn.studies.plan import names
 
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -41,6 +42,7 @@ EXAMPLES = """examples:
   seqattn report ml-100k
   seqattn collect .seqattn/results -o results/campaign
   seqattn check results/campaign
+  seqattn study replication --plan
 """
 
 
@@ -64,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
         _add_fit,
         _add_significance,
         _add_report,
+        _add_study,
         _add_pages,
         _add_check,
     ):
@@ -152,8 +155,19 @@ def _add_report(verbs: Verbs) -> None:
     _add_common(verb)
 
 
+def _add_study(verbs: Verbs) -> None:
+    told = "fit what studies lack, write their tables, run their notebooks into book/studies"
+    verb = verbs.add_parser("study", help=told)
+    told = "names of files in notebooks/studies"
+    verb.add_argument("study", nargs="+", choices=names(), metavar="NAME", help=told)
+    told = "only list runs done and missing, with an estimate of the time; nothing is fitted"
+    verb.add_argument("--plan", action="store_true", help=told)
+    verb.add_argument("--device", default="cpu", help="cpu or cuda")
+    verb.add_argument("--workers", type=int, help="processes on the CPU; default: one a core")
+
+
 def _add_pages(verbs: Verbs) -> None:
-    told = "write the book's table of contents, with a part for each report that is finished"
+    told = "run the studies' notebooks from their tables, and write the book's table of contents"
     verbs.add_parser("pages", help=told)
 
 
@@ -192,7 +206,7 @@ def _add_where(verb: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, 1 if `check` found problems, 2 after an error, 130 after Ctrl-C."""
+    """Run one command; return 0, 1 if `check` found problems, 2 after an error, 130 on Ctrl-C."""
     options = parser().parse_args(arguments)
     try:
         return RUN[options.verb](options) or 0
@@ -338,9 +352,24 @@ def _report(options: argparse.Namespace) -> None:
         print(f"seqattn: no intensity, so left out: {', '.join(left_out)}", file=sys.stderr)
 
 
-def _pages(options: argparse.Namespace) -> None:
-    from seqattn.book import write_toc
+def _study(options: argparse.Namespace) -> None:
+    from seqattn.book import make_study
+    from seqattn.runs.store import Store
+    from seqattn.studies import plan
 
+    for study in map(plan.read_study, options.study):
+        if options.plan:
+            groups = plan.read(plan.wanted(study), Store(study.results))
+            print(f"{study.name}: {study.question}")
+            print(plan.progress(study, groups).to_string(index=False, float_format="%.1f"))
+            continue
+        print(*make_study(study, device=options.device, workers=options.workers), sep="\n")
+
+
+def _pages(options: argparse.Namespace) -> None:
+    from seqattn.book import study_pages, write_toc
+
+    print(*study_pages(), sep="\n")
     print(write_toc())
 
 
@@ -369,6 +398,7 @@ RUN: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "fit": _fit,
     "significance": _significance,
     "report": _report,
+    "study": _study,
     "pages": _pages,
     "check": _check,
 }

@@ -9,13 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from fabricated import groups_of, runs_of
 
 from seqattn.config import get_preset
 from seqattn.errors import SeqattnError
 from seqattn.runs.store import Result, Store
 from seqattn.search.collect import collect
 from seqattn.search.record import Search, SearchConfig, chosen, read_search, search_path, settings
-from seqattn.studies.tables import controls, finished_runs
 
 SMOKE = get_preset("smoke")
 
@@ -50,6 +50,16 @@ def campaign(folder, seeds, trials=1):
         for seed in seeds:
             store.compute(found.spec(seed), lambda seed=seed: result(seed))
     return folder
+
+
+def finished_runs(folder, dataset, design, seeds=(1, 2)):
+    return runs_of(folder, dataset, design, seeds=seeds, fingerprint="f" * 64)
+
+
+def controls(folder, dataset, variant, seeds):
+    _, groups = groups_of(folder, [dataset], seeds, "f" * 64)
+    (found,) = (g for g in groups if (g.arm, g.model) == ("variant_backbone", variant))
+    return list(found.base)
 
 
 def contents(folder):

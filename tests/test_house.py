@@ -1,0 +1,94 @@
+"""The house keeps its order: a room imports only rooms below it, and nothing runs in a circle."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+import pytest
+
+from tools import house
+
+GRAPH = house.imports(house.ROOT)
+# Rooms above the order.
+ABOVE = ("pages", "calibration_page", "calibration_reading")
+
+
+def below(graph):
+    return {name: targets for name, targets in graph.items() if house.room(name) not in ABOVE}
+
+
+def test_every_room_has_its_place_in_the_order():
+    assert set(house.rooms(below(GRAPH))) == set(house.ROOMS)
+
+
+def test_a_room_imports_only_rooms_below_it():
+    floor = {name: at for at, name in enumerate(house.ROOMS)}
+    climbs = [
+        f"{name} imports {target}"
+        for name, targets in below(GRAPH).items()
+        for target in targets
+        if floor.get(house.room(target), len(floor)) > floor[house.room(name)]
+    ]
+    assert not climbs
+
+
+def test_no_imports_run_in_a_circle_between_rooms_or_files():
+    assert house.circles(house.rooms(below(GRAPH))) == []
+    assert house.circles(below(GRAPH)) == []
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A package of four modules; the function in `files` closes a circle."""
+    sources = {
+        "__init__": "from seqattn.stats import mean",
+        "files": "def later():\n    from .stats import mean",
+        "stats/__init__": "from .means import mean",
+        "stats/means": "import numpy\nfrom .. import files",
+    }
+    for name, source in sources.items():
+        path = tmp_path / "src" / "seqattn" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source)
+    return tmp_path
+
+
+def test_imports_inside_functions_and_relative_ones_are_seen(small):
+    assert house.imports(small) == {
+        "seqattn": {"seqattn.stats"},
+        "seqattn.files": {"seqattn.stats"},
+        "seqattn.stats": {"seqattn.stats.means"},
+        "seqattn.stats.means": {"seqattn.files"},
+    }
+
+
+def test_a_circle_and_its_one_arrow_upward_are_found(small):
+    graph = house.imports(small)
+    assert house.circles(house.rooms(graph)) == [{"files", "stats"}]
+    assert house.circles(graph) == [{"seqattn.files", "seqattn.stats", "seqattn.stats.means"}]
+    assert len(house.upward(graph)) == 1
+
+
+def test_the_longest_chain_counts_a_circle_once():
+    graph = {"a": {"b"}, "b": {"c", "d"}, "c": {"b"}, "d": {"e"}, "e": set()}
+    assert house.longest_chain(graph) == 4
+
+
+def test_blank_lines_and_prose_are_no_code_and_tags_hide_it(tmp_path):
+    cells = """
+        {"cell_type": "code", "metadata": {"tags": ["hide-input"]}, "source": ["a\\n", "\\n"]},
+        {"cell_type": "code", "metadata": {}, "source": "b\\nc\\n\\nd"},
+        {"cell_type": "markdown", "metadata": {"tags": ["remove-cell"]}, "source": "prose"}
+    """
+    (tmp_path / "notebooks" / "studies").mkdir(parents=True)
+    path = tmp_path / "notebooks" / "studies" / "one.ipynb"
+    path.write_text(dedent(f'{{"cells": [{cells}]}}'))
+    assert house.hidden_share(tmp_path) == 25
+
+
+def test_a_recipe_counts_each_file_of_src_and_notebooks_that_it_names_once(tmp_path):
+    named = "`notebooks/a.yaml`, `src/b.py`, `src/b.py` and `tests/c.py`"
+    text = f"## Add a study\n{named}\n## Add something else\n`src/d.py`"
+    (tmp_path / "CONTRIBUTING.md").write_text(text)
+    assert house.files_to_read(tmp_path, "study") == ["notebooks/a.yaml", "src/b.py"]
+    assert house.files_to_read(tmp_path, "dataset") is None

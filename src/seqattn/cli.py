@@ -18,7 +18,7 @@ from seqattn.config import BASELINE, DESIGNS, NORMALISATIONS, PRESETS, SEEDS, VA
 from seqattn.data import CATALOGUE, load_dataset
 from seqattn.data.sources import how_to_get, status
 from seqattn.errors import SeqattnError
-from seqattn.models import MODELS
+from seqattn.models import MODELS, RECBOLE_MODELS
 from seqattn.runs.store import Run
 from seqattn.search.collect import collect
 from seqattn.search.record import SearchConfig
@@ -36,6 +36,7 @@ EXAMPLES = """examples:
   seqattn tune -d ml-100k -m ia-add --design shared_backbone
   seqattn fit -d ml-100k -m sasrec ia-add -s 2020 2021 --preset own_search
   seqattn fit -d ml-100k -m sasrec -s 2020 2021 --preset own_search --backbone-of ia-val
+  seqattn fit -d ml-100k -m pop itemknn bpr gru4rec -s 2020 --results-dir results/baselines
   seqattn significance ml-100k
   seqattn report ml-100k
   seqattn collect .seqattn/results -o results/campaign
@@ -111,7 +112,8 @@ def _add_collect(verbs: Verbs) -> None:
 def _add_fit(verbs: Verbs) -> None:
     verb = verbs.add_parser("fit", help="fit runs the store lacks")
     verb.add_argument("-d", "--dataset", required=True, help=DATASET)
-    _add_models(verb, required=True)
+    told = f"{', '.join(RECBOLE_MODELS)} are RecBole's, with a small grid each instead of a preset"
+    _add_models(verb, required=True, choices=[*MODELS, *RECBOLE_MODELS], help=told)
     told = "training seeds, a run each; 2020 to 2024 are the protocol's"
     verb.add_argument("-s", "--seed", nargs="+", type=int, required=True, help=told)
     told = "fit with this model's settings, as a control; default: each model with its own"
@@ -143,7 +145,7 @@ def _add_report(verbs: Verbs) -> None:
 
 
 def _add_models(verb: argparse.ArgumentParser, **more: object) -> None:
-    verb.add_argument("-m", "--model", nargs="+", choices=list(MODELS), **more)
+    verb.add_argument("-m", "--model", nargs="+", **{"choices": list(MODELS), **more})
 
 
 def _add_json(verb: argparse.ArgumentParser) -> None:

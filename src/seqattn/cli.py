@@ -19,7 +19,7 @@ from seqattn.config import BASELINE, DESIGNS, NORMALISATIONS, PRESETS, SEEDS, VA
 from seqattn.data import CATALOGUE, load_dataset
 from seqattn.data.sources import how_to_get, status
 from seqattn.errors import SeqattnError
-from seqattn.models import MODELS
+from seqattn.models import MODELS, RECBOLE_MODELS
 from seqattn.runs.store import Run
 from seqattn.search.collect import collect
 from seqattn.search.record import SearchConfig
@@ -38,6 +38,7 @@ EXAMPLES = """examples:
   seqattn tune -d ml-100k -m ia-add --design shared_backbone
   seqattn fit -d ml-100k -m sasrec ia-add -s 2020 2021 --preset own_search
   seqattn fit -d ml-100k -m sasrec -s 2020 2021 --preset own_search --backbone-of ia-val
+  seqattn fit -d ml-100k -m pop itemknn bpr gru4rec -s 2020 --results-dir results/baselines
   seqattn significance ml-100k
   seqattn report ml-100k
   seqattn collect .seqattn/results -o results/campaign
@@ -124,7 +125,8 @@ def _add_collect(verbs: Verbs) -> None:
 def _add_fit(verbs: Verbs) -> None:
     verb = verbs.add_parser("fit", help="fit the runs that are not in the results folder yet")
     verb.add_argument("-d", "--dataset", required=True, help=DATASET)
-    _add_models(verb, required=True)
+    told = f"{', '.join(RECBOLE_MODELS)} are RecBole's, with a small grid each instead of a preset"
+    _add_models(verb, required=True, choices=[*MODELS, *RECBOLE_MODELS], help=told)
     told = "training seeds, one run per seed; the protocol has 2020 to 2024"
     verb.add_argument("-s", "--seed", nargs="+", type=int, required=True, help=told)
     told = "fit with the settings of this model, as a control; default: each model's own"
@@ -187,7 +189,7 @@ def _add_check(verbs: Verbs) -> None:
 
 
 def _add_models(verb: argparse.ArgumentParser, **more: object) -> None:
-    verb.add_argument("-m", "--model", nargs="+", choices=list(MODELS), **more)
+    verb.add_argument("-m", "--model", nargs="+", **{"choices": list(MODELS), **more})
 
 
 def _add_json(verb: argparse.ArgumentParser) -> None:
@@ -379,7 +381,8 @@ def _check(options: argparse.Namespace) -> int:
     seed = options.sample_seed
     seed = random.SystemRandom().randrange(10_000) if seed is None else seed
     problems = check.check_records(options.results, options.datasets, tell=print)
-    problems += check.check_baselines(options.baselines, options.datasets)
+    if options.baselines.is_dir():
+        problems += check.check_records(options.baselines, options.datasets, tell=print)
     problems += check.check_calibrations(options.calibration, options.results)
     print(f"a sample of {options.sample} runs, fitted again (--sample-seed {seed}):")
     problems += check.check_sample(

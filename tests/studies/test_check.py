@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,13 +12,12 @@ from seqattn.cli import main
 from seqattn.config import get_preset
 from seqattn.data import load_dataset
 from seqattn.files import checksum, write_text
-from seqattn.runs.baselines import BaselineSpec, compute_baseline
-from seqattn.runs.store import Store
+from seqattn.runs.store import RecBoleSpec, Result, Store
 from seqattn.search.collect import collect
 from seqattn.search.record import SearchConfig
 from seqattn.search.tune import tune
+from seqattn.stats.metrics import averages
 from seqattn.studies.check import (
-    check_baselines,
     check_calibrations,
     check_records,
     check_sample,
@@ -134,18 +134,19 @@ def test_a_damaged_baseline_and_one_of_other_data_are_named(folder):
     dataset = load_dataset("synthetic")
     ranks = {f"{s}_{k}": np.ones(3) for s in ("valid", "test") for k in ("unfiltered", "filtered")}
     for model, fingerprint in (("pop", dataset.fingerprint), ("bpr", "other"), ("gru4rec", "x")):
-        spec = BaselineSpec("synthetic", fingerprint, model, 1, {})
-        compute_baseline(folder / "baselines", spec, lambda: ({}, ranks))
+        spec = RecBoleSpec("synthetic", fingerprint, model, 1, {})
+        facts = {"metrics": {kind: averages(values) for kind, values in ranks.items()}}
+        Store(folder / "baselines").compute(spec, partial(Result, facts, ranks))
     (record,) = (folder / "baselines").glob("synthetic/gru4rec/seed-*/ranks.npz")
     record.write_bytes(b"")
-    other, damaged = check_baselines(folder / "baselines", folder / "datasets")
-    assert "bpr" in other and "not of the data" in other
+    damaged, other = check_records(folder / "baselines", folder / "datasets")
+    assert "bpr" in other and "fingerprint other is not that of the dataset's record" in other
     (record,) = (folder / "baselines").glob("synthetic/pop/seed-*/baseline.json")
     facts = json.loads(record.read_text())
     facts["metrics"]["test_unfiltered"]["NDCG@10"] = 0.5
     facts["checksum"] = checksum(facts)
     record.write_text(json.dumps(facts))
-    problems = check_baselines(folder / "baselines", folder / "datasets")
+    problems = check_records(folder / "baselines", folder / "datasets")
     assert any("test_unfiltered NDCG@10 is 1.0" in problem for problem in problems)
     assert "gru4rec" in damaged and "damaged" in damaged
     assert main(arguments(folder, "--sample", "0")) == 1

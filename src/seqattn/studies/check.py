@@ -15,18 +15,16 @@ import json
 import math
 import random
 from collections.abc import Callable, Iterable, Sequence
-from itertools import product
 from pathlib import Path
 
 from seqattn.audit.records import dataset_facts
 from seqattn.config import replace
 from seqattn.data import Dataset, find_entry, load_dataset
 from seqattn.data.sources import status
-from seqattn.runs.baselines import Baseline, read_baselines
 from seqattn.runs.store import Run, RunSpec, Store
 from seqattn.search.collect import asked
 from seqattn.search.record import searches
-from seqattn.stats.metrics import CUTOFFS, METRICS, metric
+from seqattn.stats.metrics import averages
 from seqattn.training.device import environment, one_thread
 from seqattn.training.fit import fit
 
@@ -47,6 +45,8 @@ def check_records(
     tell: Callable[[str], None] = lambda line: None,
 ) -> list[str]:
     """Return what is wrong with the runs and searches of a results folder; nothing is fitted.
+
+    A run of RecBole's models, which holds its own search, needs none beside it.
 
     Parameters
     ----------
@@ -71,56 +71,31 @@ def check_records(
     for path in sorted(Path(results_dir).glob("*/*/seed-*")):
         if path not in runs:
             problems.append(f"{path}: damaged, or not a whole run")
-    for run in runs.values():
-        problems += [f"{run.folder}: {what}" for what in _cell_problems(run, prints, wanted)]
+    for folder, run in runs.items():
+        problems += [f"{folder}: {what}" for what in _run_problems(run, prints, wanted)]
     return problems
 
 
-def _cell_problems(run: Run, prints: dict[str, str], wanted: set[RunSpec]) -> Iterable[str]:
+def _run_problems(run: Run, prints: dict[str, str], wanted: set[RunSpec]) -> Iterable[str]:
     spec = run.spec
     if not run.folder.name.endswith(spec.key):
         yield "is not named after its settings"
     if prints.get(spec.dataset) != spec.fingerprint:
         yield f"fingerprint {spec.fingerprint[:8]} is not that of the dataset's record"
-    if dataclasses.replace(spec, seed=0) not in wanted:
+    if run.engine == RunSpec.engine and dataclasses.replace(spec, seed=0) not in wanted:
         yield "no search found these settings"
     yield from _metric_problems(run)
 
 
-def _metric_problems(kept: Run | Baseline) -> Iterable[str]:
+def _metric_problems(run: Run) -> Iterable[str]:
     for kind in KINDS:
-        ranks = kept.ranks(*kind.split("_"))
-        for name, k in product(METRICS, CUTOFFS):
-            again = float(metric(ranks, name, k).mean())
-            if again != kept.facts["metrics"][kind][f"{name}@{k}"]:
-                yield f"{kind} {name}@{k} is {again:.6f} by its ranks"
+        for name, value in averages(run.ranks(*kind.split("_"))).items():
+            if value != run.facts["metrics"][kind][name]:
+                yield f"{kind} {name} is {value:.6f} by its ranks"
 
 
 def _fingerprints(datasets: str | Path) -> dict[str, str]:
     return {name: facts["fingerprint"] for name, facts in dataset_facts(datasets).items()}
-
-
-def check_baselines(baselines: str | Path, datasets: str | Path) -> list[str]:
-    """Return what is wrong with the records of baselines: damage, other data, other metrics.
-
-    Parameters
-    ----------
-    baselines : str or Path
-        Their folder, see `seqattn.runs.baselines`.
-    datasets : str or Path
-        As of `check_records`.
-    """
-    problems, prints = [], _fingerprints(datasets)
-    for dataset in sorted(Path(baselines).glob("*")):
-        intact = {b.folder: b for b in read_baselines(baselines, dataset.name)}
-        for folder in sorted(dataset.glob("*/seed-*")):
-            if folder not in intact:
-                problems.append(f"{folder}: damaged, or not a whole record")
-                continue
-            if intact[folder].facts["spec"]["fingerprint"] != prints.get(dataset.name):
-                problems.append(f"{folder}: not of the data of {datasets}/{dataset.name}")
-            problems += [f"{folder}: {what}" for what in _metric_problems(intact[folder])]
-    return problems
 
 
 def check_calibrations(calibrations: str | Path, results_dir: str | Path) -> list[str]:
@@ -207,7 +182,8 @@ def check_sample(
     tell : callable
         Called with a line a run.
     """
-    runs = [c for c in Store(results_dir).runs() if _at_hand(c.spec.dataset)]
+    there = Store(results_dir).runs()
+    runs = [run for run in there if run.engine == RunSpec.engine and _at_hand(run.dataset)]
     problems: list[str] = []
     for run in random.Random(seed).sample(runs, min(sample, len(runs))):
         seen, agrees = refit(run, load_dataset(run.spec.dataset), epochs)

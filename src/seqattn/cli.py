@@ -192,7 +192,7 @@ def _add_where(verb: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, 1 if `check` found problems, 2 after an error, 130 after Ctrl-C."""
+    """Run one command; return 0, 1 for problems that `check` found, 2 for an error."""
     options = parser().parse_args(arguments)
     try:
         return RUN[options.verb](options) or 0

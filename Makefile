@@ -56,7 +56,7 @@ ci:  ## what continuous integration runs
 	bash .ci/run
 
 clean:  ## remove the pages and the executed notebooks; the environment and finished runs stay
-	rm -rf _build book/runs book/appendix/generated book/results/generated
+	rm -rf _build book/runs book/studies book/appendix/generated
 
 $(CLUSTER): $(READY)
 	@echo "Adding Snakemake to $(VENV)"

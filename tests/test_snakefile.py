@@ -40,7 +40,8 @@ if words[0] == "prepare":
     path = pathlib.Path(value("-o"), "dataset.json")
 elif words[0] == "tune":
     design = {designs}[value("--design")]
-    folder = pathlib.Path(value("--results-dir"), "searches", pathlib.Path(value("-d")).stem, design)
+    name = pathlib.Path(value("-d")).stem
+    folder = pathlib.Path(value("--results-dir"), "searches", name, design)
     path = folder / (value("-m") + ".json")
 elif words[0] == "report":
     path = pathlib.Path(value("-o"), "06_ae_vs_ar.ipynb")

@@ -40,7 +40,7 @@ def study(tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "ROOT", tmp_path)
 
     def read(**changes):
-        (tmp_path / "invented.yaml").write_text(yaml.safe_dump(GOOD | changes))
+        (tmp_path / "invented.yaml").write_text(yaml.safe_dump(GOOD | changes, sort_keys=False))
         return plan.read_study("invented")
 
     return read

@@ -202,7 +202,8 @@ def test_a_report_takes_models_and_seeds(monkeypatch, tmp_path):
     assert not {"models", "seeds"} & set(asked[1][1])
 
 
-def test_significance_of_the_baseline_alone_is_a_users_error(capsys, tmp_path):
+def test_significance_of_the_baseline_alone_is_a_users_error(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 1)  # no processes to start
     where = ["--preset", "smoke", "--results-dir", str(tmp_path / "store")]
     assert main(["significance", "synthetic", "-m", "sasrec", "-s", "1", "2", *where]) == 2
     assert "only 'sasrec' runs: nothing to compare; name a variant, too" in capsys.readouterr().err
@@ -221,3 +222,8 @@ def test_a_check_that_finds_problems_ends_with_1(capsys, monkeypatch, tmp_path):
     where = [f"--{name}={tmp_path}" for name in ("datasets", "baselines", "calibration")]
     assert main(["check", str(tmp_path), *where, "--sample", "0"]) == 1
     assert capsys.readouterr().out.endswith("a run is damaged\n1 problems\n")
+
+
+def test_a_check_of_no_folder_is_a_users_error(capsys, tmp_path):
+    assert main(["check", str(tmp_path / "typo")]) == 2
+    assert "typo is no folder" in capsys.readouterr().err

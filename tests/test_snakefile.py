@@ -39,9 +39,8 @@ if pathlib.Path("{log}.fail").exists() and words[0] == "tune":
 if words[0] == "prepare":
     path = pathlib.Path(value("-o"), "dataset.json")
 elif words[0] == "tune":
-    design = {designs}[value("--design")]
-    name = pathlib.Path(value("-d")).stem
-    folder = pathlib.Path(value("--results-dir"), "searches", name, design)
+    dataset, design = pathlib.Path(value("-d")).stem, {designs}[value("--design")]
+    folder = pathlib.Path(value("--results-dir"), "searches", dataset, design)
     path = folder / (value("-m") + ".json")
 elif words[0] == "report":
     path = pathlib.Path(value("-o"), "06_ae_vs_ar.ipynb")

@@ -21,6 +21,7 @@ from seqattn.audit.records import dataset_facts
 from seqattn.config import replace
 from seqattn.data import Dataset, find_entry, load_dataset
 from seqattn.data.sources import status
+from seqattn.errors import SeqattnError
 from seqattn.runs.store import Run, RunSpec, Store
 from seqattn.search.collect import asked
 from seqattn.search.record import searches
@@ -56,7 +57,14 @@ def check_records(
         Folder of the datasets' records, ``<name>/dataset.json``.
     tell : callable
         Called with a line on what was read.
+
+    Raises
+    ------
+    SeqattnError
+        If there is no such results folder.
     """
+    if not Path(results_dir).is_dir():
+        raise SeqattnError(f"{results_dir} is no folder; name the results folder of a campaign")
     problems, prints = [], _fingerprints(datasets)
     found = list(searches(results_dir))
     wanted = asked(results_dir)

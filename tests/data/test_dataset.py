@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from small_logs import PROPERTY, log, rows
 
 from seqattn.data import (
-    CATALOGUE,
     Counts,
     Dataset,
     Entry,
@@ -193,7 +192,3 @@ def test_steps_table_has_a_row_per_step():
 def test_dataset_without_intensity_says_so():
     everyone = [(user, item, item) for user in range(6) for item in range(6)]
     assert not Dataset.from_interactions(log(everyone, intensity=False), ENTRY).has_intensity
-
-
-def test_catalogue_keys_are_the_names_of_their_entries():
-    assert all(key == entry.name for key, entry in CATALOGUE.items())

@@ -21,7 +21,7 @@ from pandas.io.formats.style import Styler
 
 from seqattn.config import BASELINE, DESIGNS, Preset, get_preset
 from seqattn.data import Dataset, find_entry, load_dataset
-from seqattn.data.own import is_yaml
+from seqattn.data.entry import is_yaml
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, make_folder, results_folder, write_text
 from seqattn.models import MODELS, needs_intensity

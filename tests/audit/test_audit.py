@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqattn.audit import CHECKS, Check, audit
-from seqattn.data import Dataset, Interactions, synthetic_log
-from seqattn.data.catalogue import CATALOGUE
+from seqattn.data import CATALOGUE, Dataset, Interactions, synthetic_log
 from seqattn.errors import SeqattnError
 
 

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from small_logs import PROPERTY, log, rows
 
 from seqattn.data import (
-    CATALOGUE,
     Counts,
     Dataset,
     Entry,
@@ -206,7 +205,3 @@ def test_description_has_a_row_for_each_fact_that_is_known():
     everyone = [(user, item, item) for user in range(6) for item in range(6)]
     bare = Dataset.from_interactions(log(everyone, intensity=False), ENTRY).description()
     assert bare[ENTRY.title].tolist() == ["none: only models that read no intensity can be fitted"]
-
-
-def test_catalogue_keys_are_the_names_of_their_entries():
-    assert all(key == entry.name for key, entry in CATALOGUE.items())

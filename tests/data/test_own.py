@@ -15,7 +15,7 @@ from wanted import fit_wanted
 
 from seqattn import book
 from seqattn.cli import main
-from seqattn.data import find_entry, load_dataset, load_log, own
+from seqattn.data import entry, find_entry, load_dataset, load_log
 from seqattn.errors import SeqattnError
 
 GOOD = {
@@ -111,6 +111,7 @@ def test_tabs_and_other_separators(described, tmp_path):
     ("changes", "message"),
     [
         ({"nmae": "x"}, "the file: unknown key 'nmae'"),
+        ({"licence": "mine"}, "the file: unknown key 'licence'"),
         ({"name": None}, "the file: key 'name' is missing"),
         ({"name": "a/../b"}, "name 'a/../b' serves as a folder"),
         ({"name": "ml-1m"}, "one of the book's own datasets"),
@@ -269,7 +270,7 @@ def test_the_example_of_the_tutorial_is_a_dataset():
 
 def test_the_tutorial_lists_every_key():
     page = (book.ROOT / "book" / "appendix" / "your_own_data.md").read_text()
-    for section in (own.DatasetYaml, own.ColumnsYaml, own.FiltersYaml, own.IntensityYaml):
+    for section in (entry.OwnYaml, entry.ColumnsYaml, entry.FiltersYaml, entry.IntensityYaml):
         for field in dataclasses.fields(section):
             assert field.name in page
 

@@ -4,11 +4,11 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from fabricated import groups_of
 
 from seqattn.cli import main
 from seqattn.config import get_preset, replace
 from seqattn.search.record import Search, SearchConfig
-from seqattn.studies.tables import controls
 
 FIT = ["--preset", "smoke", "--results-dir"]
 
@@ -76,7 +76,9 @@ def test_a_control_is_fitted_with_what_another_models_search_found(capsys, tmp_p
     fit = ["fit", "-d", "synthetic", "-m", "sasrec", "-s", "2020", "--json", *where]
     assert main([*fit, "--backbone-of", "ia-add"]) == 0
     assert _json(capsys)[0]["spec"]["model_config"]["n_layers"] == 1
-    (run,) = controls(tmp_path, "synthetic", "ia-add")
+    _, groups = groups_of(tmp_path, ["synthetic"], (2020,), synthetic.fingerprint)
+    (add,) = (g for g in groups if (g.arm, g.model) == ("variant_backbone", "ia-add"))
+    (run,) = add.base
     assert (run.model, run.seed) == ("sasrec", 2020)
 
 
@@ -211,8 +213,9 @@ def test_significance_of_the_baseline_alone_is_a_users_error(capsys, tmp_path, m
 
 def test_pages_writes_the_table_of_contents(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("seqattn.book.write_toc", lambda: tmp_path / "_toc.yml")
+    monkeypatch.setattr("seqattn.book.study_pages", lambda: [tmp_path / "levels.ipynb"])
     assert main(["pages"]) == 0
-    assert capsys.readouterr().out == f"{tmp_path / '_toc.yml'}\n"
+    assert capsys.readouterr().out == f"{tmp_path / 'levels.ipynb'}\n{tmp_path / '_toc.yml'}\n"
 
 
 def test_a_check_that_finds_problems_ends_with_1(capsys, monkeypatch, tmp_path):

@@ -117,7 +117,7 @@ def test_a_trial_is_under_way_while_its_worker_lives(tmp_path, synthetic):
     assert not claimed(study)
 
 
-@pytest.mark.parametrize("matched", [False, True])
+@pytest.mark.parametrize("shared_backbone", [False, True])
 def test_a_trial_that_ends_while_another_is_claimed_stays_taken(
     tmp_path, synthetic, monkeypatch, shared_backbone
 ):

@@ -85,6 +85,15 @@ def test_a_metric_that_its_ranks_do_not_give_is_found(folder):
     assert "test_unfiltered NDCG@10 is 0." in problem
 
 
+def test_a_metric_that_another_processor_rounded_passes(folder):
+    run = next(Store(folder / "kept").runs())
+    ndcg = run.facts["metrics"]["test_unfiltered"]["NDCG@10"]
+    rounded = {"NDCG@10": ndcg * (1 + 1e-15)}
+    edit(run, lambda facts: facts["metrics"]["test_unfiltered"].update(rounded))
+    assert rounded["NDCG@10"] != ndcg
+    assert check_records(folder / "kept", folder / "datasets") == []
+
+
 def test_settings_that_no_search_found_are_found(folder):
     run = next(Store(folder / "kept").runs())
     edit(run, lambda facts: facts["spec"]["train_config"].update({"learning_rate": 0.5}))

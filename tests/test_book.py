@@ -18,7 +18,7 @@ from seqattn import book as links
 from seqattn.errors import SeqattnError
 
 TEMPLATES = [book.ROOT / "notebooks" / f"{name}.ipynb" for name in book.NOTEBOOKS]
-CONVERTED = TEMPLATES[:3]  # the others follow
+
 GOOD = {
     "dataset": "synthetic",
     "preset": "smoke",
@@ -181,7 +181,7 @@ def test_templates_tell_a_story_and_define_no_classes(path):
     assert not any(c.get("outputs") for c in cells)
 
 
-@pytest.mark.parametrize("path", CONVERTED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
 def test_code_of_a_template_is_short_and_visible(path):
     code = [cell for cell in _cells(path) if cell["cell_type"] == "code"]
     for cell in code:

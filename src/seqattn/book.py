@@ -399,13 +399,6 @@ def glue(**values: object) -> None:
         keep(name, value.item() if isinstance(value, np.generic) else value, display=False)
 
 
-def say(text: str) -> None:
-    """Show a sentence of Markdown whose numbers the notebook has just computed."""
-    from IPython.display import Markdown, display
-
-    display(Markdown(text))
-
-
 def table(frame: pd.DataFrame, formats: str | Mapping[str, str] | None = None) -> Styler:
     """Return a frame as a table in the book's look, columns formatted like ``{"p": "{:.3f}"}``.
 

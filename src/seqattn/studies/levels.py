@@ -81,3 +81,27 @@ def best_epochs(runs: pd.DataFrame) -> pd.DataFrame:
         fits=("seed", "size"),
         at_the_limit=("ended", "sum"),
     ).reset_index()
+
+
+def leads(baselines: pd.DataFrame, base: str = BASELINE) -> pd.DataFrame:
+    """Return where another model's NDCG@10 is above the base's, with the base's level.
+
+    `baselines` is the table of that name; so are the columns, with ``base``, the base's mean.
+    """
+    ndcg = baselines[baselines["metric"] == "NDCG"]
+    level = ndcg[ndcg["model"] == base].set_index(["dataset", "kind"])["mean"].rename("base")
+    return ndcg[ndcg["change"] > 0].join(level, on=["dataset", "kind"])
+
+
+def whole_grid(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Return rows for all combinations of the keys' values; NaN where there was none."""
+    values = [frame[key].unique() for key in keys]
+    grid = pd.MultiIndex.from_product(values, names=keys)
+    return frame.set_index(keys).reindex(grid).reset_index()
+
+
+def widened(frame: pd.DataFrame, index: list[str], columns: str, values: str) -> pd.DataFrame:
+    """Return one column per value of `columns`, rows and columns in order of appearance."""
+    wide = frame.pivot(index=index, columns=columns, values=values)
+    rows = pd.MultiIndex.from_frame(frame[index].drop_duplicates())
+    return wide.reindex(index=rows, columns=list(dict.fromkeys(frame[columns])))

@@ -26,6 +26,7 @@ from seqattn.runs.store import Run, Store
 from seqattn.search.record import Search, SearchConfig, chosen, read_search
 from seqattn.stats import bootstrap_means, dual_criterion_table, percentile_interval
 from seqattn.stats.metrics import METRICS, metric
+from seqattn.studies import calibration, repeats
 from seqattn.studies.ia import published
 from seqattn.studies.judge import ALPHA, corrected, judge, relative
 from seqattn.studies.plan import RECORDS, VARIANT_BACKBONE, Group, Study
@@ -400,4 +401,9 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "luck": luck,
     "ties": ties,
     "baselines": baselines,
+    "rates": calibration.rates,
+    "cells": calibration.cells,
+    "pooling": calibration.pooling,
+    "patience": repeats.patience,
+    "epochs": repeats.epochs,
 }

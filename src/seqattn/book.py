@@ -399,14 +399,36 @@ def glue(**values: object) -> None:
         keep(name, value.item() if isinstance(value, np.generic) else value, display=False)
 
 
-def table(frame: pd.DataFrame, formats: str | Mapping[str, str] | None = None) -> Styler:
+def table(
+    frame: pd.DataFrame,
+    formats: str | Mapping[str, str] | None = None,
+    *,
+    missing: str = "–",
+    index: bool = True,
+) -> Styler:
     """Return a frame as a table in the book's look, columns formatted like ``{"p": "{:.3f}"}``.
 
-    What is missing is a dash; text is shown as it is, whatever HTML it looks like.
+    What is missing reads `missing`; text is shown as it is, whatever HTML it looks like.
     """
-    return frame.style.format(formats, na_rep="–", escape="html").set_table_attributes(
-        'class="dataframe"'
-    )
+    styler = frame.style.format(formats, na_rep=missing, escape="html")
+    styler = styler if index else styler.hide(axis="index")
+    return styler.set_table_attributes('class="dataframe"')
+
+
+def with_interval(
+    frame: pd.DataFrame,
+    value: str = "mean",
+    ends: tuple[str, str] = ("low", "high"),
+    form: str = ".4f",
+) -> pd.Series:
+    """Return "value [low, high]" of each row as text; NaN where there is no value."""
+    told = [
+        f"{row[value]:{form}} [{row[ends[0]]:{form}}, {row[ends[1]]:{form}}]"
+        if pd.notna(row[value])
+        else np.nan
+        for row in frame.to_dict("records")
+    ]
+    return pd.Series(told, index=frame.index, dtype=object)
 
 
 RUNS = "book/runs"

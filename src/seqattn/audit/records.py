@@ -18,9 +18,21 @@ import pandas as pd
 
 from seqattn.audit import Audit, audit, tied_tests
 from seqattn.audit.intensity import diagnose
-from seqattn.data import Dataset, Interactions, find_entry, load_dataset, load_log
+from seqattn.config import NORMALISATIONS
+from seqattn.data import (
+    CATALOGUE,
+    Dataset,
+    Entry,
+    Interactions,
+    find_entry,
+    load_dataset,
+    load_log,
+)
 from seqattn.errors import SeqattnError
-from seqattn.files import write_text
+from seqattn.files import ROOT, write_text
+
+RECORDS = ROOT / "results" / "datasets"
+BOUNDED = ("log1p_minmax", "minmax")  # in [0, 1], so their spread compares between datasets
 
 
 @dataclass(frozen=True)
@@ -126,4 +138,124 @@ def _facts(name: str, log: Interactions, dataset: Dataset | None) -> dict[str, o
         "options": None if dataset is None else asdict(entry.preparation),
         "steps": [asdict(step) for step in (dataset or log).steps],
         "fingerprint": None if dataset is None else dataset.fingerprint,
+    }
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is kept of a dataset: its catalogue entry, and its records where it was run."""
+
+    entry: Entry
+    dataset: dict[str, Any] | None = None
+    findings: pd.DataFrame | None = None
+    intensity: pd.DataFrame | None = None
+
+    @property
+    def title(self) -> str:
+        """Name in prose; that of the file read, where there is one."""
+        return self.dataset["title"] if self.dataset else self.entry.title
+
+    def measure(self, measure: str) -> float:
+        """Return one value of the diagnosis of intensity."""
+        table = self.intensity
+        return float(table.loc[table["measure"] == measure, "value"].iloc[0])
+
+
+def read_records(folder: str | Path = RECORDS) -> list[Record]:
+    """Return one record per dataset of the catalogue, in its order; synthetic data left out."""
+    named = ((Path(folder) / name, entry) for name, entry in CATALOGUE.items())
+    return [_read(entry, path) for path, entry in named if path.name != "synthetic"]
+
+
+def _read(entry: Entry, folder: Path) -> Record:
+    if not (folder / "dataset.json").exists():
+        return Record(entry)
+    dataset, found = (json.loads((folder / f"{k}.json").read_text()) for k in ("dataset", "audit"))
+    path = folder / "intensity.json"
+    intensity = pd.DataFrame(json.loads(path.read_text())) if path.exists() else None
+    return Record(entry, dataset, pd.DataFrame(found["findings"]), intensity)
+
+
+def sizes(records: list[Record]) -> pd.DataFrame:
+    """Return each dataset's size as published, as read and as prepared.
+
+    Returns
+    -------
+    DataFrame
+        One row per dataset: title, run, published, as_read and prepared ("interactions / users /
+        items"; NaN where there is none), published_is (which of our sizes the published one
+        equals), command (that prepares it) and note.
+    """
+    return pd.DataFrame([_sizes(record) for record in records])
+
+
+def _sizes(record: Record) -> dict[str, object]:
+    published, name = record.entry.table2, record.entry.name
+    row: dict[str, object] = {"title": record.title, "run": record.dataset is not None}
+    row |= dict.fromkeys(("published", "as_read", "prepared", "published_is"), np.nan)
+    row["command"] = f"seqattn prepare {name} -o results/datasets/{name}"
+    row["note"] = record.entry.note
+    if published:
+        row["published"] = _counts(vars(published))
+    if record.dataset is None:
+        return row
+    steps = record.dataset["steps"]
+    row["as_read"], row["prepared"] = _counts(steps[0]), "no chronology"
+    if record.dataset["fingerprint"]:
+        row["prepared"] = _counts(steps[-1])
+        if published:
+            # The k-core is the last step; what lacks a time or a value goes before it.
+            ours = (_counts(steps[at]) for at in (0, -2, -1))
+            row["published_is"] = _which(str(row["published"]), *ours)
+    return row
+
+
+def _counts(size: dict[str, Any]) -> str:
+    return " / ".join(f"{size[key]:,}" for key in ("interactions", "users", "items"))
+
+
+def _which(published: str, first: str, before: str, last: str) -> str:
+    """Say which of our counts a published one equals: as read, before the k-core, prepared."""
+    if published == last:
+        return "the prepared log" if first != last else "both"
+    if published != first:
+        return "neither"
+    return "the unfiltered log" if first == before else "the log as read, incomplete rows included"
+
+
+def alarms(records: list[Record]) -> pd.DataFrame:
+    """Return the red findings of every audited dataset: dataset, check, value, red (threshold)."""
+    found = [r.findings.assign(dataset=r.title) for r in records if r.findings is not None]
+    columns = ["dataset", "title", "value", "red"]
+    if not found:
+        return pd.DataFrame(columns=columns).rename(columns={"title": "check"})
+    findings = pd.concat(found, ignore_index=True)
+    reds = findings.loc[findings["light"] == "red", columns]
+    return reds.rename(columns={"title": "check"}).reset_index(drop=True)
+
+
+def diagnoses(records: list[Record]) -> pd.DataFrame:
+    """Return what each dataset's intensity could tell: one row per dataset that has one.
+
+    Returns
+    -------
+    DataFrame
+        dataset, intensity (meaning and unit), distinct (values), exact (bits), constant (share of
+        histories whose intensity does not vary), ``bits MODE`` (pooled over users, binned, after
+        each normalisation) and ``spread MODE`` (mean standard deviation inside a history, for the
+        normalisations that keep within 0 and 1).
+    """
+    return pd.DataFrame([_diagnosis(r) for r in records if r.intensity is not None])
+
+
+def _diagnosis(record: Record) -> dict[str, object]:
+    read = record.measure
+    return {
+        "dataset": record.title,
+        "intensity": f"{record.entry.intensity} ({record.entry.unit})",
+        "distinct": read("raw, distinct"),
+        "exact": read("raw, exact bits"),
+        "constant": read("constant histories"),
+        **{f"bits {mode}": read(f"{mode}, bits") for mode in NORMALISATIONS},
+        **{f"spread {mode}": read(f"{mode}, within history") for mode in BOUNDED},
     }

@@ -179,7 +179,7 @@ def pooling_dial(
     )  # fmt: skip
     markers = dict(zip(dict.fromkeys(cells["title"]), 3 * _MARKERS, strict=False))
     for cell in cells.itertuples():
-        look = _look(cell.model, cell.design) | {"marker": markers[cell.title], "markersize": 6}
+        look = _look(cell.model, cell.arm) | {"marker": markers[cell.title], "markersize": 6}
         axes.plot(cell.rho, cell.pooled_rate, **look)
     axes.axhline(alpha, color="black", linewidth=0.9, linestyle="-.")
     axes.set(
@@ -217,9 +217,9 @@ def _places(cells: pd.DataFrame) -> list[tuple[float, Any, dict[str, Any]]]:
     heights = dict(zip(rows.itertuples(index=False, name=None), row_heights(rows), strict=True))
     return [
         (
-            heights[cell.title, cell.model] + _SIDES[cell.design],
+            heights[cell.title, cell.model] + _SIDES[cell.arm],
             cell,
-            _look(cell.model, cell.design) | {"markersize": 4.5},
+            _look(cell.model, cell.arm) | {"markersize": 4.5},
         )
         for cell in cells.itertuples()
     ]
@@ -235,7 +235,7 @@ def _designs(cells: pd.DataFrame) -> list[Line2D]:
     return [
         Line2D([], [], label=TITLES[design], **_look("", design))
         for design in TITLES
-        if (cells["design"] == design).any()
+        if (cells["arm"] == arm).any()
     ]
 
 

@@ -32,6 +32,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from seqattn.audit.records import RECORDS
 from seqattn.config import BASELINE, DESIGNS, PRESETS, SEEDS, Preset, replace, strict
 from seqattn.data import load_dataset
 from seqattn.errors import SeqattnError
@@ -42,7 +43,6 @@ from seqattn.runs.store import Run, RunSpec, Store
 from seqattn.search.record import settings
 
 FOLDER = ROOT / "notebooks" / "studies"
-RECORDS = ROOT / "results" / "datasets"
 VARIANT_BACKBONE = "variant_backbone"
 SETTINGS = (*DESIGNS, VARIANT_BACKBONE, *PRESETS)
 
@@ -118,7 +118,7 @@ class Study:
         """
         path = self.folder / f"{name}.csv"
         try:
-            return pd.read_csv(path)
+            return pd.read_csv(path, float_precision="round_trip")
         except pd.errors.EmptyDataError:
             return pd.DataFrame()
         except OSError as error:

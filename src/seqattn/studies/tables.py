@@ -7,7 +7,8 @@ Shapes: S seeds, U users.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, product
 
 import numpy as np
@@ -17,12 +18,15 @@ from seqattn.analysis import lambdas as analysis
 from seqattn.audit.records import read_tied_tests
 from seqattn.config import BASELINE, DESIGNS, NORMALISATIONS, SEEDS, VARIANTS, get_preset
 from seqattn.errors import SeqattnError
+from seqattn.files import ROOT
+from seqattn.models import RECBOLE_MODELS
 from seqattn.plots.style import name_of
 from seqattn.runs.results import rank_matrix
-from seqattn.runs.store import Run
+from seqattn.runs.store import Run, Store
 from seqattn.search.record import Search, SearchConfig, chosen, read_search
 from seqattn.stats import bootstrap_means, dual_criterion_table, percentile_interval
 from seqattn.stats.metrics import METRICS, metric
+from seqattn.studies import calibration, repeats
 from seqattn.studies.ia import published
 from seqattn.studies.judge import ALPHA, corrected, judge, relative
 from seqattn.studies.plan import RECORDS, VARIANT_BACKBONE, Group, Study
@@ -32,6 +36,7 @@ CONFIGURATION = (
     *("n_layers", "n_heads", "hidden_size", "inner_size"),
     *("hidden_dropout", "attention_dropout", "normalisation"),
 )
+BASELINES = ROOT / "results" / "baselines"
 KINDS = ("unfiltered", "filtered")
 
 
@@ -329,6 +334,64 @@ def _untied(
     return values, share
 
 
+def baselines(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return the levels of RecBole's baselines, and of SASRec, on exactly the same splits.
+
+    The columns of `levels`, with change, change_low and change_high: NDCG@10 against SASRec's in
+    percent, see `_changes`; NaN for other metrics and for SASRec itself. The arms say which runs
+    are SASRec's; `BASELINES` holds RecBole's.
+    """
+    frames = []
+    for group in groups:
+        own = group.runs[0].fingerprint if group.runs else group.dataset.fingerprint
+        kept = comparable(Store(BASELINES).runs(group.dataset.name), own)
+        models = {name: kept[name] for name in RECBOLE_MODELS if name in kept}
+        if group.runs:
+            models[group.model] = list(group.runs)
+        table = absolute(models)
+        if len(table):
+            key = {"dataset": group.dataset.name, "arm": group.arm}
+            part = published.is_part(group.dataset.name, int(table["n_users"].iloc[0]))
+            changes = _changes(models, group.model)
+            table = table.merge(changes, on=["model", "kind", "metric"], how="left")
+            frames.append(table.assign(**key, part=part))
+    return _stacked(frames)
+
+
+def comparable(runs: Iterable[Run], fingerprint: str) -> dict[str, list[Run]]:
+    """Return runs of one version of the data by model; of several grids, the one of most runs."""
+    kinds: dict[str, dict[str, list[Run]]] = {}
+    for run in runs:
+        if run.fingerprint == fingerprint:
+            kind = json.dumps(run.facts["spec"]["settings"], sort_keys=True)
+            kinds.setdefault(run.model, {}).setdefault(kind, []).append(run)
+    return {model: max(found.values(), key=len) for model, found in kinds.items()}
+
+
+def _changes(models: Mapping[str, Sequence[Run]], base: str) -> pd.DataFrame:
+    """Return each model's NDCG@10 against the base's in percent: change, change_low, change_high.
+
+    The 95 % interval is that of the ratio of both means, the same users resampled for both, each
+    averaged over its seeds.
+    """
+    columns = ["model", "kind", "metric", "change", "change_low", "change_high"]
+    others = [model for model in models if model != base]
+    rows = []
+    for kind in KINDS if base in models and others else ():
+        of_users = [
+            metric(rank_matrix(models[model], "test", kind), "NDCG", 10).mean(axis=0)
+            for model in (base, *others)
+        ]
+        level, *levels_ = (values.mean() for values in of_users)
+        base_B, *others_B = bootstrap_means(np.stack(of_users))
+        hit = base_B > 0  # some resamples of few users hold no hit of the base's
+        for model, mean, mean_B in zip(others, levels_, others_B, strict=True) if level else ():
+            low, high = percentile_interval(mean_B[hit] / base_B[hit], ALPHA)
+            change = (100 * ratio - 100 for ratio in (mean / level, low, high))
+            rows.append((model, kind, "NDCG", *change))
+    return pd.DataFrame(rows, columns=columns)
+
+
 TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "runs": runs,
     "levels": levels,
@@ -337,4 +400,10 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "searches": searches,
     "luck": luck,
     "ties": ties,
+    "baselines": baselines,
+    "rates": calibration.rates,
+    "cells": calibration.cells,
+    "pooling": calibration.pooling,
+    "patience": repeats.patience,
+    "epochs": repeats.epochs,
 }

@@ -52,6 +52,11 @@ def _extent(cells: pd.DataFrame, dataset: str, arm: str) -> str:
     return WHOLE if len(mine) == wanted and mine["whole"].all() else PART
 
 
+def n_judged(cells: pd.DataFrame, arm: str) -> int:
+    """Return how many of Table 3's cells were run whole in one design."""
+    return int(agreement(cells, arm)["whole"].sum())
+
+
 def forest_rows(cells: pd.DataFrame, arm: str) -> pd.DataFrame:
     """Return NDCG@10 of one arm on the paper's datasets beside the published, for a forest plot."""
     rows = agreement(cells, arm)

@@ -1,0 +1,197 @@
+"""The dual criterion on trial: the tables of a study of its false positives and its power.
+
+Each whole comparison of the study's arms is calibrated, see `seqattn.stats.calibration`. That
+takes minutes, so what the kept tables have of these very runs is not simulated again: give
+``rates`` before ``cells`` in the study's YAML, for ``cells`` says which runs the rates rest on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from seqattn.config import SEEDS
+from seqattn.errors import SeqattnError
+from seqattn.runs.results import rank_matrix
+from seqattn.runs.store import Run
+from seqattn.stats.calibration import Calibration, calibrate, detectable_percent
+from seqattn.stats.metrics import metric
+from seqattn.stats.variance import pooling_levels
+from seqattn.studies.ia import published
+from seqattn.studies.plan import Group, Study
+
+METRIC, CUTOFF = "NDCG", 10
+REPLICATES = 1000
+RHOS = (-0.15, -0.05, 0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
+COMPARISON = ["dataset", "arm", "part", "model"]
+# The parts of the clustered rule, of which the strictest decides.
+PARTS = {"t": "t-test", "clustered": "clustered bootstrap", "stability": "stability check"}
+RULES = ("robust", "robust_clustered")
+
+
+def rates(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return one row per (dataset, arm, part, model, world, effect, criterion): see `Rate`."""
+    return _stacked(
+        pair.rates if len(pair.rates) else pair.calibrated().frame().assign(**pair.key)
+        for pair in _pairs(study, groups)
+    )
+
+
+def cells(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return one row per comparison: what it rests on, its components and correlation.
+
+    Returns
+    -------
+    DataFrame
+        dataset, arm, part, model, metric, base_runs and runs (keys, apart by blanks), and the
+        fields of `Calibration` without its rates; low and high are the interval of rho.
+    """
+    return _stacked(
+        pair.cell if len(pair.rates) else pd.DataFrame([pair.key | pair.facts()])
+        for pair in _pairs(study, groups)
+    )
+
+
+def pooling(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return the pooled bootstrap's false positives by rho, see `pooling_levels`."""
+    kept = _kept(study, "pooling", ["rho"])
+    if list(kept["rho"]) == list(RHOS):
+        return kept
+    return pd.DataFrame(pooling_levels(RHOS, replicates=2 * REPLICATES))
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A comparison; `rates` and `cell` are what was kept of these very runs, or empty."""
+
+    key: Mapping[str, object]
+    group: Group
+    rates: pd.DataFrame
+    cell: pd.DataFrame
+
+    def calibrated(self) -> Calibration:
+        """Simulate, once in a process."""
+        folders = (tuple(run.folder for run in runs) for runs in (self.group.base, self.group.runs))
+        return _calibrated(*folders, REPLICATES)
+
+    def facts(self) -> dict[str, object]:
+        """Return the calibration's row, without its rates."""
+        found = self.calibrated().to_dict()
+        found.pop("rates")
+        parts = found.pop("components") | found.pop("correlation")
+        return {"metric": f"{METRIC}@{CUTOFF}"} | _rests(self.group) | found | parts
+
+
+def _pairs(study: Study, groups: Sequence[Group]) -> Iterator[_Pair]:
+    kept_rates = _kept(study, "rates", COMPARISON)
+    kept_cells = _kept(study, "cells", [*COMPARISON, "base_runs", "runs", "replicates"])
+    for group in groups:
+        if not len(group.base) == len(group.runs) == len(SEEDS):
+            continue
+        part = published.is_part(group.dataset.name, len(group.runs[0].ranks()))
+        key = dict(zip(COMPARISON, (group.dataset.name, group.arm, part, group.model), strict=True))
+        cell = _rows(kept_cells, key | _rests(group) | {"replicates": REPLICATES})
+        mine = _rows(kept_rates, key) if len(cell) else kept_rates.head(0)
+        yield _Pair(key, group, mine, cell)
+
+
+def _rests(group: Group) -> dict[str, str]:
+    """Return the keys of the runs that a comparison rests on."""
+    sides = {"base_runs": group.base, "runs": group.runs}
+    return {name: " ".join(run.spec.key for run in runs) for name, runs in sides.items()}
+
+
+@lru_cache(maxsize=None)
+def _calibrated(base: tuple[Path, ...], other: tuple[Path, ...], replicates: int) -> Calibration:
+    sides = ([Run(folder, {}) for folder in folders] for folders in (base, other))
+    return calibrate(
+        *(metric(rank_matrix(s), METRIC, CUTOFF) for s in sides), replicates=replicates
+    )
+
+
+def _kept(study: Study, name: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Return a table as it is kept; without rows if it was not written yet."""
+    try:
+        return study.table(name)
+    except SeqattnError:
+        return pd.DataFrame(columns=list(columns))
+
+
+def _rows(frame: pd.DataFrame, where: Mapping[str, object]) -> pd.DataFrame:
+    mask = pd.Series(True, index=frame.index)
+    for name, value in where.items():
+        mask &= frame[name] == value
+    return frame[mask]
+
+
+def _stacked(frames: Iterator[pd.DataFrame]) -> pd.DataFrame:
+    kept = list(frames)
+    if not kept:
+        return pd.DataFrame()
+    table = pd.concat(kept, ignore_index=True)
+    return table[[*COMPARISON, *table.columns.drop(COMPARISON)]]
+
+
+def null(rates: pd.DataFrame, world: str = "estimated") -> pd.DataFrame:
+    """Return the rates of a world without an effect: false positives."""
+    return rates[(rates["world"] == world) & (rates["effect_percent"] == 0)]
+
+
+def needs(rates: pd.DataFrame) -> pd.DataFrame:
+    """Return the effect, in percent, that each part and rule finds in four studies of five.
+
+    Returns
+    -------
+    DataFrame
+        One row per comparison: a column per part (`PARTS`) and rule (`RULES`), ``upper`` (the
+        clustered rule where seeds are as different as the data allow), ``strictest`` (the part
+        that alone needs the largest effect) and ``alone`` (what it needs). NaN is beyond the
+        largest effect simulated.
+    """
+    rows = []
+    for key, part in rates.groupby(COMPARISON, sort=False):
+        found = {name: detectable_percent(part, name) for name in (*PARTS, *RULES)}
+        found["upper"] = detectable_percent(part, "robust_clustered", "upper")
+        strictest = max(PARTS, key=lambda name: np.nan_to_num(found[name], nan=np.inf))
+        last = {"strictest": strictest, "alone": found[strictest]}
+        rows.append(dict(zip(COMPARISON, key, strict=True)) | found | last)
+    return pd.DataFrame(rows)
+
+
+def off_theory(rates: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Return the rates whose expected value lies outside their 95 % limits, and how many have one.
+
+    The world ``independent`` is left out: there the expected rate is the nominal one.
+    """
+    judged = rates[rates["expected"].notna() & (rates["world"] != "independent")]
+    return judged[~judged["expected"].between(judged["low"], judged["high"])], len(judged)
+
+
+def gaps(rates: pd.DataFrame, pair: tuple[str, str]) -> pd.Series:
+    """Return how far two criteria's rates lie apart at most at any effect, by comparison."""
+    mine = rates[rates["world"] == "estimated"]
+    keys = [*COMPARISON, "effect_percent"]
+    first, second = (mine[mine["criterion"] == name].set_index(keys)["rate"] for name in pair)
+    return (first - second).abs().groupby(level=COMPARISON, sort=False).max()
+
+
+def power(rates: pd.DataFrame, all_found: float = 0.9995) -> pd.DataFrame:
+    """Return every criterion's rate by effect, up to the first effect that all of them find.
+
+    One row per (comparison, effect), one column per criterion, and ``upper``: the clustered rule
+    where seeds are as different as the data allow.
+    """
+    keys = [*COMPARISON, "effect_percent"]
+
+    def wide(world: str) -> pd.DataFrame:
+        return rates[rates["world"] == world].pivot(index=keys, columns="criterion", values="rate")
+
+    table = wide("estimated").assign(upper=wide("upper")["robust_clustered"])
+    found = table.min(axis=1) >= all_found
+    before = found.groupby(level=COMPARISON).cumsum() - found
+    return table[before == 0]

@@ -1,0 +1,110 @@
+"""What several studies say together, for the page "What we know": short tables of text."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from seqattn.config import BASELINE, DESIGNS
+from seqattn.plots.style import name_of
+from seqattn.studies.ia import published
+from seqattn.studies.ia.agreement import OPEN
+from seqattn.studies.rules import family
+from seqattn.studies.texts import ARMS, change, percent, share, span
+
+
+def judged(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return what each design says of the paper's datasets: one column per design.
+
+    Comparisons at 10, robust gains and losses among them, equivalent NDCG@10 changes and the
+    largest NDCG@10 change. `cells` is a study's table ``comparisons``.
+    """
+    return pd.DataFrame({ARMS[arm]: _judged(family(cells, arm, 10)) for arm in DESIGNS})
+
+
+def _judged(cells: pd.DataFrame) -> dict[str, object]:
+    if cells.empty:
+        return {"comparisons at 10": 0}
+    ndcg = published.with_titles(cells[cells["metric"] == "NDCG"])
+    largest = ndcg.loc[ndcg["relative_change_percent"].abs().idxmax()]
+    interval = span(largest["low"], largest["high"])
+    directions = cells.loc[cells["robust"], "direction"]
+    return {
+        "comparisons at 10": len(cells),
+        "on": ", ".join(dict.fromkeys(ndcg["title"])),
+        "robust gains": int((directions > 0).sum()),
+        "robust losses": int((directions < 0).sum()),
+        "NDCG@10 changes shown to be equivalent": share(ndcg["equivalent"].eq(True)),
+        "largest NDCG@10 change, %": f"{percent(largest['relative_change_percent'])} {interval}",
+        "which is": f"{name_of(largest['model'])} on {largest['title']}",
+    }
+
+
+def leads_table(leads: pd.DataFrame) -> pd.DataFrame:
+    """Return where a baseline's NDCG@10 is above SASRec's, of `seqattn.studies.levels.leads`."""
+    rows = []
+    for row in published.with_titles(leads).itertuples():
+        lead = f"{percent(row.change)} {span(row.change_low, row.change_high)}"
+        names = (row.title, row.kind, name_of(row.model))
+        rows.append((*names, f"{row.base:.4f}", f"{row.mean:.4f}", lead))
+    columns = ["dataset", "ranking", "baseline", "SASRec's NDCG@10", "the baseline's", "change, %"]
+    return pd.DataFrame(rows, columns=columns).set_index(columns[:3])
+
+
+def patience_table(patience: pd.DataFrame) -> pd.DataFrame:
+    """Return SASRec's test NDCG@10 as published, and with more patience on each backbone.
+
+    `patience` is the table of that study. A backbone that was not run is missing.
+    """
+    mine = published.with_titles(patience)
+    rows: dict[str, dict[str, float]] = {}
+    for row in mine.itertuples():
+        told = rows.setdefault(row.title, {})
+        if row.model == BASELINE and row.against == "usual":
+            told["as published"] = row.base
+            told["more patience, its own search"] = row.level
+        elif row.against == "patient_control":
+            told[f"more patience, {name_of(row.model)}'s search"] = row.base
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("dataset")
+
+
+def told_conclusions(conclusions: pd.DataFrame) -> pd.DataFrame:
+    """Return the verdicts of those of the paper's conclusions that stand or fall in some design.
+
+    `conclusions` is of `seqattn.studies.ia.tables.conclusions`.
+    """
+    verdicts = conclusions[list(ARMS.values())]
+    return verdicts[verdicts.ne(OPEN).any(axis=1)]
+
+
+def robust_luck(others: pd.DataFrame) -> pd.DataFrame:
+    """Return the robust ones of `seqattn.studies.arms.other_searches`, with whose search it was."""
+    rows = [
+        (row["title"], f"{name_of(row['model'])}'s", change(row))
+        for row in others[others["robust"].astype(bool)].to_dict("records")
+    ]
+    columns = ["dataset", "whose search", "SASRec's NDCG@10 change, %"]
+    return pd.DataFrame(rows, columns=columns).set_index(columns[:2])
+
+
+def detectable(needs: pd.DataFrame, largest: float) -> pd.DataFrame:
+    """Return the comparisons whose effect is found most and least easily, by the clustered rule.
+
+    Parameters
+    ----------
+    needs : DataFrame
+        dataset, arm, part, model and robust_clustered: the effect, in percent, that the rule finds
+        in four studies of five; NaN if none that was simulated.
+    largest : float
+        The largest effect simulated.
+    """
+    effect = needs["robust_clustered"].fillna(np.inf)
+    rows = []
+    for place in (effect.idxmin(), effect.idxmax()):
+        row, size = needs.loc[place], effect[place]
+        title = published.title(row["dataset"], part=bool(row["part"]))
+        told = f"> {largest:g}" if np.isinf(size) else f"{size:.1f}"
+        rows.append((title, name_of(row["model"]), ARMS[row["arm"]], told))
+    columns = ["dataset", "variant", "design", "effect found in four studies of five, %"]
+    frame = pd.DataFrame(rows, columns=columns).set_index(columns[:3])
+    return frame.assign(among=["the smallest", "the largest"])

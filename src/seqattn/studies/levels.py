@@ -1,0 +1,107 @@
+"""How much was run, how long it took and where it stopped, from a study's tables.
+
+Frames in, frames out; see `seqattn.studies.tables` for their columns.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from seqattn.config import BASELINE, SEEDS
+from seqattn.plots.style import name_of
+
+_ARM = ["dataset", "arm", "part"]
+
+
+def effort(searches: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return what each arm's searches and fits took: one row per (dataset, arm).
+
+    SASRec's search and fits serve both designs and are counted in its own search's. Seeds fitted
+    together on a GPU are counted once.
+
+    Returns
+    -------
+    DataFrame
+        dataset, arm, part, trials and seeds ("25 of 25 each", or each model's that falls short),
+        search_hours, fit_hours, device and commit.
+    """
+    fits = runs[runs["base_of"].isna() | runs["base_of"].eq("")]
+    # Seeds that were fitted together each hold the time of all.
+    fits = fits.assign(hours=fits["hours"] / fits["together"])
+    rows = []
+    for key, mine in searches.groupby(_ARM, sort=False):
+        dataset, arm, _ = key
+        here = fits[(fits["dataset"] == dataset) & (fits["arm"] == arm)]
+        borrowed = arm == "shared_backbone"
+        own = mine[mine["model"] != BASELINE] if borrowed else mine
+        fitted = here[here["model"] != BASELINE] if borrowed else here
+        rows.append(
+            dict(zip(_ARM, key, strict=True))
+            | {
+                "trials": _each(own, "trials", own["trials_asked"], own["shortfall"]),
+                "seeds": _each(mine, "seeds", pd.Series(len(SEEDS), mine.index)),
+                "search_hours": own["search_hours"].sum(),
+                "fit_hours": fitted["hours"].sum(),
+                "device": "; ".join(sorted({*mine["device"], *here["device"]})),
+                "commit": ", ".join(sorted({*mine["commit"], *here["commit"]})),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _each(mine: pd.DataFrame, what: str, asked: pd.Series, lacking: pd.Series | None = None) -> str:
+    """Return "5 of 5 each", or what falls short, model by model."""
+    short = mine[what] < asked
+    if lacking is not None:
+        short |= lacking.fillna("").ne("")
+    if not short.any():
+        return f"{asked.max()} of {asked.max()} each"
+    told = "" if lacking is None else lacking.fillna("")
+    names = mine["model"].map(name_of)
+    counts = mine[what].astype(str) + " of " + asked.astype(str)
+    return "; ".join((names + " " + counts + (" (" + told + ")" if len(told) else ""))[short])
+
+
+def best_epochs(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return where each model's fits were best: one row per (dataset, arm, model).
+
+    Returns
+    -------
+    DataFrame
+        dataset, arm, part, model, median, least, most (best epoch over seeds, the first is 1),
+        fits, and at_the_limit, how many fits the limit of epochs ended.
+    """
+    fits = runs[runs["base_of"].isna() | runs["base_of"].eq("")]
+    ended = fits.assign(ended=fits["epochs"] >= fits["limit"])
+    grouped = ended.groupby([*_ARM, "model"], sort=False)
+    return grouped.agg(
+        median=("best_epoch", "median"),
+        least=("best_epoch", "min"),
+        most=("best_epoch", "max"),
+        fits=("seed", "size"),
+        at_the_limit=("ended", "sum"),
+    ).reset_index()
+
+
+def leads(baselines: pd.DataFrame, base: str = BASELINE) -> pd.DataFrame:
+    """Return where another model's NDCG@10 is above the base's, with the base's level.
+
+    `baselines` is the table of that name; so are the columns, with ``base``, the base's mean.
+    """
+    ndcg = baselines[baselines["metric"] == "NDCG"]
+    level = ndcg[ndcg["model"] == base].set_index(["dataset", "kind"])["mean"].rename("base")
+    return ndcg[ndcg["change"] > 0].join(level, on=["dataset", "kind"])
+
+
+def whole_grid(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Return rows for all combinations of the keys' values; NaN where there was none."""
+    values = [frame[key].unique() for key in keys]
+    grid = pd.MultiIndex.from_product(values, names=keys)
+    return frame.set_index(keys).reindex(grid).reset_index()
+
+
+def widened(frame: pd.DataFrame, index: list[str], columns: str, values: str) -> pd.DataFrame:
+    """Return one column per value of `columns`, rows and columns in order of appearance."""
+    wide = frame.pivot(index=index, columns=columns, values=values)
+    rows = pd.MultiIndex.from_frame(frame[index].drop_duplicates())
+    return wide.reindex(index=rows, columns=list(dict.fromkeys(frame[columns])))

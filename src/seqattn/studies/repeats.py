@@ -1,0 +1,94 @@
+"""Fits repeated under other settings: a study of whether the protocol stops its models too early.
+
+The arm `USUAL` has fits as published, `LONGER` the same models with more patience, `CONTROL` the
+variants again, compared with SASRec of equal patience on the variant's own backbone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from seqattn.config import SEEDS
+from seqattn.runs.results import rank_matrix
+from seqattn.runs.store import Run
+from seqattn.stats import dual_criterion
+from seqattn.stats.metrics import metric
+from seqattn.studies.ia import published
+from seqattn.studies.judge import relative
+from seqattn.studies.plan import Group, Study
+
+USUAL, LONGER, CONTROL = "usual", "patient", "patient_control"
+
+
+def patience(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Judge longer fits by NDCG@10; only whole sets of seeds count.
+
+    Returns
+    -------
+    DataFrame
+        dataset, part, model, against, base and level (both means), change, low, high (percent of
+        `base`, clustered by user) and robust. `against` is ``usual`` (the same model's usual
+        fits), ``patient`` (SASRec's longer fits, each model with its own search) or
+        ``patient_control`` (SASRec's longer fits with what the variant's search found).
+    """
+    found = {(g.dataset.name, g.arm, g.model): g for g in groups}
+    rows = []
+    for (dataset, arm, model), group in found.items():
+        pairs = {arm: group.base} if arm in (LONGER, CONTROL) else {}
+        if arm == LONGER:
+            pairs = {USUAL: found[dataset, USUAL, model].runs} | pairs
+        for against, base in pairs.items():
+            if len(base) == len(group.runs) == len(SEEDS):
+                key = {"dataset": dataset, "part": _part(group.runs), "model": model}
+                rows.append(key | {"against": against} | _compared(base, group.runs))
+    return pd.DataFrame(rows)
+
+
+def _part(runs: Sequence[Run]) -> bool:
+    return published.is_part(runs[0].dataset, len(runs[0].ranks()))
+
+
+def _compared(base: Sequence[Run], other: Sequence[Run]) -> dict[str, object]:
+    base_SU, other_SU = (metric(rank_matrix(runs), "NDCG", 10) for runs in (base, other))
+    levels = {"base": float(base_SU.mean()), "level": float(other_SU.mean())}
+    return levels | relative(dual_criterion(base_SU, other_SU), base_SU)
+
+
+def epochs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return the best epochs of longer fits beside those of the usual ones.
+
+    Returns
+    -------
+    DataFrame
+        dataset, part, model, seed, usual_run (its key), usual_epoch and epoch (the best ones, the
+        first is 1), at_the_limit (whether the limit ended the longer fit), patience and limit of
+        the longer fit, its device and commit.
+    """
+    found = {(g.dataset.name, g.arm, g.model): g for g in groups}
+    rows = []
+    for (dataset, arm, model), group in found.items():
+        usual = found[dataset, USUAL, model].runs if arm == LONGER else ()
+        if not len(usual) == len(group.runs) == len(SEEDS):
+            continue
+        for before, after in zip(usual, group.runs, strict=True):
+            train = after.spec.train_config
+            environment = after.facts.get("environment", {})
+            rows.append(
+                {
+                    "dataset": dataset,
+                    "part": _part(usual),
+                    "model": model,
+                    "seed": after.seed,
+                    "usual_run": before.spec.key,
+                    "usual_epoch": before.facts["best_epoch"],
+                    "epoch": after.facts["best_epoch"],
+                    "at_the_limit": len(after.facts["history"]) >= train.epochs,
+                    "patience": train.patience,
+                    "limit": train.epochs,
+                    "device": environment.get("device", "unknown"),
+                    "commit": environment.get("commit", "unknown")[:7],
+                }
+            )
+    return pd.DataFrame(rows)

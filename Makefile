@@ -1,13 +1,13 @@
 # The README's commands. `make book PYTHON=/path/to/python3.13` picks the interpreter;
 # `make book TORCH_INDEX=https://download.pytorch.org/whl/cpu` a smaller PyTorch build on Linux;
 # `make book PRESET=smoke` trains models too small to learn, to see sooner that all pages build.
-# `make paper DATASETS="ml-100k amazon-office" CONFIG="trials=5 seeds=2020"` runs a campaign.
+# `make paper DATASETS="ml-100k amazon-office" CONFIG="trials=5 seeds=2020"` runs a campaign; its
+# settings are in workflow/config.yaml.
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 CLUSTER := $(VENV)/cluster
 PRESET := quick
-DATASETS := ml-100k
 export PYTHON TORCH_INDEX
 
 .PHONY: book pages paper paper-check test test-slow lint lab bench bench-rectools ci clean
@@ -19,23 +19,23 @@ book: $(READY)  ## run every notebook on ML-100K, then build the pages
 pages: $(READY)  ## build the pages from notebooks that are there
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m seqattn.pages
-	$(BIN)/python -m seqattn.book
+	$(BIN)/seqattn pages
 	$(BIN)/jupyter-book build -n -W --keep-going --toc _build/_toc.yml .
 	@echo "The book: $(CURDIR)/_build/html/index.html"
 
-paper: $(CLUSTER)  ## search, fits, notebooks and book on DATASETS, on all cores; goes on where it stood
+paper: $(CLUSTER)  ## searches, fits, notebooks and book on DATASETS, on all cores; goes on where it stopped
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all --rerun-incomplete \
-		--config datasets="$(DATASETS)" $(CONFIG)
+		--config $(if $(DATASETS),datasets="$(DATASETS)") $(CONFIG)
 
-paper-check: $(READY)  ## tables and figures anew from committed records; a sample of cells fitted again
+paper-check: $(READY)  ## tables and figures anew from committed records; a sample of runs fitted again
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m seqattn.pages
-	$(BIN)/python -m seqattn.studies.check results/campaign
+	$(BIN)/seqattn check results/campaign
 
 test: $(READY)  ## the tests, a smoke run of every notebook and the docstrings' examples among them
 	$(BIN)/pytest --doctest-modules tests src/seqattn
 
-test-slow: $(CLUSTER)  ## the tests that take minutes, the Snakefile's among them
+test-slow: $(CLUSTER)  ## the tests that take minutes, those of workflow/ among them
 	$(BIN)/pytest -m slow
 
 lint: $(READY)  ## what the pre-commit hooks check
@@ -55,8 +55,8 @@ bench-rectools:  ## RecTools' own environment, so that `make bench` can time it,
 ci:  ## what continuous integration runs
 	bash .ci/run
 
-clean:  ## remove the pages and the executed notebooks; the environment and trained cells stay
-	rm -rf _build book/runs book/appendix/generated book/results/generated
+clean:  ## remove the pages and the executed notebooks; the environment and finished runs stay
+	rm -rf _build book/runs book/studies book/appendix/generated
 
 $(CLUSTER): $(READY)
 	@echo "Adding Snakemake to $(VENV)"

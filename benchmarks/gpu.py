@@ -1,4 +1,4 @@
-"""Five seeds on one GPU: in turn, stacked, and stacked with CUDA graphs.
+"""Five seeds on one GPU: in turn, and stacked.
 
 Throughput in interleaved rounds, how busy the GPU is and with what, and the wall time of a whole
 stacked fit with its accuracy. ML-1M comes from `--log` or `$SEQATTN_DATA/ml-1m.csv.gz` (columns
@@ -88,11 +88,11 @@ def in_turn(dataset: Dataset, steps: int, device: str) -> Callable[[], float]:
     return work
 
 
-def stacked(dataset: Dataset, steps: int, device: str, graphs: bool) -> Callable[[], float]:
+def stacked(dataset: Dataset, steps: int, device: str) -> Callable[[], float]:
     """Return a function that does some steps of all seeds at once."""
     models = [seeded_model(dataset, "sasrec", seed, MODEL, device) for seed in SEEDS]
     gatherer = Gatherer(dataset.split.train, device)
-    stack = Stack(models, gatherer, TRAIN.learning_rate, graphs=graphs)
+    stack = Stack(models, gatherer, TRAIN.learning_rate)
     plans = training_plans(models[0], dataset, TRAIN, device)
     batches = zip(*(endless(plans) for _ in SEEDS), strict=True)
 
@@ -189,7 +189,6 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--steps", type=int, default=100, help="a round")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--graphs", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--device", default="cuda")
     options = parser.parse_args(arguments)
     device = options.device
@@ -199,23 +198,19 @@ def main(arguments: list[str] | None = None) -> None:
     dataset = dataset_for(options.dataset, options.log)
     contestants = {
         "in turn": in_turn(dataset, options.steps, device),
-        "stacked": stacked(dataset, options.steps, device, graphs=False),
+        "stacked": stacked(dataset, options.steps, device),
     }
-    if device != "cpu" and options.graphs:
-        contestants["stacked, graphs"] = stacked(dataset, options.steps, device, graphs=True)
     rates = interleave(contestants, options.rounds)
     rows = [
         describe(name, rates[name], work, options.steps, device)
         for name, work in contestants.items()
     ]
     best = max(rates, key=lambda name: median(rates[name]))
-    graphs = best == "stacked, graphs"
     started = time.perf_counter()
     fits = fit_stacked(
         *(dataset, "sasrec", SEEDS, MODEL),
         replace(TRAIN, epochs=options.epochs, patience=options.epochs),
         device=device,
-        graphs=graphs,
     )
     seconds = time.perf_counter() - started
     ndcg = [float(metric(f.ranks["test_unfiltered"], "NDCG", 10).mean()) for f in fits.values()]
@@ -228,7 +223,6 @@ def main(arguments: list[str] | None = None) -> None:
             "dataset": dataset.name,
             "best": best,
             "ratio_stacked_vs_in_turn": ratios(rates, "stacked", "in turn")["median"],
-            "ratio_best_vs_in_turn": ratios(rates, best, "in turn")["median"],
             "targets_per_second": median(rates[best]),
             "model_tflops": flops / 1e12,
             **{f"utilisation_{kind}": value and flops / value for kind, value in peaks.items()},

@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from seqattn.book import AE_VS_AR, NOTEBOOKS, open_run
+from seqattn.book import AE_VS_AR, NOTEBOOKS, open_chapter
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
 from seqattn.runs.fitting import run_spec
@@ -51,7 +51,7 @@ def fits(parameters: dict[str, Any]) -> tuple[str, str]:
     wanted = {*product(parameters["models"], seeds), *product(AE_VS_AR, seeds[:1])}
     what = f"{len(wanted)} fits"
     try:
-        run = open_run(parameters)
+        run = open_chapter(parameters)
         specs = [run_spec(run.dataset, m, seed, run.settings(m)) for m, seed in sorted(wanted)]
         runs = [Store(run.results_dir).get(spec) for spec in specs]
     except SeqattnError:  # the notebooks came from a machine that had data and searches

@@ -33,7 +33,6 @@ from seqattn.search.collect import collect
 from seqattn.search.record import Search, SearchConfig, read_search, wanted_specs
 from seqattn.search.tune import tune
 from seqattn.stats.metrics import metric
-from seqattn.studies.tables import finished_runs
 
 KEPT = RESULTS / "modes"
 SCRATCH = Path(".seqattn") / "modes"  # with weights and unfinished studies
@@ -71,7 +70,9 @@ def report() -> None:
             if search is None:
                 continue
             mode = name_of(stride)
-            runs = finished_runs(KEPT / str(stride), dataset, "own_search")[BASELINE]
+            store = Store(KEPT / str(stride))
+            kept = (store.get(search.spec(seed)) for seed in SEEDS)
+            runs = [run for run in kept if run is not None]
             rows.append(_row(dataset, mode, search, runs))
             trials.append(
                 {"dataset": dataset, "mode": mode, "values": [t["value"] for t in search.trials]}

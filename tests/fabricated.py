@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from unittest.mock import patch
+
 import numpy as np
 import torch
 
-from seqattn.config import BASELINE, SEARCHED, SEEDS, ModelConfig, TrainConfig, replace
+from seqattn.config import BASELINE, SEARCHED, SEEDS, VARIANTS, ModelConfig, TrainConfig, replace
 from seqattn.runs.store import Result, Store
-from seqattn.search.record import Search, SearchConfig
+from seqattn.search.record import Search, SearchConfig, searches
+from seqattn.studies import plan
+from seqattn.studies.plan import Arm, DataFacts, Settings, Study
+from seqattn.studies.tables import TABLES
 
 TRAIN = TrainConfig()
 ENVIRONMENT = {"device": "a made-up device", "commit": "0123456789abcdef"}
@@ -73,3 +79,34 @@ def keep(folder, spec, ranks_U, lambdas=(), epochs=1, best_epoch=1):
     ]
     weights = {"w": torch.zeros(1)}
     Store(folder).compute(spec, lambda: Result(facts, dict.fromkeys(kinds, ranks_U), weights))
+
+
+ARMS = tuple(
+    Arm(name, Settings(name), models, name)
+    for name, models in (
+        ("own_search", SEARCHED),
+        ("shared_backbone", SEARCHED),
+        ("variant_backbone", VARIANTS),
+    )
+)
+
+
+def tables_of(folder, *names):
+    """Return a made-up campaign's tables by name, as the study "Replication" has them."""
+    study, groups = groups_of(folder)
+    return {name: TABLES[name](study, groups) for name in names}
+
+
+def groups_of(folder, datasets=None, seeds=SEEDS, fingerprint="f" * 16):
+    """Return a made-up campaign's groups, read from its folder, and their study."""
+    datasets = datasets or sorted({search.dataset for search in searches(folder)})
+    study = Study("made_up", "", "", tuple(datasets), ARMS, tuple(seeds), (), Path(folder))
+    facts = {name: DataFacts(name, fingerprint, 1000, 60) for name in datasets}
+    with patch.object(plan, "data_facts", facts.get):
+        return study, plan.read(plan.wanted(study), Store(folder))
+
+
+def runs_of(folder, dataset, arm, **more):
+    """Return the runs of an arm that are there, by model."""
+    _, groups = groups_of(folder, [dataset], **more)
+    return {g.model: list(g.runs) for g in groups if g.arm == arm and g.specs}

@@ -192,9 +192,9 @@ def test_searches_in_each_mode_are_drawn_trial_by_trial(results):
 
 
 def test_a_gpu_result_shows_its_numbers_and_what_was_not_run(results):
-    put(results, "gpu", ratio_best_vs_in_turn=3.5, rows=[{"mode": "batched"}])
+    put(results, "gpu", ratio_stacked_vs_in_turn=3.5, rows=[{"mode": "batched"}])
     text = page.section("gpu")
-    assert "over the seeds' in turn | 3.5 | 3 |" in text
+    assert "stacked over in turn, targets per second | 3.5 | 3 |" in text
     assert "| bound by | not run |  |" in text
 
 

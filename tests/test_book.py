@@ -5,7 +5,10 @@ import json
 import re
 from pathlib import Path
 from shutil import copy
+from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -15,6 +18,7 @@ from seqattn import book as links
 from seqattn.errors import SeqattnError
 
 TEMPLATES = [book.ROOT / "notebooks" / f"{name}.ipynb" for name in book.NOTEBOOKS]
+CONVERTED = TEMPLATES[:3]  # the others follow
 GOOD = {
     "dataset": "synthetic",
     "preset": "smoke",
@@ -56,15 +60,47 @@ def test_a_missing_parameter_is_refused_by_name():
         book.check_parameters({k: v for k, v in GOOD.items() if k != "device"})
 
 
-def test_an_unknown_parameter_injected_by_papermill_stops_the_notebook():
-    namespace = {**GOOD, "sedes": [3], "In": ["dataset: str = 'x'", "# Parameters\nsedes = [3]\n"]}
+def _in_a_notebook(monkeypatch, *sources):
+    ipython = pytest.importorskip("IPython")
+    shell = SimpleNamespace(user_ns={"In": ["", *sources]})
+    monkeypatch.setattr(ipython, "get_ipython", lambda: shell)
+    monkeypatch.setattr("seqattn.plots.use_style", lambda: None)  # it asks a real shell
+
+
+def test_an_unknown_parameter_injected_by_papermill_stops_the_notebook(monkeypatch):
+    _in_a_notebook(monkeypatch, "dataset: str = 'x'", "# Parameters\nsedes = [3]\n")
     with pytest.raises(SeqattnError, match="unknown notebook parameter 'sedes'"):
-        book.start(namespace)
+        book.start(**GOOD)
 
 
-def test_other_variables_of_a_notebook_are_no_parameters():
-    namespace = {**GOOD, "frame": 1, "In": ["frame = 1"]}
-    assert book.start(namespace).dataset.name == "synthetic"
+def test_other_variables_of_a_notebook_are_no_parameters(monkeypatch):
+    _in_a_notebook(monkeypatch, "frame = 1", "# Parameters\nseeds = [1, 2]\n")
+    chapter = book.start(**GOOD)
+    assert (chapter.dataset.name, chapter.seeds) == ("synthetic", [1, 2])
+
+
+def test_a_chapter_starts_outside_of_a_notebook():
+    assert book.start(**GOOD).models == GOOD["models"]
+
+
+def test_a_wrong_parameter_stops_the_notebook():
+    with pytest.raises(SeqattnError, match="'seeds' must be list, not int"):
+        book.start(**{**GOOD, "seeds": 2020})
+
+
+def test_glued_values_are_plain_so_that_a_page_can_format_them(monkeypatch):
+    myst_nb = pytest.importorskip("myst_nb")
+    kept = {}
+    monkeypatch.setattr(myst_nb, "glue", lambda name, value, display: kept.update({name: value}))
+    book.glue(share=np.float64(0.25), count=np.int64(3), word="smoke")
+    assert [repr(value) for value in kept.values()] == ["0.25", "3", "'smoke'"]
+    assert list(kept) == ["share", "count", "word"]
+
+
+def test_a_table_shows_a_dash_for_what_is_missing_and_text_as_it_is():
+    html = book.table(pd.DataFrame({"p": [0.25, np.nan]}, index=["a", "b"]), "{:.1%}").to_html()
+    assert ">25.0%<" in html and ">–<" in html and "nan" not in html
+    assert "<script>" not in book.table(pd.DataFrame({"note": ["<script>"]})).to_html()
 
 
 def test_an_unknown_parameter_is_refused_before_a_notebook_runs(tmp_path):
@@ -145,6 +181,17 @@ def test_templates_tell_a_story_and_define_no_classes(path):
     assert not any(c.get("outputs") for c in cells)
 
 
+@pytest.mark.parametrize("path", CONVERTED, ids=lambda path: path.stem)
+def test_code_of_a_template_is_short_and_visible(path):
+    code = [cell for cell in _cells(path) if cell["cell_type"] == "code"]
+    for cell in code:
+        assert not {"hide-input", "remove-input", "remove-cell"} & set(
+            cell["metadata"].get("tags", [])
+        )
+        assert len(cell["source"]) <= 16, "".join(cell["source"])
+    assert not any(re.search(r"book\.say|Markdown\(", "".join(cell["source"])) for cell in code)
+
+
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
 def test_every_figure_has_alternative_text(path):
     for cell in _cells(path):
@@ -168,7 +215,7 @@ def test_a_report_without_intensity_leaves_out_what_is_about_it(tmp_path, monkey
     monkeypatch.setattr(
         book, "run_notebook", lambda t, o, values, names: ran.append((t.stem, values, names))
     )
-    monkeypatch.setattr(book.Run, "all_cells", lambda run: fitted.extend(run.models))
+    monkeypatch.setattr(book.Chapter, "all_runs", lambda chapter: fitted.extend(chapter.models))
     book.report(str(tmp_path / "plain.yaml"), {"preset": "smoke"}, tmp_path / "out")
     notebooks = ["01_data", "03_training", "06_ae_vs_ar"]
     assert [name for name, *_ in ran] == notebooks
@@ -211,5 +258,6 @@ def test_a_report_without_intensity_has_no_link_to_what_was_left_out(path):
 
 def test_the_campaign_fits_the_models_of_the_last_chapter():
     """The Snakefile repeats them, since PyTorch takes seconds to load."""
-    told = re.search(r"^AE_VS_AR = (\[.*\])$", (book.ROOT / "Snakefile").read_text(), re.MULTILINE)
-    assert json.loads(told[1]) == list(book.AE_VS_AR)
+    text = (book.ROOT / "workflow" / "Snakefile").read_text()
+    told = re.search(r"^CHAPTER = .* in \((.*)\) if", text, re.MULTILINE)
+    assert ["sasrec", *json.loads(f"[{told[1]}]")] == list(book.AE_VS_AR)

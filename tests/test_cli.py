@@ -4,11 +4,11 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from fabricated import groups_of
 
 from seqattn.cli import main
 from seqattn.config import get_preset, replace
 from seqattn.search.record import Search, SearchConfig
-from seqattn.studies.tables import controls
 
 FIT = ["--preset", "smoke", "--results-dir"]
 
@@ -76,7 +76,9 @@ def test_a_control_is_fitted_with_what_another_models_search_found(capsys, tmp_p
     fit = ["fit", "-d", "synthetic", "-m", "sasrec", "-s", "2020", "--json", *where]
     assert main([*fit, "--backbone-of", "ia-add"]) == 0
     assert _json(capsys)[0]["spec"]["model_config"]["n_layers"] == 1
-    (run,) = controls(tmp_path, "synthetic", "ia-add")
+    _, groups = groups_of(tmp_path, ["synthetic"], (2020,), synthetic.fingerprint)
+    (add,) = (g for g in groups if (g.arm, g.model) == ("variant_backbone", "ia-add"))
+    (run,) = add.base
     assert (run.model, run.seed) == ("sasrec", 2020)
 
 
@@ -202,7 +204,29 @@ def test_a_report_takes_models_and_seeds(monkeypatch, tmp_path):
     assert not {"models", "seeds"} & set(asked[1][1])
 
 
-def test_significance_of_the_baseline_alone_is_a_users_error(capsys, tmp_path):
+def test_significance_of_the_baseline_alone_is_a_users_error(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 1)  # no processes to start
     where = ["--preset", "smoke", "--results-dir", str(tmp_path / "store")]
     assert main(["significance", "synthetic", "-m", "sasrec", "-s", "1", "2", *where]) == 2
     assert "only 'sasrec' runs: nothing to compare; name a variant, too" in capsys.readouterr().err
+
+
+def test_pages_writes_the_table_of_contents(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("seqattn.book.write_toc", lambda: tmp_path / "_toc.yml")
+    monkeypatch.setattr("seqattn.book.study_pages", lambda: [tmp_path / "levels.ipynb"])
+    assert main(["pages"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'levels.ipynb'}\n{tmp_path / '_toc.yml'}\n"
+
+
+def test_a_check_that_finds_problems_ends_with_1(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(
+        "seqattn.studies.check.check_records", lambda *folders, tell: ["a run is damaged"]
+    )
+    where = [f"--{name}={tmp_path}" for name in ("datasets", "baselines", "calibration")]
+    assert main(["check", str(tmp_path), *where, "--sample", "0"]) == 1
+    assert capsys.readouterr().out.endswith("a run is damaged\n1 problems\n")
+
+
+def test_a_check_of_no_folder_is_a_users_error(capsys, tmp_path):
+    assert main(["check", str(tmp_path / "typo")]) == 2
+    assert "typo is no folder" in capsys.readouterr().err

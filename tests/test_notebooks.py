@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import product
 
 import numpy as np
@@ -15,6 +16,23 @@ from seqattn.data import load_dataset
 from seqattn.errors import SeqattnError
 
 papermill = pytest.importorskip("papermill")
+
+
+def _executed(path):
+    """The cells of an executed notebook, whose prose shows only what its code has glued."""
+    cells = json.loads(path.read_text())["cells"]
+    prose = "".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    outputs = [out for cell in cells for out in cell.get("outputs", [])]
+    glued = {
+        out["metadata"]["scrapbook"]["name"]: "".join(*out["data"].values())
+        for out in outputs
+        if "scrapbook" in out.get("metadata", {})
+    }
+    assert set(re.findall(r"\{glue:text\}`(\w+)", prose)) == set(glued)
+    assert "nan" not in glued.values()
+    tables = "".join("".join(out.get("data", {}).get("text/html", "")) for out in outputs)
+    assert "nan" not in re.split(r"\W+", tables)
+    return cells
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +62,7 @@ def test_a_notebook_runs_and_is_titled_after_its_dataset(name, parameters, tmp_p
         )
     output = tmp_path / f"{name}.ipynb"
     book.run_notebook(book.ROOT / "notebooks" / f"{name}.ipynb", output, parameters)
-    cells = json.loads(output.read_text())["cells"]
+    cells = _executed(output)
     assert "".join(cells[0]["source"]).splitlines()[0].endswith(": Synthetic log")
     assert any(
         "image/svg+xml" in out.get("data", {}) for cell in cells for out in cell.get("outputs", [])
@@ -72,11 +90,27 @@ def short_log(tmp_path_factory):
     return folder / "log.yaml"
 
 
+@pytest.mark.smoke
+def test_the_data_notebook_runs_on_an_order_without_times_or_intensity(parameters, tmp_path):
+    rows = "".join(f"u{u},i{(u + k) % 9},{k}\n" for u in range(12) for k in range(6))
+    (tmp_path / "log.csv").write_text("user,item,place\n" + rows)
+    (tmp_path / "log.yaml").write_text(
+        "name: order\npath: log.csv\ncolumns: {user: user, item: item, order: place}\n"
+        "filters: {k_core: 3, iterative: false}\n"
+    )
+    template, output = book.ROOT / "notebooks" / "01_data.ipynb", tmp_path / "out.ipynb"
+    values = {**parameters, "dataset": str(tmp_path / "log.yaml"), "models": ["sasrec"]}
+    book.run_notebook(template, output, values)
+    assert "only models that read no intensity" in str(_executed(output))
+
+
 @pytest.mark.slow
 def test_every_notebook_runs_on_short_histories(short_log, parameters, tmp_path):
     values = {**parameters, "results_dir": str(tmp_path / "store")}
     written = book.report(str(short_log), values, tmp_path / "pages")
     assert [path.stem for path in written] == list(book.NOTEBOOKS)
+    for path in written:
+        _executed(path)
 
 
 @pytest.mark.smoke

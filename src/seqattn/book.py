@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import yaml
 from pandas.io.formats.style import Styler
 
 from seqattn.config import BASELINE, DESIGNS, Preset, get_preset
 from seqattn.data import Dataset, find_entry, load_dataset
-from seqattn.data.own import is_yaml
+from seqattn.data.entry import is_yaml
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, make_folder, results_folder, write_text
 from seqattn.models import MODELS, needs_intensity
@@ -112,6 +115,27 @@ def check_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
     return dict(values)
 
 
+def injected_names() -> list[str]:
+    """Return the names that papermill has put into the running notebook; none outside of one.
+
+    Papermill writes them as assignments into a cell of their own, which starts with the comment
+    "# Parameters"; the kernel has run it before the cell that asks.
+    """
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return []
+    shell = get_ipython()
+    sources = [] if shell is None else shell.user_ns.get("In", [])
+    return [
+        statement.targets[0].id
+        for source in sources
+        if source.lstrip().startswith("# Parameters")
+        for statement in ast.parse(source).body
+        if isinstance(statement, ast.Assign)
+    ]
+
+
 def _check_list(name: str, values: list, kind: type) -> None:
     if not values:
         raise SeqattnError(f"notebook parameter {name!r} is empty; give at least one")
@@ -163,7 +187,7 @@ class Chapter:
         return settings(self.results_dir, self.dataset, model, self.preset)
 
     def searches(self) -> list[Search]:
-        """Return the published searches on this dataset: the run's own, else the committed ones."""
+        """Return the published searches on this dataset: the store's, else the committed ones."""
         folders = (self.results_dir, ROOT / "results" / "campaign")
         found = [
             [s for s in searches(folder) if s.dataset == self.dataset.name] for folder in folders
@@ -184,34 +208,53 @@ class Chapter:
         return fit_runs(Store(self.results_dir), self.dataset, specs, device=self.device)
 
 
-def start(namespace: Mapping[str, Any]) -> Chapter:
+def start(
+    *,
+    dataset: str,
+    preset: str,
+    seeds: list[int],
+    models: list[str],
+    results_dir: str,
+    device: str,
+) -> Chapter:
     """Check a notebook's parameters and open its dataset; every notebook calls this first.
 
     Parameters
     ----------
-    namespace : Mapping
-        The notebook's ``globals()``.
+    dataset : str
+        A name that ``seqattn datasets`` lists, or the YAML file of one's own data.
+    preset : str
+        A preset of `seqattn.config`, or a design whose searches are done.
+    seeds, models : list
+        What is fitted: every model with every seed.
+    results_dir : str
+        Where fits are kept; empty means ``.seqattn/results``.
+    device : str
+        ``cpu`` or ``cuda``.
 
     Raises
     ------
     SeqattnError
-        If a parameter is missing, unknown, of the wrong type, or names something unknown.
+        If a parameter is of the wrong type or names something unknown, or papermill has injected
+        one that no notebook has: papermill itself only warns.
     """
     from seqattn.plots import use_style
 
-    injected = {
-        name: namespace[name]
-        for source in namespace.get("In", [])
-        if source.lstrip().startswith("# Parameters")
-        for name in _assigned_names(source)
+    values = {
+        "dataset": dataset,
+        "preset": preset,
+        "seeds": seeds,
+        "models": models,
+        "results_dir": results_dir,
+        "device": device,
     }
-    values = check_parameters({**injected, **_declared(namespace)})
+    checked = check_parameters({**dict.fromkeys(injected_names()), **values})
     use_style()
-    return open_run(values)
+    return open_chapter(checked)
 
 
-def open_run(values: Mapping[str, Any]) -> Chapter:
-    """Return the run that checked parameters describe, with its dataset loaded."""
+def open_chapter(values: Mapping[str, Any]) -> Chapter:
+    """Return the chapter that checked parameters describe, with its dataset loaded."""
     return Chapter(
         load_dataset(values["dataset"]),
         values["preset"],
@@ -220,15 +263,6 @@ def open_run(values: Mapping[str, Any]) -> Chapter:
         results_folder(values["results_dir"]),
         values["device"],
     )
-
-
-def _declared(namespace: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: namespace[name] for name in PARAMETERS if name in namespace}
-
-
-def _assigned_names(source: str) -> list[str]:
-    statements = ast.parse(source).body
-    return [s.targets[0].id for s in statements if isinstance(s, ast.Assign)]
 
 
 def run_notebook(
@@ -328,7 +362,7 @@ def report(
     inspected = papermill.inspect_notebook(str(template / f"{NOTEBOOKS[0]}.ipynb"))
     defaults = {name: ast.literal_eval(found["default"]) for name, found in inspected.items()}
     values = check_parameters({**defaults, **(parameters or {}), "dataset": dataset})
-    chapter, notebooks = open_run(values), NOTEBOOKS
+    chapter, notebooks = open_chapter(values), NOTEBOOKS
     if not chapter.dataset.has_intensity:
         values["models"] = [m for m in chapter.models if not needs_intensity(m)]
         chapter = replace(chapter, models=values["models"])
@@ -353,6 +387,18 @@ def _require_comparison(chapter: Chapter) -> None:
         raise SeqattnError("the notebooks test over seeds: give at least two")
 
 
+def glue(**values: object) -> None:
+    """Keep values for the page's prose, which shows one by the MyST role ``glue:text``.
+
+    The role's text is a name and a format, such as ``share:.1%``. Scalars of numpy are kept as
+    plain numbers, since the page formats what their ``repr`` says.
+    """
+    from myst_nb import glue as keep
+
+    for name, value in values.items():
+        keep(name, value.item() if isinstance(value, np.generic) else value, display=False)
+
+
 def say(text: str) -> None:
     """Show a sentence of Markdown whose numbers the notebook has just computed."""
     from IPython.display import Markdown, display
@@ -361,8 +407,13 @@ def say(text: str) -> None:
 
 
 def table(frame: pd.DataFrame, formats: str | Mapping[str, str] | None = None) -> Styler:
-    """Return a frame as a table in the book's look, columns formatted like ``{"p": "{:.3f}"}``."""
-    return frame.style.format(formats).set_table_attributes('class="dataframe"')
+    """Return a frame as a table in the book's look, columns formatted like ``{"p": "{:.3f}"}``.
+
+    What is missing is a dash; text is shown as it is, whatever HTML it looks like.
+    """
+    return frame.style.format(formats, na_rep="–", escape="html").set_table_attributes(
+        'class="dataframe"'
+    )
 
 
 RUNS = "book/runs"
@@ -465,3 +516,17 @@ def study_page(study: Study) -> Path:
     output = STUDIES / study.notebook.name
     write_notebook(execute(study.notebook, output, {}), output)
     return output
+
+
+def study_pages() -> list[Path]:
+    """Run the notebooks of all studies whose tables are kept, one process a core.
+
+    Raises
+    ------
+    SeqattnError
+        If one of them stops, or nothing can be written.
+    """
+    studies = [plan.read_study(name) for name in plan.names()]
+    ready = [s for s in studies if all((s.folder / f"{t}.csv").exists() for t in s.tables)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(study_page, ready))

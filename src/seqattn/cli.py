@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import product
@@ -18,10 +19,11 @@ from seqattn.config import BASELINE, DESIGNS, NORMALISATIONS, PRESETS, SEEDS, VA
 from seqattn.data import CATALOGUE, load_dataset
 from seqattn.data.sources import how_to_get, status
 from seqattn.errors import SeqattnError
-from seqattn.models import MODELS
+from seqattn.models import MODELS, RECBOLE_MODELS
 from seqattn.runs.store import Run
 from seqattn.search.collect import collect
 from seqattn.search.record import SearchConfig
+from seqattn.studies.plan import names
 
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -36,9 +38,12 @@ EXAMPLES = """examples:
   seqattn tune -d ml-100k -m ia-add --design shared_backbone
   seqattn fit -d ml-100k -m sasrec ia-add -s 2020 2021 --preset own_search
   seqattn fit -d ml-100k -m sasrec -s 2020 2021 --preset own_search --backbone-of ia-val
+  seqattn fit -d ml-100k -m pop itemknn bpr gru4rec -s 2020 --results-dir results/baselines
   seqattn significance ml-100k
   seqattn report ml-100k
   seqattn collect .seqattn/results -o results/campaign
+  seqattn check results/campaign
+  seqattn study replication --plan
 """
 
 
@@ -62,6 +67,9 @@ def parser() -> argparse.ArgumentParser:
         _add_fit,
         _add_significance,
         _add_report,
+        _add_study,
+        _add_pages,
+        _add_check,
     ):
         add(verbs)
     return command
@@ -86,15 +94,21 @@ def _add_tune(verbs: Verbs) -> None:
     verb = verbs.add_parser("tune", help=told)
     verb.add_argument("-d", "--dataset", required=True, help=DATASET)
     _add_models(verb, required=True)
-    told = "shared_backbone: a variant's normalisation alone, on what SASRec's search found"
+    told = "shared_backbone: search a variant's normalisation alone, on SASRec's best settings"
     verb.add_argument("--design", choices=DESIGNS, default=DESIGNS[0], help=told)
     verb.add_argument("--trials", type=int, default=25, help="default: 25, as published")
-    verb.add_argument("--epochs", type=int, default=10, help="of a trial; default: 10")
-    verb.add_argument("--search-seed", type=int, default=2020, help="of sampler and fits")
-    verb.add_argument("--prune", action="store_true", help="stop poor trials early")
-    told = "preset that gives what is not searched; default: paper"
+    verb.add_argument("--epochs", type=int, default=10, help="epochs of a trial; default: 10")
+    told = "seed of the sampler and of the fits; default: 2020"
+    verb.add_argument("--search-seed", type=int, default=2020, help=told)
+    verb.add_argument(
+        "--prune", action="store_true", help="stop poor trials early (successive halving)"
+    )
+    told = "preset for the settings that are not searched; default: paper"
     verb.add_argument("--base", choices=list(PRESETS), default="paper", help=told)
-    told = "database URL, for several machines; default: SQLite in the results folder"
+    told = (
+        "URL of a database that several machines reach; may hold {dataset}, {design} and {model}; "
+        "default: SQLite in the results folder"
+    )
     verb.add_argument("--storage", help=told)
     _add_where(verb)
     _add_json(verb)
@@ -109,25 +123,26 @@ def _add_collect(verbs: Verbs) -> None:
 
 
 def _add_fit(verbs: Verbs) -> None:
-    verb = verbs.add_parser("fit", help="fit runs the store lacks")
+    verb = verbs.add_parser("fit", help="fit the runs that are not in the results folder yet")
     verb.add_argument("-d", "--dataset", required=True, help=DATASET)
-    _add_models(verb, required=True)
-    told = "training seeds, a run each; 2020 to 2024 are the protocol's"
+    told = f"{', '.join(RECBOLE_MODELS)} are RecBole's, with a small grid each instead of a preset"
+    _add_models(verb, required=True, choices=[*MODELS, *RECBOLE_MODELS], help=told)
+    told = "training seeds, one run per seed; the protocol has 2020 to 2024"
     verb.add_argument("-s", "--seed", nargs="+", type=int, required=True, help=told)
-    told = "fit with this model's settings, as a control; default: each model with its own"
+    told = "fit with the settings of this model, as a control; default: each model's own"
     verb.add_argument("--backbone-of", choices=list(MODELS), help=told)
     _add_common(verb)
     _add_json(verb)
 
 
 def _add_significance(verbs: Verbs) -> None:
-    told = "the dual criterion, against SASRec; fits the runs the store lacks first"
+    told = "test variants against SASRec by the dual criterion; fits missing runs first"
     verb = verbs.add_parser("significance", help=told)
     verb.add_argument("dataset", help=DATASET)
     _add_models(verb, default=[BASELINE, *VARIANTS])
     told = "at least two; default: 2020 to 2024"
     verb.add_argument("-s", "--seed", nargs="+", type=int, default=list(SEEDS), help=told)
-    told = "rank all items, or all but those the user already has; default: unfiltered"
+    told = "rank all items, or only those the user does not have yet; default: unfiltered"
     verb.add_argument("--kind", choices=("unfiltered", "filtered"), default="unfiltered", help=told)
     _add_common(verb)
     _add_json(verb)
@@ -142,8 +157,39 @@ def _add_report(verbs: Verbs) -> None:
     _add_common(verb)
 
 
+def _add_study(verbs: Verbs) -> None:
+    told = "fit what studies lack, write their tables, run their notebooks into book/studies"
+    verb = verbs.add_parser("study", help=told)
+    told = "names of files in notebooks/studies"
+    verb.add_argument("study", nargs="+", choices=names(), metavar="NAME", help=told)
+    told = "only list runs done and missing, with an estimate of the time; nothing is fitted"
+    verb.add_argument("--plan", action="store_true", help=told)
+    verb.add_argument("--device", default="cpu", help="cpu or cuda")
+    verb.add_argument("--workers", type=int, help="processes on the CPU; default: one a core")
+
+
+def _add_pages(verbs: Verbs) -> None:
+    told = "run the studies' notebooks from their tables, and write the book's table of contents"
+    verbs.add_parser("pages", help=told)
+
+
+def _add_check(verbs: Verbs) -> None:
+    told = "check that a results folder is complete and unaltered; fit a sample of it again"
+    verb = verbs.add_parser("check", help=told)
+    verb.add_argument("results", type=Path, help="results folder, such as results/campaign")
+    for name in ("datasets", "baselines", "calibration"):
+        told, default = f"folder of the {name} records", Path("results", name)
+        verb.add_argument(
+            f"--{name}", type=Path, default=default, help=f"{told}; default: {default}"
+        )
+    verb.add_argument("--sample", type=int, default=4, help="runs to fit again; default: 4")
+    verb.add_argument("--epochs", type=int, default=2, help="epochs to fit of each; default: 2")
+    told = "seed of the sample; default: another one each time"
+    verb.add_argument("--sample-seed", type=int, help=told)
+
+
 def _add_models(verb: argparse.ArgumentParser, **more: object) -> None:
-    verb.add_argument("-m", "--model", nargs="+", choices=list(MODELS), **more)
+    verb.add_argument("-m", "--model", nargs="+", **{"choices": list(MODELS), **more})
 
 
 def _add_json(verb: argparse.ArgumentParser) -> None:
@@ -151,28 +197,27 @@ def _add_json(verb: argparse.ArgumentParser) -> None:
 
 
 def _add_common(verb: argparse.ArgumentParser) -> None:
-    told = "a named configuration, or the design whose search (`tune`) found one; default: quick"
+    told = "settings by name: a preset, or a design that was searched with `tune`; default: quick"
     verb.add_argument("--preset", default="quick", choices=[*PRESETS, *DESIGNS], help=told)
     _add_where(verb)
 
 
 def _add_where(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--device", default="cpu", help="cpu or cuda")
-    verb.add_argument("--results-dir", default="", help="store (default: .seqattn/results)")
+    verb.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    verb.add_argument("--results-dir", default="", help="results folder; default: .seqattn/results")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, or 2 after a user's error, 130 after Ctrl-C."""
+    """Run one command; return 0, 1 if `check` found problems, 2 after an error, 130 on Ctrl-C."""
     options = parser().parse_args(arguments)
     try:
-        RUN[options.verb](options)
+        return RUN[options.verb](options) or 0
     except SeqattnError as error:
         print(f"seqattn: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("seqattn: interrupted; finished runs and trials are kept", file=sys.stderr)
         return 130
-    return 0
 
 
 def _datasets(options: argparse.Namespace) -> None:
@@ -248,7 +293,7 @@ def _tune(options: argparse.Namespace) -> None:
         if options.json:
             print(json.dumps(asdict(found)))
             continue
-        # A pruned trial has a value, too: that of the epoch it was stopped at.
+        # A pruned trial has a value as well: that of the epoch at which it was stopped.
         whole = (t for t in found.trials if t["state"] == "COMPLETE")
         best = max(whole, key=lambda t: t["value"])
         print(
@@ -309,7 +354,46 @@ def _report(options: argparse.Namespace) -> None:
         print(f"seqattn: no intensity, so left out: {', '.join(left_out)}", file=sys.stderr)
 
 
-RUN = {
+def _study(options: argparse.Namespace) -> None:
+    from seqattn.book import make_study
+    from seqattn.runs.store import Store
+    from seqattn.studies import plan
+
+    for study in map(plan.read_study, options.study):
+        if options.plan:
+            groups = plan.read(plan.wanted(study), Store(study.results))
+            print(f"{study.name}: {study.question}")
+            print(plan.progress(study, groups).to_string(index=False, float_format="%.1f"))
+            continue
+        print(*make_study(study, device=options.device, workers=options.workers), sep="\n")
+
+
+def _pages(options: argparse.Namespace) -> None:
+    from seqattn.book import study_pages, write_toc
+
+    print(*study_pages(), sep="\n")
+    print(write_toc())
+
+
+def _check(options: argparse.Namespace) -> int:
+    from seqattn.studies import check
+
+    seed = options.sample_seed
+    seed = random.SystemRandom().randrange(10_000) if seed is None else seed
+    problems = check.check_records(options.results, options.datasets, tell=print)
+    if options.baselines.is_dir():
+        problems += check.check_records(options.baselines, options.datasets, tell=print)
+    problems += check.check_calibrations(options.calibration, options.results)
+    print(f"a sample of {options.sample} runs, fitted again (--sample-seed {seed}):")
+    problems += check.check_sample(
+        options.results, sample=options.sample, epochs=options.epochs, seed=seed
+    )
+    print(*problems, sep="\n")
+    print(f"{len(problems)} problems")
+    return 1 if problems else 0
+
+
+RUN: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "datasets": _datasets,
     "prepare": _prepare,
     "tune": _tune,
@@ -317,6 +401,9 @@ RUN = {
     "fit": _fit,
     "significance": _significance,
     "report": _report,
+    "study": _study,
+    "pages": _pages,
+    "check": _check,
 }
 
 

@@ -1,5 +1,7 @@
 """Trajectories and gradients of lambda; intervals of it and of its correlation with change."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,19 @@ import torch.nn.functional as F
 from scipy import stats
 
 from seqattn import build_model
-from seqattn.analysis.lambdas import loss_gradient, spearman, t_interval, trajectories
-from seqattn.config import TrainConfig
-from seqattn.runs.store import Run
+from seqattn.analysis.lambdas import (
+    bootstrap_spearman,
+    loss_gradient,
+    pace,
+    ranks_by_scope,
+    spearman,
+    t_interval,
+    trajectories,
+)
+from seqattn.config import ModelConfig, TrainConfig
+from seqattn.runs.store import Run, RunSpec
 from seqattn.training.batches import Gatherer
+from seqattn.training.ranking import rank_targets
 
 
 def test_t_interval_is_scipys():
@@ -56,7 +67,7 @@ def tiny(name, **sizes):
     sizes = {"max_length": 100, "hidden_size": 8, "inner_size": 8, **sizes}
     model = build_model(name, 60, **sizes).double().eval()
     with torch.no_grad():
-        for block, lam in zip(model.blocks, (0.6, 1.3), strict=True):
+        for block, lam in zip(model.blocks, (0.6, 1.3), strict=False):
             block.attention.injection.lam.fill_(lam)
             block.attention.qkv.weight.mul_(20)  # untrained similarities hardly feel lambda
     return model
@@ -100,3 +111,68 @@ def test_gradient_of_lambda_has_no_dropout_and_leaves_the_model_alone(synthetic)
     assert first.tolist() == second.tolist()
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
+
+
+def fit_of(model, seed, lambdas, **changes):
+    """Return a fit that kept its first of two epochs; lambda is half as large in the second."""
+    config = TrainConfig(**changes)
+    spec = RunSpec("synthetic", "0", model, seed, ModelConfig(), config)
+    history = [{"epoch": e, "lambdas": [lam / e for lam in lambdas]} for e in (1, 2)]
+    facts = {"spec": asdict(spec), "lambdas": lambdas, "best_epoch": 1, "history": history}
+    return Run(None, facts)
+
+
+def test_pace_is_learning_rate_times_steps_of_an_epoch():
+    runs = [
+        fit_of("sasrec", 7, []),
+        fit_of("ia-add", 7, [0.8, 1.0], learning_rate=0.01, batch_targets=100),
+    ]
+    (row,) = pace(runs, n_targets=250).to_dict("records")
+    assert row == pytest.approx(
+        {
+            "model": "ia-add",
+            "seed": 7,
+            "lam_kept": 0.9,
+            "lam_last": 0.45,
+            "epoch_kept": 1,
+            "epochs_run": 2,
+            "learning_rate": 0.01,
+            "steps": 3,
+            "reach": 0.03,
+        }
+    )
+
+
+def test_bootstrap_of_spearman_is_that_of_scipy_one_resample_at_a_time():
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=15)
+    y = np.round(x + generator.normal(size=15))  # with ties
+    found = bootstrap_spearman(x, y, n_resamples=200, seed=4)
+    drawn = np.random.default_rng(4).integers(15, size=(200, 15))
+    rhos = [stats.spearmanr(x[d], y[d]).statistic for d in drawn]
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(rhos, [0.025, 0.975])))
+    assert found.rho == pytest.approx(stats.spearmanr(x, y).statistic) and found.n == 15
+
+
+def test_few_or_constant_points_have_no_bootstrap():
+    for x, y in (([1, 2], [2, 1]), ([1] * 9, range(9)), (range(9), [1] * 9)):
+        found = bootstrap_spearman(x, y)
+        assert np.isnan([found.rho, found.low, found.high]).all() and found.n == len(x)
+
+
+def test_resamples_of_one_point_are_left_out():
+    found = bootstrap_spearman([1, 2, 3], [1, 2, 3])
+    assert (found.rho, found.low, found.high) == pytest.approx((1, 1, 1))
+
+
+def test_prefix_and_causal_normalisation_agree_for_one_layer_and_not_for_two(synthetic):
+    one, two = (tiny("ia-val", n_layers=n, normalisation="minmax") for n in (1, 2))
+    for block in (*one.blocks, *two.blocks):
+        block.attention.injection.lam.data.fill_(20)  # or the untrained ranks would not feel it
+    same = ranks_by_scope(one, synthetic)
+    assert same["causal"].tolist() == same["prefix"].tolist()
+    other = ranks_by_scope(two, synthetic)
+    assert other["causal"].tolist() != other["prefix"].tolist()
+    assert two.config.scope == "causal"
+    causal = rank_targets(two, synthetic.split, "test")["unfiltered"]
+    assert other["causal"].tolist() == causal.tolist()

@@ -14,6 +14,7 @@ from seqattn.analysis.rank import (
     gavish_donoho_rank,
     hard_threshold,
     low_rank,
+    missed_share,
     noise_floor,
     noise_rank,
     sigma_sweep,
@@ -167,3 +168,12 @@ def test_approximation_bound_counts_the_price_of_rank():
     matrix, sigma = np.diag([3.0, 1.0]), 0.5
     _, right = approximation_bound(matrix, sigma, np.random.default_rng(0))
     assert right == pytest.approx(min(10.0, 1.0 + sigma**2, 2 * sigma**2))
+
+
+def test_what_an_approximation_misses_is_its_distance_from_the_map():
+    stack = np.random.default_rng(3).random((2, 3, 7, 7))
+    rest = np.linalg.norm(stack - low_rank(stack, 2), axis=(-2, -1))
+    expected = rest / np.linalg.norm(stack, axis=(-2, -1))
+    np.testing.assert_allclose(missed_share(stack, 2), expected)
+    assert missed_share(stack, 0) == pytest.approx(np.ones((2, 3)))
+    assert missed_share(stack, 7) == pytest.approx(np.zeros((2, 3)))

@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqattn.audit import CHECKS, Check, audit
-from seqattn.data import Dataset, Interactions, synthetic_log
-from seqattn.data.catalogue import CATALOGUE
+from seqattn.data import CATALOGUE, Dataset, Interactions, synthetic_log
 from seqattn.errors import SeqattnError
 
 
@@ -153,6 +152,21 @@ def test_log_with_an_order_and_no_stamps_is_audited_by_its_order():
     assert found.splits.index.get_level_values("split").unique().tolist() == ["leave-one-out"]
     assert light(found, "future_training") == "grey"
     assert value(found, "cold_items") == pytest.approx(2 / 3)
+
+
+def test_order_table_holds_the_shares_worked_out_by_hand(toy):
+    assert toy.order()["share"].tolist() == pytest.approx([1, 2 / 12, 2 / 12, 1, 1 / 3])
+
+
+def test_order_table_leaves_out_what_needs_stamps_where_there_are_none():
+    frame = table().assign(order=lambda f: f["timestamp"]).drop(columns="timestamp")
+    shares = audit(*prepared(frame)).order()["share"]
+    assert shares.to_dict() == pytest.approx(
+        {
+            "interactions with a timestamp": 0,
+            "test targets that change when ties are reversed": 1 / 3,
+        }
+    )
 
 
 def test_leakage_is_not_judged_where_stamps_are_missing():

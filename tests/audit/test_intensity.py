@@ -104,6 +104,15 @@ def test_information_of_stars_equals_scipy_before_and_collapses_for_a_heavy_tail
     assert heavy.loc["raw", "narrowest 80 %"] < 0.1 < heavy.loc["log1p", "narrowest 80 %"]
 
 
+def test_bits_table_puts_pooled_bits_beside_those_in_a_history_and_the_most_there_could_be():
+    stars = plays([(u, i, 1 + u % 5) for u in range(20) for i in range(7)])
+    raw = diagnostics.bits_table(stars).loc["raw"]
+    assert raw["distinct values"] == 5
+    assert raw["bits"] == raw["32 bins, pooled"] == pytest.approx(np.log2(5))
+    assert raw["bits if equally frequent"] == pytest.approx(np.log2(5))
+    assert raw["32 bins, in a history"] == 0  # each user always gives the same
+
+
 def test_information_of_an_intensity_that_is_always_zero_is_zero_bits():
     table = diagnostics.information(plays([(u, i, 0) for u in (1, 2) for i in (1, 2)]))
     assert table["bits"].tolist() == [0] * 6

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from small_logs import PROPERTY, log, rows
 
 from seqattn.data import (
-    CATALOGUE,
     Counts,
     Dataset,
     Entry,
@@ -195,5 +194,14 @@ def test_dataset_without_intensity_says_so():
     assert not Dataset.from_interactions(log(everyone, intensity=False), ENTRY).has_intensity
 
 
-def test_catalogue_keys_are_the_names_of_their_entries():
-    assert all(key == entry.name for key, entry in CATALOGUE.items())
+def test_description_has_a_row_for_each_fact_that_is_known():
+    entry = replace(ENTRY, table2=Counts(12_345, 6, 7), note="Times are days.")
+    told = Dataset.from_interactions(synthetic_log(), entry).description()[entry.title]
+    assert told.tolist() == [
+        f"{entry.intensity} ({entry.unit})",
+        "12,345 interactions, 6 users, 7 items",
+        "Times are days.",
+    ]
+    everyone = [(user, item, item) for user in range(6) for item in range(6)]
+    bare = Dataset.from_interactions(log(everyone, intensity=False), ENTRY).description()
+    assert bare[ENTRY.title].tolist() == ["none: only models that read no intensity can be fitted"]

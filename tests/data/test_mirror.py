@@ -14,10 +14,10 @@ from seqattn.errors import SeqattnError
 
 MIRROR = Path(os.environ.get("SEQATTN_DATA") or "/work/shared/data")
 CHRONOLOGICAL = [
-    *("ml-100k", "ml-1m", "amazon-music", "amazon-office", "amazon-herec", "beauty", "sports"),
-    *("video", "steam-au", "lastfm-tagged", "lastfm", "yelp"),
+    name
+    for name, entry in CATALOGUE.items()
+    if entry.chronological and (MIRROR / f"{name}.csv.gz").is_file()
 ]
-WITHOUT_INTENSITY = {"beauty", "sports", "video", "lastfm", "yelp"}
 
 pytestmark = pytest.mark.skipif(
     not (MIRROR / "ml-1m.csv.gz").is_file(),
@@ -71,8 +71,8 @@ def test_counts_are_those_of_the_catalogue(name):
     entry = CATALOGUE[name].mirrored()
     assert counts(dataset, 0) == (entry.raw.interactions, entry.raw.users, entry.raw.items)
     assert counts(dataset, -1) == (entry.core.interactions, entry.core.users, entry.core.items)
-    assert dataset.has_intensity == (name not in WITHOUT_INTENSITY)
-    assert (dataset.entry.unit is None) == (name in WITHOUT_INTENSITY)
+    assert dataset.has_intensity == (entry.intensity is not None)
+    assert dataset.entry.unit == entry.unit
 
 
 def test_amazon_office_is_the_published_one():

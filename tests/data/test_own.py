@@ -15,7 +15,7 @@ from wanted import fit_wanted
 
 from seqattn import book
 from seqattn.cli import main
-from seqattn.data import find_entry, load_dataset, load_log, own
+from seqattn.data import entry, find_entry, load_dataset, load_log
 from seqattn.errors import SeqattnError
 
 GOOD = {
@@ -111,6 +111,7 @@ def test_tabs_and_other_separators(described, tmp_path):
     ("changes", "message"),
     [
         ({"nmae": "x"}, "the file: unknown key 'nmae'"),
+        ({"licence": "mine"}, "the file: unknown key 'licence'"),
         ({"name": None}, "the file: key 'name' is missing"),
         ({"name": "a/../b"}, "name 'a/../b' serves as a folder"),
         ({"name": "ml-1m"}, "one of the book's own datasets"),
@@ -254,7 +255,7 @@ def test_report_goes_to_a_folder_of_the_yamls_name(described, tmp_path, monkeypa
     (tmp_path / "notebooks").symlink_to(book.__file__.rsplit("/", 3)[0] + "/notebooks")
     calls = []
     monkeypatch.setattr(book, "run_notebook", lambda *arguments: calls.append(arguments))
-    monkeypatch.setattr(book.Run, "all_cells", lambda self: [])
+    monkeypatch.setattr(book.Chapter, "all_runs", lambda self: [])
     (written_to,) = book.report("my.yaml", {"preset": "smoke"})
     assert written_to == tmp_path / "book" / "runs" / "fashion" / "01_data.ipynb"
     assert calls[0][2]["dataset"] == path
@@ -269,7 +270,7 @@ def test_the_example_of_the_tutorial_is_a_dataset():
 
 def test_the_tutorial_lists_every_key():
     page = (book.ROOT / "book" / "appendix" / "your_own_data.md").read_text()
-    for section in (own.DatasetYaml, own.ColumnsYaml, own.FiltersYaml, own.IntensityYaml):
+    for section in (entry.OwnYaml, entry.ColumnsYaml, entry.FiltersYaml, entry.IntensityYaml):
         for field in dataclasses.fields(section):
             assert field.name in page
 

@@ -154,6 +154,7 @@ def test_status_tells_what_a_mirrors_file_lacks(mirror):
 def test_every_entry_can_be_had_and_read(entry):
     assert how_to_get(entry)
     assert (entry.format is None) == (not entry.files)
+    assert all(isinstance(name, str) for name in entry.files)
     assert entry.format is None or entry.format in READERS
     assert entry.url is None or entry.format is not None
 

@@ -53,6 +53,10 @@ def test_history_has_a_models_dots_and_best_so_far_in_its_colour():
     assert_clear(figure)
 
 
+def test_history_without_a_search_says_so():
+    assert [text.get_text() for text in training.search_history([]).axes[0].texts] == ["not run"]
+
+
 def test_importances_are_optunas_under_names_that_can_be_read():
     values = np.random.default_rng(0).random(20).tolist()
     searched = study("ia-add", values)

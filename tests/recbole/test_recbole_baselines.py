@@ -6,16 +6,23 @@ import pytest
 
 pytest.importorskip("recbole.config")
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import torch
 from recbole.data import create_dataset
 from recbole_logs import recbole_config
+from wanted import fit_wanted
 
+from seqattn.cli import main
 from seqattn.errors import SeqattnError
-from seqattn.recbole import baselines, fitting, subjects
+from seqattn.files import ROOT
+from seqattn.models import RECBOLE_MODELS
+from seqattn.recbole import baselines, subjects
 from seqattn.recbole.subjects import GRU4Rec, ItemKNN, Log, Pop, build
-from seqattn.runs.baselines import read_baselines
+from seqattn.runs.fitting import fit_runs, recbole_spec
+from seqattn.runs.store import Store
 from seqattn.stats.metrics import metric
 from seqattn.training.ranking import Ranker
 
@@ -66,7 +73,7 @@ def test_pops_ranks_are_those_of_counts_made_by_hand(stage, synthetic):
     seen = [set() for _ in range(synthetic.n_users)]
     for user, item in _pairs(context):
         seen[user].add(item)
-    ranks = fitting.fit("pop", synthetic, 0, {}).ranks
+    ranks = baselines.fit("pop", synthetic, 0, {}).ranks
     for user, target in enumerate(targets.tolist()):
         for kind, hidden in (("unfiltered", set()), ("filtered", seen[user] - {target})):
             others = [n for item, n in count.items() if item != target and item not in hidden]
@@ -227,71 +234,93 @@ def test_padding_beyond_a_batchs_longest_row_changes_no_score(synthetic):
 
 @pytest.mark.parametrize("name", ["bpr", "gru4rec"])
 def test_the_best_epoch_on_validation_is_the_one_that_is_tested(name, synthetic, monkeypatch):
-    monkeypatch.setattr(fitting, "MAX_EPOCHS", 8)
-    monkeypatch.setattr(fitting, "PATIENCE", 2)
+    monkeypatch.setattr(baselines, "MAX_EPOCHS", 8)
+    monkeypatch.setattr(baselines, "PATIENCE", 2)
     options = {"learning_rate": 0.03, "embedding_size": 8, "hidden_size": 8}
-    fitted = fitting.fit(name, synthetic, 1, options)
+    fitted = baselines.fit(name, synthetic, 1, options)
     curve = [epoch["valid_ndcg"] for epoch in fitted.history]
-    assert fitted.valid_ndcg(fitting.CHOSEN_BY[name]) == max(curve)
+    assert fitted.valid_ndcg(baselines.CHOSEN_BY[name]) == max(curve)
     assert curve.index(max(curve)) + 1 == fitted.best_epoch
     assert len(curve) == min(8, fitted.best_epoch + 2)
-    again = fitting.fit(name, synthetic, 1, options)
+    again = baselines.fit(name, synthetic, 1, options)
     for kind, ranks in fitted.ranks.items():
         assert np.array_equal(ranks, again.ranks[kind])
         assert ranks.shape == (synthetic.n_users,)
-    other = fitting.fit(name, synthetic, 2, options)
+    other = baselines.fit(name, synthetic, 2, options)
     assert not np.array_equal(other.ranks["test_filtered"], fitted.ranks["test_filtered"])
 
 
 def test_the_callers_random_numbers_are_left_alone(synthetic, monkeypatch):
-    monkeypatch.setattr(fitting, "MAX_EPOCHS", 1)
+    monkeypatch.setattr(baselines, "MAX_EPOCHS", 1)
     before = torch.get_rng_state()
-    fitting.fit("bpr", synthetic, 1, {"learning_rate": 0.01})
+    baselines.fit("bpr", synthetic, 1, {"learning_rate": 0.01})
     assert torch.equal(torch.get_rng_state(), before)
     assert not torch.is_anomaly_enabled()
 
 
 @pytest.fixture
 def small(monkeypatch) -> None:
-    monkeypatch.setattr(fitting, "MAX_EPOCHS", 2)
+    monkeypatch.setattr(baselines, "MAX_EPOCHS", 2)
     monkeypatch.setitem(baselines.GRIDS, "itemknn", {"k": (2, 30)})
     monkeypatch.setitem(baselines.GRIDS, "bpr", {"learning_rate": (1e-5, 0.03)})
 
 
-def test_the_command_keeps_what_the_grid_chose_for_every_seed(tmp_path, small, capsys):
-    command = ["-d", "synthetic", "-m", "itemknn", "bpr", "-s", "1", "2", "-o", str(tmp_path)]
-    assert baselines.main(command) == 0
-    found = {(b.model, b.seed): b for b in read_baselines(tmp_path, "synthetic")}
-    # Pop and ItemKNN have no randomness; BPR's grid is searched with one seed.
+def test_the_command_keeps_what_the_grid_chose_for_every_seed(tmp_path, small, monkeypatch, capsys):
+    monkeypatch.setattr("os.cpu_count", lambda: 1)  # a process would have the usual grid
+    command = ["fit", "-d", "synthetic", "-m", "itemknn", "bpr", "-s", "1", "2"]
+    command += ["--results-dir", str(tmp_path)]
+    assert main(command) == 0
+    found = {(run.model, run.seed): run for run in Store(tmp_path).runs("synthetic")}
+    # ItemKNN has no randomness; BPR's grid is searched with one seed.
     assert set(found) == {("itemknn", 2020), ("bpr", 2020), ("bpr", 1), ("bpr", 2)}
-    for (model, _), baseline in found.items():
-        tried = baseline.facts["grid"]
+    for (model, _), run in found.items():
+        tried = run.facts["grid"]
         best = max(tried, key=lambda member: member["valid_filtered"])
-        assert baseline.facts["hyperparameters"] == best["hyperparameters"]
+        assert run.facts["hyperparameters"] == best["hyperparameters"]
         assert len(tried) == 2 and tried == found[model, 2020].facts["grid"]
     stored = found["bpr", 2020]
     assert metric(stored.ranks("valid", "filtered"), "NDCG", 10).mean() == max(
         member["valid_filtered"] for member in stored.facts["grid"]
     )
     assert {"recbole", "torch", "commit"} <= set(stored.facts["environment"])
-    assert "synthetic bpr seed 2: test NDCG@10 0." in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "bpr seed 2: test NDCG@10 0." in told and told.count("itemknn seed 2020") == 1
 
     def never(*_):
         raise AssertionError("a finished baseline was fitted again")
 
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(baselines, "fit", never)
-        assert baselines.main(command) == 0
+    monkeypatch.setattr(baselines, "fit", never)
+    assert main(command) == 0
 
 
-def test_a_users_mistake_ends_in_one_line_and_code_2(tmp_path, capsys):
-    assert baselines.main(["-d", "nonsense", "-o", str(tmp_path)]) == 2
-    assert "seqattn: dataset 'nonsense' is unknown" in capsys.readouterr().err
-    with pytest.raises(SystemExit) as stopped:
-        baselines.main(["-d", "synthetic", "-m", "nonsense"])
-    assert stopped.value.code == 2
+def test_baselines_and_our_models_are_fitted_side_by_side(tmp_path, synthetic):
+    wanted = [("pop", 1), ("sasrec", 1), ("pop", 2)]
+    runs = fit_wanted(tmp_path, synthetic, wanted, "smoke", workers=2, progress=False)
+    assert [(run.engine, run.model, run.seed) for run in runs] == [
+        ("recbole", "pop", 2020),
+        ("seqattn", "sasrec", 1),
+    ]
+    assert np.array_equal(
+        runs[0].ranks(), baselines.fit("pop", synthetic, 1, {}).ranks["test_unfiltered"]
+    )
 
 
-def test_an_unknown_baseline_is_named(synthetic, tmp_path):
+def test_the_names_that_the_command_knows_are_those_that_are_fitted():
+    assert set(RECBOLE_MODELS) == set(baselines.GRIDS) == set(baselines.CHOSEN_BY)
+
+
+def test_committed_baselines_are_of_the_settings_there_are_now():
+    for run in Store(ROOT / "results" / "baselines").runs():
+        assert run.spec.settings == baselines.settings_of(run.model), run.folder
+
+
+def test_an_unknown_baseline_is_named(synthetic):
     with pytest.raises(SeqattnError, match="'sasrec' is unknown; choose one of pop"):
-        baselines.fit_baseline(tmp_path, synthetic, "sasrec", 2020)
+        recbole_spec(synthetic, "sasrec", 2020)
+
+
+def test_a_baseline_of_other_settings_is_not_fitted_with_todays(synthetic, tmp_path):
+    spec = replace(recbole_spec(synthetic, "pop", 2020), settings={"recbole": "0"})
+    with pytest.raises(SeqattnError, match="wanted with other settings"):
+        fit_runs(Store(tmp_path), synthetic, [spec], progress=False)
+    assert list(Store(tmp_path).runs()) == []

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from seqattn.cli import main
+
 
 def test_without_recbole_the_plug_in_says_what_to_install(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("seqattn.recbole")]:
@@ -18,7 +20,16 @@ def test_without_recbole_the_plug_in_says_what_to_install(monkeypatch):
 
 def test_the_rest_of_the_package_never_imports_recbole():
     program = (
-        "import sys, seqattn.runs.baselines, seqattn.cli, seqattn.runs.fitting; "
+        "import sys, seqattn.runs.store, seqattn.cli, seqattn.runs.fitting; "
         "sys.exit('recbole' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_without_recbole_the_command_says_what_to_install(monkeypatch, tmp_path, capsys):
+    for name in [name for name in sys.modules if name.startswith("seqattn.recbole")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "recbole", None)
+    command = ["fit", "-d", "synthetic", "-m", "pop", "-s", "1", "--results-dir", str(tmp_path)]
+    assert main(command) == 2
+    assert "seqattn: seqattn.recbole needs RecBole" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from itertools import product
 
 import numpy as np
@@ -10,7 +11,7 @@ from seqattn.analysis import lambdas
 from seqattn.analysis.attention import attention_maps, load_model
 from seqattn.errors import SeqattnError
 from seqattn.runs import results
-from seqattn.stats import dual_criterion
+from seqattn.stats import DualCriterion, dual_criterion
 from seqattn.stats.metrics import metric
 from seqattn.training.ranking import rank_targets
 
@@ -51,6 +52,16 @@ def test_summary_averages_over_seeds(runs):
 
 def test_one_seed_has_no_standard_deviation(runs):
     assert results.summary(runs[:1])["std"].isna().all()
+
+
+def test_summary_table_shows_deviations_only_where_there_are_several_seeds(runs):
+    table = results.summary_table([*runs[3:], runs[0]])
+    assert table.index.tolist() == [("ia-add", 3), ("sasrec", 1)]  # as given
+    mean = metric(runs[0].ranks(), "NDCG", 10).mean()
+    assert table.loc[("sasrec", 1), ("unfiltered", "NDCG@10")] == f"{mean:.4f}"
+    several = [metric(c.ranks("test", "filtered"), "MRR", 10).mean() for c in runs[3:]]
+    shown = f"{np.mean(several):.4f} ± {np.std(several, ddof=1):.4f}"
+    assert table.loc[("ia-add", 3), ("filtered", "MRR@10")] == shown
 
 
 def test_lambda_table_covers_layers_and_seeds(runs):
@@ -103,3 +114,44 @@ def test_attention_maps_hold_n_fixed_and_rows_sum_to_one(runs, synthetic):
 def test_attention_maps_of_too_long_histories_are_refused(runs, synthetic):
     with pytest.raises(SeqattnError, match="lower n"):
         attention_maps(load_model(runs[0], synthetic), synthetic, 10_000)
+
+
+def test_gradients_have_a_row_per_layer_of_each_fit_with_a_lambda(runs, synthetic):
+    frame = lambdas.loss_gradients(runs, synthetic, max_users=5)
+    assert set(frame["model"]) == {"ia-add"} and len(frame) == len(SEEDS) * 2
+    run = next(c for c in runs if c.model == "ia-add" and c.seed == 2)
+    model = load_model(run, synthetic)
+    expected = lambdas.loss_gradient(model, synthetic, run.spec.train_config, 5)
+    found = frame[frame["seed"] == 2].sort_values("layer")["gradient"]
+    assert found.to_numpy() == pytest.approx(expected)
+
+
+def record(direction, pooled, clustered, robust=False, robust_clustered=False):
+    """Return a record of a comparison with these intervals and verdicts."""
+    values = dict.fromkeys((f.name for f in fields(DualCriterion)), 0.0)
+    values |= {"direction": direction, "pooled_ci": pooled, "clustered_ci": clustered}
+    return DualCriterion(**values | {"robust": robust, "robust_clustered": robust_clustered})
+
+
+def test_counts_are_of_robust_verdicts_by_rule_and_direction():
+    intervals = ((0.0, 1.0), (0.0, 1.0))
+    records = {
+        ("a", "NDCG", 10): record(1, *intervals, robust=True, robust_clustered=True),
+        ("a", "NDCG", 20): record(1, *intervals, robust=True),
+        ("b", "NDCG", 10): record(-1, *intervals, robust=True),
+        ("b", "NDCG", 20): record(-1, *intervals),
+    }
+    assert results.Verdicts(records).counts().to_dict("index") == {
+        "published": {"improvements": 2, "degradations": 1},
+        "clustered by user": {"improvements": 1, "degradations": 0},
+    }
+
+
+def test_width_ratios_are_missing_where_no_user_differs():
+    records = {
+        ("a", "NDCG", 10): record(1, (0.0, 2.0), (-1.0, 2.0)),
+        ("b", "NDCG", 10): record(0, (0.0, 0.0), (0.0, 0.0)),
+    }
+    ratios = results.Verdicts(records).width_ratios()
+    assert ratios["a", "NDCG", 10] == 1.5 and np.isnan(ratios["b", "NDCG", 10])
+    assert ratios.median() == 1.5

@@ -3,10 +3,11 @@
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from seqattn.config import ModelConfig, TrainConfig
-from seqattn.runs.results import differing, unfinished
+from seqattn.runs.results import differing, outcomes, unfinished
 from seqattn.runs.store import Run, RunSpec
 
 
@@ -39,3 +40,25 @@ def test_a_fit_is_unfinished_unless_its_patience_ended_it(best_epoch, expected):
     made = asdict(spec("sasrec", TrainConfig(epochs=8, patience=5)))
     facts = {"spec": made, "history": [{}] * 8, "best_epoch": best_epoch}
     assert unfinished(Run(Path(), facts)) is expected
+
+
+class Fit(Run):
+    """A fit of four users, whose ranks need no file."""
+
+    def ranks(self, stage="test", kind="unfiltered"):
+        return {"unfiltered": np.array([1, 3, 11, 50]), "filtered": np.array([1, 1, 1, 12])}[kind]
+
+
+def test_outcomes_hold_metrics_and_how_a_fit_ended():
+    made = asdict(spec("bert4rec", TrainConfig(epochs=8, patience=5)))
+    facts = {"spec": made, "history": [{}] * 8, "best_epoch": 6}
+    assert outcomes([Fit(Path(), facts)]).loc["bert4rec"].to_dict() == pytest.approx(
+        {
+            "NDCG@10, unfiltered": (1 + 1 / 2) / 4,  # 1 / log2(1 + rank) of ranks 1 and 3
+            "NDCG@10, filtered": 3 / 4,
+            "Recall@10, unfiltered": 2 / 4,
+            "epochs run": 8,
+            "best epoch": 6,
+            "unfinished": True,
+        }
+    )

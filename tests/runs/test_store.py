@@ -19,13 +19,28 @@ from wanted import fit_wanted
 
 from seqattn.config import get_preset
 from seqattn.errors import SeqattnError
+from seqattn.runs import fitting
+from seqattn.runs import store as store_module
 from seqattn.runs.fitting import fit_run, run_spec
-from seqattn.runs.store import Result, RunSpec, Store
+from seqattn.runs.results import histories, summary
+from seqattn.runs.store import RecBoleSpec, Result, RunSpec, Store
 from seqattn.stats.metrics import metric
 
 SMOKE = get_preset("smoke")
 SPEC = RunSpec("toy", "f" * 64, "sasrec", 1, SMOKE.model, SMOKE.train)
 RESULT = Result({"lambdas": []}, {"test_unfiltered": np.array([1, 2, 3])}, {"w": torch.ones(2)})
+RECBOLE = RecBoleSpec("toy", "f" * 64, "pop", 2020, {"grid": {"k": [20]}})
+EPOCH = {"epoch": 1, "loss": 2.0, "valid_ndcg": 0.5, "seconds": 0.1}
+RANKS = {
+    "valid_unfiltered": np.array([3, 250], dtype=np.int32),
+    "valid_filtered": np.array([1, 255], dtype=np.int32),
+    "test_unfiltered": np.array([2, 70_000], dtype=np.int32),
+    "test_filtered": np.array([2, 300], dtype=np.int32),
+}
+RECBOLE_RESULT = Result({"history": [EPOCH]}, RANKS)
+BOTH = pytest.mark.parametrize(
+    ("spec", "result"), [(SPEC, RESULT), (RECBOLE, RECBOLE_RESULT)], ids=["seqattn", "recbole"]
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,6 +60,70 @@ def test_a_cell_round_trips_and_is_computed_once(tmp_path):
     assert [c.folder for c in store.runs()] == [run.folder]
 
 
+@BOTH
+def test_a_run_says_what_fitted_it_and_on_what(spec, result, tmp_path):
+    run = Store(tmp_path).compute(spec, lambda: result)
+    assert (run.engine, run.spec) == (spec.engine, spec)
+    assert hash(run.spec) == hash(spec)
+    assert (run.dataset, run.fingerprint) == (spec.dataset, spec.fingerprint)
+
+
+def test_the_store_serves_every_engine_at_once(tmp_path):
+    store = Store(tmp_path / "a")
+    ours, theirs = (
+        store.compute(SPEC, lambda: RESULT),
+        store.compute(RECBOLE, lambda: RECBOLE_RESULT),
+    )
+    assert {run.folder for run in store.runs()} == {ours.folder, theirs.folder}
+    assert [run.engine for run in store.runs("toy", "pop")] == ["recbole"]
+    assert sorted(path.name for path in theirs.folder.iterdir()) == ["baseline.json", "ranks.npz"]
+    other = Store(tmp_path / "b")
+    for run in store.runs():
+        copy = other.adopt(run)
+        assert copy.facts == run.facts
+        assert other.get(run.spec).folder == copy.folder
+    with pytest.raises(SeqattnError, match="what RecBole fits is kept without weights"):
+        theirs.weights()
+
+
+@BOTH
+def test_ranks_are_kept_small_and_read_signed(spec, result, tmp_path):
+    run = Store(tmp_path).compute(spec, lambda: Result({}, RANKS, result.weights))
+    with np.load(run.folder / "ranks.npz", allow_pickle=False) as stored:
+        kinds = {name: stored[name].dtype for name in stored}
+    assert list(kinds.values()) == [np.uint8, np.uint8, np.uint32, np.uint16]
+    for name, values in RANKS.items():
+        ranks = run.ranks(*name.split("_"))
+        assert ranks.dtype == np.int32
+        assert np.array_equal(ranks, values)
+        assert (ranks - ranks.max()).min() < 0
+
+
+def test_ranks_that_are_not_there_are_named(tmp_path):
+    with pytest.raises(SeqattnError, match=r"'train'.*test_unfiltered"):
+        Store(tmp_path).compute(SPEC, lambda: RESULT).ranks("train")
+
+
+def test_runs_of_recbole_are_summed_up_like_ours(tmp_path):
+    store = Store(tmp_path)
+    for spec in (replace(RECBOLE, seed=2021), RECBOLE, replace(RECBOLE, model="bpr")):
+        store.compute(spec, lambda: RECBOLE_RESULT)
+    found = list(store.runs())
+    assert [(run.model, run.seed) for run in found] == [("bpr", 2020), ("pop", 2020), ("pop", 2021)]
+    table = summary(found).set_index(["model", "kind", "metric"])
+    assert table.loc[("pop", "filtered", "Recall@10"), "mean"] == 0.5
+    assert len(histories(found)) == 3
+
+
+@pytest.mark.parametrize("folder", ["results/campaign", "results/baselines"])
+def test_every_committed_run_is_read_and_named_after_its_settings(folder):
+    runs = {run.folder: run for run in Store(ROOT / folder).runs()}
+    committed = set((ROOT / folder).glob("*/*/seed-*"))
+    assert committed and set(runs) == committed
+    for path, run in runs.items():
+        assert path == Store(ROOT / folder).folder(run.spec)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -62,11 +141,25 @@ def test_any_difference_in_what_a_cell_rests_on_is_another_run(change, tmp_path)
     assert store.get(replace(SPEC, **change)) is None
 
 
-@pytest.mark.parametrize("name", ["cell.json", "ranks.npz", "model.safetensors"])
+def test_any_difference_in_what_a_run_of_recbole_rests_on_is_another_run():
+    changes = (
+        *({"dataset": "other"}, {"fingerprint": "e" * 64}, {"model": "bpr"}, {"seed": 2021}),
+        {"settings": {"grid": {"k": [50]}}},
+    )
+    assert len({RECBOLE.key, *(replace(RECBOLE, **change).key for change in changes)}) == 6
+
+
+@pytest.mark.parametrize(
+    ("spec", "result", "name"),
+    [
+        *((SPEC, RESULT, name) for name in ("cell.json", "ranks.npz", "model.safetensors")),
+        *((RECBOLE, RECBOLE_RESULT, name) for name in ("baseline.json", "ranks.npz")),
+    ],
+)
 @pytest.mark.parametrize("damage", ["truncate", "edit", "delete"])
-def test_a_damaged_artifact_is_computed_again(name, damage, tmp_path):
+def test_a_damaged_artifact_is_computed_again(spec, result, name, damage, tmp_path):
     store = Store(tmp_path)
-    path = store.compute(SPEC, lambda: RESULT).folder / name
+    path = store.compute(spec, lambda: result).folder / name
     content = path.read_bytes()
     if damage == "truncate":
         path.write_bytes(content[: len(content) // 2])
@@ -74,8 +167,10 @@ def test_a_damaged_artifact_is_computed_again(name, damage, tmp_path):
         path.write_bytes(content.replace(b"1", b"2", 1) if b"1" in content else content + b"x")
     else:
         path.unlink()
-    assert store.get(SPEC) is None
-    assert store.compute(SPEC, lambda: RESULT).ranks().tolist() == [1, 2, 3]
+    assert store.get(spec) is None
+    assert list(store.runs()) == []
+    again = store.compute(spec, lambda: result).ranks()
+    assert np.array_equal(again, result.ranks["test_unfiltered"])
 
 
 def test_an_edited_metric_is_noticed(tmp_path):
@@ -85,6 +180,13 @@ def test_an_edited_metric_is_noticed(tmp_path):
     facts["lambdas"] = [0.5]
     path.write_text(json.dumps(facts))
     assert store.get(SPEC) is None
+
+
+def test_a_json_file_that_is_no_record_is_left_out(tmp_path):
+    store = Store(tmp_path)
+    path = store.compute(RECBOLE, lambda: RECBOLE_RESULT).folder / "baseline.json"
+    path.write_text(json.dumps(["not", "a", "record"]))
+    assert list(store.runs()) == []
 
 
 def test_an_interrupted_computation_leaves_the_store_clean(tmp_path):
@@ -182,6 +284,40 @@ def test_cells_fitted_in_parallel_equal_cells_fitted_one_by_one(tmp_path, synthe
         assert np.array_equal(run.ranks(), alone.ranks())
         assert run.facts["spec"] == alone.facts["spec"]
     assert [(c.model, c.seed) for c in together] == [(m, s) for m in models for s in seeds]
+
+
+def test_every_folder_is_read_once(tmp_path, synthetic, monkeypatch):
+    fit_wanted(tmp_path, synthetic, [("sasrec", 1)], "smoke", progress=False)
+    read, original = [], store_module.read_record
+
+    def spied(folder, name):
+        facts = original(folder, name)
+        read.extend([folder] if facts else [])
+        return facts
+
+    monkeypatch.setattr(store_module, "read_record", spied)
+    wanted = [("sasrec", 1), ("sasrec", 2)]
+    runs = fit_wanted(tmp_path, synthetic, wanted, "smoke", workers=1, progress=False)
+    assert sorted(read) == sorted(run.folder for run in runs)
+
+
+def test_on_a_gpu_seeds_of_two_configurations_are_not_fitted_as_one(
+    tmp_path, synthetic, monkeypatch
+):
+    together = []
+
+    def stacked(store, dataset, specs, **_):
+        together.append(list(specs))
+        return [store.compute(spec, lambda: RESULT) for spec in specs]
+
+    monkeypatch.setattr(fitting, "require_device", lambda device: None)
+    monkeypatch.setattr(fitting, "fit_runs_stacked", stacked)
+    one = [run_spec(synthetic, "sasrec", seed, SMOKE) for seed in (1, 2)]
+    two = [run_spec(synthetic, "sasrec", seed, get_preset("quick")) for seed in (1, 2)]
+    specs = [one[0], two[0], one[1], two[1]]
+    runs = fitting.fit_runs(Store(tmp_path), synthetic, specs, device="cuda", progress=False)
+    assert sorted(map(len, together)) == [2, 2] and one in together and two in together
+    assert [run.spec for run in runs] == specs
 
 
 def test_a_failure_in_a_worker_is_reported_and_finished_runs_are_kept(tmp_path, synthetic):

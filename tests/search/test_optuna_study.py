@@ -92,8 +92,8 @@ def test_workers_of_one_folder_share_the_trials_and_draw_none_twice(tmp_path):
     found = read_search(tmp_path, "synthetic", "sasrec", "own_search")
     assert len(found.trials) == 6
     assert len({t["params"]["hidden_dropout"] for t in found.trials}) == 6
-    matched = read_search(tmp_path, "synthetic", "ia-add", "shared_backbone")
-    assert sorted(t["params"]["normalisation"] for t in matched.trials) == sorted(NORMALISATIONS)
+    shared = read_search(tmp_path, "synthetic", "ia-add", "shared_backbone")
+    assert sorted(t["params"]["normalisation"] for t in shared.trials) == sorted(NORMALISATIONS)
 
 
 def test_a_trial_is_under_way_while_its_worker_lives(tmp_path, synthetic):
@@ -117,16 +117,16 @@ def test_a_trial_is_under_way_while_its_worker_lives(tmp_path, synthetic):
     assert not claimed(study)
 
 
-@pytest.mark.parametrize("matched", [False, True])
+@pytest.mark.parametrize("shared_backbone", [False, True])
 def test_a_trial_that_ends_while_another_is_claimed_stays_taken(
-    tmp_path, synthetic, monkeypatch, matched
+    tmp_path, synthetic, monkeypatch, shared_backbone
 ):
     study = open_study(f"sqlite:///{tmp_path}/s", synthetic, "ia-add", LEARNING, SMOKE)
     for _ in NORMALISATIONS[1:]:
-        study.sampler = next_sampler(claimed(study), LEARNING, matched=True)
-        study.tell(study.ask(space(intensity=True, matched=True)), 0.5)
-    study.sampler = next_sampler(claimed(study), LEARNING, matched=True)
-    trial = study.ask(space(intensity=True, matched=True))
+        study.sampler = next_sampler(claimed(study), LEARNING, shared_backbone=True)
+        study.tell(study.ask(space(intensity=True, shared_backbone=True)), 0.5)
+    study.sampler = next_sampler(claimed(study), LEARNING, shared_backbone=True)
+    trial = study.ask(space(intensity=True, shared_backbone=True))
     trial.set_user_attr("worker", ["elsewhere", 1, 0.0])
     read = study.get_trials
 
@@ -139,7 +139,7 @@ def test_a_trial_that_ends_while_another_is_claimed_stays_taken(
     done = []
     monkeypatch.setattr(study, "get_trials", ends_after_the_first_reading)
     budget = SearchConfig(len(NORMALISATIONS), 1)
-    assert next_sampler(claimed(study), budget, matched=matched) is None
+    assert next_sampler(claimed(study), budget, shared_backbone=shared_backbone) is None
 
 
 @pytest.mark.parametrize("from_record", [False, True])
@@ -155,7 +155,7 @@ def test_a_trial_lost_between_others_is_drawn_again_and_none_twice(
     study = open_study(f"sqlite:///{cut}/studies.sqlite3", synthetic, "ia-add", LEARNING, SMOKE)
     trials = []
     for _ in range(3):
-        trials.append(claim(study, LEARNING, space(intensity=True), matched=False))
+        trials.append(claim(study, LEARNING, space(intensity=True), shared_backbone=False))
         trials[-1].set_user_attr("worker", ["elsewhere", 1, 0.0])
     study.tell(trials[0], 0.1)
     study.tell(trials[2], 0.2)
@@ -217,6 +217,12 @@ def test_a_database_that_fails_midway_is_one_error_and_keeps_what_was_tried(
     resumed = tune(tmp_path / "cut", synthetic, "sasrec", SearchConfig(6, 3), SMOKE)
     assert [t["number"] for t in resumed.trials[:3]] == [0, 1, 2]
     assert counted(resumed) == counted(whole)
+
+
+def test_each_search_may_have_a_database_of_its_own(tmp_path, synthetic, quick_fits):
+    url = f"sqlite:///{tmp_path}/{{dataset}}-{{design}}-{{model}}.sqlite3"
+    tune(tmp_path / "results", synthetic, "ia-add", SearchConfig(1, 1), SMOKE, storage=url)
+    assert (tmp_path / "synthetic-own_search-ia-add.sqlite3").is_file()
 
 
 def test_a_password_is_not_shown(tmp_path, synthetic, monkeypatch):

@@ -9,13 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from fabricated import groups_of, runs_of
 
 from seqattn.config import get_preset
 from seqattn.errors import SeqattnError
-from seqattn.runs.store import Result, Store
+from seqattn.runs.store import RecBoleSpec, Result, Store
 from seqattn.search.collect import collect
 from seqattn.search.record import Search, SearchConfig, chosen, read_search, search_path, settings
-from seqattn.studies.tables import controls, finished_runs
 
 SMOKE = get_preset("smoke")
 
@@ -50,6 +50,16 @@ def campaign(folder, seeds, trials=1):
         for seed in seeds:
             store.compute(found.spec(seed), lambda seed=seed: result(seed))
     return folder
+
+
+def finished_runs(folder, dataset, design, seeds=(1, 2)):
+    return runs_of(folder, dataset, design, seeds=seeds, fingerprint="f" * 64)
+
+
+def controls(folder, dataset, variant, seeds):
+    _, groups = groups_of(folder, [dataset], seeds, "f" * 64)
+    (found,) = (g for g in groups if (g.arm, g.model) == ("variant_backbone", variant))
+    return list(found.base)
 
 
 def contents(folder):
@@ -214,6 +224,16 @@ def test_weights_stay_behind_unless_asked_for(tmp_path):
         light.weights()
     whole = Store(tmp_path / "whole").get(light.spec)
     assert torch.equal(whole.weights()["w"], torch.ones(2))
+
+
+def test_a_run_of_recbole_is_collected_without_a_search_beside_it(tmp_path):
+    source = campaign(tmp_path / "one", seeds=[1])
+    spec = RecBoleSpec("toy", "f" * 16, "pop", 2020, {})
+    kept = Store(source).compute(spec, lambda: Result({}, {"test_unfiltered": np.array([1, 2])}))
+    new = collect(source, tmp_path / "all")
+    copy = Store(tmp_path / "all").get(spec)
+    assert copy.folder in new
+    assert files(copy.folder) == files(kept.folder)
 
 
 def test_a_damaged_cell_is_not_collected_and_is_replaced_by_an_intact_one(tmp_path):

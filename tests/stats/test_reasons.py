@@ -1,11 +1,13 @@
-"""Verdicts in words."""
+"""Verdicts as tables."""
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import scipy.stats
 
-from seqattn.stats import DualCriterion
-from seqattn.stats.criterion import p_text, reasons
+from seqattn.stats import DualCriterion, tost_paired
+from seqattn.stats.criterion import criteria, equivalence, p_text, reasons
 
 ROBUST = DualCriterion(
     relative_change_percent=-8.7,
@@ -28,32 +30,44 @@ ROBUST = DualCriterion(
 )
 
 
-@pytest.mark.parametrize(
-    ("p", "expected"), [(0.0004, "p < 0.001"), (0.001, "p = 0.001"), (0.5, "p = 0.500")]
-)
+@pytest.mark.parametrize(("p", "expected"), [(0.0004, "< 0.001"), (0.001, "0.001"), (0.5, "0.500")])
 def test_small_p_values_are_no_zeros(p, expected):
     assert p_text(p) == expected
 
 
 def test_a_robust_verdict_lists_what_passed():
-    assert reasons(ROBUST) == (
-        "robust: (i) passes (p < 0.001); (ii) passes (p < 0.001); "
-        "(iii) passes (3 of 5 seeds exclude zero alone)"
-    )
+    assert reasons({"Add": ROBUST}).loc["Add"].to_dict() == {
+        "change %": -8.7,
+        "(i)": "passes: p < 0.001",
+        "(ii)": "passes: p < 0.001",
+        "(iii)": "passes: 3 of 5 seeds exclude zero alone",
+        "robust": True,
+    }
 
 
 def test_a_verdict_says_which_part_fails_and_by_how_much():
     record = replace(ROBUST, seeds_negative=2, t_p_value=0.05, robust=False)
-    assert reasons(record) == (
-        "not robust: (i) fails (p = 0.050); (ii) passes (p < 0.001); "
-        "(iii) fails (2 of 5 seeds exclude zero alone)"
-    )
+    row = reasons({"Add": ROBUST, "Mul": record}).loc["Mul"]
+    assert row["(i)"] == "fails: p = 0.050"
+    assert row["(iii)"] == "fails: 2 of 5 seeds exclude zero alone"
+    assert row["(ii)"].startswith("passes") and not row["robust"]
 
 
 def test_only_seeds_on_the_side_of_the_mean_difference_count():
-    record = replace(ROBUST, direction=1, robust=False)
-    assert "(iii) fails (0 of 5 seeds" in reasons(record)
+    passed, numbers = criteria(replace(ROBUST, direction=1, robust=False))["(iii)"]
+    assert not passed and numbers.startswith("0 of 5 seeds")
 
 
-def test_parts_that_pass_in_two_directions_are_not_robust():
-    assert reasons(replace(ROBUST, robust=False)).endswith("; but not all in one direction")
+def test_equivalence_is_tost_and_wilcoxon_of_each_variant():
+    base, near, far = np.random.default_rng(0).normal(size=(3, 400)) / [[5], [50], [5]]
+    table = equivalence(base, {"near": base + near, "far": far}, margin=0.01)
+    assert table["equivalent"].to_dict() == {"near": True, "far": False}
+    tost = tost_paired(base, far, 0.01)
+    assert (table.loc["far", "low"], table.loc["far", "high"]) == tost.ci
+    assert table.loc["far", "tost_p"] == tost.p_value
+    assert table.loc["near", "wilcoxon_p"] == pytest.approx(scipy.stats.wilcoxon(near).pvalue)
+
+
+def test_models_that_agree_on_every_user_are_equivalent():
+    row = equivalence(np.ones(9), {"same": np.ones(9)}, margin=0.01).loc["same"]
+    assert row["equivalent"] and row["wilcoxon_p"] == 1 and row["difference"] == 0

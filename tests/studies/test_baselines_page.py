@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seqattn.pages.baselines import texts
-from seqattn.runs.baselines import BaselineSpec, compute_baseline, read_baselines
+from seqattn.runs.store import RecBoleSpec, Result, Store
 
 
 def table(*arguments, **options):
@@ -14,8 +14,8 @@ def table(*arguments, **options):
 def keep(folder, model, seed, ranks, fingerprint="f" * 16, settings=None, filtered=None):
     of_kind = {"unfiltered": ranks, "filtered": ranks if filtered is None else filtered}
     kept = {f"{s}_{kind}": of_kind[kind] for s in ("valid", "test") for kind in of_kind}
-    spec = BaselineSpec("ml-100k", fingerprint, model, seed, settings or {})
-    compute_baseline(folder, spec, lambda: ({"history": []}, kept))
+    spec = RecBoleSpec("ml-100k", fingerprint, model, seed, settings or {})
+    Store(folder).compute(spec, lambda: Result({"history": []}, kept))
 
 
 def test_recorded_baselines_are_averaged_over_seeds(tmp_path):
@@ -38,7 +38,7 @@ def test_what_was_not_run_says_so(tmp_path):
 def sasrec(tmp_path):
     """SASRec's cells: records of any model read alike. NDCG@10 1, 0.5, 0.5, 0; filtered 1."""
     keep(tmp_path / "ours", "sasrec", 1, np.array([1, 3, 3, 50]), filtered=np.full(4, 1))
-    return {"ml-100k": read_baselines(tmp_path / "ours", "ml-100k")}
+    return {"ml-100k": list(Store(tmp_path / "ours").runs("ml-100k"))}
 
 
 def test_a_baseline_above_sasrec_is_named_first_with_its_paired_change(tmp_path, sasrec):

@@ -2,25 +2,25 @@
 
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
 from wanted import fit_wanted
 
+from seqattn.cli import main
 from seqattn.config import get_preset
 from seqattn.data import load_dataset
 from seqattn.files import checksum, write_text
-from seqattn.runs.baselines import BaselineSpec, compute_baseline
-from seqattn.runs.store import Store
+from seqattn.runs.store import RecBoleSpec, Result, Store
 from seqattn.search.collect import collect
 from seqattn.search.record import SearchConfig
 from seqattn.search.tune import tune
+from seqattn.stats.metrics import averages
 from seqattn.studies.check import (
-    check_baselines,
     check_calibrations,
     check_records,
     check_sample,
-    main,
     refit,
 )
 
@@ -52,7 +52,7 @@ def folder(whole, tmp_path):
 
 def arguments(folder, *more):
     beside = [f"--{name}={folder / name}" for name in ("datasets", "baselines", "calibration")]
-    return [str(folder / "kept"), *beside, *more]
+    return ["check", str(folder / "kept"), *beside, *more]
 
 
 def edit(run, change):
@@ -65,7 +65,9 @@ def edit(run, change):
 
 def test_a_whole_folder_passes_and_its_cells_refit_to_the_last_bit(whole, capsys):
     assert main(arguments(whole, "--sample", "3", "--epochs", "1")) == 0
-    assert capsys.readouterr().out.count("equal to the last bit") == 3
+    told = capsys.readouterr().out
+    assert told.count("equal to the last bit") == 3
+    assert "2 searches, 3 runs" in told
 
 
 def test_a_damaged_cell_is_named(folder):
@@ -81,6 +83,15 @@ def test_a_metric_that_its_ranks_do_not_give_is_found(folder):
     edit(run, lambda facts: facts["metrics"]["test_unfiltered"].update({"NDCG@10": 0.9}))
     (problem,) = check_records(folder / "kept", folder / "datasets")
     assert "test_unfiltered NDCG@10 is 0." in problem
+
+
+def test_a_metric_that_another_processor_rounded_passes(folder):
+    run = next(Store(folder / "kept").runs())
+    ndcg = run.facts["metrics"]["test_unfiltered"]["NDCG@10"]
+    rounded = {"NDCG@10": ndcg * (1 + 1e-15)}
+    edit(run, lambda facts: facts["metrics"]["test_unfiltered"].update(rounded))
+    assert rounded["NDCG@10"] != ndcg
+    assert check_records(folder / "kept", folder / "datasets") == []
 
 
 def test_settings_that_no_search_found_are_found(folder):
@@ -132,18 +143,19 @@ def test_a_damaged_baseline_and_one_of_other_data_are_named(folder):
     dataset = load_dataset("synthetic")
     ranks = {f"{s}_{k}": np.ones(3) for s in ("valid", "test") for k in ("unfiltered", "filtered")}
     for model, fingerprint in (("pop", dataset.fingerprint), ("bpr", "other"), ("gru4rec", "x")):
-        spec = BaselineSpec("synthetic", fingerprint, model, 1, {})
-        compute_baseline(folder / "baselines", spec, lambda: ({}, ranks))
+        spec = RecBoleSpec("synthetic", fingerprint, model, 1, {})
+        facts = {"metrics": {kind: averages(values) for kind, values in ranks.items()}}
+        Store(folder / "baselines").compute(spec, partial(Result, facts, ranks))
     (record,) = (folder / "baselines").glob("synthetic/gru4rec/seed-*/ranks.npz")
     record.write_bytes(b"")
-    other, damaged = check_baselines(folder / "baselines", folder / "datasets")
-    assert "bpr" in other and "not of the data" in other
+    damaged, other = check_records(folder / "baselines", folder / "datasets")
+    assert "bpr" in other and "fingerprint other is not that of the dataset's record" in other
     (record,) = (folder / "baselines").glob("synthetic/pop/seed-*/baseline.json")
     facts = json.loads(record.read_text())
     facts["metrics"]["test_unfiltered"]["NDCG@10"] = 0.5
     facts["checksum"] = checksum(facts)
     record.write_text(json.dumps(facts))
-    problems = check_baselines(folder / "baselines", folder / "datasets")
+    problems = check_records(folder / "baselines", folder / "datasets")
     assert any("test_unfiltered NDCG@10 is 1.0" in problem for problem in problems)
     assert "gru4rec" in damaged and "damaged" in damaged
     assert main(arguments(folder, "--sample", "0")) == 1
@@ -151,8 +163,8 @@ def test_a_damaged_baseline_and_one_of_other_data_are_named(folder):
 
 def test_a_calibration_of_cells_that_are_gone_is_named(folder):
     keys = [run.spec.key for run in Store(folder / "kept").runs()]
-    write_text(folder / "calibration" / "synthetic-ia-add.json", json.dumps({"runs": keys}))
+    write_text(folder / "calibration" / "synthetic-ia-add.json", json.dumps({"cells": keys}))
     assert check_calibrations(folder / "calibration", folder / "kept") == []
-    write_text(folder / "calibration" / "synthetic-ia-mul.json", json.dumps({"runs": ["gone"]}))
+    write_text(folder / "calibration" / "synthetic-ia-mul.json", json.dumps({"cells": ["gone"]}))
     (problem,) = check_calibrations(folder / "calibration", folder / "kept")
     assert "synthetic-ia-mul.json" in problem and "seqattn.studies.calibrations" in problem

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
-from fabricated import fabricate, keep, made_up_search
+from fabricated import fabricate, keep, made_up_search, runs_of, tables_of
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
@@ -18,7 +20,6 @@ from seqattn.stats.significance import cohens_dz
 from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, agreement, cell_outcome
 from seqattn.studies.ia.conclusions import CONCLUSIONS, Evidence, evidence
 from seqattn.studies.judge import MARGIN_PERCENT
-from seqattn.studies.tables import finished_runs, read
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,11 @@ def folder(tmp_path_factory):
     fabricate(folder, "ml-1m", seeds=SEEDS[:3], trials=13)
     fabricate(folder, "steam-au", slower={"ia-val": 0.3})
     return folder
+
+
+def read(folder):
+    """The tables that the published ones are held against."""
+    return SimpleNamespace(**tables_of(folder, "runs", "searches", "comparisons", "lambdas"))
 
 
 @pytest.fixture(scope="module")
@@ -46,43 +52,46 @@ def cell(frame, **where):
 
 def test_nothing_run_gives_empty_tables_and_nothing_is_made(tmp_path):
     found = read(tmp_path / "none")
-    assert found.runs.empty and found.cells.empty and found.absolute.empty
+    assert found.runs.empty and found.comparisons.empty and found.lambdas.empty
     assert not (tmp_path / "none").exists()
-    table = agreement(found.cells, "own_search")
+    table = agreement(found.comparisons, "own_search")
     assert len(table) == 63 and not table["run"].any() and set(table["outcome"]) == {OPEN}
-    facts = evidence(found.cells, found.lambdas, "shared_backbone")
+    facts = evidence(found.comparisons, found.lambdas, "shared_backbone")
     assert {c.judge(facts).verdict for c in CONCLUSIONS} == {OPEN}
 
 
 def test_records_are_those_of_the_dual_criterion(folder, found):
-    groups = finished_runs(folder, "ml-100k", "own_search")
+    groups = runs_of(folder, "ml-100k", "own_search")
     pair = [metric(rank_matrix(groups[m]), "MRR", 20) for m in ("sasrec", "ia-mul")]
     expected = dual_criterion(*pair).to_dict()
     row = cell(
-        found.cells, dataset="ml-100k", design="own_search", model="ia-mul", metric="MRR", k=20
+        found.comparisons, dataset="ml-100k", arm="own_search", model="ia-mul", metric="MRR", k=20
     )
+    for end in ("pooled", "clustered"):
+        low_high = expected.pop(f"{end}_ci")
+        expected |= dict(zip((f"{end}_low", f"{end}_high"), low_high, strict=True))
     for key, value in expected.items():
         assert row[key] == pytest.approx(value), key
-    assert row["low"] == pytest.approx(100 * expected["clustered_ci"][0] / pair[0].mean())
+    assert row["low"] == pytest.approx(100 * expected["clustered_low"] / pair[0].mean())
     assert row["d_z"] == pytest.approx(cohens_dz(*(values.mean(axis=1) for values in pair)))
 
 
 def test_a_known_effect_is_robust_and_none_is_not(found):
     ndcg = {"metric": "NDCG", "k": 10, "model": "ia-mul"}
-    bad = cell(found.cells, dataset="ml-100k", design="own_search", **ndcg)
+    bad = cell(found.comparisons, dataset="ml-100k", arm="own_search", **ndcg)
     assert bad["robust"] and bad["robust_clustered"] and bad["direction"] == -1
-    good = cell(found.cells, dataset="ml-100k", design="shared_backbone", **ndcg)
+    good = cell(found.comparisons, dataset="ml-100k", arm="shared_backbone", **ndcg)
     assert good["robust"] and good["direction"] == 1
-    assert not cell(found.cells, dataset="ml-1m", design="own_search", **ndcg)["robust"]
+    assert not cell(found.comparisons, dataset="ml-1m", arm="own_search", **ndcg)["robust"]
 
 
 def test_tost_interval_is_the_t_interval_of_users_in_percent_of_the_baseline(folder, found):
-    groups = finished_runs(folder, "ml-1m", "own_search")
+    groups = runs_of(folder, "ml-1m", "own_search")
     base, variant = (
         metric(rank_matrix(groups[m]), "NDCG", 10).mean(axis=0) for m in ("sasrec", "ia-val")
     )
     low, high = stats.ttest_rel(variant, base).confidence_interval(0.90)
-    row = cell(found.cells, dataset="ml-1m", model="ia-val", metric="NDCG", k=10)
+    row = cell(found.comparisons, dataset="ml-1m", model="ia-val", metric="NDCG", k=10)
     assert row["tost_low"] == pytest.approx(100 * low / base.mean())
     assert row["tost_high"] == pytest.approx(100 * high / base.mean())
     inside = max(abs(row["tost_low"]), abs(row["tost_high"])) < MARGIN_PERCENT
@@ -92,7 +101,7 @@ def test_tost_interval_is_the_t_interval_of_users_in_percent_of_the_baseline(fol
 @pytest.mark.parametrize(("suffix", "k"), [("", None), ("_10", 10)])
 @pytest.mark.parametrize(("name", "method"), [("holm", "holm"), ("bh", "fdr_bh")])
 def test_corrections_cover_the_papers_whole_cells_of_one_design(found, suffix, k, name, method):
-    mine = found.cells[found.cells["design"] == "own_search"]
+    mine = found.comparisons[found.comparisons["arm"] == "own_search"]
     rows = mine[mine["dataset"] == "ml-100k"]
     rows = rows[rows["k"] == k] if k else rows
     _, expected, _, _ = multipletests(rows["p"], method=method)
@@ -107,17 +116,17 @@ def test_a_cell_of_another_configuration_than_the_search_found_is_not_used(tmp_p
     fabricate(tmp_path, "ml-100k", models=("sasrec", "ia-add"), seeds=SEEDS[:2])
     other = made_up_search("ml-100k", "ia-add", n_layers=3)
     keep(tmp_path, other.spec(SEEDS[2]), np.ones(60, dtype=np.int32), [0.5])
-    assert len(list(Store(tmp_path).cells("ml-100k", "ia-add"))) == 3
+    assert len(list(Store(tmp_path).runs("ml-100k", "ia-add"))) == 3
     found = read(tmp_path)
-    assert cell(found.runs, model="ia-add")["seeds"] == list(SEEDS[:2])
-    assert set(found.cells["n_seeds"]) == {2}
+    assert set(found.runs.loc[found.runs["model"] == "ia-add", "seed"]) == set(SEEDS[:2])
+    assert set(found.comparisons["n_seeds"]) == {2}
 
 
 def test_a_variant_is_compared_on_the_seeds_both_have(tmp_path):
     fabricate(tmp_path, "ml-100k", models=("sasrec",), seeds=SEEDS[:3])
     fabricate(tmp_path, "ml-100k", models=("ia-add",), seeds=SEEDS[1:])
     fabricate(tmp_path, "ml-100k", models=("ia-val",), seeds=SEEDS[2:])
-    cells = read(tmp_path).cells
+    cells = read(tmp_path).comparisons
     assert set(cells["model"]) == {"ia-add"} and set(cells["n_seeds"]) == {2}
 
 
@@ -126,11 +135,13 @@ def test_seeds_fitted_together_count_their_time_once(tmp_path):
     search.write(tmp_path)
     for seed in SEEDS[:2]:
         keep(tmp_path, search.spec(seed), np.ones(60, dtype=np.int32))
-    assert read(tmp_path).runs["fit_hours"].item() == 2.0
+    runs = read(tmp_path).runs
+    runs = runs[runs["arm"] == "own_search"]
+    assert (runs["hours"] / runs["together"]).sum() == 2.0
 
 
 def test_signs_intervals_and_verdicts_are_compared(found):
-    table = agreement(found.cells, "own_search")
+    table = agreement(found.comparisons, "own_search")
     row = cell(table, dataset="ml-100k", model="ia-mul", metric="NDCG")
     assert row["sign_equal"] is True  # both lose
     assert row["verdict_equal"] is False  # ours is robust, the published one is not
@@ -142,7 +153,7 @@ def test_signs_intervals_and_verdicts_are_compared(found):
 
 
 def test_fewer_seeds_than_the_protocol_cannot_tell(found):
-    table = agreement(found.cells, "own_search")
+    table = agreement(found.comparisons, "own_search")
     reasons = set(table.loc[table["dataset"] == "ml-1m", "reason"])
     assert reasons == {"3 of 5 seeds were run"}
 
@@ -188,7 +199,7 @@ def test_a_published_cell_stands_falls_or_cannot_be_told(changes, verdict):
 
 
 def judged(found, design, claim):
-    facts = evidence(found.cells, found.lambdas, design)
+    facts = evidence(found.comparisons, found.lambdas, design)
     return next(c for c in CONCLUSIONS if claim in c.claim).judge(facts)
 
 
@@ -250,8 +261,8 @@ def test_lambda_is_judged_by_its_interval_over_seeds(tmp_path):
 
 def test_a_search_cut_short_cannot_decide_a_published_cell(tmp_path):
     fabricate(tmp_path, "ml-100k", trials=10, slower={"ia-add": 4})
-    found = read(tmp_path, n_resamples=500)
-    rows = agreement(found.cells, "own_search")
+    found = read(tmp_path)
+    rows = agreement(found.comparisons, "own_search")
     add = rows[(rows["dataset"] == "ml-100k") & (rows["model"] == "ia-add")]
     assert set(add["outcome"]) == {OPEN}
     assert add["reason"].str.contains("SASRec's search had 10 of 25 trials").all()

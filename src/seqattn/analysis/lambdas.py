@@ -15,7 +15,8 @@ import pandas as pd
 import torch
 from scipy import special, stats
 
-from seqattn.config import TrainConfig
+from seqattn.analysis.attention import load_model
+from seqattn.config import TrainConfig, replace
 from seqattn.data import Dataset
 from seqattn.models.backbone import Backbone
 from seqattn.runs.results import BASELINE, by_model
@@ -62,6 +63,36 @@ def table(runs: Iterable[Run]) -> pd.DataFrame:
     """Return [IA] Table 4: mean and standard deviation of lambda over layers and seeds."""
     lam = learned(runs).groupby("model", sort=False)["lam"]
     return pd.DataFrame({"mean": lam.mean(), "std": lam.std(ddof=1), "values": lam.size()})
+
+
+def pace(runs: Iterable[Run], n_targets: int) -> pd.DataFrame:
+    """Return how far lambda went and could have gone, a row per (model, seed).
+
+    Columns: lambda's mean over layers in the weights kept (`lam_kept`) and after the last epoch
+    (`lam_last`); the epoch kept and the epochs run; the learning rate; the `steps` of an epoch
+    with `n_targets` training targets; and `reach`, learning rate times steps. Adam moves a
+    parameter by about the learning rate a step, at most, so that is how far an epoch can take it.
+    """
+    rows = []
+    for run in runs:
+        if not run.facts["lambdas"]:
+            continue
+        config, history = run.spec.train_config, run.facts["history"]
+        steps = -(-n_targets // config.batch_targets)
+        rows.append(
+            {
+                "model": run.model,
+                "seed": run.seed,
+                "lam_kept": np.mean(run.facts["lambdas"]),
+                "lam_last": np.mean(history[-1]["lambdas"]),
+                "epoch_kept": run.facts["best_epoch"],
+                "epochs_run": len(history),
+                "learning_rate": config.learning_rate,
+                "steps": steps,
+                "reach": config.learning_rate * steps,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def against_change(runs: Sequence[Run], k: int = 10) -> pd.DataFrame:
@@ -154,6 +185,38 @@ def loss_gradient(
     return total / windows.n_scored.sum()
 
 
+def loss_gradients(runs: Iterable[Run], dataset: Dataset, max_users: int = 200) -> pd.DataFrame:
+    """Return `loss_gradient` at the kept weights: columns model, seed, layer (from 1), gradient.
+
+    Models without a lambda have no rows.
+    """
+    rows = [
+        (run.model, run.seed, layer, gradient)
+        for run in runs
+        if run.facts["lambdas"]
+        for layer, gradient in enumerate(
+            loss_gradient(load_model(run, dataset), dataset, run.spec.train_config, max_users),
+            start=1,
+        )
+    ]
+    return pd.DataFrame(rows, columns=["model", "seed", "layer", "gradient"])
+
+
+def ranks_by_scope(model: Backbone, dataset: Dataset) -> dict[str, np.ndarray]:
+    """Return a trained model's test ranks, (U,), under ``causal`` and ``prefix`` normalisation.
+
+    The model keeps the scope it came with.
+    """
+    config, ranks = model.config, {}
+    try:
+        for scope in ("causal", "prefix"):
+            model.config = replace(config, scope=scope)
+            ranks[scope] = rank_targets(model, dataset.split, "test")["unfiltered"]
+    finally:
+        model.config = config
+    return ranks
+
+
 def t_interval(values: np.ndarray, alpha: float = 0.05) -> tuple[float, float]:
     """Return the t interval of a mean from independent values, (n,); NaN for fewer than two."""
     values = np.asarray(values, dtype=float)
@@ -197,3 +260,25 @@ def spearman(x: Sequence[float], y: Sequence[float], alpha: float = 0.05) -> Spe
     reach = special.ndtri(1 - alpha / 2) * np.sqrt((1 + rho**2 / 2) / (n - 3))
     low, high = np.tanh(np.arctanh(rho) + np.array([-reach, reach]))
     return Spearman(rho, float(low), float(high), n)
+
+
+def bootstrap_spearman(
+    x: Sequence[float], y: Sequence[float], n_resamples: int = 2000, seed: int = 0
+) -> Spearman:
+    """Return Spearman's correlation with the 95 % percentile interval of resampled points.
+
+    It takes points for independent. Fewer than three points, or a constant coordinate, have
+    neither; resamples with a constant coordinate are left out.
+    """
+    points_2N = np.array([x, y], dtype=float)
+    n = points_2N.shape[1]
+    if n < 3 or (np.ptp(points_2N, axis=1) == 0).any():
+        return Spearman(np.nan, np.nan, np.nan, n)
+    drawn = np.random.default_rng(seed).integers(n, size=(n_resamples, n))
+    ranks_2BN = stats.rankdata(points_2N[:, drawn], axis=-1)
+    ranks_2BN -= ranks_2BN.mean(axis=-1, keepdims=True)
+    products_B, (xx_B, yy_B) = ranks_2BN.prod(axis=0).sum(axis=-1), (ranks_2BN**2).sum(axis=-1)
+    varied = xx_B * yy_B > 0
+    rhos = products_B[varied] / np.sqrt(xx_B * yy_B)[varied]
+    low, high = np.quantile(rhos, [0.025, 0.975])
+    return Spearman(float(stats.spearmanr(x, y).statistic), float(low), float(high), n)

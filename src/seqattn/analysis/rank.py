@@ -64,6 +64,22 @@ def low_rank(maps: ArrayLike, k: int) -> Floats:
     return (u[..., :k] * s[..., None, :k]) @ vt[..., :k, :]
 
 
+def missed_share(maps: ArrayLike, k: int) -> Floats:
+    r"""Return the share of each map's norm that its best rank-k approximation misses, (...).
+
+    .. math:: \|A - A_k\|_F / \|A\|_F
+
+    By Eckart and Young that is the norm of the singular values after the first k.
+
+    Raises
+    ------
+    SeqattnError
+        If the maps are not square.
+    """
+    values = singular_values(maps)
+    return np.linalg.norm(values[..., k:], axis=-1) / np.linalg.norm(values, axis=-1)
+
+
 def hard_threshold(noisy: ArrayLike, sigma: float) -> Floats:
     r"""Return the published threshold on the singular values of a noisy map.
 

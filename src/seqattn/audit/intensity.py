@@ -173,6 +173,29 @@ def within_bits(data: Dataset | Interactions, max_length: int | None = MAX_LENGT
     )
 
 
+def bits_table(data: Dataset | Interactions, max_length: int | None = MAX_LENGTH) -> pd.DataFrame:
+    """Return how much information each view holds, for reading: a row a view.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``distinct values``, ``bits`` (their entropy) and ``bits if equally frequent`` (the
+        most it could be), ``32 bins, pooled`` and ``32 bins, in a history`` (entropies of binned
+        values, see `information` and `within_bits`), and ``narrowest 80 %``.
+    """
+    told = information(data, max_length)
+    return pd.DataFrame(
+        {
+            "distinct values": told["distinct"],
+            "bits": told["exact bits"],
+            "bits if equally frequent": np.log2(told["distinct"]),
+            "32 bins, pooled": told["bits"],
+            "32 bins, in a history": within_bits(data, max_length),
+            "narrowest 80 %": told["narrowest 80 %"],
+        }
+    )
+
+
 def ranges(data: Dataset | Interactions, max_length: int | None = MAX_LENGTH) -> pd.DataFrame:
     """Return how far intensity varies inside a history: one row, ``value`` by measure.
 

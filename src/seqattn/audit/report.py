@@ -62,6 +62,23 @@ class Audit:
         ordered = self.findings.iloc[np.argsort(badness, kind="stable")]
         return ordered.drop(columns="check").reset_index(drop=True)
 
+    def order(self) -> pd.DataFrame:
+        """Return what orders the prepared histories: a row per measure, column ``share``.
+
+        Shares that could not be measured, for want of timestamps, are left out.
+        """
+        stamps = self.stamps.iloc[:, -1]  # prepared, where there is that column
+        shares = {
+            "interactions with a timestamp": 1 - stamps["missing"],
+            "of these, at the same moment as another of the user": stamps["tied"],
+            "of these, at the most frequent time of day": stamps["day resolution"],
+            "users whose whole history lies within a day": stamps["within a day"],
+        }
+        if not self.ties.empty:
+            changes = self.ties.loc["test target changes"].iloc[0]
+            shares["test targets that change when ties are reversed"] = changes
+        return pd.DataFrame({"share": shares}).dropna()
+
     def json(self) -> str:
         """Return everything as JSON: plain floats, NaN as null; equal audits give equal text."""
         tables = [f.name for f in fields(self) if f.name not in ("name", "fingerprint")]

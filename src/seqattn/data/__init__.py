@@ -3,8 +3,8 @@
 ``raw file -> Interactions -> Sequences -> Split``, gathered in a ``Dataset``.
 """
 
-from seqattn.data.catalogue import CATALOGUE, Counts, Entry
 from seqattn.data.dataset import Dataset, find_entry, fingerprint, load_dataset, load_log
+from seqattn.data.entry import CATALOGUE, Counts, Entry
 from seqattn.data.interactions import Interactions, Step, drop_missing, encode
 from seqattn.data.preparation import (
     Preparation,

@@ -12,12 +12,17 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from seqattn.data.catalogue import CATALOGUE
-from seqattn.data.entry import Counts, Entry
+from seqattn.data.entry import CATALOGUE, Counts, Entry, OwnData, is_yaml, read_yaml
 from seqattn.data.interactions import Interactions, Step, require_chronology
-from seqattn.data.own import is_yaml, read_own, read_yaml
 from seqattn.data.preparation import prepare
-from seqattn.data.readers import READERS, Table, read_inter, read_mirror
+from seqattn.data.readers import (
+    READERS,
+    Table,
+    read_delimited,
+    read_inter,
+    read_mirror,
+    read_parquet,
+)
 from seqattn.data.sequences import Sequences
 from seqattn.data.sources import locate
 from seqattn.data.splits import Split, leave_one_out
@@ -129,6 +134,24 @@ class Dataset:
         table = pd.DataFrame([asdict(step) for step in self.steps])
         return table.rename(columns={"name": "step"})
 
+    def description(self) -> pd.DataFrame:
+        """Return what its entry says about it in words: a row per fact, one column.
+
+        The rows are the intensity and, where there is one, the size that [IA] Table 2 gives and
+        what sets the log apart from published ones.
+        """
+        facts = {"intensity": "none: only models that read no intensity can be fitted"}
+        if self.has_intensity:
+            facts["intensity"] = f"{self.entry.intensity} ({self.entry.unit})"
+        size = self.entry.table2
+        if size is not None:
+            facts["size in the paper's Table 2"] = (
+                f"{size.interactions:,} interactions, {size.users:,} users, {size.items:,} items"
+            )
+        if self.entry.note:
+            facts["note"] = self.entry.note
+        return pd.DataFrame({self.entry.title: facts})
+
 
 def fingerprint(sequences: Sequences, options: Mapping[str, object]) -> str:
     """Return the SHA-256, in hex, of prepared histories and of the options that made them.
@@ -237,7 +260,7 @@ def _open(name: str) -> tuple[Entry, Interactions]:
     if is_yaml(name):
         own = read_yaml(Path(name))
         try:
-            return _validated(entry, read_own(own))
+            return _validated(entry, _read_own(own))
         except SeqattnError as error:
             raise SeqattnError(own.in_its_words(str(error))) from error
     source = locate(entry)
@@ -258,3 +281,20 @@ def _validated(entry: Entry, table: Table) -> tuple[Entry, Interactions]:
         malformed=table.malformed,
     )
     return (entry if log.has_intensity else replace(entry, intensity=None, unit=None)), log
+
+
+def _read_own(own: OwnData) -> Table:
+    """Read the log that a user's own YAML describes.
+
+    Raises
+    ------
+    SeqattnError
+        The data file is absent, empty, damaged, or lacks a column.
+    """
+    if not own.path.is_file():
+        raise SeqattnError(
+            f"{own.path}: no such file; `path` in the YAML is relative to the YAML's own folder"
+        )
+    if own.path.suffix == ".parquet":
+        return read_parquet(own.path, own.columns)
+    return read_delimited(own.path, own.separator, own.columns)

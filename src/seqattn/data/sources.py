@@ -1,4 +1,7 @@
-"""Where raw files are: a local mirror, the cache, RecBole's wheel, else the web."""
+"""Where raw files are: a local mirror, the cache, RecBole's wheel, else the web.
+
+:func:`locate` finds them; :func:`download` fetches and :func:`extract` unpacks what is not there.
+"""
 
 from __future__ import annotations
 
@@ -27,17 +30,9 @@ from seqattn.data.entry import Entry
 from seqattn.errors import SeqattnError
 
 _ATTEMPTS = 4
-
-
 _TIMEOUT = 30.0  # seconds without a byte
-
-
 _CHUNK = 1 << 20  # bytes
-
-
 _PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP errors worth another attempt
-
-
 _LOST = (
     *(urllib.error.URLError, http.client.HTTPException),
     *(ConnectionError, TimeoutError, ssl.SSLError),
@@ -235,7 +230,7 @@ def extract(archive: Path, members: Sequence[str], folder: Path) -> tuple[Path, 
 def _copy(opened: zipfile.ZipFile, member: str, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with opened.open(member) as source, target.open("wb") as file:
-        shutil.copyfileobj(source, file, 1 << 20)
+        shutil.copyfileobj(source, file, _CHUNK)
 
 
 def _refuse_escapes(archive: Path, opened: zipfile.ZipFile) -> None:

@@ -12,7 +12,16 @@ from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone, BERT4Rec, LocalAE, SASRec
 from seqattn.models.injection import Add, Mul, Val
 
-__all__ = ["MODELS", "BERT4Rec", "Backbone", "LocalAE", "Model", "SASRec", "build_model"]
+__all__ = [
+    "MODELS",
+    "RECBOLE_MODELS",
+    "BERT4Rec",
+    "Backbone",
+    "LocalAE",
+    "Model",
+    "SASRec",
+    "build_model",
+]
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,10 @@ MODELS: dict[str, Model] = {
     "bert4rec": Model(BERT4Rec, "BERT4Rec (AE)", "#CC79A7"),
     "local-ae": Model(LocalAE, "Local-AE", "#E69F00"),
 }
+
+# RecBole's models that `seqattn.recbole.baselines` fits, by the names of its own; the rest of the
+# package knows them by name alone.
+RECBOLE_MODELS = {"pop": "Pop", "itemknn": "ItemKNN", "bpr": "BPR", "gru4rec": "GRU4Rec"}
 
 
 def build_model(name: str, n_items: int, **config: Any) -> Backbone:

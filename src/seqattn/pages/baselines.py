@@ -12,10 +12,10 @@ import pandas as pd
 
 from seqattn.config import BASELINE
 from seqattn.files import ROOT
+from seqattn.models import RECBOLE_MODELS as NAMES
 from seqattn.pages.writing import NOT_RUN, markdown, percent, span
-from seqattn.runs.baselines import Baseline, read_baselines
 from seqattn.runs.results import rank_matrix
-from seqattn.runs.store import Run
+from seqattn.runs.store import Run, Store
 from seqattn.stats import bootstrap_means, percentile_interval
 from seqattn.stats.metrics import metric
 from seqattn.studies.ia import published
@@ -26,7 +26,6 @@ Changes = dict[tuple[str, str], tuple[float, ...]]
 
 RECORDS = ROOT / "results" / "baselines"
 KINDS = ("unfiltered", "filtered")
-NAMES = {"pop": "Pop", "itemknn": "ItemKNN", "bpr": "BPR", "gru4rec": "GRU4Rec"}
 
 
 def texts(
@@ -50,13 +49,14 @@ def texts(
     fingerprints : mapping, optional
         Of the data that a dataset's numbers are of; records of other data are left out.
     folder : Path
-        Records, see `seqattn.runs.baselines`.
+        Runs of RecBole's models, see `seqattn.runs.store`.
     suffix : str
         Ends both names.
     """
     rows, below, both = [], [], {}
     for dataset in datasets:
-        found = comparable(read_baselines(folder, dataset), (fingerprints or {}).get(dataset))
+        kept = list(Store(folder).runs(dataset))
+        found = comparable(kept, (fingerprints or {}).get(dataset))
         groups = {**{m: found.get(m, []) for m in NAMES}, BASELINE: sasrec.get(dataset, [])}
         groups = {model: list(group) for model, group in groups.items()}
         values = absolute({model: group for model, group in groups.items() if group})
@@ -78,7 +78,7 @@ def texts(
     }
 
 
-def _changes(groups: Mapping[str, Sequence[Run | Baseline]]) -> Changes:
+def _changes(groups: Mapping[str, Sequence[Run]]) -> Changes:
     """Return each baseline's NDCG@10 against SASRec's in percent: change, low, high.
 
     The 95 % interval is that of the ratio of both means, the same users resampled for both, each
@@ -100,16 +100,14 @@ def _changes(groups: Mapping[str, Sequence[Run | Baseline]]) -> Changes:
     return changes
 
 
-def comparable(
-    records: Sequence[Baseline], fingerprint: str | None = None
-) -> dict[str, list[Baseline]]:
+def comparable(records: Sequence[Run], fingerprint: str | None = None) -> dict[str, list[Run]]:
     """Return records by model, of one version of the data and one kind of search each.
 
     Without `fingerprint` it is the version with most records; of several grids, too.
     """
     prints = Counter(b.facts["spec"]["fingerprint"] for b in records)
     wanted = fingerprint or (prints.most_common(1)[0][0] if prints else None)
-    kinds: dict[str, dict[str, list[Baseline]]] = {}
+    kinds: dict[str, dict[str, list[Run]]] = {}
     for b in records:
         if b.facts["spec"]["fingerprint"] == wanted:
             kind = json.dumps(b.facts["spec"]["settings"], sort_keys=True)

@@ -1,7 +1,7 @@
-"""Figures of a campaign: changes with intervals beside published ones, lambda, counts by rule.
+"""Figures of a study: changes with intervals beside published ones, lambda, counts by rule.
 
-Each function takes one frame a design and draws a panel a design, all on one scale; a design with
-no rows, or no design at all, reads "not run".
+Each function takes one frame per arm of a study and draws one panel per arm, all on one scale. An
+arm without rows is left out; without any arm the figure reads "not run".
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HOLLOW = {"markerfacecolor": "white", "markersize": 5}
 
 _LOOK = {
     "own_search": {"marker": "o", "linewidth": 0.9, **_HOLLOW},
-    "control": {"marker": "D", "linewidth": 1.4, "markersize": 4},
+    "variant_backbone": {"marker": "D", "linewidth": 1.4, "markersize": 4},
     "shared_backbone": {"marker": "o", "linewidth": 1.8, "markersize": 4.5},
 }
 
@@ -59,7 +59,7 @@ def change_forest(
     Parameters
     ----------
     frames : mapping
-        By design; columns title, model, change (percent), those named in `interval`, and
+        By arm; columns title, model, change (percent), those named in `interval`, and
         optionally published_change, drawn as a hollow diamond where there is one.
     interval : tuple of str
         Columns that hold the interval.
@@ -87,7 +87,7 @@ def change_forest(
 
 
 def design_shift(frame: pd.DataFrame, names: Mapping[str, str]) -> Figure:
-    """Draw each change in both designs and against the control, one above the other.
+    """Draw each change in several arms, one above the other.
 
     Columns title, model, and change, low, high of each of `names`, as in ``change_matched``; NaN
     is not drawn.

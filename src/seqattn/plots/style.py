@@ -8,9 +8,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from seqattn.models import MODELS
+from seqattn.models import MODELS, RECBOLE_MODELS
 
-LABELS = {name: model.label for name, model in MODELS.items()}
+LABELS = {name: model.label for name, model in MODELS.items()} | RECBOLE_MODELS
 COLOURS = {name: model.colour for name, model in MODELS.items()}
 # Okabe and Ito's palette: told apart by readers with any common colour blindness.
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from seqattn.plots.audit import not_run
 from seqattn.plots.changes import legend_above
 from seqattn.plots.style import COLOURS, GREEN, GREY, VERMILION, name_of
 
@@ -48,7 +49,10 @@ def search_history(studies: Sequence[Study]) -> Figure:
     """Draw Optuna's history of several searches: each trial's objective and the best so far.
 
     A study is named after its model. Trials that were pruned or failed have no value: not drawn.
+    Without a study the figure reads "not run".
     """
+    if not studies:
+        return not_run()
     figure, axes = plt.subplots(figsize=(7, 3.6))
     order = list(COLOURS)
     known = [study for study in studies if study.study_name in order]

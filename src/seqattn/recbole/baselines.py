@@ -1,33 +1,37 @@
 """Baselines to place SASRec: RecBole's Pop, ItemKNN, BPR and GRU4Rec on the identical split.
 
 Hyperparameters are RecBole's defaults, but for a small grid (`GRIDS`) that is searched with
-`SEARCH_SEED` and chosen by validation NDCG@10 (see `seqattn.recbole.fitting.CHOSEN_BY`); other
-seeds take what it chose, as the searches of our own models do. Pop and ItemKNN draw no random
-number and are fitted once.
+`SEARCH_SEED`; other seeds take what it chose, as the searches of our own models do. Pop and ItemKNN
+draw no random number and are fitted once, with that seed.
 
-    python -m seqattn.recbole.baselines -d ml-100k amazon-office -o results/baselines
+What a model is chosen by follows RecBole's own evaluation, which hides a user's history from its
+general models and not from its sequential ones: see `CHOSEN_BY`. A general model puts what a user
+already has on top, so its unfiltered validation NDCG falls while it is still learning.
 
-Each (dataset, model, seed) is kept when it is done (see `seqattn.runs.baselines`), so that a run
-that was stopped goes on where it was.
+Nothing is kept here: `seqattn.runs.fitting` asks for what a store lacks.
+
+Shapes: U users.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import product
-from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
-from seqattn.data import Dataset, load_dataset
+from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
-from seqattn.recbole.fitting import CHOSEN_BY, MAX_EPOCHS, PATIENCE, Fitted, fit
-from seqattn.recbole.subjects import BATCH, MAX_LENGTH
-from seqattn.runs.baselines import Baseline, BaselineSpec, compute_baseline
+from seqattn.recbole.subjects import BATCH, MAX_LENGTH, Subject, build
+from seqattn.stats.metrics import averages, metric
 from seqattn.training.device import environment
+from seqattn.training.fit import forked_rng
+from seqattn.training.ranking import Ranker
 
 # RecBole's key: the values tried. Its defaults are k = 100, shrink = 0, learning_rate = 0.001.
 GRIDS: dict[str, dict[str, tuple[float, ...]]] = {
@@ -36,13 +40,19 @@ GRIDS: dict[str, dict[str, tuple[float, ...]]] = {
     "bpr": {"learning_rate": (0.0003, 0.001, 0.003, 0.01)},
     "gru4rec": {"learning_rate": (0.001, 0.005)},
 }
+# The kind of validation rank whose NDCG@10 stops training and chooses hyperparameters.
+CHOSEN_BY = {"pop": "filtered", "itemknn": "filtered", "bpr": "filtered", "gru4rec": "unfiltered"}
 TRAINED = ("bpr", "gru4rec")
 SEARCH_SEED = 2020
-EXAMPLE = "example:\n  python -m seqattn.recbole.baselines -d ml-100k amazon-office -m pop itemknn"
+MAX_EPOCHS = 300  # RecBole's epochs
+PATIENCE = 5
+STAGES = ("valid", "test")
+
+Report = Callable[[str], None]
 
 
-def baseline_spec(dataset: Dataset, model: str, seed: int) -> BaselineSpec:
-    """Return what a record rests on: data, model, seed, grid, training and RecBole's version.
+def settings_of(model: str) -> dict[str, Any]:
+    """Return what a run rests on beside data and seed: RecBole's version, grid and training.
 
     Raises
     ------
@@ -67,62 +77,71 @@ def baseline_spec(dataset: Dataset, model: str, seed: int) -> BaselineSpec:
         settings["asks_with"] = "the history up to the target"
     if model == "gru4rec":
         settings["max_length"] = MAX_LENGTH
-    return BaselineSpec(dataset.name, dataset.fingerprint, model, seed, settings)
+    return settings
 
 
-def fit_baseline(root: str | Path, dataset: Dataset, model: str, seed: int) -> Baseline:
-    """Return one baseline, fitting it only if there is no intact record of it.
+def seed_of(model: str, seed: int) -> int:
+    """Return the seed a model is fitted with: `SEARCH_SEED` if it draws no random number."""
+    return seed if model in TRAINED else SEARCH_SEED
+
+
+def fit_baseline(
+    dataset: Dataset,
+    model: str,
+    seed: int,
+    searched: Mapping[str, Any] | None = None,
+    report: Report | None = None,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Fit one baseline; return facts to keep as JSON, and ranks ``{stage}_{kind}`` of (U,).
 
     Parameters
     ----------
-    root : str or Path
-        The records' folder.
     dataset : Dataset
         Prepared and split.
     model : str
         A key of `GRIDS`.
     seed : int
-        Training seed. A trained model's grid is searched first, with `SEARCH_SEED`.
+        Training seed.
+    searched : mapping, optional
+        Facts of the model's run with `SEARCH_SEED`, whose choice is taken. Without them the grid
+        is searched with `seed`.
+    report : callable, optional
+        Called with a line for each finished epoch.
 
     Raises
     ------
     SeqattnError
-        If the model is unknown or can't be fitted, or the record can't be written.
+        If the model can't be fitted.
     """
-    spec = baseline_spec(dataset, model, seed)
-
-    def run() -> tuple[dict[str, object], Mapping[str, object]]:
-        if model in TRAINED and seed != SEARCH_SEED:
-            search = fit_baseline(root, dataset, model, SEARCH_SEED).facts
-            chosen, tried = search["hyperparameters"], search["grid"]
-            best = _fit(dataset, model, seed, chosen)
-        else:
-            chosen, best, tried = _search(dataset, model, seed)
-        facts = {
-            "hyperparameters": chosen,
-            "grid": tried,
-            "history": best.history,
-            "best_epoch": best.best_epoch,
-            "seconds": best.seconds,
-            "environment": {
-                **environment("cpu"),
-                **{package: version(package) for package in ("recbole", "scipy")},
-            },
-        }
-        return facts, best.ranks
-
-    return compute_baseline(root, spec, run)
+    if searched is None:
+        chosen, best, tried = _search(dataset, model, seed, report)
+    else:
+        chosen, tried = searched["hyperparameters"], searched["grid"]
+        best = fit(model, dataset, seed, chosen, report)
+    facts = {
+        "hyperparameters": chosen,
+        "grid": tried,
+        "history": best.history,
+        "best_epoch": best.best_epoch,
+        "seconds": best.seconds,
+        "environment": {
+            **environment("cpu"),
+            **{package: version(package) for package in ("recbole", "scipy")},
+        },
+        "metrics": {kind: averages(values) for kind, values in best.ranks.items()},
+    }
+    return facts, best.ranks
 
 
 def _search(
-    dataset: Dataset, model: str, seed: int
+    dataset: Dataset, model: str, seed: int, report: Report | None
 ) -> tuple[dict[str, float], Fitted, list[dict[str, object]]]:
     """Fit every member of the grid; return the best one's options, its fit, and the record."""
     grid, kind = GRIDS[model], CHOSEN_BY[model]
     best, tried = None, []
     for values in product(*grid.values()):
         options = dict(zip(grid, values, strict=True))
-        fitted = _fit(dataset, model, seed, options)
+        fitted = fit(model, dataset, seed, options, report)
         tried.append(
             {
                 "hyperparameters": options,
@@ -138,63 +157,110 @@ def _search(
     return *best, tried
 
 
-def _fit(dataset: Dataset, model: str, seed: int, options: Mapping[str, float]) -> Fitted:
-    label = " ".join(
-        [dataset.name, model, f"seed {seed}", *(f"{k}={v}" for k, v in options.items())]
-    )
+@dataclass(frozen=True)
+class Fitted:
+    """Ranks ``{stage}_{kind}`` of (U,), with the best weights, and how they came about."""
 
-    def report(epoch: Mapping[str, float]) -> None:
-        _log(
-            f"{label} epoch {epoch['epoch']}: loss {epoch['loss']:.3f}, NDCG@10 "
-            f"{epoch['valid_ndcg']:.4f}, {epoch['seconds']:.1f} s"
+    ranks: dict[str, np.ndarray]
+    history: list[dict[str, float]]
+    best_epoch: int | None
+    seconds: float
+
+    def valid_ndcg(self, kind: str) -> float:
+        """Return validation NDCG@10; `kind` unfiltered or filtered."""
+        return _ndcg(self.ranks[f"valid_{kind}"])
+
+
+def fit(
+    name: str,
+    dataset: Dataset,
+    seed: int,
+    options: Mapping[str, object],
+    report: Report | None = None,
+) -> Fitted:
+    """Fit one model with one set of options; the best weights on validation are tested once.
+
+    Parameters
+    ----------
+    name, dataset, options
+        See `seqattn.recbole.subjects.build`.
+    seed : int
+        Seeds weights, dropout, batch order and negatives.
+    report : callable, optional
+        Called with a line for each finished epoch, and one for the fit.
+
+    Raises
+    ------
+    SeqattnError
+        If training diverges, or BPR finds no negative.
+    """
+    label = " ".join([name, f"seed {seed}", *(f"{key}={v}" for key, v in options.items())])
+    report = report or (lambda line: None)
+
+    def on_epoch(epoch: Mapping[str, float]) -> None:
+        report(
+            f"{label} epoch {epoch['epoch']}: loss {epoch['loss']:.3f}, "
+            f"NDCG@10 {epoch['valid_ndcg']:.4f}"
         )
 
-    fitted = fit(model, dataset, seed, options, report)
-    ndcg = fitted.valid_ndcg(CHOSEN_BY[model])
-    _log(f"{label}: validation NDCG@10 {ndcg:.4f}, {fitted.seconds:.1f} s")
+    started, kind = time.perf_counter(), CHOSEN_BY[name]
+    with forked_rng("cpu"):
+        torch.manual_seed(seed)
+        subject = build(name, dataset, options)
+        history, best_epoch = [], None
+        if subject.epoch is not None:
+            rate = float(options["learning_rate"])
+            history, best_epoch = _train(subject, dataset, seed, rate, kind, on_epoch)
+    ranks = {
+        f"{stage}_{of}": values
+        for stage in STAGES
+        for of, values in _rank(subject, Ranker(dataset.split, stage), stage).items()
+    }
+    fitted = Fitted(ranks, history, best_epoch, time.perf_counter() - started)
+    report(f"{label}: validation NDCG@10 {fitted.valid_ndcg(kind):.4f}")
     return fitted
 
 
-def _log(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+def _train(
+    subject: Subject,
+    dataset: Dataset,
+    seed: int,
+    learning_rate: float,
+    kind: str,
+    on_epoch: Callable[[Mapping[str, float]], None],
+) -> tuple[list[dict[str, float]], int]:
+    """Train with early stopping and leave the model with its best weights."""
+    model, rng = subject.model, np.random.default_rng(seed)
+    optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    ranker = Ranker(dataset.split, "valid")
+    history, best_epoch, best, weights = [], 0, -1.0, {}
+    while len(history) < MAX_EPOCHS and len(history) - best_epoch < PATIENCE:
+        started = time.perf_counter()
+        model.train()
+        loss = subject.epoch(optimiser, rng)
+        ndcg = _ndcg(_rank(subject, ranker, "valid", filtered=kind == "filtered")[kind])
+        history.append(
+            {
+                "epoch": len(history) + 1,
+                "loss": loss,
+                "valid_ndcg": ndcg,
+                "seconds": time.perf_counter() - started,
+            }
+        )
+        if ndcg > best:
+            best, best_epoch = ndcg, len(history)
+            weights = {key: value.clone() for key, value in model.state_dict().items()}
+        on_epoch(history[-1])
+    model.load_state_dict(weights)
+    return history, best_epoch
 
 
-def _wanted(models: Sequence[str], seeds: Sequence[int]) -> Iterator[tuple[str, int]]:
-    for model in models:
-        yield from product([model], seeds if model in TRAINED else [SEARCH_SEED])
+def _rank(
+    subject: Subject, ranker: Ranker, stage: str, *, filtered: bool = True
+) -> dict[str, np.ndarray]:
+    subject.model.eval()
+    return ranker.rank(subject.scores(stage), filtered=filtered)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Fit what is missing and print every test NDCG@10; return 0, or 2 after a user's error."""
-    options = _parser().parse_args(arguments)
-    # As for our own fits: the bits don't depend on how many cores the machine has.
-    torch.set_num_threads(1)
-    try:
-        for name in options.dataset:
-            dataset = load_dataset(name)
-            for model, seed in _wanted(options.model, options.seed):
-                baseline = fit_baseline(options.output, dataset, model, seed)
-                ndcg = baseline.facts["metrics"]["test_unfiltered"]["NDCG@10"]
-                print(f"{name} {model} seed {seed}: test NDCG@10 {ndcg:.4f}", flush=True)
-    except SeqattnError as error:
-        _log(f"seqattn: {error}")
-        return 2
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m seqattn.recbole.baselines",
-        description=__doc__.partition("\n")[0],
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("-d", "--dataset", nargs="+", required=True, help="names or YAML files")
-    parser.add_argument("-m", "--model", nargs="+", choices=list(GRIDS), default=list(GRIDS))
-    parser.add_argument("-s", "--seed", nargs="+", type=int, default=[2020, 2021, 2022])
-    parser.add_argument("-o", "--output", type=Path, default=Path("results/baselines"))
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _ndcg(ranks: np.ndarray) -> float:
+    return float(metric(ranks, "NDCG", 10).mean())

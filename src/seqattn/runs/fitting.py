@@ -2,7 +2,8 @@
 
 On a CPU each fit runs on one thread and the runs run side by side, one process a core: the bits
 of a fit then do not depend on how many cores the machine has. On a GPU the seeds of a model are
-fitted together, as one stacked model.
+fitted together, as one stacked model. RecBole's models, which only `seqattn.recbole` knows how to
+fit, run on the CPU.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
+from math import prod
 from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.queues import Queue
+from types import ModuleType
 
 import torch
 from tqdm import tqdm
@@ -23,9 +27,10 @@ from tqdm import tqdm
 from seqattn.config import Preset
 from seqattn.data import Dataset, load_dataset
 from seqattn.data.dataset import Described
+from seqattn.errors import SeqattnError
 from seqattn.models import is_masked
 from seqattn.runs.code import code_of, require_same_code
-from seqattn.runs.store import Result, Run, RunSpec, Store
+from seqattn.runs.store import RecBoleSpec, Result, Run, RunSpec, Spec, Store
 from seqattn.training.device import environment, one_thread, require_device
 from seqattn.training.fit import Epoch, Fit, fit
 from seqattn.training.stacked import fit_stacked
@@ -45,10 +50,31 @@ def run_spec(dataset: Described, model: str, seed: int, preset: Preset) -> RunSp
     )
 
 
+def recbole_spec(dataset: Described, model: str, seed: int) -> RecBoleSpec:
+    """Return the spec of one of RecBole's models; one that draws no random number has one seed.
+
+    Raises
+    ------
+    SeqattnError
+        If RecBole is not installed, or the model is unknown.
+    """
+    baselines = _recbole()
+    settings, seed = baselines.settings_of(model), baselines.seed_of(model, seed)
+    return RecBoleSpec(dataset.name, dataset.fingerprint, model, seed, settings)
+
+
+def _recbole() -> ModuleType:
+    try:
+        from seqattn.recbole import baselines
+    except ModuleNotFoundError as error:
+        raise SeqattnError(str(error)) from error
+    return baselines
+
+
 def fit_run(
     store: Store,
     dataset: Dataset,
-    spec: RunSpec,
+    spec: Spec,
     *,
     device: str = "cpu",
     report: Report | None = None,
@@ -60,21 +86,39 @@ def fit_run(
     SeqattnError
         If the model can't be fitted on the dataset.
     """
+    if isinstance(spec, RecBoleSpec):
+        return store.compute(spec, lambda: _fit_recbole(store, dataset, spec, report))
+    return store.compute(spec, lambda: _fit_ours(dataset, spec, device, report))
 
-    def run() -> Result:
-        with one_thread(device):
-            fitted = fit(
-                dataset,
-                spec.model,
-                spec.seed,
-                spec.model_config,
-                spec.train_config,
-                device=device,
-                on_epoch=lambda epoch: report(_line(spec, epoch)) if report else None,
-            )
-        return _result(fitted, spec, device)
 
-    return store.compute(spec, run)
+def _fit_ours(dataset: Dataset, spec: RunSpec, device: str, report: Report | None) -> Result:
+    with one_thread(device):
+        fitted = fit(
+            dataset,
+            spec.model,
+            spec.seed,
+            spec.model_config,
+            spec.train_config,
+            device=device,
+            on_epoch=lambda epoch: report(_line(spec, epoch)) if report else None,
+        )
+    return _result(fitted, spec, device)
+
+
+def _fit_recbole(
+    store: Store, dataset: Dataset, spec: RecBoleSpec, report: Report | None
+) -> Result:
+    if spec != recbole_spec(dataset, spec.model, spec.seed):
+        raise SeqattnError(
+            f"{spec.model!r} is wanted with other settings, or another version of RecBole or of "
+            "the data, than there are here"
+        )
+    searched, search_seed = None, spec.settings.get("search_seed", spec.seed)
+    if spec.seed != search_seed:  # the grid is searched once, by the run of that seed
+        searched = fit_run(store, dataset, replace(spec, seed=search_seed), report=report).facts
+    with one_thread("cpu"):
+        facts, ranks = _recbole().fit_baseline(dataset, spec.model, spec.seed, searched, report)
+    return Result(facts, ranks)
 
 
 def _result(fitted: Fit, spec: RunSpec, device: str, **more: object) -> Result:
@@ -120,7 +164,7 @@ def fit_runs_stacked(
 def fit_runs(
     store: Store,
     dataset: Dataset,
-    specs: Sequence[RunSpec],
+    specs: Sequence[Spec],
     *,
     device: str = "cpu",
     workers: int | None = None,
@@ -128,19 +172,21 @@ def fit_runs(
 ) -> list[Run]:
     """Return the runs of some specs of one dataset, fitting those the store lacks.
 
+    A folder is read once: a run that was there when it is looked for, another when it is kept.
+
     Parameters
     ----------
     store : Store
         Where runs are kept.
     dataset : Dataset
         Must be one `load_dataset` can load again by its reference, in another process.
-    specs : sequence of RunSpec
+    specs : sequence of RunSpec or RecBoleSpec
         What is wanted; `seqattn.search.record.wanted_specs` names it by preset or design.
     device : str
-        ``cpu`` or ``cuda``.
+        ``cpu`` or ``cuda``, for our models.
     workers : int, optional
-        Processes on the CPU; by default one a core. On a GPU the seeds of a model that are missing
-        are fitted at once, one model after another.
+        Processes on the CPU; by default one a core. On a GPU the seeds of a configuration that are
+        missing are fitted at once, one configuration after another.
     progress : bool
         Whether to show a progress bar with loss, validation NDCG@10 and lambda.
 
@@ -151,33 +197,44 @@ def fit_runs(
         or there is no such device. Finished runs stay in the store.
     """
     require_device(device)
-    kept = {spec: store.get(spec) for spec in specs}
-    for run in filter(None, kept.values()):
+    runs = {spec: store.get(spec) for spec in specs}
+    for run in filter(None, runs.values()):
         require_same_code(run)
-    missing = [spec for spec, run in kept.items() if run is None]
     # The longest fits go first, so that no core is left with one at the end.
-    missing.sort(key=lambda spec: -spec.train_config.epochs)
-    workers = min(workers or os.cpu_count() or 1, len(missing))
+    missing = sorted((spec for spec, run in runs.items() if run is None), key=_epochs, reverse=True)
     with tqdm(total=len(missing), desc="fitting", unit="run", disable=not progress) as bar:
         if torch.device(device).type != "cpu":
-            for model in dict.fromkeys(spec.model for spec in missing):
-                together = [spec for spec in missing if spec.model == model]
-                fit_runs_stacked(
+            ours = [spec for spec in missing if isinstance(spec, RunSpec)]
+            for config in dict.fromkeys(replace(spec, seed=0) for spec in ours):
+                together = [spec for spec in ours if replace(spec, seed=0) == config]
+                fits = fit_runs_stacked(
                     store, dataset, together, device=device, report=bar.set_postfix_str
                 )
+                runs |= zip(together, fits, strict=True)
                 bar.update(len(together))
-        elif workers > 1:
-            _fit_in_processes(store, dataset, missing, workers, bar)
+            missing = [spec for spec in missing if not isinstance(spec, RunSpec)]
+        workers = min(workers or os.cpu_count() or 1, len(missing))
+        if workers > 1:
+            runs |= _fit_in_processes(store, dataset, missing, workers, bar)
         else:
             for spec in missing:
-                fit_run(store, dataset, spec, device=device, report=bar.set_postfix_str)
+                runs[spec] = fit_run(store, dataset, spec, report=bar.set_postfix_str)
                 bar.update()
-    return [store.compute(spec, _unreachable) for spec in specs]
+    return [runs[spec] for spec in specs]
+
+
+def _epochs(spec: Spec) -> int:
+    """Return how many epochs a run may take, a search of RecBole's with all of its grid."""
+    if isinstance(spec, RunSpec):
+        return spec.train_config.epochs
+    searching = spec.settings.get("search_seed") == spec.seed
+    members = prod(map(len, spec.settings["grid"].values())) if searching else 1
+    return members * spec.settings.get("max_epochs", 1)
 
 
 def _fit_in_processes(
-    store: Store, dataset: Dataset, specs: list[RunSpec], workers: int, bar: tqdm
-) -> None:
+    store: Store, dataset: Dataset, specs: Iterable[Spec], workers: int, bar: tqdm
+) -> dict[Spec, Run]:
     # Spawn, not fork: forking a process whose OpenMP threads have run can hang.
     context = get_context("spawn")
     lines = context.Queue()
@@ -187,13 +244,15 @@ def _fit_in_processes(
     pool = ProcessPoolExecutor(workers, context, _start_worker, (lines,))
     try:
         with _interrupts_ignored():
-            jobs = [
-                pool.submit(_fit_in_worker, str(store.path), dataset.reference, spec)
+            jobs = {
+                pool.submit(_fit_in_worker, str(store.path), dataset.reference, spec): spec
                 for spec in specs
-            ]
+            }
+        runs = {}
         for job in as_completed(jobs):
-            job.result()
+            runs[jobs[job]] = job.result()
             bar.update()
+        return runs
     except BaseException:
         # Whatever went wrong, Ctrl-C above all: nobody waits for fits that are under way.
         for worker in set(active_children()) - others:
@@ -233,8 +292,8 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _fit_in_worker(results_dir: str, dataset: str, spec: RunSpec) -> None:
-    fit_run(Store(results_dir), load_dataset(dataset), spec, report=_lines.put)
+def _fit_in_worker(results_dir: str, dataset: str, spec: Spec) -> Run:
+    return fit_run(Store(results_dir), load_dataset(dataset), spec, report=_lines.put)
 
 
 def _listen(lines: Queue, bar: tqdm) -> None:
@@ -248,7 +307,3 @@ def _line(spec: RunSpec, epoch: Epoch) -> str:
         f"{spec.model} seed {spec.seed} epoch {epoch.epoch}: loss {epoch.loss:.3f}, "
         f"NDCG@10 {epoch.valid_ndcg:.4f}" + (f", lambda {lambdas}" if lambdas else "")
     )
-
-
-def _unreachable() -> Result:
-    raise RuntimeError("a run that was just computed is missing from the store")

@@ -31,6 +31,36 @@ class Verdicts:
             for (m, name, k), record in self.records.items()
         )
 
+    def counts(self) -> pd.DataFrame:
+        """Return how many comparisons each rule calls robust improvements and degradations.
+
+        A row per rule: with the published, pooled bootstrap, and with the clustered one.
+        """
+        rules = {"published": "robust", "clustered by user": "robust_clustered"}
+        records = self.records.values()
+        return pd.DataFrame.from_dict(
+            {
+                rule: {
+                    name: sum(getattr(r, field) and r.direction == sign for r in records)
+                    for name, sign in (("improvements", 1), ("degradations", -1))
+                }
+                for rule, field in rules.items()
+            },
+            orient="index",
+        )
+
+    def width_ratios(self) -> pd.Series:
+        """Return each clustered interval's width over the pooled one's, by (model, metric, k).
+
+        NaN where no user differs, so that neither interval has a width.
+        """
+        widths = {
+            key: np.diff([record.clustered_ci, record.pooled_ci])[:, 0]
+            for key, record in self.records.items()
+        }
+        ratios = {key: c / p if p > 0 else np.nan for key, (c, p) in widths.items()}
+        return pd.Series(ratios, dtype=float).rename_axis(["model", "metric", "k"])
+
 
 def by_model(runs: Iterable[Run]) -> dict[str, list[Run]]:
     """Group runs by model, each group in order of seed."""
@@ -62,6 +92,20 @@ def summary(runs: Iterable[Run], k: int = 10) -> pd.DataFrame:
                 std = means_S.std(ddof=1) if len(means_S) > 1 else np.nan
                 rows.append((model, kind, f"{name}@{k}", means_S.mean(), std, len(means_S)))
     return pd.DataFrame(rows, columns=["model", "kind", "metric", "mean", "std", "seeds"])
+
+
+def summary_table(runs: Iterable[Run], k: int = 10) -> pd.DataFrame:
+    """Return `summary` for reading: a row a model, a column a (kind, metric), "mean ± std".
+
+    A model with one seed has no deviation; the index holds each model's number of seeds.
+    """
+    table = summary(runs, k)
+    table["value"] = [
+        f"{mean:.4f}" if np.isnan(std) else f"{mean:.4f} ± {std:.4f}"
+        for mean, std in zip(table["mean"], table["std"], strict=True)
+    ]
+    wide = table.pivot(index=["model", "seeds"], columns=["kind", "metric"], values="value")
+    return wide.loc[table["model"].unique()]
 
 
 def histories(runs: Iterable[Run]) -> pd.DataFrame:
@@ -137,3 +181,24 @@ def unfinished(run: Run) -> bool:
     """Return whether a fit ran out of epochs before its patience did: more might have helped."""
     waited = len(run.facts["history"]) - run.facts["best_epoch"]
     return waited < run.spec.train_config.patience
+
+
+def outcomes(runs: Iterable[Run], k: int = 10) -> pd.DataFrame:
+    """Return what each of several fits reached and how it ended, a row per fit, named by model.
+
+    Columns are test metrics at `k`, means over users; the epochs run; the epoch whose weights were
+    kept; and whether the fit is `unfinished`.
+    """
+    measures = (("NDCG", "unfiltered"), ("NDCG", "filtered"), ("Recall", "unfiltered"))
+    rows = {}
+    for run in runs:
+        rows[run.model] = {
+            f"{name}@{k}, {kind}": metric(run.ranks("test", kind), name, k).mean()
+            for name, kind in measures
+        }
+        rows[run.model] |= {
+            "epochs run": len(run.facts["history"]),
+            "best epoch": run.facts["best_epoch"],
+            "unfinished": unfinished(run),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")

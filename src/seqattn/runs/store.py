@@ -1,17 +1,20 @@
 """Finished work on disk: one folder a run, written whole or not at all.
 
-A run is (dataset, model, seed, config). Its folder is addressed by a hash of all that, so
-results of two configurations or two versions of the data are never mistaken for each other (for
-edited code see `seqattn.runs.code`):
+A run is a training, of one of our models or of one of another engine's, on one dataset with one
+seed. Its folder is addressed by a hash of all it rests on, so results of two configurations or two
+versions of the data are never mistaken for each other (for edited code see `seqattn.runs.code`):
 
     <root>/<dataset>/<model>/seed-<seed>-<hash>/
-        cell.json            configuration, fingerprint, history, metrics, timings, versions
-        ranks.npz            per-user ranks, compressed integers, no pickle
-        model.safetensors    best weights
+        cell.json            configuration, fingerprint, history, metrics, timings, versions;
+                             baseline.json if RecBole fitted it
+        ranks.npz            per-user ranks, smallest unsigned integers, no pickle
+        model.safetensors    best weights, where the engine gives them
 
 A folder is written under a temporary name and renamed when complete; a lock lets processes share
 a store; checksums in ``cell.json`` expose truncated or edited files, which are computed again.
 A run copied without its weights (`Store.adopt`) is smaller and as good for every table.
+
+Shapes: U users, in the order of the dataset's `Sequences`.
 """
 
 from __future__ import annotations
@@ -22,9 +25,9 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from filelock import FileLock
@@ -36,55 +39,98 @@ from seqattn.config import ModelConfig, TrainConfig, require_seed, strict
 from seqattn.errors import SeqattnError
 from seqattn.files import checksum, read_record, write_record
 
-_FACTS, _WEIGHTS = "cell.json", "model.safetensors"
+_WEIGHTS = "model.safetensors"
 
 
 _FORMAT = 1  # part of every hash: raise it when a run's meaning changes
 
 
 @dataclass(frozen=True)
-class RunSpec:
-    """What a run is computed from; equal specs have equal keys, on every machine."""
+class _BaseSpec:
+    """What every run rests on; equal specs have equal keys, on every machine."""
 
     dataset: str
     fingerprint: str
     model: str
     seed: int
-    model_config: ModelConfig
-    train_config: TrainConfig
 
     def __post_init__(self) -> None:
         require_seed(self.seed)
 
     @property
     def key(self) -> str:
-        """Hash of everything above, 12 hexadecimal digits."""
+        """Hash of all fields, 12 hexadecimal digits."""
         return checksum({"format": _FORMAT, **dataclasses.asdict(self)})[:12]
 
 
 @dataclass(frozen=True)
+class RunSpec(_BaseSpec):
+    """What a run of one of our models is computed from."""
+
+    model_config: ModelConfig
+    train_config: TrainConfig
+
+    engine: ClassVar[str] = "seqattn"
+
+
+@dataclass(frozen=True)
+class RecBoleSpec(_BaseSpec):
+    """What a run of one of RecBole's models is computed from.
+
+    ``settings`` holds what JSON can: RecBole's version, the grid that is searched, and how its
+    members are trained.
+    """
+
+    settings: Mapping[str, Any]
+
+    engine: ClassVar[str] = "recbole"
+
+    def __hash__(self) -> int:  # a mapping has none
+        return hash(self.key)
+
+
+Spec = RunSpec | RecBoleSpec
+
+# Words on disk stay: what RecBole fitted was once no run.
+_FACTS = {RunSpec.engine: "cell.json", RecBoleSpec.engine: "baseline.json"}
+
+
+@dataclass(frozen=True)
 class Result:
-    """What computing a run gives: facts for ``cell.json``, ranks of shape (U,), and weights."""
+    """What computing a run gives: facts for its JSON file, ranks of shape (U,), and weights."""
 
     facts: Mapping[str, Any]
     ranks: Mapping[str, np.ndarray]
-    weights: Mapping[str, Tensor]
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run, read from its folder."""
+    """A finished run, read from its folder; `engine` is what fitted it."""
 
     folder: Path
     facts: Mapping[str, Any]
+    engine: str = RunSpec.engine
 
     @property
-    def spec(self) -> RunSpec:
-        """What it was computed from."""
+    def spec(self) -> RunSpec | Any:
+        """What it was computed from; a `RecBoleSpec` if RecBole fitted it."""
         values = dict(self.facts["spec"])
+        if self.engine == RecBoleSpec.engine:
+            return RecBoleSpec(**values)
         values["model_config"] = strict(ModelConfig, values["model_config"])
         values["train_config"] = strict(TrainConfig, values["train_config"])
         return RunSpec(**values)
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's name."""
+        return self.facts["spec"]["dataset"]
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the data."""
+        return self.facts["spec"]["fingerprint"]
 
     @property
     def model(self) -> str:
@@ -93,13 +139,25 @@ class Run:
 
     @property
     def seed(self) -> int:
-        """The training seed."""
+        """The training seed; it means nothing to a model that draws no random number."""
         return self.facts["spec"]["seed"]
 
     def ranks(self, stage: str = "test", kind: str = "unfiltered") -> np.ndarray:
-        """Return per-user ranks, (U,); `stage` valid or test, `kind` unfiltered or filtered."""
+        """Return per-user ranks, (U,) int32; `stage` valid or test, `kind` unfiltered or filtered.
+
+        Raises
+        ------
+        SeqattnError
+            If there are no such ranks.
+        """
         with np.load(self.folder / "ranks.npz", allow_pickle=False) as stored:
-            return stored[f"{stage}_{kind}"]
+            if f"{stage}_{kind}" not in stored:
+                raise SeqattnError(
+                    f"{self.folder}: no ranks of stage {stage!r} and kind {kind!r}; "
+                    f"choose one of {', '.join(stored)}"
+                )
+            # Unsigned integers would wrap around when subtracted.
+            return stored[f"{stage}_{kind}"].astype(np.int32)
 
     def weights(self) -> dict[str, Tensor]:
         """Return the best weights, by parameter name.
@@ -107,8 +165,10 @@ class Run:
         Raises
         ------
         SeqattnError
-            If the run was copied without them.
+            If the run was copied without them, or RecBole fitted it.
         """
+        if self.engine == RecBoleSpec.engine:
+            raise SeqattnError(f"{self.folder}: what RecBole fits is kept without weights")
         if _WEIGHTS not in self.facts["files"]:
             raise SeqattnError(
                 f"{self.folder} was kept without weights, as `seqattn collect` keeps runs: remove "
@@ -141,15 +201,15 @@ class Store:
                 "choose another results_dir"
             ) from error
 
-    def folder(self, spec: RunSpec) -> Path:
+    def folder(self, spec: Spec) -> Path:
         """Return where a run's folder is, or would be."""
         return self.path / spec.dataset / spec.model / f"seed-{spec.seed}-{spec.key}"
 
-    def get(self, spec: RunSpec) -> Run | None:
+    def get(self, spec: Spec) -> Run | None:
         """Return a finished, intact run, or None."""
-        return _read(self.folder(spec))
+        return _read(self.folder(spec), spec.engine)
 
-    def compute(self, spec: RunSpec, make: Callable[[], Result]) -> Run:
+    def compute(self, spec: Spec, make: Callable[[], Result]) -> Run:
         """Return the run, computing it with `make` unless it is already there and intact.
 
         Of several processes asking for one run, one computes and the others wait for it. An
@@ -166,19 +226,12 @@ class Store:
             return run
         folder = self.folder(spec)
         with locked(folder):
-            run = _read(folder)
+            run = _read(folder, spec.engine)
             if run is None:
                 result = make()
                 with whole(folder) as partial:
-                    # By way of memory: on a full disk numpy's own file would complain once more.
-                    np.savez_compressed(ranks := io.BytesIO(), **result.ranks)
-                    (partial / "ranks.npz").write_bytes(ranks.getvalue())
-                    weights = {name: value.contiguous() for name, value in result.weights.items()}
-                    save_file(weights, partial / _WEIGHTS)
-                    write_record(
-                        partial, _FACTS, {"spec": dataclasses.asdict(spec), **result.facts}
-                    )
-                run = _read(folder)
+                    _write(partial, spec, result)
+                run = _read(folder, spec.engine)
         assert run is not None
         return run
 
@@ -200,17 +253,18 @@ class Store:
             for name in run.facts["files"]:
                 if weights or name != _WEIGHTS:
                     shutil.copyfile(run.folder / name, partial / name)
-            write_record(partial, _FACTS, run.facts)
-        copy = _read(folder)
+            write_record(partial, _FACTS[run.engine], run.facts)
+        copy = _read(folder, run.engine)
         assert copy is not None
         return copy
 
     def runs(self, dataset: str = "*", model: str = "*") -> Iterator[Run]:
-        """Yield every intact run, sorted by folder name."""
-        for path in sorted(self.path.glob(f"{dataset}/{model}/seed-*/{_FACTS}")):
-            run = _read(path.parent)
-            if run is not None:
-                yield run
+        """Yield every intact run of every engine, sorted by folder name."""
+        for folder in sorted(self.path.glob(f"{dataset}/{model}/seed-*")):
+            for engine in _FACTS:
+                run = _read(folder, engine)
+                if run is not None:
+                    yield run
 
 
 @contextmanager
@@ -266,6 +320,18 @@ def _unwritable(folder: Path, error: Exception) -> SeqattnError:
     )
 
 
-def _read(folder: Path) -> Run | None:
-    facts = read_record(folder, _FACTS)
-    return None if facts is None else Run(folder, facts)
+def _write(folder: Path, spec: Spec, result: Result) -> None:
+    small = {kind: r.astype(np.min_scalar_type(int(r.max()))) for kind, r in result.ranks.items()}
+    # By way of memory: on a full disk numpy's own file would complain once more.
+    np.savez_compressed(ranks := io.BytesIO(), **small)
+    (folder / "ranks.npz").write_bytes(ranks.getvalue())
+    if result.weights:
+        weights = {name: value.contiguous() for name, value in result.weights.items()}
+        save_file(weights, folder / _WEIGHTS)
+    facts = {"spec": dataclasses.asdict(spec), **result.facts}
+    write_record(folder, _FACTS[spec.engine], facts)
+
+
+def _read(folder: Path, engine: str) -> Run | None:
+    facts = read_record(folder, _FACTS[engine])
+    return None if facts is None else Run(folder, facts, engine)

@@ -1,7 +1,8 @@
 """Results of several machines in one folder: searches first, then the runs they ask for.
 
 A run is of use where a search wants its settings. So what is collected is decided search by
-search, and a run that no search of the target asks for is left where it is.
+search, and a run that no search of the target asks for is left where it is. A run of RecBole's
+models holds its own search, so it is collected without one.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ def collect(
     new = [found.write(target) for found in offered if _is_wanted(found, target)]
     store, wanted = Store(target), asked(target)
     for run in Store(source).runs():
-        if dataclasses.replace(run.spec, seed=0) in wanted and store.get(run.spec) is None:
+        spec = run.spec
+        asked_for = run.engine != RunSpec.engine or dataclasses.replace(spec, seed=0) in wanted
+        if asked_for and store.get(spec) is None:
             new.append(store.adopt(run, weights=weights).folder)
     for found in offered:
         have = read_search(target, found.dataset, found.model, found.design)

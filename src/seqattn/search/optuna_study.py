@@ -45,7 +45,7 @@ def open_study(
     budget: SearchConfig,
     base: Preset,
     *,
-    matched: bool = False,
+    shared_backbone: bool = False,
 ) -> optuna.Study:
     """Open or create the study that belongs to exactly this data, model, space and budget."""
     import optuna
@@ -58,7 +58,7 @@ def open_study(
         "epochs": budget.epochs,
         "seed": budget.seed,
         "prune": budget.prune,
-        "matched": matched,
+        "matched": shared_backbone,  # the word under which studies are kept
         "model": asdict(base.model),
         "train": asdict(base.train),
     }
@@ -97,7 +97,7 @@ def _pruner(budget: SearchConfig) -> optuna.pruners.BasePruner:
 
 
 def claim(
-    study: optuna.Study, budget: SearchConfig, searched: Space, *, matched: bool
+    study: optuna.Study, budget: SearchConfig, searched: Space, *, shared_backbone: bool
 ) -> optuna.Trial | None:
     """Return the next trial for this process, or None when none is left to claim.
 
@@ -107,7 +107,7 @@ def claim(
     import psutil
 
     taken = claimed(study)
-    sampler = next_sampler(taken, budget, matched=matched)
+    sampler = next_sampler(taken, budget, shared_backbone=shared_backbone)
     if sampler is None:
         return None
     study.sampler = sampler
@@ -118,9 +118,9 @@ def claim(
     return trial
 
 
-def over(study: optuna.Study, budget: SearchConfig, *, matched: bool) -> bool:
+def over(study: optuna.Study, budget: SearchConfig, *, shared_backbone: bool) -> bool:
     """Whether all trials of a search are done."""
-    return not _left(done(study)) if matched else len(done(study)) >= budget.trials
+    return not _left(done(study)) if shared_backbone else len(done(study)) >= budget.trials
 
 
 def next_draw(taken: list[optuna.trial.FrozenTrial]) -> int:
@@ -135,7 +135,7 @@ def draw_of(trial: optuna.trial.FrozenTrial) -> int:
 
 
 def next_sampler(
-    taken: list[optuna.trial.FrozenTrial], budget: SearchConfig, *, matched: bool
+    taken: list[optuna.trial.FrozenTrial], budget: SearchConfig, *, shared_backbone: bool
 ) -> optuna.samplers.BaseSampler | None:
     """Return what draws the next trial, or None where all are done or under way elsewhere."""
     import optuna
@@ -144,7 +144,7 @@ def next_sampler(
     # running for work under way.
     seed = 1_000 * budget.seed + next_draw(taken)
     sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=False)
-    if not matched:
+    if not shared_backbone:
         return sampler if len(taken) < budget.trials else None
     left = _left(taken)
     if not left:

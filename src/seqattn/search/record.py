@@ -23,6 +23,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,9 @@ from seqattn.config import (
 from seqattn.data.dataset import Described
 from seqattn.errors import SeqattnError
 from seqattn.files import checksum, write_text
-from seqattn.models import is_masked
-from seqattn.runs.fitting import run_spec
-from seqattn.runs.store import RunSpec
+from seqattn.models import RECBOLE_MODELS, is_masked
+from seqattn.runs.fitting import recbole_spec, run_spec
+from seqattn.runs.store import RunSpec, Spec
 
 _FORMAT = 1
 # What folders and files call the designs; the words are inside checksums, so they stay.
@@ -260,17 +261,27 @@ def wanted_specs(
     name: str,
     *,
     backbone_of: str | None = None,
-) -> list[RunSpec]:
+) -> list[Spec]:
     """Return the specs of (model, seed) pairs under a preset or a design, by its name.
 
-    With `backbone_of`, all take the settings of that model; by default each has its own.
+    With `backbone_of`, all take the settings of that model; by default each has its own. RecBole's
+    models always search a grid of their own, and those without chance are wanted once.
 
     Raises
     ------
     SeqattnError
         If there is no such name, or the design's search is missing or was of other data.
     """
-    return [
-        run_spec(dataset, model, seed, settings(results_dir, dataset, backbone_of or model, name))
-        for model, seed in wanted
-    ]
+
+    @lru_cache
+    def preset_of(model: str) -> Preset:
+        return settings(results_dir, dataset, model, name)
+
+    return list(
+        dict.fromkeys(
+            recbole_spec(dataset, model, seed)
+            if model in RECBOLE_MODELS
+            else run_spec(dataset, model, seed, preset_of(backbone_of or model))
+            for model, seed in wanted
+        )
+    )

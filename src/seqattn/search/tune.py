@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 
-def space(*, intensity: bool, matched: bool = False) -> dict[str, BaseDistribution]:
+def space(*, intensity: bool, shared_backbone: bool = False) -> dict[str, BaseDistribution]:
     """Return what is searched, by parameter: with intensity the normalisation, too, or alone."""
     from optuna.distributions import CategoricalDistribution as Choice
     from optuna.distributions import FloatDistribution, IntDistribution
 
     normalisation = {"normalisation": Choice(NORMALISATIONS)} if intensity else {}
-    if matched:
+    if shared_backbone:
         return normalisation
     return {
         "n_layers": IntDistribution(1, 3),
@@ -65,7 +65,7 @@ def study_of(search: Search) -> optuna.Study:
     study = optuna.create_study(direction="maximize", study_name=search.model)
     drawn = space(
         intensity=needs_intensity(search.model),
-        matched=search.design == "shared_backbone" and search.model != BASELINE,
+        shared_backbone=search.design == "shared_backbone" and search.model != BASELINE,
     )
     study.add_trials(
         optuna.trial.create_trial(
@@ -79,10 +79,6 @@ def study_of(search: Search) -> optuna.Study:
         if trial["state"] == "COMPLETE"
     )
     return study
-
-
-if TYPE_CHECKING:
-    import optuna
 
 
 POLL_SECONDS = 2.0
@@ -118,8 +114,8 @@ def tune(
     model_name : str
         Model to fit.
     budget : SearchConfig
-        Length of the search. A longer one takes over a shorter one's trials. In the matched design
-        the trials are the four normalisations, whatever ``trials`` says.
+        Length of the search. A longer one takes over a shorter one's trials. With the shared
+        backbone the trials are the four normalisations, whatever ``trials`` says.
     base : Preset
         Settings that are not searched.
     design : str
@@ -127,7 +123,8 @@ def tune(
         the best configuration that SASRec's own search has found.
     storage : str, optional
         URL of a database that several machines reach; by default ``studies.sqlite3`` in the
-        campaign's folder.
+        campaign's folder. It may hold ``{dataset}``, ``{design}`` and ``{model}``: then each search
+        has a database of its own.
     device : str
         ``cpu`` or ``cuda``.
     on_trial : callable, optional
@@ -136,21 +133,22 @@ def tune(
     Raises
     ------
     SeqattnError
-        If the matched design is asked of a model without intensity or lacks SASRec's search, if
+        If the shared backbone is asked for a model without intensity or lacks SASRec's search, if
         a shorter search of other settings would take the place of a finished one, if a fit fails,
         or if the study cannot be kept. A fit that diverges is a trial of value 0.
     """
     require_device(device)
-    intensity, matched = needs_intensity(model_name), design == "shared_backbone"
-    if matched and not intensity:
+    intensity, shared_backbone = needs_intensity(model_name), design == "shared_backbone"
+    if shared_backbone and not intensity:
         raise SeqattnError(
             f"model {model_name!r} has no normalisation to search; with the shared backbone it "
             "takes its own configuration as it is"
         )
-    if matched:
+    if shared_backbone:
         base = settings(results_dir, dataset, BASELINE, design)
-    storage = storage or f"sqlite:///{Store(results_dir).path / 'studies.sqlite3'}"
-    searched = space(intensity=intensity, matched=matched)
+    names = {"dataset": dataset.name, "design": design, "model": model_name}
+    storage = _database(storage, names) or f"sqlite:///{Store(results_dir).path}/studies.sqlite3"
+    searched = space(intensity=intensity, shared_backbone=shared_backbone)
     kept = read_search(results_dir, dataset.name, model_name, design)
     if kept and kept.fingerprint == dataset.fingerprint:
         # The base's learning rate and sizes are searched, so they are no part of a search's kind.
@@ -161,11 +159,13 @@ def tune(
     lock = partial(locked, Path(results_dir) / "studies.sqlite3")
     with storage_errors(storage):
         with lock():
-            study = open_study(storage, dataset, model_name, budget, base, matched=matched)
+            study = open_study(
+                storage, dataset, model_name, budget, base, shared_backbone=shared_backbone
+            )
             _take_over(study, kept, budget, base, dataset.fingerprint)
-        while not over(study, budget, matched=matched):
+        while not over(study, budget, shared_backbone=shared_backbone):
             with lock():
-                trial = claim(study, budget, searched, matched=matched)
+                trial = claim(study, budget, searched, shared_backbone=shared_backbone)
             if trial is None:  # other workers are at what is left; one of them may yet be killed
                 time.sleep(POLL_SECONDS)
                 continue
@@ -176,6 +176,14 @@ def tune(
         found = _outcome(study, dataset, model_name, design, budget, base, device)
     found.write(results_dir)
     return found
+
+
+def _database(storage: str | None, names: Mapping[str, str]) -> str:
+    """Return a URL with the search's own names for ``{dataset}`` and the like."""
+    url = storage or ""
+    for word, name in names.items():
+        url = url.replace(f"{{{word}}}", name)
+    return url
 
 
 def _require_no_loss(kept: Search, asked: Search, path: Path) -> None:

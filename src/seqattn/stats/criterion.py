@@ -10,12 +10,13 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from seqattn.errors import SeqattnError
 from seqattn.stats.bootstrap import bootstrap_means, bootstrap_p_value, percentile_interval
 from seqattn.stats.inputs import Floats, Record, as_pair, check_alpha
-from seqattn.stats.significance import paired_t
+from seqattn.stats.significance import paired_t, tost_paired, wilcoxon
 
 
 @dataclass(frozen=True)
@@ -300,8 +301,8 @@ def _interval(means_B: Floats, alpha: float) -> tuple[float, float]:
 
 
 def p_text(p: float) -> str:
-    """Return a p-value as prose has it: "p = 0.031", or "p < 0.001"."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    """Return a p-value as tables show it: "0.031", or "< 0.001"."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def criteria(record: DualCriterion) -> dict[str, tuple[bool, str]]:
@@ -311,8 +312,8 @@ def criteria(record: DualCriterion) -> dict[str, tuple[bool, str]]:
     """
     agreeing = record.seeds_positive if record.direction > 0 else record.seeds_negative
     return {
-        "(i)": (record.t_p_value < record.alpha, p_text(record.t_p_value)),
-        "(ii)": (record.pooled_p_value < record.alpha, p_text(record.pooled_p_value)),
+        "(i)": (record.t_p_value < record.alpha, _p_equals(record.t_p_value)),
+        "(ii)": (record.pooled_p_value < record.alpha, _p_equals(record.pooled_p_value)),
         "(iii)": (
             record.direction != 0 and 2 * agreeing > record.n_seeds,
             f"{agreeing} of {record.n_seeds} seeds exclude zero alone",
@@ -320,13 +321,63 @@ def criteria(record: DualCriterion) -> dict[str, tuple[bool, str]]:
     }
 
 
-def reasons(record: DualCriterion) -> str:
-    """Return a verdict with its reasons, such as "not robust: (i) passes (p = 0.010); ..."."""
-    parts = criteria(record)
-    told = "; ".join(
-        f"{name} {'passes' if passed else 'fails'} ({numbers})"
-        for name, (passed, numbers) in parts.items()
-    )
-    split = all(passed for passed, _ in parts.values()) and not record.robust
-    told += "; but not all in one direction" if split else ""
-    return f"{'robust' if record.robust else 'not robust'}: {told}"
+def _p_equals(p: float) -> str:
+    text = p_text(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
+def reasons(records: Mapping[Hashable, DualCriterion]) -> pd.DataFrame:
+    """Return why each verdict is what it is, a row per record.
+
+    Columns are the relative change in percent, the parts of `criteria` as text such as
+    "fails: p = 0.050", and the verdict. A verdict that is negative although all parts pass has
+    parts that point in different directions.
+    """
+    rows = {}
+    for name, record in records.items():
+        parts = {
+            part: f"{'passes' if passed else 'fails'}: {numbers}"
+            for part, (passed, numbers) in criteria(record).items()
+        }
+        change = {"change %": record.relative_change_percent}
+        rows[name] = {**change, **parts, "robust": record.robust}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def equivalence(
+    base_U: np.ndarray, variants: Mapping[str, np.ndarray], margin: float
+) -> pd.DataFrame:
+    """Return whether each variant is equivalent to its baseline within a margin, over users.
+
+    Parameters
+    ----------
+    base_U : ndarray, shape (U,)
+        The baseline's metric, one value per user.
+    variants : mapping
+        By name, arrays like `base_U`, the same user at the same place.
+    margin : float
+        Largest difference that does not matter, in units of the metric.
+
+    Returns
+    -------
+    DataFrame
+        A row per variant: the mean `difference`, the ends `low` and `high` of its 90 % interval,
+        `tost_p` and the verdict `equivalent` of two one-sided t-tests, and `wilcoxon_p`.
+
+    Raises
+    ------
+    SeqattnError
+        If shapes differ, a value is not finite, or the margin is not positive.
+    """
+    rows = {}
+    for name, variant_U in variants.items():
+        tost = tost_paired(base_U, variant_U, margin)
+        rows[name] = {
+            "difference": tost.difference,
+            "low": tost.ci[0],
+            "high": tost.ci[1],
+            "tost_p": tost.p_value,
+            "equivalent": tost.equivalent,
+            "wilcoxon_p": wilcoxon(base_U, variant_U).p_value,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")

@@ -58,3 +58,10 @@ def metric(ranks: np.ndarray, name: str, k: int) -> np.ndarray:
     if name == "MRR":
         return hit / ranks.astype(float)
     raise SeqattnError(f"unknown metric {name!r}; choose one of {', '.join(METRICS)}")
+
+
+def averages(ranks_U: np.ndarray) -> dict[str, float]:
+    """Return every metric at every cut-off, averaged over users: ``{"NDCG@10": 0.05, ...}``."""
+    return {
+        f"{name}@{k}": float(metric(ranks_U, name, k).mean()) for name in METRICS for k in CUTOFFS
+    }

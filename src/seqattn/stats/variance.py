@@ -41,6 +41,16 @@ class Components(Record):
         total = self.user_variance + self.residual_sd**2
         return self.user_variance / total if total > 0 else 0.0
 
+    def widening(self, n_seeds: int) -> float:
+        r"""Return how many times wider than pooled ones honest intervals over users are.
+
+        .. math:: \sqrt{1 + (S - 1) \rho}
+
+        It is the root of the design effect of Kish 1965, Survey Sampling: 1 where the seeds of a
+        user have nothing in common, :math:`\sqrt S` where they are copies.
+        """
+        return float(np.sqrt(max(0.0, 1 + (n_seeds - 1) * self.rho)))
+
 
 def variance_components(differences: ArrayLike) -> Components:
     r"""Split the variance of differences, (S, U), by two-way analysis of variance.

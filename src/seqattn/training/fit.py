@@ -24,7 +24,7 @@ from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
 from seqattn.models import build_model
 from seqattn.models.backbone import Backbone
-from seqattn.stats.metrics import CUTOFFS, METRICS, metric
+from seqattn.stats.metrics import averages, metric
 from seqattn.training.batches import (
     Batch,
     Gatherer,
@@ -67,14 +67,7 @@ class Fit:
             "history": [asdict(epoch) for epoch in self.history],
             "best_epoch": self.best_epoch,
             "lambdas": self.model.lambdas,
-            "metrics": {
-                kind: {
-                    f"{name}@{k}": float(metric(ranks, name, k).mean())
-                    for name in METRICS
-                    for k in CUTOFFS
-                }
-                for kind, ranks in self.ranks.items()
-            },
+            "metrics": {kind: averages(ranks) for kind, ranks in self.ranks.items()},
             "seconds": self.seconds,
         }
 

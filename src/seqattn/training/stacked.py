@@ -31,7 +31,6 @@ from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone
 from seqattn.training.batches import Gatherer, Plan
 from seqattn.training.fit import Course, Epoch, Fit, forked_rng, seeded_model, training_plans
-from seqattn.training.graphs import GraphedStep
 from seqattn.training.loss import stacked_cross_entropy
 from seqattn.training.ranking import Ranker
 
@@ -102,7 +101,6 @@ def fit_stacked(
     *,
     device: torch.device | str,
     on_epoch: Callable[[int, Epoch], None] | None = None,
-    graphs: bool = False,
 ) -> dict[int, Fit]:
     """Fit one model with several seeds at once.
 
@@ -123,8 +121,6 @@ def fit_stacked(
         ``cuda``; on a CPU it works, and pays only where models are tiny.
     on_epoch : callable, optional
         Called with a seed and its finished `Epoch`, whose seconds are those of the whole stack.
-    graphs : bool
-        Replay steps as CUDA graphs, see `seqattn.training.graphs`.
 
     Returns
     -------
@@ -149,7 +145,7 @@ def fit_stacked(
             for seed, model in zip(seeds, models, strict=True)
         }
         gatherer = Gatherer(dataset.split.train, device)
-        stack = Stack(models, gatherer, train_config.learning_rate, graphs=graphs)
+        stack = Stack(models, gatherer, train_config.learning_rate)
         ranker = Ranker(dataset.split, "valid", device)
         torch.manual_seed(seeds[0])  # drives the dropout of all
         for number in range(1, train_config.epochs + 1):
@@ -211,14 +207,7 @@ class Stack:
     over the stack is one a seed.
     """
 
-    def __init__(
-        self,
-        models: list[Backbone],
-        gatherer: Gatherer,
-        learning_rate: float,
-        *,
-        graphs: bool = False,
-    ) -> None:
+    def __init__(self, models: list[Backbone], gatherer: Gatherer, learning_rate: float) -> None:
         self.models = models
         self.template = copy.deepcopy(models[0])  # runs with the parameters it is given
         self.gatherer = gatherer
@@ -227,11 +216,8 @@ class Stack:
             for name, _ in self.template.named_parameters()
         }
         self._share_memory()
-        self.optimiser = torch.optim.Adam(
-            self.parameters.values(), lr=learning_rate, fused=True, capturable=graphs
-        )
+        self.optimiser = torch.optim.Adam(self.parameters.values(), lr=learning_rate, fused=True)
         self.shapes: dict[int, Shape] = {}
-        self.graphs = GraphedStep(self.step) if graphs else None
 
     def _share_memory(self) -> None:
         for name, stacked in self.parameters.items():
@@ -252,7 +238,6 @@ class Stack:
             stacked.grad, stacked.data = None, stacked.data[members]
         self._share_memory()
         self.shapes = {}
-        self.graphs = GraphedStep(self.step) if self.graphs else None
 
     def epoch(self, steps: Iterator[tuple[list[Plan], ...]]) -> list[float]:
         """Do one pass over every seed's batches; return each seed's mean loss per target."""
@@ -269,8 +254,7 @@ class Stack:
                 self.batch(number, parts, n_S) for number, parts in enumerate(zip_longest(*plans))
             ]
             (weight_S,) = self.gatherer.send(n_S)
-            step = self.graphs or self.step
-            total_S = total_S + step(batches) * weight_S
+            total_S = total_S + self.step(batches) * weight_S
             n_targets_S = n_targets_S + n_S
         return total_S, n_targets_S
 

@@ -94,7 +94,7 @@ def cell_outcome(row: object) -> Outcome:
         rest = no_effect if equivalent else interval
         return Outcome(STANDS, f"not robust here either; {rest}")
     if robust and row.change < 0:
-        return Outcome(STANDS, f"robust here, too, {change}")
+        return Outcome(STANDS, f"also robust here, {change}")
     if row.low > 0 or robust:
         return Outcome(FALLS, f"the change is positive here, {change}")
     if equivalent:

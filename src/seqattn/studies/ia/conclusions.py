@@ -64,12 +64,12 @@ def evidence(cells: pd.DataFrame, lambdas: pd.DataFrame, arm: str) -> Evidence:
 
 def _no_gain(rows: pd.DataFrame) -> Outcome:
     usable = rows[rows["whole"]]
-    count = f"{len(usable)} of {len(rows)} cells can be judged"
+    count = f"cells judged: {len(usable)} of {len(rows)}"
     if not len(usable):
         return Outcome(OPEN, count)
     gains = usable[usable["robust"].eq(True) & (usable["direction"] > 0)]
     if len(gains):
-        return Outcome(FALLS, f"{len(gains)} robust gains: {_names(gains)}")
+        return Outcome(FALLS, f"robust gains: {len(gains)}, {_names(gains)}")
     return Outcome(STANDS if len(usable) == len(rows) else OPEN, f"no robust gain; {count}")
 
 
@@ -82,7 +82,7 @@ def _each(
 ) -> Outcome:
     """Judge "all cells do this": one failure fells it, only all of them make it stand."""
     usable = rows[rows["whole"].eq(True)]
-    count = f"{len(usable)} of {len(rows)} cells can be judged"
+    count = f"cells judged: {len(usable)} of {len(rows)}"
     if not len(usable):
         return Outcome(OPEN, count)
     held = int(holds(usable).sum())
@@ -90,8 +90,8 @@ def _each(
     if len(failed):
         return Outcome(FALLS, f"not so for {_names(failed, detail)}; {count}")
     if held == len(rows):
-        return Outcome(STANDS, f"{what} in all {held}")
-    return Outcome(OPEN, f"{what} in {held} of {len(rows)}; {count}")
+        return Outcome(STANDS, f"{what}; {count}")
+    return Outcome(OPEN, f"{what}: {held} of {len(rows)}; {count}")
 
 
 def _names(rows: pd.DataFrame, detail: Callable[[object], str] | None = None) -> str:
@@ -160,7 +160,7 @@ def _steam_worst(e: Evidence) -> Outcome:
     rows = _of(e.cells_10, metric="NDCG")
     usable = rows[rows["whole"]]
     if len(usable) < len(rows):
-        return Outcome(OPEN, f"{len(usable)} of {len(rows)} cells can be judged")
+        return Outcome(OPEN, f"cells judged: {len(usable)} of {len(rows)}")
     worst = usable.loc[[usable["change"].idxmin()]]
     where = f"the lowest change is {worst['change'].item():+.1f} %, {_names(worst)}"
     return Outcome(STANDS if worst["dataset"].item() in STEAM else FALLS, where)

@@ -123,6 +123,16 @@ def title(dataset: str, *, part: bool = False) -> str:
     return DATASETS.get(dataset) or (entry.title if entry else dataset)
 
 
+def with_titles(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return rows (columns dataset and part) in the paper's order, others last, with ``title``."""
+    rank = {name: place for place, name in enumerate(DATASETS)}
+    frame = frame.sort_values(
+        "dataset", key=lambda names: names.map(lambda n: rank.get(n, len(rank))), kind="stable"
+    )
+    pairs = zip(frame["dataset"], frame["part"], strict=True)
+    return frame.assign(title=[title(name, part=bool(part)) for name, part in pairs])
+
+
 def _robust(cell: tuple[str, str, str], stars: str) -> str:
     if cell in ROBUST:
         return "yes"

@@ -1,0 +1,124 @@
+"""Measures of many users' attention maps as frames, a row per user: what figures are drawn from.
+
+Maps come as a mapping from model to stacks of shape (U, L, H, n, n): U users, L layers, H heads,
+n positions. A user's value is the mean over layers and heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from seqattn.analysis.attention import l1_l2
+from seqattn.analysis.rank import approximation_bound, sigma_sweep, singular_values
+
+Maps = Mapping[str, np.ndarray]
+
+
+def sparsity(maps: Mapping[int, Maps]) -> pd.DataFrame:
+    """Return each user's sparsity S: columns model, n, row (mean over rows), whole.
+
+    `maps` has a mapping of stacks per size n. See `seqattn.analysis.attention.l1_l2`.
+    """
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "model": model,
+                    "n": n,
+                    "row": l1_l2(stack, "row").mean(axis=(1, 2, 3)),
+                    "whole": l1_l2(stack).mean(axis=(1, 2)),
+                }
+            )
+            for n, stacks in maps.items()
+            for model, stack in stacks.items()
+        ],
+        ignore_index=True,
+    )
+
+
+def sparsest_first(means: pd.DataFrame) -> pd.DataFrame:
+    """Return each measure's order of models, a tuple per size, sparsest first.
+
+    `means` has a row per (n, model) and a column per measure; the result a row per n.
+    """
+    return pd.DataFrame(
+        {
+            measure: {
+                n: tuple(values.droplevel("n").sort_values().index)
+                for n, values in means[measure].groupby(level="n")
+            }
+            for measure in means
+        }
+    ).rename_axis("n")
+
+
+def spectra(maps: Maps) -> pd.DataFrame:
+    """Return each user's singular values: columns model, index (from 1), value."""
+    frames = []
+    for model, stack in maps.items():
+        values_Un = singular_values(stack).mean(axis=(1, 2))
+        index = np.tile(np.arange(1, values_Un.shape[1] + 1), len(values_Un))
+        frames.append(pd.DataFrame({"model": model, "index": index, "value": values_Un.ravel()}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def ranks(maps: Maps, sigmas: ArrayLike, seed: int = 0) -> pd.DataFrame:
+    """Return each user's rank at each noise level: columns model, sigma, rank, optimal.
+
+    `rank` is the published one, `optimal` by the threshold of Gavish and Donoho; see
+    `seqattn.analysis.rank.sigma_sweep`. Every model meets the same noise.
+    """
+    frames = []
+    for model, stack in maps.items():
+        sweep = sigma_sweep(stack, sigmas, np.random.default_rng(seed))
+        for sigma, published, optimal in zip(
+            sweep.sigmas, sweep.published, sweep.gavish_donoho, strict=True
+        ):
+            values = {"rank": published.mean(axis=(1, 2)), "optimal": optimal.mean(axis=(1, 2))}
+            frames.append(pd.DataFrame({"model": model, "sigma": sigma, **values}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def mean_by_level(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return the mean over users of a column of `ranks`: a row per sigma, a column per model."""
+    means = frame.groupby(["sigma", "model"])[column].mean().unstack()
+    return means[list(frame["model"].unique())]
+
+
+def compare_ranks(frame: pd.DataFrame, floor: ArrayLike, low: str, high: str) -> pd.DataFrame:
+    """Return the mean published rank of each model at each noise level, and what it allows to say.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `ranks` returns it.
+    floor : array_like
+        Ranks of noise alone, see `seqattn.analysis.rank.noise_floor`.
+    low, high : str
+        Models of which the first is said to have the lower rank.
+
+    Returns
+    -------
+    DataFrame
+        A row per sigma, a column per model; then `clear`, whether both of the pair lie below every
+        rank of noise alone, and `holds`, whether `low` then lies below `high`.
+    """
+    means = mean_by_level(frame, "rank")
+    clear = (means[[low, high]] < np.min(floor)).all(axis=1)
+    return means.assign(clear=clear, holds=clear & (means[low] < means[high]))
+
+
+def bound_shares(maps: Maps, sigmas: Sequence[float], seed: int = 0) -> pd.Series:
+    """Return the share of maps for which the published bound holds, by sigma.
+
+    The mean over models; see `seqattn.analysis.rank.approximation_bound`.
+    """
+    shares = {}
+    for sigma in sigmas:
+        sides = [approximation_bound(m, sigma, np.random.default_rng(seed)) for m in maps.values()]
+        shares[sigma] = np.mean([(left <= right).mean() for left, right in sides])
+    return pd.Series(shares).rename_axis("sigma")

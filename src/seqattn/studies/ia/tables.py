@@ -1,0 +1,259 @@
+"""The replication's tables as its pages show them: ours beside the paper's, text in each cell.
+
+Every function takes the study's table ``comparisons`` (`cells`), and ``lambdas`` where λ is shown.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pandas as pd
+
+from seqattn.analysis.lambdas import Spearman, spearman
+from seqattn.config import DESIGNS
+from seqattn.plots.style import name_of
+from seqattn.stats.metrics import METRICS
+from seqattn.studies.ia import published
+from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, agreement
+from seqattn.studies.ia.conclusions import CONCLUSIONS, evidence
+from seqattn.studies.texts import ARMS, NOT_RUN, change, is_true, pair, percent, share, span
+
+WHOLE, PART = "whole", "in part"
+_CUT = "‡"  # a search that was cut short
+
+
+def coverage(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return how far each dataset was run: one row per dataset, one column per design.
+
+    "whole" (each variant may decide something), "in part" or "not run". Datasets of the paper come
+    first, then the others; ``paper`` says which are its own.
+    """
+    datasets = [*published.DATASETS]
+    parts: set[str] = set()
+    if len(cells):
+        datasets = list(dict.fromkeys([*datasets, *cells["dataset"]]))
+        parts = set(cells.loc[cells["part"].eq(True), "dataset"])
+    rows = [
+        {"dataset": published.title(dataset, part=dataset in parts)}
+        | {"paper": dataset in published.DATASETS}
+        | {name: _extent(cells, dataset, arm) for arm, name in ARMS.items()}
+        for dataset in datasets
+    ]
+    return pd.DataFrame(rows).set_index("dataset")
+
+
+def _extent(cells: pd.DataFrame, dataset: str, arm: str) -> str:
+    if cells.empty:
+        return NOT_RUN
+    mine = cells[(cells["dataset"] == dataset) & (cells["k"] == 10) & (cells["arm"] == arm)]
+    wanted = len(published.VARIANTS) * len(METRICS)
+    if mine.empty:
+        return NOT_RUN
+    return WHOLE if len(mine) == wanted and mine["whole"].all() else PART
+
+
+def forest_rows(cells: pd.DataFrame, arm: str) -> pd.DataFrame:
+    """Return NDCG@10 of one arm on the paper's datasets beside the published, for a forest plot."""
+    rows = agreement(cells, arm)
+    return published.with_titles(rows[rows["run"] & (rows["metric"] == "NDCG")])
+
+
+def beside_rows(cells: pd.DataFrame, arm: str) -> pd.DataFrame:
+    """Return NDCG@10 of one arm on datasets that the paper does not have, for a forest plot."""
+    if cells.empty:
+        return cells
+    mine = (cells["arm"] == arm) & (cells["metric"] == "NDCG") & (cells["k"] == 10)
+    rows = cells[mine & ~cells["dataset"].isin(list(published.DATASETS))]
+    return published.with_titles(rows.rename(columns={"relative_change_percent": "change"}))
+
+
+def agreement_table(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return how many of Table 3's published cells agree with ours, one column per design."""
+    columns = {}
+    for arm, name in ARMS.items():
+        table = agreement(cells, arm)
+        whole, outcomes = table[table["whole"]], Counter(table["outcome"])
+        columns[name] = {
+            "whole comparisons run": f"{len(whole)} of {len(table)}",
+            "run in part, not counted": int(table["run"].sum()) - len(whole),
+            "sign equal": share(whole["sign_equal"]),
+            "robustness verdict equal": share(whole["verdict_equal"]),
+            "published change inside our interval": share(whole["inside"]),
+            **{f"published cell {verdict}": outcomes[verdict] for verdict in (STANDS, FALLS)},
+            "published cell can't be told": outcomes[OPEN],
+        }
+    return pd.DataFrame(columns)
+
+
+def table3(cells: pd.DataFrame, arm: str) -> pd.DataFrame:
+    """Return Table 3 in one design: our change and interval, the published change below it.
+
+    One row per dataset and variant that was run. ‡ marks a search, the variant's or SASRec's, that
+    was cut short.
+    """
+    rows, keys = [], ["dataset", "variant"]
+    told = agreement(cells, arm)
+    for (dataset, model), part in told[told["run"]].groupby(["dataset", "model"], sort=False):
+        first = part.iloc[0]
+        title = published.title(str(dataset), part=bool(first["part"]))
+        row = {"dataset": title, "variant": _marked(model, first["cut_short"])}
+        row["seeds"] = f"{first['n_seeds']:.0f}"
+        for cell in part.to_dict("records"):
+            printed = f"published {_printed(cell)}"
+            row[f"{cell['metric']}@10"] = f"{change(cell, cell['stars'])}\n{printed}"
+        rows.append(row)
+    columns = [*keys, "seeds", *(f"{name}@10" for name in METRICS)]
+    return pd.DataFrame(rows, columns=columns).set_index(keys)
+
+
+def _marked(model: object, cut_short: object) -> str:
+    """Return a variant's name, marked if a search behind it is short."""
+    return name_of(str(model)) + (_CUT if isinstance(cut_short, str) and cut_short else "")
+
+
+def _printed(cell: dict[str, object]) -> str:
+    """Return a published change with stars and whether it is robust, as far as that is known."""
+    known = {"yes": " robust", "no": "", "unknown": " (robust?)"}[str(cell["published_robust"])]
+    return percent(cell["published_change"], str(cell["published_stars"])) + known
+
+
+def not_run(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return Table 3's published changes on what was run in no design."""
+    run = pd.concat([agreement(cells, arm)["run"] for arm in DESIGNS], axis=1).any(axis=1)
+    lacking = agreement(cells, DESIGNS[0])[~run]
+    rows = [
+        {"dataset": published.title(str(dataset)), "variant": name_of(str(model))}
+        | {f"{c['metric']}@10": f"published {_printed(c)}" for c in part.to_dict("records")}
+        for (dataset, model), part in lacking.groupby(["dataset", "model"], sort=False)
+    ]
+    keys = ["dataset", "variant"]
+    columns = [*keys, *(f"{name}@10" for name in METRICS)]
+    return pd.DataFrame(rows, columns=columns).set_index(keys)
+
+
+def outcomes_table(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return each published cell that was run in some design, with its outcome and the reason."""
+    tables, rows = {arm: agreement(cells, arm) for arm in DESIGNS}, []
+    for told in zip(*(table.to_dict("records") for table in tables.values()), strict=True):
+        first = told[0]
+        if not any(cell["run"] for cell in told):
+            continue
+        title = published.title(first["dataset"], part=any(bool(cell["part"]) for cell in told))
+        name = f"{name_of(first['model'])} {first['metric']}@{first['k']}"
+        row = {"dataset": title, "cell": name, "published": _printed(first)}
+        for arm, cell in zip(tables, told, strict=True):
+            row[ARMS[arm]] = f"{cell['outcome']}: {cell['reason']}"
+        rows.append(row)
+    keys = ["dataset", "cell"]
+    columns = [*keys, "published", *ARMS.values()]
+    return pd.DataFrame(rows, columns=columns).set_index(keys)
+
+
+def conclusions(cells: pd.DataFrame, lambdas: pd.DataFrame) -> pd.DataFrame:
+    """Return each conclusion of the paper with its rule and what each design says of it.
+
+    Columns conclusion, rule, and by design ``<design>`` (the verdict) and ``<design>, why``.
+    """
+    facts = {name: evidence(cells, lambdas, arm) for arm, name in ARMS.items()}
+    rows = []
+    for conclusion in CONCLUSIONS:
+        claim = f"{conclusion.claim} (section {conclusion.section})"
+        row = {"conclusion": claim, "rule": conclusion.rule}
+        for name, found in facts.items():
+            outcome = conclusion.judge(found)
+            row |= {name: outcome.verdict, f"{name}, why": outcome.reason}
+        rows.append(row)
+    return pd.DataFrame(rows).set_index("conclusion")
+
+
+def conclusion_counts(told: pd.DataFrame) -> pd.DataFrame:
+    """Return how many conclusions stand, fall or can't be told: one column per design."""
+    verdicts = [STANDS, FALLS, OPEN]
+    columns = {name: [int((told[name] == v).sum()) for v in verdicts] for name in ARMS.values()}
+    return pd.DataFrame(columns, index=pd.Index(verdicts, name="conclusions"))
+
+
+def beside_table(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the changes at 10 on datasets that the paper does not have, in both designs."""
+    keys, rows = ["dataset", "design", "variant"], []
+    columns = [*keys, "seeds", *(f"{name}@10" for name in METRICS)]
+    if len(cells):
+        chosen = (cells["k"] == 10) & cells["arm"].isin(list(ARMS))
+        cells = cells[chosen & ~cells["dataset"].isin(list(published.DATASETS))]
+        cells = cells.rename(columns={"relative_change_percent": "change"})
+        by = cells.groupby(["dataset", "arm", "model"], sort=False)
+        for (dataset, arm, model), part in by:
+            first = part.iloc[0]
+            names = (published.title(str(dataset)), ARMS[str(arm)])
+            row = dict(zip(keys, (*names, _marked(model, first["cut_short"])), strict=True))
+            row["seeds"] = f"{first['n_seeds']:.0f}"
+            rows.append(row | {f"{c['metric']}@10": change(c) for c in part.to_dict("records")})
+    return pd.DataFrame(rows, columns=columns).set_index(keys)
+
+
+def lambda_points(cells: pd.DataFrame, lambdas: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return Table 4 beside ours, by arm: 21 rows of `seqattn.studies.ia.conclusions.Evidence`."""
+    return {arm: evidence(cells, lambdas, arm).lambdas for arm in DESIGNS}
+
+
+def correlations(points: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return Spearman's correlation of λ with the change, ours and published: rho, low, high, n.
+
+    Of whole comparisons: a part of a dataset, a short search and missing seeds do not count.
+    """
+    found: dict[str, Spearman] = {}
+    for arm, frame in points.items():
+        run, name = frame[frame["whole"].eq(True)], ARMS[arm]
+        found[f"ours, {name}"] = spearman(run["mean"], run["change"])
+        same = spearman(run["lambda_mean"], run["published_change"])
+        found[f"published, what was run {name}"] = same
+    everything = next(iter(points.values()))
+    whole = spearman(everything["lambda_mean"], everything["published_change"])
+    found["published, all"] = whole
+    return pd.DataFrame(map(vars, found.values()), index=pd.Index(found, name="points"))
+
+
+def correlations_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Return `correlations` as text; "too few points" where there is no interval."""
+    told = found["low"].notna()
+    rows = {
+        "n": found["n"],
+        "Spearman": found["rho"].map("{:+.2f}".format).where(told, "–"),
+        "95 % interval": [
+            span(low, high, "+.2f") or "too few points"
+            for low, high in zip(found["low"], found["high"], strict=True)
+        ],
+    }
+    return pd.DataFrame(rows, index=found.index)
+
+
+def table4(points: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return λ, mean ± standard deviation over layers and seeds, ours and published.
+
+    One row per dataset and variant of the paper; ``run`` says whether a design has it.
+    """
+    rows = []
+    for told in zip(*(frame.itertuples() for frame in points.values()), strict=True):
+        first = told[0]
+        part = any(is_true(cell.part) for cell in told)
+        row = {"dataset": published.title(first.dataset, part=part)}
+        row |= {"variant": name_of(first.model), "run": False}
+        for arm, cell in zip(points, told, strict=True):
+            row["run"] |= pd.notna(cell.mean)
+            row[f"{ARMS[arm]}, ours"] = pair(cell.mean, cell.std)
+            row[f"seeds, {ARMS[arm]}"] = "" if pd.isna(cell.mean) else f"{cell.n_seeds:.0f}"
+        row["published"] = pair(first.lambda_mean, first.lambda_std)
+        rows.append(row)
+    return pd.DataFrame(rows).set_index(["dataset", "variant"])
+
+
+def lambdas_beside(lambdas: pd.DataFrame) -> pd.DataFrame:
+    """Return λ on datasets that the paper does not have, in both designs."""
+    columns = ["dataset", "design", "variant", "λ", "seeds"]
+    rows = []
+    for row in lambdas.itertuples():
+        if row.arm in ARMS and row.dataset not in published.DATASETS:
+            names = (published.title(row.dataset), ARMS[row.arm], name_of(row.model))
+            lam = pair(row.lambda_mean, row.lambda_std)
+            rows.append((*names, lam, f"{row.n_seeds:.0f}"))
+    return pd.DataFrame(rows, columns=columns).set_index(columns[:3])

@@ -1,0 +1,114 @@
+"""The same comparisons under several rules of decision: who is called an effect, and by which."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from seqattn.config import DESIGNS
+from seqattn.studies.ia import published
+from seqattn.studies.judge import ALPHA
+from seqattn.studies.texts import ARMS, cell_name, is_true, percent, span, yes_no
+
+RULES = {
+    "t": "paired t-test alone",
+    "robust": "dual criterion, pooled (published)",
+    "robust_clustered": "dual criterion, clustered by user",
+    "bh": "clustered, Benjamini-Hochberg",
+    "holm": "clustered, Holm",
+}
+
+
+def family(cells: pd.DataFrame, arm: str, k: int | None = None) -> pd.DataFrame:
+    """Return the comparisons that are corrected together: the paper's whole ones, in one arm."""
+    mine = of_paper(cells, arm, k)
+    return mine if mine.empty else mine[mine["whole"]]
+
+
+def of_paper(cells: pd.DataFrame, arm: str, k: int | None = None) -> pd.DataFrame:
+    """Return what was run on the paper's datasets in one arm, whole or in part."""
+    if cells.empty:
+        return cells
+    mine = (cells["arm"] == arm) & cells["dataset"].isin(list(published.DATASETS))
+    return cells[mine & (cells["k"] == k)] if k else cells[mine]
+
+
+def holds(cells: pd.DataFrame, rule: str, suffix: str = "") -> pd.Series:
+    """Return which comparisons a rule of `RULES` calls an effect; `suffix` picks the family."""
+    if rule == "t":
+        return cells["t_p_value"] < ALPHA
+    if rule in ("holm", "bh"):
+        return cells["robust_clustered"] & (cells[f"p_{rule}{suffix}"] < ALPHA)
+    return cells[rule]
+
+
+def counts(cells: pd.DataFrame, suffix: str = "") -> pd.DataFrame:
+    """Return losses and gains: one row per rule; empty without comparisons."""
+    rows = []
+    for rule, name in RULES.items() if len(cells) else ():
+        directions = cells.loc[holds(cells, rule, suffix), "direction"]
+        rows.append((name, int((directions < 0).sum()), int((directions > 0).sum())))
+    return pd.DataFrame(rows, columns=["rule", "losses", "gains"])
+
+
+def counts_table(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return ``losses / gains`` of each rule, and how many comparisons there are.
+
+    One row per rule, one column per arm and set of cut-offs (at 10, all).
+    """
+    columns = {}
+    for arm in DESIGNS:
+        for told, k, suffix in (("@10", 10, "_10"), ("all cut-offs", None, "")):
+            mine = family(cells, arm, k)
+            column = {"comparisons run": len(mine)}
+            column["run in part, not counted"] = len(of_paper(cells, arm, k)) - len(mine)
+            found = counts(mine, suffix).itertuples(index=False)
+            column |= {name: f"{losses} / {gains}" for name, losses, gains in found}
+            if len(mine):
+                column["equivalent"] = int(mine["equivalent"].eq(True).sum())
+            columns[f"{ARMS[arm]}, {told}"] = column
+    return pd.DataFrame(columns).rename_axis("rule")
+
+
+def disagreements(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the comparisons at 10 on whose verdict the rules of `RULES` disagree."""
+    rows = []
+    for arm in DESIGNS:
+        mine = family(cells, arm, 10)
+        if mine.empty:
+            continue
+        told = pd.DataFrame({name: holds(mine, rule, "_10") for rule, name in RULES.items()})
+        mine = published.with_titles(mine[told.nunique(axis=1) > 1])
+        for row in mine.itertuples():
+            said = {name: yes_no(value) for name, value in told.loc[row.Index].items()}
+            change = percent(row.relative_change_percent)
+            rows.append((row.title, ARMS[arm], cell_name(row), change, *said.values()))
+    columns = ["dataset", "design", "comparison", "change, %", *RULES.values()]
+    return pd.DataFrame(rows, columns=columns).set_index(columns[:3])
+
+
+def ndcg_family(cells: pd.DataFrame, arm: str) -> pd.DataFrame:
+    """Return NDCG@10 of an arm's family, with ``title`` and ``change``, for a forest plot."""
+    mine = family(cells, arm, 10)
+    if mine.empty:
+        return mine
+    mine = mine[mine["metric"] == "NDCG"]
+    return published.with_titles(mine.rename(columns={"relative_change_percent": "change"}))
+
+
+def equivalence_table(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return TOST of every whole NDCG@10 comparison on the paper's datasets."""
+    rows = [
+        {
+            "dataset": row.title,
+            "design": ARMS[row.arm],
+            "comparison": cell_name(row),
+            "change, %": percent(row.change),
+            "90 % interval": span(row.tost_low, row.tost_high),
+            "p of TOST": f"{row.tost_p:.3g}",
+            "equivalent": yes_no(is_true(row.equivalent)),
+        }
+        for arm in DESIGNS
+        for row in ndcg_family(cells, arm).itertuples()
+    ]
+    keys = ["dataset", "design", "comparison"]
+    return pd.DataFrame(rows).set_index(keys) if rows else pd.DataFrame()

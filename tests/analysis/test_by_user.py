@@ -1,0 +1,93 @@
+"""Measures of many users' maps: each row is the mean of its own maps, by hand or one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seqattn.analysis import by_user
+from seqattn.analysis.attention import l1_l2
+from seqattn.analysis.rank import approximation_bound, gavish_donoho_rank, noise_rank
+
+USERS, LAYERS, HEADS, N = 4, 2, 3, 6
+
+
+@pytest.fixture
+def stacks():
+    generator = np.random.default_rng(0)
+    shape = (USERS, LAYERS, HEADS, N, N)
+    maps = {name: generator.random(shape) for name in ("sasrec", "bert4rec")}
+    return {name: stack / stack.sum(axis=-1, keepdims=True) for name, stack in maps.items()}
+
+
+def test_sparsity_is_a_users_mean_over_layers_heads_and_rows(stacks):
+    frame = by_user.sparsity({N: stacks, 3: {"sasrec": np.full((1, 1, 1, 3, 3), 1 / 3)}})
+    assert len(frame) == 2 * USERS + 1
+    row = frame[(frame["model"] == "bert4rec") & (frame["n"] == N)].iloc[2]
+    maps = stacks["bert4rec"][2].reshape(-1, N, N)
+    assert row["whole"] == pytest.approx(np.mean([l1_l2(one) for one in maps]))
+    assert row["row"] == pytest.approx(np.mean([l1_l2(one, "row") for one in maps]))
+    assert frame.loc[frame["n"] == 3, ["row", "whole"]].to_numpy() == pytest.approx(
+        np.array([[3**-0.5, 1 / 3]])
+    )
+
+
+def test_models_are_ordered_from_the_least_s_at_each_size():
+    index = pd.MultiIndex.from_product([[5, 2], ["a", "b", "c"]], names=["n", "model"])
+    means = pd.DataFrame({"row": [3, 1, 2, 1, 2, 3], "whole": [1, 2, 3, 3, 2, 1]}, index=index)
+    orders = by_user.sparsest_first(means)
+    assert orders.loc[5].tolist() == [("b", "c", "a"), ("a", "b", "c")]
+    assert orders.loc[2].tolist() == [("a", "b", "c"), ("c", "b", "a")]
+
+
+def test_spectra_hold_each_users_mean_singular_values(stacks):
+    frame = by_user.spectra(stacks)
+    assert len(frame) == 2 * USERS * N
+    second_user = frame[frame["model"] == "bert4rec"].iloc[N : 2 * N]
+    maps = stacks["bert4rec"][1].reshape(-1, N, N)
+    expected = np.mean([np.linalg.svd(one)[1] for one in maps], axis=0)
+    assert second_user["index"].tolist() == list(range(1, N + 1))
+    assert second_user["value"].to_numpy() == pytest.approx(expected)
+
+
+def test_ranks_are_a_users_means_and_every_model_meets_the_same_noise(stacks):
+    sigmas = [0.05, 0.5]
+    frame = by_user.ranks(stacks, sigmas, seed=3)
+    for name, stack in stacks.items():
+        noise = np.random.default_rng(3).standard_normal(stack.shape)
+        for sigma in sigmas:
+            published = noise_rank(stack, sigma, np.random.default_rng(3)).mean(axis=(1, 2))
+            optimal = gavish_donoho_rank(stack + sigma * noise, sigma).mean(axis=(1, 2))
+            found = frame[(frame["model"] == name) & (frame["sigma"] == sigma)]
+            assert found["rank"].to_numpy() == pytest.approx(published)
+            assert found["optimal"].to_numpy() == pytest.approx(optimal)
+
+
+def ranks(low, high):
+    rows = [("ar", s, r) for s, r in zip((0.1, 0.2, 0.3), high, strict=True)]
+    rows += [("ae", s, r) for s, r in zip((0.1, 0.2, 0.3), low, strict=True)]
+    return pd.DataFrame(rows, columns=["model", "sigma", "rank"])
+
+
+def test_a_level_is_clear_where_both_lie_below_every_rank_of_noise():
+    table = by_user.compare_ranks(ranks([1, 1, 4], [2, 5, 3]), [5, 6], "ae", "ar")
+    assert table.columns.tolist() == ["ar", "ae", "clear", "holds"]
+    assert table["clear"].tolist() == [True, False, True]
+    assert table["holds"].tolist() == [True, False, False]
+
+
+def test_means_by_level_are_over_users():
+    frame = pd.concat([ranks([1, 1, 1], [2, 2, 2]), ranks([2, 2, 2], [4, 4, 8])])
+    means = by_user.mean_by_level(frame, "rank")
+    assert means["ae"].tolist() == [1.5] * 3 and means["ar"].tolist() == [3, 3, 5]
+
+
+def test_the_share_that_meets_the_bound_is_the_mean_over_models(stacks):
+    shares = by_user.bound_shares(stacks, [0.01, 0.3], seed=1)
+    for sigma, share in shares.items():
+        held = []
+        for stack in stacks.values():
+            left, right = approximation_bound(stack, sigma, np.random.default_rng(1))
+            held.append(np.mean(left <= right))
+        assert share == pytest.approx(np.mean(held))

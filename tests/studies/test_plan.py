@@ -1,0 +1,126 @@
+"""A study's YAML: what it may say, which runs it wants, and how far it is."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import yaml
+from fabricated import fabricate, groups_of, keep
+
+from seqattn.config import SEEDS, get_preset
+from seqattn.errors import SeqattnError
+from seqattn.runs.store import Store
+from seqattn.studies import plan
+from seqattn.studies.tables import TABLES, comparisons
+
+GOOD = {
+    "title": "Invented",
+    "question": "Why?",
+    "datasets": ["ml-100k"],
+    "seeds": [1, 2],
+    "results": "store",
+    "arms": {
+        "usual": {"settings": "quick", "models": ["sasrec", "ia-add"]},
+        "bare": {
+            "settings": {"like": "quick", "model": {"hidden_dropout": 0.0}},
+            "models": ["sasrec"],
+            "against": "usual",
+        },
+    },
+    "tables": ["levels"],
+}
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """Read a study of some values, as if it lay among the book's."""
+    monkeypatch.setattr(plan, "FOLDER", tmp_path)
+    monkeypatch.setattr(plan, "ROOT", tmp_path)
+
+    def read(**changes):
+        (tmp_path / "invented.yaml").write_text(yaml.safe_dump(GOOD | changes, sort_keys=False))
+        return plan.read_study("invented")
+
+    return read
+
+
+def arms(**changes):
+    return {"arms": {"usual": GOOD["arms"]["usual"] | changes}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"titel": "x"}, "invented.yaml: the file: unknown .* key 'titel'"),
+        ({"datasets": "ml-100k"}, "'datasets' must be list, not str"),
+        ({"seeds": ["one"]}, "seeds must be whole numbers"),
+        (arms(models=["sasrek"]), "models names 'sasrek'; known: sasrec, ia-add"),
+        (arms(against="usuel"), "against names 'usuel'; known: usual"),
+        (arms(settings="quik"), "settings of arm usual: unknown settings 'quik'; choose from"),
+        (arms(settings={"like": "quick", "train": {"patienc": 3}}), "unknown .* key 'patienc'"),
+        (arms(settings={"model": {}}), "settings of arm usual: key 'like' is missing"),
+        ({"arms": {"usual": {"settings": "quick"}}}, "arm usual: key 'models' is missing"),
+    ],
+)
+def test_a_mistake_in_a_study_is_one_message_that_names_file_and_key(study, changes, message):
+    with pytest.raises(SeqattnError, match=message):
+        study(**changes)
+
+
+def test_an_unknown_study_names_those_there_are(study):
+    study()
+    with pytest.raises(SeqattnError, match="no study 'other'; there are: invented"):
+        plan.read_study("other")
+
+
+def test_every_study_of_the_book_can_be_read_and_asks_for_tables_there_are():
+    for name in plan.names():
+        found = plan.read_study(name)
+        assert found.notebook.exists(), found.notebook
+        assert set(found.tables) <= set(TABLES)
+
+
+def test_values_that_an_arm_changes_are_in_its_specs_and_nothing_else_is(study):
+    groups = plan.wanted(study())
+    usual, add, bare = groups
+    assert [spec.seed for spec in usual.specs] == [1, 2]
+    assert not usual.base_specs  # SASRec of its own arm is compared with nothing
+    assert add.base_specs == bare.base_specs == usual.specs
+    quick = get_preset("quick").model
+    changed = dataclasses.replace(quick, hidden_dropout=0.0)
+    assert {spec.model_config for spec in usual.specs} == {quick}
+    assert {spec.model_config for spec in bare.specs} == {changed}
+    assert bare.specs[0].train_config == usual.specs[0].train_config
+
+
+def test_progress_counts_each_run_once_and_estimates_by_the_stores_own_records(study):
+    found = study()
+    store, groups = Store(found.results), plan.wanted(found)
+    for spec in groups[0].specs:
+        keep(found.results, spec, np.arange(1, 944), [])
+    groups = plan.read(groups, store)
+    table = plan.progress(found, groups).set_index("arm")
+    assert table.loc["usual", ["done", "missing"]].tolist() == [2, 2]
+    assert table.loc["bare", ["done", "missing"]].tolist() == [2, 2]  # its baseline is there
+    seconds = next(store.runs()).facts["seconds"]
+    assert table.loc["usual", "hours"] == pytest.approx(2 * seconds / 3600)
+    assert len(plan.missing(groups)) == 4
+
+
+def test_a_missing_search_is_no_error_and_its_command_is_told(tmp_path):
+    fabricate(tmp_path, "ml-100k", models=("sasrec",))
+    _, groups = groups_of(tmp_path)
+    lacking = {(g.arm, g.model): g.lacking for g in groups}
+    assert lacking["own_search", "sasrec"] == ""
+    assert "run `seqattn tune -d ml-100k -m ia-add" in lacking["own_search", "ia-add"]
+
+
+def test_an_arm_is_compared_with_the_arm_it_names(tmp_path):
+    fabricate(tmp_path, "ml-100k", models=("sasrec", "ia-add"), slower={"ia-add": 3})
+    study_, groups = groups_of(tmp_path)
+    (sasrec, add) = (g for g in groups if g.arm == "own_search" and g.runs)
+    against = dataclasses.replace(sasrec, arm="shared_backbone", base=add.runs)
+    row = comparisons(study_, [against]).query("metric == 'NDCG' and k == 10").iloc[0]
+    assert row["direction"] == 1 and row["n_seeds"] == len(SEEDS)

@@ -32,8 +32,8 @@ paper-check: $(READY)  ## tables and figures anew from committed records; a samp
 	$(BIN)/python -m seqattn.pages
 	$(BIN)/seqattn check results/campaign
 
-test: $(READY)  ## the tests, a smoke run of every notebook among them
-	$(BIN)/pytest
+test: $(READY)  ## the tests, a smoke run of every notebook and the docstrings' examples among them
+	$(BIN)/pytest --doctest-modules tests src/seqattn
 
 test-slow: $(CLUSTER)  ## the tests that take minutes, those of workflow/ among them
 	$(BIN)/pytest -m slow

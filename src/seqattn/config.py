@@ -131,6 +131,14 @@ def strict(cls: type[T], values: Mapping[str, Any]) -> T:
     ------
     SeqattnError
         If a key is unknown or a value has the wrong type; the message names the key.
+
+    Examples
+    --------
+    >>> strict(ModelConfig, {"n_heads": 4}).n_heads
+    4
+    >>> strict(ModelConfig, {"heads": 4})
+    Traceback (most recent call last):
+    seqattn.errors.SeqattnError: unknown ModelConfig key 'heads'; known keys: attention_dropout, ...
     """
     types = get_type_hints(cls)
     for key, value in values.items():

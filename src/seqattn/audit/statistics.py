@@ -64,6 +64,11 @@ def gini(counts: np.ndarray) -> float:
     r"""Return the Gini coefficient: 0 where all are equal, towards 1 where one has all.
 
     .. math:: G = \frac{\sum_i (2 i - n - 1)\, x_{(i)}}{n \sum_i x_i}, \quad x_{(1)} \le x_{(2)} ...
+
+    Examples
+    --------
+    >>> gini(np.array([5, 5, 5, 5])), gini(np.array([0, 0, 0, 20]))
+    (0.0, 0.75)
     """
     ordered, n = np.sort(counts).astype(np.float64), len(counts)
     return float(((2 * np.arange(1, n + 1) - n - 1) * ordered).sum() / (n * ordered.sum()))

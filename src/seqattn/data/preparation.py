@@ -123,6 +123,15 @@ def k_core(log: Interactions, k: int = 5, iterative: bool = True) -> Interaction
     ------
     SeqattnError
         `k` is not a positive integer, or no user is left.
+
+    Examples
+    --------
+    User 3 and item c leave together; every step is counted:
+
+    >>> rows = {"user": [1, 1, 2, 2, 3], "item": list("ababc"), "timestamp": [1, 2, 3, 4, 5]}
+    >>> log = k_core(Interactions.from_frame(pd.DataFrame(rows)), k=2)
+    >>> [(step.name, step.interactions, step.users, step.items) for step in log.steps]
+    [('read', 5, 3, 3), ('2-core', 4, 2, 2)]
     """
     if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1:
         raise SeqattnError(f"k_core: k = {k!r} is not a positive integer")

@@ -62,6 +62,18 @@ def leave_one_out(sequences: Sequences) -> Split:
     ------
     SeqattnError
         A user has fewer than three interactions.
+
+    Examples
+    --------
+    One user with four interactions; item codes start at 1, in the order of the items' ids:
+
+    >>> import pandas as pd
+    >>> from seqattn.data import Interactions
+    >>> rows = {"user": [7, 7, 7, 7], "item": list("abca"), "timestamp": [1, 2, 3, 4]}
+    >>> log = Interactions.from_frame(pd.DataFrame(rows))
+    >>> split = leave_one_out(Sequences.from_interactions(log))
+    >>> split.train.items.tolist(), split.valid_items.tolist(), split.test_items.tolist()
+    ([1, 2], [3], [1])
     """
     sequences.require_length(3, "leave_one_out")
     test_context = sequences.drop_last(1)

@@ -70,6 +70,16 @@ def build_model(name: str, n_items: int, **config: Any) -> Backbone:
     ------
     SeqattnError
         If the name, a key or a value is not known.
+
+    Examples
+    --------
+    A history of two interactions, padded to five, and its output at every position:
+
+    >>> import torch
+    >>> model = build_model("ia-add", n_items=100, max_length=5, hidden_size=8)
+    >>> items, stars = torch.tensor([[3, 7, 0, 0, 0]]), torch.tensor([[1.0, 5.0, 0, 0, 0]])
+    >>> model(items, stars).shape
+    torch.Size([1, 5, 8])
     """
     if name not in MODELS:
         raise SeqattnError(f"unknown model {name!r}; choose one of {', '.join(MODELS)}")

@@ -76,6 +76,19 @@ def normalise(raw_BT: Tensor, real_BT: Tensor, mode: str, scope: str = "causal")
     ------
     SeqattnError
         If `mode` or `scope` is unknown.
+
+    Examples
+    --------
+    One history of three interactions and a position of padding. Row q of M holds what query q may
+    look back on; its largest intensity so far counts 1, its smallest 0.1:
+
+    >>> raw = torch.tensor([[1.0, 4.0, 2.0, 0.0]])
+    >>> w, a, b = normalise(raw, raw > 0, "minmax")
+    >>> m = a[0, :, None] * w[0] + b[0, :, None]
+    >>> m[:3, :3].tril()
+    tensor([[1.0000, 0.0000, 0.0000],
+            [0.1000, 1.0000, 0.0000],
+            [0.1000, 1.0000, 0.4000]])
     """
     if mode not in NORMALISATIONS:
         raise SeqattnError(

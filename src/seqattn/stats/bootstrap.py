@@ -61,6 +61,12 @@ def bootstrap_means(
     References
     ----------
     Efron & Tibshirani 1993, chapter 6; [IA] section 4.3 (ii).
+
+    Examples
+    --------
+    >>> means = bootstrap_means([-1, 0, 1, 2, 3, 4])
+    >>> means.shape, percentile_interval(means).round(2).tolist()
+    ((2000,), [0.0, 2.83])
     """
     values = as_floats(differences, "differences")
     if values.ndim not in (1, 2) or not values.size:

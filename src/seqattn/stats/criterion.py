@@ -117,6 +117,23 @@ def dual_criterion(
     ----------
     [IA] Shyrallyiev & Pyshnograiev 2026, section 4.3. There (iii) reads "at least 3 of 5 on the
     same side of zero"; here that side must be the mean difference's.
+
+    Examples
+    --------
+    Five seeds and 200 users, all a little better off:
+
+    >>> rng = np.random.default_rng(0)
+    >>> base = rng.random((5, 200))
+    >>> record = dual_criterion(base, base + rng.normal(0.02, 0.05, (5, 200)))
+    >>> record.robust, record.seeds_positive
+    (True, 5)
+
+    Where all seeds find the same users better off, their differences are 200 facts and not 1,000.
+    Pooled entries look like 1,000, and their interval leaves out zero:
+
+    >>> record = dual_criterion(base, base + rng.normal(0.01, 0.1, 200))
+    >>> record.pooled_ci[0] > 0, record.clustered_ci[0] > 0
+    (True, False)
     """
     return _judge_cells([(base, variant)], [""], n_resamples, seed, alpha)[0]
 

@@ -37,6 +37,15 @@ def metric(ranks: np.ndarray, name: str, k: int) -> np.ndarray:
     ------
     SeqattnError
         If the name is unknown, or a rank or the cut-off is below 1.
+
+    Examples
+    --------
+    Found first, found third, and not found among the ten:
+
+    >>> metric(np.array([1, 3, 11]), "NDCG", 10).tolist()
+    [1.0, 0.5, 0.0]
+    >>> metric(np.array([1, 3, 11]), "Recall", 10).tolist()
+    [1.0, 1.0, 0.0]
     """
     ranks = np.asarray(ranks)
     if k < 1 or (ranks.size and ranks.min() < 1):

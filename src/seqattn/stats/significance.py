@@ -224,6 +224,14 @@ def tost_paired(base: ArrayLike, variant: ArrayLike, margin: float, *, alpha: fl
     References
     ----------
     Schuirmann 1987, J. Pharmacokinetics and Biopharmaceutics 15(6).
+
+    Examples
+    --------
+    A t-test that rejects nothing is no evidence of equality; this is:
+
+    >>> result = tost_paired([0.100, 0.102, 0.101], [0.101, 0.101, 0.102], margin=0.005)
+    >>> result.equivalent, round(result.p_value, 4)
+    (True, 0.0099)
     """
     base, variant = as_pair(base, variant, ndim=1)
     check_alpha(alpha)

@@ -1,5 +1,7 @@
 """A study: one question put to many runs. A YAML says which runs, a notebook says what came out.
 
+::
+
     title: Replication
     question: Does an injected intensity change what SASRec recommends?
     datasets: [ml-100k, amazon-office]

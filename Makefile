@@ -18,7 +18,6 @@ book: $(READY)  ## run every notebook on ML-100K, then build the pages
 
 pages: $(READY)  ## build the pages from notebooks that are there
 	$(BIN)/python -m benchmarks.page
-	$(BIN)/python -m seqattn.pages
 	$(BIN)/seqattn pages
 	$(BIN)/jupyter-book build -n -W --keep-going --toc _build/_toc.yml .
 	@echo "The book: $(CURDIR)/_build/html/index.html"
@@ -29,7 +28,6 @@ paper: $(CLUSTER)  ## searches, fits, notebooks and book on DATASETS, on all cor
 
 paper-check: $(READY)  ## tables and figures anew from committed records; a sample of runs fitted again
 	$(BIN)/python -m benchmarks.page
-	$(BIN)/python -m seqattn.pages
 	$(BIN)/seqattn check results/campaign
 
 test: $(READY)  ## the tests, a smoke run of every notebook and the docstrings' examples among them

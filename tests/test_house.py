@@ -9,23 +9,17 @@ import pytest
 from tools import house
 
 GRAPH = house.imports(house.ROOT)
-# Rooms above the order.
-ABOVE = ("pages", "calibration_page", "calibration_reading")
-
-
-def below(graph):
-    return {name: targets for name, targets in graph.items() if house.room(name) not in ABOVE}
 
 
 def test_every_room_has_its_place_in_the_order():
-    assert set(house.rooms(below(GRAPH))) == set(house.ROOMS)
+    assert set(house.rooms(GRAPH)) == set(house.ROOMS)
 
 
 def test_a_room_imports_only_rooms_below_it():
     floor = {name: at for at, name in enumerate(house.ROOMS)}
     climbs = [
         f"{name} imports {target}"
-        for name, targets in below(GRAPH).items()
+        for name, targets in GRAPH.items()
         for target in targets
         if floor.get(house.room(target), len(floor)) > floor[house.room(name)]
     ]
@@ -33,8 +27,8 @@ def test_a_room_imports_only_rooms_below_it():
 
 
 def test_no_imports_run_in_a_circle_between_rooms_or_files():
-    assert house.circles(house.rooms(below(GRAPH))) == []
-    assert house.circles(below(GRAPH)) == []
+    assert house.circles(house.rooms(GRAPH)) == []
+    assert house.circles(GRAPH) == []
 
 
 @pytest.fixture

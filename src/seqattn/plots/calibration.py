@@ -1,7 +1,8 @@
 """Figures of the dual criterion's calibration: what it finds, and how often it is wrong.
 
-Frames have one row per comparison, or more, with the columns title (a dataset), model and arm. Colour
-says the variant, a hollow marker that each model has its own search; datasets are rows or markers.
+Frames have one row per comparison, or more, with the columns title (a dataset's), model and arm.
+Colour says the variant, a hollow marker that each model has its own search; datasets are rows or
+markers.
 """
 
 from __future__ import annotations

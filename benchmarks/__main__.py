@@ -16,6 +16,7 @@ SHORT = (
     "where_time_goes",
 )
 
-for name in SHORT:
-    print(f"\n== {name}", flush=True)
-    subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
+if __name__ == "__main__":
+    for name in SHORT:
+        print(f"\n== {name}", flush=True)
+        subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

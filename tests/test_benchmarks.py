@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
+import sys
+from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 import torch
 
+import benchmarks
 from benchmarks import accuracy_parity, figures, ladder, page, where_time_goes
 
 MACHINE = dict.fromkeys(("processor", "cores", "torch_threads", "cpu_capability", "torch"), "x")
 RUNG = {"kind": "on by default", "targets/s without": 1.0, "targets/s with": 2.0}
+
+
+# They are run by the Python of RecTools' own environment.
+ELSEWHERE = ("pytorch_lightning", "rectools", "rectools.dataset", "rectools.models")
 
 
 class Called(Exception):
@@ -32,6 +41,17 @@ def results(tmp_path, monkeypatch):
 
 def put(results, name, **record):
     (results / f"{name}.json").write_text(json.dumps({"machine": MACHINE, **record}))
+
+
+MODULES = sorted(path.stem for path in Path(benchmarks.__file__).parent.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_benchmark_finds_what_it_imports(monkeypatch, name):
+    if name == "rectools_worker":
+        for module in ELSEWHERE:
+            monkeypatch.setitem(sys.modules, module, MagicMock(Callback=object))
+    importlib.import_module(f"benchmarks.{name}")
 
 
 def test_a_missing_result_reads_not_run(results):

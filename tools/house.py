@@ -29,7 +29,7 @@ PACKAGE = "seqattn"
 # `__init__`, its front door.
 ROOMS = (
     *("errors", "config", "files", "stats", "data", "models", "plots", "training", "audit"),
-    *("runs", "recbole", "search", "analysis", "studies", "book", "cli", "__init__"),
+    *("recbole", "runs", "search", "analysis", "studies", "book", "cli", "__init__"),
 )
 HIDDEN = {"hide-input", "remove-input", "remove-cell"}
 RECIPES = ("injection", "dataset", "study", "statistic")

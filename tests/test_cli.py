@@ -222,7 +222,7 @@ def test_a_check_that_finds_problems_ends_with_1(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(
         "seqattn.studies.check.check_records", lambda *folders, tell: ["a run is damaged"]
     )
-    where = [f"--{name}={tmp_path}" for name in ("datasets", "baselines", "calibration")]
+    where = [f"--{name}={tmp_path / name}" for name in ("datasets", "baselines", "calibration")]
     assert main(["check", str(tmp_path), *where, "--sample", "0"]) == 1
     assert capsys.readouterr().out.endswith("a run is damaged\n1 problems\n")
 

@@ -43,6 +43,7 @@ def _judged(cells: pd.DataFrame) -> dict[str, object]:
 def leads_table(leads: pd.DataFrame) -> pd.DataFrame:
     """Return where a baseline's NDCG@10 is above SASRec's, of `seqattn.studies.levels.leads`."""
     rows = []
+    leads = leads.sort_values("kind", ascending=False, kind="stable")  # unfiltered first
     for row in published.with_titles(leads).itertuples():
         lead = f"{percent(row.change)} {span(row.change_low, row.change_high)}"
         names = (row.title, row.kind, name_of(row.model))

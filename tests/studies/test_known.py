@@ -1,0 +1,73 @@
+"""What the page "What we know" says is what the tables of the studies say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from fabricated import fabricate, tables_of
+
+from seqattn.config import DESIGNS
+from seqattn.studies import known
+from seqattn.studies.texts import ARMS
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory):
+    """ML-100K whole in the first design, with one harmful variant; nothing else of the paper."""
+    folder = tmp_path_factory.mktemp("campaign")
+    fabricate(folder, "ml-100k", slower={"ia-mul": 3})
+    fabricate(folder, "steam-au", slower={"ia-val": 3})
+    return tables_of(folder, "comparisons")["comparisons"]
+
+
+def test_counts_are_those_of_the_papers_datasets(cells):
+    own, shared = (known.judged(cells)[ARMS[arm]] for arm in DESIGNS)
+    mine = cells[
+        (cells["dataset"] == "ml-100k") & (cells["k"] == 10) & (cells["arm"] == "own_search")
+    ]
+    assert own["comparisons at 10"] == len(mine) == 9 and own["on"] == "ML-100K"
+    losses = (mine["robust"] & (mine["direction"] < 0)).sum()
+    assert own["robust losses"] == losses >= 3 and own["robust gains"] == 0
+    assert own["which is"] == "Mul on ML-100K"
+    assert own["largest NDCG@10 change, %"].startswith("-")
+    assert shared["comparisons at 10"] == 0 and pd.isna(shared["robust losses"])
+
+
+def test_a_lead_of_unfiltered_ranks_stands_first():
+    row = {"dataset": "ml-100k", "part": False, "model": "gru4rec", "base": 0.05, "mean": 0.06}
+    row |= {"change": 20.0, "change_low": -1.0, "change_high": 41.0}
+    told = known.leads_table(
+        pd.DataFrame([row | {"kind": "filtered"}, row | {"kind": "unfiltered"}])
+    )
+    assert [kind for _, kind, _ in told.index] == ["unfiltered", "filtered"]
+    assert told["change, %"].tolist() == ["+20.0 [-1.0, +41.0]"] * 2
+
+
+def test_more_patience_is_shown_by_whose_search_it_was():
+    rows = [
+        ("ml-100k", False, "sasrec", "usual", 0.05, 0.06),
+        ("ml-100k", False, "ia-add", "usual", 0.04, 0.05),
+        ("ml-100k", False, "ia-add", "patient_control", 0.07, 0.05),
+    ]
+    columns = ["dataset", "part", "model", "against", "base", "level"]
+    told = known.patience_table(pd.DataFrame(rows, columns=columns)).loc["ML-100K"]
+    assert told.tolist() == [0.05, 0.06, 0.07]
+    assert told.index[-1] == "more patience, Add's search"
+
+
+def test_an_effect_beyond_the_largest_one_simulated_is_said_to_be_so():
+    rows = [
+        ("ml-100k", "own_search", False, "ia-add", 3.21),
+        ("ml-1m", "own_search", False, "ia-mul", np.nan),
+    ]
+    columns = ["dataset", "arm", "part", "model", "robust_clustered"]
+    told = known.detectable(pd.DataFrame(rows, columns=columns), 80.0)
+    assert told.iloc[:, 0].tolist() == ["3.2", "> 80"]
+    assert told.index[1] == ("ML-1M", "Mul", "as published")
+
+
+def test_conclusions_that_can_not_be_told_are_left_out():
+    verdicts = {"as published": ["stands", "can't be told"], "matched": ["can't be told"] * 2}
+    told = known.told_conclusions(pd.DataFrame(verdicts, index=["first", "second"]))
+    assert told.index.tolist() == ["first"]

@@ -1,0 +1,138 @@
+"""The tables of the results pages: what was run stands there, what was not is told apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from fabricated import fabricate, tables_of
+
+from seqattn.config import DESIGNS, SEEDS
+from seqattn.data import CATALOGUE
+from seqattn.search.record import read_search
+from seqattn.studies import rules
+from seqattn.studies.ia import tables
+from seqattn.studies.listing import listing
+from seqattn.studies.texts import ARMS, NOT_RUN
+
+NAMES = ("comparisons", "lambdas", "searches")
+NOTHING = SimpleNamespace(**dict.fromkeys(NAMES, pd.DataFrame()))
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """Little was run: ML-100K whole, ML-1M and Amazon-Music in part, and a substitute."""
+    folder = tmp_path_factory.mktemp("campaign")
+    fabricate(folder, "ml-100k", slower={"ia-mul": 3})
+    fabricate(folder, "ml-1m", seeds=SEEDS[:3], trials=13)
+    users = CATALOGUE["amazon-music"].mirror.core.users
+    fabricate(folder, "amazon-music", models=("sasrec", "ia-add"), seeds=SEEDS[:2], n_users=users)
+    fabricate(folder, "steam-au", slower={"ia-val": 0.3})
+    return SimpleNamespace(**tables_of(folder, *NAMES))
+
+
+def test_a_part_is_neither_whole_nor_not_run(found):
+    told = tables.coverage(found.comparisons)["as published"]
+    assert told["ML-100K"] == tables.WHOLE and told["ML-1M"] == tables.PART
+    assert told["Amazon-Music (timestamped half)"] == tables.PART and "Amazon-Music" not in told
+    assert told["Steam-3k"] == NOT_RUN and told["Steam-AU"] == tables.WHOLE
+    assert tables.coverage(found.comparisons)["matched"].eq(NOT_RUN).all()
+
+
+def test_what_was_run_in_part_is_not_counted(found):
+    told = tables.agreement_table(found.comparisons)["as published"]
+    assert told["whole comparisons run"] == "9 of 63"
+    # 9 of ML-1M, with three seeds and short searches, and 3 of a part of Amazon-Music.
+    assert told["run in part, not counted"] == 12
+    counts = rules.counts_table(found.comparisons)
+    for column, whole, part in (("@10", 9, 12), ("all cut-offs", 36, 48)):
+        mine = counts[f"as published, {column}"]
+        assert (mine["comparisons run"], mine["run in part, not counted"]) == (whole, part)
+    assert counts.loc["comparisons run", "matched, @10"] == 0
+    assert {d for d, *_ in rules.equivalence_table(found.comparisons).index} == {"ML-100K"}
+
+
+def test_a_robust_loss_is_counted_as_one_by_every_rule(found):
+    counts = rules.counts(rules.family(found.comparisons, "own_search", 10), "_10")
+    assert counts["losses"].ge(3).all() and counts["gains"].eq(0).all()
+    assert list(counts["rule"]) == list(rules.RULES.values())
+
+
+def test_rules_that_agree_are_not_listed(found):
+    told = rules.disagreements(found.comparisons)
+    verdicts = told[list(rules.RULES.values())]
+    assert (verdicts.nunique(axis=1) == 2).all()
+
+
+def test_a_short_search_is_marked(found, tmp_path):
+    variants = {variant for _, variant in tables.table3(found.comparisons, "own_search").index}
+    assert {"Add", "Add‡"} <= variants  # of ML-100K, and of ML-1M
+    fabricate(tmp_path, "ml-100k")
+    for model in ("sasrec", "ia-add"):
+        search = read_search(tmp_path, "ml-100k", model, "own_search")
+        replace(search, budget=replace(search.budget, epochs=1)).write(tmp_path)
+    cells = tables_of(tmp_path, "comparisons")["comparisons"]
+    marked = {variant for _, variant in tables.table3(cells, "own_search").index}
+    assert marked == {"Add‡", "Mul‡", "Val‡"}  # SASRec's search is behind all
+    assert tables.n_judged(cells, "own_search") == 0
+
+
+def test_table3_shows_ours_above_the_published_change(found):
+    told = tables.table3(found.comparisons, "own_search")["NDCG@10"]
+    ours, printed = told["ML-100K", "Mul"].split("\n")
+    assert ours.startswith("-") and ours.endswith("] robust") and printed == "published -3.2"
+    rest = tables.not_run(found.comparisons)["NDCG@10"]
+    assert rest["Steam-3k", "Mul"] == "published -9.5* robust"
+    assert rest["Amazon-Office", "Val"] == "published -2.3* (robust?)"
+    assert "ML-100K" not in rest.index.get_level_values("dataset")
+
+
+def test_substitutes_stay_out_of_the_papers_tables(found):
+    lambdas = tables.table4(tables.lambda_points(found.comparisons, found.lambdas))
+    for frame in (tables.outcomes_table(found.comparisons), lambdas):
+        assert "Steam-AU" not in frame.index.get_level_values("dataset")
+    assert {d for d, *_ in tables.beside_table(found.comparisons).index} == {"Steam-AU"}
+    assert {d for d, *_ in tables.lambdas_beside(found.lambdas).index} == {"Steam-AU"}
+    assert "Steam-AU" not in set(listing(found.comparisons, found.searches)["dataset"])
+
+
+def test_too_few_points_have_no_correlation(found):
+    points = tables.lambda_points(found.comparisons, found.lambdas)
+    told = tables.correlations_table(tables.correlations(points))
+    assert told.loc["ours, as published", "n"] == 3
+    assert told.loc["ours, as published", "95 % interval"] == "too few points"
+    assert told.loc["published, all", "n"] == 21
+
+
+def test_the_conclusions_are_counted_as_they_stand(found):
+    told = tables.conclusions(found.comparisons, found.lambdas)
+    counts = tables.conclusion_counts(told)
+    assert counts.sum().tolist() == [len(told)] * len(DESIGNS)
+    for name in ARMS.values():
+        assert counts.loc["falls", name] == (told[name] == "falls").sum()
+
+
+def test_the_listing_has_every_comparison_that_was_run_with_its_trials(found):
+    rows = listing(found.comparisons, found.searches)
+    assert len(rows) == 36 + 36 + 12  # of three datasets; Amazon-Music has one variant
+    assert not rows["k"].eq("").any() and not rows["change, %"].eq("").any()
+    assert set(rows.loc[rows["dataset"] == "ML-1M", "trials"]) == {"13/25 + 13/25"}
+    assert (rows["published, %"].ne("") == rows["k"].eq("10")).all()
+
+
+def test_without_runs_every_table_says_so():
+    cells, lambdas = NOTHING.comparisons, NOTHING.lambdas
+    assert tables.coverage(cells)[list(ARMS.values())].eq(NOT_RUN).all(axis=None)
+    assert len(tables.not_run(cells)) == 21
+    points = tables.lambda_points(cells, lambdas)
+    assert not tables.table4(points)["run"].any()
+    assert tables.correlations_table(tables.correlations(points))["n"].tolist() == [0, 0, 0, 0, 21]
+    empty = (
+        *(tables.table3(cells, "own_search"), tables.outcomes_table(cells)),
+        *(tables.beside_table(cells), tables.lambdas_beside(lambdas)),
+        *(rules.disagreements(cells), rules.equivalence_table(cells)),
+        *(rules.counts(cells), listing(cells, NOTHING.searches)),
+    )
+    assert all(frame.empty for frame in empty)

@@ -5,8 +5,17 @@ import json
 import pandas as pd
 import pytest
 
+from seqattn.audit import records
 from seqattn.audit.intensity import diagnose
-from seqattn.audit.records import describe, read_tied_tests
+from seqattn.audit.records import (
+    alarms,
+    describe,
+    diagnoses,
+    read_records,
+    read_tied_tests,
+    sizes,
+)
+from seqattn.data import CATALOGUE
 from seqattn.errors import SeqattnError
 
 FILES = ("dataset", "audit", "intensity", "ties")
@@ -77,3 +86,63 @@ def test_ties_are_kept_a_bit_a_user_and_damage_is_named(tmp_path):
     path.write_text(path.read_text().replace('"users": 5', '"users": 50'))
     with pytest.raises(SeqattnError, match=r"ties\.json is damaged.*seqattn prepare own"):
         read_tied_tests(tmp_path, "own", data)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """Records of one dataset, filed under the name of one of the paper's."""
+    folder = tmp_path_factory.mktemp("records")
+    describe("synthetic").write(folder / "ml-100k")
+    return read_records(folder)
+
+
+def test_without_records_every_dataset_was_not_run_and_has_its_command(tmp_path):
+    table = sizes(read_records(tmp_path))
+    assert not table["run"].any() and table["as_read"].isna().all()
+    names = [name for name in CATALOGUE if name != "synthetic"]
+    assert list(table["command"]) == [f"seqattn prepare {n} -o results/datasets/{n}" for n in names]
+    assert alarms(read_records(tmp_path)).empty and diagnoses(read_records(tmp_path)).empty
+
+
+def test_counts_stand_beside_the_published_ones(kept):
+    row = sizes(kept).iloc[0]
+    steps = kept[0].dataset["steps"]
+    ours = [
+        " / ".join(f"{step[k]:,}" for k in ("interactions", "users", "items"))
+        for step in (steps[0], steps[-1])
+    ]
+    assert [row["published"], row["as_read"], row["prepared"]] == [
+        "100,000 / 943 / 1,682",
+        *ours,
+    ]
+    assert row["published_is"] == "neither"
+
+
+@pytest.mark.parametrize(
+    ("counts", "verdict"),
+    [
+        (("a", "a", "a", "b"), "the unfiltered log"),
+        (("a", "a", "half", "b"), "the log as read, incomplete rows included"),
+        (("b", "a", "a", "b"), "the prepared log"),
+        (("a", "a", "a", "a"), "both"),
+        (("c", "a", "a", "b"), "neither"),
+    ],
+)
+def test_the_published_size_is_matched_to_a_stage(counts, verdict):
+    assert records._which(*counts) == verdict
+
+
+def test_red_findings_are_listed_with_value_and_threshold(kept):
+    findings = kept[0].findings
+    reds = findings[findings["light"] == "red"]
+    table = alarms(kept)
+    assert len(reds) and list(table["check"]) == list(reds["title"])
+    assert list(table["value"]) == list(reds["value"])
+
+
+def test_a_diagnosis_is_that_of_the_record(kept):
+    (row,) = diagnoses(kept).to_dict("records")
+    table = kept[0].intensity.set_index("measure")["value"]
+    assert row["exact"] == table["raw, exact bits"]
+    assert row["bits minmax"] == table["minmax, bits"]
+    assert row["spread minmax"] == table["minmax, within history"]

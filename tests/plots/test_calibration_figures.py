@@ -28,7 +28,7 @@ def _style():
 
 
 def cells(datasets):
-    frame = pd.DataFrame(product(datasets, DESIGNS, VARIANTS), columns=["title", "design", "model"])
+    frame = pd.DataFrame(product(datasets, DESIGNS, VARIANTS), columns=["title", "arm", "model"])
     return frame.assign(rho=-0.1, low=-0.2, high=0.05, width_ratio=0.9, pooled_rate=0.2)
 
 
@@ -37,11 +37,11 @@ def rates(risen):
     rows = product(risen.items(), DESIGNS, VARIANTS, CRITERIA, (0.0, 1.0, 5.0, 30.0))
     return pd.DataFrame(
         {
-            "title": title, "design": design, "model": model, "criterion": criterion,
+            "title": title, "arm": arm, "model": model, "criterion": criterion,
             "world": "estimated", "effect_percent": effect, "rate": float(effect >= least),
             "low": 0.0, "high": 1.0, "expected": 0.05,
         }
-        for (title, least), design, model, criterion, effect in rows
+        for (title, least), arm, model, criterion, effect in rows
     )  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def test_rho_is_drawn_in_its_variants_colour_and_hollow_where_as_published():
 
 
 def test_each_dataset_has_its_own_scale_of_effects():
-    figure = calibration.power_curves(rates({"small": 1.0, "large": 30.0}).query("design != ''"))
+    figure = calibration.power_curves(rates({"small": 1.0, "large": 30.0}).query("arm != ''"))
     tops = [axes.get_xlim()[1] for axes in figure.axes]
     assert tops == [1.0] * 3 + [30.0] * 3
     colours = [axes.lines[-2].get_color() for axes in figure.axes[:3]]
@@ -72,7 +72,7 @@ def test_keys_cover_no_data_with_one_dataset_and_with_ten(number):
         calibration.correlations(cells(titles)),
         calibration.pooling_dial(cells(titles), [{"rho": 0, "rate": 0.05, "low": 0, "high": 0.1}]),
         calibration.false_positives(table),
-        calibration.power_curves(table[table["design"] == "shared_backbone"]),
+        calibration.power_curves(table[table["arm"] == "shared_backbone"]),
     ):
         figure.canvas.draw()
         (key,) = figure.legends

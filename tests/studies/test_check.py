@@ -152,10 +152,14 @@ def test_a_damaged_baseline_and_one_of_other_data_are_named(folder):
     assert main(arguments(folder, "--sample", "0")) == 1
 
 
-def test_a_calibration_of_cells_that_are_gone_is_named(folder):
-    keys = [run.spec.key for run in Store(folder / "kept").runs()]
-    write_text(folder / "calibration" / "synthetic-ia-add.json", json.dumps({"cells": keys}))
+def test_a_calibration_of_runs_that_are_gone_is_named(folder):
     assert check_calibrations(folder / "calibration", folder / "kept") == []
-    write_text(folder / "calibration" / "synthetic-ia-mul.json", json.dumps({"cells": ["gone"]}))
+    key, *others = [run.spec.key for run in Store(folder / "kept").runs()]
+    head = "dataset,arm,model,base_runs,runs\n"
+    there = f"synthetic,own_search,ia-add,{key},{' '.join(others)}\n"
+    path = folder / "calibration" / "cells.csv"
+    write_text(path, head + there)
+    assert check_calibrations(folder / "calibration", folder / "kept") == []
+    write_text(path, head + there + f"synthetic,own_search,ia-mul,{key},gone\n")
     (problem,) = check_calibrations(folder / "calibration", folder / "kept")
-    assert "synthetic-ia-mul.json" in problem and "seqattn.studies.calibrations" in problem
+    assert "ia-mul on synthetic, own_search" in problem and "seqattn study calib" in problem

@@ -1,7 +1,8 @@
 """Figures of the dual criterion's calibration: what it finds, and how often it is wrong.
 
-Frames have a row a cell, or more, with the columns title (a dataset's), model and design. Colour
-says the variant, a hollow marker the design *as published*; datasets are rows or markers.
+Frames have one row per comparison, or more, with the columns title (a dataset's), model and arm.
+Colour says the variant, a hollow marker that each model has its own search; datasets are rows or
+markers.
 """
 
 from __future__ import annotations
@@ -225,9 +226,9 @@ def _places(cells: pd.DataFrame) -> list[tuple[float, Any, dict[str, Any]]]:
     ]
 
 
-def _look(model: str, design: str) -> dict[str, Any]:
+def _look(model: str, arm: str) -> dict[str, Any]:
     colour = COLOURS.get(model, GREY)
-    face = "white" if design == "own_search" else colour
+    face = "white" if arm == "own_search" else colour
     return {"marker": "o", "linestyle": "", "color": colour, "markerfacecolor": face, "zorder": 4}
 
 
@@ -235,7 +236,7 @@ def _designs(cells: pd.DataFrame) -> list[Line2D]:
     return [
         Line2D([], [], label=TITLES[design], **_look("", design))
         for design in TITLES
-        if (cells["arm"] == arm).any()
+        if (cells["arm"] == design).any()
     ]
 
 

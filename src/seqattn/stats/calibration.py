@@ -159,12 +159,6 @@ def calibrate(
     >>> rates = record.frame().set_index(["world", "criterion", "effect_percent"])["rate"]
     >>> bool(rates["estimated", "robust", 20] > rates["estimated", "robust", 0])
     True
-
-    What `seqattn.calibration_page.write_calibration` reads, ready to be written as JSON:
-
-    >>> cell = {"dataset": "ML-100K", "variant": "ia-add", "design": "shared_backbone"}
-    >>> sorted(cell | record.to_dict())[:5]
-    ['alpha', 'base_mean', 'components', 'correlation', 'dataset']
     """
     base, variant = as_pair(base, variant, ndim=2)
     _check_settings(effects, replicates, n_resamples, seed, alpha)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ import pandas as pd
 
 from seqattn.config import SEEDS
 from seqattn.errors import SeqattnError
+from seqattn.plots.style import name_of
 from seqattn.runs.results import rank_matrix
 from seqattn.runs.store import Run
 from seqattn.stats.calibration import Calibration, calibrate, detectable_percent
@@ -106,7 +107,7 @@ def _rests(group: Group) -> dict[str, str]:
     return {name: " ".join(run.spec.key for run in runs) for name, runs in sides.items()}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _calibrated(base: tuple[Path, ...], other: tuple[Path, ...], replicates: int) -> Calibration:
     sides = ([Run(folder, {}) for folder in folders] for folders in (base, other))
     return calibrate(
@@ -195,3 +196,57 @@ def power(rates: pd.DataFrame, all_found: float = 0.9995) -> pd.DataFrame:
     found = table.min(axis=1) >= all_found
     before = found.groupby(level=COMPARISON).cumsum() - found
     return table[before == 0]
+
+
+def named(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return rows in the paper's order, with title, design and variant as a page names them."""
+    frame = published.with_titles(frame)
+    design = frame["arm"].str.replace("_", " ")
+    return frame.assign(design=design, variant=frame["model"].map(name_of))
+
+
+def correlations_by_arm(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return where rho lies in each arm, and what clustering does to the interval's width.
+
+    Returns
+    -------
+    DataFrame
+        One row per arm: comparisons, rho_least, rho_most, above_zero and below_zero (whose
+        interval is), wider and narrower, width_least and width_most (pooled is 1) and where.
+    """
+    rows = {}
+    for arm, part in cells.groupby("arm", sort=False):
+        width = part["width_ratio"]
+        name = part["title"] + " " + part["model"].map(name_of)
+        rows[str(arm).replace("_", " ")] = {
+            "comparisons": len(part),
+            "rho_least": part["rho"].min(),
+            "rho_most": part["rho"].max(),
+            "above_zero": int((part["low"] > 0).sum()),
+            "below_zero": int((part["high"] < 0).sum()),
+            "wider": int((width > 1).sum()),
+            "narrower": int((width <= 1).sum()),
+            "width_least": width.min(),
+            "where_least": name[width.idxmin()],
+            "width_most": width.max(),
+            "where_most": name[width.idxmax()],
+        }
+    return pd.DataFrame(rows).T
+
+
+def in_percent(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the standard deviations of each comparison in percent of the baseline's mean.
+
+    Columns seed, seed_upper, user (NaN where rho is negative), rest and half_width.
+    """
+    percent = 100 / cells["base_mean"]
+    variance = cells["user_variance"].where(cells["user_variance"] >= 0)
+    return pd.DataFrame(
+        {
+            "seed": cells["seed_sd"] * percent,
+            "seed_upper": cells["seed_sd_upper"] * percent,
+            "user": np.sqrt(variance) * percent,
+            "rest": cells["residual_sd"] * percent,
+            "half_width": cells["seed_half_width_percent"],
+        }
+    )

@@ -11,11 +11,12 @@ elsewhere rounding differs.
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import random
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+
+import pandas as pd
 
 from seqattn.audit.records import dataset_facts
 from seqattn.config import replace
@@ -99,21 +100,24 @@ def _fingerprints(datasets: str | Path) -> dict[str, str]:
 
 
 def check_calibrations(calibrations: str | Path, results_dir: str | Path) -> list[str]:
-    """Return which records of calibrations rest on runs that the results folder lacks.
+    """Return which calibrated comparisons rest on runs that the results folder lacks.
 
     Parameters
     ----------
     calibrations : str or Path
-        Their folder, see `seqattn.studies.calibrations`.
+        Folder of their tables, see `seqattn.studies.calibration.cells`.
     results_dir : str or Path
         Results folder.
     """
+    path = Path(calibrations) / "cells.csv"
+    if not path.exists():
+        return []
     keys = {run.spec.key for run in Store(results_dir).runs()}
     return [
-        f"{path}: rests on runs that {results_dir} lacks; "
-        "run `python -m seqattn.studies.calibrations`"
-        for path in sorted(Path(calibrations).glob("*-*.json"))
-        if not keys.issuperset(json.loads(path.read_text())["cells"])
+        f"{path}: {row.model} on {row.dataset}, {row.arm}, rests on runs that {results_dir} lacks; "
+        "run `seqattn study calibration`"
+        for row in pd.read_csv(path, dtype={"base_runs": str, "runs": str}).itertuples()
+        if not keys.issuperset([*row.base_runs.split(), *row.runs.split()])
     ]
 
 

@@ -103,5 +103,5 @@ def whole_grid(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 def widened(frame: pd.DataFrame, index: list[str], columns: str, values: str) -> pd.DataFrame:
     """Return one column per value of `columns`, rows and columns in order of appearance."""
     wide = frame.pivot(index=index, columns=columns, values=values)
-    rows = pd.MultiIndex.from_frame(frame[index].drop_duplicates())
+    rows = frame.set_index(index).index.unique()
     return wide.reindex(index=rows, columns=list(dict.fromkeys(frame[columns])))

@@ -1,0 +1,100 @@
+"""What was run, where it stopped, and SASRec among RecBole's baselines."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from fabricated import fabricate, groups_of, keep, made_up_search, tables_of
+
+from seqattn.config import SEEDS
+from seqattn.runs.store import RecBoleSpec, Result, Store
+from seqattn.studies import tables
+from seqattn.studies.levels import best_epochs, effort, leads, whole_grid, widened
+
+
+def row(frame, **where):
+    for column, value in where.items():
+        frame = frame[frame[column] == value]
+    assert len(frame) == 1
+    return frame.iloc[0]
+
+
+def test_what_falls_short_of_the_protocol_is_named(tmp_path):
+    fabricate(tmp_path, "ml-100k")
+    fabricate(tmp_path, "ml-1m", seeds=SEEDS[:3], trials=13)
+    found = tables_of(tmp_path, "searches", "runs")
+    table = effort(found["searches"], found["runs"])
+    whole = row(table, dataset="ml-100k", arm="own_search")
+    assert (whole["trials"], whole["seeds"]) == ("25 of 25 each", "5 of 5 each")
+    assert whole["search_hours"] == pytest.approx(4 * 25 * 36 / 3600)
+    assert whole["fit_hours"] == pytest.approx(20)  # an hour each
+    short = row(table, dataset="ml-1m", arm="own_search")
+    assert "Add 13 of 25" in short["trials"] and "Val 3 of 5" in short["seeds"]
+
+
+def test_fits_that_the_limit_of_epochs_ended_are_counted(tmp_path):
+    search = made_up_search("ml-100k", "sasrec")
+    search.write(tmp_path)
+    for seed, best in zip(SEEDS, (3, 9, 5, 7, 46), strict=True):
+        epochs = min(best + search.train_config.patience, search.train_config.epochs)
+        keep(tmp_path, search.spec(seed), np.ones(60, dtype=np.int32), (), epochs, best)
+    found = best_epochs(tables_of(tmp_path, "runs")["runs"])
+    mine = row(found, arm="own_search", model="sasrec")
+    assert mine[["median", "least", "most", "fits", "at_the_limit"]].tolist() == [7, 3, 46, 5, 1]
+
+
+def keep_baseline(folder, model, seed, ranks, settings=None, fingerprint="f" * 16):
+    kinds = [f"{s}_{k}" for s in ("valid", "test") for k in ("unfiltered", "filtered")]
+    spec = RecBoleSpec("ml-100k", fingerprint, model, seed, settings or {})
+    facts = {"history": []}
+    Store(folder).compute(spec, lambda: Result(facts, dict.fromkeys(kinds, ranks)))
+
+
+@pytest.fixture
+def among(tmp_path, monkeypatch):
+    """A function that makes the table of baselines; SASRec's NDCG@10 is 1, 0.5, 0.5, 0."""
+    monkeypatch.setattr(tables, "BASELINES", tmp_path / "baselines")
+    search = made_up_search("ml-100k", "sasrec")
+    search.write(tmp_path / "ours")
+    keep(tmp_path / "ours", search.spec(SEEDS[0]), np.array([1, 3, 3, 50], dtype=np.int32))
+
+    def make():
+        study, groups = groups_of(tmp_path / "ours")
+        mine = [g for g in groups if (g.arm, g.model) == ("own_search", "sasrec")]
+        return tables.baselines(study, mine)
+
+    return tmp_path / "baselines", make
+
+
+def test_a_baseline_has_its_paired_change_and_sasrec_none(among):
+    folder, make = among
+    keep_baseline(folder, "pop", 1, np.full(4, 50))
+    keep_baseline(folder, "itemknn", 1, np.array([1, 1, 1, 50]))
+    table = make()
+    ndcg = table[(table["metric"] == "NDCG") & (table["kind"] == "unfiltered")]
+    # 0.75 to 0.5; resampled, from 1 to 1 (the first user alone) to 1 to 0.5 (the second).
+    knn = row(ndcg, model="itemknn")
+    assert knn[["mean", "change", "change_low", "change_high"]].tolist() == [0.75, 50, 0, 100]
+    assert row(ndcg, model="pop")["change"] == -100
+    assert np.isnan(row(ndcg, model="sasrec")["change"])
+    ahead = leads(table)
+    assert set(ahead["model"]) == {"itemknn"} and set(ahead["base"]) == {0.5}
+
+
+def test_baselines_of_other_data_or_another_grid_are_left_out(among):
+    folder, make = among
+    keep_baseline(folder, "bpr", 1, np.full(4, 1))
+    keep_baseline(folder, "bpr", 2, np.full(4, 1))
+    keep_baseline(folder, "bpr", 3, np.full(4, 50), settings={"grid": "another"})
+    keep_baseline(folder, "pop", 1, np.full(4, 1), fingerprint="e" * 16)
+    table = make()
+    assert set(table["model"]) == {"bpr", "sasrec"}
+    assert set(table.loc[table["model"] == "bpr", "n_seeds"]) == {2}
+
+
+def test_a_table_is_widened_in_order_and_what_was_not_run_has_a_row():
+    frame = pd.DataFrame({"a": ["z", "z", "b"], "m": ["y", "x", "y"], "v": [1.0, 2.0, 3.0]})
+    wide = widened(whole_grid(frame, ["a", "m"]), ["a"], "m", "v")
+    assert list(wide.columns) == ["y", "x"] and list(wide.index) == ["z", "b"]
+    assert wide["y"].tolist() == [1, 3] and np.isnan(wide["x"].iloc[1])

@@ -480,13 +480,7 @@ def _report_title(folder: Path) -> str:
 STUDIES = ROOT / "book" / "studies"
 
 
-def make_study(
-    study: Study,
-    *,
-    device: str = "cpu",
-    workers: int | None = None,
-    on_page: bool = True,
-) -> list[Path]:
+def make_study(study: Study, *, device: str = "cpu", workers: int | None = None) -> list[Path]:
     """Fit what a study lacks, write its tables, run its notebook; return what was written.
 
     Parameters
@@ -497,13 +491,12 @@ def make_study(
         ``cpu`` or ``cuda``.
     workers : int, optional
         Processes on the CPU; by default one a core.
-    on_page : bool
-        Whether to run the notebook, too.
 
     Raises
     ------
     SeqattnError
-        If a model can't be fitted, or nothing can be written. Finished runs stay in the store.
+        If a model can't be fitted, a table would lose rows that are kept, or nothing can be
+        written. Finished runs stay in the store.
     """
     store = Store(study.results)
     groups = plan.read(plan.wanted(study), store)
@@ -513,11 +506,25 @@ def make_study(
         fit_runs(store, load_dataset(dataset), specs, device=device, workers=workers)
     if lacking:
         groups = plan.read(groups, store)
+    tables = {name: TABLES[name](study, groups) for name in study.tables}
+    for name, table in tables.items():
+        _require_no_loss(study, name, len(table))
     written = [
-        write_text(study.folder / f"{name}.csv", TABLES[name](study, groups).to_csv(index=False))
-        for name in study.tables
+        write_text(study.folder / f"{name}.csv", table.to_csv(index=False))
+        for name, table in tables.items()
     ]
-    return [*written, study_page(study)] if on_page else written
+    return [*written, study_page(study)]
+
+
+def _require_no_loss(study: Study, name: str, n_rows: int) -> None:
+    path = study.folder / f"{name}.csv"
+    kept = len(study.table(name)) if path.exists() else 0
+    if n_rows < kept:
+        raise SeqattnError(
+            f"{path} has {kept} rows, and the runs in {study.results} give {n_rows}: "
+            f"`seqattn study {study.name} --plan` says which are missing. Bring them there "
+            "(`seqattn collect`), or remove the file"
+        )
 
 
 def study_page(study: Study) -> Path:

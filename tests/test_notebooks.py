@@ -117,7 +117,7 @@ def test_every_notebook_runs_on_short_histories(short_log, parameters, tmp_path)
 def test_a_failing_notebook_leaves_what_it_had_and_no_result(parameters, tmp_path):
     output = tmp_path / "04_significance.ipynb"
     template = book.ROOT / "notebooks" / "04_significance.ipynb"
-    with pytest.raises(SeqattnError, match=r"04_significance stopped with .*no 'sasrec' cells"):
+    with pytest.raises(SeqattnError, match=r"04_significance stopped with .*no 'sasrec' runs"):
         book.run_notebook(template, output, {**parameters, "models": ["ia-add"]})
     assert not output.exists()
     assert output.with_suffix(".failed.ipynb").exists()

@@ -2,7 +2,7 @@
 
 A run is a training, of one of our models or of one of another engine's, on one dataset with one
 seed. Its folder is addressed by a hash of all it rests on, so results of two configurations or two
-versions of the data are never mistaken for each other (for edited code see `seqattn.runs.code`):
+versions of the data are never mistaken for each other (for edited code see `seqattn.runs.code`)::
 
     <root>/<dataset>/<model>/seed-<seed>-<hash>/
         cell.json            configuration, fingerprint, history, metrics, timings, versions;

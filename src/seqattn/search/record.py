@@ -1,6 +1,6 @@
 """A finished search, as it is kept and read again; and the settings that a design takes from it.
 
-Everything lies in one results folder, beside the runs (see `seqattn.runs.store`):
+Everything lies in one results folder, beside the runs (see `seqattn.runs.store`)::
 
     <results>/studies.sqlite3                             Optuna's trials, as they finish
     <results>/searches/<dataset>/published/<model>.json   a finished search: what it tried and found

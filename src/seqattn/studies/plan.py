@@ -1,4 +1,4 @@
-"""A study: one question put to many runs. A YAML says which runs, a notebook says what came out::
+"""A study: one question put to many runs. A YAML says which runs, a notebook says what came out.
 
 ::
 

@@ -54,7 +54,7 @@ def arms(**changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"titel": "x"}, "invented.yaml: the file: unknown .* key 'titel'"),
+        ({"titel": "x"}, "invented.yaml: the file: unknown key 'titel'"),
         ({"datasets": "ml-100k"}, "'datasets' must be list, not str"),
         ({"seeds": ["one"]}, "seeds must be whole numbers"),
         (arms(models=["sasrek"]), "models names 'sasrek'; known: sasrec, ia-add"),
@@ -68,6 +68,14 @@ def arms(**changes):
 def test_a_mistake_in_a_study_is_one_message_that_names_file_and_key(study, changes, message):
     with pytest.raises(SeqattnError, match=message):
         study(**changes)
+
+
+def test_a_key_given_twice_is_refused_with_its_line(study, tmp_path):
+    study()
+    path = tmp_path / "invented.yaml"
+    path.write_text(path.read_text() + "title: Another\n")
+    with pytest.raises(SeqattnError, match="'title' is given twice"):
+        plan.read_study("invented")
 
 
 def test_an_unknown_study_names_those_there_are(study):

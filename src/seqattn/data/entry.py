@@ -31,8 +31,10 @@ __all__ = [
     "Mirror",
     "OwnData",
     "is_yaml",
+    "load_yaml",
     "read_catalogue",
     "read_yaml",
+    "section",
 ]
 
 T = TypeVar("T")
@@ -249,7 +251,7 @@ def read_yaml(path: Path) -> OwnData:
     SeqattnError
         The file is absent or no YAML, or a key is unknown, missing or of the wrong type.
     """
-    loaded = _load(path)
+    loaded = load_yaml(path)
     try:
         return _own_data(path, loaded)
     except SeqattnError as error:
@@ -265,7 +267,7 @@ def read_catalogue(path: Path) -> dict[str, Entry]:
         The file is absent, no YAML or no list, a name stands twice, or a key of an entry is
         unknown, missing or of the wrong type.
     """
-    loaded = _load(path)
+    loaded = load_yaml(path)
     if not isinstance(loaded, list):
         raise SeqattnError(f"{path}: the file must be a list of entries, not {loaded!r}")
     entries: dict[str, Entry] = {}
@@ -292,8 +294,14 @@ class _EachKeyOnce(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _load(path: Path) -> Any:
-    """Return what a YAML file holds."""
+def load_yaml(path: Path) -> Any:
+    """Return what a YAML file holds; a key given twice is refused.
+
+    Raises
+    ------
+    SeqattnError
+        The file is absent or no YAML.
+    """
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_EachKeyOnce)
     except FileNotFoundError:
@@ -303,8 +311,8 @@ def _load(path: Path) -> Any:
 
 
 def _own_data(path: Path, loaded: object) -> OwnData:
-    given = _section(OwnYaml, loaded, "the file")
-    columns = _section(ColumnsYaml, given.columns, "columns")
+    given = section(OwnYaml, loaded, "the file")
+    columns = section(ColumnsYaml, given.columns, "columns")
     preparation = _preparation(given, CATALOGUE)
     if len(given.separator) > 1:
         raise SeqattnError(f"separator {given.separator!r} must be one character")
@@ -326,7 +334,7 @@ def _own_data(path: Path, loaded: object) -> OwnData:
 
 
 def _catalogue_entry(loaded: object, taken: Container[str]) -> Entry:
-    given = _section(CatalogueYaml, loaded, "the entry")
+    given = section(CatalogueYaml, loaded, "the entry")
     preparation = _preparation(given, taken)
     _check_time_unit(given.time_unit)
     return _entry(
@@ -350,7 +358,7 @@ def _catalogue_entry(loaded: object, taken: Container[str]) -> Entry:
 
 def _entry(given: EntryYaml, preparation: Preparation, **more: Any) -> Entry:
     """Build an entry from the keys that both kinds of file have, and from `more` fields."""
-    about = _section(IntensityYaml, given.intensity, "intensity") if given.intensity else None
+    about = section(IntensityYaml, given.intensity, "intensity") if given.intensity else None
     return Entry(
         name=given.name,
         title=given.title or given.name,
@@ -364,7 +372,7 @@ def _entry(given: EntryYaml, preparation: Preparation, **more: Any) -> Entry:
 
 def _preparation(given: EntryYaml, taken: Container[str]) -> Preparation:
     """Check name and filters; return how the log becomes histories."""
-    filters = _section(FiltersYaml, given.filters, "filters")
+    filters = section(FiltersYaml, given.filters, "filters")
     _check_name(given.name, taken)
     if filters.k_core < 1 or filters.users < 0:
         raise SeqattnError(
@@ -374,19 +382,25 @@ def _preparation(given: EntryYaml, taken: Container[str]) -> Preparation:
 
 
 def _counts(values: dict, name: str) -> Counts | None:
-    return _section(Counts, values, name) if values else None
+    return section(Counts, values, name) if values else None
 
 
 def _mirror(values: dict) -> Mirror | None:
     if not values:
         return None
-    given = _section(MirrorYaml, values, "mirror")
+    given = section(MirrorYaml, values, "mirror")
     raw, core = _counts(given.raw, "mirror: raw"), _counts(given.core, "mirror: core")
     return Mirror(given.title or None, raw, core, given.intensity)
 
 
-def _section(cls: type[T], values: Any, name: str) -> T:
-    """Build one section, refusing unknown, missing and mistyped keys."""
+def section(cls: type[T], values: Any, name: str) -> T:
+    """Build one section of a YAML file as a dataclass.
+
+    Raises
+    ------
+    SeqattnError
+        A key is unknown, missing or of the wrong type; the message names `name` and the key.
+    """
     if not isinstance(values, Mapping):
         raise SeqattnError(f"{name} must be a mapping of keys to values, not {values!r}")
     try:

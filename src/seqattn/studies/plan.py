@@ -32,11 +32,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from seqattn.audit.records import RECORDS
-from seqattn.config import BASELINE, DESIGNS, PRESETS, SEEDS, Preset, replace, strict
+from seqattn.config import BASELINE, DESIGNS, PRESETS, SEEDS, Preset, replace
 from seqattn.data import load_dataset
+from seqattn.data.entry import load_yaml, section
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
 from seqattn.models import MODELS
@@ -161,18 +161,17 @@ def read_study(name: str) -> Study:
         If there is none, or its YAML has a key or a value that is not known.
     """
     path = FOLDER / f"{name}.yaml"
+    if not path.exists():
+        raise SeqattnError(f"no study {name!r}; there are: {', '.join(names())}")
+    loaded = load_yaml(path)
     try:
-        given = _section(_StudyYaml, yaml.safe_load(path.read_text(encoding="utf-8")))
+        given = section(_StudyYaml, loaded, "the file")
         arms = tuple(_arm(arm, values) for arm, values in given.arms.items())
         _require_known("models", MODELS, {model for arm in arms for model in arm.models})
         _require_known("against", [a.name for a in arms], {a.against for a in arms})
         seeds = tuple(given.seeds)
         if not all(isinstance(seed, int) and not isinstance(seed, bool) for seed in seeds):
             raise SeqattnError(f"seeds must be whole numbers, not {list(seeds)}")
-    except FileNotFoundError:
-        raise SeqattnError(f"no study {name!r}; there are: {', '.join(names())}") from None
-    except (OSError, yaml.YAMLError) as error:
-        raise SeqattnError(f"{path}: cannot be read as YAML ({error})") from error
     except SeqattnError as error:
         raise SeqattnError(f"{path}: {error}") from None
     parts = given.title, given.question, tuple(given.datasets), arms, seeds, tuple(given.tables)
@@ -180,27 +179,10 @@ def read_study(name: str) -> Study:
 
 
 def _arm(name: str, values: object) -> Arm:
-    given = _section(_ArmYaml, values, f"arm {name}")
+    given = section(_ArmYaml, values, f"arm {name}")
     like = given.settings if isinstance(given.settings, Mapping) else {"like": given.settings}
-    settings_ = _section(Settings, like, f"settings of arm {name}")
+    settings_ = section(Settings, like, f"settings of arm {name}")
     return Arm(name, settings_, tuple(given.models), given.against or name)
-
-
-def _section(cls: type, values: object, what: str = "the file") -> Any:
-    if not isinstance(values, Mapping):
-        raise SeqattnError(f"{what} must be a mapping of keys to values, not {values!r}")
-    try:
-        return strict(cls, values)
-    except TypeError:
-        fields = dataclasses.fields(cls)
-        needed = (f.name for f in fields if _is_needed(f) and f.name not in values)
-        raise SeqattnError(f"{what}: key {next(needed)!r} is missing; add it") from None
-    except SeqattnError as error:
-        raise SeqattnError(f"{what}: {error}") from None
-
-
-def _is_needed(f: dataclasses.Field) -> bool:
-    return f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
 
 
 def _require_known(what: str, known: Iterable[str], given: set[str]) -> None:

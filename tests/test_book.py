@@ -14,7 +14,7 @@ import yaml
 
 import seqattn
 from seqattn import book
-from seqattn import book as links
+from seqattn.book import reports
 from seqattn.errors import SeqattnError
 
 TEMPLATES = [book.ROOT / "notebooks" / f"{name}.ipynb" for name in book.NOTEBOOKS]
@@ -105,7 +105,7 @@ def test_a_table_shows_a_dash_for_what_is_missing_and_text_as_it_is():
 
 def test_an_unknown_parameter_is_refused_before_a_notebook_runs(tmp_path):
     with pytest.raises(SeqattnError, match="unknown notebook parameter 'sede'"):
-        book.run_notebook(TEMPLATES[0], tmp_path / "out.ipynb", {**GOOD, "sede": 1})
+        reports.run_notebook(TEMPLATES[0], tmp_path / "out.ipynb", {**GOOD, "sede": 1})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -120,7 +120,7 @@ def test_a_report_that_could_compare_nothing_is_refused_before_a_fit(changes, me
     pytest.importorskip("papermill")
     values = {**GOOD, "preset": "smoke", "results_dir": str(tmp_path / "store"), **changes}
     with pytest.raises(SeqattnError, match=message):
-        book.report("synthetic", values, tmp_path / "pages")
+        reports.report("synthetic", values, tmp_path / "pages")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -129,7 +129,7 @@ def test_a_report_into_a_file_is_refused(tmp_path):
     (tmp_path / "file").touch()
     values = {**GOOD, "preset": "smoke", "seeds": [1, 2], "models": ["sasrec"]}
     with pytest.raises(SeqattnError, match="cannot make the folder"):
-        book.report("synthetic", values, tmp_path / "file")
+        reports.report("synthetic", values, tmp_path / "file")
 
 
 def test_the_python_of_reproduce_works(monkeypatch, capsys):
@@ -149,7 +149,7 @@ def test_a_page_is_titled_after_its_dataset_and_design(tmp_path, monkeypatch, pr
         papermill, "execute_notebook", lambda source, target, *_, **__: copy(source, target)
     )
     output = tmp_path / "out.ipynb"
-    book.run_notebook(TEMPLATES[0], output, {**GOOD, "preset": preset})
+    reports.run_notebook(TEMPLATES[0], output, {**GOOD, "preset": preset})
     assert "".join(_cells(output)[0]["source"]).splitlines()[0].endswith(ending)
 
 
@@ -214,10 +214,10 @@ def test_a_report_without_intensity_leaves_out_what_is_about_it(tmp_path, monkey
     (tmp_path / "plain.yaml").write_text(f"name: plain\npath: log.csv\n{columns}")
     ran, fitted = [], []
     monkeypatch.setattr(
-        book, "run_notebook", lambda t, o, values, names: ran.append((t.stem, values, names))
+        reports, "run_notebook", lambda t, o, values, names: ran.append((t.stem, values, names))
     )
     monkeypatch.setattr(book.Chapter, "all_runs", lambda chapter: fitted.extend(chapter.models))
-    book.report(str(tmp_path / "plain.yaml"), {"preset": "smoke"}, tmp_path / "out")
+    reports.report(str(tmp_path / "plain.yaml"), {"preset": "smoke"}, tmp_path / "out")
     notebooks = ["01_data", "03_training", "06_ae_vs_ar"]
     assert [name for name, *_ in ran] == notebooks
     assert fitted == ["sasrec"]
@@ -226,7 +226,7 @@ def test_a_report_without_intensity_leaves_out_what_is_about_it(tmp_path, monkey
 
 
 def relink(text, present):
-    return links.relink(text, book.NOTEBOOKS, present, book.ROOT / "notebooks")
+    return reports.relink(text, book.NOTEBOOKS, present, book.ROOT / "notebooks")
 
 
 def test_links_to_notebooks_left_out_lead_to_the_next_one_there_is():

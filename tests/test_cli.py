@@ -194,7 +194,7 @@ def test_collecting_from_no_folder_is_a_users_error(capsys, tmp_path):
 def test_a_report_takes_models_and_seeds(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(
-        "seqattn.book.report",
+        "seqattn.book.reports.report",
         lambda dataset, parameters, output: asked.append((dataset, parameters)) or [],
     )
     assert main(["report", "synthetic", "-m", "sasrec", "ia-add", "-s", "1", "2"]) == 0
@@ -212,8 +212,8 @@ def test_significance_of_the_baseline_alone_is_a_users_error(capsys, tmp_path, m
 
 
 def test_pages_writes_the_table_of_contents(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("seqattn.book.write_toc", lambda: tmp_path / "_toc.yml")
-    monkeypatch.setattr("seqattn.book.study_pages", lambda: [tmp_path / "levels.ipynb"])
+    monkeypatch.setattr("seqattn.book.contents.write_toc", lambda: tmp_path / "_toc.yml")
+    monkeypatch.setattr("seqattn.book.reports.study_pages", lambda: [tmp_path / "levels.ipynb"])
     assert main(["pages"]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'levels.ipynb'}\n{tmp_path / '_toc.yml'}\n"
 

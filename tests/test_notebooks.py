@@ -12,6 +12,7 @@ import pytest
 from wanted import fit_wanted
 
 from seqattn import book
+from seqattn.book import reports
 from seqattn.data import load_dataset
 from seqattn.errors import SeqattnError
 
@@ -61,7 +62,7 @@ def test_a_notebook_runs_and_is_titled_after_its_dataset(name, parameters, tmp_p
             progress=False,
         )
     output = tmp_path / f"{name}.ipynb"
-    book.run_notebook(book.ROOT / "notebooks" / f"{name}.ipynb", output, parameters)
+    reports.run_notebook(book.ROOT / "notebooks" / f"{name}.ipynb", output, parameters)
     cells = _executed(output)
     assert "".join(cells[0]["source"]).splitlines()[0].endswith(": Synthetic log")
     assert any(
@@ -100,14 +101,14 @@ def test_the_data_notebook_runs_on_an_order_without_times_or_intensity(parameter
     )
     template, output = book.ROOT / "notebooks" / "01_data.ipynb", tmp_path / "out.ipynb"
     values = {**parameters, "dataset": str(tmp_path / "log.yaml"), "models": ["sasrec"]}
-    book.run_notebook(template, output, values)
+    reports.run_notebook(template, output, values)
     assert "only models that read no intensity" in str(_executed(output))
 
 
 @pytest.mark.slow
 def test_every_notebook_runs_on_short_histories(short_log, parameters, tmp_path):
     values = {**parameters, "results_dir": str(tmp_path / "store")}
-    written = book.report(str(short_log), values, tmp_path / "pages")
+    written = reports.report(str(short_log), values, tmp_path / "pages")
     assert [path.stem for path in written] == list(book.NOTEBOOKS)
     for path in written:
         _executed(path)
@@ -118,7 +119,7 @@ def test_a_failing_notebook_leaves_what_it_had_and_no_result(parameters, tmp_pat
     output = tmp_path / "04_significance.ipynb"
     template = book.ROOT / "notebooks" / "04_significance.ipynb"
     with pytest.raises(SeqattnError, match=r"04_significance stopped with .*no 'sasrec' runs"):
-        book.run_notebook(template, output, {**parameters, "models": ["ia-add"]})
+        reports.run_notebook(template, output, {**parameters, "models": ["ia-add"]})
     assert not output.exists()
     assert output.with_suffix(".failed.ipynb").exists()
 

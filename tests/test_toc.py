@@ -7,7 +7,8 @@ import json
 import pytest
 import yaml
 
-from seqattn.book import ABOUT_INTENSITY, NOTEBOOKS, write_toc
+from seqattn.book import ABOUT_INTENSITY, NOTEBOOKS
+from seqattn.book.contents import write_toc
 from seqattn.files import ROOT
 
 OWN = yaml.safe_load((ROOT / "_toc.yml").read_text())

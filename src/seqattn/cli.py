@@ -11,7 +11,7 @@ from dataclasses import asdict
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -188,7 +188,7 @@ def _add_check(verbs: Verbs) -> None:
     verb.add_argument("--sample-seed", type=int, help=told)
 
 
-def _add_models(verb: argparse.ArgumentParser, **more: object) -> None:
+def _add_models(verb: argparse.ArgumentParser, **more: Any) -> None:
     verb.add_argument("-m", "--model", nargs="+", **{"choices": list(MODELS), **more})
 
 
@@ -338,7 +338,8 @@ def _significance(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from seqattn.book import NOTEBOOKS, report
+    from seqattn.book import NOTEBOOKS
+    from seqattn.book.reports import report
 
     parameters = {
         "preset": options.preset,
@@ -355,7 +356,7 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _study(options: argparse.Namespace) -> None:
-    from seqattn.book import make_study
+    from seqattn.book.reports import make_study
     from seqattn.runs.store import Store
     from seqattn.studies import plan
 
@@ -369,7 +370,8 @@ def _study(options: argparse.Namespace) -> None:
 
 
 def _pages(options: argparse.Namespace) -> None:
-    from seqattn.book import study_pages, write_toc
+    from seqattn.book.contents import write_toc
+    from seqattn.book.reports import study_pages
 
     print(*study_pages(), sep="\n")
     print(write_toc())

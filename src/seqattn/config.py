@@ -5,20 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from seqattn.errors import SeqattnError
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 NORMALISATIONS = ("log1p_minmax", "minmax", "zscore", "none")
-
-
 SCOPES = ("causal", "prefix")
-
-
 WINDOWS = ("packed", "prefix")
 
-
-T = TypeVar("T")
+T = TypeVar("T", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -195,8 +193,6 @@ def _require_one_of(key: str, value: str, choices: tuple[str, ...]) -> None:
 
 # Written down before any of its runs was looked at, so it favours no model (no search chose it).
 _FIXED = TrainConfig(epochs=200, patience=10)
-
-
 # Windows as long as most histories, the setting in which others publish levels on ML-1M.
 _FIXED_LONG = TrainConfig(epochs=200, patience=10, stride=200)
 
@@ -248,15 +244,7 @@ def get_preset(name: str) -> Preset:
 
 
 DESIGNS = ("own_search", "shared_backbone")
-
-
 BASELINE = "sasrec"
-
-
 VARIANTS = ("ia-add", "ia-mul", "ia-val")
-
-
 SEARCHED = (BASELINE, *VARIANTS)
-
-
 SEEDS = (2020, 2021, 2022, 2023, 2024)

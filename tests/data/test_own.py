@@ -14,6 +14,7 @@ from raw_files import written
 from wanted import fit_wanted
 
 from seqattn import book
+from seqattn.book import reports
 from seqattn.cli import main
 from seqattn.data import entry, find_entry, load_dataset, load_log
 from seqattn.errors import SeqattnError
@@ -241,7 +242,7 @@ def test_papermill_takes_the_yaml_and_titles_the_page_after_it(described, tmp_pa
     pytest.importorskip("papermill")
     parameters = {"dataset": described(title="Fashion"), "preset": "smoke"}
     output = tmp_path / "out" / "01_data.ipynb"
-    book.run_notebook(book.ROOT / "notebooks" / "01_data.ipynb", output, parameters)
+    reports.run_notebook(book.ROOT / "notebooks" / "01_data.ipynb", output, parameters)
     source = json.loads(output.read_text())["cells"][0]["source"]
     assert "".join(source).splitlines()[0] == "# Data: Fashion"
 
@@ -256,7 +257,7 @@ def test_report_goes_to_a_folder_of_the_yamls_name(described, tmp_path, monkeypa
     calls = []
     monkeypatch.setattr(book, "run_notebook", lambda *arguments: calls.append(arguments))
     monkeypatch.setattr(book.Chapter, "all_runs", lambda self: [])
-    (written_to,) = book.report("my.yaml", {"preset": "smoke"})
+    (written_to,) = reports.report("my.yaml", {"preset": "smoke"})
     assert written_to == tmp_path / "book" / "runs" / "fashion" / "01_data.ipynb"
     assert calls[0][2]["dataset"] == path
 

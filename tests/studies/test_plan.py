@@ -9,7 +9,7 @@ import pytest
 import yaml
 from fabricated import fabricate, groups_of, keep
 
-from seqattn import book
+from seqattn.book import reports
 from seqattn.config import SEEDS, get_preset
 from seqattn.errors import SeqattnError
 from seqattn.runs.store import Store
@@ -137,12 +137,12 @@ def test_an_arm_is_compared_with_the_arm_it_names(tmp_path):
 
 def test_a_study_never_replaces_a_table_by_one_with_fewer_rows(study, tmp_path, monkeypatch):
     found = study(tables=["levels"])
-    monkeypatch.setattr(book, "fit_runs", lambda *_, **__: [])  # nothing can be fitted
-    monkeypatch.setattr(book, "study_page", lambda study: study.folder / "page")
+    monkeypatch.setattr(reports, "fit_runs", lambda *_, **__: [])  # nothing can be fitted
+    monkeypatch.setattr(reports, "study_page", lambda study: study.folder / "page")
     found.folder.mkdir(parents=True)
     (found.folder / "levels.csv").write_text("dataset,mean\nml-100k,0.1\n")
     with pytest.raises(SeqattnError, match=r"levels.csv has 1 rows, and the runs in .* give 0"):
-        book.make_study(found)
+        reports.make_study(found)
     assert "0.1" in (found.folder / "levels.csv").read_text()
     (found.folder / "levels.csv").unlink()
-    assert book.make_study(found) == [found.folder / "levels.csv", found.folder / "page"]
+    assert reports.make_study(found) == [found.folder / "levels.csv", found.folder / "page"]

@@ -1,0 +1,258 @@
+"""What a notebook calls: its parameters checked, its runs, numbers and tables for its page."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from seqattn.config import BASELINE, DESIGNS, Preset, get_preset
+from seqattn.data import Dataset, load_dataset
+from seqattn.errors import SeqattnError
+from seqattn.files import ROOT, results_folder
+from seqattn.models import MODELS
+from seqattn.runs.fitting import fit_runs
+from seqattn.runs.store import Run, Store
+from seqattn.search.record import Search, searches, settings, wanted_specs
+
+NOTEBOOKS = (
+    "01_data",
+    "02_models",
+    "03_training",
+    "04_significance",
+    "05_lambda",
+    "06_ae_vs_ar",
+)
+
+# What they show is intensity; a dataset without one is reported on without them.
+ABOUT_INTENSITY = ("02_models", "04_significance", "05_lambda")
+
+AE_VS_AR = ("sasrec", "local-ae", "bert4rec")
+
+PARAMETERS: dict[str, type] = {
+    "dataset": str,
+    "preset": str,
+    "seeds": list,
+    "models": list,
+    "results_dir": str,
+    "device": str,
+}
+
+
+def check_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters if each is known and of its type.
+
+    Raises
+    ------
+    SeqattnError
+        Naming the first offending parameter.
+    """
+    for name, value in values.items():
+        if name not in PARAMETERS:
+            raise SeqattnError(
+                f"unknown notebook parameter {name!r}; known: {', '.join(PARAMETERS)}"
+            )
+        if not isinstance(value, PARAMETERS[name]):
+            raise SeqattnError(
+                f"notebook parameter {name!r} must be {PARAMETERS[name].__name__}, "
+                f"not {type(value).__name__} {value!r}"
+            )
+    missing = [name for name in PARAMETERS if name not in values]
+    if missing:
+        raise SeqattnError(f"notebook parameter {missing[0]!r} is missing")
+    _check_list("seeds", values["seeds"], int)
+    _check_list("models", values["models"], str)
+    for model in values["models"]:
+        if model not in MODELS:
+            raise SeqattnError(
+                f"notebook parameter 'models' names {model!r}; choose from {', '.join(MODELS)}"
+            )
+    if values["preset"] not in DESIGNS:
+        get_preset(values["preset"])
+    return dict(values)
+
+
+def _check_list(name: str, values: list, kind: type) -> None:
+    if not values:
+        raise SeqattnError(f"notebook parameter {name!r} is empty; give at least one")
+    for value in values:
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise SeqattnError(
+                f"notebook parameter {name!r} must hold {kind.__name__} values, not {value!r}"
+            )
+    if len(set(values)) < len(values):
+        raise SeqattnError(f"notebook parameter {name!r} holds a value twice: {values}")
+
+
+def injected_names() -> list[str]:
+    """Return the names that papermill has put into the running notebook; none outside of one.
+
+    Papermill writes them as assignments into a cell of their own, which starts with the comment
+    "# Parameters"; the kernel has run it before the cell that asks.
+    """
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return []
+    shell = get_ipython()
+    sources = [] if shell is None else shell.user_ns.get("In", [])
+    return [
+        target.id
+        for source in sources
+        if source.lstrip().startswith("# Parameters")
+        for statement in ast.parse(source).body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    ]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A notebook's checked parameters, and the runs they name."""
+
+    dataset: Dataset
+    preset: str
+    seeds: list[int]
+    models: list[str]
+    results_dir: Path
+    device: str
+
+    def runs(
+        self, models: Sequence[str] | None = None, seeds: Sequence[int] | None = None
+    ) -> list[Run]:
+        """Return the runs of `models` and `seeds` (by default all), fitting missing ones."""
+        return self._fitted(product(models or self.models, seeds or self.seeds))
+
+    def settings(self, model: str = BASELINE) -> Preset:
+        """Return a model's configuration: the preset's, or what its design's search found."""
+        return settings(self.results_dir, self.dataset, model, self.preset)
+
+    def searches(self) -> list[Search]:
+        """Return the published searches on this dataset: the store's, else the committed ones."""
+        folders = (self.results_dir, ROOT / "results" / "campaign")
+        found = [
+            [s for s in searches(folder) if s.dataset == self.dataset.name] for folder in folders
+        ]
+        return [s for s in found[0] or found[1] if s.design == DESIGNS[0]]
+
+    def ae_vs_ar_runs(self) -> list[Run]:
+        """Return one SASRec, one Local-AE and one BERT4Rec run, of the first seed."""
+        return self.runs(AE_VS_AR, self.seeds[:1])
+
+    def all_runs(self) -> list[Run]:
+        """Return every run the notebooks read, fitting missing ones side by side."""
+        ae = product(AE_VS_AR, self.seeds[:1])
+        return self._fitted(dict.fromkeys([*product(self.models, self.seeds), *ae]))
+
+    def _fitted(self, wanted: Iterable[tuple[str, int]]) -> list[Run]:
+        specs = wanted_specs(self.results_dir, self.dataset, wanted, self.preset)
+        return fit_runs(Store(self.results_dir), self.dataset, specs, device=self.device)
+
+
+def start(
+    *,
+    dataset: str,
+    preset: str,
+    seeds: list[int],
+    models: list[str],
+    results_dir: str,
+    device: str,
+) -> Chapter:
+    """Check a notebook's parameters and open its dataset; every notebook calls this first.
+
+    Parameters
+    ----------
+    dataset : str
+        A name that ``seqattn datasets`` lists, or the YAML file of one's own data.
+    preset : str
+        A preset of `seqattn.config`, or a design whose searches are done.
+    seeds, models : list
+        What is fitted: every model with every seed.
+    results_dir : str
+        Where fits are kept; empty means ``.seqattn/results``.
+    device : str
+        ``cpu`` or ``cuda``.
+
+    Raises
+    ------
+    SeqattnError
+        If a parameter is of the wrong type or names something unknown, or papermill has injected
+        one that no notebook has: papermill itself only warns.
+    """
+    from seqattn.plots import use_style
+
+    values = {
+        "dataset": dataset,
+        "preset": preset,
+        "seeds": seeds,
+        "models": models,
+        "results_dir": results_dir,
+        "device": device,
+    }
+    checked = check_parameters({**dict.fromkeys(injected_names()), **values})
+    use_style()
+    return open_chapter(checked)
+
+
+def open_chapter(values: Mapping[str, Any]) -> Chapter:
+    """Return the chapter that checked parameters describe, with its dataset loaded."""
+    return Chapter(
+        load_dataset(values["dataset"]),
+        values["preset"],
+        values["seeds"],
+        values["models"],
+        results_folder(values["results_dir"]),
+        values["device"],
+    )
+
+
+def glue(**values: object) -> None:
+    """Keep values for the page's prose, which shows one by the MyST role ``glue:text``.
+
+    The role's text is a name and a format, such as ``share:.1%``. Scalars of numpy are kept as
+    plain numbers, since the page formats what their ``repr`` says.
+    """
+    from myst_nb import glue as keep
+
+    for name, value in values.items():
+        keep(name, value.item() if isinstance(value, np.generic) else value, display=False)
+
+
+def table(
+    frame: pd.DataFrame,
+    formats: str | Mapping[str, str] | None = None,
+    *,
+    missing: str = "–",
+    index: bool = True,
+) -> Styler:
+    """Return a frame as a table in the book's look, columns formatted like ``{"p": "{:.3f}"}``.
+
+    What is missing reads `missing`; text is shown as it is, whatever HTML it looks like.
+    """
+    styler = frame.style.format(formats, na_rep=missing, escape="html")
+    styler = styler if index else styler.hide(axis="index")
+    return styler.set_table_attributes('class="dataframe"')
+
+
+def with_interval(
+    frame: pd.DataFrame,
+    value: str = "mean",
+    ends: tuple[str, str] = ("low", "high"),
+    form: str = ".4f",
+) -> pd.Series:
+    """Return "value [low, high]" of each row as text; NaN where there is no value."""
+    told = [
+        f"{row[value]:{form}} [{row[ends[0]]:{form}}, {row[ends[1]]:{form}}]"
+        if pd.notna(row[value])
+        else np.nan
+        for row in frame.to_dict("records")
+    ]
+    return pd.Series(told, index=frame.index, dtype=object)

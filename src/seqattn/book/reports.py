@@ -1,0 +1,266 @@
+"""Notebooks run by papermill: a dataset's chapters and the studies' pages."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqattn.book import ABOUT_INTENSITY, NOTEBOOKS, Chapter, check_parameters, open_chapter
+from seqattn.config import BASELINE, DESIGNS
+from seqattn.data import find_entry, load_dataset
+from seqattn.data.entry import is_yaml
+from seqattn.errors import SeqattnError
+from seqattn.files import ROOT, make_folder, write_text
+from seqattn.models import needs_intensity
+from seqattn.runs.fitting import fit_runs
+from seqattn.runs.store import Store
+from seqattn.studies import plan
+from seqattn.studies.plan import Study
+from seqattn.studies.tables import TABLES
+
+if TYPE_CHECKING:
+    import nbformat
+
+
+STUDIES = ROOT / "book" / "studies"
+
+
+def report(
+    dataset: str, parameters: Mapping[str, Any] | None = None, output: Path | None = None
+) -> list[Path]:
+    """Run every notebook on one dataset, into ``book/runs/<name>``; return what was written.
+
+    The dataset is a name of the catalogue or the YAML file of one's own data, whose ``name`` then
+    is that of the folder.
+    Missing runs are fitted first, with a progress bar, so the notebooks only read them. Where
+    the dataset has no intensity, the notebooks about it and the models that read it are left out.
+
+    Raises
+    ------
+    SeqattnError
+        If the dataset or a parameter is unknown, there is no SASRec to compare with or a single
+        seed, a notebook stops, or nothing can be written.
+    """
+    import papermill
+
+    output = output or ROOT / "book" / "runs" / find_entry(dataset).name
+    if is_yaml(dataset):
+        dataset = str(Path(dataset).resolve())  # notebooks run in another folder
+    template = ROOT / "notebooks"
+    inspected = papermill.inspect_notebook(str(template / f"{NOTEBOOKS[0]}.ipynb"))
+    defaults = {name: ast.literal_eval(found["default"]) for name, found in inspected.items()}
+    values = check_parameters({**defaults, **(parameters or {}), "dataset": dataset})
+    chapter = open_chapter(values)
+    notebooks: tuple[str, ...] = NOTEBOOKS
+    if not chapter.dataset.has_intensity:
+        values["models"] = [m for m in chapter.models if not needs_intensity(m)]
+        chapter = replace(chapter, models=values["models"])
+        notebooks = tuple(name for name in NOTEBOOKS if name not in ABOUT_INTENSITY)
+    _require_comparison(chapter)
+    make_folder(output)
+    chapter.all_runs()
+    written = []
+    for name in notebooks:
+        written.append(output / f"{name}.ipynb")
+        run_notebook(template / f"{name}.ipynb", written[-1], values, notebooks)
+    return written
+
+
+def _require_comparison(chapter: Chapter) -> None:
+    """Refuse before minutes of fits what the notebooks could not show after them."""
+    if BASELINE not in chapter.models:
+        raise SeqattnError(
+            f"the notebooks compare with {BASELINE!r}: name it among the models, too"
+        )
+    if chapter.dataset.has_intensity and len(chapter.seeds) < 2:
+        raise SeqattnError("the notebooks test over seeds: give at least two")
+
+
+def make_study(study: Study, *, device: str = "cpu", workers: int | None = None) -> list[Path]:
+    """Fit what a study lacks, write its tables, run its notebook; return what was written.
+
+    Parameters
+    ----------
+    study : Study
+        See `seqattn.studies.plan.read_study`.
+    device : str
+        ``cpu`` or ``cuda``.
+    workers : int, optional
+        Processes on the CPU; by default one a core.
+
+    Raises
+    ------
+    SeqattnError
+        If a model can't be fitted, a table would lose rows that are kept, or nothing can be
+        written. Finished runs stay in the store.
+    """
+    store = Store(study.results)
+    groups = plan.read(plan.wanted(study), store)
+    lacking = plan.missing(groups)
+    for dataset in dict.fromkeys(spec.dataset for spec in lacking):
+        specs = [spec for spec in lacking if spec.dataset == dataset]
+        fit_runs(store, load_dataset(dataset), specs, device=device, workers=workers)
+    if lacking:
+        groups = plan.read(groups, store)
+    tables = {name: TABLES[name](study, groups) for name in study.tables}
+    for name, table in tables.items():
+        _require_no_loss(study, name, len(table))
+    written = [
+        write_text(study.folder / f"{name}.csv", table.to_csv(index=False))
+        for name, table in tables.items()
+    ]
+    return [*written, study_page(study)]
+
+
+def _require_no_loss(study: Study, name: str, n_rows: int) -> None:
+    path = study.folder / f"{name}.csv"
+    kept = len(study.table(name)) if path.exists() else 0
+    if n_rows < kept:
+        raise SeqattnError(
+            f"{path} has {kept} rows, and the runs in {study.results} give {n_rows}: "
+            f"`seqattn study {study.name} --plan` says which are missing. Bring them there "
+            "(`seqattn collect`), or remove the file"
+        )
+
+
+def study_page(study: Study) -> Path:
+    """Run a study's notebook from the tables that are kept, into ``book/studies``.
+
+    Raises
+    ------
+    SeqattnError
+        If a cell raises, or nothing can be written.
+    """
+    output = STUDIES / study.notebook.name
+    write_notebook(execute(study.notebook, output, {}), output)
+    return output
+
+
+def study_pages() -> list[Path]:
+    """Run the notebooks of all studies whose tables are kept, one process a core.
+
+    Raises
+    ------
+    SeqattnError
+        If one of them stops, or nothing can be written.
+    """
+    studies = [plan.read_study(name) for name in plan.names()]
+    ready = [s for s in studies if all((s.folder / f"{t}.csv").exists() for t in s.tables)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(study_page, ready))
+
+
+def run_notebook(
+    template: Path,
+    output: Path,
+    parameters: Mapping[str, Any],
+    present: Sequence[str] = NOTEBOOKS,
+) -> None:
+    """Execute one template with papermill, and title the result after its dataset and design.
+
+    The output appears only when the notebook ran to its end; a failed run leaves what it had
+    beside it, as ``<name>.failed.ipynb``, to look at. It links to the notebooks that are `present`
+    only.
+
+    Raises
+    ------
+    SeqattnError
+        If a parameter is unknown or of the wrong type, a cell raises, or nothing can be written.
+    """
+    notebook = execute(template, output, parameters)
+    title = find_entry(parameters["dataset"]).title
+    if parameters.get("preset") in DESIGNS:
+        title += f", {parameters['preset']} design"  # a dataset may have a chapter of each
+    first = notebook.cells[0]
+    heading, _, rest = first.source.partition("\n")
+    first.source = f"{heading}: {title}\n{rest}"
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata["tags"].append("hide-input")  # a page shows them folded
+        if cell.cell_type == "markdown":
+            cell.source = relink(cell.source, NOTEBOOKS, present, template.parent)
+    write_notebook(notebook, output)
+
+
+def execute(template: Path, output: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:
+    """Run a notebook's template with papermill and return what came out; `output` is not written.
+
+    A failed run leaves what it had beside the output, as ``<name>.failed.ipynb``, to look at.
+
+    Raises
+    ------
+    SeqattnError
+        If a parameter is unknown, a cell raises, or nothing can be written.
+    """
+    import nbformat
+    import papermill
+
+    defaults = papermill.inspect_notebook(str(template))
+    for name in parameters:
+        if name not in defaults:
+            raise SeqattnError(f"unknown notebook parameter {name!r}; known: {', '.join(defaults)}")
+    partial = output.with_suffix(".failed.ipynb")
+    make_folder(output.parent)
+    try:
+        papermill.execute_notebook(
+            str(template), str(partial), dict(parameters), cwd=str(template.parent)
+        )
+    except papermill.PapermillExecutionError as error:
+        raise SeqattnError(
+            f"notebook {template.stem} stopped with {error.ename}: {error.evalue}. "
+            f"{partial} shows where"
+        ) from error
+    notebook = nbformat.read(partial, as_version=4)
+    partial.unlink()
+    return notebook
+
+
+def write_notebook(notebook: nbformat.NotebookNode, output: Path) -> None:
+    """Write an executed notebook whole or not at all."""
+    import nbformat
+
+    write_text(output, nbformat.writes(notebook) + "\n")
+
+
+_LINK = re.compile(r"(?m)(^Next: )?\[([^\]]+)\]\((\w+)\.ipynb\)")
+
+
+def relink(text: str, notebooks: Sequence[str], present: Sequence[str], folder: Path) -> str:
+    """Return Markdown whose links to notebooks lead to those `present`; a dead one stops a build.
+
+    A line that starts with "Next:" leads to the next one there is; other links keep their words.
+
+    Parameters
+    ----------
+    text : str
+        Markdown of a notebook.
+    notebooks, present : sequence of str
+        Names of all notebooks, in order, and of those that were run.
+    folder : Path
+        Where the templates are, for their titles.
+    """
+
+    def replaced(link: re.Match[str]) -> str:
+        following, words, name = link.groups()
+        if name not in notebooks or name in present:
+            return link[0]
+        if not following:
+            return words
+        later = [n for n in notebooks[notebooks.index(name) :] if n in present]
+        if not later:
+            return "Next: the [start](../../index.md)"
+        return f"Next: [{_template_title(folder / f'{later[0]}.ipynb')}]({later[0]}.ipynb)"
+
+    return _LINK.sub(replaced, text)
+
+
+def _template_title(notebook: Path) -> str:
+    first = "".join(json.loads(notebook.read_text(encoding="utf-8"))["cells"][0]["source"])
+    return first.splitlines()[0].lstrip("# ")

@@ -2,32 +2,54 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from functools import partial
 from pathlib import Path
 
+import nbformat
+import numpy as np
 import pytest
 import torch
+from hypothesis import assume
+from nbformat.v4 import new_code_cell, new_notebook
+from stats import test_paired
+from statsmodels.stats import descriptivestats
 
 from seqattn import build_model
-from seqattn.cli import parser
+from seqattn.book import reports
+from seqattn.cli import main, parser
 from seqattn.config import NORMALISATIONS, ModelConfig, TrainConfig
 from seqattn.models import MODELS, Model, SASRec, injection
 from seqattn.models.attention import attend
 from seqattn.models.intensity import normalise
 from seqattn.models.reference import attention, intensity_matrix
+from seqattn.stats import significance
+from seqattn.studies import judge, plan
 from seqattn.training.fit import fit
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
-RECIPE = TEXT.partition("## Add an injection")[2].partition("\n## ")[0]
+
+
+def recipe(what: str) -> str:
+    """Return the recipe for adding something."""
+    return TEXT.partition(f"## Add {what}\n")[2].partition("\n## ")[0]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Return what stands between a language's fences."""
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+RECIPE = recipe("an injection")
 SMALL = {"max_length": 8, "hidden_size": 8, "inner_size": 8, "n_layers": 2, "n_heads": 2}
 
 
 @pytest.fixture
 def query(monkeypatch) -> type[injection.IntensityInjection]:
     """The example's class as its module would hold it, under the name that the commands use."""
-    (source,) = re.findall(r"```python\n(.*?)```", RECIPE, flags=re.DOTALL)
+    (source,) = blocks(RECIPE, "python")
     module = dict(vars(injection))
     exec(source, module)
     known = Model(partial(SASRec, injection=module["Query"]), "Query", "#56B4E9")
@@ -67,7 +89,7 @@ def test_the_example_injection_can_be_fitted(query, synthetic):
 
 
 def test_the_commands_fit_judge_and_report_the_same_cells(query):
-    (block,) = re.findall(r"```bash\n(.*?)```", RECIPE, flags=re.DOTALL)
+    (block,) = blocks(RECIPE, "bash")
     asked = [parser().parse_args(line.split()[1:]) for line in block.splitlines()]
     assert [line.split()[1] for line in block.splitlines()] == ["fit", "significance", "report"]
     assert {(o.dataset, *o.model, *o.seed, o.preset) for o in asked} == {
@@ -85,3 +107,69 @@ def test_the_fields_the_recipe_lists_have_the_shapes_it_says():
     for name, shape in said.items():
         assert getattr(signal, name).shape == (2, {"B, T": 5, "B, S": 2}[shape])
     assert torch.equal(signal.w_BS, w[:, 3:])
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch) -> Path:
+    """An empty checkout in which studies, their tables and pages are looked for."""
+    for module in (plan, reports):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(plan, "FOLDER", tmp_path / "notebooks" / "studies")
+    monkeypatch.setattr(reports, "STUDIES", tmp_path / "book" / "studies")
+    plan.FOLDER.mkdir(parents=True)
+    return tmp_path
+
+
+@pytest.mark.smoke
+def test_the_example_study_is_planned_fitted_and_shown_without_any_python_in_src(checkout, capsys):
+    """Its two files as they stand, but on data and a preset that take seconds."""
+    (yaml_text,) = blocks(recipe("a study"), "yaml")
+    small = yaml_text.replace("ml-100k", "synthetic").replace("quick", "smoke")
+    (plan.FOLDER / "depth.yaml").write_text(small.replace(", 2022]", "]"))
+    cells = [c.replace("NAME", "depth") for c in blocks(recipe("a study"), "python")]
+    here = f"from seqattn.studies import plan\nplan.ROOT = plan.Path({str(checkout)!r})\n"
+    here += f"plan.FOLDER = plan.Path({str(plan.FOLDER)!r})"
+    notebook = new_notebook(cells=[new_code_cell(source) for source in (here, *cells)])
+    nbformat.write(notebook, plan.FOLDER / "depth.ipynb")
+    assert main(["study", "depth", "--plan"]) == 0
+    told = capsys.readouterr().out.splitlines()[2:]
+    assert [line.split()[2:4] for line in told] == [["0", "4"], ["0", "4"]]
+    assert main(["study", "depth"]) == 0
+    written = ["results/depth/levels.csv", "results/depth/comparisons.csv"]
+    page = checkout / "book" / "studies" / "depth.ipynb"
+    expected = [str(checkout / name) for name in written] + [str(page)]
+    assert capsys.readouterr().out.splitlines() == expected
+    table = nbformat.read(page, as_version=4).cells[-1].outputs[-1]["data"]["text/html"]
+    assert "deeper" in table and "ia-add" in table
+
+
+@pytest.fixture
+def sign_test():
+    """The example's function as its module would hold it."""
+    source, _, _ = blocks(recipe("a statistic"), "python")
+    module = dict(vars(significance))
+    exec(source, module)
+    return module["sign_test"]
+
+
+def test_the_example_statistic_passes_the_test_that_the_recipe_shows(sign_test):
+    _, source, _ = blocks(recipe("a statistic"), "python")
+    module = dict(vars(test_paired)) | {"sign_test": sign_test}
+    module |= {"assume": assume, "descriptivestats": descriptivestats}
+    exec(source, module)
+    module["test_sign_test_equals_statsmodels"]()
+
+
+def test_the_example_statistic_becomes_a_column_of_every_comparison(sign_test):
+    line = blocks(recipe("a statistic"), "python")[2].strip()
+    code = inspect.getsource(judge._beyond)
+    first = '"base": level,'
+    assert code.count(first) == 1
+    module = dict(vars(judge)) | {"sign_test": sign_test}
+    exec(code.replace(first, f"{first} {line}"), module)
+    generator = np.random.default_rng(0)
+    pairs = {"a": (generator.random((2, 30)), generator.random((2, 30)))}
+    records = judge.dual_criterion_table(pairs)
+    row = module["_beyond"](records, pairs, 100).iloc[0]
+    base, variant = (values.mean(axis=0) for values in pairs["a"])
+    assert row["sign_p"] == sign_test(base, variant) < 1

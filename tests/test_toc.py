@@ -53,6 +53,15 @@ def test_each_finished_report_is_a_part_after_that_of_ml_100k(root):
     assert toc["parts"][place].keys() == OWN["parts"][1].keys()
 
 
+def test_a_new_studys_page_comes_last_among_the_studies(root):
+    studies = root / "book" / "studies"
+    studies.mkdir()
+    for name in ("levels", "depth", "broken.failed"):
+        (studies / f"{name}.ipynb").write_text("{}")
+    before, after = OWN["parts"][2]["chapters"], written(root)["parts"][2]["chapters"]
+    assert after == [*before, {"file": "book/studies/depth"}]
+
+
 def test_what_is_unfinished_or_listed_by_hand_is_not_added(root):
     report(root, "begun", "Begun", NOTEBOOKS[:3])
     report(root, "listed", "Listed")

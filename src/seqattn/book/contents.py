@@ -1,4 +1,4 @@
-"""The book's table of contents: what ``_toc.yml`` lists, and the reports that are there beside."""
+"""The book's table of contents: what ``_toc.yml`` lists, and what was run beside it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 from seqattn.book import NOTEBOOKS
 from seqattn.files import ROOT
 
-RUNS = "book/runs"
+RUNS, STUDIES = "book/runs", "book/studies"
 
 
 def write_toc(root: Path = ROOT) -> Path:
@@ -31,24 +31,42 @@ def write_toc(root: Path = ROOT) -> Path:
 
 
 def contents(root: Path) -> dict[str, Any]:
-    """Return the contents with a part for each finished report that ``_toc.yml`` does not list.
+    """Return the contents of ``_toc.yml``, with the finished reports and studies it does not list.
 
     A report is finished when its last notebook is there. Its part is called after the dataset, and
-    comes after the parts of reports that ``_toc.yml`` does list.
+    comes after the parts of reports that ``_toc.yml`` does list. A study's page comes last in the
+    part of the studies.
     """
     toc = yaml.safe_load((root / "_toc.yml").read_text())
     listed = {chapter["file"] for part in toc["parts"] for chapter in part["chapters"]}
-    of_runs = [n for n, part in enumerate(toc["parts"]) if RUNS in part["chapters"][0]["file"]]
+    parts, places = [], [0]
+    for part in toc["parts"]:
+        chapters = part["chapters"]
+        if STUDIES in chapters[0]["file"]:
+            part = {**part, "chapters": [*chapters, *_unlisted_studies(root, listed)]}
+        parts.append(part)
+        if RUNS in chapters[0]["file"]:
+            places.append(len(parts))
+    place = places[-1] or len(parts)
+    return {**toc, "parts": parts[:place] + _unlisted_reports(root, listed) + parts[place:]}
+
+
+def _unlisted_studies(root: Path, listed: set[str]) -> list[dict[str, str]]:
+    pages = sorted(path.stem for path in (root / STUDIES).glob("*.ipynb"))
+    files = [f"{STUDIES}/{page}" for page in pages if not page.endswith(".failed")]
+    return [{"file": file} for file in files if file not in listed]
+
+
+def _unlisted_reports(root: Path, listed: set[str]) -> list[dict[str, Any]]:
+    parts = []
     finished = sorted(path.parent for path in (root / RUNS).glob(f"*/{NOTEBOOKS[-1]}.ipynb"))
-    added = []
     for folder in finished:
         names = [name for name in NOTEBOOKS if (folder / f"{name}.ipynb").is_file()]
         files = [f"{RUNS}/{folder.name}/{name}" for name in names]
         if listed.isdisjoint(files):
             chapters = [{"file": file} for file in files]
-            added.append({"caption": _report_title(folder), "numbered": True, "chapters": chapters})
-    place = of_runs[-1] + 1 if of_runs else len(toc["parts"])
-    return {**toc, "parts": toc["parts"][:place] + added + toc["parts"][place:]}
+            parts.append({"caption": _report_title(folder), "numbered": True, "chapters": chapters})
+    return parts
 
 
 def _report_title(folder: Path) -> str:

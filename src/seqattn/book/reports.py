@@ -210,7 +210,11 @@ def execute(template: Path, output: Path, parameters: Mapping[str, Any]) -> nbfo
     make_folder(output.parent)
     try:
         papermill.execute_notebook(
-            str(template), str(partial), dict(parameters), cwd=str(template.parent)
+            *(str(template), str(partial), dict(parameters)),
+            # This environment's kernel, whatever kernel the notebook was last saved with.
+            kernel_name="python3",
+            language="python",
+            cwd=str(template.parent),
         )
     except papermill.PapermillExecutionError as error:
         raise SeqattnError(

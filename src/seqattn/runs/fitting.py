@@ -29,10 +29,12 @@ from seqattn.data import Dataset, load_dataset
 from seqattn.data.dataset import Described
 from seqattn.errors import SeqattnError
 from seqattn.models import is_masked
+from seqattn.runs.checkpoint import Checkpoint
 from seqattn.runs.code import code_of, require_same_code
 from seqattn.runs.store import RecBoleSpec, Result, Run, RunSpec, Spec, Store
+from seqattn.training.course import Epoch, Fit
 from seqattn.training.device import environment, one_thread, require_device
-from seqattn.training.fit import Epoch, Fit, fit
+from seqattn.training.fit import fit
 from seqattn.training.stacked import fit_stacked
 
 Report = Callable[[str], None]
@@ -88,10 +90,26 @@ def fit_run(
     """
     if isinstance(spec, RecBoleSpec):
         return store.compute(spec, lambda: _fit_recbole(store, dataset, spec, report))
-    return store.compute(spec, lambda: _fit_ours(dataset, spec, device, report))
+    checkpoint = Checkpoint(store.checkpoint(spec), _made_by(spec, device))
+    run = store.compute(spec, lambda: _fit_ours(dataset, spec, device, report, checkpoint))
+    checkpoint.remove()
+    return run
 
 
-def _fit_ours(dataset: Dataset, spec: RunSpec, device: str, report: Report | None) -> Result:
+def _made_by(spec: RunSpec, device: str) -> dict[str, str]:
+    """Return what must be the same for a fit's rest to have the bits of a whole one."""
+    about = environment(device) | {"code": code_of(spec.model)}
+    del about["commit"]
+    return about
+
+
+def _fit_ours(
+    dataset: Dataset,
+    spec: RunSpec,
+    device: str,
+    report: Report | None,
+    checkpoint: Checkpoint,
+) -> Result:
     with one_thread(device):
         fitted = fit(
             dataset,
@@ -101,6 +119,7 @@ def _fit_ours(dataset: Dataset, spec: RunSpec, device: str, report: Report | Non
             spec.train_config,
             device=device,
             on_epoch=lambda epoch: report(_line(spec, epoch)) if report else None,
+            keeper=checkpoint,
         )
     return _result(fitted, spec, device)
 

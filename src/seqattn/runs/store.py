@@ -205,6 +205,11 @@ class Store:
         """Return where a run's folder is, or would be."""
         return self.path / spec.dataset / spec.model / f"seed-{spec.seed}-{spec.key}"
 
+    def checkpoint(self, spec: Spec) -> Path:
+        """Return where the state of a run under way is kept."""
+        folder = self.folder(spec)
+        return folder.with_name(f".{folder.name}.checkpoint")
+
     def get(self, spec: Spec) -> Run | None:
         """Return a finished, intact run, or None."""
         return _read(self.folder(spec), spec.engine)
@@ -281,7 +286,7 @@ def locked(folder: Path) -> Iterator[None]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable(folder, error) from error
     try:
         yield
     finally:
@@ -307,12 +312,13 @@ def whole(folder: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(partial, folder)
     except (OSError, SafetensorError) as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable(folder, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _unwritable(folder: Path, error: Exception) -> SeqattnError:
+def unwritable(folder: Path, error: Exception) -> SeqattnError:
+    """Return the error of a store that cannot be written."""
     reason = getattr(error, "strerror", None) or error
     return SeqattnError(
         f"cannot write {folder}: {reason}; make room or choose another results folder. "

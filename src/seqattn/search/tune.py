@@ -22,8 +22,9 @@ from seqattn.models import needs_intensity
 from seqattn.runs.store import Store, locked
 from seqattn.search.optuna_study import claim, done, draw_of, open_study, over, storage_errors
 from seqattn.search.record import Search, SearchConfig, read_search, search_path, settings
+from seqattn.training.course import Epoch
 from seqattn.training.device import environment, one_thread, require_device
-from seqattn.training.fit import Epoch, train
+from seqattn.training.fit import train
 
 if TYPE_CHECKING:
     import optuna

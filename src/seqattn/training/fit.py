@@ -13,7 +13,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 import torch
@@ -24,7 +25,6 @@ from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
 from seqattn.models import build_model
 from seqattn.models.backbone import Backbone
-from seqattn.stats.metrics import averages, metric
 from seqattn.training.batches import (
     Batch,
     Gatherer,
@@ -36,74 +36,9 @@ from seqattn.training.batches import (
     prefix_windows,
     random_batches,
 )
+from seqattn.training.course import Course, Epoch, Fit, Keeper
 from seqattn.training.loss import tied_cross_entropy
-from seqattn.training.ranking import Ranker, rank_targets
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One epoch's record: mean loss per target (nats), validation NDCG@10, lambdas, seconds."""
-
-    epoch: int
-    loss: float
-    valid_ndcg: float
-    lambdas: list[float]
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A fitted model with its best weights, its history, and ranks ``{stage}_{kind}`` of (U,)."""
-
-    model: Backbone
-    history: list[Epoch]
-    best_epoch: int
-    ranks: dict[str, np.ndarray]
-    seconds: float
-
-    def facts(self) -> dict[str, object]:
-        """Return what is worth keeping as JSON."""
-        return {
-            "history": [asdict(epoch) for epoch in self.history],
-            "best_epoch": self.best_epoch,
-            "lambdas": self.model.lambdas,
-            "metrics": {kind: averages(ranks) for kind, ranks in self.ranks.items()},
-            "seconds": self.seconds,
-        }
-
-
-@dataclass
-class Course:
-    """A fit under way: its history so far, and its best weights."""
-
-    model: Backbone
-    patience: int
-    history: list[Epoch] = field(default_factory=list)
-    best: dict[str, Tensor] = field(default_factory=dict)
-    best_epoch: int = 0
-    best_ndcg: float = -1.0
-
-    def add(self, loss: float, ranks: np.ndarray, seconds: float) -> bool:
-        """Record an epoch from its validation ranks, (U,); return whether to stop."""
-        number, ndcg = len(self.history) + 1, float(metric(ranks, "NDCG", 10).mean())
-        self.history.append(Epoch(number, loss, ndcg, self.model.lambdas, seconds))
-        if ndcg > self.best_ndcg:
-            self.best = {name: value.clone() for name, value in self.model.state_dict().items()}
-            self.best_ndcg, self.best_epoch = ndcg, number
-        return number - self.best_epoch >= self.patience
-
-    def finish(self, dataset: Dataset, device: torch.device | str, started: float) -> Fit:
-        """Return the fit: the best weights, ranked on validation and test."""
-        self.model.load_state_dict(self.best)
-        self.model.eval()
-        ranks = {
-            f"{stage}_{kind}": values
-            for stage in ("valid", "test")
-            for kind, values in rank_targets(self.model, dataset.split, stage, device).items()
-        }
-        seconds = time.perf_counter() - started
-        return Fit(self.model, self.history, self.best_epoch, ranks, seconds)
-
+from seqattn.training.ranking import Ranker
 
 TRIM_EVERY = 32  # optimiser steps
 
@@ -201,6 +136,7 @@ def fit(
     *,
     device: torch.device | str = "cpu",
     on_epoch: Callable[[Epoch], None] | None = None,
+    keeper: Keeper | None = None,
 ) -> Fit:
     """Train with early stopping, then rank validation and test with the best weights.
 
@@ -222,6 +158,8 @@ def fit(
         ``cpu`` or ``cuda``.
     on_epoch : callable, optional
         Called with each finished `Epoch`, for progress bars.
+    keeper : Keeper, optional
+        Keeps the state between epochs; a fit that finds one goes on from it, to the same bits.
 
     Returns
     -------
@@ -244,7 +182,10 @@ def fit(
     """
     started = time.perf_counter()
     course = train(
-        *(dataset, model_name, seed, model_config, train_config), device=device, on_epoch=on_epoch
+        *(dataset, model_name, seed, model_config, train_config),
+        device=device,
+        on_epoch=on_epoch,
+        keeper=keeper,
     )
     return course.finish(dataset, device, started)
 
@@ -258,6 +199,7 @@ def train(
     *,
     device: torch.device | str = "cpu",
     on_epoch: Callable[[Epoch], None] | None = None,
+    keeper: Keeper | None = None,
 ) -> Course:
     """Do the training of `fit`, and look at validation only: a search must not see test.
 
@@ -267,7 +209,7 @@ def train(
     with forked_rng(device):
         model = seeded_model(dataset, model_name, seed, model_config, device)
         torch.manual_seed(seed)  # dropout starts alike for models that drew extra weights
-        return _train(model, dataset, train_config, seed, device, on_epoch)
+        return _train(model, dataset, train_config, seed, device, on_epoch, keeper)
 
 
 def forked_rng(device: torch.device | str) -> AbstractContextManager[None]:
@@ -308,21 +250,24 @@ def _train(
     seed: int,
     device: torch.device | str,
     on_epoch: Callable[[Epoch], None] | None,
+    keeper: Keeper | None,
 ) -> Course:
     rng = np.random.default_rng(seed)
     batches = training_batches(model, dataset, config, device)
     optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
     ranker = Ranker(dataset.split, "valid", device)
     course = Course(model, config.patience)
-    for _ in range(config.epochs):
+    if keeper and (state := keeper.load()):
+        course.restore(state, optimiser, rng)
+    while len(course.history) < config.epochs and not course.stopped:
         started = time.perf_counter()
         loss = _epoch(model, batches(rng), optimiser)
         ranks = ranker(model, filtered=False)["unfiltered"]
-        stop = course.add(loss, ranks, time.perf_counter() - started)
+        course.add(loss, ranks, time.perf_counter() - started)
         if on_epoch:
             on_epoch(course.history[-1])
-        if stop:
-            break
+        if keeper:
+            keeper.save(partial(course.capture, optimiser, rng))
     return course
 
 

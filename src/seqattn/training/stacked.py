@@ -30,7 +30,8 @@ from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone
 from seqattn.training.batches import Gatherer, Plan
-from seqattn.training.fit import Course, Epoch, Fit, forked_rng, seeded_model, training_plans
+from seqattn.training.course import Course, Epoch, Fit
+from seqattn.training.fit import forked_rng, seeded_model, training_plans
 from seqattn.training.loss import stacked_cross_entropy
 from seqattn.training.ranking import Ranker
 

@@ -1,0 +1,71 @@
+"""A fit that is stopped goes on where it stood, to the same bits."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from seqattn.runs.store import unwritable
+from seqattn.training.course import State
+
+
+class Checkpoint:
+    """The state of one fit in a file, written at most once in a while.
+
+    Parameters
+    ----------
+    path : Path
+        The file, in a folder that is there.
+    about : mapping
+        What the state was computed with; a file that says something else is not read, since the
+        rest of the fit would not be what a whole one gives.
+    every : float
+        Seconds between two writes.
+    """
+
+    def __init__(self, path: Path, about: Mapping[str, str], every: float = 60.0) -> None:
+        self.path, self.about, self.every = path, dict(about), every
+        self._last = time.monotonic()
+
+    def load(self) -> State | None:
+        """Return the state that was kept; None if there is none, or it is damaged or another's."""
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                facts = json.loads(file.metadata()["facts"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+            return None
+        return State(tensors, facts) if facts.pop("about", None) == self.about else None
+
+    def save(self, capture: Callable[[], State]) -> None:
+        """Write what `capture` returns, whole or not at all, unless the last write is recent.
+
+        Raises
+        ------
+        SeqattnError
+            It cannot be written.
+        """
+        if time.monotonic() - self._last < self.every:
+            return
+        state = capture()
+        partial = self.path.with_suffix(".saving")
+        try:
+            tensors = {name: value.contiguous() for name, value in state.tensors.items()}
+            facts = json.dumps({**state.facts, "about": self.about})
+            save_file(tensors, partial, {"facts": facts})
+            os.replace(partial, self.path)
+        except (OSError, SafetensorError) as error:
+            raise unwritable(self.path, error) from error
+        finally:
+            partial.unlink(missing_ok=True)
+        self._last = time.monotonic()
+
+    def remove(self) -> None:
+        """Remove the file."""
+        self.path.unlink(missing_ok=True)

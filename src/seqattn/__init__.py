@@ -5,6 +5,7 @@ from seqattn.data import load_dataset
 from seqattn.errors import SeqattnError
 from seqattn.models import build_model
 from seqattn.runs import store
+from seqattn.runs.export import load
 
-__all__ = ["SeqattnError", "build_model", "load_dataset", "stats", "store"]
+__all__ = ["SeqattnError", "build_model", "load", "load_dataset", "stats", "store"]
 __version__ = "0.1.0"

@@ -13,12 +13,14 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from tqdm import tqdm
 
 from seqattn.config import BASELINE, DESIGNS, NORMALISATIONS, PRESETS, SEEDS, VARIANTS, get_preset
-from seqattn.data import CATALOGUE, load_dataset
+from seqattn.data import CATALOGUE, Sequences, load_dataset
 from seqattn.data.sources import how_to_get, status
 from seqattn.errors import SeqattnError
+from seqattn.files import write_text
 from seqattn.models import MODELS, RECBOLE_MODELS
 from seqattn.runs.store import Run
 from seqattn.search.collect import collect
@@ -26,6 +28,8 @@ from seqattn.search.record import SearchConfig
 from seqattn.studies.plan import names
 
 if TYPE_CHECKING:
+    from seqattn.runs.recommender import Recommender
+
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
@@ -39,6 +43,9 @@ EXAMPLES = """examples:
   seqattn fit -d ml-100k -m sasrec ia-add -s 2020 2021 --preset own_search
   seqattn fit -d ml-100k -m sasrec -s 2020 2021 --preset own_search --backbone-of ia-val
   seqattn fit -d ml-100k -m pop itemknn bpr gru4rec -s 2020 --results-dir results/baselines
+  seqattn recommend -d ml-100k -m ia-add --user 7 -k 5
+  seqattn recommend -d ml-100k -m sasrec --history 50,172,181
+  seqattn export .seqattn/results/ml-100k/sasrec/seed-2020-... --per-user out.csv --model out
   seqattn significance ml-100k
   seqattn report ml-100k
   seqattn collect .seqattn/results -o results/campaign
@@ -65,6 +72,8 @@ def parser() -> argparse.ArgumentParser:
         _add_tune,
         _add_collect,
         _add_fit,
+        _add_recommend,
+        _add_export,
         _add_significance,
         _add_report,
         _add_study,
@@ -133,6 +142,39 @@ def _add_fit(verbs: Verbs) -> None:
     verb.add_argument("--backbone-of", choices=list(MODELS), help=told)
     _add_common(verb)
     _add_json(verb)
+
+
+def _add_recommend(verbs: Verbs) -> None:
+    told = "recommend next items: for users of the log, or for a history of your own"
+    verb = verbs.add_parser("recommend", help=told)
+    told = f"{DATASET}; not needed with a folder that `export` wrote"
+    verb.add_argument("-d", "--dataset", help=told)
+    told = "a model's name, the folder of a run, or one that `export` wrote"
+    verb.add_argument("-m", "--model", required=True, help=told)
+    verb.add_argument("-s", "--seed", type=int, default=SEEDS[0], help=f"default: {SEEDS[0]}")
+    whom = verb.add_mutually_exclusive_group(required=True)
+    whom.add_argument("--user", nargs="+", metavar="ID", help="users of the dataset")
+    whom.add_argument("--history", metavar="ID,ID,...", help="items, oldest first")
+    told = "CSV with a header and columns user, item[, intensity], each user's oldest row first"
+    whom.add_argument("--file", type=Path, help=told)
+    told = "one number for each item of --history, for models that read intensity"
+    verb.add_argument("--intensity", metavar="X,X,...", help=told)
+    verb.add_argument("-k", type=int, default=10, help="how many items; default: 10")
+    told = "leave out items of the history"
+    verb.add_argument("--exclude-seen", action="store_true", help=told)
+    _add_common(verb)
+    _add_json(verb)
+
+
+def _add_export(verbs: Verbs) -> None:
+    told = "write a run's ranks per user as CSV, or its model into a folder of its own"
+    verb = verbs.add_parser("export", help=told)
+    verb.add_argument("run", type=Path, help="folder of a run, as `fit` prints it")
+    verb.add_argument("-d", "--dataset", help="the YAML file, if the run is of your own log")
+    told = "CSV to write: user, target, ranks and metrics at 10"
+    verb.add_argument("--per-user", type=Path, metavar="FILE", help=told)
+    told = "folder to write: weights, configuration, items, model card"
+    verb.add_argument("--model", type=Path, metavar="FOLDER", help=told)
 
 
 def _add_significance(verbs: Verbs) -> None:
@@ -322,6 +364,62 @@ def _fit(options: argparse.Namespace) -> None:
         print(f"{run.model} seed {run.seed}: test NDCG@10 {ndcg:.4f}  {run.folder}")
 
 
+def _recommend(options: argparse.Namespace) -> None:
+    from seqattn.runs.export import load
+
+    source: Run | Path = Path(options.model)
+    if options.model in MODELS:
+        if not options.dataset:
+            raise SeqattnError("name the dataset, by -d, or a model's folder, by -m")
+        options.model, options.seed = [options.model], [options.seed]
+        (source,) = _runs(options)
+    model = load(source, options.dataset)
+    histories = _histories(model, options)
+    frame = model.recommend_all(histories, options.k, exclude_seen=options.exclude_seen)
+    if options.history:
+        frame = frame.drop(columns="user")
+    if options.json:
+        print(frame.to_json(orient="records", indent=1))
+        return
+    print(frame.to_string(index=False, float_format="%.4f"))
+
+
+def _histories(model: Recommender, options: argparse.Namespace) -> Sequences:
+    """Return the histories that a command names, in the model's codes."""
+    from seqattn.data.readers.delimited import header_of, read_delimited
+
+    if options.intensity and not options.history:
+        raise SeqattnError("--intensity goes with --history; a file has a column for it")
+    if options.user:
+        dataset = load_dataset(options.dataset or model.about["dataset"])
+        if dataset.fingerprint != model.about["fingerprint"]:
+            raise SeqattnError(f"the model was not fitted on {dataset.name}; name its data, by -d")
+        return dataset.sequences.of_users(options.user)
+    if options.file:
+        table = read_delimited(options.file, ",", {n: n for n in header_of(options.file)})
+        return model.histories(table.frame)
+    rows = {"item": options.history.split(",")}
+    if options.intensity:
+        rows["intensity"] = options.intensity.split(",")
+    if len({len(values) for values in rows.values()}) > 1:
+        raise SeqattnError("--intensity must have one number for each item of --history")
+    return model.histories(pd.DataFrame({"user": 0, **rows}))
+
+
+def _export(options: argparse.Namespace) -> None:
+    from seqattn.runs.export import export_model, per_user
+    from seqattn.runs.store import read_run
+
+    if not (options.per_user or options.model):
+        raise SeqattnError("say what to write: --per-user FILE, --model FOLDER, or both")
+    run = read_run(options.run)
+    if options.per_user:
+        table = per_user(run, options.dataset)
+        print(write_text(options.per_user, table.to_csv(index=False)))
+    if options.model:
+        print(export_model(run, options.model, options.dataset))
+
+
 def _significance(options: argparse.Namespace) -> None:
     from seqattn.runs.results import verdicts
 
@@ -401,6 +499,8 @@ RUN: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "tune": _tune,
     "collect": _collect,
     "fit": _fit,
+    "recommend": _recommend,
+    "export": _export,
     "significance": _significance,
     "report": _report,
     "study": _study,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from seqattn.data.interactions import Interactions, encode, known_when
 from seqattn.errors import SeqattnError
@@ -144,6 +146,26 @@ class Sequences:
             item_ids=self.item_ids,
         )
 
+    def of_users(self, ids: Iterable[object]) -> Sequences:
+        """Return the histories of some users, in the order given, with all items kept.
+
+        Raises
+        ------
+        SeqattnError
+            A user is unknown; the message names the first one.
+        """
+        users = places_of(ids, self.user_ids, "user")
+        lengths = self.lengths[users]
+        rows = np.concatenate([np.arange(*self.offsets[[u, u + 1]]) for u in users])
+        return Sequences(
+            items=self.items[rows],
+            intensity=None if self.intensity is None else self.intensity[rows],
+            timestamp=self.timestamp[rows],
+            offsets=np.append(0, np.cumsum(lengths)),
+            user_ids=self.user_ids[users],
+            item_ids=self.item_ids,
+        )
+
     def require_length(self, least: int, action: str) -> None:
         """Refuse histories shorter than `least`; `action` names the caller in the message.
 
@@ -166,3 +188,23 @@ def _timestamps(log: Interactions) -> np.ndarray:
     if "timestamp" not in log.frame.columns:
         return np.full(len(log), np.nan)
     return log.frame["timestamp"].to_numpy()
+
+
+def places_of(ids: Iterable[object], known: np.ndarray, what: str) -> np.ndarray:
+    """Return where each id stands among the known ones, (n,) int64; 7 and "7" are the same id.
+
+    Raises
+    ------
+    SeqattnError
+        An id is unknown; the message names the first one.
+    """
+    wanted = [str(one) for one in ids]
+    places = pd.Index(known.astype(str)).get_indexer(pd.Index(wanted, dtype=object))
+    if (places < 0).any():
+        first = wanted[int(np.argmin(places))]
+        some = ", ".join(map(str, known[:3]))
+        raise SeqattnError(
+            f"{what} {first!r} is not among the {len(known):,} {what}s of the data ({some}, ...); "
+            "check the spelling, or leave it out"
+        )
+    return places

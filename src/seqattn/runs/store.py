@@ -338,6 +338,21 @@ def _write(folder: Path, spec: Spec, result: Result) -> None:
     write_record(folder, _FACTS[spec.engine], facts)
 
 
+def read_run(folder: Path) -> Run:
+    """Return the run that a folder holds.
+
+    Raises
+    ------
+    SeqattnError
+        It holds none, or a damaged one.
+    """
+    for engine in _FACTS:
+        run = _read(folder, engine)
+        if run is not None:
+            return run
+    raise SeqattnError(f"{folder}: no finished run, or a damaged one")
+
+
 def _read(folder: Path, engine: str) -> Run | None:
     facts = read_record(folder, _FACTS[engine])
     return None if facts is None else Run(folder, facts, engine)

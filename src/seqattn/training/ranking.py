@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqattn.data import Split
+from seqattn.data import Sequences, Split
 from seqattn.errors import DivergedError
 from seqattn.models.backbone import Backbone
 from seqattn.training.batches import Gatherer
@@ -50,27 +50,12 @@ class Ranker:
         was_training = model.training
         model.eval()
         try:
-            hidden_UD = self._hidden(model)
+            hidden_UD = next_item_hidden(model, self.context, self.gatherer)
             return self.rank(
                 lambda users: model.logits(hidden_UD[users[0] : users[-1] + 1]), filtered=filtered
             )
         finally:
             model.train(was_training)
-
-    @torch.inference_mode()
-    def _hidden(self, model: Backbone) -> Tensor:
-        """Return what predicts each user's next item, (U, D), similar lengths computed together."""
-        length = np.minimum(self.context.lengths, model.config.max_length)
-        order = np.argsort(length, kind="stable")
-        on_cpu = self.gatherer.device.type == "cpu"
-        chunk = np.cumsum(length[order]) // (POSITIONS_AT_ONCE if on_cpu else GPU_POSITIONS_AT_ONCE)
-        hidden = []
-        for users in np.split(order, np.flatnonzero(np.diff(chunk)) + 1):
-            start = self.context.offsets[users + 1] - length[users]
-            items_BT, intensity_BT, _ = self.gatherer.rows(start, length[users])
-            hidden.append(model.next_item_hidden(items_BT, intensity_BT))
-        (back,) = self.gatherer.send(np.argsort(order))
-        return torch.cat(hidden)[back]
 
     @torch.inference_mode()
     def rank(
@@ -122,6 +107,32 @@ class Ranker:
         row = row.repeat_interleave(length_B, output_size=int(end - begin))
         scores_BV[row, self.gatherer.items[begin:end]] = -torch.inf
         scores_BV.scatter_(1, target_B1, kept_B1)
+
+
+@torch.inference_mode()
+def next_item_hidden(model: Backbone, histories: Sequences, gatherer: Gatherer) -> Tensor:
+    """Return what predicts each user's next item, (U, D), similar lengths computed together.
+
+    Parameters
+    ----------
+    model : Backbone
+        In evaluation mode.
+    histories : Sequences
+        None of them empty.
+    gatherer : Gatherer
+        The histories on the model's device.
+    """
+    length = np.minimum(histories.lengths, model.config.max_length)
+    order = np.argsort(length, kind="stable")
+    on_cpu = gatherer.device.type == "cpu"
+    chunk = np.cumsum(length[order]) // (POSITIONS_AT_ONCE if on_cpu else GPU_POSITIONS_AT_ONCE)
+    hidden = []
+    for users in np.split(order, np.flatnonzero(np.diff(chunk)) + 1):
+        start = histories.offsets[users + 1] - length[users]
+        items_BT, intensity_BT, _ = gatherer.rows(start, length[users])
+        hidden.append(model.next_item_hidden(items_BT, intensity_BT))
+    (back,) = gatherer.send(np.argsort(order))
+    return torch.cat(hidden)[back]
 
 
 def rank_targets(

@@ -1,0 +1,224 @@
+"""What a reader takes away from a run: a model that loads without the store, ranks per user.
+
+::
+
+    folder/
+      model.safetensors   the best weights
+      config.json         model, its configuration, and what it was trained on
+      items.json          the items' ids by code
+      README.md           the model card
+
+The layout is what the Hugging Face Hub shows as a model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from seqattn.config import ModelConfig, strict
+from seqattn.data import CATALOGUE, Dataset, load_dataset
+from seqattn.errors import SeqattnError
+from seqattn.models import build_model
+from seqattn.runs.recommender import Recommender
+from seqattn.runs.store import Run, read_run, whole
+from seqattn.stats.metrics import METRICS, metric
+
+_FILES = _WEIGHTS, _CONFIG, _ITEMS, _CARD = (
+    *("model.safetensors", "config.json", "items.json", "README.md"),
+)
+
+
+def load(source: str | Path | Run, dataset: str | Dataset | None = None) -> Recommender:
+    """Return a fitted model that recommends.
+
+    Parameters
+    ----------
+    source : path or Run
+        A run, its folder in a store, or a folder that `export_model` wrote.
+    dataset : str or Dataset, optional
+        What the run was fitted on, for the ids of its items; by default the dataset of the
+        catalogue that the run names. An exported folder needs none.
+
+    Raises
+    ------
+    SeqattnError
+        There is no model there, it was kept without weights, or the dataset is another.
+
+    Examples
+    --------
+    >>> from seqattn import load
+    >>> model = load("exported/ml-100k-ia-add")  # doctest: +SKIP
+    >>> model.recommend([50, 172, 181], intensity=[5, 4, 5], k=3)  # doctest: +SKIP
+    """
+    if isinstance(source, (str, Path)):
+        folder = Path(source)
+        if (folder / _CONFIG).exists():
+            return _load_exported(folder)
+        source = read_run(folder)
+    data = dataset_of(source, dataset)
+    config = asdict(source.spec.model_config)
+    about = {name: source.facts["spec"][name] for name in ("model", "dataset", "fingerprint")}
+    about["seed"] = source.seed
+    return _recommender(source.weights(), data.sequences.item_ids, config, about)
+
+
+def dataset_of(run: Run, dataset: str | Dataset | None = None) -> Dataset:
+    """Return the data that a run was fitted on.
+
+    Raises
+    ------
+    SeqattnError
+        The dataset is unknown or another.
+    """
+    if dataset is None and run.dataset not in CATALOGUE:
+        raise SeqattnError(
+            f"{run.folder} was fitted on your own log {run.dataset!r}; name its YAML file, by `-d`"
+        )
+    data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset or run.dataset)
+    if data.fingerprint != run.fingerprint:
+        raise SeqattnError(
+            f"{run.folder} was fitted on {run.dataset} with fingerprint {run.fingerprint[:12]}; "
+            f"{data.name} has {data.fingerprint[:12]}: another log, or prepared in another way"
+        )
+    return data
+
+
+def _recommender(
+    weights: Mapping[str, Tensor],
+    item_ids: np.ndarray,
+    config: Mapping[str, Any],
+    about: Mapping[str, Any],
+) -> Recommender:
+    model = build_model(about["model"], len(item_ids), **config)
+    model.load_state_dict(dict(weights))
+    return Recommender(model.eval(), item_ids, about)
+
+
+def _load_exported(folder: Path) -> Recommender:
+    try:
+        about = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        ids = json.loads((folder / _ITEMS).read_text(encoding="utf-8"))
+        weights = load_file(folder / _WEIGHTS)
+        config = strict(ModelConfig, about.pop("model_config"))
+        text = any(isinstance(item, str) for item in ids)
+        item_ids = np.array(ids, dtype=object if text else np.int64)
+        return _recommender(weights, item_ids, asdict(config), about)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise SeqattnError(
+            f"{folder}: {', '.join(_FILES[:3])} do not hold one model ({error}); export it again"
+        ) from error
+
+
+def export_model(run: Run, folder: Path, dataset: str | Dataset | None = None) -> Path:
+    """Write a run's model into a folder of its own and return the folder.
+
+    Raises
+    ------
+    SeqattnError
+        The folder holds something else, cannot be written, or the run is without weights.
+    """
+    data, weights = dataset_of(run, dataset), run.weights()
+    if folder.exists() and not (folder / _CONFIG).exists():
+        raise SeqattnError(f"{folder} exists and is no exported model; choose another folder")
+    facts = run.facts["spec"]
+    about = {name: facts[name] for name in ("model", "dataset", "fingerprint", "seed")}
+    config = {"library": "seqattn", **about, "n_items": data.n_items}
+    config["model_config"] = facts["model_config"]
+    with whole(folder) as partial:
+        save_file({name: value.contiguous() for name, value in weights.items()}, partial / _WEIGHTS)
+        (partial / _CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        ids = data.sequences.item_ids.tolist()
+        (partial / _ITEMS).write_text(json.dumps(ids) + "\n", encoding="utf-8")
+        (partial / _CARD).write_text(_card(run, data), encoding="utf-8")
+    return folder
+
+
+def _card(run: Run, data: Dataset) -> str:
+    """Return the model card: what it is, what it was trained on, how good, what it is for."""
+    rows = [
+        f"| {kind} | {name} | {value:.4f} |"
+        for kind in ("unfiltered", "filtered")
+        for name, value in run.facts["metrics"][f"test_{kind}"].items()
+        if name.endswith("@10")
+    ]
+    reads = f"{data.entry.intensity} ({data.entry.unit})" if data.has_intensity else "none"
+    return _CARD_TEXT.format(
+        model=run.model,
+        seed=run.seed,
+        dataset=data.name,
+        fingerprint=run.fingerprint,
+        users=data.n_users,
+        items=data.n_items,
+        interactions=len(data.sequences),
+        intensity=reads,
+        rows="\n".join(rows),
+    )
+
+
+_CARD_TEXT = """---
+library_name: seqattn
+tags: [recommendation, sequential-recommendation, self-attention]
+---
+# {model} on {dataset}
+
+A model of the next item of a history, fitted with seed {seed} by `seqattn`.
+
+## Data
+
+`{dataset}`: {interactions:,} interactions of {users:,} users with {items:,} items after
+preparation. Intensity: {intensity}. Fingerprint of the prepared data:
+`{fingerprint}`.
+
+## Accuracy
+
+Each user's last item, ranked among all items (*unfiltered*) or those the user does not have yet
+(*filtered*), averaged over users.
+
+| kind | metric | value |
+|---|---|---:|
+{rows}
+
+## Intended use
+
+Research on sequential recommendation. It knows the items of `items.json` only, and one seed's
+value says nothing about how much another seed's would differ.
+
+```python
+import seqattn
+model = seqattn.load("this folder")
+model.recommend(history=[...], intensity=[...], k=10)
+```
+"""
+
+
+def per_user(run: Run, dataset: str | Dataset | None = None, k: int = 10) -> pd.DataFrame:
+    """Return one row for each user: id, test target, ranks and metrics at `k`.
+
+    Returns
+    -------
+    DataFrame
+        Columns user, target, and for both kinds ``rank_{kind}`` and ``{metric}@{k}_{kind}``.
+
+    Raises
+    ------
+    SeqattnError
+        The dataset is unknown or another.
+    """
+    data = dataset_of(run, dataset)
+    sequences, targets = data.sequences, data.split.test_items
+    columns = {"user": sequences.user_ids, "target": sequences.item_ids[targets - 1]}
+    for kind in ("unfiltered", "filtered"):
+        ranks = run.ranks("test", kind)
+        columns[f"rank_{kind}"] = ranks
+        columns |= {f"{name}@{k}_{kind}": metric(ranks, name, k) for name in METRICS}
+    return pd.DataFrame(columns)

@@ -1,0 +1,198 @@
+"""What a reader takes away: recommendations, a model that loads anywhere, ranks per user."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import seqattn
+from seqattn.cli import main
+from seqattn.config import ModelConfig, Preset, TrainConfig
+from seqattn.errors import SeqattnError
+from seqattn.runs.export import export_model, per_user
+from seqattn.runs.fitting import fit_run, run_spec
+from seqattn.runs.store import Store
+from seqattn.stats.metrics import metric
+
+SMALL = Preset(
+    ModelConfig(max_length=8, hidden_size=8, inner_size=8),
+    TrainConfig(batch_targets=64, epochs=2, stride=5),
+    TrainConfig(batch_targets=64, epochs=2, stride=5),
+)
+
+
+@pytest.fixture(scope="module")
+def runs(synthetic, tmp_path_factory):
+    """One run of each kind of model."""
+    store = Store(tmp_path_factory.mktemp("store"))
+    specs = {m: run_spec(synthetic, m, 2020, SMALL) for m in ("sasrec", "ia-val", "bert4rec")}
+    return {model: fit_run(store, synthetic, spec) for model, spec in specs.items()}
+
+
+@pytest.mark.parametrize("model", ["sasrec", "ia-val", "bert4rec"])
+@pytest.mark.parametrize("kind", ["unfiltered", "filtered"])
+def test_recommendations_put_each_target_where_the_run_ranked_it(runs, synthetic, model, kind):
+    recommender = seqattn.load(runs[model])
+    k, seen = synthetic.n_items, kind == "filtered"
+    contexts = synthetic.split.context("test")
+    told = recommender.recommend_all(contexts, k, exclude_seen=seen)
+    targets = contexts.item_ids[synthetic.split.test_items - 1]
+    told = told.merge(pd.DataFrame({"user": contexts.user_ids, "item": targets}))
+    ranks = pd.Series(runs[model].ranks("test", kind), contexts.user_ids)
+    # A target that the user has seen before is ranked by the run, and no recommendation.
+    assert len(told) > 40
+    np.testing.assert_array_equal(told["rank"], ranks[told["user"]])
+
+
+@settings(max_examples=20)
+@given(st.data())
+def test_a_history_alone_is_answered_like_one_among_many(runs, synthetic, data):
+    model = seqattn.load(runs["ia-val"])
+    user = data.draw(st.integers(0, synthetic.n_users - 1))
+    k = data.draw(st.integers(1, synthetic.n_items))
+    rows = slice(*synthetic.sequences.offsets[[user, user + 1]])
+    history = model.item_ids[synthetic.sequences.items[rows] - 1]
+    alone = model.recommend(history, synthetic.sequences.intensity[rows], k)
+    user_id = synthetic.sequences.user_ids[user]
+    among = model.recommend_all(synthetic.sequences, k).query("user == @user_id")
+    assert alone["item"].tolist() == among["item"].tolist()
+    assert alone["rank"].tolist() == list(range(1, k + 1))
+    np.testing.assert_allclose(alone["score"], among["score"], rtol=1e-5, atol=1e-6)
+    assert (np.diff(alone["score"]) <= 0).all()
+
+
+def test_items_of_the_history_are_left_out_if_asked(runs):
+    model = seqattn.load(runs["sasrec"])
+    history = model.item_ids[:5].tolist()
+    told = model.recommend(history, k=10**6, exclude_seen=True)
+    assert set(told["item"]) == set(model.item_ids[5:].tolist())
+
+
+def test_intensity_counts_for_a_model_that_reads_it_and_for_no_other(runs):
+    history = seqattn.load(runs["sasrec"]).item_ids[:6]
+    for name, counts in (("ia-val", True), ("sasrec", False)):
+        model = seqattn.load(runs[name])
+        scores = [model.recommend(history, w, 50)["score"] for w in ([1] * 6, [1, 9, 1, 9, 1, 9])]
+        assert (not np.array_equal(*scores)) == counts
+
+
+@pytest.mark.parametrize(
+    ("history", "intensity", "k", "message"),
+    [
+        ([], None, 5, "an empty history"),
+        (["nowhere"], [1], 5, "item 'nowhere' is not among the .* items of the data"),
+        ([1], None, 5, "ia-val reads intensities; give one for each item"),
+        ([1, 2], [1], 5, "1 intensities for 2 items"),
+        ([1], [-1], 5, "-1 is negative"),
+        ([1], ["five"], 5, "'five' is not a number"),
+        ([1], [1], 0, "k = 0 recommendations"),
+    ],
+)
+def test_a_history_that_cannot_be_read_is_one_line(runs, history, intensity, k, message):
+    model = seqattn.load(runs["ia-val"])
+    ids = [model.item_ids[one] if isinstance(one, int) else one for one in history]
+    with pytest.raises(SeqattnError, match=message):
+        model.recommend(ids, intensity, k)
+
+
+@pytest.mark.parametrize("model", ["sasrec", "ia-val", "bert4rec"])
+def test_an_exported_model_gives_the_same_scores_without_store_and_data(
+    runs, synthetic, tmp_path, model
+):
+    folder = export_model(runs[model], tmp_path / "out", synthetic)
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["README.md", "config.json", "items.json", "model.safetensors"]
+    here, there = seqattn.load(runs[model]), seqattn.load(folder)
+    assert there.about["fingerprint"] == synthetic.fingerprint
+    told = [m.recommend_all(synthetic.sequences, 20) for m in (here, there)]
+    pd.testing.assert_frame_equal(*told)
+    card = (folder / "README.md").read_text()
+    assert synthetic.fingerprint in card and "unfiltered | NDCG@10 | " in card
+
+
+def test_an_export_replaces_an_export_and_nothing_else(runs, synthetic, tmp_path):
+    export_model(runs["sasrec"], tmp_path / "out", synthetic)
+    export_model(runs["ia-val"], tmp_path / "out", synthetic)
+    assert seqattn.load(tmp_path / "out").about["model"] == "ia-val"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(SeqattnError, match="is no exported model; choose another folder"):
+        export_model(runs["sasrec"], tmp_path / "mine", synthetic)
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "items.json", "config.json"])
+def test_a_damaged_export_is_one_line(runs, synthetic, tmp_path, name):
+    folder = export_model(runs["sasrec"], tmp_path / "out", synthetic)
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(SeqattnError, match=r"do not hold one model .*; export it again"):
+        seqattn.load(folder)
+
+
+def test_items_of_another_model_are_refused(runs, synthetic, tmp_path):
+    folder = export_model(runs["sasrec"], tmp_path / "out", synthetic)
+    ids = json.loads((folder / "items.json").read_text())
+    (folder / "items.json").write_text(json.dumps(ids[:-1]))
+    with pytest.raises(SeqattnError, match="do not hold one model"):
+        seqattn.load(folder)
+
+
+def test_ranks_per_user_carry_ids_and_average_to_the_runs_metrics(runs, synthetic):
+    table = per_user(runs["ia-val"], synthetic, k=10)
+    assert table["user"].tolist() == synthetic.sequences.user_ids.tolist()
+    for kind in ("unfiltered", "filtered"):
+        assert table[f"rank_{kind}"].tolist() == runs["ia-val"].ranks("test", kind).tolist()
+        for name in ("NDCG", "Recall", "MRR"):
+            values = metric(runs["ia-val"].ranks("test", kind), name, 10)
+            assert table[f"{name}@10_{kind}"].mean() == pytest.approx(values.mean())
+    last = synthetic.sequences.offsets[1:] - 1
+    items = synthetic.sequences.item_ids[synthetic.sequences.items[last] - 1]
+    assert table["target"].tolist() == items.tolist()
+
+
+def test_the_commands_recommend_and_export(runs, synthetic, tmp_path, capsys):
+    run = runs["ia-val"]
+    asked = ["export", str(run.folder), "--per-user", str(tmp_path / "u.csv")]
+    assert main([*asked, "--model", str(tmp_path / "out")]) == 0
+    assert len(pd.read_csv(tmp_path / "u.csv")) == synthetic.n_users
+    capsys.readouterr()
+    model = seqattn.load(tmp_path / "out")
+    items = [str(i) for i in model.item_ids[[3, 1]]]
+    asked = ["recommend", "-m", str(tmp_path / "out"), "-k", "3", "--json"]
+    own = ["--history", ",".join(items), "--intensity", "1,5"]
+    assert main([*asked, *own]) == 0
+    expected = model.recommend(items, [1, 5], 3)
+    told = pd.DataFrame(json.loads(capsys.readouterr().out))
+    assert told["item"].tolist() == expected["item"].tolist()
+    (tmp_path / "h.csv").write_text(f"user,item,intensity\nme,{items[0]},1\nme,{items[1]},5\n")
+    assert main([*asked, "--file", str(tmp_path / "h.csv")]) == 0
+    assert [row["item"] for row in json.loads(capsys.readouterr().out)] == told["item"].tolist()
+    user = str(synthetic.sequences.user_ids[4])
+    assert main([*asked, "--user", user]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [str(row["user"]) for row in rows] == [user] * 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-m", "sasrec", "--user", "1"], "name the dataset, by -d"),
+        (["-m", "nowhere", "--user", "1"], "nowhere: no finished run"),
+        (["-m", "OUT", "--user", "nobody"], "user 'nobody' is not among the 60 users"),
+        (["-m", "OUT", "--history", "1", "--intensity", "1,2"], "one number for each item"),
+        (["-m", "OUT", "--user", "1", "--intensity", "1"], "--intensity goes with --history"),
+        (["-m", "OUT", "-d", "ml-100k", "--user", "1"], "the model was not fitted on"),
+    ],
+)
+def test_a_wrong_command_is_one_line(runs, synthetic, tmp_path, capsys, arguments, message):
+    export_model(runs["sasrec"], tmp_path / "out", synthetic)
+    arguments = [str(tmp_path / "out") if a == "OUT" else a for a in arguments]
+    assert main(["recommend", *arguments]) == 2
+    told = capsys.readouterr().err
+    assert message in told and told.count("\n") == 1

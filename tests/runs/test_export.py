@@ -58,8 +58,8 @@ def test_a_history_alone_is_answered_like_one_among_many(runs, synthetic, data):
     rows = slice(*synthetic.sequences.offsets[[user, user + 1]])
     history = model.item_ids[synthetic.sequences.items[rows] - 1]
     alone = model.recommend(history, synthetic.sequences.intensity[rows], k)
-    user_id = synthetic.sequences.user_ids[user]
-    among = model.recommend_all(synthetic.sequences, k).query("user == @user_id")
+    among = model.recommend_all(synthetic.sequences, k)
+    among = among[among["user"] == synthetic.sequences.user_ids[user]]
     assert alone["item"].tolist() == among["item"].tolist()
     assert alone["rank"].tolist() == list(range(1, k + 1))
     np.testing.assert_allclose(alone["score"], among["score"], rtol=1e-5, atol=1e-6)

@@ -28,6 +28,7 @@ from seqattn.search.record import SearchConfig
 from seqattn.studies.plan import names
 
 if TYPE_CHECKING:
+    from seqattn.runs.compare import PerUser
     from seqattn.runs.recommender import Recommender
 
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -47,6 +48,8 @@ EXAMPLES = """examples:
   seqattn recommend -d ml-100k -m sasrec --history 50,172,181
   seqattn export .seqattn/results/ml-100k/sasrec/seed-2020-... --per-user out.csv --model out
   seqattn significance ml-100k
+  seqattn compare sasrec ia-add -d ml-100k --metric Recall@20
+  seqattn compare theirs.csv mine.csv --column ndcg
   seqattn report ml-100k
   seqattn collect .seqattn/results -o results/campaign
   seqattn check results/campaign
@@ -75,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
         _add_recommend,
         _add_export,
         _add_significance,
+        _add_compare,
         _add_report,
         _add_study,
         _add_pages,
@@ -188,6 +192,28 @@ def _add_significance(verbs: Verbs) -> None:
     verb.add_argument("--kind", choices=("unfiltered", "filtered"), default="unfiltered", help=told)
     _add_common(verb)
     _add_json(verb)
+
+
+def _add_compare(verbs: Verbs) -> None:
+    told = "compare two systems user by user: models of a dataset, or CSV files of any library"
+    verb = verbs.add_parser("compare", help=told)
+    told = "a CSV file with columns user, a value and, if several, seed; or a model's name, with -d"
+    verb.add_argument("base", help=told)
+    verb.add_argument("variant", help="the same; the change is from base to variant")
+    verb.add_argument("-d", "--dataset", help=f"for models: {DATASET}")
+    told = f"for models; default: {SEEDS[0]} to {SEEDS[-1]}"
+    verb.add_argument("-s", "--seed", nargs="+", type=int, default=list(SEEDS), help=told)
+    told = "of models: NDCG@10 (default), Recall@20, MRR@50, ..."
+    verb.add_argument("--metric", default="NDCG@10", help=told)
+    told = "of models: rank all items, or only those the user does not have yet"
+    verb.add_argument("--kind", choices=("unfiltered", "filtered"), default="unfiltered", help=told)
+    verb.add_argument("--column", help="of files: the column of values, if there are several")
+    told = "margin of equivalence, in percent of the base; default: 5. Choose it before you look"
+    verb.add_argument("--margin", type=float, default=5.0, help=told)
+    _add_common(verb)
+    shown = verb.add_mutually_exclusive_group()
+    for name in ("json", "csv", "latex"):
+        shown.add_argument(f"--{name}", action="store_true", help=f"print {name.upper()}")
 
 
 def _add_report(verbs: Verbs) -> None:
@@ -435,6 +461,52 @@ def _significance(options: argparse.Namespace) -> None:
     print(frame[columns].to_string(index=False, float_format=lambda x: f"{x:.4g}"))
 
 
+def _compare(options: argparse.Namespace) -> None:
+    from seqattn.runs.compare import compare
+
+    result = compare(*_systems(options), margin_percent=options.margin)
+    for name, only in ((options.base, result.only_base), (options.variant, result.only_variant)):
+        if only:
+            some = ", ".join(only[:3]) + (", ..." if len(only) > 3 else "")
+            print(
+                f"seqattn: left out {len(only)} users that only {name} has: {some}", file=sys.stderr
+            )
+    if options.json:
+        print(json.dumps(json.loads(result.table.to_json(orient="records")), indent=1))
+    elif options.csv:
+        print(result.table.to_csv(index=False), end="")
+    elif options.latex:
+        print(
+            result.table.to_latex(index=False, na_rep="", float_format="%.4g", escape=True), end=""
+        )
+    else:
+        print(result.table.to_string(index=False, na_rep="", float_format="%.4g"))
+
+
+def _systems(options: argparse.Namespace) -> list[PerUser]:
+    """Return what a command compares: both from files, or both models of a dataset."""
+    from seqattn.runs.compare import of_file, of_runs
+    from seqattn.stats.metrics import parse_metric
+
+    asked = [options.base, options.variant]
+    if not set(asked) <= set(MODELS):
+        unknown = [name for name in asked if not Path(name).is_file()]
+        if unknown:
+            raise SeqattnError(
+                f"{unknown[0]}: no such file, and no model; models are {', '.join(MODELS)}"
+            )
+        return [of_file(Path(name), options.column) for name in asked]
+    if not options.dataset:
+        raise SeqattnError("name the dataset of the models, by -d")
+    name, k = parse_metric(options.metric)
+    options.model = list(dict.fromkeys(asked))
+    runs, dataset = _runs(options), load_dataset(options.dataset)
+    return [
+        of_runs(model, [r for r in runs if r.model == model], dataset, name, k, options.kind)
+        for model in asked
+    ]
+
+
 def _report(options: argparse.Namespace) -> None:
     from seqattn.book import NOTEBOOKS
     from seqattn.book.reports import report
@@ -502,6 +574,7 @@ RUN: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "recommend": _recommend,
     "export": _export,
     "significance": _significance,
+    "compare": _compare,
     "report": _report,
     "study": _study,
     "pages": _pages,

@@ -13,23 +13,24 @@ import numpy as np
 from seqattn.errors import SeqattnError
 
 METRICS = ("NDCG", "Recall", "MRR")
-
-
 CUTOFFS = (10, 20, 50, 100)
+# Other names of the same number, with one relevant item a user.
+SYNONYMS = {"HR": "Recall", "Hit": "Recall"}
 
 
 def metric(ranks: np.ndarray, name: str, k: int) -> np.ndarray:
     """Return a metric's value for every rank.
 
-    With one relevant item a user, ``Recall@k = 1[rank <= k]`` (also called Hit),
-    ``NDCG@k = 1[rank <= k] / log2(1 + rank)`` and ``MRR@k = 1[rank <= k] / rank``.
+    With one relevant item a user, ``Recall@k = 1[rank <= k]`` (also called HR or Hit),
+    ``NDCG@k = 1[rank <= k] / log2(1 + rank)``, ``MRR@k = 1[rank <= k] / rank`` and
+    ``Precision@k = 1[rank <= k] / k``.
 
     Parameters
     ----------
     ranks : ndarray of int, any shape
         1 is best.
     name : str
-        ``NDCG``, ``Recall`` or ``MRR``.
+        ``NDCG``, ``Recall`` (``HR``, ``Hit``), ``MRR`` or ``Precision``.
     k : int
         Cut-off.
 
@@ -51,13 +52,32 @@ def metric(ranks: np.ndarray, name: str, k: int) -> np.ndarray:
     if k < 1 or (ranks.size and ranks.min() < 1):
         raise SeqattnError("ranks and the cut-off k start at 1")
     hit = ranks <= k
+    name = SYNONYMS.get(name, name)
     if name == "Recall":
         return hit.astype(float)
     if name == "NDCG":
         return hit / np.log2(1.0 + ranks)
     if name == "MRR":
         return hit / ranks.astype(float)
-    raise SeqattnError(f"unknown metric {name!r}; choose one of {', '.join(METRICS)}")
+    if name == "Precision":
+        return hit / k
+    known = ", ".join([*METRICS, "Precision", *SYNONYMS])
+    raise SeqattnError(f"unknown metric {name!r}; choose one of {known}")
+
+
+def parse_metric(text: str) -> tuple[str, int]:
+    """Return name and cut-off of a metric written like ``NDCG@10``.
+
+    Raises
+    ------
+    SeqattnError
+        It is written otherwise, or unknown.
+    """
+    name, _, k = text.partition("@")
+    if not k.isdecimal():
+        raise SeqattnError(f"metric {text!r} is not like NDCG@10: a name, @ and a cut-off")
+    metric(np.array([1]), name, int(k))
+    return name, int(k)
 
 
 def averages(ranks_U: np.ndarray) -> dict[str, float]:

@@ -1,0 +1,161 @@
+"""Two systems compared by users' ids, from files of any library or from runs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+
+from seqattn.cli import main
+from seqattn.errors import SeqattnError
+from seqattn.runs.compare import compare, of_file
+from seqattn.stats.metrics import metric, parse_metric
+
+
+def written(path, users, values, seed=None, column="ndcg"):
+    frame = pd.DataFrame({"user": users, column: values})
+    if seed is not None:
+        frame["seed"] = seed
+    frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Two systems, three seeds, users in different orders, two users not shared."""
+    rng = np.random.default_rng(0)
+    users = [f"u{n:03d}" for n in range(200)]
+    base = rng.random((3, 200))
+    variant = base + 0.05 + 0.1 * rng.standard_normal((3, 200))
+    frames = []
+    for name, values, own in (("a", base, "left"), ("b", variant, "right")):
+        order = rng.permutation(200)
+        parts = [
+            pd.DataFrame(
+                {
+                    "user": [*np.array(users)[order], own],
+                    "seed": s,
+                    "ndcg": [*values[s][order], 9.0],
+                }
+            )
+            for s in range(3)
+        ]
+        path = tmp_path / f"{name}.csv"
+        pd.concat(parts).to_csv(path, index=False)
+        frames.append(path)
+    return *frames, base, variant
+
+
+def answer(table, question):
+    (row,) = table[table["question"].str.endswith(question)].to_dict("records")
+    return row
+
+
+def test_files_are_paired_by_user_whatever_their_order(files):
+    a, b, base, variant = files
+    result = compare(of_file(a), of_file(b))
+    assert (result.only_base, result.only_variant) == (["left"], ["right"])
+    table = result.table
+    assert answer(table, "mean of the base")["estimate"] == pytest.approx(base.mean())
+    percent = 100 / base.mean()
+    difference = (variant - base).mean(axis=1)
+    seeds = answer(table, "over seeds")
+    t = scipy.stats.ttest_1samp(difference, 0)
+    assert seeds["p"] == pytest.approx(t.pvalue)
+    interval = np.array(t.confidence_interval()) * percent
+    assert [seeds["low"], seeds["high"]] == pytest.approx(interval.tolist())
+    assert seeds["estimate"] == pytest.approx(difference.mean() * percent)
+
+
+def test_an_interval_over_seeds_and_users_is_as_wide_as_the_wider_of_both(files):
+    a, b, base, variant = files
+    table = compare(of_file(a), of_file(b)).table
+    both = answer(table, "over seeds and users")
+    of_users = scipy.stats.sem((variant - base).mean(axis=0)) * 1.96
+    of_seeds = scipy.stats.sem((variant - base).mean(axis=1)) * 1.96
+    assert both["high"] - both["low"] >= 2 * max(of_users, of_seeds) * 100 / base.mean()
+
+
+def test_one_seed_has_an_interval_over_users_only(files, tmp_path):
+    a = written(tmp_path / "one.csv", [1, 2, 3, 4], [0.1, 0.2, 0.3, 0.4])
+    b = written(tmp_path / "two.csv", [4, 3, 2, 1], [0.5, 0.4, 0.3, 0.2])
+    table = compare(of_file(a), of_file(b)).table
+    assert answer(table, "over users")["estimate"] == pytest.approx(40)
+    assert not table["question"].str.contains("seeds").any()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id,ndcg\n1,0\n", "no column 'user' .* never by their place"),
+        ("user,a,b\n1,0,0\n", "name the column of values, by --column: a, b"),
+        ("user,a\n1,x\n2,0\n", "line 2, column 'a': 'x' is not a number"),
+        ("user,a\n1,0\n1,1\n", "line 3: user 1 has a second value; name seeds"),
+        ("user,seed,a\n1,1,0\n1,1,1\n", "line 3: user 1 has a second value for seed 1"),
+        ("user,seed,a\n1,1,0\n2,1,1\n1,2,0\n", "seed 2 lacks user 2"),
+        ("user,a\n1,inf\n", "is not a number"),
+    ],
+)
+def test_a_file_that_cannot_be_paired_is_one_line(tmp_path, text, message):
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(SeqattnError, match=message):
+        of_file(tmp_path / "x.csv")
+
+
+def test_files_without_common_users_and_copies_of_a_seed_are_refused(tmp_path):
+    a = of_file(written(tmp_path / "a.csv", ["x", "y"], [1, 2]))
+    b = of_file(written(tmp_path / "b.csv", ["X", "Y"], [1, 2]))
+    with pytest.raises(SeqattnError, match="0 users in common"):
+        compare(a, b)
+    c = written(tmp_path / "c.csv", ["x", "y"] * 2, [1, 2, 1, 2], [1, 1, 2, 2])
+    with pytest.raises(SeqattnError, match=r"c.csv: seeds 1 and 2 have the same value for every"):
+        compare(of_file(c), of_file(c))
+    with pytest.raises(SeqattnError, match=r"has 1 seeds and c\.csv 2"):
+        compare(a, of_file(c))
+
+
+def test_the_command_prints_what_was_asked_for_and_who_is_missing(files, capsys):
+    a, b, *_ = files
+    assert main(["compare", str(a), str(b), "--json"]) == 0
+    told = capsys.readouterr()
+    assert "left out 1 users that only" in told.err
+    expected = compare(of_file(a), of_file(b)).table
+    frame = pd.DataFrame(json.loads(told.out))
+    np.testing.assert_allclose(frame["estimate"], expected["estimate"])
+    assert main(["compare", str(a), str(b), "--latex"]) == 0
+    assert "\\begin{tabular}" in capsys.readouterr().out
+    assert main(["compare", str(a), str(b), "--csv"]) == 0
+    assert capsys.readouterr().out.startswith("question,estimate,low")
+
+
+def test_models_of_a_dataset_are_compared_as_their_exported_files_are(tmp_path, capsys):
+    common = ["-d", "synthetic", "--preset", "smoke", "--results-dir", str(tmp_path / "store")]
+    asked = ["compare", "sasrec", "ia-add", *common, "-s", "1", "2", "--metric", "HR@10", "--json"]
+    assert main(asked) == 0
+    of_models = json.loads(capsys.readouterr().out)
+    frames = {}
+    for folder in sorted((tmp_path / "store").glob("*/*/seed-*")):
+        path = tmp_path / "one.csv"
+        assert main(["export", str(folder), "--per-user", str(path)]) == 0
+        seed = folder.name.split("-")[1]
+        frames.setdefault(folder.parent.name, []).append(pd.read_csv(path).assign(seed=seed))
+    for name, parts in frames.items():
+        columns = ["user", "seed", "Recall@10_unfiltered"]
+        pd.concat(parts)[columns].to_csv(tmp_path / f"{name}.csv", index=False)
+    capsys.readouterr()
+    names = [str(tmp_path / f"{name}.csv") for name in ("sasrec", "ia-add")]
+    assert main(["compare", *names, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == of_models
+
+
+def test_metrics_have_the_fields_names(tmp_path):
+    ranks = np.array([1, 3, 11])
+    assert metric(ranks, "HR", 10).tolist() == metric(ranks, "Recall", 10).tolist()
+    assert metric(ranks, "Precision", 10).tolist() == [0.1, 0.1, 0]
+    assert parse_metric("HR@20") == ("HR", 20)
+    for wrong in ("NDCG", "NDCG@ten", "AUC@10", "NDCG@0"):
+        with pytest.raises(SeqattnError):
+            parse_metric(wrong)

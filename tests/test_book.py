@@ -141,7 +141,7 @@ def test_the_python_of_reproduce_works(monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     ("preset", "ending"),
-    [("quick", ": Synthetic log"), ("shared_backbone", ": Synthetic log, shared_backbone design")],
+    [("quick", ": Synthetic log"), ("shared_backbone", ": Synthetic log, shared backbone")],
 )
 def test_a_page_is_titled_after_its_dataset_and_design(tmp_path, monkeypatch, preset, ending):
     papermill = pytest.importorskip("papermill")
@@ -213,9 +213,12 @@ def test_a_report_without_intensity_leaves_out_what_is_about_it(tmp_path, monkey
     columns = "columns: {user: user, item: item, timestamp: timestamp}\n"
     (tmp_path / "plain.yaml").write_text(f"name: plain\npath: log.csv\n{columns}")
     ran, fitted = [], []
-    monkeypatch.setattr(
-        reports, "run_notebook", lambda t, o, values, names: ran.append((t.stem, values, names))
-    )
+
+    def run_notebook(template, output, values, names):
+        ran.append((template.stem, values, names))
+        output.write_text("{}")
+
+    monkeypatch.setattr(reports, "run_notebook", run_notebook)
     monkeypatch.setattr(book.Chapter, "all_runs", lambda chapter: fitted.extend(chapter.models))
     reports.report(str(tmp_path / "plain.yaml"), {"preset": "smoke"}, tmp_path / "out")
     notebooks = ["01_data", "03_training", "06_ae_vs_ar"]
@@ -262,3 +265,53 @@ def test_the_campaign_fits_the_models_of_the_last_chapter():
     text = (book.ROOT / "workflow" / "Snakefile").read_text()
     told = re.search(r"^CHAPTER = .* in \((.*)\) if", text, re.MULTILINE)
     assert ["sasrec", *json.loads(f"[{told[1]}]")] == list(book.AE_VS_AR)
+
+
+HOSTILE = [
+    "{{ cycler.__init__.__globals__.os.popen('touch owned').read() }}",
+    "<script>alert(1)</script>",
+    "{download}`/etc/passwd`",
+    "$\\frac{1}{2}$ and \\(x\\)",
+    "[click](javascript:alert(1)) ![x](http://example.org/x.png)",
+    "# heading * emphasis * _under_ `code`",
+    "two\nlines\n```{raw} html\n<b>x</b>\n```",
+]
+
+
+@pytest.mark.parametrize("title", HOSTILE)
+def test_a_title_of_a_users_is_shown_as_it_is_and_nothing_else(title):
+    from docutils import nodes
+    from myst_parser.config.main import MdParserConfig
+    from myst_parser.mdit_to_docutils.base import DocutilsRenderer
+    from myst_parser.parsers.mdit import create_md_parser
+
+    extensions = {"amsmath", "dollarmath", "substitution", "deflist", "html_image", "linkify"}
+    config = MdParserConfig(enable_extensions=extensions, sub_delimiters=("{", "}"))
+    parser = create_md_parser(config, DocutilsRenderer)
+    inline = parser.parse(f"# Data: {reports.plain(title)}\n\nText")[1]
+    assert {token.type for token in inline.children} <= {"text", "text_special"}
+    assert "".join(t.content for t in inline.children) == "Data: " + " ".join(title.split())
+    assert nodes.Text(title)
+
+
+def test_a_report_that_stops_leaves_the_older_one_as_it_was(tmp_path, monkeypatch):
+    def run_notebook(template, output, values, names):
+        if broken and template.stem == "03_training":
+            raise SeqattnError("stopped")
+        output.write_text(f"{len(broken)}")
+
+    monkeypatch.setattr(reports, "run_notebook", run_notebook)
+    monkeypatch.setattr(book.Chapter, "all_runs", lambda chapter: [])
+    broken: list[int] = []
+    values = {"preset": "smoke", "seeds": [1, 2]}
+    old = reports.report("synthetic", values, tmp_path / "out")
+    broken.append(1)
+    with pytest.raises(SeqattnError, match="stopped"):
+        reports.report("synthetic", values, tmp_path / "out")
+    assert [path.read_text() for path in old] == ["0"] * len(book.NOTEBOOKS)
+
+
+@pytest.mark.parametrize("value", [2020, "[2020,2021]"])
+def test_a_list_that_papermill_read_as_something_else_is_told_how_to_write_it(value):
+    with pytest.raises(SeqattnError, match=r"with papermill: -y '\{seeds: \[2020, 2021\]\}'"):
+        book.check_parameters({**GOOD, "seeds": value})

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -230,3 +232,27 @@ def test_a_check_that_finds_problems_ends_with_1(capsys, monkeypatch, tmp_path):
 def test_a_check_of_no_folder_is_a_users_error(capsys, tmp_path):
     assert main(["check", str(tmp_path / "typo")]) == 2
     assert "typo is no folder" in capsys.readouterr().err
+
+
+def test_a_reader_of_the_output_may_stop_reading():
+    """As in `seqattn datasets | head -1`."""
+    command = f"{sys.executable} -m seqattn.cli datasets | head -1; echo ${{PIPESTATUS[0]}}"
+    told = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert told.stderr == "" and told.stdout.splitlines()[-1] == "0"
+
+
+def test_an_empty_path_is_refused_and_nothing_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["prepare", "synthetic", "-o", ""])
+    assert "an empty path" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_is_another_word_for_fit(tmp_path, capsys):
+    more = ["-d", "synthetic", "-m", "sasrec", "-s", "1", "--preset", "smoke", "--json"]
+    told = []
+    for verb in ("train", "fit"):
+        assert main([verb, *more, "--results-dir", str(tmp_path)]) == 0
+        told.append(json.loads(capsys.readouterr().out)[0]["folder"])
+    assert told[0] == told[1]

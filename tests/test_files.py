@@ -1,9 +1,12 @@
 """Text files appear whole or not at all."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from seqattn.errors import SeqattnError
-from seqattn.files import write_text
+from seqattn.files import ROOT, results_folder, write_text
 
 
 def test_text_is_written_into_a_new_folder(tmp_path):
@@ -30,3 +33,28 @@ def test_a_folder_that_is_a_file_is_named(tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(SeqattnError, match="taken"):
         write_text(tmp_path / "taken" / "a.md", "text")
+
+
+def test_what_a_killed_writer_left_is_removed_once_it_is_old(tmp_path):
+    for name in (".out.csv.abcdefgh", ".out.csv.ijklmnop", ".other.csv.abcdefgh"):
+        (tmp_path / name).write_text("half")
+    os.utime(tmp_path / ".out.csv.abcdefgh", (0, 0))
+    os.utime(tmp_path / ".other.csv.abcdefgh", (0, 0))
+    write_text(tmp_path / "out.csv", "whole")
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"out.csv", ".out.csv.ijklmnop", ".other.csv.abcdefgh"}
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "expected"),
+    [
+        ("", "", ROOT / ".seqattn" / "results"),
+        ("", "~/store", Path.home() / "store"),
+        ("~/mine", "/other", Path.home() / "mine"),
+    ],
+)
+def test_an_empty_results_folder_is_the_default_and_a_tilde_is_home(
+    monkeypatch, name, variable, expected
+):
+    monkeypatch.setenv("SEQATTN_RESULTS", variable)
+    assert results_folder(name) == expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import sys
 from collections.abc import Callable, Sequence
@@ -88,6 +89,12 @@ def parser() -> argparse.ArgumentParser:
     return command
 
 
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path; name a file or folder")
+    return Path(text).expanduser()
+
+
 def _add_datasets(verbs: Verbs) -> None:
     verb = verbs.add_parser("datasets", help="list the known datasets and where they are")
     _add_json(verb)
@@ -98,7 +105,7 @@ def _add_prepare(verbs: Verbs) -> None:
     verb = verbs.add_parser("prepare", help=told)
     verb.add_argument("dataset", help=DATASET)
     told = "folder for the records (dataset, audit, intensity, ties: .json)"
-    verb.add_argument("-o", "--output", type=Path, help=told)
+    verb.add_argument("-o", "--output", type=_path, help=told)
     _add_json(verb)
 
 
@@ -130,13 +137,14 @@ def _add_tune(verbs: Verbs) -> None:
 def _add_collect(verbs: Verbs) -> None:
     told = "copy finished searches and runs into another results folder"
     verb = verbs.add_parser("collect", help=told)
-    verb.add_argument("source", nargs="+", type=Path, help="results folders")
+    verb.add_argument("source", nargs="+", type=_path, help="results folders")
     told = "folder to copy into; default: results/campaign"
-    verb.add_argument("-o", "--output", type=Path, default=Path("results/campaign"), help=told)
+    verb.add_argument("-o", "--output", type=_path, default=Path("results/campaign"), help=told)
 
 
 def _add_fit(verbs: Verbs) -> None:
-    verb = verbs.add_parser("fit", help="fit the runs that are not in the results folder yet")
+    told = "fit the runs that are not in the results folder yet"
+    verb = verbs.add_parser("fit", aliases=["train"], help=told)
     verb.add_argument("-d", "--dataset", required=True, help=DATASET)
     told = f"{', '.join(RECBOLE_MODELS)} are RecBole's, with a small grid each instead of a preset"
     _add_models(verb, required=True, choices=[*MODELS, *RECBOLE_MODELS], help=told)
@@ -160,7 +168,7 @@ def _add_recommend(verbs: Verbs) -> None:
     whom.add_argument("--user", nargs="+", metavar="ID", help="users of the dataset")
     whom.add_argument("--history", metavar="ID,ID,...", help="items, oldest first")
     told = "CSV with a header and columns user, item[, intensity], each user's oldest row first"
-    whom.add_argument("--file", type=Path, help=told)
+    whom.add_argument("--file", type=_path, help=told)
     told = "one number for each item of --history, for models that read intensity"
     verb.add_argument("--intensity", metavar="X,X,...", help=told)
     verb.add_argument("-k", type=int, default=10, help="how many items; default: 10")
@@ -173,12 +181,12 @@ def _add_recommend(verbs: Verbs) -> None:
 def _add_export(verbs: Verbs) -> None:
     told = "write a run's ranks per user as CSV, or its model into a folder of its own"
     verb = verbs.add_parser("export", help=told)
-    verb.add_argument("run", type=Path, help="folder of a run, as `fit` prints it")
+    verb.add_argument("run", type=_path, help="folder of a run, as `fit` prints it")
     verb.add_argument("-d", "--dataset", help="the YAML file, if the run is of your own log")
     told = "CSV to write: user, target, ranks and metrics at 10"
-    verb.add_argument("--per-user", type=Path, metavar="FILE", help=told)
+    verb.add_argument("--per-user", type=_path, metavar="FILE", help=told)
     told = "folder to write: weights, configuration, items, model card"
-    verb.add_argument("--model", type=Path, metavar="FOLDER", help=told)
+    verb.add_argument("--model", type=_path, metavar="FOLDER", help=told)
 
 
 def _add_significance(verbs: Verbs) -> None:
@@ -221,7 +229,7 @@ def _add_report(verbs: Verbs) -> None:
     verb.add_argument("dataset", help=DATASET)
     _add_models(verb, help="default: SASRec and its variants")
     verb.add_argument("-s", "--seed", nargs="+", type=int, help="default: 2020 to 2024")
-    verb.add_argument("-o", "--output", type=Path, help="folder for the executed notebooks")
+    verb.add_argument("-o", "--output", type=_path, help="folder for the executed notebooks")
     _add_common(verb)
 
 
@@ -244,11 +252,11 @@ def _add_pages(verbs: Verbs) -> None:
 def _add_check(verbs: Verbs) -> None:
     told = "check that a results folder is complete and unaltered; fit a sample of it again"
     verb = verbs.add_parser("check", help=told)
-    verb.add_argument("results", type=Path, help="results folder, such as results/campaign")
+    verb.add_argument("results", type=_path, help="results folder, such as results/campaign")
     for name in ("datasets", "baselines", "calibration"):
         told, default = f"folder of the {name} records", Path("results", name)
         verb.add_argument(
-            f"--{name}", type=Path, default=default, help=f"{told}; default: {default}"
+            f"--{name}", type=_path, default=default, help=f"{told}; default: {default}"
         )
     verb.add_argument("--sample", type=int, default=4, help="runs to fit again; default: 4")
     verb.add_argument("--epochs", type=int, default=2, help="epochs to fit of each; default: 2")
@@ -279,7 +287,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0, 1 if `check` found problems, 2 after an error, 130 on Ctrl-C."""
     options = parser().parse_args(arguments)
     try:
-        return RUN[options.verb](options) or 0
+        code = RUN[options.verb](options) or 0
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read our output, such as `head`, has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except SeqattnError as error:
         print(f"seqattn: {error}", file=sys.stderr)
         return 2
@@ -514,7 +527,7 @@ def _report(options: argparse.Namespace) -> None:
     parameters = {
         "preset": options.preset,
         "device": options.device,
-        "results_dir": str(Path(options.results_dir).resolve()) if options.results_dir else "",
+        "results_dir": str(_path(options.results_dir).resolve()) if options.results_dir else "",
     }
     chosen = {"models": options.model, "seeds": options.seed}
     parameters |= {name: values for name, values in chosen.items() if values}
@@ -571,6 +584,7 @@ RUN: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "tune": _tune,
     "collect": _collect,
     "fit": _fit,
+    "train": _fit,
     "recommend": _recommend,
     "export": _export,
     "significance": _significance,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ def write_text(path: str | Path, text: str) -> Path:
     path, partial = Path(path), None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
         handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
@@ -36,6 +39,16 @@ def write_text(path: str | Path, text: str) -> Path:
             f"cannot write {path}: {error.strerror}; make room or choose another folder"
         ) from error
     return path
+
+
+_ABANDONED = 3600.0  # seconds after which nobody is writing a part any more
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what a killed process left of the same file."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.????????"):
+        if time.time() - part.stat().st_mtime > _ABANDONED:
+            part.unlink(missing_ok=True)
 
 
 def checksum(facts: Mapping[str, Any]) -> str:
@@ -72,10 +85,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def results_folder(name: str) -> Path:
-    """Return the store's folder; an empty name means ``.seqattn/results`` in the checkout."""
-    if name:
-        return Path(name)
-    return Path(os.environ.get("SEQATTN_RESULTS", ROOT / ".seqattn" / "results"))
+    """Return the store's folder; an empty name means ``.seqattn/results`` in the checkout.
+
+    The variable ``SEQATTN_RESULTS``, where it is set and not empty, names another default.
+    """
+    name = name or os.environ.get("SEQATTN_RESULTS", "")
+    return Path(name).expanduser() if name else ROOT / ".seqattn" / "results"
 
 
 def make_folder(path: Path) -> None:

@@ -46,6 +46,13 @@ PARAMETERS: dict[str, type] = {
 }
 
 
+# papermill's -p reads a list as text, and one number as a number.
+_HINTS = {
+    "seeds": "; with papermill: -y '{seeds: [2020, 2021]}'",
+    "models": "; with papermill: -y '{models: [sasrec, ia-add]}'",
+}
+
+
 def check_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters if each is known and of its type.
 
@@ -62,7 +69,7 @@ def check_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(value, PARAMETERS[name]):
             raise SeqattnError(
                 f"notebook parameter {name!r} must be {PARAMETERS[name].__name__}, "
-                f"not {type(value).__name__} {value!r}"
+                f"not {type(value).__name__} {value!r}{_HINTS.get(name, '')}"
             )
     missing = [name for name in PARAMETERS if name not in values]
     if missing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -73,4 +74,5 @@ def _report_title(folder: Path) -> str:
     """Return what a report's first notebook says after the colon of its heading."""
     cells = json.loads((folder / f"{NOTEBOOKS[0]}.ipynb").read_text())["cells"]
     heading = "".join(cells[0]["source"]).splitlines()[0]
-    return heading.partition(": ")[2] or folder.name
+    title = heading.partition(": ")[2] or folder.name
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", title)  # a caption is no Markdown

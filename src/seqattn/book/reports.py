@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -65,11 +66,24 @@ def report(
         notebooks = tuple(name for name in NOTEBOOKS if name not in ABOUT_INTENSITY)
     _require_comparison(chapter)
     make_folder(output)
+    # Old and new pages never stand together: the folder is changed when the last page is there.
+    partial = output.with_name(f".{output.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    make_folder(partial)
     chapter.all_runs()
-    written = []
     for name in notebooks:
-        written.append(output / f"{name}.ipynb")
-        run_notebook(template / f"{name}.ipynb", written[-1], values, notebooks)
+        run_notebook(template / f"{name}.ipynb", partial / f"{name}.ipynb", values, notebooks)
+    return _take_place(partial, output, notebooks)
+
+
+def _take_place(partial: Path, output: Path, notebooks: Sequence[str]) -> list[Path]:
+    """Put finished notebooks where those of an older report may be; leave other files there."""
+    for name in reversed(NOTEBOOKS):  # the last one says that a report is finished
+        (output / f"{name}.ipynb").unlink(missing_ok=True)
+    written = [output / f"{name}.ipynb" for name in notebooks]
+    for path in written:
+        os.replace(partial / path.name, path)
+    shutil.rmtree(partial, ignore_errors=True)
     return written
 
 
@@ -175,9 +189,9 @@ def run_notebook(
         If a parameter is unknown or of the wrong type, a cell raises, or nothing can be written.
     """
     notebook = execute(template, output, parameters)
-    title = find_entry(parameters["dataset"]).title
-    if parameters.get("preset") in DESIGNS:
-        title += f", {parameters['preset']} design"  # a dataset may have a chapter of each
+    title = plain(find_entry(parameters["dataset"]).title)
+    if parameters.get("preset") in DESIGNS:  # a dataset may have a chapter of each
+        title += f", {parameters['preset'].replace('_', ' ')}"
     first = notebook.cells[0]
     heading, _, rest = first.source.partition("\n")
     first.source = f"{heading}: {title}\n{rest}"
@@ -187,6 +201,15 @@ def run_notebook(
         if cell.cell_type == "markdown":
             cell.source = relink(cell.source, NOTEBOOKS, present, template.parent)
     write_notebook(notebook, output)
+
+
+def plain(text: str) -> str:
+    """Return Markdown that shows a text of a user's, in one line, and does nothing else.
+
+    CommonMark shows punctuation behind a backslash as it is, so that no role, directive, formula,
+    link, HTML or substitution begins.
+    """
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
 
 
 def execute(template: Path, output: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:

@@ -100,7 +100,12 @@ def test_glued_values_are_plain_so_that_a_page_can_format_them(monkeypatch):
 def test_a_table_shows_a_dash_for_what_is_missing_and_text_as_it_is():
     html = book.table(pd.DataFrame({"p": [0.25, np.nan]}, index=["a", "b"]), "{:.1%}").to_html()
     assert ">25.0%<" in html and ">–<" in html and "nan" not in html
-    assert "<script>" not in book.table(pd.DataFrame({"note": ["<script>"]})).to_html()
+    for frame in (
+        pd.DataFrame({"note": ["<script>"]}),
+        pd.DataFrame({"<script>": [1]}, index=["<script>"]),
+        pd.DataFrame([[1]], pd.MultiIndex.from_tuples([("<script>", 1)], names=["<b>", "c"])),
+    ):
+        assert "<script>" not in book.table(frame).to_html()
 
 
 def test_an_unknown_parameter_is_refused_before_a_notebook_runs(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -245,6 +246,8 @@ def table(
     What is missing reads `missing`; text is shown as it is, whatever HTML it looks like.
     """
     styler = frame.style.format(formats, na_rep=missing, escape="html")
+    for axis in ("index", "columns"):
+        styler = styler.format_index(lambda label: html.escape(str(label)), axis=axis)
     styler = styler if index else styler.hide(axis="index")
     return styler.set_table_attributes('class="dataframe"')
 

@@ -18,7 +18,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from seqattn.config import BASELINE, DESIGNS, NORMALISATIONS, PRESETS, SEEDS, VARIANTS, get_preset
-from seqattn.data import CATALOGUE, Sequences, load_dataset
+from seqattn.data import CATALOGUE, Dataset, Sequences, load_dataset
 from seqattn.data.sources import how_to_get, status
 from seqattn.errors import SeqattnError
 from seqattn.files import write_text
@@ -51,6 +51,7 @@ EXAMPLES = """examples:
   seqattn significance ml-100k
   seqattn compare sasrec ia-add -d ml-100k --metric Recall@20
   seqattn compare theirs.csv mine.csv --column ndcg
+  seqattn evaluate -d ml-100k --lists top100.csv --name implicit-als
   seqattn report ml-100k
   seqattn collect .seqattn/results -o results/campaign
   seqattn check results/campaign
@@ -78,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
         _add_fit,
         _add_recommend,
         _add_export,
+        _add_evaluate,
         _add_significance,
         _add_compare,
         _add_report,
@@ -187,6 +189,24 @@ def _add_export(verbs: Verbs) -> None:
     verb.add_argument("--per-user", type=_path, metavar="FILE", help=told)
     told = "folder to write: weights, configuration, items, model card"
     verb.add_argument("--model", type=_path, metavar="FOLDER", help=told)
+
+
+def _add_evaluate(verbs: Verbs) -> None:
+    told = "rank the test targets by another library's output, and keep that as a run"
+    verb = verbs.add_parser("evaluate", help=told)
+    verb.add_argument("-d", "--dataset", required=True, help=DATASET)
+    what = verb.add_mutually_exclusive_group(required=True)
+    told = "npz with users (U,), items (V,) and scores (U, V), from histories up to the target"
+    what.add_argument("--scores", type=_path, metavar="FILE", help=told)
+    told = "CSV or Parquet with columns user, item and rank or score: each user's recommendations"
+    what.add_argument("--lists", type=_path, metavar="FILE", help=told)
+    told = "of lists: whether they leave out what a user already has; default: unfiltered"
+    verb.add_argument("--kind", choices=("unfiltered", "filtered"), default="unfiltered", help=told)
+    told = "what to call the model; another than seqattn's"
+    verb.add_argument("--name", required=True, help=told)
+    verb.add_argument("-s", "--seed", type=int, default=0, help="its training seed; default: 0")
+    verb.add_argument("--results-dir", default="", help="results folder; default: .seqattn/results")
+    _add_json(verb)
 
 
 def _add_significance(verbs: Verbs) -> None:
@@ -459,6 +479,31 @@ def _export(options: argparse.Namespace) -> None:
         print(export_model(run, options.model, options.dataset))
 
 
+def _evaluate(options: argparse.Namespace) -> None:
+    from seqattn.files import results_folder
+    from seqattn.runs import external
+    from seqattn.runs.store import Store
+
+    external.require_name(options.name)
+    dataset, path = load_dataset(options.dataset), options.scores or options.lists
+    ranked = (
+        external.ranks_of_scores(path, dataset)
+        if options.scores
+        else external.ranks_of_lists(path, dataset, options.kind)
+    )
+    store = Store(results_folder(options.results_dir))
+    run = external.keep(store, dataset, options.name, path, ranked, options.seed)
+    if options.json:
+        print(json.dumps({"folder": str(run.folder), **run.facts}, indent=1))
+        return
+    for kind, metrics in run.facts["metrics"].items():
+        told = ", ".join(f"{name} {metrics[name]:.4f}" for name in ("NDCG@10", "Recall@10"))
+        print(f"{options.name}, {kind}: {told}  {run.folder}")
+    if ranked.depth < dataset.n_items:
+        told = f"the shortest list holds {ranked.depth} items: metrics beyond it are lower bounds"
+        print(f"seqattn: {told}", file=sys.stderr)
+
+
 def _significance(options: argparse.Namespace) -> None:
     from seqattn.runs.results import verdicts
 
@@ -502,22 +547,41 @@ def _systems(options: argparse.Namespace) -> list[PerUser]:
     from seqattn.stats.metrics import parse_metric
 
     asked = [options.base, options.variant]
-    if not set(asked) <= set(MODELS):
-        unknown = [name for name in asked if not Path(name).is_file()]
-        if unknown:
-            raise SeqattnError(
-                f"{unknown[0]}: no such file, and no model; models are {', '.join(MODELS)}"
-            )
+    if all(Path(name).is_file() for name in asked):
         return [of_file(Path(name), options.column) for name in asked]
     if not options.dataset:
-        raise SeqattnError("name the dataset of the models, by -d")
+        first = next(name for name in asked if not Path(name).is_file())
+        raise SeqattnError(
+            f"{first}: no such file; for the runs of a model, name its dataset by -d"
+        )
     name, k = parse_metric(options.metric)
-    options.model = list(dict.fromkeys(asked))
-    runs, dataset = _runs(options), load_dataset(options.dataset)
-    return [
-        of_runs(model, [r for r in runs if r.model == model], dataset, name, k, options.kind)
-        for model in asked
-    ]
+    dataset = load_dataset(options.dataset)
+    ours = [model for model in dict.fromkeys(asked) if model in MODELS]
+    runs = {model: [] for model in asked}
+    if ours:
+        options.model = ours
+        for run in _runs(options):
+            runs[run.model].append(run)
+    for model in set(asked) - set(ours):
+        runs[model] = _elsewhere(model, dataset, options.results_dir)
+    return [of_runs(model, runs[model], dataset, name, k, options.kind) for model in asked]
+
+
+def _elsewhere(name: str, dataset: Dataset, results_dir: str) -> list[Run]:
+    """Return the runs of a model made elsewhere, one for each seed."""
+    from seqattn.files import results_folder
+    from seqattn.runs.store import Store
+
+    store = Store(results_folder(results_dir))
+    found = {
+        r.seed: r for r in store.runs(dataset.name, name) if r.fingerprint == dataset.fingerprint
+    }
+    if not found:
+        raise SeqattnError(
+            f"{name!r} is no file, no model of seqattn ({', '.join(MODELS)}), and {store.path} has "
+            f"no run of that name on {dataset.name}; `seqattn evaluate` makes one"
+        )
+    return list(found.values())
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -587,6 +651,7 @@ RUN: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "train": _fit,
     "recommend": _recommend,
     "export": _export,
+    "evaluate": _evaluate,
     "significance": _significance,
     "compare": _compare,
     "report": _report,

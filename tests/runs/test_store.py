@@ -82,7 +82,7 @@ def test_the_store_serves_every_engine_at_once(tmp_path):
         copy = other.adopt(run)
         assert copy.facts == run.facts
         assert other.get(run.spec).folder == copy.folder
-    with pytest.raises(SeqattnError, match="what RecBole fits is kept without weights"):
+    with pytest.raises(SeqattnError, match="what other libraries fit is kept without weights"):
         theirs.weights()
 
 

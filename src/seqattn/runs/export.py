@@ -207,7 +207,8 @@ def per_user(run: Run, dataset: str | Dataset | None = None, k: int = 10) -> pd.
     Returns
     -------
     DataFrame
-        Columns user, target, and for both kinds ``rank_{kind}`` and ``{metric}@{k}_{kind}``.
+        Columns user, target, and for each kind that the run has ``rank_{kind}`` and
+        ``{metric}@{k}_{kind}``.
 
     Raises
     ------
@@ -218,6 +219,8 @@ def per_user(run: Run, dataset: str | Dataset | None = None, k: int = 10) -> pd.
     sequences, targets = data.sequences, data.split.test_items
     columns = {"user": sequences.user_ids, "target": sequences.item_ids[targets - 1]}
     for kind in ("unfiltered", "filtered"):
+        if f"test_{kind}" not in run.facts["metrics"]:
+            continue  # lists of another library are of one kind
         ranks = run.ranks("test", kind)
         columns[f"rank_{kind}"] = ranks
         columns |= {f"{name}@{k}_{kind}": metric(ranks, name, k) for name in METRICS}

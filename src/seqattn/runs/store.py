@@ -89,10 +89,23 @@ class RecBoleSpec(_BaseSpec):
         return hash(self.key)
 
 
-Spec = RunSpec | RecBoleSpec
+@dataclass(frozen=True)
+class ExternalSpec(_BaseSpec):
+    """What another library's output is known by: the SHA-256 of its file; `model` is its name."""
+
+    source: str
+
+    engine: ClassVar[str] = "external"
+
+
+Spec = RunSpec | RecBoleSpec | ExternalSpec
 
 # Words on disk stay: what RecBole fitted was once no run.
-_FACTS = {RunSpec.engine: "cell.json", RecBoleSpec.engine: "baseline.json"}
+_FACTS = {
+    RunSpec.engine: "cell.json",
+    RecBoleSpec.engine: "baseline.json",
+    ExternalSpec.engine: "external.json",
+}
 
 
 @dataclass(frozen=True)
@@ -116,8 +129,9 @@ class Run:
     def spec(self) -> RunSpec | Any:
         """What it was computed from; a `RecBoleSpec` if RecBole fitted it."""
         values = dict(self.facts["spec"])
-        if self.engine == RecBoleSpec.engine:
-            return RecBoleSpec(**values)
+        for kind in (RecBoleSpec, ExternalSpec):
+            if self.engine == kind.engine:
+                return kind(**values)
         values["model_config"] = strict(ModelConfig, values["model_config"])
         values["train_config"] = strict(TrainConfig, values["train_config"])
         return RunSpec(**values)
@@ -167,8 +181,8 @@ class Run:
         SeqattnError
             If the run was copied without them, or RecBole fitted it.
         """
-        if self.engine == RecBoleSpec.engine:
-            raise SeqattnError(f"{self.folder}: what RecBole fits is kept without weights")
+        if self.engine != RunSpec.engine:
+            raise SeqattnError(f"{self.folder}: what other libraries fit is kept without weights")
         if _WEIGHTS not in self.facts["files"]:
             raise SeqattnError(
                 f"{self.folder} was kept without weights, as `seqattn collect` keeps runs: remove "

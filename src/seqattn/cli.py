@@ -14,7 +14,6 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from tqdm import tqdm
 
 from seqattn.config import BASELINE, DESIGNS, NORMALISATIONS, PRESETS, SEEDS, VARIANTS, get_preset
@@ -47,6 +46,7 @@ EXAMPLES = """examples:
   seqattn fit -d ml-100k -m pop itemknn bpr gru4rec -s 2020 --results-dir results/baselines
   seqattn recommend -d ml-100k -m ia-add --user 7 -k 5
   seqattn recommend -d ml-100k -m sasrec --history 50,172,181
+  seqattn attention -d ml-100k -m ia-add --user 7 -o maps.svg
   seqattn export .seqattn/results/ml-100k/sasrec/seed-2020-... --per-user out.csv --model out
   seqattn significance ml-100k
   seqattn compare sasrec ia-add -d ml-100k --metric Recall@20
@@ -78,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
         _add_collect,
         _add_fit,
         _add_recommend,
+        _add_attention,
         _add_export,
         _add_evaluate,
         _add_significance,
@@ -161,23 +162,38 @@ def _add_fit(verbs: Verbs) -> None:
 def _add_recommend(verbs: Verbs) -> None:
     told = "recommend next items: for users of the log, or for a history of your own"
     verb = verbs.add_parser("recommend", help=told)
+    whom = _add_whom(verb)
+    whom.add_argument("--user", nargs="+", metavar="ID", help="users of the dataset")
+    told = "CSV with a header and columns user, item[, intensity], each user's oldest row first"
+    whom.add_argument("--file", type=_path, help=told)
+    verb.add_argument("-k", type=int, default=10, help="how many items; default: 10")
+    told = "leave out items of the history"
+    verb.add_argument("--exclude-seen", action="store_true", help=told)
+    _add_json(verb)
+
+
+def _add_attention(verbs: Verbs) -> None:
+    told = "show what a model looks at in one history, as numbers and as a picture"
+    verb = verbs.add_parser("attention", help=told)
+    _add_whom(verb).add_argument("--user", metavar="ID", help="a user of the dataset")
+    told = "picture of all maps to write (.svg, .png or .pdf)"
+    verb.add_argument("-o", "--output", type=_path, help=told)
+    verb.add_argument("--csv", action="store_true", help="print every weight as CSV")
+
+
+def _add_whom(verb: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """Add a model and a history; return the group in which more may name whose history it is."""
     told = f"{DATASET}; not needed with a folder that `export` wrote"
     verb.add_argument("-d", "--dataset", help=told)
     told = "a model's name, the folder of a run, or one that `export` wrote"
     verb.add_argument("-m", "--model", required=True, help=told)
     verb.add_argument("-s", "--seed", type=int, default=SEEDS[0], help=f"default: {SEEDS[0]}")
     whom = verb.add_mutually_exclusive_group(required=True)
-    whom.add_argument("--user", nargs="+", metavar="ID", help="users of the dataset")
     whom.add_argument("--history", metavar="ID,ID,...", help="items, oldest first")
-    told = "CSV with a header and columns user, item[, intensity], each user's oldest row first"
-    whom.add_argument("--file", type=_path, help=told)
     told = "one number for each item of --history, for models that read intensity"
     verb.add_argument("--intensity", metavar="X,X,...", help=told)
-    verb.add_argument("-k", type=int, default=10, help="how many items; default: 10")
-    told = "leave out items of the history"
-    verb.add_argument("--exclude-seen", action="store_true", help=told)
     _add_common(verb)
-    _add_json(verb)
+    return whom
 
 
 def _add_export(verbs: Verbs) -> None:
@@ -424,15 +440,7 @@ def _fit(options: argparse.Namespace) -> None:
 
 
 def _recommend(options: argparse.Namespace) -> None:
-    from seqattn.runs.export import load
-
-    source: Run | Path = Path(options.model)
-    if options.model in MODELS:
-        if not options.dataset:
-            raise SeqattnError("name the dataset, by -d, or a model's folder, by -m")
-        options.model, options.seed = [options.model], [options.seed]
-        (source,) = _runs(options)
-    model = load(source, options.dataset)
+    model = _loaded(options)
     histories = _histories(model, options)
     frame = model.recommend_all(histories, options.k, exclude_seen=options.exclude_seen)
     if options.history:
@@ -441,6 +449,38 @@ def _recommend(options: argparse.Namespace) -> None:
         print(frame.to_json(orient="records", indent=1))
         return
     print(frame.to_string(index=False, float_format="%.4f"))
+
+
+def _attention(options: argparse.Namespace) -> None:
+    options.user, options.file = options.user and [options.user], None
+    model = _loaded(options)
+    weights = model.attention(_histories(model, options))
+    if options.output:
+        from seqattn.plots import save, use_style
+        from seqattn.plots.attention import one_history
+
+        use_style()
+        print(save(one_history(weights), options.output))
+    elif options.csv:
+        print(weights.to_csv(index=False), end="")
+    else:
+        last = weights[weights["query"] == weights["query"].max()]
+        table = last.pivot(index=["key", "key_item"], columns=["layer", "head"], values="weight")
+        print("weights of the last interaction, which predicts the next; a column per layer, head")
+        print(table.to_string(float_format="%.3f"))
+
+
+def _loaded(options: argparse.Namespace) -> Recommender:
+    """Return the model that a command names: a model's run, fitted if missing, or a folder."""
+    from seqattn.runs.export import load
+
+    source: Run | Path = Path(options.model)
+    if options.model in MODELS:
+        if not options.dataset:
+            raise SeqattnError("name the dataset, by -d, or a model's folder, by -m")
+        options.model, options.seed = [options.model], [options.seed]
+        (source,) = _runs(options)
+    return load(source, options.dataset)
 
 
 def _histories(model: Recommender, options: argparse.Namespace) -> Sequences:
@@ -457,12 +497,8 @@ def _histories(model: Recommender, options: argparse.Namespace) -> Sequences:
     if options.file:
         table = read_delimited(options.file, ",", {n: n for n in header_of(options.file)})
         return model.histories(table.frame)
-    rows = {"item": options.history.split(",")}
-    if options.intensity:
-        rows["intensity"] = options.intensity.split(",")
-    if len({len(values) for values in rows.values()}) > 1:
-        raise SeqattnError("--intensity must have one number for each item of --history")
-    return model.histories(pd.DataFrame({"user": 0, **rows}))
+    intensity = options.intensity.split(",") if options.intensity else None
+    return model.history(options.history.split(","), intensity)
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -650,6 +686,7 @@ RUN: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "fit": _fit,
     "train": _fit,
     "recommend": _recommend,
+    "attention": _attention,
     "export": _export,
     "evaluate": _evaluate,
     "significance": _significance,

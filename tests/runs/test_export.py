@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import numpy as np
@@ -185,7 +186,7 @@ def test_the_commands_recommend_and_export(runs, synthetic, tmp_path, capsys):
         (["-m", "sasrec", "--user", "1"], "name the dataset, by -d"),
         (["-m", "nowhere", "--user", "1"], "nowhere: no finished run"),
         (["-m", "OUT", "--user", "nobody"], "user 'nobody' is not among the 60 users"),
-        (["-m", "OUT", "--history", "1", "--intensity", "1,2"], "one number for each item"),
+        (["-m", "OUT", "--history", "1", "--intensity", "1,2"], "2 intensities for 1 items"),
         (["-m", "OUT", "--user", "1", "--intensity", "1"], "--intensity goes with --history"),
         (["-m", "OUT", "-d", "ml-100k", "--user", "1"], "the model was not fitted on"),
     ],
@@ -196,3 +197,37 @@ def test_a_wrong_command_is_one_line(runs, synthetic, tmp_path, capsys, argument
     assert main(["recommend", *arguments]) == 2
     told = capsys.readouterr().err
     assert message in told and told.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["sasrec", "ia-val", "bert4rec"])
+def test_attention_is_that_of_the_model_and_each_querys_weights_add_up_to_one(
+    runs, synthetic, name
+):
+    model = seqattn.load(runs[name])
+    user = int(np.argmax(synthetic.sequences.lengths))
+    history = synthetic.sequences.of_users([synthetic.sequences.user_ids[user]])
+    weights = model.attention(history)
+    n = min(len(history), SMALL.model.max_length)
+    sums = weights.groupby(["layer", "head", "query"])["weight"].sum()
+    assert len(sums) == 2 * 2 * n
+    np.testing.assert_allclose(sums, 1, rtol=1e-5)
+    ahead = weights[weights["key"] > weights["query"]]["weight"]
+    assert (ahead.abs().max() == 0) == (name != "bert4rec")
+    first = weights[weights["query"] == 1]["query_item"].iloc[0]
+    assert first == history.item_ids[history.items[-n] - 1]
+
+
+def test_the_command_shows_attention_as_numbers_and_as_a_picture(runs, synthetic, tmp_path, capsys):
+    folder = str(export_model(runs["ia-val"], tmp_path / "out", synthetic))
+    user = str(synthetic.sequences.user_ids[2])
+    asked = ["attention", "-m", folder, "--user", user]
+    assert main([*asked, "--csv"]) == 0
+    frame = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    expected = seqattn.load(folder).attention(synthetic.sequences.of_users([user]))
+    np.testing.assert_allclose(frame["weight"], expected["weight"], atol=1e-6)
+    assert main(asked) == 0
+    assert "weights of the last interaction" in capsys.readouterr().out
+    assert main([*asked, "-o", str(tmp_path / "maps.svg")]) == 0
+    assert "layer 2, head 2" in (tmp_path / "maps.svg").read_text()
+    assert main([*asked, "-o", str(tmp_path / "maps.nothing")]) == 2
+    assert "maps.nothing: " in capsys.readouterr().err

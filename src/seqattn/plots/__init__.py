@@ -17,7 +17,7 @@ from seqattn.plots.lambdas import (
     lambda_sweep,
     lambda_trajectories,
 )
-from seqattn.plots.style import COLOURS, LABELS, name_of, use_style
+from seqattn.plots.style import COLOURS, LABELS, name_of, save, use_style
 from seqattn.plots.training import (
     forest,
     learning_curves,
@@ -50,6 +50,7 @@ __all__ = [
     "name_of",
     "normalisations",
     "popularity",
+    "save",
     "search_history",
     "search_importances",
     "use_style",

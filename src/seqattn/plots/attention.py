@@ -120,3 +120,23 @@ def boxes(
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.legend(handles, labels, title=None)
     return figure
+
+
+def one_history(weights: pd.DataFrame) -> Figure:
+    """Draw one history's maps: a row a layer, a column a head.
+
+    `weights` is what `seqattn.runs.recommender.Recommender.attention` returns.
+    """
+    layers, heads = weights["layer"].max(), weights["head"].max()
+    size = (2.6 * heads + 1, 2.6 * layers)
+    figure, panels = plt.subplots(layers, heads, figsize=size, squeeze=False, sharey=True)
+    for (layer, head), part in weights.groupby(["layer", "head"]):
+        axes = panels[layer - 1, head - 1]
+        matrix = part.pivot(index="query", columns="key", values="weight").to_numpy()
+        # The square root keeps small weights visible beside large ones.
+        axes.imshow(np.sqrt(matrix), cmap="magma_r", vmin=0, vmax=1)
+        axes.set(title=f"layer {layer}, head {head}", xlabel="key")
+        axes.grid(False)
+    for axes in panels[:, 0]:
+        axes.set_ylabel("query")
+    return figure

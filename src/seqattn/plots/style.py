@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from seqattn.errors import SeqattnError
 from seqattn.models import MODELS, RECBOLE_MODELS
 
 LABELS = {name: model.label for name, model in MODELS.items()} | RECBOLE_MODELS
@@ -43,3 +44,19 @@ def panels_of(n_columns: int, height: float = 2.6, n_rows: int = 1) -> tuple[Fig
         axes.set(xticks=[], yticks=[])
         axes.grid(False)
     return figure, panels
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure, in the format that the file's name ends with, and return the path.
+
+    Raises
+    ------
+    SeqattnError
+        The format is unknown, or the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    except (OSError, ValueError) as error:
+        raise SeqattnError(f"{path}: {error}; write .svg, .png or .pdf") from error
+    return path

@@ -72,15 +72,54 @@ class Recommender:
         SeqattnError
             The history is empty, an item is unknown, or an intensity is missing or none.
         """
-        values = None if intensity is None else list(intensity)
-        if values is not None and len(values) != len(history):
+        own = self.history(history, intensity)
+        return self.recommend_all(own, k, exclude_seen=exclude_seen).drop(columns="user")
+
+    def history(self, items: Sequence[Any], intensity: Sequence[float] | None = None) -> Sequences:
+        """Return one history in this model's codes; see `recommend`."""
+        if intensity is not None and len(intensity) != len(items):
             raise SeqattnError(
-                f"{len(values)} intensities for {len(history)} items; give one for each item"
+                f"{len(intensity)} intensities for {len(items)} items; give one for each item"
             )
-        rows = {"user": [0] * len(history), "item": list(history)}
-        rows |= {} if values is None else {"intensity": values}
-        told = self.recommend_all(self.histories(pd.DataFrame(rows)), k, exclude_seen=exclude_seen)
-        return told.drop(columns="user")
+        rows = {"user": [0] * len(items), "item": list(items)}
+        rows |= {} if intensity is None else {"intensity": list(intensity)}
+        return self.histories(pd.DataFrame(rows))
+
+    @torch.inference_mode()
+    def attention(self, history: Sequences) -> pd.DataFrame:
+        """Return how much each position of one history looks at each other one.
+
+        The masked-item models see the history itself, without an appended [MASK].
+
+        Parameters
+        ----------
+        history : Sequences
+            Of one user, in this model's codes. Its last ``max_length`` interactions are read.
+
+        Returns
+        -------
+        DataFrame
+            Columns layer, head, query and key (positions from 1, oldest first), query_item,
+            key_item and weight; the weights of a query add up to 1.
+        """
+        n = min(len(history), self.model.config.max_length)
+        items_BT, intensity_BT, _ = Gatherer(history).rows(
+            np.array([len(history) - n]), np.array([n])
+        )
+        maps = self.model.attention_maps(items_BT, intensity_BT)[:, 0].numpy()
+        layer, head, query, key = (places.ravel() for places in np.indices(maps.shape))
+        ids = self.item_ids[history.items[-n:] - 1]
+        return pd.DataFrame(
+            {
+                "layer": layer + 1,
+                "head": head + 1,
+                "query": query + 1,
+                "key": key + 1,
+                "query_item": ids[query],
+                "key_item": ids[key],
+                "weight": maps.ravel(),
+            }
+        )
 
     def histories(self, frame: pd.DataFrame) -> Sequences:
         """Return histories in this model's codes from rows in time order.

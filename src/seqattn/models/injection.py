@@ -14,6 +14,10 @@ References
 [IA] Shyrallyiev and Pyshnograiev (2026), equations (2)-(4). Fused forms: book page "Injection".
 """
 
+# A run remembers the code of its injection (`seqattn.runs.code`), so the variants below must stay as
+# they are. That a model with one has a signal, `Backbone.signal` sees to; mypy cannot.
+# mypy: disable-error-code="union-attr,arg-type"
+
 from __future__ import annotations
 
 import torch

@@ -105,7 +105,8 @@ def fit_stacked(
     """Fit one model with several seeds at once.
 
     Without dropout the fits are those of `seqattn.training.fit.fit`, seed for seed, up to rounding.
-    A seed that has stopped early leaves the stack and is not touched again.
+    A seed that has stopped early leaves the stack and is not touched again. Fits come in the order
+    of `seeds`; their seconds count from the start of all.
 
     Parameters
     ----------
@@ -113,11 +114,6 @@ def fit_stacked(
         ``cuda``; on a CPU it works, and pays only where models are tiny.
     on_epoch : callable, optional
         Called with a seed and its finished `Epoch`, whose seconds are those of the whole stack.
-
-    Returns
-    -------
-    dict of int to Fit
-        In the order of `seeds`; a fit's seconds count from the start of all.
 
     Raises
     ------

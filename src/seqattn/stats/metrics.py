@@ -13,8 +13,6 @@ import numpy as np
 from seqattn.errors import SeqattnError
 
 METRICS = ("NDCG", "Recall", "MRR")
-
-
 CUTOFFS = (10, 20, 50, 100)
 
 
@@ -24,14 +22,7 @@ def metric(ranks: np.ndarray, name: str, k: int) -> np.ndarray:
     With one relevant item a user, ``Recall@k = 1[rank <= k]`` (also called Hit),
     ``NDCG@k = 1[rank <= k] / log2(1 + rank)`` and ``MRR@k = 1[rank <= k] / rank``.
 
-    Parameters
-    ----------
-    ranks : ndarray of int, any shape
-        1 is best.
-    name : str
-        ``NDCG``, ``Recall`` or ``MRR``.
-    k : int
-        Cut-off.
+    `ranks` are of any shape, 1 is best, and k is the cut-off.
 
     Raises
     ------

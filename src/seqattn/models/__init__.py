@@ -12,17 +12,6 @@ from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone, BERT4Rec, LocalAE, SASRec
 from seqattn.models.injection import Add, Mul, Val
 
-__all__ = [
-    "MODELS",
-    "RECBOLE_MODELS",
-    "BERT4Rec",
-    "Backbone",
-    "LocalAE",
-    "Model",
-    "SASRec",
-    "build_model",
-]
-
 
 @dataclass(frozen=True)
 class Model:
@@ -55,7 +44,7 @@ def build_model(name: str, n_items: int, **config: Any) -> Backbone:
     Parameters
     ----------
     name : str
-        One of ``sasrec``, ``ia-add``, ``ia-mul``, ``ia-val``, ``bert4rec``, ``local-ae``.
+        A key of `MODELS`.
     n_items : int
         Catalogue size V; item codes are 1..V.
     **config

@@ -23,9 +23,8 @@ from seqattn.models.injection import Injection
 from seqattn.models.intensity import Signal
 
 LAYER_NORM_EPS = 1e-12
-
-
 INIT_STD = 0.02
+LEVELS = 2**16  # of a dropout probability on the CPU
 
 
 def attend(
@@ -153,9 +152,6 @@ def initialise(module: nn.Module) -> None:
         nn.init.normal_(module.weight, std=INIT_STD)
     if isinstance(module, nn.Linear):
         nn.init.zeros_(module.bias)
-
-
-LEVELS = 2**16
 
 
 def dropout(x: Tensor, probability: float) -> Tensor:

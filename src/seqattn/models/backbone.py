@@ -11,7 +11,8 @@ pages "Attention" and "Injection".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,7 @@ class Backbone(nn.Module):
     """
 
     objective: str  # "next_item" or "masked_item"
+    mask_code: int  # what hides an item; only where the objective is "masked_item"
 
     def __init__(
         self, n_items: int, config: ModelConfig, injection: Callable[[], Injection] = Injection
@@ -48,38 +50,32 @@ class Backbone(nn.Module):
         self.position_embedding = nn.Embedding(config.max_length, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=LAYER_NORM_EPS)
         self.dropout = Dropout(config.hidden_dropout)
-        self.blocks = nn.ModuleList(Block(config, injection()) for _ in range(config.n_layers))
+        blocks = nn.ModuleList(Block(config, injection()) for _ in range(config.n_layers))
+        self.blocks = cast(Sequence[Block], blocks)
         self.apply(initialise)
 
     @property
     def needs_intensity(self) -> bool:
         """Whether the model reads intensities."""
-        return isinstance(self.blocks[0].attention.injection, IntensityInjection)
+        return bool(self.lambda_parameters)
+
+    @property
+    def lambda_parameters(self) -> list[nn.Parameter]:
+        """Each layer's lambda, a scalar; empty for a model without injection."""
+        injections = [block.attention.injection for block in self.blocks]
+        return [own.lam for own in injections if isinstance(own, IntensityInjection)]
 
     @property
     def lambdas(self) -> list[float]:
-        """The learned lambda of each layer; empty for a model without injection."""
-        if not self.needs_intensity:
-            return []
-        return [block.attention.injection.lam.item() for block in self.blocks]
+        """The value of each layer's lambda; empty for a model without injection."""
+        return [lam.item() for lam in self.lambda_parameters]
 
     def forward(
         self, items_BT: Tensor, intensity_BT: Tensor | None = None, read_from: int = 0
     ) -> Tensor:
-        """Return hidden states from item codes and raw intensities.
+        """Return hidden states, (B, T - read_from, D), from item codes and raw intensities.
 
-        Parameters
-        ----------
-        items_BT : Tensor of int64, shape (B, T)
-            Item codes, right-padded with 0.
-        intensity_BT : Tensor, shape (B, T), optional
-            Raw intensities.
-        read_from : int
-            First position whose output is wanted; the last layer computes no others.
-
-        Returns
-        -------
-        Tensor, shape (B, T - read_from, D)
+        Codes are int64, right-padded with 0. The last layer computes no position below `read_from`.
 
         Raises
         ------

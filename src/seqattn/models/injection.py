@@ -14,6 +14,10 @@ References
 [IA] Shyrallyiev and Pyshnograiev (2026), equations (2)-(4). Fused forms: book page "Injection".
 """
 
+# A run remembers the code of its injection (`seqattn.runs.code`), so the variants stay as they are.
+# `Backbone.signal` sees to it that they get a signal; mypy cannot know.
+# mypy: disable-error-code="union-attr,arg-type"
+
 from __future__ import annotations
 
 import torch

@@ -57,7 +57,7 @@ def normalise(raw_BT: Tensor, real_BT: Tensor, mode: str, scope: str = "causal")
     Parameters
     ----------
     raw_BT : Tensor, shape (B, T)
-        Raw, non-negative intensities (stars, hours, counts).
+        Not negative: stars, hours, counts.
     real_BT : Tensor of bool, shape (B, T)
         True at real interactions, which come first; False at padding.
     mode : str
@@ -146,9 +146,4 @@ def _safe_inverse(x: Tensor) -> Tensor:
     return torch.where(x == 0, torch.zeros_like(x), 1 / torch.where(x == 0, torch.ones_like(x), x))
 
 
-_COEFFICIENTS = {
-    "log1p_minmax": _log1p_minmax,
-    "minmax": _minmax,
-    "zscore": _zscore,
-    "none": _none,
-}
+_COEFFICIENTS = {"log1p_minmax": _log1p_minmax, "minmax": _minmax, "zscore": _zscore, "none": _none}

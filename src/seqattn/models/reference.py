@@ -52,7 +52,7 @@ def attention(
     q_TF: Tensor,
     k_TF: Tensor,
     v_TF: Tensor,
-    m_TT: Tensor | None = None,
+    m_TT: Tensor | float = 0.0,
     lam: Tensor | float = 0.0,
     place: str | None = None,
 ) -> Tensor:
@@ -63,9 +63,8 @@ def attention(
     q_TF, k_TF, v_TF : Tensor, shape (T, F)
         Queries (not yet scaled), keys and values.
     m_TT : Tensor, shape (T, T)
-        Normalised intensity as each query sees it.
+        Normalised intensity as each query sees it; SASRec reads none.
     lam : Tensor or float
-        The layer's lambda.
     place : str or None
         ``add``, ``mul``, ``val``, or None for SASRec, equation (1).
     """

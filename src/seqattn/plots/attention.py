@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from seqattn.plots.style import BLUE, COLOURS, GREY, SKY, VERMILION, name_of, panels_of
 
@@ -115,7 +116,7 @@ def boxes(
     if uniform is not None:
         shown = uniform.assign(label=uniform["model"].map(name_of))
         sns.stripplot(shown, dodge=True, jitter=False, marker="D", size=4, **options)
-        handles.append(plt.Line2D([], [], color=GREY, marker="D", markersize=4, linestyle=""))
+        handles.append(Line2D([], [], color=GREY, marker="D", markersize=4, linestyle=""))
         labels.append("uniform, same mask")
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.legend(handles, labels, title=None)

@@ -19,16 +19,8 @@ LIGHTS = {
     "green": (GREEN, "o"),
     "grey": (GREY, "_"),
 }
-
-
-_MOMENTS = {
-    "second": 1,
-    "minute": 60,
-    "hour": 3_600,
-    "day": 86_400,
-    "month": 2_629_800,
-    "year": 31_557_600,
-}  # seconds
+_MOMENTS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}  # in seconds
+_MOMENTS |= {"month": 2_629_800, "year": 31_557_600}
 
 
 def audit_lights(findings: pd.DataFrame) -> Figure:
@@ -91,23 +83,18 @@ def intensity_by_popularity(
 ) -> Figure:
     """Draw median and quartiles of intensity by popularity, in groups of about equal size.
 
-    Parameters
-    ----------
-    popularity, intensity : (n,)
-        Training count of each interaction's item, and its intensity.
-    log : bool
-        Log scale for the intensity, for heavy tails.
+    Both are (n,): each interaction's intensity, and its item's training count. `log` puts the
+    intensity on a log scale, for heavy tails.
     """
     edges = np.unique(np.quantile(popularity, np.linspace(0, 1, 13)))
     group = np.clip(np.searchsorted(edges, popularity, side="right") - 1, 0, max(len(edges) - 2, 0))
     quartiles = pd.DataFrame({"x": popularity, "y": intensity}).groupby(group)
     x = quartiles["x"].median()
     low, middle, high = (quartiles["y"].quantile(q) for q in (0.25, 0.5, 0.75))
-    mean = quartiles["y"].mean()
     figure, axes = plt.subplots()
     axes.fill_between(x, low, high, color=SKY, alpha=0.4, linewidth=0, label="middle half")
     axes.plot(x, middle, "o-", color=BLUE, label="median")
-    axes.plot(x, mean, "--", color=VERMILION, label="mean")
+    axes.plot(x, quartiles["y"].mean(), "--", color=VERMILION, label="mean")
     axes.set_xscale("log")
     if log:
         axes.set_yscale("symlog", linthresh=1)
@@ -124,17 +111,12 @@ def _short(value: float) -> str:
 def histogram(values: np.ndarray, *, xlabel: str, ylabel: str, log_bins: bool = False) -> Figure:
     """Draw one distribution; `log_bins` for heavy tails."""
     figure, axes = plt.subplots()
-    distinct = np.unique(values)
+    distinct, counts = np.unique(values, return_counts=True)
     if len(distinct) <= 12:
-        axes.bar(
-            distinct,
-            [(values == v).sum() for v in distinct],
-            width=0.7 * np.diff(distinct).min(initial=1),
-        )
+        axes.bar(distinct, counts, width=0.7 * np.diff(distinct).min(initial=1))
     else:
-        low, high = max(values.min(), 1e-3), values.max()
-        bins = np.geomspace(low, high, 40) if log_bins else 40
-        axes.hist(values, bins=bins)
+        edges = np.geomspace(max(values.min(), 1e-3), values.max(), 40)
+        axes.hist(values, bins=list(edges) if log_bins else 40)
         if log_bins:
             axes.set_xscale("log")
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -161,9 +143,8 @@ def history(intensity: np.ndarray, *, unit: str, n_train: int) -> Figure:
     position = np.arange(1, len(intensity) + 1)
     part = np.where(position <= n_train, 0, position - n_train)
     figure, axes = plt.subplots(figsize=(7, 2.6))
-    for index, (name, colour) in enumerate(
-        zip(("training", "validation", "test"), (BLUE, ORANGE, VERMILION), strict=True)
-    ):
+    parts = {"training": BLUE, "validation": ORANGE, "test": VERMILION}
+    for index, (name, colour) in enumerate(parts.items()):
         chosen = part == index
         axes.vlines(position[chosen], 0, intensity[chosen], color=colour, linewidth=3, label=name)
     axes.set(xlabel="position in time order", ylabel=unit)

@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from seqattn.plots.audit import not_run
-from seqattn.plots.changes import TITLES, label_rows, legend_above, row_heights
+from seqattn.plots.changes import TITLES, label_rows, legend_above, row_heights, variant_keys
 from seqattn.plots.style import COLOURS, GREY, name_of
 from seqattn.stats.variance import Components, expected_levels
 
@@ -66,14 +66,9 @@ def correlations(cells: pd.DataFrame) -> Figure:
 def power_curves(rates: pd.DataFrame, alpha: float = 0.05) -> Figure:
     """Draw how often a true effect is found: a row a dataset, a column a variant.
 
-    Parameters
-    ----------
-    rates
-        Of one design; the usual columns and those of `seqattn.stats.calibration.Rate`. The world
-        ``estimated`` and effects from 0 on are drawn, with bands for exact 95 % limits. Without
-        rows: a figure that says "not run".
-    alpha
-        The nominal level, marked by a line.
+    `rates` are of one design, with the usual columns and those of
+    `seqattn.stats.calibration.Rate`. The world ``estimated`` and effects from 0 on are drawn, with
+    bands for exact 95 % limits, and a line for the nominal level `alpha`.
     """
     if rates.empty:
         return not_run()
@@ -154,16 +149,9 @@ def pooling_dial(
 ) -> Figure:
     """Draw the pooled bootstrap's false positives against rho.
 
-    Parameters
-    ----------
-    cells
-        The usual columns, rho and pooled_rate.
-    pooling
-        Rows of `seqattn.stats.variance.pooling_levels`, drawn as crosses beside the curve.
-    n_seeds
-        S of the curve ``2 Phi(-q / sqrt(1 + (S - 1) rho))``.
-    alpha
-        The nominal level, marked by a line.
+    `cells` have the usual columns, rho and pooled_rate; `pooling`, rows of
+    `seqattn.stats.variance.pooling_levels`, is drawn as crosses beside the curve
+    ``2 Phi(-q / sqrt(1 + (S - 1) rho))``, and the nominal level `alpha` as a line.
     """
     if cells.empty:
         return not_run()
@@ -174,25 +162,23 @@ def pooling_dial(
     (theory,) = axes.plot(grid, curve, color="black", label="users alone, theory")
     for row in pooling:
         axes.plot([row["rho"]] * 2, [row["low"], row["high"]], color=GREY, linewidth=1.2)
-    (simulated,) = axes.plot(
-        [row["rho"] for row in pooling], [row["rate"] for row in pooling], "x", color=GREY,
-        markersize=5, label="users alone, simulated",
-    )  # fmt: skip
+    rhos, found = [row["rho"] for row in pooling], [row["rate"] for row in pooling]
+    label = "users alone, simulated"
+    (simulated,) = axes.plot(rhos, found, "x", color=GREY, markersize=5, label=label)
     markers = dict(zip(dict.fromkeys(cells["title"]), 3 * _MARKERS, strict=False))
     for cell in cells.itertuples():
         look = _look(cell.model, cell.arm) | {"marker": markers[cell.title], "markersize": 6}
         axes.plot(cell.rho, cell.pooled_rate, **look)
     axes.axhline(alpha, color="black", linewidth=0.9, linestyle="-.")
-    axes.set(
-        xlabel="correlation between a user's seeds, ρ", ylabel="pooled bootstrap, false positives"
-    )
-    axes.set_ylim(bottom=0)
+    axes.set(xlabel="correlation between a user's seeds, ρ", ylim=(0, None))
+    axes.set_ylabel("pooled bootstrap, false positives")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     datasets = [
         Line2D([], [], marker=marker, linestyle="", color=GREY, label=title)
         for title, marker in markers.items()
     ]
-    keys = [theory, simulated, _nominal(alpha), *_variants(cells), *datasets, *_designs(cells)]
+    variants = variant_keys(cells["model"])
+    keys = [theory, simulated, _nominal(alpha), *variants, *datasets, *_designs(cells)]
     figure.legend(handles=keys, loc="outside right upper", fontsize=8.5)
     return figure
 
@@ -216,14 +202,11 @@ def _places(cells: pd.DataFrame) -> list[tuple[float, Any, dict[str, Any]]]:
     """Return each cell's height, row and marker; both designs stand in one row."""
     rows = cells[["title", "model"]].drop_duplicates()
     heights = dict(zip(rows.itertuples(index=False, name=None), row_heights(rows), strict=True))
-    return [
-        (
-            heights[cell.title, cell.model] + _SIDES[cell.arm],
-            cell,
-            _look(cell.model, cell.arm) | {"markersize": 4.5},
-        )
-        for cell in cells.itertuples()
-    ]
+    places = []
+    for cell in cells.itertuples():
+        look = _look(cell.model, cell.arm) | {"markersize": 4.5}
+        places.append((heights[cell.title, cell.model] + _SIDES[cell.arm], cell, look))
+    return places
 
 
 def _look(model: str, arm: str) -> dict[str, Any]:
@@ -240,14 +223,6 @@ def _designs(cells: pd.DataFrame) -> list[Line2D]:
     ]
 
 
-def _variants(cells: pd.DataFrame) -> list[Line2D]:
-    return [
-        Line2D([], [], color=COLOURS[model], linewidth=4, label=name_of(model))
-        for model in dict.fromkeys(cells["model"])
-    ]
-
-
 def _nominal(alpha: float) -> Line2D:
-    return Line2D(
-        [], [], color="black", linewidth=0.9, linestyle="-.", label=f"nominal {alpha:.0%}"
-    )
+    look: dict[str, Any] = {"color": "black", "linewidth": 0.9, "linestyle": "-."}
+    return Line2D([], [], label=f"nominal {alpha:.0%}", **look)

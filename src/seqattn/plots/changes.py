@@ -6,12 +6,13 @@ arm without rows is left out; without any arm the figure reads "not run".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -23,12 +24,8 @@ TITLES = {"own_search": "as published: own search each", "shared_backbone": "mat
 
 
 _LONG = 20  # letters of a title that fit in one line beside a forest
-
-
-_HOLLOW = {"markerfacecolor": "white", "markersize": 5}
-
-
-_LOOK = {
+_HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "markersize": 5}
+_LOOK: dict[str, dict[str, Any]] = {
     "own_search": {"marker": "o", "linewidth": 0.9, **_HOLLOW},
     "variant_backbone": {"marker": "D", "linewidth": 1.4, "markersize": 4},
     "shared_backbone": {"marker": "o", "linewidth": 1.8, "markersize": 4.5},
@@ -56,17 +53,9 @@ def change_forest(
 ) -> Figure:
     """Draw relative changes with intervals, after [IA] Figure 1.
 
-    Parameters
-    ----------
-    frames : mapping
-        By arm; columns title, model, change (percent), those named in `interval`, and
-        optionally published_change, drawn as a hollow diamond where there is one.
-    interval : tuple of str
-        Columns that hold the interval.
-    band : float, optional
-        Half-width, in percent, of a shaded band around zero.
-    xlabel : str
-        Label of both panels.
+    Columns title, model, change (percent), those named in `interval`, and optionally
+    published_change, drawn as a hollow diamond where there is one. `band` is the half-width, in
+    percent, of a shaded band around zero.
     """
     frames = _kept(frames)
     if not frames:
@@ -103,10 +92,8 @@ def design_shift(frame: pd.DataFrame, names: Mapping[str, str]) -> Figure:
             axes.plot(ends, [y + offset] * 3, color=colour, markevery=[1], **_LOOK[side])
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set(xlabel="NDCG@10 change vs SASRec (%)")
-    legend_above(
-        figure,
-        [Line2D([], [], color=GREY, label=name, **_LOOK[side]) for side, name in names.items()],
-    )
+    keys = [Line2D([], [], color=GREY, label=name, **_LOOK[side]) for side, name in names.items()]
+    legend_above(figure, keys)
     return figure
 
 
@@ -120,22 +107,17 @@ def lambda_calibration(frames: Mapping[str, pd.DataFrame]) -> Figure:
     )
     for axes, (design, frame) in zip(panels[0], frames.items(), strict=True):
         for model, part in frame.groupby("model", sort=False):
-            colour = COLOURS[model]
-            axes.plot(
-                part["lambda_mean"], part["published_change"], "D", color=colour, alpha=0.5,
-                **_HOLLOW,
-            )  # fmt: skip
-            axes.plot(part["mean"], part["change"], "o", color=colour)
+            look = {"color": COLOURS[model], "alpha": 0.5, **_HOLLOW}
+            axes.plot(part["lambda_mean"], part["published_change"], "D", **look)
+            axes.plot(part["mean"], part["change"], "o", color=COLOURS[model])
         if not frame["change"].notna().any():
-            axes.text(
-                *(0.5, 0.06, "ours: not run"), transform=axes.transAxes, ha="center", color=GREY
-            )
+            note = {"transform": axes.transAxes, "ha": "center", "color": GREY}
+            axes.text(0.5, 0.06, "ours: not run", **note)
         axes.axhline(0, color="black", linewidth=0.8)
         axes.set(title=TITLES[design], xlabel="λ, mean over layers and seeds")
     panels[0, 0].set_ylabel("NDCG@10 change vs SASRec (%)")
-    models = list(dict.fromkeys(model for frame in frames.values() for model in frame["model"]))
-    variants = [Line2D([], [], color=COLOURS[m], linewidth=4, label=name_of(m)) for m in models]
-    legend_above(figure, [*_sides("ours", linestyle=""), *variants])
+    models = (model for frame in frames.values() for model in frame["model"])
+    legend_above(figure, [*_sides("ours", linestyle=""), *variant_keys(models)])
     return figure
 
 
@@ -175,6 +157,14 @@ def _kept(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return {design: frame for design, frame in frames.items() if len(frame)}
 
 
+def variant_keys(models: Iterable[str]) -> list[Line2D]:
+    """Return the legend's entries for the colours of models, each once."""
+    return [
+        Line2D([], [], color=COLOURS[model], linewidth=4, label=name_of(model))
+        for model in dict.fromkeys(models)
+    ]
+
+
 def _panels(frames: Mapping[str, pd.DataFrame]) -> tuple[Figure, np.ndarray]:
     """Return a panel a design, with a row for each (dataset, model) of the frames."""
     n_rows = max(len(frame) for frame in frames.values())
@@ -193,16 +183,13 @@ def label_rows(axes: Axes, frame: pd.DataFrame) -> None:
     """Name each row (columns title, model) at its height, a dataset's title at its first."""
     labels, last = [], None
     for row in frame.itertuples():
-        labels.append(name_of(row.model) if row.title == last else _label(row))
+        title = row.title if len(row.title) < _LONG else row.title.replace(" (", "\n(")
+        name = name_of(row.model)
+        labels.append(name if row.title == last else f"{title}   {name}")
         last = row.title
     heights = row_heights(frame)
     axes.set_yticks(heights, labels, fontsize=8)
     axes.set_ylim(heights[-1] + 0.7, -0.7)
-
-
-def _label(row: Any) -> str:
-    title = row.title if len(row.title) < _LONG else row.title.replace(" (", "\n(")
-    return f"{title}   {name_of(row.model)}"
 
 
 def row_heights(frame: pd.DataFrame) -> np.ndarray:
@@ -211,7 +198,7 @@ def row_heights(frame: pd.DataFrame) -> np.ndarray:
     return np.arange(len(frame)) + 0.6 * (np.cumsum(new) - 1)
 
 
-def legend_above(figure: Figure, handles: Sequence[Line2D]) -> None:
+def legend_above(figure: Figure, handles: Sequence[Artist]) -> None:
     """Put a legend above all panels, where it covers neither data nor titles."""
     figure.legend(handles=handles, loc="outside upper left", ncols=min(5, len(handles)), fontsize=9)
 

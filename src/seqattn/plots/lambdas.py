@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from seqattn.plots.changes import legend_above
 from seqattn.plots.style import BLUE, COLOURS, GREEN, GREY, VERMILION, name_of
 
-_KEPT = {"marker": "o", "color": "black", "markersize": 3.5}
+_KEPT: dict[str, Any] = {"marker": "o", "color": "black", "markersize": 3.5}
+_LAYERS = (BLUE, VERMILION, GREEN)
 
 
 def lambda_trajectories(frame: pd.DataFrame) -> Figure:
@@ -21,25 +24,23 @@ def lambda_trajectories(frame: pd.DataFrame) -> Figure:
     Columns as `seqattn.analysis.lambdas.trajectories`.
     """
     models = list(dict.fromkeys(frame["model"]))
-    figure, panels = plt.subplots(1, len(models), figsize=(2.7 * len(models), 3), sharey=True)
-    for axes, model in zip(np.atleast_1d(panels), models, strict=True):
+    size = (2.7 * len(models), 3)
+    figure, panels = plt.subplots(1, len(models), figsize=size, sharey=True, squeeze=False)
+    for axes, model in zip(panels[0], models, strict=True):
         part = frame[frame["model"] == model]
         for (_, layer), run in part.groupby(["seed", "layer"]):
-            colour = (BLUE, VERMILION, GREEN)[(layer - 1) % 3]
+            colour = _LAYERS[(layer - 1) % 3]
             axes.plot(run["epoch"], run["lam"], color=colour, linewidth=1, alpha=0.7)
         kept = part[part["kept"]]
         axes.plot(kept["epoch"], kept["lam"], linestyle="", **_KEPT)
         axes.axhline(0, color="black", linewidth=0.8)
         axes.set(title=name_of(model), xlabel="epoch")
-    first = np.atleast_1d(panels)[0]
-    first.set_ylabel("λ")
-    layers = sorted(frame["layer"].unique())
-    colours = (BLUE, VERMILION, GREEN)
+    panels[0, 0].set_ylabel("λ")
     handles = [
-        plt.Line2D([], [], color=colours[(layer - 1) % 3], label=f"layer {layer}")
-        for layer in layers
+        Line2D([], [], color=_LAYERS[(layer - 1) % 3], label=f"layer {layer}")
+        for layer in sorted(frame["layer"].unique())
     ]
-    dot = plt.Line2D([], [], linestyle="", label="weights kept", **_KEPT)
+    dot = Line2D([], [], linestyle="", label="weights kept", **_KEPT)
     legend_above(figure, [*handles, dot])
     return figure
 
@@ -70,10 +71,8 @@ def lambda_sweep(
     figure, axes = plt.subplots()
     for model, values_SG in curves.items():
         mean = values_SG.mean(axis=0)
-        colour = COLOURS.get(model)
-        axes.fill_between(
-            grid, values_SG.min(axis=0), values_SG.max(axis=0), color=colour, alpha=0.12
-        )
+        low, high, colour = values_SG.min(axis=0), values_SG.max(axis=0), COLOURS.get(model)
+        axes.fill_between(grid, low, high, color=colour, alpha=0.12)
         axes.plot(grid, mean, color=colour, label=name_of(model))
         axes.plot(trained[model], np.interp(trained[model], grid, mean), "o", color=colour)
     axes.set(xlabel="λ, the same in every layer", ylabel="validation NDCG@10")
@@ -85,13 +84,8 @@ def lambda_against_change(frame: pd.DataFrame) -> Figure:
     """Draw [IA] Figure 2: mean lambda against relative change, a dot a (model, seed)."""
     figure, axes = plt.subplots()
     for model, part in frame.groupby("model", sort=False):
-        axes.plot(
-            part["lam"],
-            part["change"],
-            "o",
-            color=COLOURS.get(model),
-            label=name_of(model),
-        )
+        colour, label = COLOURS.get(model), name_of(model)
+        axes.plot(part["lam"], part["change"], "o", color=colour, label=label)
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set(xlabel="λ, mean over layers", ylabel="NDCG@10 change vs SASRec (%)")
     legend_above(figure, axes.get_legend_handles_labels()[0])

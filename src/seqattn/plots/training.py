@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from seqattn.plots.audit import not_run
@@ -54,18 +55,14 @@ def search_history(studies: Sequence[Study]) -> Figure:
     if not studies:
         return not_run()
     figure, axes = plt.subplots(figsize=(7, 3.6))
-    order = list(COLOURS)
-    known = [study for study in studies if study.study_name in order]
-    others = [study for study in studies if study.study_name not in order]
-    for study in sorted(known, key=lambda s: order.index(s.study_name)) + others:
+    order = {name: place for place, name in enumerate(COLOURS)}
+    for study in sorted(studies, key=lambda s: order.get(s.study_name, len(order))):
         trials = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
-        numbers, values = [t.number for t in trials], [t.value for t in trials]
-        colour = COLOURS.get(study.study_name)
+        numbers, values = [t.number for t in trials], np.array([t.value for t in trials], float)
+        colour, label = COLOURS.get(study.study_name), name_of(study.study_name)
         (dots,) = axes.plot(numbers, values, "o", color=colour, markersize=4, alpha=0.6)
-        axes.step(
-            numbers, np.maximum.accumulate(values), where="post", color=dots.get_color(),
-            label=name_of(study.study_name),
-        )  # fmt: skip
+        best = np.maximum.accumulate(values)
+        axes.step(numbers, best, where="post", color=dots.get_color(), label=label)
     axes.set(xlabel="trial", ylabel="validation NDCG@10")
     legend_above(figure, axes.get_legend_handles_labels()[0])
     return figure
@@ -78,10 +75,9 @@ def search_importances(study: Study) -> Figure:
     # Its forest is random: with a seed a re-run draws the same bars.
     shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
     figure, axes = plt.subplots(figsize=(7, 0.9 + 0.32 * len(shares)))
-    bars = axes.barh(
-        [_PARAMETERS.get(name, name.replace("_", " ")) for name in shares],
-        list(shares.values()), color=COLOURS.get(study.study_name, GREY), height=0.6,
-    )  # fmt: skip
+    names = [_PARAMETERS.get(name, name.replace("_", " ")) for name in shares]
+    colour = COLOURS.get(study.study_name, GREY)
+    bars = axes.barh(names, list(shares.values()), color=colour, height=0.6)
     axes.bar_label(bars, fmt="{:.0%}", padding=3, fontsize=9)
     axes.invert_yaxis()
     axes.grid(axis="x")
@@ -114,31 +110,23 @@ def forest(frame: pd.DataFrame, *, xlabel: str) -> Figure:
     `frame` has columns model, difference, pooled_ci, clustered_ci; intervals are pairs.
     """
     figure, axes = plt.subplots(figsize=(7, 0.9 + 0.55 * len(frame)))
+    intervals = (
+        ("pooled_ci", -0.12, 4.5, "pooled over users × seeds (as published)"),
+        ("clustered_ci", 0.12, 1.8, "clustered by user"),
+    )
     for row, record in enumerate(frame.itertuples()):
-        for offset, interval, width, label in (
-            (-0.12, record.pooled_ci, 4.5, "pooled over users × seeds (as published)"),
-            (0.12, record.clustered_ci, 1.8, "clustered by user"),
-        ):
-            low, high = interval
+        for column, offset, width, _ in intervals:
+            low, high = getattr(record, column)
             colour = VERMILION if high < 0 else GREEN if low > 0 else GREY
-            axes.hlines(row + offset, low, high, color=colour, linewidth=width, label=label)
-            axes.plot(
-                record.difference,
-                row + offset,
-                "o",
-                color="white",
-                markersize=3.5,
-                markeredgecolor=colour,
-            )
+            axes.hlines(row + offset, low, high, color=colour, linewidth=width)
+            dot: dict[str, Any] = {"color": "white", "markersize": 3.5, "markeredgecolor": colour}
+            axes.plot(record.difference, row + offset, "o", **dot)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_ylim(-0.5, len(frame) - 0.5)
     axes.set_yticks(range(len(frame)), [name_of(m) for m in frame["model"]])
     axes.invert_yaxis()
     axes.grid(axis="x")
     axes.set(xlabel=xlabel)
-    handles, labels = axes.get_legend_handles_labels()
-    grey = [plt.Line2D([], [], color=GREY, linewidth=h.get_linewidths()[0]) for h in handles[:2]]
-    for handle, label in zip(grey, labels, strict=False):
-        handle.set_label(label)
-    legend_above(figure, grey)
+    keys = [Line2D([], [], color=GREY, linewidth=w, label=label) for _, _, w, label in intervals]
+    legend_above(figure, keys)
     return figure

@@ -21,31 +21,23 @@ from seqattn.stats.inputs import Floats, as_floats, check_alpha
 _CHUNK_ENTRIES = 1 << 23
 
 
-def bootstrap_means(
-    differences: ArrayLike,
-    n_resamples: int = 2000,
-    seed: int = 0,
-    *,
-    chunk_entries: int = _CHUNK_ENTRIES,
-) -> Floats:
+def bootstrap_means(differences: ArrayLike, n_resamples: int = 2000, seed: int = 0) -> Floats:
     r"""Resampled means of each row, all rows sharing the same resamples.
 
     .. math:: \bar d^{*}_{cb} = \frac1n \sum_{i=1}^{n} W_{bi}\, d_{ci}, \qquad
         W_b \sim \mathrm{Multinomial}(n; 1/n, \dots, 1/n)
 
     The weights W depend on `seed`, n and `n_resamples` alone: a row's result does not depend on
-    which other rows are given, nor (to rounding) on the chunk size.
+    which other rows are given.
 
     Parameters
     ----------
     differences
         Shape (C, n), or (n,) for one row.
     n_resamples
-        B, at least 1.
+        B.
     seed
-        Non-negative seed of the resamples.
-    chunk_entries
-        Weights held in memory at once; at least one resample (n weights) is.
+        Not negative.
 
     Returns
     -------
@@ -80,7 +72,7 @@ def bootstrap_means(
     n = values_Cn.shape[1]
     means_CB = np.empty((len(values_Cn), n_resamples))
     start = 0
-    for weights_bn in _resample_weights(n, n_resamples, seed, chunk_entries):
+    for weights_bn in _resample_weights(n, n_resamples, seed):
         stop = start + len(weights_bn)
         means_CB[:, start:stop] = values_Cn @ weights_bn.T / n
         start = stop
@@ -89,14 +81,11 @@ def bootstrap_means(
     return means_CB if values.ndim == 2 else means_CB[0]
 
 
-def _resample_weights(n: int, n_resamples: int, seed: int, chunk_entries: int) -> Iterator[Floats]:
-    """Yield counts of draws with replacement, shape (rows, n), rows adding up to n_resamples.
-
-    All are views of one buffer: a chunk holds until the next one is asked for.
-    """
+def _resample_weights(n: int, n_resamples: int, seed: int) -> Iterator[Floats]:
+    """Yield counts of draws, (rows, n), in chunks; each is a view that holds until the next."""
     # n in the seed: a cell's pooled and clustered resamples must not come from one stream.
     generator = np.random.default_rng([seed, n])
-    buffer_bn = np.empty((min(n_resamples, max(1, chunk_entries // n)), n))
+    buffer_bn = np.empty((min(n_resamples, max(1, _CHUNK_ENTRIES // n)), n))
     for start in range(0, n_resamples, len(buffer_bn)):
         weights_bn = buffer_bn[: n_resamples - start]
         for weights_n in weights_bn:  # one at a time: its draws and counts stay in cache
@@ -110,17 +99,8 @@ def bootstrap_p_value(means: ArrayLike) -> Floats:
     .. math:: p = \min\{1, \max\{1/B,\ 2 \min(\Pr[\bar d^* \le 0], \Pr[\bar d^* \ge 0])\}\}
 
     The floor 1/B limits corrections too: Holm over m cells multiplies it by m, so B = 2,000
-    cannot reject a single one of 252 cells at 0.05 (252 / 2000 = 0.126).
-
-    Parameters
-    ----------
-    means
-        Shape (..., B).
-
-    Returns
-    -------
-    ndarray
-        Shape (...).
+    cannot reject a single one of 252 cells at 0.05 (252 / 2000 = 0.126). The means have shape
+    (..., B), the result (...).
 
     References
     ----------
@@ -132,19 +112,7 @@ def bootstrap_p_value(means: ArrayLike) -> Floats:
 
 
 def percentile_interval(means: ArrayLike, alpha: float = 0.05) -> Floats:
-    """Percentile interval of bootstrap means: their alpha/2 and 1 - alpha/2 quantiles.
-
-    Parameters
-    ----------
-    means
-        Shape (..., B).
-    alpha
-        One minus the coverage; 0.05 gives the 95 % interval.
-
-    Returns
-    -------
-    ndarray
-        Shape (..., 2): low and high.
+    """Return low and high, (..., 2): the alpha/2 and 1 - alpha/2 quantiles of means, (..., B).
 
     References
     ----------

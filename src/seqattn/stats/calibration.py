@@ -4,15 +4,26 @@
 the study under a known truth, each time with new seeds and new users. Whether the real cell's own
 difference is large plays no part: it is taken out first.
 
+A replicate centres the differences of every seed at zero and draws U users with replacement, each
+with all its seeds, so that a user's differences stay as alike, and a seed's as spread, as they
+are. It adds a normal effect to each seed, drawn anew, and ``effect / 100 * base.mean()`` to every
+entry. Three worlds differ before that last step:
+
+- ``estimated``: seed effects have the standard deviation estimated from the cell;
+- ``upper``: they have the upper end of its 95 % interval, since few seeds estimate it badly;
+- ``independent``: there are none, and entries are drawn one by one from all seeds, so that a
+  user's seeds share nothing: what the pooled bootstrap assumes.
+
+The shift is the same for every user and leaves the range of the metric: the criterion judges
+means. Effects share replicates and replicates share resamples, so a curve's points err together.
+
 Shapes: C replicates, S seeds, U users, E effects, K criteria.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -34,8 +45,6 @@ from seqattn.stats.variance import (
 )
 
 EFFECTS = (0, 0.25, 0.5, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 20, 30, 50)
-
-
 _BATCH_ENTRIES = 1 << 23  # floats of an array of replicates, or of their resampled means: 64 MiB
 
 
@@ -80,17 +89,9 @@ class Calibration(Record):
     alpha: float
     rates: tuple[Rate, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON: parts are dicts, `rates` a list of dicts."""
-        plain = super().to_dict()
-        plain["components"] = self.components.to_dict()
-        plain["correlation"] = self.correlation.to_dict()
-        plain["rates"] = [rate.to_dict() for rate in self.rates]
-        return plain
-
     def frame(self) -> pd.DataFrame:
         """Return the rates, a row each, with the fields of `Rate` as columns."""
-        return pd.DataFrame([dataclasses.asdict(rate) for rate in self.rates])
+        return pd.DataFrame(list(self.rates))
 
 
 def calibrate(
@@ -105,15 +106,7 @@ def calibrate(
 ) -> Calibration:
     """Simulate how often each part of the dual criterion rejects, in studies like this one.
 
-    A replicate centres the differences of every seed at zero and draws U users with replacement,
-    each with all its seeds, so that a user's differences stay as alike, and a seed's as spread,
-    as they are. It adds a normal effect to each seed, drawn anew, and ``effect / 100 *
-    base.mean()`` to every entry. Three worlds differ before that last step:
-
-    - ``estimated``: seed effects have the standard deviation estimated from the cell;
-    - ``upper``: they have the upper end of its 95 % interval, since few seeds estimate it badly;
-    - ``independent``: there are none, and entries are drawn one by one from all seeds, so that a
-      user's seeds share nothing: what the pooled bootstrap assumes.
+    One core takes about 25 s for 1,000 replicates of 5 x 943.
 
     Parameters
     ----------
@@ -123,27 +116,14 @@ def calibrate(
         True effects in percent of the baseline's mean, each once; 0 must be one of them.
     replicates
         C, studies simulated in each world.
-    n_resamples, alpha
-        As in `dual_criterion`.
-    seed
-        Of replicates and resamples; the result is a function of the arguments alone.
-
-    Returns
-    -------
-    Calibration
+    n_resamples, seed, alpha
+        As in `dual_criterion`; `seed` is that of the replicates as well.
 
     Raises
     ------
     SeqattnError
         If the arrays do not fit `dual_criterion`, the baseline's mean is not positive, all
         users of each seed differ by the same amount, or a setting is out of range.
-
-    Notes
-    -----
-    The shift is the same for every user and leaves the range of the metric. The criterion judges
-    means, so that only where the mean lies matters. Effects share replicates and replicates share
-    resamples, so a curve's points err together. One core takes about 25 s for 1,000 replicates of
-    5 x 943.
 
     References
     ----------
@@ -159,11 +139,6 @@ def calibrate(
     >>> rates = record.frame().set_index(["world", "criterion", "effect_percent"])["rate"]
     >>> bool(rates["estimated", "robust", 20] > rates["estimated", "robust", 0])
     True
-
-    As plain values, ready to be written:
-
-    >>> sorted(record.to_dict())[:4]
-    ['alpha', 'base_mean', 'components', 'correlation']
     """
     base, variant = as_pair(base, variant, ndim=2)
     _check_settings(effects, replicates, n_resamples, seed, alpha)
@@ -173,20 +148,19 @@ def calibrate(
     residuals_SU = differences_SU - differences_SU.mean(axis=1, keepdims=True)
     if np.abs(residuals_SU).max() <= 1e-12 * max(np.abs(base).max(), np.abs(variant).max()):
         raise SeqattnError("all users of a seed differ by the same amount: nothing to resample")
-    components = variance_components(differences_SU)
+    components, (n_seeds, n_users) = variance_components(differences_SU), base.shape
     rates: list[Rate] = []
+    shifts_E = np.asarray(effects) / 100 * base.mean()
     for number, (world, parts) in enumerate(_worlds(components).items()):
-        studies = _studies(
-            residuals_SU, world, parts.seed_sd, replicates, n_resamples, [seed, number]
-        )
-        shifts_E = np.asarray(effects) / 100 * base.mean()
+        sizes = (replicates, n_resamples)
+        studies = _studies(residuals_SU, world, parts.seed_sd, *sizes, [seed, number])
         found = [directions(d_CSU, shifts_E, n_resamples, seed, alpha) for d_CSU in studies]
-        expected = expected_levels(parts, *base.shape, alpha)
+        expected = expected_levels(parts, n_seeds, n_users, alpha)
         rates += _rates(world, effects, np.concatenate(found, axis=1), expected)
-    error = np.median(residuals_SU.std(axis=1, ddof=1)) / np.sqrt(base.shape[1])
+    error = np.median(residuals_SU.std(axis=1, ddof=1)) / np.sqrt(n_users)
     return Calibration(
-        n_seeds=base.shape[0],
-        n_users=base.shape[1],
+        n_seeds=n_seeds,
+        n_users=n_users,
         base_mean=float(base.mean()),
         components=components,
         correlation=user_correlation(differences_SU, n_resamples=n_resamples, alpha=alpha),
@@ -220,8 +194,8 @@ def _worlds(components: Components) -> dict[str, Components]:
     """Return the variances of each simulated world."""
     return {
         "estimated": components,
-        "upper": dataclasses.replace(components, seed_sd=components.seed_sd_upper),
-        "independent": dataclasses.replace(components, seed_sd=0.0, user_variance=0.0),
+        "upper": replace(components, seed_sd=components.seed_sd_upper),
+        "independent": replace(components, seed_sd=0.0, user_variance=0.0),
     }
 
 
@@ -284,14 +258,8 @@ def directions(
 ) -> np.ndarray:
     """Return what each criterion claims of each study, the data shifted by each effect.
 
-    Parameters
-    ----------
-    d_CSU
-        Differences between variant and baseline, shape (C, S, U).
-    shifts_E
-        Added to every entry, in units of the metric, shape (E,).
-    n_resamples, seed, alpha
-        As in `seqattn.stats.dual_criterion`, whose verdicts these are.
+    `d_CSU` are differences between variant and baseline, `shifts_E` is added to every entry, both
+    in units of the metric. The verdicts are those of `seqattn.stats.dual_criterion`.
 
     Returns
     -------

@@ -94,24 +94,16 @@ def dual_criterion(
     n_resamples
         B; above ``1 / alpha``, or the floored p-value could never reject.
     seed
-        Seed of the resamples; the result is a function of the arguments alone.
+        Of the resamples. One set serves all seeds and the clustered bootstrap, so that the
+        Monte-Carlo errors of their intervals are correlated.
     alpha
         Level of every test; intervals cover ``1 - alpha``.
-
-    Returns
-    -------
-    DualCriterion
 
     Raises
     ------
     SeqattnError
         If the shapes differ, there are fewer than 2 seeds or users, a value is not finite, or
         `alpha` or `n_resamples` is out of range.
-
-    Notes
-    -----
-    One set of user resamples serves all seeds and the clustered bootstrap. Each interval is that
-    of an ordinary bootstrap; only their Monte-Carlo errors are correlated.
 
     References
     ----------
@@ -120,17 +112,11 @@ def dual_criterion(
 
     Examples
     --------
-    Five seeds and 200 users, all a little better off:
-
-    >>> rng = np.random.default_rng(0)
-    >>> base = rng.random((5, 200))
-    >>> record = dual_criterion(base, base + rng.normal(0.02, 0.05, (5, 200)))
-    >>> record.robust, record.seeds_positive
-    (True, 5)
-
     Where all seeds find the same users better off, their differences are 200 facts and not 1,000.
     Pooled entries look like 1,000, and their interval leaves out zero:
 
+    >>> rng = np.random.default_rng(0)
+    >>> base = rng.random((5, 200))
     >>> record = dual_criterion(base, base + rng.normal(0.01, 0.1, 200))
     >>> record.pooled_ci[0] > 0, record.clustered_ci[0] > 0
     (True, False)
@@ -151,17 +137,8 @@ def dual_criterion_table(
     Monte-Carlo errors alike, and the work of drawing resamples independent of their number.
     It corrects nothing for multiplicity: see `seqattn.stats.significance`.
 
-    Parameters
-    ----------
-    cells
-        Key to (base, variant), each of shape (S, U); shapes may differ between cells.
-    n_resamples, seed, alpha
-        As in `dual_criterion`.
-
-    Returns
-    -------
-    list of DualCriterion
-        In the order of `cells`.
+    `cells` map a key to (base, variant), each of shape (S, U), which may differ between cells; the
+    records come in their order.
 
     Raises
     ------
@@ -254,10 +231,7 @@ def _judge(
 ) -> DualCriterion:
     t = paired_t(base_SU.mean(axis=1), variant_SU.mean(axis=1))
     direction = int(np.sign(t.difference))
-    pooled_p, clustered_p = (
-        float(bootstrap_p_value(pooled_B)),
-        float(bootstrap_p_value(clustered_B)),
-    )
+    pooled_p, clustered_p = (float(bootstrap_p_value(b)) for b in (pooled_B, clustered_B))
     seed_intervals = percentile_interval(by_seed_SB, alpha)
     positive = int((seed_intervals[:, 0] > 0).sum())
     negative = int((seed_intervals[:, 1] < 0).sum())
@@ -349,14 +323,8 @@ def equivalence(
 ) -> pd.DataFrame:
     """Return whether each variant is equivalent to its baseline within a margin, over users.
 
-    Parameters
-    ----------
-    base_U : ndarray, shape (U,)
-        The baseline's metric, one value per user.
-    variants : mapping
-        By name, arrays like `base_U`, the same user at the same place.
-    margin : float
-        Largest difference that does not matter, in units of the metric.
+    `base_U` is the baseline's metric, `variants` are arrays like it by name, and `margin` is the
+    largest difference that does not matter, in units of the metric.
 
     Returns
     -------

@@ -13,8 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 from seqattn.errors import SeqattnError
 
 Floats = NDArray[np.float64]
-
-
 _AXES = {1: "(seeds,) or (users,)", 2: "(seeds, users)"}
 
 
@@ -45,14 +43,8 @@ def as_pair(
 ) -> tuple[Floats, Floats]:
     """Return base and variant as finite float64 arrays of one shape, each axis at least 2 long.
 
-    Parameters
-    ----------
-    base, variant
-        Arrays with `ndim` axes: (seeds,) or (users,) for one, (seeds, users) for two.
-    ndim
-        Number of axes asked for.
-    cell
-        Prefix that names the cell in an error message.
+    They have `ndim` axes: (seeds,) or (users,) for one, (seeds, users) for two. `cell` is a prefix
+    that names them in an error message.
 
     Raises
     ------
@@ -99,13 +91,15 @@ class Record:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain Python values, ready for JSON.
 
-        Tuples become lists. NaN and infinities become None, because JSON has neither.
+        Tuples become lists, records dicts. NaN and infinities become None, since JSON has neither.
         """
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
         return {field.name: _plain(getattr(self, field.name)) for field in fields}
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Record):
+        return value.to_dict()
     if isinstance(value, tuple):
         return [_plain(part) for part in value]
     if isinstance(value, float) and not math.isfinite(value):

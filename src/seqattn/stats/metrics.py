@@ -25,14 +25,7 @@ def metric(ranks: np.ndarray, name: str, k: int) -> np.ndarray:
     ``NDCG@k = 1[rank <= k] / log2(1 + rank)``, ``MRR@k = 1[rank <= k] / rank`` and
     ``Precision@k = 1[rank <= k] / k``.
 
-    Parameters
-    ----------
-    ranks : ndarray of int, any shape
-        1 is best.
-    name : str
-        ``NDCG``, ``Recall`` (``HR``, ``Hit``), ``MRR`` or ``Precision``.
-    k : int
-        Cut-off.
+    `ranks` are of any shape, 1 is best, and k is the cut-off.
 
     Raises
     ------

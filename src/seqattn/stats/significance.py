@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 from scipy import stats as scipy_stats
-from scipy.stats import false_discovery_control
 
 from seqattn.errors import SeqattnError
 from seqattn.stats.inputs import Floats, Record, as_floats, as_pair, check_alpha
@@ -30,7 +29,7 @@ class PairedT(Record):
 
 @dataclass(frozen=True)
 class Wilcoxon(Record):
-    """Result of `wilcoxon`."""
+    """Result of `wilcoxon`, in which `n_nonzero` differences took part."""
 
     statistic: float
     p_value: float
@@ -74,8 +73,8 @@ def paired_t(base: ArrayLike, variant: ArrayLike) -> PairedT:
     Returns
     -------
     PairedT
-        `difference` is the mean of `variant - base`; `relative_change_percent` is the change of
-        the mean over seeds (a ratio of means, not a mean of ratios), NaN for a zero base.
+        `relative_change_percent` is the change of the mean over seeds (a ratio of means, not a
+        mean of ratios), NaN for a zero base.
 
     Raises
     ------
@@ -117,17 +116,8 @@ def wilcoxon(base: ArrayLike, variant: ArrayLike) -> Wilcoxon:
     ``W = min(sum of ranks of positive d, sum of ranks of negative d)`` over non-zero
     ``d = variant - base``, ranks of ``|d|`` (mean ranks for ties); zeros are dropped. It is sound
     only for independent entries: seed means, or one value a user averaged over seeds. Five seeds
-    cannot reach p < 0.05 whatever the effect: the smallest exact p is 2 / 2**5 = 0.0625.
-
-    Parameters
-    ----------
-    base, variant
-        Shape (n,): n seeds or n users.
-
-    Returns
-    -------
-    Wilcoxon
-        `n_nonzero` differences took part; p = 1 and statistic 0 when all are zero.
+    cannot reach p < 0.05 whatever the effect: the smallest exact p is 2 / 2**5 = 0.0625. Where all
+    differences are zero p is 1 and the statistic 0.
 
     Raises
     ------
@@ -147,37 +137,12 @@ def wilcoxon(base: ArrayLike, variant: ArrayLike) -> Wilcoxon:
     return Wilcoxon(float(result.statistic), float(result.pvalue), len(nonzero))
 
 
-def cohens_dz(base: ArrayLike, variant: ArrayLike) -> float:
-    r"""Effect size of paired data, in standard deviations of the difference.
-
-    .. math:: d_z = \bar d / s_d
-
-    Parameters
-    ----------
-    base, variant
-        Shape (n,): n seeds or n users. State which: over users the value is far smaller, because
-        users differ more than seeds do.
-
-    Returns
-    -------
-    float
-        0 if all differences are zero, an infinity if they are all equal and not zero.
-
-    Raises
-    ------
-    SeqattnError
-        If the shapes differ, there are fewer than 2 entries, or a value is not finite.
-
-    References
-    ----------
-    Lakens 2013, Frontiers in Psychology 4:863, eq. 6.
-    """
-    return standardised(*as_pair(base, variant, ndim=1))[2]
-
-
 @dataclass(frozen=True)
 class Tost(Record):
-    """Result of `tost_paired`; `ci` covers 1 - 2 alpha, and lies inside +-margin if equivalent."""
+    """Result of `tost_paired`; `ci` covers 1 - 2 alpha, and lies inside +-margin if equivalent.
+
+    `p_lower` tests against "d <= -margin", `p_upper` against "d >= margin".
+    """
 
     p_value: float
     p_lower: float
@@ -205,11 +170,6 @@ def tost_paired(base: ArrayLike, variant: ArrayLike, margin: float, *, alpha: fl
         would matter (for instance 2 % of the baseline's mean), and state it.
     alpha
         Level of each one-sided test.
-
-    Returns
-    -------
-    Tost
-        `p_lower` tests against "d <= -margin", `p_upper` against "d >= margin".
 
     Raises
     ------
@@ -267,17 +227,7 @@ def holm(p_values: ArrayLike) -> Floats:
 
     .. math:: \tilde p_{(i)} = \max_{j \le i} \min\{1, (m - j + 1)\, p_{(j)}\}
 
-    Valid under any dependence between the tests.
-
-    Parameters
-    ----------
-    p_values
-        Shape (m,).
-
-    Returns
-    -------
-    ndarray
-        Shape (m,), in the order given.
+    Valid under any dependence between the tests. Values, (m,), keep the order given.
 
     Raises
     ------
@@ -296,7 +246,9 @@ def holm(p_values: ArrayLike) -> Floats:
     p = _checked(p_values)
     order = np.argsort(p, kind="stable")
     steps = p[order] * np.arange(len(p), 0, -1)
-    return _restored(np.maximum.accumulate(steps), order)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted
 
 
 def benjamini_hochberg(p_values: ArrayLike) -> Floats:
@@ -305,22 +257,8 @@ def benjamini_hochberg(p_values: ArrayLike) -> Floats:
     .. math:: \tilde p_{(i)} = \min_{j \ge i} \min\{1, m\, p_{(j)} / j\}
 
     Proven for independent tests and for some positive dependence. Cells that share a dataset or
-    a baseline are dependent; Holm is the safe choice where that matters.
-
-    Parameters
-    ----------
-    p_values
-        Shape (m,).
-
-    Returns
-    -------
-    ndarray
-        Shape (m,), in the order given.
-
-    Raises
-    ------
-    SeqattnError
-        If a value is not in [0, 1] or the array is not one-dimensional.
+    a baseline are dependent; Holm is the safe choice where that matters. Takes, returns and
+    refuses what `holm` does.
 
     References
     ----------
@@ -331,7 +269,7 @@ def benjamini_hochberg(p_values: ArrayLike) -> Floats:
     >>> benjamini_hochberg([0.01, 0.04, 0.03]).round(3).tolist()
     [0.03, 0.04, 0.04]
     """
-    return false_discovery_control(_checked(p_values))
+    return scipy_stats.false_discovery_control(_checked(p_values))
 
 
 def _checked(p_values: ArrayLike) -> Floats:
@@ -344,9 +282,3 @@ def _checked(p_values: ArrayLike) -> Floats:
             f"p_values[{outside[0]}] is {p[outside[0]]}; p-values lie between 0 and 1"
         )
     return p
-
-
-def _restored(sorted_p: Floats, order: np.ndarray) -> Floats:
-    adjusted = np.empty_like(sorted_p)
-    adjusted[order] = np.minimum(sorted_p, 1.0)
-    return adjusted

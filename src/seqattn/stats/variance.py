@@ -109,10 +109,7 @@ def expected_levels(
     normal for the bootstraps. Without a seed effect :math:`V / V_{pooled} = 1 + (S - 1) \rho`,
     which is below 1 for a negative :math:`\sigma_b^2`: pooling is then the cautious choice.
 
-    Returns
-    -------
-    dict of float
-        Keys ``t``, ``pooled`` and ``clustered``.
+    The keys are ``t``, ``pooled`` and ``clustered``.
 
     Raises
     ------
@@ -190,10 +187,8 @@ def pooling_levels(
         means_CB = bootstrap_means(d_CSU.reshape(replicates, -1), n_resamples, seed)
         rate, low, high = proportion(int((bootstrap_p_value(means_CB) < 0.05).sum()), replicates)
         parts = Components(0.0, 0.0, rho, np.sqrt(1 - rho))
-        expected = expected_levels(parts, n_seeds, n_users)["pooled"]
-        rows.append(
-            {"rho": float(rho), "rate": rate, "low": low, "high": high, "expected": expected}
-        )
+        row = {"rho": float(rho), "rate": rate, "low": low, "high": high}
+        rows.append(row | {"expected": expected_levels(parts, n_seeds, n_users)["pooled"]})
     return rows
 
 
@@ -227,19 +222,8 @@ def user_correlation(
     with the mean squares M of users and of the rest, as in `variance_components`: each seed's mean
     is taken out first, and a negative value stays negative. The interval is the percentile one of
     a bootstrap of users, each with all seeds; normal theory's, from the F distribution, is too
-    narrow where few users carry most of the variance.
-
-    Parameters
-    ----------
-    differences
-        Shape (S, U): variant minus baseline.
-    n_resamples, seed, alpha
-        As in `dual_criterion`.
-
-    Returns
-    -------
-    UserCorrelation
-        rho is 0 where nothing varies; `width_ratio` is then NaN.
+    narrow where few users carry most of the variance. Where nothing varies rho is 0 and
+    `width_ratio` NaN.
 
     Raises
     ------
@@ -274,10 +258,7 @@ def user_correlation(
 
 
 def _rho(moments: Floats) -> Floats:
-    """Return rho, (B,), from the means over users of d_su, of their squared mean and mean square.
-
-    `moments` has shape (S + 2, B).
-    """
+    """Return rho, (B,), from means over users, (S + 2, B): d_su, squared mean, mean square."""
     by_seed_SB, squared_means_B, mean_squares_B = moments[:-2], moments[-2], moments[-1]
     n_seeds = len(by_seed_SB)
     users = squared_means_B - by_seed_SB.mean(axis=0) ** 2

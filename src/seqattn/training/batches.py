@@ -18,6 +18,10 @@ from torch import Tensor
 
 from seqattn.data import Sequences
 
+# What one more bucket is taken to cost, in padded cells. A GPU computes tens of thousands of them
+# in the time it takes to launch a bucket's kernels.
+BUCKET_OVERHEAD, GPU_BUCKET_OVERHEAD = 512, 2**15
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -36,20 +40,13 @@ class Windows:
         """Number of targets each window scores, (W,)."""
         return self.length - self.first_scored
 
-    def buckets(self, chosen: np.ndarray, overhead: int | None = None) -> list[np.ndarray]:
-        """Split a batch's windows into those to compute together.
+    def buckets(self, chosen: np.ndarray, overhead: int = BUCKET_OVERHEAD) -> list[np.ndarray]:
+        """Split a batch's windows, given and returned by number, into those to compute together.
 
         Windows that score all their columns are bucketed by length; those that score only their
         end, so that the last layer can skip the rest, by themselves if what it can skip pays.
-
-        Parameters
-        ----------
-        chosen : ndarray, shape (B,)
-            Window numbers.
-        overhead : int, optional
-            Cost of one more bucket, in cells; by default `BUCKET_OVERHEAD`.
+        `overhead` is what one more bucket costs, in cells.
         """
-        overhead = BUCKET_OVERHEAD if overhead is None else overhead
         first_scored = self.first_scored[chosen]
         ends_only = first_scored > 0
         if first_scored.sum() < overhead:
@@ -123,12 +120,6 @@ def random_batches(
     yield from np.split(order, np.flatnonzero(np.diff(batch)) + 1)
 
 
-# What one more bucket is taken to cost, in padded cells. A GPU computes tens of thousands of them
-# in the time it takes to launch a bucket's kernels.
-BUCKET_OVERHEAD = 512
-GPU_BUCKET_OVERHEAD = 2**15
-
-
 def bucket_overhead(device: torch.device | str) -> int:
     """Return what one more bucket costs on a device, in padded cells."""
     return BUCKET_OVERHEAD if torch.device(device).type == "cpu" else GPU_BUCKET_OVERHEAD
@@ -138,19 +129,8 @@ def length_buckets(length_B: np.ndarray, overhead: int = BUCKET_OVERHEAD) -> lis
     """Split the rows of one batch by length, so that little of what is computed is padding.
 
     The gradients of the buckets are added up, so the optimiser's step is that of the whole batch:
-    this changes what padding costs, not what is learned.
-
-    Parameters
-    ----------
-    length_B : ndarray, shape (B,)
-        Length of each row.
-    overhead : int
-        Cost of one more bucket, in cells.
-
-    Returns
-    -------
-    list of ndarray
-        Row numbers of each bucket, the split of least ``sum(rows x longest row + overhead)``.
+    this changes what padding costs, not what is learned. Returned are the row numbers of each
+    bucket, the split of least ``sum(rows x longest row + overhead)``.
     """
     if len(length_B) * length_B.max() <= overhead:  # no split can save as much as it costs
         return [np.argsort(length_B, kind="stable")]
@@ -237,12 +217,8 @@ class Gatherer:
 
     def __init__(self, sequences: Sequences, device: torch.device | str = "cpu") -> None:
         self.items = torch.tensor(sequences.items, dtype=torch.long, device=device)
-        self.intensity = (
-            None
-            if sequences.intensity is None
-            else torch.tensor(sequences.intensity, device=device)
-        )
-        self.device = torch.device(device)
+        self.device, intensity = torch.device(device), sequences.intensity
+        self.intensity = None if intensity is None else torch.tensor(intensity, device=device)
 
     def send(self, *indices: np.ndarray) -> list[Tensor]:
         """Move index arrays to the device: one copy, from pinned memory, nothing waits for it."""
@@ -266,8 +242,9 @@ class Gatherer:
         return items_BT, self.intensity[index_BT].masked_fill(~real_BT, 0.0), index_BT
 
     def rows(self, start: np.ndarray, length: np.ndarray) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Do what `cells` does, from arrays on the host."""
-        return self.cells(*self.send(start, length), int(length.max()))
+        """Return the same as `cells`, from host arrays."""
+        start_B, length_B = self.send(start, length)
+        return self.cells(start_B, length_B, int(length.max()))
 
     def batch(self, plan: Plan, mask_code: int | None = None) -> Batch:
         """Carry out a plan; given a `mask_code`, the scored positions are hidden behind it."""

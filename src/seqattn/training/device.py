@@ -47,28 +47,21 @@ def one_thread(device: str) -> Iterator[None]:
 
 def environment(device: str) -> dict[str, str]:
     """Return what a result was computed with: device, versions, git commit."""
+    cpu = f"CPU, {torch.backends.cpu.get_cpu_capability()}, 1 thread"
     return {
-        "device": torch.cuda.get_device_name() if device.startswith("cuda") else _cpu_name(),
+        "device": torch.cuda.get_device_name() if device.startswith("cuda") else cpu,
         "python": platform.python_version(),
         **{package: version(package) for package in ("torch", "numpy", "pandas")},
         "commit": _commit(),
     }
 
 
-def _cpu_name() -> str:
-    return f"CPU, {torch.backends.cpu.get_cpu_capability()}, 1 thread"
-
-
 @lru_cache
 def _commit() -> str:
     """Return the checkout's commit, or "unknown" for an installed package."""
     try:
-        return subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
+        command, here = ["git", "rev-parse", "HEAD"], Path(__file__).parent
+        found = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
+        return found.stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

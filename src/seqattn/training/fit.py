@@ -90,7 +90,7 @@ def training_batches(
 def training_plans(
     model: Backbone, dataset: Dataset, config: TrainConfig, device: torch.device | str
 ) -> Callable[[np.random.Generator], Iterator[list[Plan]]]:
-    """Do what `training_batches` does, up to the data: yield plans."""
+    """Return the same as `training_batches`, with plans in the place of batches."""
     length, offsets = model.config.max_length, dataset.split.train.offsets
     _check_windows(model, config)
     overhead = bucket_overhead(device)
@@ -146,25 +146,14 @@ def fit(
 
     Parameters
     ----------
-    dataset : Dataset
-        Prepared data.
     model_name : str
         A name `seqattn.build_model` knows.
-    seed : int
-        Seeds everything.
-    model_config, train_config : ModelConfig, TrainConfig
-        Settings.
     device : torch.device or str
         ``cpu`` or ``cuda``.
     on_epoch : callable, optional
         Called with each finished `Epoch`, for progress bars.
     keeper : Keeper, optional
         Keeps the state between epochs; a fit that finds one goes on from it, to the same bits.
-
-    Returns
-    -------
-    Fit
-        The model with its best weights, its history, and each user's rank of the held-out item.
 
     Raises
     ------
@@ -209,14 +198,31 @@ def train(
     with forked_rng(device):
         model = seeded_model(dataset, model_name, seed, model_config, device)
         torch.manual_seed(seed)  # dropout starts alike for models that drew extra weights
-        return _train(model, dataset, train_config, seed, device, on_epoch, keeper)
+        rng = np.random.default_rng(seed)
+        batches = training_batches(model, dataset, train_config, device)
+        rate = train_config.learning_rate
+        optimiser = torch.optim.Adam(model.parameters(), lr=rate, fused=True)
+        ranker = Ranker(dataset.split, "valid", device)
+        course = Course(model, train_config.patience)
+        if keeper and (state := keeper.load()):
+            course.restore(state, optimiser, rng)
+        while len(course.history) < train_config.epochs and not course.stopped:
+            started = time.perf_counter()
+            total, n_targets = launch_epoch(model, batches(rng), optimiser)
+            loss = float(total) / n_targets
+            ranks = ranker(model, filtered=False)["unfiltered"]
+            course.add(loss, ranks, time.perf_counter() - started)
+            if on_epoch:
+                on_epoch(course.history[-1])
+            if keeper:
+                keeper.save(partial(course.capture, optimiser, rng))
+        return course
 
 
 def forked_rng(device: torch.device | str) -> AbstractContextManager[None]:
     """Leave the caller's random numbers as they are, on the device too."""
-    return torch.random.fork_rng(
-        [torch.device(device)] if torch.device(device).type == "cuda" else []
-    )
+    where = torch.device(device)
+    return torch.random.fork_rng([where] if where.type == "cuda" else [])
 
 
 def seeded_model(
@@ -243,42 +249,6 @@ def seeded_model(
     return model
 
 
-def _train(
-    model: Backbone,
-    dataset: Dataset,
-    config: TrainConfig,
-    seed: int,
-    device: torch.device | str,
-    on_epoch: Callable[[Epoch], None] | None,
-    keeper: Keeper | None,
-) -> Course:
-    rng = np.random.default_rng(seed)
-    batches = training_batches(model, dataset, config, device)
-    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
-    ranker = Ranker(dataset.split, "valid", device)
-    course = Course(model, config.patience)
-    if keeper and (state := keeper.load()):
-        course.restore(state, optimiser, rng)
-    while len(course.history) < config.epochs and not course.stopped:
-        started = time.perf_counter()
-        loss = _epoch(model, batches(rng), optimiser)
-        ranks = ranker(model, filtered=False)["unfiltered"]
-        course.add(loss, ranks, time.perf_counter() - started)
-        if on_epoch:
-            on_epoch(course.history[-1])
-        if keeper:
-            keeper.save(partial(course.capture, optimiser, rng))
-    return course
-
-
-def _epoch(
-    model: Backbone, batches: Iterator[list[Batch]], optimiser: torch.optim.Optimizer
-) -> float:
-    """One pass over the data; returns the mean loss per target."""
-    total, n_targets = launch_epoch(model, batches, optimiser)
-    return float(total) / n_targets
-
-
 def _give_memory_back() -> None:
     """Return freed memory to the system, where the C library is glibc.
 
@@ -296,7 +266,7 @@ def launch_epoch(
 ) -> tuple[Tensor, int]:
     """Do one pass over the data without ever waiting for the device; return summed loss, count."""
     model.train()
-    total, n_targets = 0.0, 0
+    total, n_targets = model.item_embedding.weight.new_zeros(()), 0
     for number, parts in enumerate(batches):
         optimiser.zero_grad(set_to_none=True)
         loss, n = backward(model, parts)

@@ -63,14 +63,8 @@ class TiedCrossEntropy(torch.autograd.Function):
 def tied_cross_entropy(hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor) -> Tensor:
     """Return the mean cross-entropy of N targets, in nats, as a scalar.
 
-    Parameters
-    ----------
-    hidden_ND : Tensor, shape (N, D)
-        Hidden states at the scored positions.
-    weight_VD : Tensor, shape (V, D)
-        Output embeddings; the scores are ``hidden_ND @ weight_VD.T``.
-    targets_N : Tensor of int64, shape (N,)
-        Rows of `weight_VD`.
+    Scores are hidden states by output embeddings, ``hidden_ND @ weight_VD.T``; targets are rows of
+    the latter.
     """
     return TiedCrossEntropy.apply(hidden_ND, weight_VD, targets_N)
 
@@ -81,18 +75,8 @@ def stacked_cross_entropy(
     """Return each seed's weighted sum of cross-entropies, in nats, (S,).
 
     As many targets at a time as fit into a chunk; where that is all of them, nothing is computed
-    twice.
-
-    Parameters
-    ----------
-    hidden_SND : Tensor, shape (S, N, D)
-        Hidden states at the scored positions.
-    weight_SVD : Tensor, shape (S, V, D)
-        Output embeddings.
-    targets_SN : Tensor of int64, shape (S, N)
-        Rows of `weight_SVD`.
-    share_SN : Tensor, shape (S, N)
-        Weight of each target in its seed's loss; 0 for padding.
+    twice. `share_SN` is each target's weight in its seed's loss, 0 for padding; the rest is as for
+    `tied_cross_entropy`.
     """
     n, rows = targets_SN.shape[1], chunk_rows(weight_SVD[..., 0].numel(), weight_SVD.device)
     if n <= rows:

@@ -21,23 +21,14 @@ from seqattn.models.backbone import Backbone
 from seqattn.training.batches import Gatherer
 
 SCORES_AT_ONCE = 2**24  # 64 MiB of float32 scores bounds memory whatever the catalogue
-
-
 # Positions a model computes at once: on a CPU as many as its caches hold.
 POSITIONS_AT_ONCE, GPU_POSITIONS_AT_ONCE = 2**12, 2**20
 
 
 class Ranker:
-    """Ranks each user's held-out item among all items; keeps the data on the device.
+    """Ranks each user's held-out item of a stage, ``valid`` or ``test``, among all items.
 
-    Parameters
-    ----------
-    split : Split
-        Leave-one-out split.
-    stage : str
-        ``valid`` or ``test``.
-    device : torch.device or str
-        Where the models live.
+    Keeps the data on the device where the models live.
     """
 
     def __init__(self, split: Split, stage: str, device: torch.device | str = "cpu") -> None:
@@ -71,16 +62,17 @@ class Ranker:
             Takes user numbers, (B,), and returns a new tensor of scores, (B, V + 1), on the
             device; column 0 is padding and its scores are ignored.
         filtered : bool
-            Whether to return the ``filtered`` kind too.
+            Whether to return the ``filtered`` kind also.
 
         Raises
         ------
-        SeqattnError
+        DivergedError
             If a target's score is not finite.
         """
         context = self.context
         at_once = max(1, SCORES_AT_ONCE // (context.n_items + 1))
-        ranks: dict[str, list[Tensor]] = {"unfiltered": []} | ({"filtered": []} if filtered else {})
+        kinds = ("unfiltered", "filtered") if filtered else ("unfiltered",)
+        ranks: dict[str, list[Tensor]] = {kind: [] for kind in kinds}
         finite = []
         for first in range(0, context.n_users, at_once):
             users = np.arange(first, min(first + at_once, context.n_users))
@@ -138,18 +130,9 @@ def next_item_hidden(model: Backbone, histories: Sequences, gatherer: Gatherer) 
 def rank_targets(
     model: Backbone, split: Split, stage: str, device: torch.device | str = "cpu"
 ) -> dict[str, np.ndarray]:
-    """Rank each user's held-out item among all items.
+    """Rank each user's held-out item of a stage, ``valid`` or ``test``, among all items.
 
-    Parameters
-    ----------
-    model : Backbone
-        Put into evaluation mode for the call, then back.
-    split : Split
-        Leave-one-out split.
-    stage : str
-        ``valid`` or ``test``.
-    device : torch.device or str
-        Where the model lives.
+    The model is put into evaluation mode for the call, then back.
 
     Returns
     -------

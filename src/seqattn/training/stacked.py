@@ -57,8 +57,8 @@ class Shape(NamedTuple):
 
     def joined(self, other: Shape) -> Shape:
         """Return the least shape that holds both."""
-        largest = map(max, self[:3], other[:3])
-        return Shape(*largest, min(self.read_from, other.read_from))
+        (a, b, c), (d, e, f) = self[:3], other[:3]
+        return Shape(max(a, d), max(b, e), max(c, f), min(self.read_from, other.read_from))
 
 
 def _round_up(number: int, step: int) -> int:
@@ -106,27 +106,15 @@ def fit_stacked(
     """Fit one model with several seeds at once.
 
     Without dropout the fits are those of `seqattn.training.fit.fit`, seed for seed, up to rounding.
-    A seed that has stopped early leaves the stack and is not touched again.
+    A seed that has stopped early leaves the stack and is not touched again. Fits come in the order
+    of `seeds`; their seconds count from the start of all.
 
     Parameters
     ----------
-    dataset : Dataset
-        Prepared data.
-    model_name : str
-        A name `seqattn.build_model` knows.
-    seeds : sequence of int
-        Different seeds.
-    model_config, train_config : ModelConfig, TrainConfig
-        Settings of all of them.
     device : torch.device or str
         ``cuda``; on a CPU it works, and pays only where models are tiny.
     on_epoch : callable, optional
         Called with a seed and its finished `Epoch`, whose seconds are those of the whole stack.
-
-    Returns
-    -------
-    dict of int to Fit
-        In the order of `seeds`; a fit's seconds count from the start of all.
 
     Raises
     ------
@@ -141,10 +129,7 @@ def fit_stacked(
         models = [seeded_model(dataset, model_name, seed, model_config, device) for seed in seeds]
         plans = training_plans(models[0], dataset, train_config, device)
         rngs = {seed: np.random.default_rng(seed) for seed in seeds}
-        courses = {
-            seed: Course(model, train_config.patience)
-            for seed, model in zip(seeds, models, strict=True)
-        }
+        courses = {s: Course(m, train_config.patience) for s, m in zip(seeds, models, strict=True)}
         gatherer = Gatherer(dataset.split.train, device)
         stack = Stack(models, gatherer, train_config.learning_rate)
         ranker = Ranker(dataset.split, "valid", device)
@@ -154,15 +139,11 @@ def fit_stacked(
             losses = stack.epoch(zip(*(plans(rngs[seed]) for seed in courses), strict=True))
             ranks = [ranker(c.model, filtered=False)["unfiltered"] for c in courses.values()]
             seconds = time.perf_counter() - began
-            leaving = [
-                seed
-                for (seed, course), loss, ranks_U in zip(
-                    courses.items(), losses, ranks, strict=True
-                )
-                if course.add(loss, ranks_U, seconds) or number == train_config.epochs
-            ]
-            if on_epoch:
-                for seed, course in courses.items():
+            leaving = []
+            for (seed, course), loss, ranks_U in zip(courses.items(), losses, ranks, strict=True):
+                if course.add(loss, ranks_U, seconds) or number == train_config.epochs:
+                    leaving.append(seed)
+                if on_epoch:
                     on_epoch(seed, course.history[-1])
             if leaving:
                 stack.keep([i for i, seed in enumerate(courses) if seed not in leaving])
@@ -248,7 +229,8 @@ class Stack:
     def launch(self, steps: Iterator[tuple[list[Plan], ...]]) -> tuple[Tensor, np.ndarray]:
         """Do an epoch without waiting for the device; return summed losses and counts, (S,)."""
         self.template.train()
-        total_S, n_targets_S = torch.zeros((), device=self.gatherer.device), 0
+        total_S = torch.zeros((), device=self.gatherer.device)
+        n_targets_S = np.zeros(len(self.models), dtype=np.int64)
         for plans in steps:
             n_S = np.array([sum(len(plan.targets) for plan in parts) for parts in plans])
             batches = [
@@ -305,11 +287,5 @@ class Stack:
             items_SBT.flatten(1).scatter_(1, cells, self.template.mask_code)
             intensity_SBT = None
         scored_SN = torch.arange(cells.shape[1], device=cells.device) < n_scored
-        return StackedBatch(
-            items_SBT,
-            intensity_SBT,
-            cells,
-            self.gatherer.items[targets],
-            scored_SN / n_total,
-            shape.read_from,
-        )
+        targets_SN, share_SN = self.gatherer.items[targets], scored_SN / n_total
+        return StackedBatch(items_SBT, intensity_SBT, cells, targets_SN, share_SN, shape.read_from)

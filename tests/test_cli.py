@@ -256,3 +256,20 @@ def test_train_is_another_word_for_fit(tmp_path, capsys):
         assert main([verb, *more, "--results-dir", str(tmp_path)]) == 0
         told.append(json.loads(capsys.readouterr().out)[0]["folder"])
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("verb", ["fit -d synthetic -m sasrec", "significance synthetic"])
+def test_a_seed_given_twice_is_refused(verb, tmp_path, capsys):
+    asked = [
+        *verb.split(),
+        "-s",
+        "1",
+        "2",
+        "1",
+        "--preset",
+        "smoke",
+        "--results-dir",
+        str(tmp_path),
+    ]
+    assert main(asked) == 2
+    assert "seed 1 is given twice" in capsys.readouterr().err

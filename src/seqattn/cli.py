@@ -379,11 +379,18 @@ def _runs(options: argparse.Namespace) -> list[Run]:
     from seqattn.runs.store import Store
     from seqattn.search.record import wanted_specs
 
+    _require_different(options.seed)
     results, dataset = results_folder(options.results_dir), load_dataset(options.dataset)
     pairs, backbone = product(options.model, options.seed), getattr(options, "backbone_of", None)
     specs = wanted_specs(results, dataset, pairs, options.preset, backbone_of=backbone)
     progress = sys.stderr.isatty()
     return fit_runs(Store(results), dataset, specs, device=options.device, progress=progress)
+
+
+def _require_different(seeds: list[int]) -> None:
+    twice = [seed for n, seed in enumerate(seeds) if seed in seeds[:n]]
+    if twice:
+        raise SeqattnError(f"seed {twice[0]} is given twice; a copy is no second observation")
 
 
 def _tune(options: argparse.Namespace) -> None:

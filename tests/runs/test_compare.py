@@ -110,7 +110,7 @@ def test_files_without_common_users_and_copies_of_a_seed_are_refused(tmp_path):
     b = of_file(written(tmp_path / "b.csv", ["X", "Y"], [1, 2]))
     with pytest.raises(SeqattnError, match="0 users in common"):
         compare(a, b)
-    c = written(tmp_path / "c.csv", ["x", "y"] * 2, [1, 2, 1, 2], [1, 1, 2, 2])
+    c = written(tmp_path / "c.csv", [*"xy", *range(30)] * 2, [*range(32)] * 2, [1] * 32 + [2] * 32)
     with pytest.raises(SeqattnError, match=r"c.csv: seeds 1 and 2 have the same value for every"):
         compare(of_file(c), of_file(c))
     with pytest.raises(SeqattnError, match=r"has 1 seeds and c\.csv 2"):

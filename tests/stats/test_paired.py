@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from seqattn.errors import SeqattnError
-from seqattn.stats import paired_t, wilcoxon
+from seqattn.stats import dual_criterion, paired_t, tost_paired, wilcoxon
 
 metric = st.floats(0, 1, allow_subnormal=False)
 
@@ -93,3 +93,43 @@ def test_equal_nonzero_differences_give_infinite_t_despite_rounding(shift):
 def test_unusable_input_is_refused(test, base, variant, message):
     with pytest.raises(SeqattnError, match=message):
         test(base, variant)
+
+
+UNITS = [2.0**-600, 2.0**-100, 2.0**100, 2.0**600]
+
+
+@given(pairs(12), st.sampled_from(UNITS))
+def test_no_test_depends_on_the_unit(pair, unit):
+    """A public report: multiplying by 2**-600 changed p to 0 or 1."""
+    base, variant = (np.round(side, 6) for side in pair)
+    one, other = paired_t(base, variant), paired_t(unit * base, unit * variant)
+    assert (other.t, other.p_value) == (one.t, one.p_value)
+    assert other.difference == one.difference * unit
+    assert wilcoxon(unit * base, unit * variant) == wilcoxon(base, variant)
+    near, far = (
+        tost_paired(base, variant, 0.1),
+        tost_paired(unit * base, unit * variant, 0.1 * unit),
+    )
+    assert far.p_value == near.p_value
+
+
+@given(st.integers(0, 1000), st.sampled_from(UNITS))
+def test_the_dual_criterion_does_not_depend_on_the_unit(number, unit):
+    rng = np.random.default_rng(number)
+    base, variant = rng.random((3, 20)), rng.random((3, 20)) + 0.1
+    one = dual_criterion(base, variant, n_resamples=200)
+    other = dual_criterion(unit * base, unit * variant, n_resamples=200)
+    for name in ("t_p_value", "pooled_p_value", "clustered_p_value", "robust", "seeds_positive"):
+        assert getattr(other, name) == getattr(one, name), name
+
+
+def test_a_run_that_is_there_twice_is_refused_by_the_places_of_its_seeds():
+    rng = np.random.default_rng(0)
+    base, variant = rng.random((3, 20)), rng.random((3, 20))
+    base[2], variant[2] = base[0], variant[0]
+    with pytest.raises(SeqattnError, match="the seeds at places 0 and 2 have the same values"):
+        dual_criterion(base, variant)
+    variant[2] += 0.1  # a deterministic baseline has the same values for every seed
+    dual_criterion(base, variant)
+    zeros = np.zeros((3, 20))  # and nobody hits
+    dual_criterion(zeros, zeros)

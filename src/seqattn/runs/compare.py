@@ -26,6 +26,7 @@ from seqattn.stats import (
     tost_paired,
 )
 from seqattn.stats.crossed import crossed_interval
+from seqattn.stats.inputs import copies
 from seqattn.stats.metrics import metric
 
 MARGIN_PERCENT = 5.0
@@ -153,20 +154,13 @@ def compare(
             f"{base.name} has {len(b_SU)} seeds and {variant.name} {len(v_SU)}; give as many"
         )
     for one, values in ((base, b_SU), (variant, v_SU)):
-        _refuse_copies(one, values)
+        if found := copies(values):
+            seeds = one.values.columns[list(found)]
+            raise SeqattnError(
+                f"{one.name}: seeds {seeds[0]} and {seeds[1]} have the same value for every user: "
+                "one is a copy of the other, or the seed had no effect"
+            )
     return Comparison(_table(b_SU, v_SU, margin_percent), *missing)
-
-
-def _refuse_copies(one: PerUser, values_SU: np.ndarray) -> None:
-    _, first, back = np.unique(values_SU, axis=0, return_index=True, return_inverse=True)
-    copies = np.flatnonzero(first[back.ravel()] != np.arange(len(values_SU)))
-    if len(copies) and np.ptp(values_SU[copies[0]]) > 0:
-        seeds = one.values.columns
-        original = first[back.ravel()][copies[0]]
-        raise SeqattnError(
-            f"{one.name}: seeds {seeds[original]} and {seeds[copies[0]]} have the same value for "
-            "every user: one run was copied, or the seed had no effect"
-        )
 
 
 def _table(b_SU: np.ndarray, v_SU: np.ndarray, margin_percent: float) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from seqattn.config import BASELINE
 from seqattn.errors import SeqattnError
 from seqattn.runs.store import Run, RunSpec
 from seqattn.stats import DualCriterion, dual_criterion_table
+from seqattn.stats.inputs import copies
 from seqattn.stats.metrics import CUTOFFS, METRICS, metric
 
 
@@ -71,8 +72,21 @@ def by_model(runs: Iterable[Run]) -> dict[str, list[Run]]:
 
 
 def rank_matrix(runs: Sequence[Run], stage: str = "test", kind: str = "unfiltered") -> np.ndarray:
-    """Return one model's ranks, (S, U), seeds in the order of `runs`."""
-    return np.stack([run.ranks(stage, kind) for run in runs])
+    """Return one model's ranks, (S, U), seeds in the order of `runs`.
+
+    Raises
+    ------
+    SeqattnError
+        Two runs have the same ranks.
+    """
+    ranks_SU = np.stack([run.ranks(stage, kind) for run in runs])
+    if found := copies(ranks_SU):
+        one, other = (runs[place].folder for place in found)
+        raise SeqattnError(
+            f"{one} and {other} rank every target alike: one is a copy of the other, or the seed "
+            "had no effect"
+        )
+    return ranks_SU
 
 
 def summary(runs: Iterable[Run], k: int = 10) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from seqattn.errors import SeqattnError
 from seqattn.stats.bootstrap import bootstrap_means, bootstrap_p_value, percentile_interval
-from seqattn.stats.inputs import Floats, Record, as_pair, check_alpha
+from seqattn.stats.inputs import Floats, Record, as_pair, check_alpha, copies
 from seqattn.stats.significance import paired_t, tost_paired, wilcoxon
 
 
@@ -193,6 +193,12 @@ def _judge_cells(
             f"fall below alpha = {alpha}; give more than {1 / alpha:.0f}"
         )
     pairs = [as_pair(*pair, ndim=2, cell=label) for pair, label in zip(cells, labels, strict=True)]
+    for pair, label in zip(pairs, labels, strict=True):
+        if found := copies(np.hstack(pair)):
+            raise SeqattnError(
+                f"{label}the seeds at places {found[0]} and {found[1]} have the same values for "
+                "every user in both systems: a run is there twice, or the seed had no effect"
+            )
     positions_by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for position, (base, _) in enumerate(pairs):
         positions_by_shape[base.shape].append(position)

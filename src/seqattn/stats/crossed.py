@@ -77,7 +77,7 @@ def crossed_interval(differences: ArrayLike, *, alpha: float = 0.05) -> Crossed:
     check_alpha(alpha)
     n_seeds, n_users = d_SU.shape
     # In units of a power of two near the largest value, so that no square over- or underflows.
-    unit = 2.0 ** np.frexp(np.abs(d_SU).max())[1]
+    unit = float(np.ldexp(1.0, np.frexp(np.abs(d_SU).max())[1]))
     d_SU = d_SU / unit
     of_seeds, of_users, rest = mean_squares(d_SU)
     parts: list[tuple[float, float]] = [

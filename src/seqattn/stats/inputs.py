@@ -79,6 +79,23 @@ def as_pair(
     return first, second
 
 
+# Among fewer users, or with fewer different values (a hit or none), two seeds may agree by chance.
+_FEW_USERS, _FEW_VALUES = 20, 5
+
+
+def copies(values_SU: np.ndarray) -> tuple[int, int] | None:
+    """Return two seeds that have the same value for every user, if there are such.
+
+    Few users, and values of few kinds such as hit or none, are no evidence of a copy.
+    """
+    seen: dict[bytes, int] = {}
+    for seed, row in enumerate(values_SU):
+        first = seen.setdefault(row.tobytes(), seed)
+        if first != seed and len(row) >= _FEW_USERS and len(np.unique(row)) >= _FEW_VALUES:
+            return first, seed
+    return None
+
+
 def check_alpha(alpha: float) -> None:
     """Raise SeqattnError unless `alpha` is a level strictly between 0 and 1."""
     if not 0 < alpha < 1:

@@ -47,9 +47,13 @@ def standardised(base: Floats, variant: Floats) -> tuple[float, float, float]:
     A spread at the level of float rounding counts as zero; then the ratio is 0 for a zero mean
     and an infinity with the mean's sign otherwise.
     """
-    differences = variant - base
-    rounding = 16 * np.finfo(np.float64).eps * max(np.abs(base).max(), np.abs(variant).max())
-    mean, spread = float(differences.mean()), float(differences.std(ddof=1))
+    largest = max(np.abs(base).max(), np.abs(variant).max())
+    # In units of a power of two near the largest value: no square overflows or vanishes, and the
+    # digits stay.
+    unit = float(np.ldexp(1.0, np.frexp(largest)[1]))
+    differences = variant / unit - base / unit
+    rounding = 16 * np.finfo(np.float64).eps * largest
+    mean, spread = float(differences.mean()) * unit, float(differences.std(ddof=1)) * unit
     if abs(mean) <= rounding and spread <= rounding:
         return 0.0, 0.0, 0.0
     if spread <= rounding:

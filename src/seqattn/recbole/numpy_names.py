@@ -6,12 +6,13 @@ code reads them while it runs. It takes them from three names that NumPy 2 has r
 
 from __future__ import annotations
 
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 from recbole.config import Config
 
-RETIRED = {"float_": np.float64, "complex_": np.complex128, "unicode_": np.str_}
+RETIRED: dict[str, Any] = {"float_": np.float64, "complex_": np.complex128, "unicode_": np.str_}
 
 
 def lend_retired_names() -> None:

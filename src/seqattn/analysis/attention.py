@@ -75,17 +75,8 @@ def attention_maps(model: Backbone, dataset: Dataset, n: int, max_users: int = 2
     masked-item models see the history itself, without an appended [MASK]: n is then the same set
     of interactions for every model.
 
-    Parameters
-    ----------
-    n : int
-        Number of interactions, at most the model's ``max_length``.
-    max_users : int
-        The first so many users with a long enough history.
-
-    Returns
-    -------
-    ndarray, shape (U, L, H, n, n)
-        Rows are queries and sum to 1.
+    Taken are the first `max_users` with a long enough history; `n` is at most the model's
+    ``max_length``. Maps have shape (U, L, H, n, n); rows are queries and sum to 1.
 
     Raises
     ------
@@ -123,17 +114,8 @@ def l1_l2(maps: ArrayLike, axis: Axis = None) -> NDArray[np.float64]:
 
     .. math:: S(x) = \frac{L_1(x) / N}{L_2(x)}, \qquad N \text{ the number of entries of } x
 
-    Parameters
-    ----------
-    maps
-        Shape (..., n, n), rows are queries; cropped to real positions.
-    axis
-        None measures each whole map (N = n * n), "row" each row (N = n).
-
-    Returns
-    -------
-    ndarray
-        Shape (...) for whole maps, (..., n) for rows.
+    Maps, (..., n, n), are cropped to real positions; rows are queries. With axis None each whole
+    map is measured (N = n * n), which gives shape (...), with "row" each row (N = n): (..., n).
 
     Raises
     ------

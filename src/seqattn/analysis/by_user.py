@@ -81,14 +81,8 @@ def mean_by_level(frame: pd.DataFrame, column: str) -> pd.DataFrame:
 def compare_ranks(frame: pd.DataFrame, floor: ArrayLike, low: str, high: str) -> pd.DataFrame:
     """Return the mean published rank of each model at each noise level, and what it allows to say.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        As `ranks` returns it.
-    floor : array_like
-        Ranks of noise alone, see `seqattn.analysis.rank.noise_floor`.
-    low, high : str
-        Models of which the first is said to have the lower rank.
+    `frame` is that of `ranks`, `floor` the ranks of noise alone, see
+    `seqattn.analysis.rank.noise_floor`; the model `low` is said to have a lower rank than `high`.
 
     Returns
     -------

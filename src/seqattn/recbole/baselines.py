@@ -159,11 +159,7 @@ class Fitted:
 
 
 def fit(
-    name: str,
-    dataset: Dataset,
-    seed: int,
-    options: Mapping[str, Any],
-    report: Report | None = None,
+    name: str, dataset: Dataset, seed: int, options: Mapping[str, Any], report: Report | None = None
 ) -> Fitted:
     """Fit one model with one set of options; the best weights on validation are tested once.
 
@@ -180,10 +176,8 @@ def fit(
     report = report or (lambda line: None)
 
     def on_epoch(epoch: Mapping[str, float]) -> None:
-        report(
-            f"{label} epoch {epoch['epoch']}: loss {epoch['loss']:.3f}, "
-            f"NDCG@10 {epoch['valid_ndcg']:.4f}"
-        )
+        loss, ndcg = f"loss {epoch['loss']:.3f}", f"NDCG@10 {epoch['valid_ndcg']:.4f}"
+        report(f"{label} epoch {epoch['epoch']}: {loss}, {ndcg}")
 
     started, kind = time.perf_counter(), CHOSEN_BY[name]
     with forked_rng("cpu"):

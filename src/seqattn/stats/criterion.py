@@ -199,13 +199,11 @@ def _judge_cells(
 
     verdicts: dict[int, DualCriterion] = {}
     for positions in positions_by_shape.values():
-        pooled_CB, by_seed_CSB, clustered_CB = bootstrap_parts(
-            np.stack([pairs[p][1] - pairs[p][0] for p in positions]), n_resamples, seed
-        )
+        differences_CSU = np.stack([pairs[p][1] - pairs[p][0] for p in positions])
+        parts = bootstrap_parts(differences_CSU, n_resamples, seed)
         for row, position in enumerate(positions):
-            verdicts[position] = _judge(
-                *pairs[position], pooled_CB[row], by_seed_CSB[row], clustered_CB[row], alpha
-            )
+            pooled_B, by_seed_SB, clustered_B = (part[row] for part in parts)
+            verdicts[position] = _judge(*pairs[position], pooled_B, by_seed_SB, clustered_B, alpha)
     return [verdicts[position] for position in range(len(pairs))]
 
 
@@ -255,9 +253,9 @@ def _judge(
         t_statistic=t.t,
         t_p_value=t.p_value,
         pooled_p_value=pooled_p,
-        pooled_ci=_interval(pooled_B, alpha),
+        pooled_ci=tuple(percentile_interval(pooled_B, alpha).tolist()),
         clustered_p_value=clustered_p,
-        clustered_ci=_interval(clustered_B, alpha),
+        clustered_ci=tuple(percentile_interval(clustered_B, alpha).tolist()),
         seeds_positive=positive,
         seeds_negative=negative,
         robust=verdict(pooled_B, pooled_p),
@@ -267,11 +265,6 @@ def _judge(
         n_resamples=len(pooled_B),
         alpha=alpha,
     )
-
-
-def _interval(means_B: Floats, alpha: float) -> tuple[float, float]:
-    low, high = percentile_interval(means_B, alpha)
-    return float(low), float(high)
 
 
 def p_text(p: float) -> str:

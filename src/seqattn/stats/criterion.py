@@ -18,6 +18,20 @@ from seqattn.stats.bootstrap import bootstrap_means, bootstrap_p_value, percenti
 from seqattn.stats.inputs import Floats, Record, as_pair, check_alpha
 from seqattn.stats.significance import paired_t, tost_paired, wilcoxon
 
+# The parts of the criterion and the rules made of them, as every table and figure names them.
+PARTS = {
+    "t": "t-test",
+    "pooled": "pooled bootstrap",
+    "clustered": "clustered bootstrap",
+    "stability": "stability check",
+}
+RULES = {"robust": "published rule", "robust_clustered": "clustered rule"}
+CORRECTED = {
+    "bh": f"{RULES['robust_clustered']}, Benjamini-Hochberg",
+    "holm": f"{RULES['robust_clustered']}, Holm",
+}
+CRITERIA = PARTS | RULES | CORRECTED
+
 
 @dataclass(frozen=True)
 class DualCriterion(Record):

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from seqattn.config import BASELINE, DESIGNS, SEEDS
+from seqattn.config import BACKBONES, BASELINE, DESIGNS, SEEDS
 from seqattn.plots.style import name_of
 from seqattn.studies.ia import published
 from seqattn.studies.judge import with_columns
-from seqattn.studies.texts import BACKBONES, change, is_true, share
+from seqattn.studies.texts import change, is_true, share
 
 _KEY = ["dataset", "model"]
 _SHOWN = ["change", "low", "high", "robust", "base", "level"]
@@ -22,7 +22,7 @@ def side_by_side(cells: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     cells : DataFrame
-        A study's table ``comparisons``, with the arms of `seqattn.studies.texts.BACKBONES`.
+        A study's table ``comparisons``, with the arms of `seqattn.config.BACKBONES`.
 
     Returns
     -------

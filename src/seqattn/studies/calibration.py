@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from seqattn.config import SEEDS
+from seqattn.config import BACKBONES, SEEDS
 from seqattn.errors import SeqattnError
 from seqattn.plots.style import name_of
 from seqattn.runs.results import rank_matrix
 from seqattn.runs.store import Run
+from seqattn.stats import criterion
 from seqattn.stats.calibration import Calibration, calibrate, detectable_percent
 from seqattn.stats.metrics import metric
 from seqattn.stats.variance import pooling_levels
@@ -31,8 +32,8 @@ REPLICATES = 1000
 RHOS = (-0.15, -0.05, 0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 COMPARISON = ["dataset", "arm", "part", "model"]
 # The parts of the clustered rule, of which the strictest decides.
-PARTS = {"t": "t-test", "clustered": "clustered bootstrap", "stability": "stability check"}
-RULES = ("robust", "robust_clustered")
+PARTS = {part: criterion.PARTS[part] for part in ("t", "clustered", "stability")}
+RULES = tuple(criterion.RULES)
 
 
 def rates(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -201,8 +202,7 @@ def power(rates: pd.DataFrame, all_found: float = 0.9995) -> pd.DataFrame:
 def named(frame: pd.DataFrame) -> pd.DataFrame:
     """Return rows in the paper's order, with title, design and variant as a page names them."""
     frame = published.with_titles(frame)
-    design = frame["arm"].str.replace("_", " ")
-    return frame.assign(design=design, variant=frame["model"].map(name_of))
+    return frame.assign(design=frame["arm"].map(BACKBONES), variant=frame["model"].map(name_of))
 
 
 def correlations_by_arm(cells: pd.DataFrame) -> pd.DataFrame:

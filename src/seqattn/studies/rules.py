@@ -5,17 +5,12 @@ from __future__ import annotations
 import pandas as pd
 
 from seqattn.config import DESIGNS
+from seqattn.stats.criterion import CRITERIA
 from seqattn.studies.ia import published
 from seqattn.studies.judge import ALPHA
 from seqattn.studies.texts import ARMS, cell_name, is_true, percent, span, yes_no
 
-RULES = {
-    "t": "paired t-test alone",
-    "robust": "dual criterion, pooled (published)",
-    "robust_clustered": "dual criterion, clustered by user",
-    "bh": "clustered, Benjamini-Hochberg",
-    "holm": "clustered, Holm",
-}
+RULES = {rule: CRITERIA[rule] for rule in ("t", "robust", "robust_clustered", "bh", "holm")}
 
 
 def family(cells: pd.DataFrame, arm: str, k: int | None = None) -> pd.DataFrame:

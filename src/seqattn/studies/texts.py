@@ -6,16 +6,11 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
+from seqattn.config import BACKBONES, DESIGNS
 from seqattn.plots.style import name_of
 
 NOT_RUN = "not run"
-# How prose and tables call the arms that differ in their backbone.
-ARMS = {"own_search": "as published", "shared_backbone": "matched"}
-BACKBONES = {
-    "own_search": "each its own backbone",
-    "variant_backbone": "both the variant's",
-    "shared_backbone": "both SASRec's",
-}
+ARMS = {arm: BACKBONES[arm] for arm in DESIGNS}
 
 
 def percent(value: float, stars: str = "") -> str:

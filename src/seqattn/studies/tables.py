@@ -19,7 +19,7 @@ from seqattn.audit.records import read_tied_tests
 from seqattn.config import BASELINE, DESIGNS, NORMALISATIONS, SEEDS, VARIANTS, get_preset
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
-from seqattn.models import RECBOLE_MODELS
+from seqattn.models import MODELS, RECBOLE_MODELS
 from seqattn.plots.style import name_of
 from seqattn.runs.results import rank_matrix
 from seqattn.runs.store import Run, Store
@@ -80,13 +80,14 @@ def runs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 
 def _run(run: Run) -> dict[str, object]:
     spec, facts = run.spec, run.facts
+    train = getattr(spec, "train_config", None)  # RecBole's models have none
     return {
         "seed": run.seed,
         "key": spec.key,
         "best_epoch": facts["best_epoch"],
         "epochs": len(facts["history"]),
-        "limit": spec.train_config.epochs,
-        "patience": spec.train_config.patience,
+        "limit": train.epochs if train else np.nan,
+        "patience": train.patience if train else np.nan,
         "hours": float(facts.get("seconds", 0.0)) / 3600,
         "together": len(facts.get("stacked_seeds", [run.seed])),
         "device": facts.get("environment", {}).get("device", "unknown"),
@@ -170,7 +171,10 @@ def _cut_short(study: Study, key: Mapping[str, object], model: str) -> str:
 def lambdas(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Return [IA] Table 4: a row a (dataset, arm, model) that has lambdas, see `learned`."""
     return _stacked(
-        [learned({g.model: g.runs for g in mine}).assign(**key) for key, mine in _by_arm(groups)]
+        [
+            learned({g.model: g.runs for g in mine if g.model in MODELS}).assign(**key)
+            for key, mine in _by_arm(groups)
+        ]
     )
 
 

@@ -90,7 +90,7 @@ def _pruner(budget: SearchConfig) -> optuna.pruners.BasePruner:
 
         def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
             counted = copy.copy(study)
-            counted.get_trials = lambda **_: done(study)
+            vars(counted)["get_trials"] = lambda **_: done(study)
             return super().prune(counted, trial)
 
     return Halving() if budget.prune else optuna.pruners.NopPruner()
@@ -177,7 +177,8 @@ def _alive(trial: optuna.trial.FrozenTrial) -> bool:
     if host is None or number == os.getpid():
         return False
     if host != socket.gethostname():  # nobody here can tell: believe it for a time
-        return datetime.now() - trial.datetime_start < LONGEST_TRIAL
+        started = trial.datetime_start
+        return started is not None and datetime.now() - started < LONGEST_TRIAL
     try:
         return psutil.Process(number).create_time() == born  # not another of that number
     except psutil.NoSuchProcess:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,9 @@ def space(*, intensity: bool, shared_backbone: bool = False) -> dict[str, BaseDi
     from optuna.distributions import CategoricalDistribution as Choice
     from optuna.distributions import FloatDistribution, IntDistribution
 
-    normalisation = {"normalisation": Choice(NORMALISATIONS)} if intensity else {}
+    normalisation: dict[str, BaseDistribution] = (
+        {"normalisation": Choice(NORMALISATIONS)} if intensity else {}
+    )
     if shared_backbone:
         return normalisation
     return {
@@ -233,7 +236,7 @@ def _outcome(
             "state": t.state.name,
             "value": t.value,
             "params": t.params,
-            "seconds": t.user_attrs.get("seconds", t.duration.total_seconds()),
+            "seconds": t.user_attrs.get("seconds", (t.duration or timedelta()).total_seconds()),
             "draw": draw_of(t),
         }
         for t in study.trials

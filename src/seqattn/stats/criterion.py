@@ -6,8 +6,9 @@ Shapes: C cells, S seeds, U users, B resamples.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -153,7 +154,7 @@ def dual_criterion(
 
 
 def dual_criterion_table(
-    cells: Mapping[Hashable, tuple[ArrayLike, ArrayLike]],
+    cells: Mapping[Any, tuple[ArrayLike, ArrayLike]],
     *,
     n_resamples: int = 2000,
     seed: int = 0,
@@ -340,7 +341,7 @@ def _p_equals(p: float) -> str:
     return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
-def reasons(records: Mapping[Hashable, DualCriterion]) -> pd.DataFrame:
+def reasons(records: Mapping[Any, DualCriterion]) -> pd.DataFrame:
     """Return why each verdict is what it is, a row per record.
 
     Columns are the relative change in percent, the parts of `criteria` as text such as

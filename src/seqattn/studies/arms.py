@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -67,13 +68,13 @@ def changes_table(both: pd.DataFrame, *, levels: bool = True) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*keys, *BACKBONES.values()]).set_index(keys)
 
 
-def _side(row: dict[str, object], arm: str, levels: bool) -> str:
+def _side(row: dict[str, Any], arm: str, levels: bool) -> str:
     told = {name: row[f"{name}_{arm}"] for name in _SHOWN}
     text = change(told)
     return text if pd.isna(told["base"]) or not levels else f"{text}\n{_levels(told)}"
 
 
-def _levels(told: dict[str, object]) -> str:
+def _levels(told: dict[str, Any]) -> str:
     return f"{told['base']:.4f} → {told['level']:.4f}"
 
 
@@ -136,12 +137,12 @@ def luck_table(luck: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("dataset")
 
 
-def _by_title(luck: pd.DataFrame) -> Sequence[tuple[str, list[dict[str, object]]]]:
+def _by_title(luck: pd.DataFrame) -> Sequence[tuple[str, list[dict[str, Any]]]]:
     grouped = published.with_titles(luck).groupby("title", sort=False)
     return [(str(title), group.to_dict("records")) for title, group in grouped]
 
 
-def _luck(row: dict[str, object]) -> str:
+def _luck(row: dict[str, Any]) -> str:
     levels = f"{row['valid']:.4f} / {row['test']:.4f}"
     if row["model"] == BASELINE:
         return levels

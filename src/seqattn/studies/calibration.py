@@ -71,7 +71,7 @@ def pooling(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 class _Pair:
     """A comparison; `rates` and `cell` are what was kept of these very runs, or empty."""
 
-    key: Mapping[str, object]
+    key: dict[str, object]
     group: Group
     rates: pd.DataFrame
     cell: pd.DataFrame

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -105,7 +106,7 @@ def _judge(base_SU: np.ndarray, ranks: Mapping[str, np.ndarray], n_resamples: in
 
 def _flat(record: DualCriterion) -> dict[str, object]:
     """Return a record's fields; an interval as two columns, ``_low`` and ``_high``."""
-    row: dict[str, object] = {}
+    row: dict[str, Any] = {}
     for name, value in record.to_dict().items():
         if isinstance(value, list):
             stem = name.removesuffix("_ci")
@@ -117,7 +118,7 @@ def _flat(record: DualCriterion) -> dict[str, object]:
 
 def _beyond(
     records: Sequence[DualCriterion],
-    pairs: Mapping[object, tuple[np.ndarray, np.ndarray]],
+    pairs: Mapping[Any, tuple[np.ndarray, np.ndarray]],
     n_resamples: int,
 ) -> pd.DataFrame:
     """Return what the published rule does not compute, a row a record."""
@@ -155,7 +156,7 @@ def relative(record: DualCriterion, base: np.ndarray) -> dict[str, float | bool]
     return {"change": change, "low": low, "high": high, "robust": record.robust}
 
 
-def not_judgeable(row: object) -> str:
+def not_judgeable(row: Any) -> str:
     """Return why a cell may decide nothing about the paper, or nothing.
 
     `row` has part, n_seeds, cut_short, and run, or not.

@@ -70,12 +70,12 @@ class Settings:
 
     def changed(self, preset: Preset) -> Preset:
         """Return a preset with this arm's own values in it."""
-        model = replace(preset.model, **self.model)
-        trains = (replace(train, **self.train) for train in (preset.train, preset.train_ae))
-        return dataclasses.replace(preset, model=model, **dict(zip(_TRAINS, trains, strict=True)))
-
-
-_TRAINS = ("train", "train_ae")
+        return dataclasses.replace(
+            preset,
+            model=replace(preset.model, **self.model),
+            train=replace(preset.train, **self.train),
+            train_ae=replace(preset.train_ae, **self.train),
+        )
 
 
 @dataclass(frozen=True)

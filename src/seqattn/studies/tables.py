@@ -330,10 +330,11 @@ def _untied(
             continue
         tied_U = read_tied_tests(RECORDS, group.dataset.name, group.runs[0].spec.fingerprint)
         if tied_U is not None and tied_U.any() and (~tied_U).sum() >= 2:
-            values[group.arm, group.model] = tuple(
+            base, other = (
                 metric(rank_matrix(kept)[:, ~tied_U], "NDCG", 10)
                 for kept in (group.base, group.runs)
             )
+            values[group.arm, group.model] = base, other
             share = float(1 - tied_U.mean())
     return values, share
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -23,7 +24,7 @@ def span(low: float, high: float, form: str = "+.1f") -> str:
     return "" if pd.isna(low) else f"[{low:{form}}, {high:{form}}]"
 
 
-def change(row: Mapping[str, object], stars: str = "") -> str:
+def change(row: Mapping[str, Any], stars: str = "") -> str:
     """Return ``change [low, high]`` in percent, with "robust" behind it where it is.
 
     `row` has change, low, high and robust.
@@ -50,7 +51,7 @@ def yes_no(value: object) -> str:
     return "" if pd.isna(value) else "yes" if value else "no"
 
 
-def cell_name(row: object) -> str:
+def cell_name(row: Any) -> str:
     """Return a comparison's name inside its dataset, such as ``Add NDCG@10``."""
     return f"{name_of(row.model)} {row.metric}@{row.k}"
 

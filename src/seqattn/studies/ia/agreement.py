@@ -8,6 +8,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,7 +73,7 @@ def agreement(cells: pd.DataFrame, arm: str) -> pd.DataFrame:
     return rows.assign(outcome=[o.verdict for o in outcomes], reason=[o.reason for o in outcomes])
 
 
-def cell_outcome(row: object) -> Outcome:
+def cell_outcome(row: Any) -> Outcome:
     """Return whether one published cell of Table 3 stands, from a row of `agreement`.
 
     A published robust degradation stands if it is robust here and negative; it falls if the

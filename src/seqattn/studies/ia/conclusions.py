@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -78,7 +79,7 @@ def _each(
     holds: Callable[[pd.DataFrame], pd.Series],
     fails: Callable[[pd.DataFrame], pd.Series],
     what: str,
-    detail: Callable[[object], str] | None = None,
+    detail: Callable[[Any], str] | None = None,
 ) -> Outcome:
     """Judge "all cells do this": one failure fells it, only all of them make it stand."""
     usable = rows[rows["whole"].eq(True)]
@@ -94,8 +95,8 @@ def _each(
     return Outcome(OPEN, f"{what}: {held} of {len(rows)}; {count}")
 
 
-def _names(rows: pd.DataFrame, detail: Callable[[object], str] | None = None) -> str:
-    def name(row: object) -> str:
+def _names(rows: pd.DataFrame, detail: Callable[[Any], str] | None = None) -> str:
+    def name(row: Any) -> str:
         cell = f"{published.title(row.dataset)} {published.VARIANTS[row.model]}"
         cell = f"{cell} {row.metric}@{row.k}" if hasattr(row, "metric") else cell
         return f"{cell} ({detail(row)})" if detail else cell
@@ -105,18 +106,18 @@ def _names(rows: pd.DataFrame, detail: Callable[[object], str] | None = None) ->
     return ", ".join(names[:4]) + more
 
 
-def _of(rows: pd.DataFrame, **where: object) -> pd.DataFrame:
+def _of(rows: pd.DataFrame, **where: Any) -> pd.DataFrame:
     for column, wanted in where.items():
         wanted = [wanted] if isinstance(wanted, str) else list(wanted)
         rows = rows[rows[column].isin(wanted)]
     return rows
 
 
-def _p_value(row: object) -> str:
+def _p_value(row: Any) -> str:
     return f"p = {row.t_p_value:.3f}"
 
 
-def _interval(row: object) -> str:
+def _interval(row: Any) -> str:
     return f"{row.low:+.1f} to {row.high:+.1f} %, p = {row.t_p_value:.2f}"
 
 

@@ -111,8 +111,9 @@ def is_part(dataset: str, n_users: int) -> bool:
     The only one is the mirror's Amazon-Music, where half of the rows have a time.
     """
     entry = CATALOGUE.get(dataset)
-    part = entry.mirror.core if entry and entry.mirror else None
-    return bool(part and entry.core and part.users < entry.core.users and n_users == part.users)
+    if not (entry and entry.core and entry.mirror and entry.mirror.core):
+        return False
+    return n_users == entry.mirror.core.users < entry.core.users
 
 
 def title(dataset: str, *, part: bool = False) -> str:

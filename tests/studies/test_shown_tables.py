@@ -14,7 +14,6 @@ from seqattn.data import CATALOGUE
 from seqattn.search.record import read_search
 from seqattn.studies import rules
 from seqattn.studies.ia import tables
-from seqattn.studies.listing import listing
 from seqattn.studies.texts import ARMS, NOT_RUN
 
 NAMES = ("comparisons", "lambdas", "searches")
@@ -95,7 +94,7 @@ def test_substitutes_stay_out_of_the_papers_tables(found):
         assert "Steam-AU" not in frame.index.get_level_values("dataset")
     assert {d for d, *_ in tables.beside_table(found.comparisons).index} == {"Steam-AU"}
     assert {d for d, *_ in tables.lambdas_beside(found.lambdas).index} == {"Steam-AU"}
-    assert "Steam-AU" not in set(listing(found.comparisons, found.searches)["dataset"])
+    assert "Steam-AU" not in set(rules.listing(found.comparisons, found.searches)["dataset"])
 
 
 def test_too_few_points_have_no_correlation(found):
@@ -115,7 +114,7 @@ def test_the_conclusions_are_counted_as_they_stand(found):
 
 
 def test_the_listing_has_every_comparison_that_was_run_with_its_trials(found):
-    rows = listing(found.comparisons, found.searches)
+    rows = rules.listing(found.comparisons, found.searches)
     assert len(rows) == 36 + 36 + 12  # of three datasets; Amazon-Music has one variant
     assert not rows["k"].eq("").any() and not rows["change, %"].eq("").any()
     assert set(rows.loc[rows["dataset"] == "ML-1M", "trials"]) == {"13/25 + 13/25"}
@@ -133,6 +132,6 @@ def test_without_runs_every_table_says_so():
         *(tables.table3(cells, "own_search"), tables.outcomes_table(cells)),
         *(tables.beside_table(cells), tables.lambdas_beside(lambdas)),
         *(rules.disagreements(cells), rules.equivalence_table(cells)),
-        *(rules.counts(cells), listing(cells, NOTHING.searches)),
+        *(rules.counts(cells), rules.listing(cells, NOTHING.searches)),
     )
     assert all(frame.empty for frame in empty)

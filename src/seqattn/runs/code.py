@@ -27,8 +27,6 @@ from seqattn.runs.store import Run
 
 # Fingerprints of another scheme say nothing: raise it when what they cover changes.
 _SCHEME = "3-"
-
-
 _SHARED_MODULE, _SHARED = "seqattn.models.attention", (Backbone, Injection)
 
 
@@ -36,10 +34,7 @@ _SHARED_MODULE, _SHARED = "seqattn.models.attention", (Backbone, Injection)
 def code_of(model_name: str) -> str:
     """Return a fingerprint of a model's own code, comments and docstrings left out.
 
-    Parameters
-    ----------
-    model_name : str
-        A name in `seqattn.models.MODELS`.
+    `model_name` is one in `seqattn.models.MODELS`.
     """
     model = build_model(model_name, 1)
     attention = cast(Any, model.blocks[0]).attention

@@ -40,14 +40,8 @@ Report = Callable[[str], None]
 
 def run_spec(dataset: Described, model: str, seed: int, preset: Preset) -> RunSpec:
     """Return the spec of one (dataset, model, seed) run under a preset."""
-    return RunSpec(
-        dataset.name,
-        dataset.fingerprint,
-        model,
-        seed,
-        preset.model,
-        preset.train_for(masked=is_masked(model)),
-    )
+    train = preset.train_for(masked=is_masked(model))
+    return RunSpec(dataset.name, dataset.fingerprint, model, seed, preset.model, train)
 
 
 def recbole_spec(dataset: Described, model: str, seed: int) -> RecBoleSpec:
@@ -94,11 +88,7 @@ def fit_run(
 def _fit_ours(dataset: Dataset, spec: RunSpec, device: str, report: Report | None) -> Result:
     with one_thread(device):
         fitted = fit(
-            dataset,
-            spec.model,
-            spec.seed,
-            spec.model_config,
-            spec.train_config,
+            *(dataset, spec.model, spec.seed, spec.model_config, spec.train_config),
             device=device,
             on_epoch=lambda epoch: report(_line(spec, epoch)) if report else None,
         )
@@ -176,12 +166,10 @@ def fit_runs(
 
     Parameters
     ----------
-    store : Store
-        Where runs are kept.
     dataset : Dataset
         Must be one `load_dataset` can load again by its reference, in another process.
     specs : sequence of RunSpec or RecBoleSpec
-        What is wanted; `seqattn.search.record.wanted_specs` names it by preset or design.
+        `seqattn.search.record.wanted_specs` names it by preset or design.
     device : str
         ``cpu`` or ``cuda``, for our models.
     workers : int, optional

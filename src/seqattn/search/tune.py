@@ -110,12 +110,8 @@ def tune(
 
     Parameters
     ----------
-    results_dir : str or Path
-        The campaign's folder.
     dataset : Dataset
-        Data to fit on; its fingerprint is part of the study's name.
-    model_name : str
-        Model to fit.
+        Its fingerprint is part of the study's name.
     budget : SearchConfig
         Length of the search. A longer one takes over a shorter one's trials. With the shared
         backbone the trials are the four normalisations, whatever ``trials`` says.
@@ -128,8 +124,6 @@ def tune(
         URL of a database that several machines reach; by default ``studies.sqlite3`` in the
         campaign's folder. It may hold ``{dataset}``, ``{design}`` and ``{model}``: then each search
         has a database of its own.
-    device : str
-        ``cpu`` or ``cuda``.
     on_trial : callable, optional
         Called with the number of trials done and the best value so far.
 

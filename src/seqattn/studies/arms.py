@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -70,12 +69,9 @@ def changes_table(both: pd.DataFrame, *, levels: bool = True) -> pd.DataFrame:
 
 def _side(row: dict[str, Any], arm: str, levels: bool) -> str:
     told = {name: row[f"{name}_{arm}"] for name in _SHOWN}
-    text = change(told)
-    return text if pd.isna(told["base"]) or not levels else f"{text}\n{_levels(told)}"
-
-
-def _levels(told: dict[str, Any]) -> str:
-    return f"{told['base']:.4f} → {told['level']:.4f}"
+    if pd.isna(told["base"]) or not levels:
+        return change(told)
+    return f"{change(told)}\n{told['base']:.4f} → {told['level']:.4f}"
 
 
 def robust_somewhere(both: pd.DataFrame) -> pd.DataFrame:
@@ -130,16 +126,10 @@ def luck_table(luck: pd.DataFrame) -> pd.DataFrame:
     One row per dataset, one column per search; two searches that found one configuration are
     "the same".
     """
-    rows = {
-        title: {f"{name_of(row['model'])}'s search": _luck(row) for row in group}
-        for title, group in _by_title(luck)
-    }
+    rows: dict[str, dict[str, str]] = {}
+    for row in published.with_titles(luck).to_dict("records"):
+        rows.setdefault(row["title"], {})[f"{name_of(row['model'])}'s search"] = _luck(row)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("dataset")
-
-
-def _by_title(luck: pd.DataFrame) -> Sequence[tuple[str, list[dict[str, Any]]]]:
-    grouped = published.with_titles(luck).groupby("title", sort=False)
-    return [(str(title), group.to_dict("records")) for title, group in grouped]
 
 
 def _luck(row: dict[str, Any]) -> str:

@@ -32,13 +32,10 @@ from seqattn.stats import (
 from seqattn.stats.metrics import CUTOFFS, METRICS, metric
 from seqattn.studies.ia import published
 
+COMPARISON = ["dataset", "arm", "part", "model"]  # the columns that name one
 ALPHA = 0.05
-
-
 # A difference below it would not be worth a parameter. Chosen before any campaign was looked at.
 MARGIN_PERCENT = 5.0
-
-
 # The floor 1/B of a bootstrap p-value, times 252 cells, must stay below ALPHA.
 N_RESAMPLES = 10_000
 
@@ -212,6 +209,16 @@ def grid(cells: pd.DataFrame, arm: str) -> pd.DataFrame:
     return rows
 
 
+def stacked(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Return the frames under each other, the columns that name a comparison first."""
+    filled = [frame for frame in frames if len(frame)]
+    if not filled:
+        return pd.DataFrame()
+    table = pd.concat(filled, ignore_index=True)
+    keys = [name for name in COMPARISON if name in table]
+    return table[[*keys, *table.columns.drop(keys)]]
+
+
 def with_columns(rows: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
-    """Return the rows with these columns, too; NaN where they are new."""
+    """Return the rows with these columns as well; NaN where they are new."""
     return rows.reindex(columns=list(dict.fromkeys([*rows.columns, *names])))

@@ -187,8 +187,9 @@ def read_study(name: str) -> Study:
             raise SeqattnError(f"seeds must be whole numbers, not {list(seeds)}")
     except SeqattnError as error:
         raise SeqattnError(f"{path}: {error}") from None
-    parts = given.title, given.question, tuple(given.datasets), arms, seeds, tuple(given.tables)
-    return Study(name, *parts, ROOT / given.results)
+    datasets, tables = tuple(given.datasets), tuple(given.tables)
+    results = ROOT / given.results
+    return Study(name, given.title, given.question, datasets, arms, seeds, tables, results)
 
 
 def _arm(name: str, values: object) -> Arm:
@@ -265,12 +266,12 @@ def wanted(study: Study) -> list[Group]:
     SeqattnError
         If a dataset is unknown. A search that is missing is no error: its group says so.
     """
-    groups = []
-    for dataset in map(data_facts, study.datasets):
-        for arm in study.arms:
-            for model in arm.models:
-                groups.append(_group(study, dataset, arm, model))
-    return groups
+    return [
+        _group(study, dataset, arm, model)
+        for dataset in map(data_facts, study.datasets)
+        for arm in study.arms
+        for model in arm.models
+    ]
 
 
 def _group(study: Study, dataset: DataFacts, arm: Arm, model: str) -> Group:

@@ -17,11 +17,7 @@ from seqattn.studies.ia import published
 from seqattn.studies.judge import ALPHA, MARGIN_PERCENT, grid, not_judgeable, with_columns
 
 STANDS, FALLS, OPEN = "stands", "falls", "can't be told"
-
-
 _ROUNDING = 0.05  # of a published percentage, printed to one decimal
-
-
 _NEEDED = (
     *("change", "low", "high", "t_p_value", "robust", "robust_clustered", "equivalent"),
     *("n_seeds", "n_users", "direction", "cut_short"),

@@ -24,8 +24,6 @@ from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, Outcome, agreement
 from seqattn.studies.judge import ALPHA, MARGIN_PERCENT, grid, with_columns
 
 STEAM = ("steam-3k", "steam-8k", "steam-15k")
-
-
 _HALF = 0.5  # nearer to "off" (0) than to the initialisation (1), or not
 
 
@@ -123,13 +121,8 @@ def _interval(row: Any) -> str:
 
 def _insignificant(e: Evidence) -> Outcome:
     rows = _of(e.cells_10, dataset=("ml-100k", "ml-1m"))
-    return _each(
-        rows,
-        lambda r: r["t_p_value"] >= ALPHA,
-        lambda r: r["t_p_value"] < ALPHA,
-        "p >= 0.05",
-        _p_value,
-    )
+    holds, fails = lambda r: r["t_p_value"] >= ALPHA, lambda r: r["t_p_value"] < ALPHA
+    return _each(rows, holds, fails, "p >= 0.05", _p_value)
 
 
 def _flat(e: Evidence) -> Outcome:
@@ -167,17 +160,23 @@ def _steam_worst(e: Evidence) -> Outcome:
     return Outcome(STANDS if worst["dataset"].item() in STEAM else FALLS, where)
 
 
+def _small(rows: pd.DataFrame) -> pd.Series:
+    return rows["seed_high"] < _HALF
+
+
+def _large(rows: pd.DataFrame) -> pd.Series:
+    return rows["seed_low"] > _HALF
+
+
 def _lambda_shrinks(e: Evidence) -> Outcome:
     cells = (("ml-1m", "ia-val"), ("ml-1m", "ia-mul"), ("ml-100k", "ia-mul"))
     keys = list(zip(e.lambdas["dataset"], e.lambdas["model"], strict=True))
     rows = e.lambdas[[key in cells for key in keys]]
-    small, large = lambda r: r["seed_high"] < _HALF, lambda r: r["seed_low"] > _HALF
-    return _each(rows, small, large, "λ below 0.5")
+    return _each(rows, _small, _large, "λ below 0.5")
 
 
 def _lambda_stays(e: Evidence) -> Outcome:
-    small, large = lambda r: r["seed_high"] < _HALF, lambda r: r["seed_low"] > _HALF
-    return _each(_of(e.lambdas, dataset=STEAM), large, small, "λ above 0.5")
+    return _each(_of(e.lambdas, dataset=STEAM), _large, _small, "λ above 0.5")
 
 
 def _no_correlation(e: Evidence) -> Outcome:

@@ -357,12 +357,11 @@ def _report(options: argparse.Namespace) -> None:
 
 def _study(options: argparse.Namespace) -> None:
     from seqattn.book.reports import make_study
-    from seqattn.runs.store import Store
     from seqattn.studies import plan
 
     for study in map(plan.read_study, options.study):
         if options.plan:
-            groups = plan.read(plan.wanted(study), Store(study.results))
+            groups = plan.read(plan.wanted(study), *study.stores)
             print(f"{study.name}: {study.question}")
             print(plan.progress(study, groups).to_string(index=False, float_format="%.1f"))
             continue

@@ -244,6 +244,12 @@ def get_preset(name: str) -> Preset:
 
 
 DESIGNS = ("own_search", "shared_backbone")
+# Arms of studies that differ in the backbones of their models, as tables and figures name them.
+BACKBONES = {
+    "own_search": "own search",
+    "variant_backbone": "variant's backbone",
+    "shared_backbone": "SASRec's backbone",
+}
 BASELINE = "sasrec"
 VARIANTS = ("ia-add", "ia-mul", "ia-val")
 SEARCHED = (BASELINE, *VARIANTS)

@@ -42,14 +42,8 @@ Report = Callable[[str], None]
 
 def run_spec(dataset: Described, model: str, seed: int, preset: Preset) -> RunSpec:
     """Return the spec of one (dataset, model, seed) run under a preset."""
-    return RunSpec(
-        dataset.name,
-        dataset.fingerprint,
-        model,
-        seed,
-        preset.model,
-        preset.train_for(masked=is_masked(model)),
-    )
+    train = preset.train_for(masked=is_masked(model))
+    return RunSpec(dataset.name, dataset.fingerprint, model, seed, preset.model, train)
 
 
 def recbole_spec(dataset: Described, model: str, seed: int) -> RecBoleSpec:
@@ -112,11 +106,7 @@ def _fit_ours(
 ) -> Result:
     with one_thread(device):
         fitted = fit(
-            dataset,
-            spec.model,
-            spec.seed,
-            spec.model_config,
-            spec.train_config,
+            *(dataset, spec.model, spec.seed, spec.model_config, spec.train_config),
             device=device,
             on_epoch=lambda epoch: report(_line(spec, epoch)) if report else None,
             keeper=checkpoint,
@@ -177,7 +167,7 @@ def fit_runs_stacked(
         seed: _result(fitted, by_seed[seed], device, stacked_seeds=list(by_seed))
         for seed, fitted in fits.items()
     }
-    return [store.compute(spec, partial(results.get, spec.seed)) for spec in specs]
+    return [store.compute(spec, partial(results.__getitem__, spec.seed)) for spec in specs]
 
 
 def fit_runs(
@@ -195,12 +185,10 @@ def fit_runs(
 
     Parameters
     ----------
-    store : Store
-        Where runs are kept.
     dataset : Dataset
         Must be one `load_dataset` can load again by its reference, in another process.
     specs : sequence of RunSpec or RecBoleSpec
-        What is wanted; `seqattn.search.record.wanted_specs` names it by preset or design.
+        `seqattn.search.record.wanted_specs` names it by preset or design.
     device : str
         ``cpu`` or ``cuda``, for our models.
     workers : int, optional
@@ -216,11 +204,12 @@ def fit_runs(
         or there is no such device. Finished runs stay in the store.
     """
     require_device(device)
-    runs = {spec: store.get(spec) for spec in specs}
-    for run in filter(None, runs.values()):
+    kept = {spec: store.get(spec) for spec in specs}
+    runs = {spec: run for spec, run in kept.items() if run}
+    for run in runs.values():
         require_same_code(run)
     # The longest fits go first, so that no core is left with one at the end.
-    missing = sorted((spec for spec, run in runs.items() if run is None), key=_epochs, reverse=True)
+    missing = sorted((spec for spec in kept if spec not in runs), key=_epochs, reverse=True)
     with tqdm(total=len(missing), desc="fitting", unit="run", disable=not progress) as bar:
         if torch.device(device).type != "cpu":
             ours = [spec for spec in missing if isinstance(spec, RunSpec)]
@@ -296,7 +285,7 @@ def _interrupts_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-_lines: Queue | None = None  # in a worker: where its progress goes
+_lines: Queue  # in a worker: where its progress goes
 
 
 def _start_worker(lines: Queue) -> None:
@@ -307,7 +296,8 @@ def _start_worker(lines: Queue) -> None:
 
 def _end_with_parent() -> None:
     # A killed parent cannot tell its workers, which would wait for more work for ever.
-    parent_process().join()
+    if parent := parent_process():
+        parent.join()
     os._exit(1)
 
 

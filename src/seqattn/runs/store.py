@@ -40,8 +40,6 @@ from seqattn.errors import SeqattnError
 from seqattn.files import checksum, read_record, write_record
 
 _WEIGHTS = "model.safetensors"
-
-
 _FORMAT = 1  # part of every hash: raise it when a run's meaning changes
 
 

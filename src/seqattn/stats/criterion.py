@@ -6,8 +6,9 @@ Shapes: C cells, S seeds, U users, B resamples.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,20 @@ from seqattn.errors import SeqattnError
 from seqattn.stats.bootstrap import bootstrap_means, bootstrap_p_value, percentile_interval
 from seqattn.stats.inputs import Floats, Record, as_pair, check_alpha
 from seqattn.stats.significance import paired_t, tost_paired, wilcoxon
+
+# The parts of the criterion and the rules made of them, as every table and figure names them.
+PARTS = {
+    "t": "t-test",
+    "pooled": "pooled bootstrap",
+    "clustered": "clustered bootstrap",
+    "stability": "stability check",
+}
+RULES = {"robust": "published rule", "robust_clustered": "clustered rule"}
+CORRECTED = {
+    "bh": f"{RULES['robust_clustered']}, Benjamini-Hochberg",
+    "holm": f"{RULES['robust_clustered']}, Holm",
+}
+CRITERIA = PARTS | RULES | CORRECTED
 
 
 @dataclass(frozen=True)
@@ -125,7 +140,7 @@ def dual_criterion(
 
 
 def dual_criterion_table(
-    cells: Mapping[Hashable, tuple[ArrayLike, ArrayLike]],
+    cells: Mapping[Any, tuple[ArrayLike, ArrayLike]],
     *,
     n_resamples: int = 2000,
     seed: int = 0,
@@ -293,7 +308,7 @@ def _p_equals(p: float) -> str:
     return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
-def reasons(records: Mapping[Hashable, DualCriterion]) -> pd.DataFrame:
+def reasons(records: Mapping[Any, DualCriterion]) -> pd.DataFrame:
     """Return why each verdict is what it is, a row per record.
 
     Columns are the relative change in percent, the parts of `criteria` as text such as

@@ -176,7 +176,7 @@ def _require_type(cls: type, key: str, value: object, expected: type) -> None:
     if isinstance(value, bool) != (expected is bool) or not isinstance(value, accepted):
         hint = " (YAML reads 1e-3 as text: write 1.0e-3)" if expected is float else ""
         raise SeqattnError(
-            f"{cls.__name__} key {key!r} must be {expected.__name__}, "
+            f"{cls.__name__} key {key!r} must be {getattr(expected, '__name__', expected)}, "
             f"not {type(value).__name__} {value!r}{hint}"
         )
 

@@ -46,7 +46,6 @@ EXAMPLES = """examples:
   seqattn study replication --plan
 """
 
-
 DATASET = "a name that `seqattn datasets` lists, or the YAML file of your own log"
 
 

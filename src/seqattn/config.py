@@ -196,7 +196,6 @@ _FIXED = TrainConfig(epochs=200, patience=10)
 # Windows as long as most histories, the setting in which others publish levels on ML-1M.
 _FIXED_LONG = TrainConfig(epochs=200, patience=10, stride=200)
 
-
 PRESETS: dict[str, Preset] = {
     # The book's default: every notebook on ML-100K within minutes on two cores.
     "quick": Preset(

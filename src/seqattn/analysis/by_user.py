@@ -91,7 +91,7 @@ def compare_ranks(frame: pd.DataFrame, floor: ArrayLike, low: str, high: str) ->
         rank of noise alone, and `holds`, whether `low` then lies below `high`.
     """
     means = mean_by_level(frame, "rank")
-    clear = (means[[low, high]] < np.min(floor)).all(axis=1)
+    clear = (means[[low, high]] < np.asarray(floor).min()).all(axis=1)
     return means.assign(clear=clear, holds=clear & (means[low] < means[high]))
 
 

@@ -17,7 +17,7 @@ from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from inspect import signature
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 import yaml
 
@@ -25,7 +25,10 @@ from seqattn.config import strict
 from seqattn.data.preparation import Preparation
 from seqattn.errors import SeqattnError
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 _TAKEN = ("searches", "datasets", "done")  # folders of a campaign, beside the datasets' own
 
 

@@ -190,7 +190,7 @@ def outcomes(runs: Iterable[Run], k: int = 10) -> pd.DataFrame:
     kept; and whether the fit is `unfinished`.
     """
     measures = (("NDCG", "unfiltered"), ("NDCG", "filtered"), ("Recall", "unfiltered"))
-    rows = {}
+    rows: dict[str, dict[str, object]] = {}
     for run in runs:
         rows[run.model] = {
             f"{name}@{k}, {kind}": metric(run.ranks("test", kind), name, k).mean()

@@ -325,7 +325,9 @@ def unwritable(folder: Path, error: Exception) -> SeqattnError:
 
 
 def _write(folder: Path, spec: Spec, result: Result) -> None:
-    small = {kind: r.astype(np.min_scalar_type(int(r.max()))) for kind, r in result.ranks.items()}
+    small: dict[str, Any] = {
+        kind: r.astype(np.min_scalar_type(int(r.max()))) for kind, r in result.ranks.items()
+    }
     # By way of memory: on a full disk numpy's own file would complain once more.
     np.savez_compressed(ranks := io.BytesIO(), **small)
     (folder / "ranks.npz").write_bytes(ranks.getvalue())

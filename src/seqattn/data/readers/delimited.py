@@ -222,8 +222,6 @@ def read_inter(path: Path) -> Table:
 
 
 _LISTENS = {"userID": "user", "artistID": "item", "weight": "intensity"}
-
-
 _TAGS = {"userID": "user", "artistID": "item", "timestamp": "timestamp"}
 
 

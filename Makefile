@@ -39,6 +39,7 @@ test-slow: $(CLUSTER)  ## the tests that take minutes, those of workflow/ among 
 lint: $(READY)  ## what the pre-commit hooks check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/nbstripout --verify $(wildcard notebooks/*.ipynb notebooks/studies/*.ipynb)
 
 lab: $(READY)  ## JupyterLab on the notebooks

@@ -144,6 +144,14 @@ def test_the_python_of_reproduce_works(monkeypatch, capsys):
     assert capsys.readouterr().out
 
 
+def test_the_defaults_that_reproduce_tells_of_a_campaign_are_the_workflows():
+    text = (book.ROOT / "book" / "appendix" / "reproduce.md").read_text()
+    told = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", text, re.M))
+    settings = yaml.safe_load((book.ROOT / "workflow" / "config.yaml").read_text())
+    assert told.keys() >= {"datasets", "models", "designs", "device", "results", "collect"}
+    assert {key: settings[key] for key in told} == told
+
+
 @pytest.mark.parametrize(
     ("preset", "ending"),
     [("quick", ": Synthetic log"), ("shared_backbone", ": Synthetic log, shared backbone")],

@@ -58,7 +58,6 @@ EXAMPLES = """examples:
   seqattn study replication --plan
 """
 
-
 DATASET = "a name that `seqattn datasets` lists, or the YAML file of your own log"
 
 
@@ -502,7 +501,7 @@ def _histories(model: Recommender, options: argparse.Namespace) -> Sequences:
             raise SeqattnError(f"the model was not fitted on {dataset.name}; name its data, by -d")
         return dataset.sequences.of_users(options.user)
     if options.file:
-        table = read_delimited(options.file, ",", {n: n for n in header_of(options.file)})
+        table = read_delimited(options.file, ",", {n: n for n in header_of(options.file, ",")})
         return model.histories(table.frame)
     intensity = options.intensity.split(",") if options.intensity else None
     return model.history(options.history.split(","), intensity)
@@ -600,7 +599,7 @@ def _systems(options: argparse.Namespace) -> list[PerUser]:
     name, k = parse_metric(options.metric)
     dataset = load_dataset(options.dataset)
     ours = [model for model in dict.fromkeys(asked) if model in MODELS]
-    runs = {model: [] for model in asked}
+    runs: dict[str, list[Run]] = {model: [] for model in asked}
     if ours:
         options.model = ours
         for run in _runs(options):
@@ -647,12 +646,11 @@ def _report(options: argparse.Namespace) -> None:
 
 def _study(options: argparse.Namespace) -> None:
     from seqattn.book.reports import make_study
-    from seqattn.runs.store import Store
     from seqattn.studies import plan
 
     for study in map(plan.read_study, options.study):
         if options.plan:
-            groups = plan.read(plan.wanted(study), Store(study.results))
+            groups = plan.read(plan.wanted(study), *study.stores)
             print(f"{study.name}: {study.question}")
             print(plan.progress(study, groups).to_string(index=False, float_format="%.1f"))
             continue

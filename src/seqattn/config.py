@@ -176,7 +176,7 @@ def _require_type(cls: type, key: str, value: object, expected: type) -> None:
     if isinstance(value, bool) != (expected is bool) or not isinstance(value, accepted):
         hint = " (YAML reads 1e-3 as text: write 1.0e-3)" if expected is float else ""
         raise SeqattnError(
-            f"{cls.__name__} key {key!r} must be {expected.__name__}, "
+            f"{cls.__name__} key {key!r} must be {getattr(expected, '__name__', expected)}, "
             f"not {type(value).__name__} {value!r}{hint}"
         )
 
@@ -195,7 +195,6 @@ def _require_one_of(key: str, value: str, choices: tuple[str, ...]) -> None:
 _FIXED = TrainConfig(epochs=200, patience=10)
 # Windows as long as most histories, the setting in which others publish levels on ML-1M.
 _FIXED_LONG = TrainConfig(epochs=200, patience=10, stride=200)
-
 
 PRESETS: dict[str, Preset] = {
     # The book's default: every notebook on ML-100K within minutes on two cores.
@@ -244,6 +243,12 @@ def get_preset(name: str) -> Preset:
 
 
 DESIGNS = ("own_search", "shared_backbone")
+# Arms of studies that differ in the backbones of their models, as tables and figures name them.
+BACKBONES = {
+    "own_search": "own search",
+    "variant_backbone": "variant's backbone",
+    "shared_backbone": "SASRec's backbone",
+}
 BASELINE = "sasrec"
 VARIANTS = ("ia-add", "ia-mul", "ia-val")
 SEARCHED = (BASELINE, *VARIANTS)

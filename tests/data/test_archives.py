@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import zipfile
 
 import pytest
 
-from seqattn.data import sources as archives
 from seqattn.data.sources import extract
 from seqattn.errors import SeqattnError
 
@@ -86,7 +86,7 @@ def test_a_full_disk_leaves_nothing(archive, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     path = archive()
-    monkeypatch.setattr(archives.shutil, "copyfileobj", full)
+    monkeypatch.setattr(shutil, "copyfileobj", full)
     with pytest.raises(SeqattnError, match="No space left on device; make room"):
         extract(path, ["log/u.data"], tmp_path / "out")
     assert everything_in(tmp_path) == ["in", "in/log.zip"]

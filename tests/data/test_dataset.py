@@ -34,7 +34,7 @@ from seqattn.errors import SeqattnError
 needs_recbole = pytest.mark.skipif(
     find_spec("recbole") is None, reason="ML-100K comes out of RecBole's wheel"
 )
-ENTRY = Entry("mine", "Mine", "rating", "stars", "none")
+ENTRY = Entry("mine", "Mine", "rating", "stars", licence="none")
 ARRAYS = ("items", "intensity", "timestamp", "offsets", "user_ids", "item_ids")
 
 

@@ -122,7 +122,7 @@ def test_tabs_and_other_separators(described, tmp_path):
         ({"columns": {"user": "who", "item": "what"}}, "neither a timestamp nor an order"),
         ({"columns": {**GOOD["columns"], "time": "at"}}, "columns: unknown key 'time'"),
         ({"columns": {**GOOD["columns"], "order": "at"}}, "one column of the file serves twice"),
-        ({"columns": ["who", "what"]}, "'columns' must be dict"),
+        ({"columns": ["who", "what"]}, "columns must be a mapping of keys"),
         ({"intensity": None}, "give both, or neither"),
         ({"intensity": {"meaning": "rating"}}, "intensity: key 'unit' is missing"),
         ({"filters": {"k_core": -1}}, "filters: k_core must be at least 1"),

@@ -23,7 +23,6 @@ from seqattn.data.readers import (
     read_inter,
     read_mirror,
     read_parquet,
-    write_inter,
 )
 from seqattn.data.readers.json_lines import review_fields
 from seqattn.errors import SeqattnError
@@ -339,25 +338,11 @@ def test_hetrec_takes_the_first_tag_of_a_played_artist(tmp_path):
     ]
 
 
-def test_inter_file_comes_back_as_written(tmp_path):
-    frame = pd.DataFrame(
-        {"user": ["a", "b\tc"], "item": [1, 2], "intensity": [0.1, 3.0], "timestamp": [1.5, 2e9]}
-    )
-    log = Interactions.from_frame(frame)
-    write_inter(log, tmp_path / "log.inter")
-    back = Interactions.from_frame(read_inter(tmp_path / "log.inter").frame)
-    pd.testing.assert_frame_equal(back.frame, log.frame)
-    assert [path.name for path in tmp_path.iterdir()] == ["log.inter"]
-
-
-def test_inter_file_of_a_log_with_an_order_gives_that_order(tmp_path):
-    frame = pd.DataFrame({"user": [1, 1], "item": [1, 2], "order": [1, 0]})
-    write_inter(Interactions.from_frame(frame), tmp_path / "log.inter")
-    assert (tmp_path / "log.inter").read_text().splitlines() == [
-        "user_id:token\titem_id:token\ttimestamp:float",
-        "1\t1\t1.0",
-        "1\t2\t0.0",
-    ]
+def test_inter_file_of_recbole(tmp_path):
+    header = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+    lines = 'a\t1\t0.1\t1.5\n"b\tc"\t2\t3.0\t2e9\n'
+    table = read_inter(written(tmp_path / "log.inter", header + lines))
+    assert rows(table) == [("a", 1, 0.1, 1.5), ("b\tc", 2, 3.0, 2e9)]
 
 
 def test_mirror_file_with_an_order_keeps_it_and_drops_empty_columns(tmp_path):

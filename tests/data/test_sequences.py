@@ -88,8 +88,3 @@ def test_drop_last_keeps_the_heads_of_histories(table, k):
     for u in range(full.n_users):
         head = full.items[full.offsets[u] : full.offsets[u + 1] - k]
         assert heads.items[heads.offsets[u] : heads.offsets[u + 1]].tolist() == head.tolist()
-
-
-def test_last_item_of_an_empty_history_is_refused():
-    with pytest.raises(SeqattnError, match="user 1 has 0 interactions"):
-        sequences([(1, 1, 0)]).drop_last(1).last_item()

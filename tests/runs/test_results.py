@@ -142,8 +142,8 @@ def test_counts_are_of_robust_verdicts_by_rule_and_direction():
         ("b", "NDCG", 20): record(-1, *intervals),
     }
     assert results.Verdicts(records).counts().to_dict("index") == {
-        "published": {"improvements": 2, "degradations": 1},
-        "clustered by user": {"improvements": 1, "degradations": 0},
+        "published rule": {"improvements": 2, "degradations": 1},
+        "clustered rule": {"improvements": 1, "degradations": 0},
     }
 
 

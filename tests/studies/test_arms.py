@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from fabricated import fabricate, keep, made_up_search, runs_of, tables_of
 
-from seqattn.config import SEEDS
+from seqattn.config import BACKBONES, SEEDS
 from seqattn.files import write_text
 from seqattn.runs.results import rank_matrix
 from seqattn.runs.store import Store
@@ -20,7 +20,6 @@ from seqattn.search.record import read_search
 from seqattn.stats.metrics import metric
 from seqattn.studies import arms, known
 from seqattn.studies import tables as of_study
-from seqattn.studies.texts import BACKBONES
 
 OWN, CONTROL, SHARED = BACKBONES.values()
 

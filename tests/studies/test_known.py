@@ -64,10 +64,13 @@ def test_an_effect_beyond_the_largest_one_simulated_is_said_to_be_so():
     columns = ["dataset", "arm", "part", "model", "robust_clustered"]
     told = known.detectable(pd.DataFrame(rows, columns=columns), 80.0)
     assert told.iloc[:, 0].tolist() == ["3.2", "> 80"]
-    assert told.index[1] == ("ML-1M", "Mul", "as published")
+    assert told.index[1] == ("ML-1M", "Mul", "own search")
 
 
 def test_conclusions_that_can_not_be_told_are_left_out():
-    verdicts = {"as published": ["stands", "can't be told"], "matched": ["can't be told"] * 2}
+    verdicts = {
+        "own search": ["stands", "can't be told"],
+        "SASRec's backbone": ["can't be told"] * 2,
+    }
     told = known.told_conclusions(pd.DataFrame(verdicts, index=["first", "second"]))
     assert told.index.tolist() == ["first"]

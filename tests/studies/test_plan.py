@@ -146,3 +146,33 @@ def test_a_study_never_replaces_a_table_by_one_with_fewer_rows(study, tmp_path, 
     assert "0.1" in (found.folder / "levels.csv").read_text()
     (found.folder / "levels.csv").unlink()
     assert reports.make_study(found) == [found.folder / "levels.csv", found.folder / "page"]
+
+
+def test_a_baseline_of_recbole_is_wanted_once_per_seed_that_changes_it(study):
+    pytest.importorskip("recbole")
+    models = ["sasrec", "pop", "bpr"]
+    found = study(arms={"usual": {"settings": "quick", "models": models}}, tables=["runs"])
+    _, pop, bpr = groups = plan.wanted(found)
+    assert [len(group.specs) for group in groups] == [2, 1, 2]
+    assert {spec.engine for spec in (*pop.specs, *bpr.specs)} == {"recbole"}
+    for spec in plan.missing(groups):
+        keep(found.results, spec, np.arange(1, 944), [])
+    groups = plan.read(groups, *found.stores)
+    assert plan.missing(groups) == []
+    for name in ("runs", "levels", "comparisons"):
+        assert "bpr" in set(TABLES[name](found, groups)["model"])
+    assert TABLES["lambdas"](found, groups).empty and TABLES["searches"](found, groups).empty
+
+
+def test_missing_runs_are_never_fitted_into_a_committed_folder(study, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEQATTN_RESULTS", str(tmp_path / "own"))
+    monkeypatch.setattr(reports, "study_page", lambda study: study.folder / "page")
+    into = []
+    monkeypatch.setattr(reports, "fit_runs", lambda store, *_, **__: into.append(store.path))
+    committed, own = study(results="results/campaign", tables=[]), study(tables=[])
+    for found in (committed, own):
+        reports.make_study(found)
+    assert into == [tmp_path / "own", tmp_path / "store"]
+    spec = plan.wanted(committed)[0].specs[0]
+    keep(tmp_path / "own", spec, np.arange(1, 944), [])
+    assert spec not in plan.missing(plan.read(plan.wanted(committed), *committed.stores))

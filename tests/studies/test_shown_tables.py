@@ -14,7 +14,6 @@ from seqattn.data import CATALOGUE
 from seqattn.search.record import read_search
 from seqattn.studies import rules
 from seqattn.studies.ia import tables
-from seqattn.studies.listing import listing
 from seqattn.studies.texts import ARMS, NOT_RUN
 
 NAMES = ("comparisons", "lambdas", "searches")
@@ -34,23 +33,23 @@ def found(tmp_path_factory):
 
 
 def test_a_part_is_neither_whole_nor_not_run(found):
-    told = tables.coverage(found.comparisons)["as published"]
+    told = tables.coverage(found.comparisons)["own search"]
     assert told["ML-100K"] == tables.WHOLE and told["ML-1M"] == tables.PART
     assert told["Amazon-Music (timestamped half)"] == tables.PART and "Amazon-Music" not in told
     assert told["Steam-3k"] == NOT_RUN and told["Steam-AU"] == tables.WHOLE
-    assert tables.coverage(found.comparisons)["matched"].eq(NOT_RUN).all()
+    assert tables.coverage(found.comparisons)["SASRec's backbone"].eq(NOT_RUN).all()
 
 
 def test_what_was_run_in_part_is_not_counted(found):
-    told = tables.agreement_table(found.comparisons)["as published"]
+    told = tables.agreement_table(found.comparisons)["own search"]
     assert told["whole comparisons run"] == "9 of 63"
     # 9 of ML-1M, with three seeds and short searches, and 3 of a part of Amazon-Music.
     assert told["run in part, not counted"] == 12
     counts = rules.counts_table(found.comparisons)
     for column, whole, part in (("@10", 9, 12), ("all cut-offs", 36, 48)):
-        mine = counts[f"as published, {column}"]
+        mine = counts[f"own search, {column}"]
         assert (mine["comparisons run"], mine["run in part, not counted"]) == (whole, part)
-    assert counts.loc["comparisons run", "matched, @10"] == 0
+    assert counts.loc["comparisons run", "SASRec's backbone, @10"] == 0
     assert {d for d, *_ in rules.equivalence_table(found.comparisons).index} == {"ML-100K"}
 
 
@@ -95,14 +94,14 @@ def test_substitutes_stay_out_of_the_papers_tables(found):
         assert "Steam-AU" not in frame.index.get_level_values("dataset")
     assert {d for d, *_ in tables.beside_table(found.comparisons).index} == {"Steam-AU"}
     assert {d for d, *_ in tables.lambdas_beside(found.lambdas).index} == {"Steam-AU"}
-    assert "Steam-AU" not in set(listing(found.comparisons, found.searches)["dataset"])
+    assert "Steam-AU" not in set(rules.listing(found.comparisons, found.searches)["dataset"])
 
 
 def test_too_few_points_have_no_correlation(found):
     points = tables.lambda_points(found.comparisons, found.lambdas)
     told = tables.correlations_table(tables.correlations(points))
-    assert told.loc["ours, as published", "n"] == 3
-    assert told.loc["ours, as published", "95 % interval"] == "too few points"
+    assert told.loc["ours, own search", "n"] == 3
+    assert told.loc["ours, own search", "95 % interval"] == "too few points"
     assert told.loc["published, all", "n"] == 21
 
 
@@ -115,7 +114,7 @@ def test_the_conclusions_are_counted_as_they_stand(found):
 
 
 def test_the_listing_has_every_comparison_that_was_run_with_its_trials(found):
-    rows = listing(found.comparisons, found.searches)
+    rows = rules.listing(found.comparisons, found.searches)
     assert len(rows) == 36 + 36 + 12  # of three datasets; Amazon-Music has one variant
     assert not rows["k"].eq("").any() and not rows["change, %"].eq("").any()
     assert set(rows.loc[rows["dataset"] == "ML-1M", "trials"]) == {"13/25 + 13/25"}
@@ -133,6 +132,6 @@ def test_without_runs_every_table_says_so():
         *(tables.table3(cells, "own_search"), tables.outcomes_table(cells)),
         *(tables.beside_table(cells), tables.lambdas_beside(lambdas)),
         *(rules.disagreements(cells), rules.equivalence_table(cells)),
-        *(rules.counts(cells), listing(cells, NOTHING.searches)),
+        *(rules.counts(cells), rules.listing(cells, NOTHING.searches)),
     )
     assert all(frame.empty for frame in empty)

@@ -38,12 +38,12 @@ def as_maps(maps: ArrayLike) -> NDArray[np.float64]:
     return array
 
 
-def load_model(cell: Run, dataset: Dataset, device: str = "cpu") -> Backbone:
-    """Rebuild a cell's model with its best weights, in evaluation mode."""
-    spec = cell.facts["spec"]
+def load_model(run: Run, dataset: Dataset) -> Backbone:
+    """Rebuild a run's model with its best weights, in evaluation mode."""
+    spec = run.facts["spec"]
     model = build_model(spec["model"], dataset.n_items, **spec["model_config"])
-    model.load_state_dict(cell.weights())
-    return model.to(device).eval()
+    model.load_state_dict(run.weights())
+    return model.eval()
 
 
 def map_sizes(dataset: Dataset, max_length: int, n_users: int = 50) -> list[int]:
@@ -68,32 +68,15 @@ def map_sizes(dataset: Dataset, max_length: int, n_users: int = 50) -> list[int]
 
 
 @torch.inference_mode()
-def attention_maps(
-    model: Backbone, dataset: Dataset, n: int, max_users: int = 200, device: str = "cpu"
-) -> np.ndarray:
+def attention_maps(model: Backbone, dataset: Dataset, n: int, max_users: int = 200) -> np.ndarray:
     """Return maps over the last `n` training interactions of users who have at least `n`.
 
     Evaluation mode, so dropout is off; all positions are real, so nothing needs cropping. The
     masked-item models see the history itself, without an appended [MASK]: n is then the same set
     of interactions for every model.
 
-    Parameters
-    ----------
-    model : Backbone
-        A trained model.
-    dataset : Dataset
-        The data it was trained on.
-    n : int
-        Number of interactions, at most the model's ``max_length``.
-    max_users : int
-        The first so many users with a long enough history.
-    device : str
-        Where the model lives.
-
-    Returns
-    -------
-    ndarray, shape (U, L, H, n, n)
-        Rows are queries and sum to 1.
+    Taken are the first `max_users` with a long enough history; `n` is at most the model's
+    ``max_length``. Maps have shape (U, L, H, n, n); rows are queries and sum to 1.
 
     Raises
     ------
@@ -105,28 +88,16 @@ def attention_maps(
     if len(users) == 0:
         raise SeqattnError(f"no user of {dataset.name!r} has {n} training interactions; lower n")
     start = train.offsets[users + 1] - n
-    items, intensity, _ = Gatherer(train, device).rows(start, np.full(len(users), n))
+    items, intensity, _ = Gatherer(train).rows(start, np.full(len(users), n))
     maps_LUHnn = model.eval().attention_maps(items, intensity)
     return maps_LUHnn.transpose(0, 1).float().cpu().numpy()
 
 
 @torch.inference_mode()
 def uniform_maps(model: Backbone, n: int) -> np.ndarray:
-    """Return what a model would attend to had it learned nothing but its mask.
+    """Return what a model would attend to had it learned nothing but its mask, (H, n, n).
 
-    Each row is spread evenly over the keys that the head may see.
-
-    Parameters
-    ----------
-    model : Backbone
-        Only its mask is read.
-    n : int
-        Number of interactions.
-
-    Returns
-    -------
-    ndarray, shape (H, n, n)
-        Rows are queries and sum to 1.
+    Each row is a query, spread evenly over the keys that the head may see.
     """
     mask = model.attention_mask(torch.ones(1, n, dtype=torch.long))
     if mask is None:  # causal
@@ -143,17 +114,8 @@ def l1_l2(maps: ArrayLike, axis: Axis = None) -> NDArray[np.float64]:
 
     .. math:: S(x) = \frac{L_1(x) / N}{L_2(x)}, \qquad N \text{ the number of entries of } x
 
-    Parameters
-    ----------
-    maps
-        Shape (..., n, n), rows are queries; cropped to real positions.
-    axis
-        None measures each whole map (N = n * n), "row" each row (N = n).
-
-    Returns
-    -------
-    ndarray
-        Shape (...) for whole maps, (..., n) for rows.
+    Maps, (..., n, n), are cropped to real positions; rows are queries. With axis None each whole
+    map is measured (N = n * n), which gives shape (...), with "row" each row (N = n): (..., n).
 
     Raises
     ------

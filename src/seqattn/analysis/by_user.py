@@ -23,21 +23,12 @@ def sparsity(maps: Mapping[int, Maps]) -> pd.DataFrame:
 
     `maps` has a mapping of stacks per size n. See `seqattn.analysis.attention.l1_l2`.
     """
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "model": model,
-                    "n": n,
-                    "row": l1_l2(stack, "row").mean(axis=(1, 2, 3)),
-                    "whole": l1_l2(stack).mean(axis=(1, 2)),
-                }
-            )
-            for n, stacks in maps.items()
-            for model, stack in stacks.items()
-        ],
-        ignore_index=True,
-    )
+    frames = []
+    for n, stacks in maps.items():
+        for model, stack in stacks.items():
+            rows, wholes = l1_l2(stack, "row").mean(axis=(1, 2, 3)), l1_l2(stack).mean(axis=(1, 2))
+            frames.append(pd.DataFrame({"model": model, "n": n, "row": rows, "whole": wholes}))
+    return pd.concat(frames, ignore_index=True)
 
 
 def sparsest_first(means: pd.DataFrame) -> pd.DataFrame:
@@ -45,15 +36,14 @@ def sparsest_first(means: pd.DataFrame) -> pd.DataFrame:
 
     `means` has a row per (n, model) and a column per measure; the result a row per n.
     """
-    return pd.DataFrame(
-        {
-            measure: {
-                n: tuple(values.droplevel("n").sort_values().index)
-                for n, values in means[measure].groupby(level="n")
-            }
-            for measure in means
+    orders = {
+        measure: {
+            n: tuple(values.droplevel("n").sort_values().index)
+            for n, values in means[measure].groupby(level="n")
         }
-    ).rename_axis("n")
+        for measure in means
+    }
+    return pd.DataFrame(orders).rename_axis("n")
 
 
 def spectra(maps: Maps) -> pd.DataFrame:
@@ -75,10 +65,9 @@ def ranks(maps: Maps, sigmas: ArrayLike, seed: int = 0) -> pd.DataFrame:
     frames = []
     for model, stack in maps.items():
         sweep = sigma_sweep(stack, sigmas, np.random.default_rng(seed))
-        for sigma, published, optimal in zip(
-            sweep.sigmas, sweep.published, sweep.gavish_donoho, strict=True
-        ):
-            values = {"rank": published.mean(axis=(1, 2)), "optimal": optimal.mean(axis=(1, 2))}
+        for k, sigma in enumerate(sweep.sigmas):
+            kinds = {"rank": sweep.published, "optimal": sweep.gavish_donoho}
+            values = {name: found[k].mean(axis=(1, 2)) for name, found in kinds.items()}
             frames.append(pd.DataFrame({"model": model, "sigma": sigma, **values}))
     return pd.concat(frames, ignore_index=True)
 
@@ -92,14 +81,8 @@ def mean_by_level(frame: pd.DataFrame, column: str) -> pd.DataFrame:
 def compare_ranks(frame: pd.DataFrame, floor: ArrayLike, low: str, high: str) -> pd.DataFrame:
     """Return the mean published rank of each model at each noise level, and what it allows to say.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        As `ranks` returns it.
-    floor : array_like
-        Ranks of noise alone, see `seqattn.analysis.rank.noise_floor`.
-    low, high : str
-        Models of which the first is said to have the lower rank.
+    `frame` is that of `ranks`, `floor` the ranks of noise alone, see
+    `seqattn.analysis.rank.noise_floor`; the model `low` is said to have a lower rank than `high`.
 
     Returns
     -------
@@ -108,7 +91,7 @@ def compare_ranks(frame: pd.DataFrame, floor: ArrayLike, low: str, high: str) ->
         rank of noise alone, and `holds`, whether `low` then lies below `high`.
     """
     means = mean_by_level(frame, "rank")
-    clear = (means[[low, high]] < np.min(floor)).all(axis=1)
+    clear = (means[[low, high]] < np.asarray(floor).min()).all(axis=1)
     return means.assign(clear=clear, holds=clear & (means[low] < means[high]))
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from scipy import special, stats
 
 from seqattn.analysis.attention import load_model
@@ -99,28 +100,19 @@ def against_change(runs: Sequence[Run], k: int = 10) -> pd.DataFrame:
     """Return [IA] Figure 2's points, one a (model, seed): mean lambda, NDCG@k change in %."""
     groups = by_model(runs)
     base = {c.seed: metric(c.ranks(), "NDCG", k).mean() for c in groups[BASELINE]}
-    rows = [
-        (
-            model,
-            run.seed,
-            float(np.mean(run.facts["lambdas"])),
-            100 * (metric(run.ranks(), "NDCG", k).mean() / base[run.seed] - 1),
-        )
-        for model, group in groups.items()
-        for run in group
-        if run.facts["lambdas"]
-    ]
+    rows = []
+    for run in (run for group in groups.values() for run in group if run.facts["lambdas"]):
+        change = 100 * (metric(run.ranks(), "NDCG", k).mean() / base[run.seed] - 1)
+        rows.append((run.model, run.seed, float(np.mean(run.facts["lambdas"])), change))
     return pd.DataFrame(rows, columns=["model", "seed", "lam", "change"])
 
 
-def sweep(
-    model: Backbone, dataset: Dataset, grid: Sequence[float], device: str = "cpu", k: int = 10
-) -> np.ndarray:
+def sweep(model: Backbone, dataset: Dataset, grid: Sequence[float], k: int = 10) -> np.ndarray:
     """Return validation NDCG@k, (len(grid),), with every layer's lambda set to each grid value.
 
     The trained weights stay as they are; lambda is restored afterwards.
     """
-    parameters = [block.attention.injection.lam for block in model.blocks]
+    parameters = model.lambda_parameters
     trained = [parameter.detach().clone() for parameter in parameters]
     values = []
     with torch.no_grad():
@@ -128,7 +120,7 @@ def sweep(
             for lam in grid:
                 for parameter in parameters:
                     parameter.fill_(lam)
-                ranks = rank_targets(model, dataset.split, "valid", device)["unfiltered"]
+                ranks = rank_targets(model, dataset.split, "valid")["unfiltered"]
                 values.append(metric(ranks, "NDCG", k).mean())
         finally:
             for parameter, value in zip(parameters, trained, strict=True):
@@ -137,11 +129,7 @@ def sweep(
 
 
 def loss_gradient(
-    model: Backbone,
-    dataset: Dataset,
-    config: TrainConfig,
-    max_users: int = 200,
-    device: str = "cpu",
+    model: Backbone, dataset: Dataset, config: TrainConfig, max_users: int = 200
 ) -> np.ndarray:
     r"""Return the gradient of the mean training loss by each layer's lambda, (L,), in nats.
 
@@ -149,20 +137,8 @@ def loss_gradient(
         -\log p(\text{target}_t)
 
     Evaluation mode, so dropout is off. A positive value means that a smaller lambda would lower
-    the loss, all other weights held.
-
-    Parameters
-    ----------
-    model : Backbone
-        An intensity-aware model.
-    dataset : Dataset
-        The data it was trained on.
-    config : TrainConfig
-        Its windows; long histories are cut without a random phase.
-    max_users : int
-        All training targets of so many users, evenly spaced over the dataset.
-    device : str
-        Where the model lives.
+    the loss, all other weights held. The targets are all training targets of `max_users` users,
+    evenly spaced over the dataset; long histories are cut without a random phase.
     """
     train = dataset.split.train
     users = np.unique(np.linspace(0, dataset.n_users - 1, max_users).astype(int))
@@ -174,8 +150,8 @@ def loss_gradient(
     owner = np.searchsorted(train.offsets, windows.start, side="right") - 1
     mine = np.isin(owner, users)
     windows = Windows(windows.start[mine], windows.length[mine], windows.first_scored[mine])
-    gatherer, model = Gatherer(train, device), model.eval()
-    lams = [block.attention.injection.lam for block in model.blocks]
+    gatherer, model = Gatherer(train), model.eval()
+    lams = model.lambda_parameters
     total = np.zeros(len(lams))
     for chosen in random_batches(windows, config.batch_targets, np.random.default_rng(0)):
         for bucket in windows.buckets(chosen):
@@ -190,15 +166,11 @@ def loss_gradients(runs: Iterable[Run], dataset: Dataset, max_users: int = 200) 
 
     Models without a lambda have no rows.
     """
-    rows = [
-        (run.model, run.seed, layer, gradient)
-        for run in runs
-        if run.facts["lambdas"]
-        for layer, gradient in enumerate(
-            loss_gradient(load_model(run, dataset), dataset, run.spec.train_config, max_users),
-            start=1,
-        )
-    ]
+    rows = []
+    for run in (run for run in runs if run.facts["lambdas"]):
+        model, config = load_model(run, dataset), run.spec.train_config
+        gradients = enumerate(loss_gradient(model, dataset, config, max_users), start=1)
+        rows += [(run.model, run.seed, layer, gradient) for layer, gradient in gradients]
     return pd.DataFrame(rows, columns=["model", "seed", "layer", "gradient"])
 
 
@@ -217,12 +189,12 @@ def ranks_by_scope(model: Backbone, dataset: Dataset) -> dict[str, np.ndarray]:
     return ranks
 
 
-def t_interval(values: np.ndarray, alpha: float = 0.05) -> tuple[float, float]:
-    """Return the t interval of a mean from independent values, (n,); NaN for fewer than two."""
+def t_interval(values: np.ndarray) -> tuple[float, float]:
+    """Return the 95 % t interval of a mean of independent values, (n,); NaN for fewer than two."""
     values = np.asarray(values, dtype=float)
     if len(values) < 2:
         return float("nan"), float("nan")
-    reach = special.stdtrit(len(values) - 1, 1 - alpha / 2) * values.std(ddof=1)
+    reach = special.stdtrit(len(values) - 1, 0.975) * values.std(ddof=1)
     reach /= np.sqrt(len(values))
     return float(values.mean() - reach), float(values.mean() + reach)
 
@@ -237,10 +209,10 @@ class Spearman:
     n: int
 
 
-def spearman(x: Sequence[float], y: Sequence[float], alpha: float = 0.05) -> Spearman:
+def spearman(x: ArrayLike, y: ArrayLike) -> Spearman:
     r"""Return Spearman's correlation with a Fisher interval.
 
-    .. math:: \tanh\left(\operatorname{artanh} \rho \pm z_{1-\alpha/2}
+    .. math:: \tanh\left(\operatorname{artanh} \rho \pm z_{0.975}
         \sqrt{\frac{1 + \rho^2 / 2}{n - 3}}\right)
 
     It takes points for independent. Fewer than six points, or a constant coordinate, have no
@@ -250,20 +222,20 @@ def spearman(x: Sequence[float], y: Sequence[float], alpha: float = 0.05) -> Spe
     ----------
     Bonett & Wright 2000, Psychometrika 65(1), for the standard error.
     """
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    n = len(x)
-    if n < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+    points_2N = np.array([x, y], dtype=float)
+    n = points_2N.shape[1]
+    if n < 3 or (np.ptp(points_2N, axis=1) == 0).any():
         return Spearman(np.nan, np.nan, np.nan, n)
-    rho = float(stats.spearmanr(x, y).statistic)
+    rho = float(stats.spearmanr(*points_2N).statistic)
     if n < 6 or abs(rho) > 1 - 1e-12:
         return Spearman(rho, np.nan, np.nan, n)
-    reach = special.ndtri(1 - alpha / 2) * np.sqrt((1 + rho**2 / 2) / (n - 3))
+    reach = special.ndtri(0.975) * np.sqrt((1 + rho**2 / 2) / (n - 3))
     low, high = np.tanh(np.arctanh(rho) + np.array([-reach, reach]))
     return Spearman(rho, float(low), float(high), n)
 
 
 def bootstrap_spearman(
-    x: Sequence[float], y: Sequence[float], n_resamples: int = 2000, seed: int = 0
+    x: ArrayLike, y: ArrayLike, n_resamples: int = 2000, seed: int = 0
 ) -> Spearman:
     """Return Spearman's correlation with the 95 % percentile interval of resampled points.
 

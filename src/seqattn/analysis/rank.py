@@ -85,17 +85,7 @@ def hard_threshold(noisy: ArrayLike, sigma: float) -> Floats:
 
     .. math:: \tau = \sqrt{2 \left(\sigma^2 + \|\Sigma(Y)\|_F^2 / n^2\right) \log 2n}
 
-    Parameters
-    ----------
-    noisy
-        Y, shape (..., n, n): the map with the noise added.
-    sigma
-        Standard deviation of the noise, not negative.
-
-    Returns
-    -------
-    ndarray
-        Shape (...).
+    Y, (..., n, n), is the map with the noise added, and the result has shape (...).
 
     Raises
     ------
@@ -117,24 +107,7 @@ def noise_rank(maps: ArrayLike, sigma: float, rng: np.random.Generator) -> Ints:
 
     .. math:: Y = A + E,\ E_{ij} \sim N(0, \sigma^2), \qquad k = \#\{i : s_i(Y) > \tau(Y)\}
 
-    Parameters
-    ----------
-    maps
-        A, shape (..., n, n).
-    sigma
-        Standard deviation of the noise, not negative.
-    rng
-        Source of the noise.
-
-    Returns
-    -------
-    ndarray of int
-        Shape (...).
-
-    Raises
-    ------
-    SeqattnError
-        If the maps are not square or hold NaN, or sigma is negative.
+    Maps A have shape (..., n, n), ranks (...). Raises what `hard_threshold` does.
 
     References
     ----------
@@ -149,24 +122,8 @@ def gavish_donoho_rank(noisy: ArrayLike, sigma: float) -> Ints:
 
     .. math:: \tau = \frac{4}{\sqrt 3} \sqrt n\, \sigma
 
-    It minimises the asymptotic squared error of the thresholded map, for square matrices.
-
-    Parameters
-    ----------
-    noisy
-        Y, shape (..., n, n): the map with the noise added.
-    sigma
-        Standard deviation of that noise, not negative.
-
-    Returns
-    -------
-    ndarray of int
-        Shape (...).
-
-    Raises
-    ------
-    SeqattnError
-        If the maps are not square or hold NaN, or sigma is negative.
+    It minimises the asymptotic squared error of the thresholded map, for square matrices. Takes
+    and raises what `hard_threshold` does; ranks have shape (...).
 
     References
     ----------
@@ -178,38 +135,18 @@ def gavish_donoho_rank(noisy: ArrayLike, sigma: float) -> Ints:
 
 
 def sigma_sweep(maps: ArrayLike, sigmas: ArrayLike, rng: np.random.Generator) -> SigmaSweep:
-    """Both ranks of each map at each noise level.
+    """Both ranks of each map, (..., n, n), at each of K noise levels.
 
     The noise is drawn once and scaled, so that a curve over sigma moves because sigma does.
-
-    Parameters
-    ----------
-    maps
-        Shape (..., n, n).
-    sigmas
-        Shape (K,): standard deviations, not negative.
-    rng
-        Source of the noise.
-
-    Returns
-    -------
-    SigmaSweep
-
-    Raises
-    ------
-    SeqattnError
-        If the maps are not square or hold NaN, or a sigma is negative.
+    Raises what `hard_threshold` does.
     """
     maps = as_maps(maps)
     levels = np.array([_checked(sigma) for sigma in np.atleast_1d(sigmas)])
     noise = rng.standard_normal(maps.shape)
-    noisy = [maps + sigma * noise for sigma in levels]
-    pairs = list(zip(noisy, levels, strict=True))
-    return SigmaSweep(
-        sigmas=levels,
-        published=np.stack([_published_rank(y, sigma) for y, sigma in pairs]),
-        gavish_donoho=np.stack([gavish_donoho_rank(y, sigma) for y, sigma in pairs]),
-    )
+    pairs = [(maps + sigma * noise, sigma) for sigma in levels]
+    published = np.stack([_published_rank(noisy, sigma) for noisy, sigma in pairs])
+    optimal = np.stack([gavish_donoho_rank(noisy, sigma) for noisy, sigma in pairs])
+    return SigmaSweep(levels, published, optimal)
 
 
 def noise_floor(n: int, rng: np.random.Generator, draws: int = 200) -> Ints:
@@ -224,17 +161,12 @@ def noise_floor(n: int, rng: np.random.Generator, draws: int = 200) -> Ints:
 def approximation_bound(
     maps: ArrayLike, sigma: float, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    r"""Return both sides of the published bound on the thresholded approximation.
+    r"""Return both sides, (...) each, of the published bound on the thresholded approximation.
 
     .. math:: \|A - A_k\|_F^2 \le \min_r \left(\|A - A_r\|_F^2 + r \sigma^2\right)
 
     with k the rank of `noise_rank`. The bound as printed has no constants; measure whether it
     holds before relying on it.
-
-    Returns
-    -------
-    left, right
-        Shape (...): one pair a map.
 
     Raises
     ------

@@ -28,7 +28,7 @@ from seqattn.audit.stamps import (
 )
 from seqattn.audit.statistics import core, distribution, repeats
 from seqattn.data.dataset import Dataset
-from seqattn.data.interactions import Interactions, Step, encode
+from seqattn.data.interactions import Interactions, Step, encode, require_chronology
 from seqattn.data.preparation import prepare
 from seqattn.data.sequences import Sequences
 
@@ -44,10 +44,7 @@ __all__ = [
     "tied_tests",
 ]
 
-
 _STAGES = ("valid", "test")
-
-
 # Stamps that are missing are seldom a random sample (ML-1M's mirror lacks those of whole users), so
 # with fewer known than this a split by time or a light on leakage would judge the gaps.
 COVERAGE = 0.95
@@ -161,7 +158,7 @@ def _compare_splits(log: Interactions, dataset: Dataset | None, quantile: float)
     """Test side of both splits, on the prepared log and on the same without its k-core."""
     if dataset is None:
         return pd.DataFrame()
-    placed = log.take(~np.isnan(log.when), "known place in time")
+    placed = log.take(~np.isnan(require_chronology(log)), "known place in time")
     options = replace(dataset.entry.preparation, core=1)
     unfiltered = Sequences.from_interactions(prepare(placed, **asdict(options)))
     rows = {}

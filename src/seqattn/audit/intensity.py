@@ -32,12 +32,8 @@ from seqattn.models.intensity import normalise
 from seqattn.stats.bootstrap import bootstrap_means
 
 MAX_LENGTH = 50  # interactions a model sees at once (L), [IA] and RecBole
-
-
 # Of the modes whose range does not depend on the data; z-scores beyond 4 count in the end bins.
 RANGES = {"log1p_minmax": (0.0, 1.0), "minmax": (0.0, 1.0), "zscore": (-4.0, 4.0)}
-
-
 _CHUNK = 1 << 22  # padded entries normalised at once
 
 
@@ -71,6 +67,7 @@ def histories(data: Dataset | Interactions) -> Histories:
         raise SeqattnError(f"{name}: no intensity to diagnose; choose a dataset that has one")
     if isinstance(data, Dataset):
         train = data.split.train
+        assert train.intensity is not None  # `has_intensity` says so
         strength = train.intensity.astype(np.float64)
         return Histories(strength, train.items - 1, train.offsets, train.n_items, True)
     users, user_ids = encode(data.frame["user"])
@@ -322,7 +319,8 @@ def _within(
 
 def _interval(drawn: np.ndarray) -> tuple[float, float]:
     drawn = drawn[np.isfinite(drawn)]
-    return tuple(map(float, np.quantile(drawn, (0.025, 0.975)))) if len(drawn) else (np.nan,) * 2
+    low, high = np.quantile(drawn, (0.025, 0.975)) if len(drawn) else (np.nan, np.nan)
+    return float(low), float(high)
 
 
 BINS = 32

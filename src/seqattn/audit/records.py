@@ -42,7 +42,7 @@ class Description:
     `tied_tests` is (U,) bool, see `seqattn.audit.tied_tests`; None without a chronology.
     """
 
-    dataset: dict[str, object]
+    dataset: dict[str, Any]
     audit: Audit
     intensity: pd.DataFrame | None
     tied_tests: np.ndarray | None
@@ -156,8 +156,9 @@ class Record:
         return self.dataset["title"] if self.dataset else self.entry.title
 
     def measure(self, measure: str) -> float:
-        """Return one value of the diagnosis of intensity."""
+        """Return one value of the diagnosis of intensity, which must be there."""
         table = self.intensity
+        assert table is not None
         return float(table.loc[table["measure"] == measure, "value"].iloc[0])
 
 

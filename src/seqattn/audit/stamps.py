@@ -9,8 +9,6 @@ from seqattn.data.interactions import Interactions
 from seqattn.data.sequences import Sequences
 
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0  # seconds
-
-
 # The web is younger than 1990; milliseconds read as seconds land tens of thousands of years on.
 EARLIEST, LATEST = (pd.Timestamp(day).timestamp() for day in ("1990-01-01", "2050-01-01"))
 

@@ -6,8 +6,6 @@ import numpy as np
 import pandas as pd
 
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
-
-
 _TOP = 0.1  # "the most popular tenth"
 
 

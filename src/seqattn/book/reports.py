@@ -21,7 +21,6 @@ from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, make_folder, write_text
 from seqattn.models import needs_intensity
 from seqattn.runs.fitting import fit_runs
-from seqattn.runs.store import Store
 from seqattn.studies import plan
 from seqattn.studies.plan import Study
 from seqattn.studies.tables import TABLES
@@ -115,14 +114,14 @@ def make_study(study: Study, *, device: str = "cpu", workers: int | None = None)
         If a model can't be fitted, a table would lose rows that are kept, or nothing can be
         written. Finished runs stay in the store.
     """
-    store = Store(study.results)
-    groups = plan.read(plan.wanted(study), store)
+    stores = study.stores
+    groups = plan.read(plan.wanted(study), *stores)
     lacking = plan.missing(groups)
     for dataset in dict.fromkeys(spec.dataset for spec in lacking):
         specs = [spec for spec in lacking if spec.dataset == dataset]
-        fit_runs(store, load_dataset(dataset), specs, device=device, workers=workers)
+        fit_runs(stores[-1], load_dataset(dataset), specs, device=device, workers=workers)
     if lacking:
-        groups = plan.read(groups, store)
+        groups = plan.read(groups, *stores)
     tables = {name: TABLES[name](study, groups) for name in study.tables}
     for name, table in tables.items():
         _require_no_loss(study, name, len(table))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from seqattn.data.entry import CATALOGUE, Counts, Entry, OwnData, is_yaml, read_yaml
+from seqattn.data.entry import CATALOGUE, Counts, Entry, is_yaml, read_yaml
 from seqattn.data.interactions import Interactions, Step, require_chronology
 from seqattn.data.preparation import prepare
 from seqattn.data.readers import (
@@ -49,10 +49,8 @@ class Dataset:
 
     Attributes
     ----------
-    name : str
-        Key of the dataset.
-    entry : Entry
-        Its description in the catalogue.
+    name, entry : str, Entry
+        Its key, and its description in the catalogue.
     sequences : Sequences
         Full histories after preparation.
     split : Split
@@ -76,11 +74,6 @@ class Dataset:
     source: str = ""
     reference: str = ""
 
-    @property
-    def n_targets(self) -> int:
-        """Number of next items that training histories hold."""
-        return len(self.split.train.items) - self.split.train.n_users
-
     @classmethod
     def from_interactions(
         cls, log: Interactions, entry: Entry, reference: str | None = None
@@ -98,11 +91,8 @@ class Dataset:
         prepared = prepare(log, **asdict(entry.preparation))
         _check_counts(log.source, entry.core, prepared.steps[-1])
         sequences = Sequences.from_interactions(prepared)
-        options = {
-            **entry.preparation.options(),
-            "duplicates": "latest",
-            "split": "leave-one-out",
-        }
+        options = entry.preparation.options()
+        options |= {"duplicates": "latest", "split": "leave-one-out"}
         return cls(
             name=entry.name,
             entry=entry,
@@ -113,6 +103,11 @@ class Dataset:
             source=log.source,
             reference=reference or entry.name,
         )
+
+    @property
+    def n_targets(self) -> int:
+        """Number of next items that training histories hold."""
+        return len(self.split.train.items) - self.split.train.n_users
 
     @property
     def n_users(self) -> int:
@@ -143,8 +138,7 @@ class Dataset:
         facts = {"intensity": "none: only models that read no intensity can be fitted"}
         if self.has_intensity:
             facts["intensity"] = f"{self.entry.intensity} ({self.entry.unit})"
-        size = self.entry.table2
-        if size is not None:
+        if size := self.entry.table2:
             facts["size in the paper's Table 2"] = (
                 f"{size.interactions:,} interactions, {size.users:,} users, {size.items:,} items"
             )
@@ -188,12 +182,7 @@ def _phrase(counts: Counts) -> str:
 
 
 def find_entry(name: str, /) -> Entry:
-    """Return what is known of a dataset without reading its data.
-
-    Parameters
-    ----------
-    name : str
-        Name in the catalogue, or the path of one's own YAML file.
+    """Return what is known of a dataset, as for :func:`load_dataset`, without reading its data.
 
     Raises
     ------
@@ -211,12 +200,9 @@ def find_entry(name: str, /) -> Entry:
 
 
 def load_log(name: str, /) -> Interactions:
-    """Read a dataset's log, incomplete rows dropped as a counted step, and nothing else done.
+    """Read the log of a dataset, named as for :func:`load_dataset`, and do nothing else.
 
-    Parameters
-    ----------
-    name : str
-        Name in the catalogue, or the path of one's own YAML file.
+    Incomplete rows are dropped, as a counted step.
 
     Raises
     ------
@@ -254,21 +240,32 @@ def load_dataset(name: str, /) -> Dataset:
 
 def _open(name: str) -> tuple[Entry, Interactions]:
     """Return a dataset's log, and its entry as it applies to the file found."""
+    if is_yaml(name):
+        return _open_own(Path(name))
     entry = find_entry(name)
     if name == "synthetic":
         return entry, synthetic_log()
-    if is_yaml(name):
-        own = read_yaml(Path(name))
-        try:
-            return _validated(entry, _read_own(own))
-        except SeqattnError as error:
-            raise SeqattnError(own.in_its_words(str(error))) from error
     source = locate(entry)
     if source.kind == "mirror":
         return _validated(entry.mirrored(), read_mirror(source.paths[0]))
     if source.kind == "inter":
         return _validated(entry, read_inter(source.paths[0]))
-    return _validated(entry, READERS[entry.format](source.paths))
+    return _validated(entry, READERS[str(entry.format)](source.paths))
+
+
+def _open_own(description: Path) -> tuple[Entry, Interactions]:
+    """Read the log that a user's own YAML describes; errors name columns as the file does."""
+    own = read_yaml(description)
+    try:
+        if not own.path.is_file():
+            raise SeqattnError(
+                f"{own.path}: no such file; `path` in the YAML is relative to the YAML's own folder"
+            )
+        if own.path.suffix == ".parquet":
+            return _validated(own.entry, read_parquet(own.path, own.columns))
+        return _validated(own.entry, read_delimited(own.path, own.separator, own.columns))
+    except SeqattnError as error:
+        raise SeqattnError(own.in_its_words(str(error))) from error
 
 
 def _validated(entry: Entry, table: Table) -> tuple[Entry, Interactions]:
@@ -280,21 +277,4 @@ def _validated(entry: Entry, table: Table) -> tuple[Entry, Interactions]:
         time_unit=entry.time_unit,
         malformed=table.malformed,
     )
-    return (entry if log.has_intensity else replace(entry, intensity=None, unit=None)), log
-
-
-def _read_own(own: OwnData) -> Table:
-    """Read the log that a user's own YAML describes.
-
-    Raises
-    ------
-    SeqattnError
-        The data file is absent, empty, damaged, or lacks a column.
-    """
-    if not own.path.is_file():
-        raise SeqattnError(
-            f"{own.path}: no such file; `path` in the YAML is relative to the YAML's own folder"
-        )
-    if own.path.suffix == ".parquet":
-        return read_parquet(own.path, own.columns)
-    return read_delimited(own.path, own.separator, own.columns)
+    return (entry if log.has_intensity else entry.without_intensity()), log

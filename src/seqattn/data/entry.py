@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from inspect import signature
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 import yaml
 
@@ -24,20 +25,10 @@ from seqattn.config import strict
 from seqattn.data.preparation import Preparation
 from seqattn.errors import SeqattnError
 
-__all__ = [
-    "CATALOGUE",
-    "Counts",
-    "Entry",
-    "Mirror",
-    "OwnData",
-    "is_yaml",
-    "load_yaml",
-    "read_catalogue",
-    "read_yaml",
-    "section",
-]
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
-T = TypeVar("T")
+T = TypeVar("T", bound="DataclassInstance")
 _TAKEN = ("searches", "datasets", "done")  # folders of a campaign, beside the datasets' own
 
 
@@ -52,16 +43,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class Mirror:
-    """What differs in the mirror's ``<name>.csv.gz`` from the official file.
+    """What differs in the mirror's ``<name>.csv.gz`` from the official file; None: nothing.
 
-    Attributes
-    ----------
-    title : str or None
-        Name used in prose for data of this file; None if that of the entry.
-    raw, core : Counts or None
-        Expected sizes; None if those of the entry.
-    intensity : bool
-        Whether the file has one.
+    `title` is the name used in prose for data of this file, `raw` and `core` are its sizes, and
+    `intensity` says whether it has one.
     """
 
     title: str | None = None
@@ -70,16 +55,12 @@ class Mirror:
     intensity: bool = True
 
 
-@dataclass(frozen=True)
-class Entry:
-    """What is known of a dataset before reading it.
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """Keys of the catalogue that an :class:`Entry` holds unchanged.
 
     Attributes
     ----------
-    name, title : str
-        Key for :func:`seqattn.load_dataset`, and the name used in prose.
-    intensity, unit : str or None
-        Meaning and unit of the intensity; None where the log has none.
     licence : str
         Terms of use.
     citation : str or None
@@ -90,19 +71,13 @@ class Entry:
         Page that leads to the data, where there is no direct link.
     sha256 : str or None
         Its published checksum. Where none is published, the one of the first download is kept.
-    raw, core : Counts or None
-        Expected size as read, and after preparation; None where not pinned.
     format : str or None
         Key of the official files' reader in ``seqattn.data.readers.READERS``; None if there is
         no official file to read.
-    files : tuple of str
-        Official files the reader takes, with their folder inside the archive.
-    time_unit : str
-        ``"s"`` or ``"ms"``, of numbers in the timestamp column.
     chronological : bool
         Whether the log has a time or an order; without, it serves for diagnostics only.
-    preparation : Preparation
-        How it becomes histories.
+    raw, core : Counts or None
+        Expected size as read, and after preparation; None where not pinned.
     table2 : Counts or None
         Size published in [IA] Table 2, where it lists the dataset.
     mirror : Mirror or None
@@ -111,37 +86,59 @@ class Entry:
         What a reader must know before comparing it with a published dataset.
     """
 
+    licence: str
+    citation: str | None = None
+    url: str | None = None
+    homepage: str | None = None
+    sha256: str | None = None
+    format: str | None = None
+    chronological: bool = True
+    raw: Counts | None = None
+    core: Counts | None = None
+    table2: Counts | None = None
+    mirror: Mirror | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Entry(Facts):
+    """What is known of a dataset before reading it: :class:`Facts`, and how it is read.
+
+    Attributes
+    ----------
+    name, title : str
+        Key for :func:`seqattn.load_dataset`, and the name used in prose.
+    intensity, unit : str or None
+        Meaning and unit of the intensity; None where the log has none.
+    files : tuple of str
+        Official files the reader takes, with their folder inside the archive.
+    time_unit : str
+        ``"s"`` or ``"ms"``, of numbers in the timestamp column.
+    preparation : Preparation
+        How it becomes histories.
+    """
+
     name: str
     title: str
     intensity: str | None
     unit: str | None
-    licence: str
-    citation: str | None = None
-    url: str | None = None
-    sha256: str | None = None
-    raw: Counts | None = None
-    core: Counts | None = None
-    homepage: str | None = None
-    format: str | None = None
     files: tuple[str, ...] = ()
     time_unit: str = "s"
-    chronological: bool = True
     preparation: Preparation = field(default_factory=Preparation)
-    table2: Counts | None = None
-    mirror: Mirror | None = None
-    note: str = ""
 
     def mirrored(self) -> Entry:
         """Return the entry as it applies to the mirror's file."""
         other = self.mirror or Mirror()
         return replace(
-            self,
+            self if other.intensity else self.without_intensity(),
             title=other.title or self.title,
             raw=other.raw or self.raw,
             core=other.core or self.core,
-            intensity=self.intensity if other.intensity else None,
-            unit=self.unit if other.intensity else None,
         )
+
+    def without_intensity(self) -> Entry:
+        """Return the entry as it applies to a file that has no intensity."""
+        return replace(self, intensity=None, unit=None)
 
 
 @dataclass(frozen=True)
@@ -159,45 +156,6 @@ class OwnData:
             if theirs != ours:
                 message = message.replace(f"column {ours!r},", f"column {theirs!r} ({ours}),")
         return message
-
-
-@dataclass(frozen=True, kw_only=True)
-class EntryYaml:
-    """Keys that describe any dataset; those without a default here must be given."""
-
-    name: str
-    title: str = ""
-    intensity: dict = field(default_factory=dict)
-    filters: dict = field(default_factory=dict)
-    time_unit: str = "s"
-
-
-@dataclass(frozen=True, kw_only=True)
-class OwnYaml(EntryYaml):
-    """Further keys of a user's own file."""
-
-    path: str
-    columns: dict
-    separator: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CatalogueYaml(EntryYaml):
-    """Further keys of an entry in the catalogue, which mean what they do in :class:`Entry`."""
-
-    licence: str
-    citation: str = ""
-    url: str = ""
-    homepage: str = ""
-    sha256: str = ""
-    files: list = field(default_factory=list)
-    format: str = ""
-    chronological: bool = True
-    raw: dict = field(default_factory=dict)
-    core: dict = field(default_factory=dict)
-    table2: dict = field(default_factory=dict)
-    mirror: dict = field(default_factory=dict)
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -228,14 +186,31 @@ class FiltersYaml:
     users: int = 0
 
 
-@dataclass(frozen=True)
-class MirrorYaml:
-    """Where the mirror's file differs, see :class:`Mirror`."""
+@dataclass(frozen=True, kw_only=True)
+class EntryYaml:
+    """Keys that describe any dataset; those without a default here must be given."""
 
+    name: str
     title: str = ""
-    raw: dict = field(default_factory=dict)
-    core: dict = field(default_factory=dict)
-    intensity: bool = True
+    intensity: IntensityYaml | None = None
+    filters: FiltersYaml = field(default_factory=FiltersYaml)
+    time_unit: str = "s"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnYaml(EntryYaml):
+    """Further keys of a user's own file."""
+
+    path: str
+    columns: ColumnsYaml
+    separator: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogueYaml(EntryYaml, Facts):
+    """Keys of an entry in the catalogue."""
+
+    files: list = field(default_factory=list)
 
 
 def is_yaml(name: str) -> bool:
@@ -273,11 +248,12 @@ def read_catalogue(path: Path) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     for number, values in enumerate(loaded, 1):
         try:
-            entry = _catalogue_entry(values, entries)
+            given = section(CatalogueYaml, values, "the entry")
+            facts = {each.name: getattr(given, each.name) for each in fields(Facts)}
+            entries[given.name] = _entry(given, entries, files=tuple(given.files), **facts)
         except SeqattnError as error:
             name = values.get("name", number) if isinstance(values, Mapping) else number
             raise SeqattnError(f"{path}: entry {name}: {error}") from None
-        entries[entry.name] = entry
     return entries
 
 
@@ -312,11 +288,10 @@ def load_yaml(path: Path) -> Any:
 
 def _own_data(path: Path, loaded: object) -> OwnData:
     given = section(OwnYaml, loaded, "the file")
-    columns = section(ColumnsYaml, given.columns, "columns")
-    preparation = _preparation(given, CATALOGUE)
+    columns = given.columns
+    entry = _entry(given, CATALOGUE, licence="your own data")
     if len(given.separator) > 1:
         raise SeqattnError(f"separator {given.separator!r} must be one character")
-    _check_time_unit(given.time_unit)
     if not columns.timestamp and not columns.order:
         raise SeqattnError("columns name neither a timestamp nor an order; give one of them")
     if bool(columns.intensity) != bool(given.intensity):
@@ -324,99 +299,18 @@ def _own_data(path: Path, loaded: object) -> OwnData:
             "an intensity needs its column, columns: {intensity: ...}, and its description, "
             "intensity: {meaning: ..., unit: ...}; give both, or neither for a log without one"
         )
-    entry = _entry(given, preparation, licence="your own data")
-    mapping = {theirs: ours for ours, theirs in asdict(columns).items() if theirs}
-    if len(mapping) < sum(map(bool, asdict(columns).values())):
+    named = [(theirs, ours) for ours, theirs in asdict(columns).items() if theirs]
+    mapping = dict(named)
+    if len(mapping) < len(named):
         raise SeqattnError("one column of the file serves twice under `columns`")
     file = path.parent / given.path
     tab = not {".tsv", ".inter"}.isdisjoint(file.suffixes)
     return OwnData(entry, file, mapping, given.separator or ("\t" if tab else ","))
 
 
-def _catalogue_entry(loaded: object, taken: Container[str]) -> Entry:
-    given = section(CatalogueYaml, loaded, "the entry")
-    preparation = _preparation(given, taken)
-    _check_time_unit(given.time_unit)
-    return _entry(
-        given,
-        preparation,
-        licence=given.licence,
-        citation=given.citation or None,
-        url=given.url or None,
-        homepage=given.homepage or None,
-        sha256=given.sha256 or None,
-        files=tuple(given.files),
-        format=given.format or None,
-        chronological=given.chronological,
-        raw=_counts(given.raw, "raw"),
-        core=_counts(given.core, "core"),
-        table2=_counts(given.table2, "table2"),
-        mirror=_mirror(given.mirror),
-        note=given.note,
-    )
-
-
-def _entry(given: EntryYaml, preparation: Preparation, **more: Any) -> Entry:
-    """Build an entry from the keys that both kinds of file have, and from `more` fields."""
-    about = section(IntensityYaml, given.intensity, "intensity") if given.intensity else None
-    return Entry(
-        name=given.name,
-        title=given.title or given.name,
-        intensity=about.meaning if about else None,
-        unit=about.unit if about else None,
-        time_unit=given.time_unit,
-        preparation=preparation,
-        **more,
-    )
-
-
-def _preparation(given: EntryYaml, taken: Container[str]) -> Preparation:
-    """Check name and filters; return how the log becomes histories."""
-    filters = section(FiltersYaml, given.filters, "filters")
-    _check_name(given.name, taken)
-    if filters.k_core < 1 or filters.users < 0:
-        raise SeqattnError(
-            "filters: k_core must be at least 1, which keeps everything, and users at least 0"
-        )
-    return Preparation(filters.k_core, filters.iterative, filters.users or None)
-
-
-def _counts(values: dict, name: str) -> Counts | None:
-    return section(Counts, values, name) if values else None
-
-
-def _mirror(values: dict) -> Mirror | None:
-    if not values:
-        return None
-    given = section(MirrorYaml, values, "mirror")
-    raw, core = _counts(given.raw, "mirror: raw"), _counts(given.core, "mirror: core")
-    return Mirror(given.title or None, raw, core, given.intensity)
-
-
-def section(cls: type[T], values: Any, name: str) -> T:
-    """Build one section of a YAML file as a dataclass.
-
-    Raises
-    ------
-    SeqattnError
-        A key is unknown, missing or of the wrong type; the message names `name` and the key.
-    """
-    if not isinstance(values, Mapping):
-        raise SeqattnError(f"{name} must be a mapping of keys to values, not {values!r}")
-    try:
-        return strict(cls, values)
-    except TypeError:
-        missing = [n for n, f in cls.__dataclass_fields__.items() if n not in values and _needed(f)]
-        raise SeqattnError(f"{name}: key {missing[0]!r} is missing; add it") from None
-    except SeqattnError as error:
-        raise SeqattnError(f"{name}: {str(error).replace(cls.__name__ + ' ', '', 1)}") from None
-
-
-def _needed(field_: Any) -> bool:
-    return field_.default is MISSING and field_.default_factory is MISSING
-
-
-def _check_name(name: str, taken: Container[str]) -> None:
+def _entry(given: EntryYaml, taken: Container[str], **more: Any) -> Entry:
+    """Check the keys that both kinds of file have; return an entry of them and `more` fields."""
+    name, filters, about = given.name, given.filters, given.intensity
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise SeqattnError(
             f"name {name!r} serves as a folder: use letters, digits, '-', '_' and '.' only"
@@ -425,11 +319,50 @@ def _check_name(name: str, taken: Container[str]) -> None:
         raise SeqattnError(f"name {name!r} is a folder of every campaign's; choose another")
     if name in taken:
         raise SeqattnError(f"name {name!r} is one of the book's own datasets; choose another")
+    if filters.k_core < 1 or filters.users < 0:
+        raise SeqattnError(
+            "filters: k_core must be at least 1, which keeps everything, and users at least 0"
+        )
+    if given.time_unit not in ("s", "ms"):
+        raise SeqattnError(f"time_unit {given.time_unit!r} is unknown; use s or ms")
+    return Entry(
+        name=name,
+        title=given.title or name,
+        intensity=about.meaning if about else None,
+        unit=about.unit if about else None,
+        time_unit=given.time_unit,
+        preparation=Preparation(filters.k_core, filters.iterative, filters.users or None),
+        **more,
+    )
 
 
-def _check_time_unit(unit: str) -> None:
-    if unit not in ("s", "ms"):
-        raise SeqattnError(f"time_unit {unit!r} is unknown; use s or ms")
+def section(cls: type[T], values: Any, name: str) -> T:
+    """Build a section of a YAML file as a dataclass, and the dataclasses among its fields.
+
+    Raises
+    ------
+    SeqattnError
+        A key is unknown, missing or of the wrong type; the message names `name` and the key. A
+        section inside the whole, whose name starts with "the", is called by its key alone.
+    """
+    if not isinstance(values, Mapping):
+        raise SeqattnError(f"{name} must be a mapping of keys to values, not {values!r}")
+    inside, hints = "" if name.startswith("the ") else f"{name}: ", get_type_hints(cls)
+    built = dict(values)
+    for key, value in values.items():
+        hint = hints.get(key)
+        kinds = [kind for kind in get_args(hint) or (hint,) if isinstance(kind, type)]
+        inner = next(filter(is_dataclass, kinds), None)
+        if inner and (value is not None or inner is hint):
+            built[key] = section(inner, value, f"{inside}{key}")
+    try:
+        return strict(cls, built)
+    except TypeError:
+        needed = [n for n, p in signature(cls).parameters.items() if p.default is p.empty]
+        missing = next(key for key in needed if key not in values)
+        raise SeqattnError(f"{name}: key {missing!r} is missing; add it") from None
+    except SeqattnError as error:
+        raise SeqattnError(f"{name}: {str(error).replace(cls.__name__ + ' ', '', 1)}") from None
 
 
 CATALOGUE = read_catalogue(Path(__file__).with_name("catalogue.yaml"))

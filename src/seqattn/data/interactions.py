@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 
 import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from seqattn.data import interactions as columns
 from seqattn.errors import SeqattnError
 
 COLUMNS = ("user", "item", "intensity", "timestamp", "order")
-
-
 _FIX_IDS = "give ids as integers or as strings, one type in the whole column"
-
-
 _FIX_INTENSITY = "give a finite number >= 0 for every interaction, or leave the column out"
-
-
 _FIX_MISSING = "fill the cell in, or drop such rows with drop_incomplete=True"
-
-
 _FIX_TIME = "give seconds since 1970 or ISO 8601 dates (2024-01-31T12:00:00), one kind throughout"
-
-
 _FIX_UNIT = "it looks like milliseconds: divide by 1,000, or set time_unit: ms for this dataset"
-
-
 _FIX_ORDER = "give a number for each interaction whose place is known, and an empty cell elsewhere"
-
-
 _LARGEST_EXACT_INTEGER = 2.0**53  # beyond it float64 has already merged neighbouring ids
-
-
 _LARGEST_SECOND = 1e11  # the year 5138; in milliseconds it is 1973, before any log of ours
 
 
@@ -52,28 +34,13 @@ def drop_missing(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[~(used.isna() | (used == "")).any(axis=1)]
 
 
-def identifiers(column: pd.Series, source: str) -> np.ndarray:
-    """Return user or item ids as int64, or as an object array of str.
-
-    Parameters
-    ----------
-    column : pandas.Series
-        Ids of one kind: integers (also whole floats, as pandas reads an integer column with an
-        empty cell) or strings.
-    source : str
-        Where the column comes from, for messages.
-
-    Raises
-    ------
-    SeqattnError
-        An id is missing, of an unusable type, or the column holds two types.
-    """
-    column = _without_categories(column)
+def _ids(column: pd.Series, source: str) -> np.ndarray:
+    """User or item ids as int64, or as an object array of str."""
     _refuse(column, source, ~_known(column), "is not an id", _FIX_MISSING)
     kind = types.infer_dtype(column, skipna=False)
     if kind == "string":
         return column.to_numpy(dtype=object)
-    if kind == "floating":
+    if kind == "floating":  # as pandas reads an integer column with an empty cell
         values = column.to_numpy(dtype=np.float64)
         exact = np.isfinite(values) & (values == np.floor(values))
         exact &= np.abs(values) <= _LARGEST_EXACT_INTEGER
@@ -90,21 +57,11 @@ def identifiers(column: pd.Series, source: str) -> np.ndarray:
 
 
 def intensities(column: pd.Series, source: str) -> np.ndarray:
-    """Return intensities as float64, each finite, not negative and within float32's range.
-
-    Raises
-    ------
-    SeqattnError
-        A value is missing, not a number, infinite or negative.
-    """
-    column = _without_categories(column)
-    values = _numbers(column)
-    missing = column.isna().to_numpy(dtype=bool)
-    unreadable = np.isnan(values) & ~missing
-    _refuse(column, source, unreadable, "is not a number", _FIX_INTENSITY)
+    """Intensities as float64, each finite, not negative and within float32's range."""
+    values, missing = _numbers(column), column.isna().to_numpy(dtype=bool)
+    _refuse(column, source, np.isnan(values) & ~missing, "is not a number", _FIX_INTENSITY)
     _refuse(column, source, missing, "is not a number", _FIX_MISSING)
-    infinite = np.isinf(values)
-    _refuse(column, source, infinite, "is infinite", _FIX_INTENSITY)
+    _refuse(column, source, np.isinf(values), "is infinite", _FIX_INTENSITY)
     _refuse(column, source, values < 0, "is negative", _FIX_INTENSITY)
     # Sequences store float32: a larger value would silently become infinite there.
     too_large = values > np.finfo(np.float32).max
@@ -112,49 +69,25 @@ def intensities(column: pd.Series, source: str) -> np.ndarray:
     return values
 
 
-def timestamps(
-    column: pd.Series, source: str, *, gaps: bool = False, unit: str = "s"
-) -> np.ndarray:
-    """Return times as float64 seconds since 1970-01-01 UTC.
+def _times(column: pd.Series, source: str, gaps: bool, unit: str) -> np.ndarray:
+    """Return times as seconds since 1970 UTC; with `gaps` an empty cell is NaN, else an error.
 
-    Numbers and strings that look like numbers are of the `unit` given, "s" or "ms"; dates and
-    ISO 8601 strings are converted, without a time zone as UTC. The first value decides which of
-    the two a column holds. With `gaps` an empty cell is an unknown time, NaN, instead of an
-    error.
-
-    Raises
-    ------
-    SeqattnError
-        A value is missing, infinite, beyond the year 5138, or cannot be read as the column's
-        kind of time.
+    The first value decides whether a column holds numbers, of the `unit` given, or dates.
     """
-    column = _without_categories(column)
-    if gaps:
-        known = _known(column)
-        seconds = np.full(len(column), np.nan)
-        seconds[known] = timestamps(column[known], source, unit=unit)
-        return seconds
-    seconds = np.full(len(column), np.nan)
+    rows = _known(column) if gaps else np.ones(len(column), dtype=bool)
+    times, seconds = column[rows], np.full(len(column), np.nan)
     if not types.is_datetime64_any_dtype(column.dtype):
-        seconds = _numbers(column) / (1_000.0 if unit == "ms" else 1.0)
-    if len(column) and np.isnan(seconds[0]):
-        seconds = _dates(column)
-    bad = ~np.isfinite(seconds)
-    _refuse(column, source, bad, "cannot be read as a time", _FIX_TIME)
+        seconds[rows] = _numbers(times) / (1_000.0 if unit == "ms" else 1.0)
+    if rows.any() and np.isnan(seconds[rows][0]):
+        seconds[rows] = _dates(times)
+    _refuse(column, source, rows & ~np.isfinite(seconds), "cannot be read as a time", _FIX_TIME)
     far = seconds > _LARGEST_SECOND
     _refuse(column, source, far, "seconds since 1970 is after the year 5000", _FIX_UNIT)
     return seconds
 
 
-def orders(column: pd.Series, source: str) -> np.ndarray:
-    """Return explicit chronological positions as float64; an empty cell is unknown, NaN.
-
-    Raises
-    ------
-    SeqattnError
-        A value is infinite or not a number.
-    """
-    column = _without_categories(column)
+def _orders(column: pd.Series, source: str) -> np.ndarray:
+    """Explicit chronological positions as float64; an empty cell is unknown, NaN."""
     values = _numbers(column)
     bad = ~np.isfinite(values) & _known(column)
     _refuse(column, source, bad, "is not a position", _FIX_ORDER)
@@ -162,7 +95,7 @@ def orders(column: pd.Series, source: str) -> np.ndarray:
 
 
 def _known(column: pd.Series) -> np.ndarray:
-    """Return True where a cell is not empty."""
+    """Where a cell is not empty."""
     return ~(column.isna() | (column == "")).to_numpy(dtype=bool)
 
 
@@ -322,7 +255,7 @@ class Interactions:
             since 1970 (also as strings) or ISO 8601 dates. ``order`` numbers a user's
             interactions from old to new; it then takes the place of the timestamp.
         source : str
-            Name of the source in messages.
+            Its name in messages.
         drop_incomplete : bool
             Drop rows with an empty cell as a counted step, instead of refusing them.
         chronological : bool
@@ -344,31 +277,26 @@ class Interactions:
         if frame.empty:
             raise SeqattnError(f"{source}: no rows; give a log with at least one interaction")
         read = Step.of("read", frame)
-        steps = (dataclasses.replace(read, interactions=read.interactions + malformed),)
+        steps = [replace(read, interactions=read.interactions + malformed)]
         if malformed:
-            steps += (dataclasses.replace(read, name="drop malformed lines"),)
+            steps.append(replace(read, name="drop malformed lines"))
         if drop_incomplete:
-            frame = columns.drop_missing(frame)
+            frame = drop_missing(frame)
             if frame.empty:
                 raise SeqattnError(
                     f"{source}: every row has an empty cell in user, item, intensity or "
                     "timestamp; check the column mapping"
                 )
-            steps += (Step.of("drop missing", frame),)
-        clean = {
-            "user": columns.identifiers(frame["user"], source),
-            "item": columns.identifiers(frame["item"], source),
-        }
-        if "intensity" in frame.columns:
-            clean["intensity"] = columns.intensities(frame["intensity"], source)
-        ordered = "order" in frame.columns
-        if "timestamp" in frame.columns:
-            clean["timestamp"] = columns.timestamps(
-                frame["timestamp"], source, gaps=ordered, unit=time_unit
-            )
-        if ordered:
-            clean["order"] = columns.orders(frame["order"], source)
-        return cls(pd.DataFrame(clean), steps, source)
+            steps.append(Step.of("drop missing", frame))
+        given = {n: _without_categories(frame[n]) for n in COLUMNS if n in frame.columns}
+        clean = {name: _ids(given[name], source) for name in ("user", "item")}
+        if "intensity" in given:
+            clean["intensity"] = intensities(given["intensity"], source)
+        if "timestamp" in given:
+            clean["timestamp"] = _times(given["timestamp"], source, "order" in given, time_unit)
+        if "order" in given:
+            clean["order"] = _orders(given["order"], source)
+        return cls(pd.DataFrame(clean), tuple(steps), source)
 
     def __len__(self) -> int:
         """Return the number of interactions."""
@@ -378,6 +306,13 @@ class Interactions:
     def has_intensity(self) -> bool:
         """Whether the log has an intensity for each interaction."""
         return "intensity" in self.frame.columns
+
+    @property
+    def seconds(self) -> np.ndarray:
+        """Timestamp of each row, (n,) float64; all NaN where the log has none."""
+        if "timestamp" not in self.frame.columns:
+            return np.full(len(self), np.nan)
+        return self.frame["timestamp"].to_numpy()
 
     @property
     def when(self) -> np.ndarray | None:
@@ -420,7 +355,7 @@ def _require_columns(frame: pd.DataFrame, source: str, chronological: bool) -> N
                 f"{source}: column {name!r} is missing (columns present: {present}); rename the "
                 f"column that holds it to {name!r}"
             )
-    for name in columns.COLUMNS:
+    for name in COLUMNS:
         if names.count(name) > 1:
             raise SeqattnError(f"{source}: column {name!r} appears twice; keep one of them")
 

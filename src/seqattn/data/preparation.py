@@ -14,15 +14,6 @@ import pandas as pd
 from seqattn.data.interactions import Interactions, encode, known_when, require_chronology
 from seqattn.errors import SeqattnError
 
-__all__ = [
-    "Preparation",
-    "k_core",
-    "keep_latest_duplicate",
-    "prepare",
-    "sample_users",
-    "sort_by_time",
-]
-
 _SAMPLE_SEED = 2020  # the first of the published training seeds; [IA] does not name another
 _SAMPLE_LEAST = 5  # reviews a user must have to be drawn
 

@@ -11,8 +11,6 @@ import pandas as pd
 from seqattn.data.interactions import Interactions, encode, known_when
 from seqattn.errors import SeqattnError
 
-__all__ = ["Sequences"]
-
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
@@ -83,12 +81,11 @@ class Sequences:
                 f"{log.source}: the interactions of user {user} are not in time order; apply "
                 "sort_by_time first"
             )
-        intensity = log.frame["intensity"].to_numpy()[by_user] if log.has_intensity else None
         lengths = np.bincount(users, minlength=len(user_ids))
         return cls(
             items=items[by_user] + 1,
-            intensity=intensity,
-            timestamp=_timestamps(log)[by_user],
+            intensity=log.frame["intensity"].to_numpy()[by_user] if log.has_intensity else None,
+            timestamp=log.seconds[by_user],
             offsets=np.append(0, np.cumsum(lengths)),
             user_ids=user_ids,
             item_ids=item_ids,
@@ -112,17 +109,6 @@ class Sequences:
     def lengths(self) -> np.ndarray:
         """Interactions of each user, (U,) int64."""
         return np.diff(self.offsets)
-
-    def last_item(self) -> np.ndarray:
-        """Return the last item code of each history, (U,) int32.
-
-        Raises
-        ------
-        SeqattnError
-            A history is empty.
-        """
-        self.require_length(1, "last_item")
-        return self.items[self.offsets[1:] - 1]
 
     def drop_last(self, k: int) -> Sequences:
         """Return the histories without their last `k` interactions; users and items are kept.
@@ -182,12 +168,6 @@ class Sequences:
                 f"least {least} are needed; drop short histories first, by a k-core "
                 f"with k of at least {least} (k_core, also under `filters` in a dataset's YAML)"
             )
-
-
-def _timestamps(log: Interactions) -> np.ndarray:
-    if "timestamp" not in log.frame.columns:
-        return np.full(len(log), np.nan)
-    return log.frame["timestamp"].to_numpy()
 
 
 def places_of(ids: Iterable[object], known: np.ndarray, what: str) -> np.ndarray:

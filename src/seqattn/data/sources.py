@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
-import shutil
 import ssl
 import stat
 import sys
@@ -19,7 +18,7 @@ import urllib.request
 import zipfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -34,8 +33,11 @@ _TIMEOUT = 30.0  # seconds without a byte
 _CHUNK = 1 << 20  # bytes
 _PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP errors worth another attempt
 _LOST = (
-    *(urllib.error.URLError, http.client.HTTPException),
-    *(ConnectionError, TimeoutError, ssl.SSLError),
+    urllib.error.URLError,
+    http.client.HTTPException,
+    ConnectionError,
+    TimeoutError,
+    ssl.SSLError,
 )
 
 
@@ -49,7 +51,6 @@ def download(url: str, target: Path, *, sha256: str | None = None, pause: float 
     Parameters
     ----------
     url : str
-        Address of the file.
     target : Path
         Where it goes; its folder is made.
     sha256 : str, optional
@@ -94,19 +95,11 @@ def verify(path: Path, sha256: str | None = None) -> None:
     _check(path, path, sha256, str(path))
 
 
-def sha256_of(path: Path) -> str:
-    """Return a file's SHA-256 in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def _check(path: Path, target: Path, published: str | None, what: str) -> None:
     """Compare with the published or recorded checksum; record the first one met."""
     record = target.with_name(f"{target.name}.sha256")
-    found = sha256_of(path)
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
     expected = published or (record.read_text().split()[0] if record.is_file() else None)
     if expected is None:
         # `sha256sum -c` reads this line.
@@ -155,17 +148,14 @@ def _fetch(url: str, part: Path) -> None:
         raise ConnectionError("the part kept from before does not fit the file") from error
     with response:
         # A server that ignores the range sends everything.
-        resumed = response.status == 206 and _starts_at(response, have)
+        place = response.headers.get("Content-Range", "")
+        resumed = response.status == 206 and place.startswith(f"bytes {have}-")
         have = have if resumed else 0
         length = response.headers.get("Content-Length")
         total = have + int(length) if length else None
+        quiet = not sys.stderr.isatty()
         bar = tqdm(
-            total=total,
-            initial=have,
-            unit="B",
-            unit_scale=True,
-            desc=part.stem,
-            disable=not sys.stderr.isatty(),
+            desc=part.stem, total=total, initial=have, unit="B", unit_scale=True, disable=quiet
         )
         with bar, part.open("ab" if resumed else "wb") as file:
             while chunk := response.read(_CHUNK):
@@ -177,17 +167,12 @@ def _fetch(url: str, part: Path) -> None:
             )
 
 
-def _starts_at(response: http.client.HTTPResponse, first: int) -> bool:
-    return response.headers.get("Content-Range", "").startswith(f"bytes {first}-")
-
-
 def extract(archive: Path, members: Sequence[str], folder: Path) -> tuple[Path, ...]:
     """Extract some members of a ZIP archive into a folder, all of them or none.
 
     Parameters
     ----------
     archive : Path
-        The archive.
     members : sequence of str
         Names inside the archive.
     folder : Path
@@ -204,62 +189,41 @@ def extract(archive: Path, members: Sequence[str], folder: Path) -> tuple[Path, 
         The archive is damaged, lacks a member, or holds *any* member that is a link or whose
         path leads out of the folder; or the disk is full. Nothing is written then.
     """
+    targets = tuple(folder / member for member in members)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise _cannot_write(folder, error) from error
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            _refuse_escapes(archive, opened)
-            _refuse_absent(archive, opened, members)
+        partial = tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent)
+        with partial as where, zipfile.ZipFile(archive) as opened:
+            _refuse_foreign(archive, opened, members)
             for member in members:
-                _copy(opened, member, partial / member)
-        for member in members:
-            (folder / member).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(partial / member, folder / member)
+                opened.extract(member, where)
+            for member, target in zip(members, targets, strict=True):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(Path(where, member), target)
     except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError) as error:
         raise SeqattnError(f"{archive}: damaged archive ({error}); get it again") from error
     except OSError as error:
-        raise _cannot_write(folder, error) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return tuple(folder / member for member in members)
+        raise SeqattnError(
+            f"cannot extract into {folder}: {error.strerror or error}; make room or set "
+            "SEQATTN_CACHE to a folder on another disk"
+        ) from error
+    return targets
 
 
-def _copy(opened: zipfile.ZipFile, member: str, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with opened.open(member) as source, target.open("wb") as file:
-        shutil.copyfileobj(source, file, _CHUNK)
-
-
-def _refuse_escapes(archive: Path, opened: zipfile.ZipFile) -> None:
+def _refuse_foreign(archive: Path, opened: zipfile.ZipFile, members: Sequence[str]) -> None:
+    """Refuse an archive that lacks a member, or holds one that an official archive would not."""
+    fix = "this is not the official archive: delete it and get it again"
     for info in opened.infolist():
         name = info.filename
         posix, windows = PurePosixPath(name), PureWindowsPath(name)
         leads_out = posix.is_absolute() or windows.anchor or ".." in (*posix.parts, *windows.parts)
         if leads_out or stat.S_ISLNK(info.external_attr >> 16):
             raise SeqattnError(
-                f"{archive}: member {name!r} is a link or leads out of the archive's folder; this "
-                "is not the official archive: delete it and get it again"
+                f"{archive}: member {name!r} is a link or leads out of the archive's folder; {fix}"
             )
-
-
-def _refuse_absent(archive: Path, opened: zipfile.ZipFile, members: Sequence[str]) -> None:
-    present = set(opened.namelist())
     for member in members:
-        if member not in present:
-            raise SeqattnError(
-                f"{archive}: holds no {member!r}; this is not the official archive: delete it and "
-                "get it again"
-            )
-
-
-def _cannot_write(folder: Path, error: OSError) -> SeqattnError:
-    return SeqattnError(
-        f"cannot extract into {folder}: {error.strerror or error}; make room or set SEQATTN_CACHE "
-        "to a folder on another disk"
-    )
+        if member not in opened.namelist():
+            raise SeqattnError(f"{archive}: holds no {member!r}; {fix}")
 
 
 @dataclass(frozen=True)
@@ -269,8 +233,7 @@ class Source:
     Attributes
     ----------
     kind : str
-        ``"official"``, or ``"mirror"`` for a ``<name>.csv.gz``, or ``"inter"`` for the
-        copy in RecBole's wheel.
+        ``"official"``, ``"mirror"`` (a ``<name>.csv.gz``) or ``"inter"`` (RecBole's copy).
     place : str
         ``"mirror"``, ``"cache"`` or ``"recbole"``.
     paths : tuple of Path
@@ -301,9 +264,10 @@ def find(entry: Entry) -> Source | None:
             return Source("mirror", "mirror", (path,))
     if found := _official(entry, cache_folder()):
         return Source("official", "cache", found)
-    if entry.name == "ml-100k" and (path := _recbole_file("dataset_example/ml-100k/ml-100k.inter")):
-        return Source("inter", "recbole", (path,))
-    return None
+    copy = None
+    if entry.name == "ml-100k":
+        copy = _recbole_file("dataset_example/ml-100k/ml-100k.inter")
+    return Source("inter", "recbole", (copy,)) if copy else None
 
 
 def status(entry: Entry) -> tuple[str, Entry]:
@@ -341,9 +305,9 @@ def locate(entry: Entry) -> Source:
         source = Source("official", "cache", (path,))
     elif source.place == "cache" and source.paths[0].name == _basename(entry):
         verify(source.paths[0], entry.sha256)
-    if source.kind == "official" and _is_archive(source.paths[0]):
-        paths = extract(source.paths[0], entry.files, cache_folder() / _stem(entry))
-        source = Source(source.kind, source.place, paths)
+    if source.kind == "official" and source.paths[0].suffix == ".zip":
+        folder = cache_folder() / PurePosixPath(_basename(entry)).stem
+        return replace(source, paths=extract(source.paths[0], entry.files, folder))
     return source
 
 
@@ -387,34 +351,23 @@ def data_folder() -> Path | None:
 
 def _official(entry: Entry, folder: Path) -> tuple[Path, ...]:
     """Return an entry's files in a folder, at the places an unpacked archive may have, or it."""
+    archive = folder / _basename(entry) if entry.url else None
     bare = [PurePosixPath(name).name for name in entry.files]
-    roots = [folder] if entry.url is None else [folder, folder / _stem(entry)]
-    for root in roots:
+    for root in (folder, archive.with_suffix("")) if archive else (folder,):
         for names in (entry.files, bare):
             paths = tuple(root / name for name in names)
             if paths and all(path.is_file() for path in paths):
                 return paths
-    if entry.url is not None and (path := folder / _basename(entry)).is_file():
-        return (path,)
-    return ()
+    return (archive,) if archive and archive.is_file() else ()
 
 
 def _basename(entry: Entry) -> str:
     return PurePosixPath(entry.url or "").name
 
 
-def _is_archive(path: Path) -> bool:
-    return path.suffix == ".zip"
-
-
-def _stem(entry: Entry) -> str:
-    return PurePosixPath(_basename(entry)).stem
-
-
 def _recbole_file(relative: str) -> Path | None:
     """Return a file of RecBole's wheel; finding a top-level package does not import it."""
     spec = find_spec("recbole")
-    for location in (spec.submodule_search_locations or ()) if spec else ():
-        if (path := Path(location) / relative).is_file():
-            return path
-    return None
+    folders = (spec.submodule_search_locations or ()) if spec else ()
+    paths = (Path(folder) / relative for folder in folders)
+    return next(filter(Path.is_file, paths), None)

@@ -9,8 +9,6 @@ import numpy as np
 from seqattn.data.sequences import Sequences
 from seqattn.errors import SeqattnError
 
-__all__ = ["Split", "leave_one_out"]
-
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -24,6 +22,8 @@ class Split:
         Histories without their last interaction: training plus validation item.
     valid_items, test_items : (U,) int32
         Item codes held out, second last and last; read-only.
+
+    Its methods raise a SeqattnError for a stage that is neither "valid" nor "test".
     """
 
     train: Sequences
@@ -32,24 +32,12 @@ class Split:
     test_items: np.ndarray
 
     def context(self, stage: str) -> Sequences:
-        """Return the histories a model may see when it predicts `stage`.
-
-        Raises
-        ------
-        SeqattnError
-            `stage` is neither "valid" nor "test".
-        """
-        return self.train if _is_valid(stage) else self.test_context
+        """Return the histories a model may see when it predicts "valid" or "test"."""
+        return {"valid": self.train, "test": self.test_context}[_known(stage)]
 
     def targets(self, stage: str) -> np.ndarray:
-        """Return the item codes to predict in `stage`, (U,) int32.
-
-        Raises
-        ------
-        SeqattnError
-            `stage` is neither "valid" nor "test".
-        """
-        return self.valid_items if _is_valid(stage) else self.test_items
+        """Return the item codes to predict in "valid" or "test", (U,) int32."""
+        return {"valid": self.valid_items, "test": self.test_items}[_known(stage)]
 
 
 def leave_one_out(sequences: Sequences) -> Split:
@@ -76,14 +64,15 @@ def leave_one_out(sequences: Sequences) -> Split:
     ([1, 2], [3], [1])
     """
     sequences.require_length(3, "leave_one_out")
-    test_context = sequences.drop_last(1)
-    valid_items, test_items = test_context.last_item(), sequences.last_item()
+    last = sequences.offsets[1:] - 1
+    valid_items, test_items = sequences.items[last - 1], sequences.items[last]
     for array in (valid_items, test_items):
         array.flags.writeable = False
-    return Split(sequences.drop_last(2), test_context, valid_items, test_items)
+    return Split(sequences.drop_last(2), sequences.drop_last(1), valid_items, test_items)
 
 
-def _is_valid(stage: str) -> bool:
+def _known(stage: str) -> str:
+    """Refuse a stage that is neither "valid" nor "test"."""
     if stage not in ("valid", "test"):
         raise SeqattnError(f"stage {stage!r} is unknown; use 'valid' or 'test'")
-    return stage == "valid"
+    return stage

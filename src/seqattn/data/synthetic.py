@@ -8,8 +8,6 @@ import pandas as pd
 from seqattn.data.interactions import Interactions
 from seqattn.errors import SeqattnError
 
-__all__ = ["synthetic_log"]
-
 _START = 1_577_836_800  # 2020-01-01 UTC, seconds
 _HOUR, _YEAR = 3_600.0, 31_536_000.0  # seconds
 _SHORTEST = 5  # so that no user falls to the 5-core
@@ -39,11 +37,8 @@ def synthetic_log(
     SeqattnError
         A size is too small.
     """
-    for name, value, least in (
-        ("n_users", n_users, 1),
-        ("n_items", n_items, _SHORTEST),
-        ("mean_length", mean_length, _SHORTEST),
-    ):
+    sizes = {"n_users": (n_users, 1), "n_items": (n_items, _SHORTEST)}
+    for name, (value, least) in (sizes | {"mean_length": (mean_length, _SHORTEST)}).items():
         if not value >= least:
             raise SeqattnError(f"synthetic_log: {name} = {value!r} is too small; use >= {least}")
     rng = np.random.default_rng(seed)
@@ -51,7 +46,12 @@ def synthetic_log(
     lengths = np.minimum(_SHORTEST + extra, n_items)
     items = _walks(rng, lengths, n_items)
     users = np.repeat(np.arange(n_users), lengths)
-    minutes = _minutes(rng, users, items, n_users, n_items)
+    log_minutes = (
+        3.0
+        + rng.normal(scale=0.7, size=n_users)[users]
+        + rng.normal(scale=0.7, size=n_items)[items]
+        + rng.normal(scale=1.2, size=len(users))
+    )
     elapsed = np.cumsum(rng.exponential(_HOUR, size=len(users)).round())
     firsts = np.cumsum(lengths) - lengths
     joined = rng.uniform(0, _YEAR, size=n_users).round()
@@ -59,7 +59,7 @@ def synthetic_log(
         {
             "user": users + 1,
             "item": items + 1,
-            "intensity": minutes,
+            "intensity": np.maximum(np.exp(log_minutes).round(), 1.0),
             "timestamp": _START + elapsed + np.repeat(joined - elapsed[firsts], lengths),
         }
     )
@@ -81,16 +81,3 @@ def _walks(rng: np.random.Generator, lengths: np.ndarray, n_items: int) -> np.nd
     jump = n_items * (rng.random(distance.shape) < 0.1)
     order = np.argsort(np.where(chosen, distance + jump, np.inf), axis=1, kind="stable")
     return order[taken]
-
-
-def _minutes(
-    rng: np.random.Generator, users: np.ndarray, items: np.ndarray, n_users: int, n_items: int
-) -> np.ndarray:
-    """Log-normal minutes, at least 1, rounded to whole minutes."""
-    log_minutes = (
-        3.0
-        + rng.normal(scale=0.7, size=n_users)[users]
-        + rng.normal(scale=0.7, size=n_items)[items]
-        + rng.normal(scale=1.2, size=len(users))
-    )
-    return np.maximum(np.exp(log_minutes).round(), 1.0)

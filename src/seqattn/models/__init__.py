@@ -41,6 +41,8 @@ RECBOLE_MODELS = {"pop": "Pop", "itemknn": "ItemKNN", "bpr": "BPR", "gru4rec": "
 def build_model(name: str, n_items: int, **config: Any) -> Backbone:
     """Build a freshly initialised model from torch's global random generator.
 
+    With one seed, all models draw identical initial values for the weights they share.
+
     Parameters
     ----------
     name : str
@@ -49,11 +51,6 @@ def build_model(name: str, n_items: int, **config: Any) -> Backbone:
         Catalogue size V; item codes are 1..V.
     **config
         Fields of `seqattn.config.ModelConfig`.
-
-    Returns
-    -------
-    Backbone
-        With one seed, all models draw identical initial values for the weights they share.
 
     Raises
     ------

@@ -1,5 +1,7 @@
 """Drawing, apart from computing: each function takes arrays or frames and returns a figure."""
 
+# ruff: noqa: F401  (names are handed on)
+
 from seqattn.plots.attention import attention_rows, boxes, curves, maps_grid, masks
 from seqattn.plots.audit import (
     audit_lights,
@@ -25,33 +27,3 @@ from seqattn.plots.training import (
     search_history,
     search_importances,
 )
-
-__all__ = [
-    "COLOURS",
-    "LABELS",
-    "attention_rows",
-    "audit_lights",
-    "boxes",
-    "curves",
-    "forest",
-    "gap_distribution",
-    "histogram",
-    "history",
-    "intensity_by_popularity",
-    "intensity_panels",
-    "lambda_against_change",
-    "lambda_gradients",
-    "lambda_sweep",
-    "lambda_trajectories",
-    "learning_curves",
-    "maps_grid",
-    "masks",
-    "metric_by_seed",
-    "name_of",
-    "normalisations",
-    "popularity",
-    "save",
-    "search_history",
-    "search_importances",
-    "use_style",
-]

@@ -167,7 +167,6 @@ def normalisations(matrices: Mapping[str, np.ndarray]) -> Figure:
 
 _MODES = (BLUE, ORANGE, GREEN, GREY)
 
-
 _CORRELATES = {
     "popularity, within history": "with popularity, inside a history",
     "recency, within history": "with recency, inside a history",

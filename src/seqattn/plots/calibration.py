@@ -18,26 +18,21 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
+from seqattn.config import BACKBONES
 from seqattn.plots.audit import not_run
-from seqattn.plots.changes import TITLES, label_rows, legend_above, row_heights, variant_keys
+from seqattn.plots.changes import label_rows, legend_above, row_heights, variant_keys
 from seqattn.plots.style import COLOURS, GREY, name_of
+from seqattn.stats.criterion import PARTS, RULES
 from seqattn.stats.variance import Components, expected_levels
 
 # Published wide and pale and clustered thin, so that both show where they coincide.
-_CURVES: dict[str, tuple[str, dict[str, Any]]] = {
-    "t": ("t-test alone", {"color": GREY, "linestyle": ":", "linewidth": 1.3}),
-    "stability": ("stability alone", {"color": GREY, "linestyle": "--", "linewidth": 1.1}),
-    "robust": ("published rule", {"linewidth": 5, "alpha": 0.35, "solid_capstyle": "butt"}),
-    "robust_clustered": ("clustered rule", {"linewidth": 1.5}),
+_CURVES: dict[str, dict[str, Any]] = {
+    "t": {"color": GREY, "linestyle": ":", "linewidth": 1.3},
+    "stability": {"color": GREY, "linestyle": "--", "linewidth": 1.1},
+    "robust": {"linewidth": 5, "alpha": 0.35, "solid_capstyle": "butt"},
+    "robust_clustered": {"linewidth": 1.5},
 }
-NAMES = {
-    "t": "t-test",
-    "pooled": "pooled\nbootstrap",
-    "clustered": "clustered\nbootstrap",
-    "stability": "stability",
-    "robust": "published\nrule",
-    "robust_clustered": "clustered\nrule",
-}
+_PANELS = PARTS | RULES
 _SIDES = {"own_search": -0.17, "shared_backbone": 0.17}
 _MARKERS = "osD^vP*Xph"
 _FLAT = 0.95  # a curve above it has little more to show
@@ -89,7 +84,10 @@ def power_curves(rates: pd.DataFrame, alpha: float = 0.05) -> Figure:
         row[0].set_xlim(0, _interesting(mine))
     panels[0, 0].set_ylim(-0.02, 1.02)
     panels[0, 0].yaxis.set_major_formatter(PercentFormatter(1))
-    keys = [Line2D([], [], label=name, **{"color": "black"} | k) for name, k in _CURVES.values()]
+    keys = [
+        Line2D([], [], label=_PANELS[name], **{"color": "black"} | look)
+        for name, look in _CURVES.items()
+    ]
     legend_above(figure, [*keys, _nominal(alpha)])
     figure.supxlabel("true effect (% of the baseline; each row has its own scale)", fontsize=10)
     figure.supylabel("studies that find it", fontsize=10)
@@ -97,7 +95,7 @@ def power_curves(rates: pd.DataFrame, alpha: float = 0.05) -> Figure:
 
 
 def _power_panel(axes: Axes, frame: pd.DataFrame, colour: str) -> None:
-    for criterion, (_, look) in _CURVES.items():
+    for criterion, look in _CURVES.items():
         curve = frame[frame["criterion"] == criterion].sort_values("effect_percent")
         x = curve["effect_percent"]
         if criterion == "robust_clustered":
@@ -122,14 +120,14 @@ def false_positives(rates: pd.DataFrame, alpha: float = 0.05) -> Figure:
     if rates.empty:
         return not_run()
     null = rates[(rates["world"] == "estimated") & (rates["effect_percent"] == 0)]
-    figure, panels = _forest(null, len(NAMES), sharex=True)
-    for axes, (criterion, name) in zip(panels, NAMES.items(), strict=True):
+    figure, panels = _forest(null, len(_PANELS), sharex=True)
+    for axes, (criterion, name) in zip(panels, _PANELS.items(), strict=True):
         for y, cell, look in _places(null[null["criterion"] == criterion]):
             axes.plot([cell.low, cell.high], [y, y], color=COLOURS[cell.model], linewidth=1.2)
             axes.plot(cell.rate, y, **look)
             axes.plot(cell.expected, y, "|", color="black", markersize=8, zorder=3)
         axes.axvline(alpha, color="black", linewidth=0.9, linestyle="-.")
-        axes.set_title(name, fontsize=9.5)
+        axes.set_title(name.replace(" ", "\n"), fontsize=9.5)
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.xaxis.set_major_locator(MultipleLocator(0.2))
         axes.tick_params(axis="x", labelsize=8)
@@ -217,8 +215,8 @@ def _look(model: str, arm: str) -> dict[str, Any]:
 
 def _designs(cells: pd.DataFrame) -> list[Line2D]:
     return [
-        Line2D([], [], label=TITLES[design], **_look("", design))
-        for design in TITLES
+        Line2D([], [], label=BACKBONES[design], **_look("", design))
+        for design in BACKBONES
         if (cells["arm"] == design).any()
     ]
 

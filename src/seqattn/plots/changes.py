@@ -17,11 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from seqattn.config import BACKBONES
 from seqattn.plots.audit import not_run
 from seqattn.plots.style import COLOURS, GREEN, GREY, VERMILION, name_of
-
-TITLES = {"own_search": "as published: own search each", "shared_backbone": "matched backbone"}
-
 
 _LONG = 20  # letters of a title that fit in one line beside a forest
 _HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "markersize": 5}
@@ -114,7 +112,7 @@ def lambda_calibration(frames: Mapping[str, pd.DataFrame]) -> Figure:
             note = {"transform": axes.transAxes, "ha": "center", "color": GREY}
             axes.text(0.5, 0.06, "ours: not run", **note)
         axes.axhline(0, color="black", linewidth=0.8)
-        axes.set(title=TITLES[design], xlabel="λ, mean over layers and seeds")
+        axes.set(title=BACKBONES[design], xlabel="λ, mean over layers and seeds")
     panels[0, 0].set_ylabel("NDCG@10 change vs SASRec (%)")
     models = (model for frame in frames.values() for model in frame["model"])
     legend_above(figure, [*_sides("ours", linestyle=""), *variant_keys(models)])
@@ -145,7 +143,7 @@ def robust_counts(frames: Mapping[str, pd.DataFrame]) -> Figure:
                     textcoords="offset points", ha="left" if sign > 0 else "right", fontsize=9,
                 )  # fmt: skip
         axes.set_yticks(y, frame["rule"])
-        axes.set(title=TITLES[design], xlabel="cells: losses | gains", xticks=[])
+        axes.set(title=BACKBONES[design], xlabel="cells: losses | gains", xticks=[])
         axes.set_xlim(-1.25 * max(most, 1), 1.25 * max(most, 1))
         axes.axvline(0, color="black", linewidth=0.8)
         axes.grid(False)
@@ -175,7 +173,7 @@ def _panels(frames: Mapping[str, pd.DataFrame]) -> tuple[Figure, np.ndarray]:
     for axes, (design, frame) in zip(panels[0], frames.items(), strict=True):
         label_rows(axes, frame)
         axes.grid(axis="x")
-        axes.set_title(TITLES.get(design, design))
+        axes.set_title(BACKBONES.get(design, design))
     return figure, panels[0]
 
 

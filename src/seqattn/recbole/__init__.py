@@ -6,6 +6,11 @@ Importing it lets RecBole's `Config` work under NumPy 2, too.
 
 from __future__ import annotations
 
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
 try:
     import recbole  # noqa: F401
 except ModuleNotFoundError as error:
@@ -15,10 +20,16 @@ except ModuleNotFoundError as error:
         name="recbole",
     ) from error
 
+from recbole.config import Config
+
 from seqattn.recbole.models import IASASRecAdd, IASASRecMul, IASASRecVal
-from seqattn.recbole.numpy_names import lend_retired_names
 from seqattn.recbole.weights import from_recbole
 
-lend_retired_names()
+# RecBole 1.2.1's `Config` gives NumPy back the names that NumPy 1.20 retired, such as ``np.float``,
+# for RecBole's code reads them while it runs. It takes them from three names that NumPy 2 has
+# retired in turn: NumPy has these only while `Config` looks.
+RETIRED: dict[str, Any] = {"float_": np.float64, "complex_": np.complex128, "unicode_": np.str_}
+_lend = patch.multiple(np, create=True, **RETIRED)
+Config.compatibility_settings = _lend(Config.compatibility_settings)
 
 __all__ = ["IASASRecAdd", "IASASRecMul", "IASASRecVal", "from_recbole"]

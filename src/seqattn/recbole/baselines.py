@@ -61,18 +61,14 @@ def settings_of(model: str) -> dict[str, Any]:
     """
     if model not in GRIDS:
         raise SeqattnError(f"baseline {model!r} is unknown; choose one of {', '.join(GRIDS)}")
-    settings = {
+    settings: dict[str, Any] = {
         "recbole": version("recbole"),
         "grid": {key: list(values) for key, values in GRIDS[model].items()},
         "chosen_by": f"valid_{CHOSEN_BY[model]} NDCG@10",
     }
     if model in TRAINED:
-        settings |= {
-            "search_seed": SEARCH_SEED,
-            "batch": BATCH,
-            "max_epochs": MAX_EPOCHS,
-            "patience": PATIENCE,
-        }
+        settings |= {"search_seed": SEARCH_SEED, "batch": BATCH}
+        settings |= {"max_epochs": MAX_EPOCHS, "patience": PATIENCE}
     if model == "itemknn":
         settings["asks_with"] = "the history up to the target"
     if model == "gru4rec":
@@ -96,12 +92,8 @@ def fit_baseline(
 
     Parameters
     ----------
-    dataset : Dataset
-        Prepared and split.
     model : str
         A key of `GRIDS`.
-    seed : int
-        Training seed.
     searched : mapping, optional
         Facts of the model's run with `SEARCH_SEED`, whose choice is taken. Without them the grid
         is searched with `seed`.
@@ -124,10 +116,7 @@ def fit_baseline(
         "history": best.history,
         "best_epoch": best.best_epoch,
         "seconds": best.seconds,
-        "environment": {
-            **environment("cpu"),
-            **{package: version(package) for package in ("recbole", "scipy")},
-        },
+        "environment": environment("cpu") | {name: version(name) for name in ("recbole", "scipy")},
         "metrics": {kind: averages(values) for kind, values in best.ranks.items()},
     }
     return facts, best.ranks
@@ -135,26 +124,24 @@ def fit_baseline(
 
 def _search(
     dataset: Dataset, model: str, seed: int, report: Report | None
-) -> tuple[dict[str, float], Fitted, list[dict[str, object]]]:
+) -> tuple[dict[str, float], Fitted, list[dict[str, Any]]]:
     """Fit every member of the grid; return the best one's options, its fit, and the record."""
-    grid, kind = GRIDS[model], CHOSEN_BY[model]
-    best, tried = None, []
-    for values in product(*grid.values()):
-        options = dict(zip(grid, values, strict=True))
-        fitted = fit(model, dataset, seed, options, report)
-        tried.append(
-            {
-                "hyperparameters": options,
-                "seed": seed,
-                **{f"valid_{k}": fitted.valid_ndcg(k) for k in ("unfiltered", "filtered")},
-                "best_epoch": fitted.best_epoch,
-                "epochs": len(fitted.history),
-                "seconds": fitted.seconds,
-            }
-        )
-        if best is None or fitted.valid_ndcg(kind) > best[1].valid_ndcg(kind):
-            best = options, fitted
-    return *best, tried
+    grid = GRIDS[model]
+    members = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+    fits = [(options, fit(model, dataset, seed, options, report)) for options in members]
+    tried: list[dict[str, Any]] = [
+        {
+            "hyperparameters": options,
+            "seed": seed,
+            **{f"valid_{kind}": fitted.valid_ndcg(kind) for kind in ("unfiltered", "filtered")},
+            "best_epoch": fitted.best_epoch,
+            "epochs": len(fitted.history),
+            "seconds": fitted.seconds,
+        }
+        for options, fitted in fits
+    ]
+    chosen, best = max(fits, key=lambda found: found[1].valid_ndcg(CHOSEN_BY[model]))
+    return chosen, best, tried
 
 
 @dataclass(frozen=True)
@@ -172,22 +159,13 @@ class Fitted:
 
 
 def fit(
-    name: str,
-    dataset: Dataset,
-    seed: int,
-    options: Mapping[str, object],
-    report: Report | None = None,
+    name: str, dataset: Dataset, seed: int, options: Mapping[str, Any], report: Report | None = None
 ) -> Fitted:
     """Fit one model with one set of options; the best weights on validation are tested once.
 
-    Parameters
-    ----------
-    name, dataset, options
-        See `seqattn.recbole.subjects.build`.
-    seed : int
-        Seeds weights, dropout, batch order and negatives.
-    report : callable, optional
-        Called with a line for each finished epoch, and one for the fit.
+    See `seqattn.recbole.subjects.build` for the options. `seed` is that of weights, dropout, batch
+    order and negatives; `report` is called with a line for each finished epoch, and one for the
+    fit.
 
     Raises
     ------
@@ -198,19 +176,14 @@ def fit(
     report = report or (lambda line: None)
 
     def on_epoch(epoch: Mapping[str, float]) -> None:
-        report(
-            f"{label} epoch {epoch['epoch']}: loss {epoch['loss']:.3f}, "
-            f"NDCG@10 {epoch['valid_ndcg']:.4f}"
-        )
+        loss, ndcg = f"loss {epoch['loss']:.3f}", f"NDCG@10 {epoch['valid_ndcg']:.4f}"
+        report(f"{label} epoch {epoch['epoch']}: {loss}, {ndcg}")
 
     started, kind = time.perf_counter(), CHOSEN_BY[name]
     with forked_rng("cpu"):
         torch.manual_seed(seed)
         subject = build(name, dataset, options)
-        history, best_epoch = [], None
-        if subject.epoch is not None:
-            rate = float(options["learning_rate"])
-            history, best_epoch = _train(subject, dataset, seed, rate, kind, on_epoch)
+        history, best_epoch = _train(subject, dataset, seed, options, kind, on_epoch)
     ranks = {
         f"{stage}_{of}": values
         for stage in STAGES
@@ -225,28 +198,26 @@ def _train(
     subject: Subject,
     dataset: Dataset,
     seed: int,
-    learning_rate: float,
+    options: Mapping[str, Any],
     kind: str,
     on_epoch: Callable[[Mapping[str, float]], None],
-) -> tuple[list[dict[str, float]], int]:
-    """Train with early stopping and leave the model with its best weights."""
+) -> tuple[list[dict[str, float]], int | None]:
+    """Train with early stopping, if at all, and leave the model with its best weights."""
+    if subject.epoch is None:
+        return [], None
     model, rng = subject.model, np.random.default_rng(seed)
-    optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    optimiser = torch.optim.Adam(model.parameters(), lr=float(options["learning_rate"]))
     ranker = Ranker(dataset.split, "valid")
-    history, best_epoch, best, weights = [], 0, -1.0, {}
+    history: list[dict[str, float]] = []
+    best_epoch, best, weights = 0, -1.0, {}
     while len(history) < MAX_EPOCHS and len(history) - best_epoch < PATIENCE:
         started = time.perf_counter()
         model.train()
         loss = subject.epoch(optimiser, rng)
         ndcg = _ndcg(_rank(subject, ranker, "valid", filtered=kind == "filtered")[kind])
-        history.append(
-            {
-                "epoch": len(history) + 1,
-                "loss": loss,
-                "valid_ndcg": ndcg,
-                "seconds": time.perf_counter() - started,
-            }
-        )
+        seconds = time.perf_counter() - started
+        record = {"epoch": len(history) + 1, "loss": loss, "valid_ndcg": ndcg, "seconds": seconds}
+        history.append(record)
         if ndcg > best:
             best, best_epoch = ndcg, len(history)
             weights = {key: value.clone() for key, value in model.state_dict().items()}

@@ -108,16 +108,8 @@ class Log:
 def build(name: str, dataset: Dataset, options: Mapping[str, object]) -> Subject:
     """Return one of RecBole's models on a dataset's training histories.
 
-    Weights are drawn from PyTorch's global generator.
-
-    Parameters
-    ----------
-    name : str
-        ``pop``, ``itemknn``, ``bpr`` or ``gru4rec``.
-    dataset : Dataset
-        Prepared and split.
-    options : mapping
-        Keys of RecBole's configuration that differ from its defaults.
+    `options` are the keys of RecBole's configuration that differ from its defaults. Weights are
+    drawn from PyTorch's global generator.
     """
     return _BUILDERS[name](dataset, options)
 

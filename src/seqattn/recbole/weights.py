@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from seqattn.models.attention import LAYER_NORM_EPS
 from seqattn.models.backbone import SASRec
 
 # seqattn's module: RecBole's modules, whose parameters are stacked in this order.
-LAYER_MODULES = {
+LAYER_MODULES: dict[str, tuple[str, ...]] = {
     "attention.qkv": tuple(f"multi_head_attention.{part}" for part in ("query", "key", "value")),
     "attention.output": ("multi_head_attention.dense",),
     "attention_norm": ("multi_head_attention.LayerNorm",),
@@ -33,15 +34,15 @@ def from_recbole(source: nn.Module | Mapping[str, Tensor], *, n_heads: int | Non
     Parameters
     ----------
     source : RecBole's SASRec, or its state dict
-        A checkpoint of RecBole's trainer holds the latter under ``"state_dict"``.
+        A checkpoint of RecBole's trainer holds the latter under ``"state_dict"``. It does not tell
+        the dropouts: the defaults of `ModelConfig` apply.
     n_heads : int, optional
         Number of attention heads. Needed with a state dict, which does not tell it.
 
     Returns
     -------
     SASRec
-        In training mode. Dropouts are those of a model given; a state dict has none, and the
-        defaults of `ModelConfig` apply.
+        In training mode.
 
     Raises
     ------
@@ -62,7 +63,8 @@ def from_recbole(source: nn.Module | Mapping[str, Tensor], *, n_heads: int | Non
     for name, parameter in model.state_dict().items():
         shape = (parameter.shape[0] // len(origins[name]), *parameter.shape[1:])
         for key in origins[name]:
-            _check_shape(state, key, shape)
+            if (found := tuple(state[key].shape)) != shape:
+                raise SeqattnError(f"{key}: expected shape {shape}, found {found}")
     converted = {name: torch.cat([state[key] for key in keys]) for name, keys in origins.items()}
     model.load_state_dict({key: value.detach() for key, value in converted.items()}, assign=True)
     return model
@@ -70,10 +72,8 @@ def from_recbole(source: nn.Module | Mapping[str, Tensor], *, n_heads: int | Non
 
 def _origins(n_layers: int) -> dict[str, tuple[str, ...]]:
     """Return, for each of our parameters, RecBole's that make it up."""
-    origins = {
-        "item_embedding.weight": ("item_embedding.weight",),
-        "position_embedding.weight": ("position_embedding.weight",),
-    }
+    embeddings = ("item_embedding.weight", "position_embedding.weight")
+    origins: dict[str, tuple[str, ...]] = {name: (name,) for name in embeddings}
     for kind in ("weight", "bias"):
         origins[f"norm.{kind}"] = (f"LayerNorm.{kind}",)
         for layer in range(n_layers):
@@ -99,11 +99,8 @@ def _check_keys(state: Mapping[str, Tensor], expected: list[str]) -> None:
 def _widths(state: Mapping[str, Tensor]) -> tuple[int, dict[str, int]]:
     """Return the catalogue size V, and the widths that the matrices tell."""
     sizes = []
-    for name in (
-        "item_embedding",
-        "position_embedding",
-        "trm_encoder.layer.0.feed_forward.dense_1",
-    ):
+    first = "trm_encoder.layer.0.feed_forward.dense_1"
+    for name in ("item_embedding", "position_embedding", first):
         shape = tuple(state[f"{name}.weight"].shape)
         if len(shape) != 2 or 0 in shape:
             raise SeqattnError(f"{name}.weight: expected a matrix, found shape {shape}")
@@ -112,7 +109,7 @@ def _widths(state: Mapping[str, Tensor]) -> tuple[int, dict[str, int]]:
     return n_rows - 1, {"hidden_size": hidden, "inner_size": inner, "max_length": max_length}
 
 
-def _settings(source: nn.Module | Mapping[str, Tensor], n_heads: int | None) -> dict[str, float]:
+def _settings(source: nn.Module | Mapping[str, Tensor], n_heads: int | None) -> dict[str, Any]:
     """Return what the weights do not tell, read off a model where there is one."""
     if not isinstance(source, nn.Module):
         if n_heads is None:
@@ -128,8 +125,3 @@ def _settings(source: nn.Module | Mapping[str, Tensor], n_heads: int | None) -> 
         "hidden_dropout": source.hidden_dropout_prob,
         "attention_dropout": source.attn_dropout_prob,
     }
-
-
-def _check_shape(state: Mapping[str, Tensor], key: str, shape: tuple[int, ...]) -> None:
-    if tuple(state[key].shape) != shape:
-        raise SeqattnError(f"{key}: expected shape {shape}, found {tuple(state[key].shape)}")

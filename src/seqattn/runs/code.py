@@ -16,6 +16,7 @@ import textwrap
 from collections.abc import Iterator
 from functools import lru_cache
 from types import FunctionType
+from typing import Any, cast
 
 from seqattn.errors import SeqattnError
 from seqattn.files import checksum
@@ -26,8 +27,6 @@ from seqattn.runs.store import Run
 
 # Fingerprints of another scheme say nothing: raise it when what they cover changes.
 _SCHEME = "3-"
-
-
 _SHARED_MODULE, _SHARED = "seqattn.models.attention", (Backbone, Injection)
 
 
@@ -35,21 +34,21 @@ _SHARED_MODULE, _SHARED = "seqattn.models.attention", (Backbone, Injection)
 def code_of(model_name: str) -> str:
     """Return a fingerprint of a model's own code, comments and docstrings left out.
 
-    Parameters
-    ----------
-    model_name : str
-        A name in `seqattn.models.MODELS`.
+    `model_name` is one in `seqattn.models.MODELS`.
     """
     model = build_model(model_name, 1)
-    parts = ((type(model), Backbone), (type(model.blocks[0].attention.injection), Injection))
-    roots: list[object] = [c for own, base in parts for c in own.__mro__ if c not in base.__mro__]
-    code = {"normalisation": ast.unparse(_bare(intensity))} if model.needs_intensity else {}
+    attention = cast(Any, model.blocks[0]).attention
+    parts = ((type(model), Backbone), (type(attention.injection), Injection))
+    roots: list[Any] = [c for own, base in parts for c in own.__mro__ if c not in base.__mro__]
+    code: dict[str, str] = {}
+    if model.needs_intensity:
+        code["normalisation"] = ast.unparse(cast(ast.AST, _bare(intensity)))
     for root in roots:
         _cover(root, code)
     return _SCHEME + checksum(code)[:12]
 
 
-def _cover(found: object, code: dict[str, str]) -> None:
+def _cover(found: Any, code: dict[str, str]) -> None:
     """Add the source of a class or function, and of all of the project's that it names."""
     name = found.__qualname__
     if name in code:
@@ -63,11 +62,13 @@ def _cover(found: object, code: dict[str, str]) -> None:
             code[used] = repr(value)
 
 
-def _named(found: object, tree: ast.AST | None) -> Iterator[tuple[str, object]]:
+def _named(found: Any, tree: ast.AST | None) -> Iterator[tuple[str, Any]]:
     """Yield the classes, functions and constants of the project that a piece of code names."""
     module = sys.modules.get(found.__module__)
     for node in ast.walk(tree) if tree else ():
-        value = getattr(module, node.id, None) if isinstance(node, ast.Name) else None
+        if not isinstance(node, ast.Name):
+            continue
+        value = getattr(module, node.id, None)
         if isinstance(value, (type, FunctionType)):
             home = value.__module__
             own = home.startswith(("seqattn.models", found.__module__))
@@ -77,7 +78,7 @@ def _named(found: object, tree: ast.AST | None) -> Iterator[tuple[str, object]]:
             yield node.id, value
 
 
-def _bare(found: object) -> ast.AST | None:
+def _bare(found: Any) -> ast.AST | None:
     """Return the source of a class, function or module without comments, docstrings, layout."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(found)))

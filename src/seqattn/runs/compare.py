@@ -5,7 +5,7 @@ Shapes: S seeds, U users in common.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ def of_file(path: Path, column: str | None = None) -> PerUser:
         A column is missing, a value is not a number, a user occurs twice in a seed, or a seed
         lacks users that another has.
     """
-    names = header_of(path)
+    names = header_of(path, ",")
     if "user" not in names:
         raise SeqattnError(
             f"{path}: no column 'user' (columns present: {', '.join(names)}); values are paired by "
@@ -171,7 +171,7 @@ def _table(b_SU: np.ndarray, v_SU: np.ndarray, margin_percent: float) -> pd.Data
         {"question": "mean of the variant", "estimate": float(v_SU.mean())},
     ]
 
-    def change(question: str, ends: Sequence[float], p: float, note: str) -> None:
+    def change(question: str, ends: Iterable[float], p: float, note: str) -> None:
         low, high = (end * percent for end in ends)
         row = {"estimate": d_SU.mean() * percent, "low": low, "high": high, "p": p, "note": note}
         rows.append({"question": question, **row})

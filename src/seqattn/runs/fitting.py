@@ -31,7 +31,7 @@ from seqattn.errors import SeqattnError
 from seqattn.models import is_masked
 from seqattn.runs.checkpoint import Checkpoint
 from seqattn.runs.code import code_of, require_same_code
-from seqattn.runs.store import RecBoleSpec, Result, Run, RunSpec, Spec, Store
+from seqattn.runs.store import Fittable, RecBoleSpec, Result, Run, RunSpec, Store
 from seqattn.training.course import Epoch, Fit
 from seqattn.training.device import environment, one_thread, require_device
 from seqattn.training.fit import fit
@@ -42,14 +42,8 @@ Report = Callable[[str], None]
 
 def run_spec(dataset: Described, model: str, seed: int, preset: Preset) -> RunSpec:
     """Return the spec of one (dataset, model, seed) run under a preset."""
-    return RunSpec(
-        dataset.name,
-        dataset.fingerprint,
-        model,
-        seed,
-        preset.model,
-        preset.train_for(masked=is_masked(model)),
-    )
+    train = preset.train_for(masked=is_masked(model))
+    return RunSpec(dataset.name, dataset.fingerprint, model, seed, preset.model, train)
 
 
 def recbole_spec(dataset: Described, model: str, seed: int) -> RecBoleSpec:
@@ -76,7 +70,7 @@ def _recbole() -> ModuleType:
 def fit_run(
     store: Store,
     dataset: Dataset,
-    spec: Spec,
+    spec: Fittable,
     *,
     device: str = "cpu",
     report: Report | None = None,
@@ -112,11 +106,7 @@ def _fit_ours(
 ) -> Result:
     with one_thread(device):
         fitted = fit(
-            dataset,
-            spec.model,
-            spec.seed,
-            spec.model_config,
-            spec.train_config,
+            *(dataset, spec.model, spec.seed, spec.model_config, spec.train_config),
             device=device,
             on_epoch=lambda epoch: report(_line(spec, epoch)) if report else None,
             keeper=checkpoint,
@@ -177,13 +167,13 @@ def fit_runs_stacked(
         seed: _result(fitted, by_seed[seed], device, stacked_seeds=list(by_seed))
         for seed, fitted in fits.items()
     }
-    return [store.compute(spec, partial(results.get, spec.seed)) for spec in specs]
+    return [store.compute(spec, partial(results.__getitem__, spec.seed)) for spec in specs]
 
 
 def fit_runs(
     store: Store,
     dataset: Dataset,
-    specs: Sequence[Spec],
+    specs: Sequence[Fittable],
     *,
     device: str = "cpu",
     workers: int | None = None,
@@ -195,12 +185,10 @@ def fit_runs(
 
     Parameters
     ----------
-    store : Store
-        Where runs are kept.
     dataset : Dataset
         Must be one `load_dataset` can load again by its reference, in another process.
     specs : sequence of RunSpec or RecBoleSpec
-        What is wanted; `seqattn.search.record.wanted_specs` names it by preset or design.
+        `seqattn.search.record.wanted_specs` names it by preset or design.
     device : str
         ``cpu`` or ``cuda``, for our models.
     workers : int, optional
@@ -216,11 +204,12 @@ def fit_runs(
         or there is no such device. Finished runs stay in the store.
     """
     require_device(device)
-    runs = {spec: store.get(spec) for spec in specs}
-    for run in filter(None, runs.values()):
+    kept = {spec: store.get(spec) for spec in specs}
+    runs = {spec: run for spec, run in kept.items() if run}
+    for run in runs.values():
         require_same_code(run)
     # The longest fits go first, so that no core is left with one at the end.
-    missing = sorted((spec for spec, run in runs.items() if run is None), key=_epochs, reverse=True)
+    missing = sorted((spec for spec in kept if spec not in runs), key=_epochs, reverse=True)
     with tqdm(total=len(missing), desc="fitting", unit="run", disable=not progress) as bar:
         if torch.device(device).type != "cpu":
             ours = [spec for spec in missing if isinstance(spec, RunSpec)]
@@ -242,7 +231,7 @@ def fit_runs(
     return [runs[spec] for spec in specs]
 
 
-def _epochs(spec: Spec) -> int:
+def _epochs(spec: Fittable) -> int:
     """Return how many epochs a run may take, a search of RecBole's with all of its grid."""
     if isinstance(spec, RunSpec):
         return spec.train_config.epochs
@@ -252,8 +241,8 @@ def _epochs(spec: Spec) -> int:
 
 
 def _fit_in_processes(
-    store: Store, dataset: Dataset, specs: Iterable[Spec], workers: int, bar: tqdm
-) -> dict[Spec, Run]:
+    store: Store, dataset: Dataset, specs: Iterable[Fittable], workers: int, bar: tqdm
+) -> dict[Fittable, Run]:
     # Spawn, not fork: forking a process whose OpenMP threads have run can hang.
     context = get_context("spawn")
     lines = context.Queue()
@@ -296,7 +285,7 @@ def _interrupts_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-_lines: Queue | None = None  # in a worker: where its progress goes
+_lines: Queue  # in a worker: where its progress goes
 
 
 def _start_worker(lines: Queue) -> None:
@@ -307,11 +296,12 @@ def _start_worker(lines: Queue) -> None:
 
 def _end_with_parent() -> None:
     # A killed parent cannot tell its workers, which would wait for more work for ever.
-    parent_process().join()
+    if parent := parent_process():
+        parent.join()
     os._exit(1)
 
 
-def _fit_in_worker(results_dir: str, dataset: str, spec: Spec) -> Run:
+def _fit_in_worker(results_dir: str, dataset: str, spec: Fittable) -> Run:
     return fit_run(Store(results_dir), load_dataset(dataset), spec, report=_lines.put)
 
 

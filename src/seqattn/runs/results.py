@@ -15,6 +15,7 @@ from seqattn.config import BASELINE
 from seqattn.errors import SeqattnError
 from seqattn.runs.store import Run, RunSpec
 from seqattn.stats import DualCriterion, dual_criterion_table
+from seqattn.stats.criterion import RULES
 from seqattn.stats.inputs import copies
 from seqattn.stats.metrics import CUTOFFS, METRICS, metric
 
@@ -37,7 +38,6 @@ class Verdicts:
 
         A row per rule: with the published, pooled bootstrap, and with the clustered one.
         """
-        rules = {"published": "robust", "clustered by user": "robust_clustered"}
         records = self.records.values()
         return pd.DataFrame.from_dict(
             {
@@ -45,7 +45,7 @@ class Verdicts:
                     name: sum(getattr(r, field) and r.direction == sign for r in records)
                     for name, sign in (("improvements", 1), ("degradations", -1))
                 }
-                for rule, field in rules.items()
+                for field, rule in RULES.items()
             },
             orient="index",
         )
@@ -204,7 +204,7 @@ def outcomes(runs: Iterable[Run], k: int = 10) -> pd.DataFrame:
     kept; and whether the fit is `unfinished`.
     """
     measures = (("NDCG", "unfiltered"), ("NDCG", "filtered"), ("Recall", "unfiltered"))
-    rows = {}
+    rows: dict[str, dict[str, object]] = {}
     for run in runs:
         rows[run.model] = {
             f"{name}@{k}, {kind}": metric(run.ranks("test", kind), name, k).mean()

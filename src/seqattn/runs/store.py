@@ -40,8 +40,6 @@ from seqattn.errors import SeqattnError
 from seqattn.files import checksum, read_record, write_record
 
 _WEIGHTS = "model.safetensors"
-
-
 _FORMAT = 1  # part of every hash: raise it when a run's meaning changes
 
 
@@ -98,7 +96,8 @@ class ExternalSpec(_BaseSpec):
     engine: ClassVar[str] = "external"
 
 
-Spec = RunSpec | RecBoleSpec | ExternalSpec
+Fittable = RunSpec | RecBoleSpec
+Spec = Fittable | ExternalSpec
 
 # Words on disk stay: what RecBole fitted was once no run.
 _FACTS = {
@@ -341,7 +340,9 @@ def unwritable(folder: Path, error: Exception) -> SeqattnError:
 
 
 def _write(folder: Path, spec: Spec, result: Result) -> None:
-    small = {kind: r.astype(np.min_scalar_type(int(r.max()))) for kind, r in result.ranks.items()}
+    small: dict[str, Any] = {
+        kind: r.astype(np.min_scalar_type(int(r.max()))) for kind, r in result.ranks.items()
+    }
     # By way of memory: on a full disk numpy's own file would complain once more.
     np.savez_compressed(ranks := io.BytesIO(), **small)
     (folder / "ranks.npz").write_bytes(ranks.getvalue())

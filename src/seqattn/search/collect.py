@@ -42,14 +42,8 @@ def collect(
     rests on the search of SASRec that is kept. A run that the target already has stays: equal
     keys mean equal settings and data.
 
-    Parameters
-    ----------
-    source, target : str or Path
-        Results folders.
-    weights : bool
-        Whether to copy models' weights, too. Ranks are enough for every table.
-    tell : callable
-        Called with a line for each search that is not taken, since the target has found otherwise.
+    Ranks are enough for every table, so models' weights are copied only with `weights`. `tell` is
+    called with a line for each search that is not taken, since the target has found otherwise.
 
     Raises
     ------
@@ -62,7 +56,14 @@ def collect(
     # SASRec's first: what is matched rests on them.
     offered = sorted(searches(source), key=lambda found: found.model != BASELINE)
     for found in offered:
-        _require_same_protocol(found, source, target)
+        names = found.dataset, found.model, found.design
+        have = read_search(target, *names)
+        if have and have.kind != found.kind:
+            raise SeqattnError(
+                f"{search_path(source, *names)} and {search_path(target, *names)} were made with "
+                "different settings or data; remove the one that is not wanted, or collect into "
+                "another folder"
+            )
     new = [found.write(target) for found in offered if _is_wanted(found, target)]
     store, wanted = Store(target), asked(target)
     for run in Store(source).runs():
@@ -79,17 +80,6 @@ def collect(
                 "longer one of sasrec; collect into another folder to keep both"
             )
     return new
-
-
-def _require_same_protocol(found: Search, source: str | Path, target: str | Path) -> None:
-    names = found.dataset, found.model, found.design
-    have = read_search(target, *names)
-    if have and have.kind != found.kind:
-        raise SeqattnError(
-            f"{search_path(source, *names)} and {search_path(target, *names)} were made with "
-            "different settings or data; remove the one that is not wanted, or collect into "
-            "another folder"
-        )
 
 
 def _is_wanted(found: Search, target: str | Path) -> bool:

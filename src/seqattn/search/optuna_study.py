@@ -29,11 +29,7 @@ if TYPE_CHECKING:
 
     Space = dict[str, optuna.distributions.BaseDistribution]
 
-
-# Part of a study's name: raise it when the space or the objective changes.
-_FORMAT = 1
-
-
+_FORMAT = 1  # part of a study's name: raise it when the space or the objective changes
 # How long another machine's trial is believed to run on; a trial takes minutes.
 LONGEST_TRIAL = timedelta(hours=6)
 
@@ -63,8 +59,7 @@ def open_study(
         "train": asdict(base.train),
     }
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-    attempts = 5
-    for attempt in range(attempts):
+    for wait in (0.2, 0.4, 0.8, 1.6, None):
         try:
             return optuna.create_study(
                 storage=storage,
@@ -76,9 +71,9 @@ def open_study(
         except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.OperationalError):
             # Searches that start together on a new database all try to create its tables; those
             # that came second find them there the next time.
-            if attempt == attempts - 1:
+            if wait is None:
                 raise
-            time.sleep(0.2 * 2**attempt)
+            time.sleep(wait)
     raise AssertionError("unreachable")
 
 
@@ -90,7 +85,7 @@ def _pruner(budget: SearchConfig) -> optuna.pruners.BasePruner:
 
         def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
             counted = copy.copy(study)
-            counted.get_trials = lambda **_: done(study)
+            vars(counted)["get_trials"] = lambda **_: done(study)
             return super().prune(counted, trial)
 
     return Halving() if budget.prune else optuna.pruners.NopPruner()
@@ -177,7 +172,8 @@ def _alive(trial: optuna.trial.FrozenTrial) -> bool:
     if host is None or number == os.getpid():
         return False
     if host != socket.gethostname():  # nobody here can tell: believe it for a time
-        return datetime.now() - trial.datetime_start < LONGEST_TRIAL
+        started = trial.datetime_start
+        return started is not None and datetime.now() - started < LONGEST_TRIAL
     try:
         return psutil.Process(number).create_time() == born  # not another of that number
     except psutil.NoSuchProcess:

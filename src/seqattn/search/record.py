@@ -43,7 +43,7 @@ from seqattn.errors import SeqattnError
 from seqattn.files import checksum, write_text
 from seqattn.models import RECBOLE_MODELS, is_masked
 from seqattn.runs.fitting import recbole_spec, run_spec
-from seqattn.runs.store import RunSpec, Spec
+from seqattn.runs.store import Fittable, RunSpec
 
 _FORMAT = 1
 # What folders and files call the designs; the words are inside checksums, so they stay.
@@ -121,10 +121,8 @@ class Search:
 
     def spec(self, seed: int) -> RunSpec:
         """Return the run that fits the found configuration with one seed."""
-        return RunSpec(
-            *(self.dataset, self.fingerprint, self.model, seed),
-            *(self.model_config, self.train_config),
-        )
+        names = self.dataset, self.fingerprint, self.model, seed
+        return RunSpec(*names, self.model_config, self.train_config)
 
     def write(self, results_dir: str | Path) -> Path:
         """Keep the search; a later one of the same dataset, design and model replaces it.
@@ -198,29 +196,31 @@ def chosen(
         settings than the baseline's, such as the stride of windows.
     """
     found = read_search(results_dir, dataset, model, design)
-    command = (
-        f"seqattn tune -d {reference or dataset} -m {model} --design {design} "
-        f"--results-dir {results_dir}"
-    )
+    what = f"search of {model!r} on {dataset!r} for {design}"
+    run = f"run `{_command(reference or dataset, model, design, results_dir)}`"
     if found is None:
-        raise SeqattnError(f"no search of {model!r} on {dataset!r} for {design}: run `{command}`")
+        raise SeqattnError(f"no {what}: {run}")
     if model == BASELINE:
         return found
     if design == "shared_backbone":
         if not found.rests_on(chosen(results_dir, dataset, BASELINE, design)):
             raise SeqattnError(
-                f"the search of {model!r} on {dataset!r} for {design} rests on another "
-                f"configuration of {BASELINE!r} than its search found last: run `{command}`"
+                f"the {what} rests on another configuration of {BASELINE!r} than its search found "
+                f"last: {run}"
             )
         return found
     baseline = read_search(results_dir, dataset, BASELINE, design)
     differing = baseline and [key for key, v in found.fixed.items() if v != baseline.fixed[key]]
     if differing:
         raise SeqattnError(
-            f"the search of {model!r} on {dataset!r} for {design} was made with another "
-            f"{' and '.join(differing)} than that of {BASELINE!r}: run `{command}`"
+            f"the {what} was made with another {' and '.join(differing)} than that of "
+            f"{BASELINE!r}: {run}"
         )
     return found
+
+
+def _command(dataset: str, model: str, design: str, results_dir: str | Path) -> str:
+    return f"seqattn tune -d {dataset} -m {model} --design {design} --results-dir {results_dir}"
 
 
 def settings(results_dir: str | Path, dataset: Described, model: str, name: str) -> Preset:
@@ -244,8 +244,7 @@ def settings(results_dir: str | Path, dataset: Described, model: str, name: str)
         raise SeqattnError(
             f"the search of {found.model!r} on {dataset.name!r} was of another version of the data "
             f"(fingerprint {found.fingerprint[:8]}, now {dataset.fingerprint[:8]}): search again, "
-            f"`seqattn tune -d {dataset.reference} -m {found.model} --design {found.design} "
-            f"--results-dir {results_dir}`"
+            f"`{_command(dataset.reference, found.model, found.design, results_dir)}`"
         )
     if not masked:
         return found.preset
@@ -261,7 +260,7 @@ def wanted_specs(
     name: str,
     *,
     backbone_of: str | None = None,
-) -> list[Spec]:
+) -> list[Fittable]:
     """Return the specs of (model, seed) pairs under a preset or a design, by its name.
 
     With `backbone_of`, all take the settings of that model; by default each has its own. RecBole's

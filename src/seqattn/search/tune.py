@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,9 @@ def space(*, intensity: bool, shared_backbone: bool = False) -> dict[str, BaseDi
     from optuna.distributions import CategoricalDistribution as Choice
     from optuna.distributions import FloatDistribution, IntDistribution
 
-    normalisation = {"normalisation": Choice(NORMALISATIONS)} if intensity else {}
+    normalisation: dict[str, BaseDistribution] = (
+        {"normalisation": Choice(NORMALISATIONS)} if intensity else {}
+    )
     if shared_backbone:
         return normalisation
     return {
@@ -108,12 +111,8 @@ def tune(
 
     Parameters
     ----------
-    results_dir : str or Path
-        The campaign's folder.
     dataset : Dataset
-        Data to fit on; its fingerprint is part of the study's name.
-    model_name : str
-        Model to fit.
+        Its fingerprint is part of the study's name.
     budget : SearchConfig
         Length of the search. A longer one takes over a shorter one's trials. With the shared
         backbone the trials are the four normalisations, whatever ``trials`` says.
@@ -126,8 +125,6 @@ def tune(
         URL of a database that several machines reach; by default ``studies.sqlite3`` in the
         campaign's folder. It may hold ``{dataset}``, ``{design}`` and ``{model}``: then each search
         has a database of its own.
-    device : str
-        ``cpu`` or ``cuda``.
     on_trial : callable, optional
         Called with the number of trials done and the best value so far.
 
@@ -234,7 +231,7 @@ def _outcome(
             "state": t.state.name,
             "value": t.value,
             "params": t.params,
-            "seconds": t.user_attrs.get("seconds", t.duration.total_seconds()),
+            "seconds": t.user_attrs.get("seconds", (t.duration or timedelta()).total_seconds()),
             "draw": draw_of(t),
         }
         for t in study.trials

@@ -32,7 +32,7 @@ from scipy import special
 
 from seqattn.errors import SeqattnError
 from seqattn.stats.bootstrap import bootstrap_p_value, percentile_interval
-from seqattn.stats.criterion import bootstrap_parts, is_robust
+from seqattn.stats.criterion import PARTS, RULES, bootstrap_parts, is_robust
 from seqattn.stats.inputs import Floats, Record, as_pair, check_alpha
 from seqattn.stats.significance import paired_t
 from seqattn.stats.variance import (
@@ -250,7 +250,7 @@ def _check_settings(
         )
 
 
-CRITERIA = ("t", "pooled", "clustered", "stability", "robust", "robust_clustered")
+CRITERIA = (*PARTS, *RULES)
 
 
 def directions(

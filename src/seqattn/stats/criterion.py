@@ -6,8 +6,9 @@ Shapes: C cells, S seeds, U users, B resamples.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,20 @@ from seqattn.errors import SeqattnError
 from seqattn.stats.bootstrap import bootstrap_means, bootstrap_p_value, percentile_interval
 from seqattn.stats.inputs import Floats, Record, as_pair, check_alpha, copies
 from seqattn.stats.significance import paired_t, tost_paired, wilcoxon
+
+# The parts of the criterion and the rules made of them, as every table and figure names them.
+PARTS = {
+    "t": "t-test",
+    "pooled": "pooled bootstrap",
+    "clustered": "clustered bootstrap",
+    "stability": "stability check",
+}
+RULES = {"robust": "published rule", "robust_clustered": "clustered rule"}
+CORRECTED = {
+    "bh": f"{RULES['robust_clustered']}, Benjamini-Hochberg",
+    "holm": f"{RULES['robust_clustered']}, Holm",
+}
+CRITERIA = PARTS | RULES | CORRECTED
 
 
 @dataclass(frozen=True)
@@ -125,7 +140,7 @@ def dual_criterion(
 
 
 def dual_criterion_table(
-    cells: Mapping[Hashable, tuple[ArrayLike, ArrayLike]],
+    cells: Mapping[Any, tuple[ArrayLike, ArrayLike]],
     *,
     n_resamples: int = 2000,
     seed: int = 0,
@@ -205,13 +220,11 @@ def _judge_cells(
 
     verdicts: dict[int, DualCriterion] = {}
     for positions in positions_by_shape.values():
-        pooled_CB, by_seed_CSB, clustered_CB = bootstrap_parts(
-            np.stack([pairs[p][1] - pairs[p][0] for p in positions]), n_resamples, seed
-        )
+        differences_CSU = np.stack([pairs[p][1] - pairs[p][0] for p in positions])
+        parts = bootstrap_parts(differences_CSU, n_resamples, seed)
         for row, position in enumerate(positions):
-            verdicts[position] = _judge(
-                *pairs[position], pooled_CB[row], by_seed_CSB[row], clustered_CB[row], alpha
-            )
+            pooled_B, by_seed_SB, clustered_B = (part[row] for part in parts)
+            verdicts[position] = _judge(*pairs[position], pooled_B, by_seed_SB, clustered_B, alpha)
     return [verdicts[position] for position in range(len(pairs))]
 
 
@@ -261,9 +274,9 @@ def _judge(
         t_statistic=t.t,
         t_p_value=t.p_value,
         pooled_p_value=pooled_p,
-        pooled_ci=_interval(pooled_B, alpha),
+        pooled_ci=tuple(percentile_interval(pooled_B, alpha).tolist()),
         clustered_p_value=clustered_p,
-        clustered_ci=_interval(clustered_B, alpha),
+        clustered_ci=tuple(percentile_interval(clustered_B, alpha).tolist()),
         seeds_positive=positive,
         seeds_negative=negative,
         robust=verdict(pooled_B, pooled_p),
@@ -273,11 +286,6 @@ def _judge(
         n_resamples=len(pooled_B),
         alpha=alpha,
     )
-
-
-def _interval(means_B: Floats, alpha: float) -> tuple[float, float]:
-    low, high = percentile_interval(means_B, alpha)
-    return float(low), float(high)
 
 
 def p_text(p: float) -> str:
@@ -306,7 +314,7 @@ def _p_equals(p: float) -> str:
     return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
-def reasons(records: Mapping[Hashable, DualCriterion]) -> pd.DataFrame:
+def reasons(records: Mapping[Any, DualCriterion]) -> pd.DataFrame:
     """Return why each verdict is what it is, a row per record.
 
     Columns are the relative change in percent, the parts of `criteria` as text such as

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
-from seqattn.config import BASELINE, DESIGNS, SEEDS
+from seqattn.config import BACKBONES, BASELINE, DESIGNS, SEEDS
 from seqattn.plots.style import name_of
 from seqattn.studies.ia import published
 from seqattn.studies.judge import with_columns
-from seqattn.studies.texts import BACKBONES, change, is_true, share
+from seqattn.studies.texts import change, is_true, share
 
 _KEY = ["dataset", "model"]
 _SHOWN = ["change", "low", "high", "robust", "base", "level"]
@@ -22,7 +22,7 @@ def side_by_side(cells: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     cells : DataFrame
-        A study's table ``comparisons``, with the arms of `seqattn.studies.texts.BACKBONES`.
+        A study's table ``comparisons``, with the arms of `seqattn.config.BACKBONES`.
 
     Returns
     -------
@@ -67,14 +67,11 @@ def changes_table(both: pd.DataFrame, *, levels: bool = True) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*keys, *BACKBONES.values()]).set_index(keys)
 
 
-def _side(row: dict[str, object], arm: str, levels: bool) -> str:
+def _side(row: dict[str, Any], arm: str, levels: bool) -> str:
     told = {name: row[f"{name}_{arm}"] for name in _SHOWN}
-    text = change(told)
-    return text if pd.isna(told["base"]) or not levels else f"{text}\n{_levels(told)}"
-
-
-def _levels(told: dict[str, object]) -> str:
-    return f"{told['base']:.4f} → {told['level']:.4f}"
+    if pd.isna(told["base"]) or not levels:
+        return change(told)
+    return f"{change(told)}\n{told['base']:.4f} → {told['level']:.4f}"
 
 
 def robust_somewhere(both: pd.DataFrame) -> pd.DataFrame:
@@ -129,19 +126,13 @@ def luck_table(luck: pd.DataFrame) -> pd.DataFrame:
     One row per dataset, one column per search; two searches that found one configuration are
     "the same".
     """
-    rows = {
-        title: {f"{name_of(row['model'])}'s search": _luck(row) for row in group}
-        for title, group in _by_title(luck)
-    }
+    rows: dict[str, dict[str, str]] = {}
+    for row in published.with_titles(luck).to_dict("records"):
+        rows.setdefault(row["title"], {})[f"{name_of(row['model'])}'s search"] = _luck(row)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("dataset")
 
 
-def _by_title(luck: pd.DataFrame) -> Sequence[tuple[str, list[dict[str, object]]]]:
-    grouped = published.with_titles(luck).groupby("title", sort=False)
-    return [(str(title), group.to_dict("records")) for title, group in grouped]
-
-
-def _luck(row: dict[str, object]) -> str:
+def _luck(row: dict[str, Any]) -> str:
     levels = f"{row['valid']:.4f} / {row['test']:.4f}"
     if row["model"] == BASELINE:
         return levels

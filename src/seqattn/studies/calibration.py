@@ -15,29 +15,30 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from seqattn.config import SEEDS
+from seqattn.config import BACKBONES, SEEDS
 from seqattn.errors import SeqattnError
 from seqattn.plots.style import name_of
 from seqattn.runs.results import rank_matrix
 from seqattn.runs.store import Run
+from seqattn.stats import criterion
 from seqattn.stats.calibration import Calibration, calibrate, detectable_percent
 from seqattn.stats.metrics import metric
 from seqattn.stats.variance import pooling_levels
 from seqattn.studies.ia import published
+from seqattn.studies.judge import COMPARISON, stacked
 from seqattn.studies.plan import Group, Study
 
 METRIC, CUTOFF = "NDCG", 10
 REPLICATES = 1000
 RHOS = (-0.15, -0.05, 0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
-COMPARISON = ["dataset", "arm", "part", "model"]
 # The parts of the clustered rule, of which the strictest decides.
-PARTS = {"t": "t-test", "clustered": "clustered bootstrap", "stability": "stability check"}
-RULES = ("robust", "robust_clustered")
+PARTS = {part: criterion.PARTS[part] for part in ("t", "clustered", "stability")}
+RULES = tuple(criterion.RULES)
 
 
 def rates(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Return one row per (dataset, arm, part, model, world, effect, criterion): see `Rate`."""
-    return _stacked(
+    return stacked(
         pair.rates if len(pair.rates) else pair.calibrated().frame().assign(**pair.key)
         for pair in _pairs(study, groups)
     )
@@ -52,7 +53,7 @@ def cells(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         dataset, arm, part, model, metric, base_runs and runs (keys, apart by blanks), and the
         fields of `Calibration` without its rates; low and high are the interval of rho.
     """
-    return _stacked(
+    return stacked(
         pair.cell if len(pair.rates) else pd.DataFrame([pair.key | pair.facts()])
         for pair in _pairs(study, groups)
     )
@@ -70,7 +71,7 @@ def pooling(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 class _Pair:
     """A comparison; `rates` and `cell` are what was kept of these very runs, or empty."""
 
-    key: Mapping[str, object]
+    key: dict[str, object]
     group: Group
     rates: pd.DataFrame
     cell: pd.DataFrame
@@ -124,18 +125,7 @@ def _kept(study: Study, name: str, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def _rows(frame: pd.DataFrame, where: Mapping[str, object]) -> pd.DataFrame:
-    mask = pd.Series(True, index=frame.index)
-    for name, value in where.items():
-        mask &= frame[name] == value
-    return frame[mask]
-
-
-def _stacked(frames: Iterator[pd.DataFrame]) -> pd.DataFrame:
-    kept = list(frames)
-    if not kept:
-        return pd.DataFrame()
-    table = pd.concat(kept, ignore_index=True)
-    return table[[*COMPARISON, *table.columns.drop(COMPARISON)]]
+    return frame[(frame[list(where)] == list(where.values())).all(axis=1)]
 
 
 def null(rates: pd.DataFrame, world: str = "estimated") -> pd.DataFrame:
@@ -201,8 +191,7 @@ def power(rates: pd.DataFrame, all_found: float = 0.9995) -> pd.DataFrame:
 def named(frame: pd.DataFrame) -> pd.DataFrame:
     """Return rows in the paper's order, with title, design and variant as a page names them."""
     frame = published.with_titles(frame)
-    design = frame["arm"].str.replace("_", " ")
-    return frame.assign(design=design, variant=frame["model"].map(name_of))
+    return frame.assign(design=frame["arm"].map(BACKBONES), variant=frame["model"].map(name_of))
 
 
 def correlations_by_arm(cells: pd.DataFrame) -> pd.DataFrame:
@@ -218,7 +207,7 @@ def correlations_by_arm(cells: pd.DataFrame) -> pd.DataFrame:
     for arm, part in cells.groupby("arm", sort=False):
         width = part["width_ratio"]
         name = part["title"] + " " + part["model"].map(name_of)
-        rows[str(arm).replace("_", " ")] = {
+        rows[BACKBONES[str(arm)]] = {
             "comparisons": len(part),
             "rho_least": part["rho"].min(),
             "rho_most": part["rho"].max(),

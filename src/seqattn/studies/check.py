@@ -52,14 +52,8 @@ def check_records(
 
     A run of RecBole's models, which holds its own search, needs none beside it.
 
-    Parameters
-    ----------
-    results_dir : str or Path
-        Results folder with searches and runs.
-    datasets : str or Path
-        Folder of the datasets' records, ``<name>/dataset.json``.
-    tell : callable
-        Called with a line on what was read.
+    `datasets` is the folder of their records, ``<name>/dataset.json``; `tell` is called with a line
+    on what was read.
 
     Raises
     ------
@@ -112,12 +106,7 @@ def _fingerprints(datasets: str | Path) -> dict[str, str]:
 def check_calibrations(calibrations: str | Path, results_dir: str | Path) -> list[str]:
     """Return which calibrated comparisons rest on runs that the results folder lacks.
 
-    Parameters
-    ----------
-    calibrations : str or Path
-        Folder of their tables, see `seqattn.studies.calibration.cells`.
-    results_dir : str or Path
-        Results folder.
+    `calibrations` is the folder of their tables, see `seqattn.studies.calibration.cells`.
     """
     path = Path(calibrations) / "cells.csv"
     if not path.exists():
@@ -125,7 +114,7 @@ def check_calibrations(calibrations: str | Path, results_dir: str | Path) -> lis
     keys = {run.spec.key for run in Store(results_dir).runs()}
     return [
         f"{path}: {row.model} on {row.dataset}, {row.arm}, rests on runs that {results_dir} lacks; "
-        "run `seqattn study calibration`"
+        "collect them there, or run `seqattn study calibration`"
         for row in pd.read_csv(path, dtype={"base_runs": str, "runs": str}).itertuples()
         if not keys.issuperset([*row.base_runs.split(), *row.runs.split()])
     ]
@@ -185,16 +174,8 @@ def check_sample(
 ) -> list[str]:
     """Fit a random sample of the runs again, those whose data is at hand; return what disagrees.
 
-    Parameters
-    ----------
-    results_dir : str or Path
-        Results folder.
-    sample, epochs : int
-        How many runs, and how many epochs of each.
-    seed : int
-        Of the sample.
-    tell : callable
-        Called with a line a run.
+    `sample` runs, drawn with `seed`, are fitted for `epochs` each; `tell` is called with a line for
+    each.
     """
     there = Store(results_dir).runs()
     runs = [run for run in there if run.engine == RunSpec.engine and _at_hand(run.dataset)]

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,13 +32,10 @@ from seqattn.stats import (
 from seqattn.stats.metrics import CUTOFFS, METRICS, metric
 from seqattn.studies.ia import published
 
+COMPARISON = ["dataset", "arm", "part", "model"]  # the columns that name one
 ALPHA = 0.05
-
-
 # A difference below it would not be worth a parameter. Chosen before any campaign was looked at.
 MARGIN_PERCENT = 5.0
-
-
 # The floor 1/B of a bootstrap p-value, times 252 cells, must stay below ALPHA.
 N_RESAMPLES = 10_000
 
@@ -105,7 +103,7 @@ def _judge(base_SU: np.ndarray, ranks: Mapping[str, np.ndarray], n_resamples: in
 
 def _flat(record: DualCriterion) -> dict[str, object]:
     """Return a record's fields; an interval as two columns, ``_low`` and ``_high``."""
-    row: dict[str, object] = {}
+    row: dict[str, Any] = {}
     for name, value in record.to_dict().items():
         if isinstance(value, list):
             stem = name.removesuffix("_ci")
@@ -117,7 +115,7 @@ def _flat(record: DualCriterion) -> dict[str, object]:
 
 def _beyond(
     records: Sequence[DualCriterion],
-    pairs: Mapping[object, tuple[np.ndarray, np.ndarray]],
+    pairs: Mapping[Any, tuple[np.ndarray, np.ndarray]],
     n_resamples: int,
 ) -> pd.DataFrame:
     """Return what the published rule does not compute, a row a record."""
@@ -155,7 +153,7 @@ def relative(record: DualCriterion, base: np.ndarray) -> dict[str, float | bool]
     return {"change": change, "low": low, "high": high, "robust": record.robust}
 
 
-def not_judgeable(row: object) -> str:
+def not_judgeable(row: Any) -> str:
     """Return why a cell may decide nothing about the paper, or nothing.
 
     `row` has part, n_seeds, cut_short, and run, or not.
@@ -211,6 +209,16 @@ def grid(cells: pd.DataFrame, arm: str) -> pd.DataFrame:
     return rows
 
 
+def stacked(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Return the frames under each other, the columns that name a comparison first."""
+    filled = [frame for frame in frames if len(frame)]
+    if not filled:
+        return pd.DataFrame()
+    table = pd.concat(filled, ignore_index=True)
+    keys = [name for name in COMPARISON if name in table]
+    return table[[*keys, *table.columns.drop(keys)]]
+
+
 def with_columns(rows: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
-    """Return the rows with these columns, too; NaN where they are new."""
+    """Return the rows with these columns as well; NaN where they are new."""
     return rows.reindex(columns=list(dict.fromkeys([*rows.columns, *names])))

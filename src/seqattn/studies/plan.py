@@ -16,7 +16,12 @@
 An arm is a set of models under one kind of settings: a preset, a design, or one of them with some
 values changed. Each model is compared with SASRec of the same arm, or of the arm named by
 `against`. In an arm of ``variant_backbone`` each variant is the one of its own search, compared
-with SASRec fitted with that variant's settings.
+with SASRec fitted with that variant's settings. RecBole's baselines search a grid of their own, so
+an arm's settings are not theirs.
+
+Searches and runs are read from `results`, by default ``results/campaign``. What is missing is
+fitted there as well, unless that is a committed folder, one in ``results``: then into the usual
+store (``.seqattn/results``), from where `seqattn collect` takes it.
 
 A caller first says which runs it wants (`wanted`), then reads what is there (`read`), then fits
 what is missing (`missing`, `seqattn.runs.fitting.fit_runs`).
@@ -38,10 +43,10 @@ from seqattn.config import BASELINE, DESIGNS, PRESETS, SEEDS, Preset, replace
 from seqattn.data import load_dataset
 from seqattn.data.entry import load_yaml, section
 from seqattn.errors import SeqattnError
-from seqattn.files import ROOT
-from seqattn.models import MODELS
-from seqattn.runs.fitting import run_spec
-from seqattn.runs.store import Run, RunSpec, Store
+from seqattn.files import ROOT, results_folder
+from seqattn.models import MODELS, RECBOLE_MODELS
+from seqattn.runs.fitting import recbole_spec, run_spec
+from seqattn.runs.store import Fittable, Run, Store
 from seqattn.search.record import settings
 
 FOLDER = ROOT / "notebooks" / "studies"
@@ -65,12 +70,12 @@ class Settings:
 
     def changed(self, preset: Preset) -> Preset:
         """Return a preset with this arm's own values in it."""
-        model = replace(preset.model, **self.model)
-        trains = (replace(train, **self.train) for train in (preset.train, preset.train_ae))
-        return dataclasses.replace(preset, model=model, **dict(zip(_TRAINS, trains, strict=True)))
-
-
-_TRAINS = ("train", "train_ae")
+        return dataclasses.replace(
+            preset,
+            model=replace(preset.model, **self.model),
+            train=replace(preset.train, **self.train),
+            train_ae=replace(preset.train_ae, **self.train),
+        )
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Study:
-    """What a study's YAML says; `results` is the folder of its runs."""
+    """What a study's YAML says; `results` is the folder of its searches and runs."""
 
     name: str
     title: str
@@ -100,6 +105,13 @@ class Study:
     def folder(self) -> Path:
         """Where its tables are kept."""
         return ROOT / "results" / self.name.replace("_", "-")
+
+    @property
+    def stores(self) -> tuple[Store, ...]:
+        """Where its runs may lie. The last takes what is fitted: no committed folder does."""
+        committed = self.results.is_relative_to(ROOT / "results")
+        folders = (self.results, results_folder("")) if committed else (self.results,)
+        return tuple(map(Store, folders))
 
     @property
     def notebook(self) -> Path:
@@ -167,15 +179,17 @@ def read_study(name: str) -> Study:
     try:
         given = section(_StudyYaml, loaded, "the file")
         arms = tuple(_arm(arm, values) for arm, values in given.arms.items())
-        _require_known("models", MODELS, {model for arm in arms for model in arm.models})
+        known = (*MODELS, *RECBOLE_MODELS)
+        _require_known("models", known, {model for arm in arms for model in arm.models})
         _require_known("against", [a.name for a in arms], {a.against for a in arms})
         seeds = tuple(given.seeds)
         if not all(isinstance(seed, int) and not isinstance(seed, bool) for seed in seeds):
             raise SeqattnError(f"seeds must be whole numbers, not {list(seeds)}")
     except SeqattnError as error:
         raise SeqattnError(f"{path}: {error}") from None
-    parts = given.title, given.question, tuple(given.datasets), arms, seeds, tuple(given.tables)
-    return Study(name, *parts, ROOT / given.results)
+    datasets, tables = tuple(given.datasets), tuple(given.tables)
+    results = ROOT / given.results
+    return Study(name, given.title, given.question, datasets, arms, seeds, tables, results)
 
 
 def _arm(name: str, values: object) -> Arm:
@@ -237,8 +251,8 @@ class Group:
     dataset: DataFacts
     arm: str
     model: str
-    specs: tuple[RunSpec, ...] = ()
-    base_specs: tuple[RunSpec, ...] = ()
+    specs: tuple[Fittable, ...] = ()
+    base_specs: tuple[Fittable, ...] = ()
     lacking: str = ""
     runs: tuple[Run, ...] = ()
     base: tuple[Run, ...] = ()
@@ -252,12 +266,12 @@ def wanted(study: Study) -> list[Group]:
     SeqattnError
         If a dataset is unknown. A search that is missing is no error: its group says so.
     """
-    groups = []
-    for dataset in map(data_facts, study.datasets):
-        for arm in study.arms:
-            for model in arm.models:
-                groups.append(_group(study, dataset, arm, model))
-    return groups
+    return [
+        _group(study, dataset, arm, model)
+        for dataset in map(data_facts, study.datasets)
+        for arm in study.arms
+        for model in arm.models
+    ]
 
 
 def _group(study: Study, dataset: DataFacts, arm: Arm, model: str) -> Group:
@@ -272,19 +286,24 @@ def _group(study: Study, dataset: DataFacts, arm: Arm, model: str) -> Group:
     return Group(dataset, arm.name, model, specs, base_specs)
 
 
-def _specs(study: Study, dataset: DataFacts, arm: Arm, of: str, model: str) -> tuple[RunSpec, ...]:
-    """Return the specs of `model` with the settings that the arm gives the model `of`."""
+def _specs(study: Study, dataset: DataFacts, arm: Arm, of: str, model: str) -> tuple[Fittable, ...]:
+    """Return the specs of `model` with the settings that the arm gives the model `of`.
+
+    RecBole's models search a grid of their own, and those without chance are wanted once.
+    """
+    if model in RECBOLE_MODELS:
+        return tuple(dict.fromkeys(recbole_spec(dataset, model, seed) for seed in study.seeds))
     like = DESIGNS[0] if arm.settings.like == VARIANT_BACKBONE else arm.settings.like
     preset = arm.settings.changed(settings(study.results, dataset, of, like))
     return tuple(run_spec(dataset, model, seed, preset) for seed in study.seeds)
 
 
-def read(groups: Sequence[Group], store: Store) -> list[Group]:
-    """Return the groups with the runs that the store has; every folder is opened once."""
+def read(groups: Sequence[Group], *stores: Store) -> list[Group]:
+    """Return the groups with each run from the first store that has it; a folder is opened once."""
     specs = {spec for group in groups for spec in (*group.specs, *group.base_specs)}
-    kept = {spec: store.get(spec) for spec in specs}
+    kept = {spec: next(filter(None, (s.get(spec) for s in stores)), None) for spec in specs}
 
-    def there(specs: Sequence[RunSpec]) -> tuple[Run, ...]:
+    def there(specs: Sequence[Fittable]) -> tuple[Run, ...]:
         return tuple(run for run in map(kept.get, specs) if run is not None)
 
     return [
@@ -293,8 +312,8 @@ def read(groups: Sequence[Group], store: Store) -> list[Group]:
     ]
 
 
-def missing(groups: Sequence[Group]) -> list[RunSpec]:
-    """Return the specs that groups, as `read` returned them, want and the store lacks."""
+def missing(groups: Sequence[Group]) -> list[Fittable]:
+    """Return the specs that groups, as `read` returned them, want and no store had."""
     have = {run.spec for group in groups for run in (*group.runs, *group.base)}
     specs = [spec for group in groups for spec in (*group.base_specs, *group.specs)]
     return [spec for spec in dict.fromkeys(specs) if spec not in have]
@@ -310,7 +329,10 @@ def progress(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         the store's runs of that dataset and model, else of that dataset; NaN without any) and
         lacking (why some runs cannot be named yet).
     """
-    seconds = _seconds(Store(study.results))
+    seconds = pd.DataFrame(
+        [(r.dataset, r.model, r.facts["seconds"]) for store in study.stores for r in store.runs()],
+        columns=["dataset", "model", "seconds"],
+    )
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for group in groups:
         key = group.dataset.name, group.arm
@@ -326,12 +348,7 @@ def progress(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     return pd.DataFrame(told, columns=["dataset", "arm", "done", "missing", "hours", "lacking"])
 
 
-def _seconds(store: Store) -> pd.DataFrame:
-    rows = [(r.spec.dataset, r.model, r.facts["seconds"]) for r in store.runs()]
-    return pd.DataFrame(rows, columns=["dataset", "model", "seconds"])
-
-
-def _estimate(seconds: pd.DataFrame, spec: RunSpec) -> float:
+def _estimate(seconds: pd.DataFrame, spec: Fittable) -> float:
     of_data = seconds[seconds["dataset"] == spec.dataset]
     of_model = of_data[of_data["model"] == spec.model]
     return float((of_model if len(of_model) else of_data)["seconds"].median())

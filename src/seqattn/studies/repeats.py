@@ -7,6 +7,7 @@ variants again, compared with SASRec of equal patience on the variant's own back
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -50,7 +51,7 @@ def _part(runs: Sequence[Run]) -> bool:
     return published.is_part(runs[0].dataset, len(runs[0].ranks()))
 
 
-def _compared(base: Sequence[Run], other: Sequence[Run]) -> dict[str, object]:
+def _compared(base: Sequence[Run], other: Sequence[Run]) -> dict[str, Any]:
     base_SU, other_SU = (metric(rank_matrix(runs), "NDCG", 10) for runs in (base, other))
     levels = {"base": float(base_SU.mean()), "level": float(other_SU.mean())}
     return levels | relative(dual_criterion(base_SU, other_SU), base_SU)

@@ -19,7 +19,7 @@ from seqattn.audit.records import read_tied_tests
 from seqattn.config import BASELINE, DESIGNS, NORMALISATIONS, SEEDS, VARIANTS, get_preset
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
-from seqattn.models import RECBOLE_MODELS
+from seqattn.models import MODELS, RECBOLE_MODELS
 from seqattn.plots.style import name_of
 from seqattn.runs.results import rank_matrix
 from seqattn.runs.store import Run, Store
@@ -28,7 +28,7 @@ from seqattn.stats import bootstrap_means, dual_criterion_table, percentile_inte
 from seqattn.stats.metrics import METRICS, metric
 from seqattn.studies import calibration, repeats
 from seqattn.studies.ia import published
-from seqattn.studies.judge import ALPHA, corrected, judge, relative
+from seqattn.studies.judge import ALPHA, corrected, judge, relative, stacked
 from seqattn.studies.plan import RECORDS, VARIANT_BACKBONE, Group, Study
 
 PUBLISHED_TRIALS = 25
@@ -48,16 +48,6 @@ def _by_arm(groups: Sequence[Group]) -> Iterator[tuple[dict[str, object], list[G
             n_users = len(mine[0].runs[0].ranks())
             key = {"dataset": dataset.name, "arm": arm}
             yield key | {"part": published.is_part(dataset.name, n_users)}, mine
-
-
-def _stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return the frames under each other, the columns that name a row first."""
-    filled = [frame for frame in frames if len(frame)]
-    if not filled:
-        return pd.DataFrame()
-    table = pd.concat(filled, ignore_index=True)
-    keys = [name for name in ("dataset", "arm", "part", "model") if name in table]
-    return table[[*keys, *table.columns.drop(keys)]]
 
 
 def runs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -80,13 +70,14 @@ def runs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 
 def _run(run: Run) -> dict[str, object]:
     spec, facts = run.spec, run.facts
+    train = getattr(spec, "train_config", None)  # RecBole's models have none
     return {
         "seed": run.seed,
         "key": spec.key,
         "best_epoch": facts["best_epoch"],
         "epochs": len(facts["history"]),
-        "limit": spec.train_config.epochs,
-        "patience": spec.train_config.patience,
+        "limit": train.epochs if train else np.nan,
+        "patience": train.patience if train else np.nan,
         "hours": float(facts.get("seconds", 0.0)) / 3600,
         "together": len(facts.get("stacked_seeds", [run.seed])),
         "device": facts.get("environment", {}).get("device", "unknown"),
@@ -102,11 +93,9 @@ def levels(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     the interval says what other users of this kind would give with these trained models; `std`
     says what other seeds would.
     """
-    frames = [
-        absolute({group.model: group.runs for group in mine}).assign(**key)
-        for key, mine in _by_arm(groups)
-    ]
-    return _stacked(frames)
+    return stacked(
+        absolute({g.model: g.runs for g in mine}).assign(**key) for key, mine in _by_arm(groups)
+    )
 
 
 def absolute(groups: Mapping[str, Sequence[Run]], k: int = 10) -> pd.DataFrame:
@@ -136,14 +125,14 @@ def comparisons(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     for key, mine in _by_arm(groups):
         of_data = [group for group in mine if _same_data(group)]
         if key["arm"] == VARIANT_BACKBONE:
-            told = _stacked([judge(group.base, {group.model: group.runs}) for group in of_data])
+            told = stacked([judge(group.base, {group.model: group.runs}) for group in of_data])
         else:
             base = next((group.base for group in of_data if group.base), ())
             told = judge(base, {g.model: g.runs for g in of_data if g.base})
         if len(told):
             told["cut_short"] = [_cut_short(study, key, model) for model in told["model"]]
             frames.append(told.assign(**key))
-    return corrected(_stacked(frames))
+    return corrected(stacked(frames))
 
 
 def _same_data(group: Group) -> bool:
@@ -169,8 +158,11 @@ def _cut_short(study: Study, key: Mapping[str, object], model: str) -> str:
 
 def lambdas(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Return [IA] Table 4: a row a (dataset, arm, model) that has lambdas, see `learned`."""
-    return _stacked(
-        [learned({g.model: g.runs for g in mine}).assign(**key) for key, mine in _by_arm(groups)]
+    return stacked(
+        [
+            learned({g.model: g.runs for g in mine if g.model in MODELS}).assign(**key)
+            for key, mine in _by_arm(groups)
+        ]
     )
 
 
@@ -271,7 +263,7 @@ def luck(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         whole = {m: r for m, r in {BASELINE: own, **found}.items() if len(r) == len(SEEDS)}
         if BASELINE in whole:
             frames.append(_luck(whole).assign(dataset=dataset.name))
-    return _stacked(frames)
+    return stacked(frames)
 
 
 def _luck(found: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
@@ -326,10 +318,11 @@ def _untied(
             continue
         tied_U = read_tied_tests(RECORDS, group.dataset.name, group.runs[0].spec.fingerprint)
         if tied_U is not None and tied_U.any() and (~tied_U).sum() >= 2:
-            values[group.arm, group.model] = tuple(
+            base, other = (
                 metric(rank_matrix(kept)[:, ~tied_U], "NDCG", 10)
                 for kept in (group.base, group.runs)
             )
+            values[group.arm, group.model] = base, other
             share = float(1 - tied_U.mean())
     return values, share
 
@@ -355,7 +348,7 @@ def baselines(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
             changes = _changes(models, group.model)
             table = table.merge(changes, on=["model", "kind", "metric"], how="left")
             frames.append(table.assign(**key, part=part))
-    return _stacked(frames)
+    return stacked(frames)
 
 
 def comparable(runs: Iterable[Run], fingerprint: str) -> dict[str, list[Run]]:

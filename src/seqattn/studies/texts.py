@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
+from seqattn.config import BACKBONES, DESIGNS
 from seqattn.plots.style import name_of
 
 NOT_RUN = "not run"
-# How prose and tables call the arms that differ in their backbone.
-ARMS = {"own_search": "as published", "shared_backbone": "matched"}
-BACKBONES = {
-    "own_search": "each its own backbone",
-    "variant_backbone": "both the variant's",
-    "shared_backbone": "both SASRec's",
-}
+ARMS = {arm: BACKBONES[arm] for arm in DESIGNS}
 
 
 def percent(value: float, stars: str = "") -> str:
@@ -28,7 +24,7 @@ def span(low: float, high: float, form: str = "+.1f") -> str:
     return "" if pd.isna(low) else f"[{low:{form}}, {high:{form}}]"
 
 
-def change(row: Mapping[str, object], stars: str = "") -> str:
+def change(row: Mapping[str, Any], stars: str = "") -> str:
     """Return ``change [low, high]`` in percent, with "robust" behind it where it is.
 
     `row` has change, low, high and robust.
@@ -55,7 +51,7 @@ def yes_no(value: object) -> str:
     return "" if pd.isna(value) else "yes" if value else "no"
 
 
-def cell_name(row: object) -> str:
+def cell_name(row: Any) -> str:
     """Return a comparison's name inside its dataset, such as ``Add NDCG@10``."""
     return f"{name_of(row.model)} {row.metric}@{row.k}"
 

@@ -250,15 +250,11 @@ def seeded_model(
 
 
 def _give_memory_back() -> None:
-    """Return freed memory to the system, where the C library is glibc.
-
-    Batches differ in shape, so its heap fragments and would grow for as long as training lasts, to
-    many times what is in use.
-    """
+    """Return freed memory to the system, where the C library is glibc."""
+    # Batches differ in shape, so its heap fragments and would grow for as long as training lasts,
+    # to many times what is in use.
     if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
+        getattr(ctypes.CDLL(None), "malloc_trim", lambda pad: None)(0)
 
 
 def launch_epoch(

@@ -168,10 +168,9 @@ def _check(seeds: Sequence[int], model_config: ModelConfig, train_config: TrainC
 
 
 class StackedBatch(NamedTuple):
-    """Rows of all seeds, right-padded, on the device.
+    """Rows of all seeds, right-padded, on the device; ``cells_SN`` as of `rectangles`.
 
-    ``cells_SN`` are the scored positions, counted along rows of ``T - read_from`` columns;
-    ``share_SN`` is each one's weight in its seed's mean loss, 0 for padding.
+    ``share_SN`` is each scored position's weight in its seed's mean loss, 0 for padding.
     """
 
     items_SBT: Tensor

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from seqattn.data.readers.delimited import (
+    FIELDS,
     Table,
     delimited,
     read_delimited,
@@ -16,7 +17,6 @@ from seqattn.data.readers.delimited import (
     read_parquet,
     read_ratings_dat,
     read_u_data,
-    write_inter,
 )
 from seqattn.data.readers.json_lines import read_amazon, read_steam_au, read_steam_reviews
 
@@ -28,11 +28,10 @@ __all__ = [
     "read_inter",
     "read_mirror",
     "read_parquet",
-    "write_inter",
 ]
 
 READERS: dict[str, Callable[[Sequence[Path]], Table]] = {
-    "csv": delimited({name: name for name in ("user", "item", "intensity", "timestamp")}),
+    "csv": delimited(FIELDS),
     "u.data": read_u_data,
     "ratings.dat": read_ratings_dat,
     "amazon-json": read_amazon,

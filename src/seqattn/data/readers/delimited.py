@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from seqattn.data.interactions import Interactions
 from seqattn.errors import SeqattnError
 
 
@@ -34,28 +33,19 @@ class Table:
     malformed: int = 0
 
 
+FIELDS = {name: name for name in ("user", "item", "intensity", "timestamp")}
 _UNREADABLE = (pd.errors.ParserError, UnicodeError, EOFError, OSError, zlib.error)
-
-
-_FIELDS = {name: name for name in ("user", "item", "intensity", "timestamp")}
-
-
 _ORDERS = ("order", "seq_pos")  # names of a mirror file's explicit order, the first one wins
 
 
 def read_delimited(
-    path: Path,
-    separator: str,
-    columns: Mapping[str, str],
-    *,
-    names: Sequence[str] | None = None,
+    path: Path, separator: str, columns: Mapping[str, str], names: Sequence[str] = ()
 ) -> Table:
     """Read a delimited text file, compressed or not.
 
     Parameters
     ----------
     path : Path
-        File to read.
     separator : str
         Characters between cells.
     columns : mapping of str to str
@@ -69,16 +59,15 @@ def read_delimited(
         The file is empty, damaged, lacks a column or names one twice, or a line has more cells
         than there are columns.
     """
-    header = names is None
+    header = not names
     present = header_of(path, separator) if header else list(names)
-    if header:
-        require_names(path, present, list(columns))
+    _require_names(path, present, list(columns))
     _refuse_surplus(path, separator, len(present), header)
     frame = _read(
         path,
         sep=separator,
         header=0 if header else None,
-        names=names,
+        names=names or None,
         usecols=list(columns),
         index_col=False,
         skip_blank_lines=False,  # they count as lines in messages
@@ -115,14 +104,8 @@ def _refuse_surplus(path: Path, separator: str, columns: int, header: bool) -> N
 def delimited(columns: Mapping[str, str], separator: str = ",") -> Callable[..., Table]:
     """Return a reader of delimited files whose first line names the columns.
 
-    What one line of `seqattn.data.readers.READERS` needs for a dataset that is one such file.
-
-    Parameters
-    ----------
-    columns : mapping of str to str
-        As for `read_delimited`: the file's names to ours.
-    separator : str
-        Characters between cells.
+    What one line of `seqattn.data.readers.READERS` needs for a dataset that is one such file;
+    parameters are those of `read_delimited`.
     """
 
     def read(paths: Sequence[Path]) -> Table:
@@ -131,28 +114,22 @@ def delimited(columns: Mapping[str, str], separator: str = ",") -> Callable[...,
     return read
 
 
-def header_of(path: Path, separator: str = ",") -> list[str]:
-    """Return the names in a file's first line.
-
-    Raises
-    ------
-    SeqattnError
-        The file is empty or damaged.
-    """
+def header_of(path: Path, separator: str) -> list[str]:
+    """Names in a file's first line."""
     first = _read(path, sep=separator, header=None, nrows=1, dtype=str)
     return [str(name) for name in first.iloc[0]]
 
 
 def read_u_data(paths: Sequence[Path]) -> Table:
     """Read MovieLens 100K's ``u.data``: user, item, rating and seconds, between tabs."""
-    return read_delimited(paths[0], "\t", _FIELDS, names=list(_FIELDS))
+    return read_delimited(paths[0], "\t", FIELDS, names=list(FIELDS))
 
 
 def read_ratings_dat(paths: Sequence[Path]) -> Table:
     """Read MovieLens 1M's ``ratings.dat``: user, item, rating and seconds, between ``::``."""
     # pandas' fast parser takes separators of one character: every second column is empty.
     names = ["user", "", "item", " ", "intensity", "  ", "timestamp"]
-    return read_delimited(paths[0], ":", _FIELDS, names=names)
+    return read_delimited(paths[0], ":", FIELDS, names=names)
 
 
 def read_mirror(path: Path) -> Table:
@@ -167,18 +144,13 @@ def read_mirror(path: Path) -> Table:
     SeqattnError
         The file is empty, damaged, or lacks a column or names one twice.
     """
-    order = [name for name in _ORDERS if name in header_of(path)][:1]
-    table = read_delimited(path, ",", {**_FIELDS, **{name: "order" for name in order}})
-    return Table(without_empty_columns(table.frame), table.source)
+    order = [name for name in _ORDERS if name in header_of(path, ",")][:1]
+    table = read_delimited(path, ",", {**FIELDS, **{name: "order" for name in order}})
+    optional = [name for name in ("intensity", "timestamp") if table.frame[name].isna().all()]
+    return Table(table.frame.drop(columns=optional), table.source)
 
 
-def without_empty_columns(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame without intensity and timestamp columns in which every cell is empty."""
-    optional = [name for name in ("intensity", "timestamp") if name in frame.columns]
-    return frame.drop(columns=[name for name in optional if frame[name].isna().all()])
-
-
-def _read(path: Path, **options: object) -> pd.DataFrame:
+def _read(path: Path, **options: Any) -> pd.DataFrame:
     try:
         return pd.read_csv(
             path,
@@ -196,14 +168,8 @@ def _read(path: Path, **options: object) -> pd.DataFrame:
         raise SeqattnError(f"{path}: cannot be read ({error}); get it again") from error
 
 
-def require_names(path: Path, present: list[str], wanted: list[str]) -> None:
-    """Refuse a file that lacks a column wanted, or names one twice.
-
-    Raises
-    ------
-    SeqattnError
-        The message names the column and those present.
-    """
+def _require_names(path: Path, present: list[str], wanted: list[str]) -> None:
+    """Refuse a file that lacks a column wanted, or names one twice."""
     for name in wanted:
         if name not in present:
             hint = "; or is the separator another one?" if len(present) == 1 else ""
@@ -232,21 +198,13 @@ def read_parquet(path: Path, columns: Mapping[str, str]) -> Table:
             f"{path}: reading Parquet needs pyarrow ({error}); run: pip install 'pyarrow<22'"
         ) from None
     try:
-        require_names(path, parquet.read_schema(path).names, list(columns))
+        _require_names(path, parquet.read_schema(path).names, list(columns))
         frame = pd.read_parquet(path, columns=list(columns), engine="pyarrow")
     except (pyarrow.ArrowException, OSError) as error:
         raise SeqattnError(f"{path}: cannot be read ({error}); get it again") from error
     frame = frame.reset_index(drop=True).rename(columns=dict(columns))
     frame.index = pd.RangeIndex(1, 1 + len(frame), name="row")
     return Table(frame, str(path))
-
-
-_COLUMNS = {
-    "user_id:token": "user",
-    "item_id:token": "item",
-    "rating:float": "intensity",
-    "timestamp:float": "timestamp",
-}
 
 
 def read_inter(path: Path) -> Table:
@@ -257,39 +215,13 @@ def read_inter(path: Path) -> Table:
     SeqattnError
         The file is empty, damaged, or lacks ``user_id:token`` or ``item_id:token``.
     """
-    present = header_of(path, "\t")
-    wanted = {k: v for k, v in _COLUMNS.items() if k in present or v in ("user", "item")}
-    return read_delimited(path, "\t", wanted)
-
-
-def write_inter(log: Interactions, path: Path) -> None:
-    """Write a log as a RecBole ``.inter`` file, whole or not at all.
-
-    RecBole orders by ``timestamp``. A log with an explicit order has that order written there;
-    the times themselves are left out.
-
-    Raises
-    ------
-    SeqattnError
-        The log has no chronology, or the file cannot be written.
-    """
-    if log.when is None:
-        raise SeqattnError(f"{log.source}: without timestamps or an order RecBole cannot use it")
-    frame = log.frame.assign(timestamp=log.when)
-    present = {column: name for column, name in _COLUMNS.items() if name in frame.columns}
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        frame[list(present.values())].to_csv(partial, sep="\t", index=False, header=list(present))
-        os.replace(partial, path)
-    except OSError as error:
-        raise SeqattnError(f"cannot write {path}: {error.strerror}; make room for it") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    atomic = ("user_id:token", "item_id:token", "rating:float", "timestamp:float")
+    present = (*atomic[:2], *header_of(path, "\t"))
+    columns = {k: v for k, v in zip(atomic, FIELDS, strict=True) if k in present}
+    return read_delimited(path, "\t", columns)
 
 
 _LISTENS = {"userID": "user", "artistID": "item", "weight": "intensity"}
-
-
 _TAGS = {"userID": "user", "artistID": "item", "timestamp": "timestamp"}
 
 

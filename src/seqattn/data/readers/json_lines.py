@@ -10,11 +10,10 @@ import zlib
 from array import array
 from ast import literal_eval
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -78,9 +77,12 @@ class Columns:
         return Table(frame, str(path), self.malformed)
 
 
-@contextmanager
-def open_text(path: Path) -> Iterator[IO[str]]:
-    """Open a text file, gzipped or not; damage met while reading is one clear error.
+def read_records(
+    path: Path, parse: Callable[[str], object], columns: Columns
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the number and the object of each line of a file, gzipped or not.
+
+    Lines that hold no object are counted as malformed.
 
     Raises
     ------
@@ -90,26 +92,19 @@ def open_text(path: Path) -> Iterator[IO[str]]:
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt", encoding="utf-8") as lines:
-            yield lines
+            for number, text in enumerate(lines, 1):
+                if text.isspace():
+                    continue
+                try:
+                    record = parse(text)
+                except _MALFORMED:
+                    record = None
+                if isinstance(record, dict):
+                    yield number, record
+                else:
+                    columns.malformed += 1
     except (UnicodeError, EOFError, OSError, zlib.error) as error:
         raise SeqattnError(f"{path}: cannot be read ({error}); get it again") from error
-
-
-def read_records(
-    lines: IO[str], parse: Callable[[str], object], columns: Columns
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the number and the object of each line; lines that hold none are counted."""
-    for number, text in enumerate(lines, 1):
-        if text.isspace():
-            continue
-        try:
-            record = parse(text)
-        except _MALFORMED:
-            record = None
-        if isinstance(record, dict):
-            yield number, record
-        else:
-            columns.malformed += 1
 
 
 def read_amazon(paths: Sequence[Path]) -> Table:
@@ -123,26 +118,16 @@ def read_amazon(paths: Sequence[Path]) -> Table:
     SeqattnError
         The file is damaged, not UTF-8, or none of its lines can be read.
     """
-    columns = Columns()
-    with open_text(paths[0]) as lines:
-        for line, record in read_records(lines, json.loads, columns):
-            fields = ("reviewerID", "asin", "overall", "unixReviewTime")
-            columns.add(line, *map(record.get, fields))
+    columns, fields = Columns(), ("reviewerID", "asin", "overall", "unixReviewTime")
+    for line, record in read_records(paths[0], json.loads, columns):
+        columns.add(line, *map(record.get, fields))
     return columns.table(paths[0])
 
 
-_FIELDS = {"username", "product_id", "hours", "date"}
-
-
+_FIELDS = ("username", "product_id", "hours", "date")
 _STRING = r"""u?(?:'[^'\\\n]*(?:\\.[^'\\\n]*)*'|"[^"\\\n]*(?:\\.[^"\\\n]*)*")"""
-
-
 _NUMBER = r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?"
-
-
 _PAIR = re.compile(rf"({_STRING}): ({_STRING}|{_NUMBER}|True|False|None)(, |\}}\s*\Z)")
-
-
 _POSTED = re.compile(r"Posted (\w+ \d{1,2}, \d{4})\.")
 
 
@@ -162,15 +147,9 @@ def read_steam_reviews(paths: Sequence[Path]) -> Table:
     Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018.
     """
     columns = Columns()
-    with open_text(paths[0]) as lines:
-        for line, record in read_records(lines, review_fields, columns):
-            columns.add(
-                line,
-                record.get("username"),
-                record.get("product_id"),
-                record.get("hours"),
-                _seconds(record.get("date"), "%Y-%m-%d"),
-            )
+    for line, record in read_records(paths[0], review_fields, columns):
+        user, item, hours, date = map(record.get, _FIELDS)
+        columns.add(line, user, item, hours, _seconds(date, "%Y-%m-%d"))
     return columns.table(paths[0])
 
 
@@ -192,36 +171,26 @@ def read_steam_au(paths: Sequence[Path]) -> Table:
     SIGIR 2017.
     """
     reviews, libraries = paths
-    rows, malformed = _au_reviews(reviews)
-    minutes = _au_minutes(libraries, {row[1:3] for row in rows})
-    columns = Columns()
-    columns.malformed = malformed
+    rows, columns = [], Columns()
+    for line, author in read_records(reviews, literal_eval, columns):
+        for review in author.get("reviews", ()):
+            posted = _POSTED.match(str(review.get("posted")))
+            day = _seconds(posted.group(1), "%B %d, %Y") if posted else math.nan
+            rows.append((line, str(author.get("user_id")), str(review.get("item_id")), day))
+    minutes = _au_minutes(libraries, {(user, item) for _, user, item, _ in rows})
     for line, user, item, seconds in rows:
         columns.add(line, user, item, minutes.get((user, item)), seconds)
     return columns.table(reviews)
 
 
-def _au_reviews(path: Path) -> tuple[list[tuple[int, str, str, float]], int]:
-    """Line, user, item and seconds of each review, and the number of malformed lines."""
-    rows, counted = [], Columns()
-    with open_text(path) as lines:
-        for line, author in read_records(lines, literal_eval, counted):
-            for review in author.get("reviews", ()):
-                posted = _POSTED.match(str(review.get("posted")))
-                day = _seconds(posted.group(1), "%B %d, %Y") if posted else math.nan
-                rows.append((line, str(author.get("user_id")), str(review.get("item_id")), day))
-    return rows, counted.malformed
-
-
 def _au_minutes(path: Path, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], float]:
     """Minutes played of the pairs wanted; the libraries hold a hundred times as many."""
     minutes = {}
-    with open_text(path) as lines:
-        for _, owner in read_records(lines, literal_eval, Columns()):
-            for game in owner.get("items", ()):
-                pair = str(owner.get("user_id")), str(game.get("item_id"))
-                if pair in wanted:
-                    minutes[pair] = game.get("playtime_forever")
+    for _, owner in read_records(path, literal_eval, Columns()):
+        for game in owner.get("items", ()):
+            pair = str(owner.get("user_id")), str(game.get("item_id"))
+            if pair in wanted:
+                minutes[pair] = game.get("playtime_forever")
     return minutes
 
 
@@ -236,8 +205,8 @@ def review_fields(text: str) -> object:
     found: dict[str, object] = {}
     place = 1
     while text.startswith("{") and (pair := _PAIR.match(text, place)):
-        name, value, end = pair.groups()
-        if (name := _evaluated(name)) in _FIELDS:
+        literal, value, end = pair.groups()
+        if (name := str(_evaluated(literal))) in _FIELDS:
             found[name] = _evaluated(value)
         if end != ", ":
             return found

@@ -8,6 +8,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,11 +17,7 @@ from seqattn.studies.ia import published
 from seqattn.studies.judge import ALPHA, MARGIN_PERCENT, grid, not_judgeable, with_columns
 
 STANDS, FALLS, OPEN = "stands", "falls", "can't be told"
-
-
 _ROUNDING = 0.05  # of a published percentage, printed to one decimal
-
-
 _NEEDED = (
     *("change", "low", "high", "t_p_value", "robust", "robust_clustered", "equivalent"),
     *("n_seeds", "n_users", "direction", "cut_short"),
@@ -72,7 +69,7 @@ def agreement(cells: pd.DataFrame, arm: str) -> pd.DataFrame:
     return rows.assign(outcome=[o.verdict for o in outcomes], reason=[o.reason for o in outcomes])
 
 
-def cell_outcome(row: object) -> Outcome:
+def cell_outcome(row: Any) -> Outcome:
     """Return whether one published cell of Table 3 stands, from a row of `agreement`.
 
     A published robust degradation stands if it is robust here and negative; it falls if the

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,8 +24,6 @@ from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, Outcome, agreement
 from seqattn.studies.judge import ALPHA, MARGIN_PERCENT, grid, with_columns
 
 STEAM = ("steam-3k", "steam-8k", "steam-15k")
-
-
 _HALF = 0.5  # nearer to "off" (0) than to the initialisation (1), or not
 
 
@@ -78,7 +77,7 @@ def _each(
     holds: Callable[[pd.DataFrame], pd.Series],
     fails: Callable[[pd.DataFrame], pd.Series],
     what: str,
-    detail: Callable[[object], str] | None = None,
+    detail: Callable[[Any], str] | None = None,
 ) -> Outcome:
     """Judge "all cells do this": one failure fells it, only all of them make it stand."""
     usable = rows[rows["whole"].eq(True)]
@@ -94,8 +93,8 @@ def _each(
     return Outcome(OPEN, f"{what}: {held} of {len(rows)}; {count}")
 
 
-def _names(rows: pd.DataFrame, detail: Callable[[object], str] | None = None) -> str:
-    def name(row: object) -> str:
+def _names(rows: pd.DataFrame, detail: Callable[[Any], str] | None = None) -> str:
+    def name(row: Any) -> str:
         cell = f"{published.title(row.dataset)} {published.VARIANTS[row.model]}"
         cell = f"{cell} {row.metric}@{row.k}" if hasattr(row, "metric") else cell
         return f"{cell} ({detail(row)})" if detail else cell
@@ -105,30 +104,25 @@ def _names(rows: pd.DataFrame, detail: Callable[[object], str] | None = None) ->
     return ", ".join(names[:4]) + more
 
 
-def _of(rows: pd.DataFrame, **where: object) -> pd.DataFrame:
+def _of(rows: pd.DataFrame, **where: Any) -> pd.DataFrame:
     for column, wanted in where.items():
         wanted = [wanted] if isinstance(wanted, str) else list(wanted)
         rows = rows[rows[column].isin(wanted)]
     return rows
 
 
-def _p_value(row: object) -> str:
+def _p_value(row: Any) -> str:
     return f"p = {row.t_p_value:.3f}"
 
 
-def _interval(row: object) -> str:
+def _interval(row: Any) -> str:
     return f"{row.low:+.1f} to {row.high:+.1f} %, p = {row.t_p_value:.2f}"
 
 
 def _insignificant(e: Evidence) -> Outcome:
     rows = _of(e.cells_10, dataset=("ml-100k", "ml-1m"))
-    return _each(
-        rows,
-        lambda r: r["t_p_value"] >= ALPHA,
-        lambda r: r["t_p_value"] < ALPHA,
-        "p >= 0.05",
-        _p_value,
-    )
+    holds, fails = lambda r: r["t_p_value"] >= ALPHA, lambda r: r["t_p_value"] < ALPHA
+    return _each(rows, holds, fails, "p >= 0.05", _p_value)
 
 
 def _flat(e: Evidence) -> Outcome:
@@ -166,17 +160,23 @@ def _steam_worst(e: Evidence) -> Outcome:
     return Outcome(STANDS if worst["dataset"].item() in STEAM else FALLS, where)
 
 
+def _small(rows: pd.DataFrame) -> pd.Series:
+    return rows["seed_high"] < _HALF
+
+
+def _large(rows: pd.DataFrame) -> pd.Series:
+    return rows["seed_low"] > _HALF
+
+
 def _lambda_shrinks(e: Evidence) -> Outcome:
     cells = (("ml-1m", "ia-val"), ("ml-1m", "ia-mul"), ("ml-100k", "ia-mul"))
     keys = list(zip(e.lambdas["dataset"], e.lambdas["model"], strict=True))
     rows = e.lambdas[[key in cells for key in keys]]
-    small, large = lambda r: r["seed_high"] < _HALF, lambda r: r["seed_low"] > _HALF
-    return _each(rows, small, large, "λ below 0.5")
+    return _each(rows, _small, _large, "λ below 0.5")
 
 
 def _lambda_stays(e: Evidence) -> Outcome:
-    small, large = lambda r: r["seed_high"] < _HALF, lambda r: r["seed_low"] > _HALF
-    return _each(_of(e.lambdas, dataset=STEAM), large, small, "λ above 0.5")
+    return _each(_of(e.lambdas, dataset=STEAM), _large, _small, "λ above 0.5")
 
 
 def _no_correlation(e: Evidence) -> Outcome:

@@ -20,8 +20,6 @@ from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
 
 FOLDER = ROOT / "results" / "published"
-
-
 DATASETS = {
     "ml-100k": "ML-100K",
     "ml-1m": "ML-1M",
@@ -31,10 +29,7 @@ DATASETS = {
     "steam-8k": "Steam-8k",
     "steam-15k": "Steam-15k",
 }
-
-
 VARIANTS = {"ia-add": "Add", "ia-mul": "Mul", "ia-val": "Val"}
-
 
 # Sections 1 and 5: "Steam-3k Mul is ... both robust", "six robust degradations" on Steam-15k,
 # "Val on Amazon-Office degrades Recall@10 robustly".
@@ -50,7 +45,6 @@ ROBUST = frozenset(
         ("amazon-office", "ia-val", "Recall"),
     }
 )
-
 
 # Section 5: the one positive cell with a star "does not survive". Cells without a star are not
 # robust by the rule itself, which asks the t-test to reject.
@@ -111,8 +105,9 @@ def is_part(dataset: str, n_users: int) -> bool:
     The only one is the mirror's Amazon-Music, where half of the rows have a time.
     """
     entry = CATALOGUE.get(dataset)
-    part = entry.mirror.core if entry and entry.mirror else None
-    return bool(part and entry.core and part.users < entry.core.users and n_users == part.users)
+    if not (entry and entry.core and entry.mirror and entry.mirror.core):
+        return False
+    return n_users == entry.mirror.core.users < entry.core.users
 
 
 def title(dataset: str, *, part: bool = False) -> str:

@@ -6,6 +6,7 @@ Every function takes the study's table ``comparisons`` (`cells`), and ``lambdas`
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pandas as pd
 
@@ -116,10 +117,10 @@ def _marked(model: object, cut_short: object) -> str:
     return name_of(str(model)) + (_CUT if isinstance(cut_short, str) and cut_short else "")
 
 
-def _printed(cell: dict[str, object]) -> str:
+def _printed(cell: dict[str, Any]) -> str:
     """Return a published change with stars and whether it is robust, as far as that is known."""
-    known = {"yes": " robust", "no": "", "unknown": " (robust?)"}[str(cell["published_robust"])]
-    return percent(cell["published_change"], str(cell["published_stars"])) + known
+    known = {"yes": " robust", "no": "", "unknown": " (robust?)"}[cell["published_robust"]]
+    return percent(cell["published_change"], cell["published_stars"]) + known
 
 
 def not_run(cells: pd.DataFrame) -> pd.DataFrame:
@@ -241,7 +242,7 @@ def table4(points: dict[str, pd.DataFrame]) -> pd.DataFrame:
     for told in zip(*(frame.itertuples() for frame in points.values()), strict=True):
         first = told[0]
         part = any(is_true(cell.part) for cell in told)
-        row = {"dataset": published.title(first.dataset, part=part)}
+        row: dict[str, Any] = {"dataset": published.title(first.dataset, part=part)}
         row |= {"variant": name_of(first.model), "run": False}
         for arm, cell in zip(points, told, strict=True):
             row["run"] |= pd.notna(cell.mean)

@@ -20,7 +20,9 @@ TOY = [
 
 
 def entry(core: int = 1) -> Entry:
-    return Entry("toy", "Toy", "rating", "stars", licence="none", preparation=Preparation(core=core))
+    return Entry(
+        "toy", "Toy", "rating", "stars", licence="none", preparation=Preparation(core=core)
+    )
 
 
 def table(rows: list[tuple] = TOY) -> pd.DataFrame:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-LIGHTS = ("green", "amber", "red", "grey")  # grey: the log lacks what the check needs
-
 
 @dataclass(frozen=True)
 class Check:

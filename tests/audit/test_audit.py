@@ -103,19 +103,19 @@ def test_findings_carry_value_thresholds_light_and_advice(toy):
 
 
 @pytest.mark.parametrize(
-    ("low_is_bad", "lights"),
-    [(False, "green green amber amber red"), (True, "red amber amber green green")],
+    ("amber", "red", "lights"),
+    [(5, 10, "green green amber amber red"), (10, 5, "red amber amber green green")],
 )
-def test_light_changes_beyond_a_threshold_not_at_it(low_is_bad, lights):
-    amber, red = (10, 5) if low_is_bad else (5, 10)
-    check = Check("k", "t", amber, red, "Act.", low_is_bad=low_is_bad)
+def test_light_changes_beyond_a_threshold_not_at_it(amber, red, lights):
+    check = Check("k", "t", amber, red, "Act.")
     assert [check.light(v) for v in (4, 5, 6, 10, 11)] == lights.split()
     assert check.light(float("nan")) == "grey"
 
 
-def test_every_threshold_has_amber_before_red():
-    for check in CHECKS:
-        assert (check.amber > check.red) is check.low_is_bad
+def test_little_is_bad_of_users_and_of_history_and_much_of_all_else():
+    low_is_bad = {check.key for check in CHECKS if check.red < check.amber}
+    assert low_is_bad == {"median_length", "test_users"}
+    assert all(check.red != check.amber for check in CHECKS)
 
 
 @settings(max_examples=8)

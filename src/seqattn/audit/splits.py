@@ -135,20 +135,18 @@ def leakage(sequences: Sequences, parts: Parts, stage: str) -> dict[str, float]:
     targets = parts.targets(stage)
     rows = targets[~np.isnan(time[targets])]
     known = parts.train & ~np.isnan(time)
-    facts = {"known time": len(rows) / len(targets) if len(targets) else np.nan}
     later, newest = _others(user, time, known, rows, sequences.n_users)
     born, undecided = _births(sequences, parts, rows)
-    in_test = np.nan
-    if len(rows) and known.any():
-        in_test = share(time[known] >= time[rows].min())
-    return facts | {
+    first = time[rows].min(initial=np.inf)
+    return {
+        "known time": len(rows) / len(targets) if len(targets) else np.nan,
         "older than training": share(time[rows] < newest),
         "future training": share(later),
         "before 10 %": share(later >= 0.1),
         "before 50 %": share(later >= 0.5),
         "not yet born": share(~born & ~undecided),
         "perhaps not yet born": share(undecided),
-        "training in test period": in_test,
+        "training in test period": share(time[known] >= first) if len(rows) else np.nan,
     }
 
 
@@ -167,25 +165,20 @@ def shift(sequences: Sequences, parts: Parts, stage: str) -> dict[str, float]:
         1 most popular, by training counts). ``intensity, KS distance`` and means likewise, NaN
         without intensity.
     """
-    rows, counts = parts.targets(stage), _popularity(sequences, parts)
-    asked = np.bincount(sequences.items[rows] - 1, minlength=len(counts))
+    counts = _popularity(sequences, parts)
+    asked = np.bincount(sequences.items[parts.targets(stage)] - 1, minlength=len(counts))
     facts = _item_shift(counts, asked) | popularity_shift(sequences, parts, stage)
-    if sequences.intensity is None:
-        return facts | _contrast("intensity", np.zeros(0), np.zeros(0), np.zeros(0))
-    values, level = np.unique(sequences.intensity, return_inverse=True)
-    trained = np.bincount(level[parts.train], minlength=len(values))
-    asked = np.bincount(level[rows], minlength=len(values))
-    return facts | _contrast("intensity", values.astype(np.float64), trained, asked)
+    if sequences.intensity is not None:
+        return facts | _contrast("intensity", sequences.intensity.astype(float), parts, stage)
+    names = ("intensity, KS distance", "intensity in training", "intensity of targets")
+    return facts | dict.fromkeys(names, np.nan)
 
 
 def popularity_shift(sequences: Sequences, parts: Parts, stage: str) -> dict[str, float]:
     """Return the popularity rows of `shift` alone."""
-    counts, items = _popularity(sequences, parts), sequences.items - 1
+    counts = _popularity(sequences, parts)
     percentile = (rankdata(counts) - 0.5) / len(counts)
-    values, level = np.unique(percentile, return_inverse=True)
-    trained = np.bincount(level[items[parts.train]], minlength=len(values))
-    asked = np.bincount(level[items[parts.targets(stage)]], minlength=len(values))
-    return _contrast("popularity", values, trained, asked)
+    return _contrast("popularity", percentile[sequences.items - 1], parts, stage)
 
 
 def _others(
@@ -199,13 +192,13 @@ def _others(
     own_later = np.bincount(user[known & (time > moment[user])], minlength=n_users)
     later = len(trained) - np.searchsorted(trained, time[rows], side="right")
     others = len(trained) - own_total[user[rows]]
-    share = (later - own_later[user[rows]]) / np.where(others, others, np.nan)
+    portion = (later - own_later[user[rows]]) / np.where(others, others, np.nan)
     # The newest event of another user: the newest of all, or the runner-up for its owner.
     newest = np.full(n_users, -np.inf)
     np.maximum.at(newest, user[known], time[known])
     champion = int(np.argmax(newest))
     runner_up = np.delete(newest, champion).max(initial=-np.inf)
-    return share, np.where(user[rows] == champion, runner_up, newest[champion])
+    return portion, np.where(user[rows] == champion, runner_up, newest[champion])
 
 
 def _births(sequences: Sequences, parts: Parts, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -233,16 +226,15 @@ def _item_shift(trained: np.ndarray, targets: np.ndarray) -> dict[str, float]:
     }
 
 
-def _contrast(
-    name: str, values: np.ndarray, trained: np.ndarray, targets: np.ndarray
-) -> dict[str, float]:
-    """Compare two histograms over the same ordered values by KS distance and means."""
+def _contrast(name: str, of_row: np.ndarray, parts: Parts, stage: str) -> dict[str, float]:
+    """Compare a value of each row, (n,), in training and at targets by KS distance and means."""
+    values, level = np.unique(of_row, return_inverse=True)
+    trained = np.bincount(level[parts.train], minlength=len(values))
+    targets = np.bincount(level[parts.targets(stage)], minlength=len(values))
     n, m = trained.sum(), targets.sum()
-    facts = {f"{name}, KS distance": np.nan}
-    if n and m:
-        gap = np.cumsum(trained) / n - np.cumsum(targets) / m
-        facts[f"{name}, KS distance"] = float(np.abs(gap).max())
-    return facts | {
+    gap = np.cumsum(trained) / n - np.cumsum(targets) / m if n and m else np.array([np.nan])
+    return {
+        f"{name}, KS distance": float(np.abs(gap).max()),
         f"{name} in training": float(values @ trained / n) if n else np.nan,
         f"{name} of targets": float(values @ targets / m) if m else np.nan,
     }

@@ -17,16 +17,9 @@ EARLIEST, LATEST = (pd.Timestamp(day).timestamp() for day in ("1990-01-01", "205
 def core(lengths: np.ndarray, popularity: np.ndarray) -> dict[str, float]:
     """Return the core statistics of a log.
 
-    Parameters
-    ----------
-    lengths, popularity : (U,) int, (V,) int
-        Interactions of each user and of each item.
-
-    Returns
-    -------
-    dict
-        Counts, density (interactions / (users * items), as in Table 2 of [IA]), means and medians
-        per user and item, and concentration (see `gini`, `top_share`).
+    They are counts, density (interactions / (users * items), as in Table 2 of [IA]), means and
+    medians per user and item, and concentration (see `gini`, `top_share`). `lengths`, (U,), and
+    `popularity`, (V,), are the interactions of each user and of each item.
     """
     interactions, users, items = int(lengths.sum()), len(lengths), len(popularity)
     return {
@@ -133,10 +126,8 @@ def user_of_row(sequences: Sequences) -> np.ndarray:
 def gaps(user: np.ndarray, time: np.ndarray) -> np.ndarray:
     """Return seconds between neighbouring rows of one user, both stamps known.
 
-    Parameters
-    ----------
-    user, time : (n,)
-        User code and timestamp of each row, a user's rows together and in time order.
+    `user` and `time`, (n,), are the user code and the timestamp of each row, a user's rows together
+    and in time order.
     """
     between = np.diff(time)
     return between[(np.diff(user) == 0) & ~np.isnan(between)]
@@ -147,10 +138,8 @@ def stamp_facts(user: np.ndarray, time: np.ndarray) -> dict[str, float]:
 
     Parameters
     ----------
-    user : (n,) int
-        User code of each row, in any order.
-    time : (n,) float64
-        Seconds since 1970, NaN where unknown.
+    user, time : (n,) int, (n,) float64
+        User code and seconds since 1970 (NaN: unknown) of each row, in any order.
 
     Returns
     -------
@@ -202,14 +191,9 @@ def tie_effects(sequences: Sequences, when: np.ndarray) -> dict[str, float]:
     n, user = len(when), user_of_row(sequences)
     starts = np.ones(n, dtype=bool)
     starts[1:] = (np.diff(user) != 0) | ~(np.diff(when) == 0)
-    first = np.flatnonzero(starts)
-    end = np.append(first[1:], n)
-    run = np.cumsum(starts) - 1
-    reversed_row = first[run] + end[run] - 1 - np.arange(n)
-    last = sequences.offsets[1:] - 1
-    last = last[sequences.lengths >= 2]
-    judged = ~np.isnan(when[last]) & ~np.isnan(when[last - 1])
-    last = last[judged]
+    reversed_row = np.lexsort((-np.arange(n), np.cumsum(starts)))
+    last = (sequences.offsets[1:] - 1)[sequences.lengths >= 2]
+    last = last[~np.isnan(when[last]) & ~np.isnan(when[last - 1])]
     changed = sequences.items[reversed_row] != sequences.items
     return {
         "test target changes": share(changed[last]),
@@ -227,11 +211,8 @@ def tied_tests(log: Interactions, sequences: Sequences) -> np.ndarray:
     """
     by_order = order_of(log, sequences)
     when = sequences.timestamp if by_order is None else by_order
-    tied = np.zeros(sequences.n_users, dtype=bool)
-    has_two = sequences.lengths >= 2
-    last = (sequences.offsets[1:] - 1)[has_two]
-    tied[has_two] = when[last] == when[last - 1]
-    return tied
+    last = sequences.offsets[1:] - 1
+    return (sequences.lengths >= 2) & (when[last] == when[last - 1])
 
 
 def share(condition: np.ndarray | pd.Series) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -240,8 +240,8 @@ def _leave_one_out_table(sequences: Sequences) -> pd.DataFrame:
 def _compare_splits(log: Interactions, dataset: Dataset, quantile: float) -> pd.DataFrame:
     """Test side of both splits, on the prepared log and on the same without its k-core."""
     placed = log.take(~np.isnan(require_chronology(log)), "known place in time")
-    options = replace(dataset.entry.preparation, core=1)
-    unfiltered = Sequences.from_interactions(prepare(placed, **asdict(options)))
+    how = replace(dataset.entry.preparation, core=1)
+    unfiltered = Sequences.from_interactions(prepare(placed, how))
     rows = {}
     for name, sequences in (("prepared", dataset.sequences), ("without k-core", unfiltered)):
         splits = [leave_one_out_rows(sequences)]

@@ -10,7 +10,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -42,7 +41,6 @@ from seqattn.data.dataset import Dataset
 from seqattn.data.interactions import Interactions, Step, encode, require_chronology
 from seqattn.data.preparation import prepare
 from seqattn.data.sequences import Sequences
-from seqattn.files import write_text
 
 __all__ = ["CHECKS", "Audit", "Check", "Parts", "audit", "gaps", "global_time_split", "tied_tests"]
 
@@ -121,16 +119,6 @@ class Audit:
             **{name: _records(getattr(self, name)) for name in tables},
         }
         return json.dumps(content, indent=1, allow_nan=False)
-
-    def to_json(self, path: str | Path) -> Path:
-        """Write :meth:`json` to a file, whole or not at all, and return the path.
-
-        Raises
-        ------
-        SeqattnError
-            The file cannot be written.
-        """
-        return write_text(path, self.json() + "\n")
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, object]]:

@@ -259,8 +259,7 @@ class Interactions:
         drop_incomplete : bool
             Drop rows with an empty cell as a counted step, instead of refusing them.
         chronological : bool
-            Whether a log without both ``timestamp`` and ``order`` is refused. Without them a log
-            serves for diagnostics only.
+            Whether a log without ``timestamp`` and ``order``, for diagnostics only, is refused.
         time_unit : str
             ``"s"`` or ``"ms"``, of numbers in the timestamp column.
         malformed : int

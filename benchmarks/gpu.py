@@ -54,7 +54,7 @@ def read_log(path: Path) -> Dataset:
     frame = pd.read_csv(path)
     if "seq_pos" in frame:
         frame = frame.dropna(subset=["seq_pos"]).assign(timestamp=lambda f: f["seq_pos"])
-    log = prepare(Interactions.from_frame(frame, source=str(path)), core=5)
+    log = prepare(Interactions.from_frame(frame, source=str(path)))
     sequences = Sequences.from_interactions(log)
     return Dataset(
         path.name, CATALOGUE["synthetic"], sequences, leave_one_out(sequences), log.steps, ""

@@ -11,10 +11,16 @@ from scipy.stats import ks_2samp
 from small_logs import PROPERTY, log, rows
 
 from seqattn.audit import gaps, global_time_split
-from seqattn.audit.leakage import cold, leakage, shift
-from seqattn.audit.splits import leave_one_out_rows
-from seqattn.audit.stamps import stamp_facts, tie_effects, user_of_row
-from seqattn.audit.statistics import distribution, gini, repeats, top_share
+from seqattn.audit.splits import cold, leakage, leave_one_out_rows, shift
+from seqattn.audit.statistics import (
+    distribution,
+    gini,
+    repeats,
+    stamp_facts,
+    tie_effects,
+    top_share,
+    user_of_row,
+)
 from seqattn.data import Sequences, keep_latest_duplicate, leave_one_out, sort_by_time
 from seqattn.errors import SeqattnError
 

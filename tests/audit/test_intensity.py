@@ -52,7 +52,6 @@ def test_windows_keep_the_last_interactions_where_there_is_an_order():
     kept = diagnostics.windows(past, 2)
     assert kept.intensity.tolist() == [2, 3, 4, 5, 6]
     assert kept.offsets.tolist() == [0, 2, 3, 5]
-    assert diagnostics.windows(past, None) is past
     unordered = past._replace(ordered=False)
     assert diagnostics.windows(unordered, 2) is unordered
 
@@ -64,8 +63,8 @@ def test_entropy_equals_scipys(counts):
 
 
 def test_bins_hold_their_lower_edge_and_the_ends_what_lies_outside():
-    counts = bits.binned(np.array([-9, 0, 0.1, 1 / 32, 0.999, 1, 9]), 0, 1)
-    assert {place: n for place, n in enumerate(counts) if n} == {0: 2, 1: 1, 3: 1, 31: 3}
+    places = bits.places(np.array([-9, 0, 0.1, 1 / 32, 0.999, 1, 9]), 0, 1)
+    assert places.tolist() == [0, 0, 3, 1, 31, 31, 31]
 
 
 def test_bits_of_a_history_are_its_own_by_hand():
@@ -78,7 +77,8 @@ def test_bits_of_a_history_are_its_own_by_hand():
 def test_pooled_bits_grow_where_normalisation_tells_users_apart_and_those_inside_do_not():
     # Two values a user: z-scores of (1, 1, 5) and (1, 5, 5) are four numbers, raw ones two.
     log = plays([(0, 0, 1), (0, 1, 1), (0, 2, 5), (1, 0, 1), (1, 1, 5), (1, 2, 5)])
-    pooled, inside = diagnostics.information(log)["bits"], diagnostics.within_bits(log)
+    table = diagnostics.bits_table(log)
+    pooled, inside = table["32 bins, pooled"], table["32 bins, in a history"]
     assert pooled["raw"] == pytest.approx(1)
     assert pooled["zscore"] > 1.9
     expected = stats.entropy([1, 2], base=2)  # one of three apart, before and after

@@ -17,7 +17,9 @@ from seqattn.errors import SeqattnError
 
 FILE = Path(entry.__file__).with_name("catalogue.yaml")
 ROOT = Path(__file__).parents[2]
-RECIPE = (ROOT / "CONTRIBUTING.md").read_text().partition("## Add a dataset")[2]
+RECIPE = (
+    (ROOT / "CONTRIBUTING.md").read_text().partition("## Add a dataset\n")[2].partition("\n## ")[0]
+)
 GOOD = {"name": "mine", "licence": "none", "intensity": {"meaning": "plays", "unit": "times"}}
 SIZE = {"interactions": 9, "users": 2, "items": 3}
 

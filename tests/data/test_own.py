@@ -251,11 +251,11 @@ def test_report_goes_to_a_folder_of_the_yamls_name(described, tmp_path, monkeypa
     pytest.importorskip("papermill")
     path = described()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(book, "ROOT", tmp_path)
-    monkeypatch.setattr(book, "NOTEBOOKS", ("01_data",))
-    (tmp_path / "notebooks").symlink_to(book.__file__.rsplit("/", 3)[0] + "/notebooks")
+    (tmp_path / "notebooks").symlink_to(book.ROOT / "notebooks")
+    monkeypatch.setattr(reports, "ROOT", tmp_path)
+    monkeypatch.setattr(reports, "NOTEBOOKS", ("01_data",))
     calls = []
-    monkeypatch.setattr(book, "run_notebook", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(reports, "run_notebook", lambda *arguments: calls.append(arguments))
     monkeypatch.setattr(book.Chapter, "all_runs", lambda self: [])
     (written_to,) = reports.report("my.yaml", {"preset": "smoke"})
     assert written_to == tmp_path / "book" / "runs" / "fashion" / "01_data.ipynb"

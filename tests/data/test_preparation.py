@@ -109,7 +109,7 @@ def test_ties_stay_in_file_order_in_a_long_history():
 
 def test_prepare_counts_every_step():
     everyone = [(user, item, 0) for user in range(5) for item in range(5)]
-    prepared = prepare(log([*everyone, (0, 0, 1), (9, 9, 0)]), core=5)
+    prepared = prepare(log([*everyone, (0, 0, 1), (9, 9, 0)]))
     assert [(step.name, step.interactions) for step in prepared.steps] == [
         ("read", 27),
         ("keep latest duplicate", 26),

@@ -6,45 +6,138 @@ files, inside the book: pandas in, tables out, one machine-readable file.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from seqattn.audit.findings import CHECKS, LIGHTS, Check, findings
-from seqattn.audit.leakage import cold, leakage, popularity_shift, shift
-from seqattn.audit.report import Audit
-from seqattn.audit.splits import Parts, global_time_split, leave_one_out_rows
-from seqattn.audit.stamps import (
+from seqattn.audit.findings import CHECKS, Check, findings
+from seqattn.audit.splits import (
+    Parts,
+    cold,
+    global_time_split,
+    leakage,
+    leave_one_out_rows,
+    popularity_shift,
+    shift,
+)
+from seqattn.audit.statistics import (
+    core,
+    distribution,
     gaps,
     order_of,
+    repeats,
+    share,
     stamp_facts,
-    stamps_of,
     tie_effects,
     tied_tests,
     user_of_row,
 )
-from seqattn.audit.statistics import core, distribution, repeats
 from seqattn.data.dataset import Dataset
 from seqattn.data.interactions import Interactions, Step, encode, require_chronology
 from seqattn.data.preparation import prepare
 from seqattn.data.sequences import Sequences
 
-__all__ = [
-    "CHECKS",
-    "LIGHTS",
-    "Audit",
-    "Check",
-    "Parts",
-    "audit",
-    "gaps",
-    "global_time_split",
-    "tied_tests",
-]
+__all__ = ["CHECKS", "Audit", "Check", "Parts", "audit", "gaps", "global_time_split", "tied_tests"]
 
-_STAGES = ("valid", "test")
+_FORMAT = 1  # of audit.json: raise it when a key changes its meaning
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """Tables of an audit; the definition of each row stands with the function that makes it.
+
+    Attributes
+    ----------
+    name, fingerprint : str, str or None
+        Dataset and fingerprint of the prepared data; the source and None for a log without it.
+    core : DataFrame
+        Sizes and concentration, columns "as read" and "prepared".
+    distributions : DataFrame
+        Quantiles of history length, item popularity and gaps in seconds, as read and prepared.
+    repeats : DataFrame
+        Shares of repeated interactions, as read.
+    stamps : DataFrame
+        Missing, impossible, tied and coarse timestamps and bursts, as read and prepared; "against
+        the order" is the share of neighbours whose stamps contradict an explicit order.
+    ties : DataFrame
+        What reversing ties does to held-out items; a column for what orders the histories, and
+        one for timestamps where an explicit order overrides them.
+    split : DataFrame
+        Cold users and items, leakage and shift of leave-one-out, columns "valid" and "test".
+    splits : DataFrame
+        The test side of alternative splits, a row for each split and preparation.
+    findings : DataFrame
+        A row a check: check, title, value, amber, red, light, advice.
+    """
+
+    name: str
+    fingerprint: str | None
+    core: pd.DataFrame
+    distributions: pd.DataFrame
+    repeats: pd.DataFrame
+    stamps: pd.DataFrame
+    ties: pd.DataFrame
+    split: pd.DataFrame
+    splits: pd.DataFrame
+    findings: pd.DataFrame
+
+    def table(self) -> pd.DataFrame:
+        """Return the findings for reading, the worst first."""
+        badness = self.findings["light"].map({"red": 0, "amber": 1, "green": 2, "grey": 3})
+        ordered = self.findings.iloc[np.argsort(badness, kind="stable")]
+        return ordered.drop(columns="check").reset_index(drop=True)
+
+    def order(self) -> pd.DataFrame:
+        """Return what orders the prepared histories: a row per measure, column ``share``.
+
+        Shares that could not be measured, for want of timestamps, are left out.
+        """
+        stamps = self.stamps.iloc[:, -1]  # prepared, where there is that column
+        shares = {
+            "interactions with a timestamp": 1 - stamps["missing"],
+            "of these, at the same moment as another of the user": stamps["tied"],
+            "of these, at the most frequent time of day": stamps["day resolution"],
+            "users whose whole history lies within a day": stamps["within a day"],
+        }
+        if not self.ties.empty:
+            changes = self.ties.loc["test target changes"].iloc[0]
+            shares["test targets that change when ties are reversed"] = changes
+        return pd.DataFrame({"share": shares}).dropna()
+
+    def json(self) -> str:
+        """Return everything as JSON: plain floats, NaN as null; equal audits give equal text."""
+        tables = [f.name for f in fields(self) if f.name not in ("name", "fingerprint")]
+        content = {
+            "format": _FORMAT,
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            **{name: _records(getattr(self, name)) for name in tables},
+        }
+        return json.dumps(content, indent=1, allow_nan=False)
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, object]]:
+    """Rows as plain Python values; index levels become keys."""
+    if not isinstance(table.index, pd.RangeIndex):
+        table = table.rename_axis(table.index.names if any(table.index.names) else "measure")
+        table = table.reset_index()
+    return [
+        {str(key): _plain(value) for key, value in record.items()}
+        for record in table.to_dict("records")
+    ]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value
+
+
 # Stamps that are missing are seldom a random sample (ML-1M's mirror lacks those of whole users), so
 # with fewer known than this a split by time or a light on leakage would judge the gaps.
 COVERAGE = 0.95
@@ -63,104 +156,80 @@ def audit(log: Interactions, dataset: Dataset | None = None, quantile: float = 0
     quantile : float
         Place of the global time split that leave-one-out is compared with.
     """
-    codes = _Codes(encode(log.frame["user"])[0], encode(log.frame["item"])[0], stamps_of(log))
-    prepared = None if dataset is None else dataset.sequences
-    tables = {
-        "core": _core(codes, prepared),
-        "distributions": _distributions(codes, prepared),
-        "repeats": pd.DataFrame({"as read": repeats(codes.user, codes.item, log.when)}),
-        "stamps": _stamps(codes, prepared),
-        "ties": _ties(log, prepared),
-        "split": _leave_one_out_table(prepared),
-        "splits": _compare_splits(log, dataset, quantile),
+    user, item = (encode(log.frame[name])[0] for name in ("user", "item"))
+    order = np.lexsort((log.seconds, user))
+    rows = {"as read": _Rows(user[order], item[order], log.seconds[order])}
+    tables = dict.fromkeys(("ties", "split", "splits"), pd.DataFrame())
+    if dataset is not None:
+        sequences = dataset.sequences
+        rows["prepared"] = _Rows(user_of_row(sequences), sequences.items - 1, sequences.timestamp)
+        tables = {
+            "ties": _ties(log, sequences),
+            "split": _leave_one_out_table(sequences),
+            "splits": _compare_splits(log, dataset, quantile),
+        }
+    sizes = {name: core(np.bincount(r.user), np.bincount(r.item)) for name, r in rows.items()}
+    tables |= {
+        "core": pd.DataFrame(sizes, dtype=np.float64),
+        "distributions": _distributions(rows),
+        "repeats": pd.DataFrame({"as read": repeats(user, item, log.when)}),
+        "stamps": _stamps(rows),
     }
+    values = {"rows_incomplete": 1 - len(log) / log.steps[0].interactions}
+    values |= _values(tables, () if dataset is None else dataset.steps)
     return Audit(
         name=log.source if dataset is None else dataset.name,
         fingerprint=None if dataset is None else dataset.fingerprint,
+        findings=findings(values),
         **tables,
-        findings=findings(
-            {"rows_incomplete": 1 - len(log) / log.steps[0].interactions}
-            | _values(tables, () if dataset is None else dataset.steps)
-        ),
     )
 
 
-class _Codes(NamedTuple):
-    """Columns of the log as read: codes from 0, and seconds or NaN; each of shape (n,)."""
+class _Rows(NamedTuple):
+    """A log by user, in time order: codes from 0, and seconds or NaN; each of shape (n,)."""
 
     user: np.ndarray
     item: np.ndarray
     time: np.ndarray
 
 
-def _core(codes: _Codes, prepared: Sequences | None) -> pd.DataFrame:
-    columns = {"as read": core(np.bincount(codes.user), np.bincount(codes.item))}
-    if prepared is not None:
-        columns["prepared"] = core(prepared.lengths, _popularity(prepared))
+def _stamps(rows: Mapping[str, _Rows]) -> pd.DataFrame:
+    columns = {name: stamp_facts(each.user, each.time) for name, each in rows.items()}
+    if "prepared" in rows:
+        columns["prepared"]["against the order"] = share(gaps(*rows["prepared"][::2]) < 0)
     return pd.DataFrame(columns, dtype=np.float64)
 
 
-def _stamps(codes: _Codes, prepared: Sequences | None) -> pd.DataFrame:
-    columns = {"as read": stamp_facts(codes.user, codes.time)}
-    if prepared is not None:
-        columns["prepared"] = _stamps_of_histories(prepared)
-    return pd.DataFrame(columns, dtype=np.float64)
-
-
-def _stamps_of_histories(sequences: Sequences) -> dict[str, float]:
-    user, time = user_of_row(sequences), sequences.timestamp
-    between = gaps(user, time)
-    backwards = float((between < 0).mean()) if len(between) else np.nan
-    return stamp_facts(user, time) | {"against the order": backwards}
-
-
-def _popularity(sequences: Sequences) -> np.ndarray:
-    return np.bincount(sequences.items, minlength=sequences.n_items + 1)[1:]
-
-
-def _distributions(codes: _Codes, prepared: Sequences | None) -> pd.DataFrame:
-    order = np.lexsort((codes.time, codes.user))
-    rows = {
-        ("history length", "as read"): np.bincount(codes.user),
-        ("item popularity", "as read"): np.bincount(codes.item),
-        ("gap, seconds", "as read"): gaps(codes.user[order], codes.time[order]),
-    }
-    if prepared is not None:
-        rows |= {
-            ("history length", "prepared"): prepared.lengths,
-            ("item popularity", "prepared"): _popularity(prepared),
-            ("gap, seconds", "prepared"): gaps(user_of_row(prepared), prepared.timestamp),
-        }
-    table = pd.DataFrame({key: distribution(v) for key, v in rows.items()}).T
+def _distributions(rows: Mapping[str, _Rows]) -> pd.DataFrame:
+    columns = {}
+    for name, each in rows.items():
+        columns["history length", name] = distribution(np.bincount(each.user))
+        columns["item popularity", name] = distribution(np.bincount(each.item))
+        columns["gap, seconds", name] = distribution(gaps(each.user, each.time))
+    table = pd.DataFrame(columns).T
     return table.rename_axis(["measure", "log"]).sort_index(sort_remaining=False)
 
 
-def _ties(log: Interactions, prepared: Sequences | None) -> pd.DataFrame:
-    if prepared is None:
-        return pd.DataFrame()
-    by_order = order_of(log, prepared)
-    columns = {} if by_order is None else {"by order": tie_effects(prepared, by_order)}
-    return pd.DataFrame(columns | {"by timestamp": tie_effects(prepared, prepared.timestamp)})
+def _ties(log: Interactions, sequences: Sequences) -> pd.DataFrame:
+    by_order = order_of(log, sequences)
+    columns = {} if by_order is None else {"by order": tie_effects(sequences, by_order)}
+    return pd.DataFrame(columns | {"by timestamp": tie_effects(sequences, sequences.timestamp)})
 
 
-def _leave_one_out_table(prepared: Sequences | None) -> pd.DataFrame:
-    if prepared is None:
-        return pd.DataFrame()
-    parts = leave_one_out_rows(prepared)
-    measures = (cold, leakage, shift)
+def _leave_one_out_table(sequences: Sequences) -> pd.DataFrame:
+    parts = leave_one_out_rows(sequences)
     columns = {}
-    for stage in _STAGES:
-        columns[stage] = {k: v for f in measures for k, v in f(prepared, parts, stage).items()}
+    for stage in ("valid", "test"):
+        facts = [measure(sequences, parts, stage) for measure in (cold, leakage, shift)]
+        columns[stage] = {k: v for each in facts for k, v in each.items()}
     return pd.DataFrame(columns)
 
 
-def _compare_splits(log: Interactions, dataset: Dataset | None, quantile: float) -> pd.DataFrame:
+def _compare_splits(log: Interactions, dataset: Dataset, quantile: float) -> pd.DataFrame:
     """Test side of both splits, on the prepared log and on the same without its k-core."""
-    if dataset is None:
-        return pd.DataFrame()
     placed = log.take(~np.isnan(require_chronology(log)), "known place in time")
-    options = replace(dataset.entry.preparation, core=1)
-    unfiltered = Sequences.from_interactions(prepare(placed, **asdict(options)))
+    how = replace(dataset.entry.preparation, core=1)
+    unfiltered = Sequences.from_interactions(prepare(placed, how))
     rows = {}
     for name, sequences in (("prepared", dataset.sequences), ("without k-core", unfiltered)):
         splits = [leave_one_out_rows(sequences)]

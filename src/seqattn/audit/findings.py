@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-LIGHTS = ("green", "amber", "red", "grey")  # grey: the log lacks what the check needs
-
 
 @dataclass(frozen=True)
 class Check:
@@ -20,11 +18,10 @@ class Check:
     key, title : str
         Key in ``audit.json``, and the wording in tables.
     amber, red : float
-        The light changes when the value passes beyond the threshold, not at it.
+        The light changes when the value passes beyond the threshold, not at it: below, if `red`
+        is less than `amber`.
     advice : str
         One sentence: what to do when it is not green.
-    low_is_bad : bool
-        Whether "beyond" means below.
     """
 
     key: str
@@ -32,13 +29,12 @@ class Check:
     amber: float
     red: float
     advice: str
-    low_is_bad: bool = False
 
     def light(self, value: float) -> str:
         """Return the light of a value; "grey" for NaN, which stands for "could not be measured"."""
         if np.isnan(value):
             return "grey"
-        sign = -1 if self.low_is_bad else 1
+        sign = 1 if self.amber < self.red else -1
         if sign * value > sign * self.red:
             return "red"
         return "amber" if sign * value > sign * self.amber else "green"
@@ -76,7 +72,6 @@ CHECKS = (
         10,
         5,
         "Expect little from order in histories this short; compare with a first-order baseline.",
-        low_is_bad=True,
     ),
     # A recall of 0.1 has a standard error of 3 % of itself at 10,000 users, 10 % at 1,000.
     Check(
@@ -85,7 +80,6 @@ CHECKS = (
         10_000,
         1_000,
         "Report intervals over users: differences of a few per cent are within chance here.",
-        low_is_bad=True,
     ),
     # Half is what an even log plus chance never reaches; four fifths leaves the tail unlearnable.
     Check(
@@ -203,10 +197,7 @@ CHECKS = (
 def findings(values: Mapping[str, float]) -> pd.DataFrame:
     """Return a row per check: check, title, value, amber, red, light, advice.
 
-    Parameters
-    ----------
-    values : mapping
-        Value of each check by its key; a check without a value, or with NaN, is grey.
+    A check whose key has no value, or NaN, is grey.
     """
     rows = []
     for check in CHECKS:
@@ -217,6 +208,5 @@ def findings(values: Mapping[str, float]) -> pd.DataFrame:
             "grey": "Not judged: the log lacks the column, the split or the stamps this needs.",
         }.get(light, check.advice)
         rows.append((check.key, check.title, value, check.amber, check.red, light, advice))
-    return pd.DataFrame(
-        rows, columns=["check", "title", "value", "amber", "red", "light", "advice"]
-    )
+    columns = ["check", "title", "value", "amber", "red", "light", "advice"]
+    return pd.DataFrame(rows, columns=columns)

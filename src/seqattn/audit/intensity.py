@@ -8,8 +8,8 @@ Two ways to count bits. The entropy of *exact* values says what the log holds; a
 normalisation it says nothing, since dividing each history by its own maximum makes more values
 distinct. Attention receives a magnitude, and values that nearly agree act alike: the entropy of
 32 equal-width bins on a stated range (at most 5 bits) compares modes and datasets. Pooled over
-users it also counts what tells users apart, which attention never sees: `within_bits` and
-``within history`` measure inside histories.
+users it also counts what tells users apart, which attention never sees: ``32 bins, in a history``
+and ``within history`` measure inside histories.
 
 References
 ----------
@@ -32,6 +32,7 @@ from seqattn.models.intensity import normalise
 from seqattn.stats.bootstrap import bootstrap_means
 
 MAX_LENGTH = 50  # interactions a model sees at once (L), [IA] and RecBole
+BINS = 32
 # Of the modes whose range does not depend on the data; z-scores beyond 4 count in the end bins.
 RANGES = {"log1p_minmax": (0.0, 1.0), "minmax": (0.0, 1.0), "zscore": (-4.0, 4.0)}
 _CHUNK = 1 << 22  # padded entries normalised at once
@@ -67,8 +68,7 @@ def histories(data: Dataset | Interactions) -> Histories:
         raise SeqattnError(f"{name}: no intensity to diagnose; choose a dataset that has one")
     if isinstance(data, Dataset):
         train = data.split.train
-        assert train.intensity is not None  # `has_intensity` says so
-        strength = train.intensity.astype(np.float64)
+        strength = np.asarray(train.intensity, dtype=np.float64)
         return Histories(strength, train.items - 1, train.offsets, train.n_items, True)
     users, user_ids = encode(data.frame["user"])
     items, item_ids = encode(data.frame["item"])
@@ -78,9 +78,9 @@ def histories(data: Dataset | Interactions) -> Histories:
     return Histories(strength, items[rows], offsets, len(item_ids), False)
 
 
-def windows(past: Histories, max_length: int | None = MAX_LENGTH) -> Histories:
+def windows(past: Histories, max_length: int = MAX_LENGTH) -> Histories:
     """Return the last `max_length` interactions of each history; all, where there is no order."""
-    if max_length is None or not past.ordered:
+    if not past.ordered:
         return past
     lengths = np.diff(past.offsets)
     keep = np.arange(len(past.item)) >= np.repeat(past.offsets[1:] - max_length, lengths)
@@ -111,18 +111,18 @@ def normalised(past: Histories, mode: str) -> np.ndarray:
     return values
 
 
-def views(data: Dataset | Interactions, max_length: int | None = MAX_LENGTH) -> dict:
+def views(data: Dataset | Interactions) -> dict[str, np.ndarray]:
     """Return intensities before and after each normalisation, by name, each (n,) float64.
 
     ``raw`` and ``log1p`` are as logged; the others what the last query of each training history
-    sees of its last `max_length` interactions.
+    sees of its last 50 interactions.
     """
-    past = windows(histories(data), max_length)
+    past = windows(histories(data))
     logged = {"raw": past.intensity, "log1p": np.log1p(past.intensity)}
     return logged | {mode: normalised(past, mode) for mode in NORMALISATIONS}
 
 
-def information(data: Dataset | Interactions, max_length: int | None = MAX_LENGTH) -> pd.DataFrame:
+def information(data: Dataset | Interactions) -> pd.DataFrame:
     """Return information and spread before and after each normalisation, a row a view.
 
     Returns
@@ -135,16 +135,16 @@ def information(data: Dataset | Interactions, max_length: int | None = MAX_LENGT
         ``within history`` (mean standard deviation inside a history, all that attention can
         contrast).
     """
-    past = windows(histories(data), max_length)
+    past = windows(histories(data))
     rows = {}
-    for name, values in views(data, max_length).items():
+    for name, values in views(data).items():
         values = np.round(values, 9)  # without the noise of the last digits
         low, high = _range(name, values)
         counts = np.unique(values, return_counts=True)[1]
         rows[name] = {
             "distinct": len(counts),
             "exact bits": entropy_bits(counts),
-            "bits": entropy_bits(binned(values, low, high)),
+            "bits": entropy_bits(np.bincount(places(values, low, high))),
             "from": low,
             "to": high,
             "outside": float(((values < low) | (values > high)).mean()),
@@ -155,50 +155,39 @@ def information(data: Dataset | Interactions, max_length: int | None = MAX_LENGT
     return pd.DataFrame(rows).T
 
 
-def within_bits(data: Dataset | Interactions, max_length: int | None = MAX_LENGTH) -> pd.Series:
-    """Return the mean over histories of the binned entropy inside each, in bits, by view.
-
-    Pooled over users a view can gain bits by telling users apart; attention reads one history.
-    Bins as for ``bits`` of `information`.
-    """
-    offsets = windows(histories(data), max_length).offsets
-    return pd.Series(
-        {
-            name: history_bits(values, offsets, *_range(name, values)).mean()
-            for name, values in views(data, max_length).items()
-        }
-    )
-
-
-def bits_table(data: Dataset | Interactions, max_length: int | None = MAX_LENGTH) -> pd.DataFrame:
+def bits_table(data: Dataset | Interactions) -> pd.DataFrame:
     """Return how much information each view holds, for reading: a row a view.
 
     Returns
     -------
     DataFrame
         Columns ``distinct values``, ``bits`` (their entropy) and ``bits if equally frequent`` (the
-        most it could be), ``32 bins, pooled`` and ``32 bins, in a history`` (entropies of binned
-        values, see `information` and `within_bits`), and ``narrowest 80 %``.
+        most it could be), ``32 bins, pooled`` (entropy of binned values, see `information`) and
+        ``32 bins, in a history`` (mean of their entropy inside each), and ``narrowest 80 %``.
     """
-    told = information(data, max_length)
+    told, offsets = information(data), windows(histories(data)).offsets
+    inside = {
+        name: history_bits(values, offsets, *_range(name, values)).mean()
+        for name, values in views(data).items()
+    }
     return pd.DataFrame(
         {
             "distinct values": told["distinct"],
             "bits": told["exact bits"],
             "bits if equally frequent": np.log2(told["distinct"]),
             "32 bins, pooled": told["bits"],
-            "32 bins, in a history": within_bits(data, max_length),
+            "32 bins, in a history": pd.Series(inside),
             "narrowest 80 %": told["narrowest 80 %"],
         }
     )
 
 
-def ranges(data: Dataset | Interactions, max_length: int | None = MAX_LENGTH) -> pd.DataFrame:
+def ranges(data: Dataset | Interactions) -> pd.DataFrame:
     """Return how far intensity varies inside a history: one row, ``value`` by measure.
 
     A history of one interaction is constant; max/min leaves out histories with a zero.
     """
-    past = windows(histories(data), max_length)
+    past = windows(histories(data))
     starts = past.offsets[:-1][np.diff(past.offsets) > 0]
     high = np.maximum.reduceat(past.intensity, starts)
     low = np.minimum.reduceat(past.intensity, starts)
@@ -215,9 +204,7 @@ def ranges(data: Dataset | Interactions, max_length: int | None = MAX_LENGTH) ->
     return pd.DataFrame({"value": measures})
 
 
-def correlations(
-    data: Dataset | Interactions, n_resamples: int = 1_000, seed: int = 0
-) -> pd.DataFrame:
+def correlations(data: Dataset | Interactions, n_resamples: int = 1_000) -> pd.DataFrame:
     """Return Spearman correlations of intensity with popularity and recency, 95 % intervals.
 
     Over whole training histories. Popularity is an item's training count; recency grows to the end.
@@ -241,13 +228,13 @@ def correlations(
     # Minus the number of later interactions.
     recency = np.arange(len(past.item)) - np.repeat(past.offsets[1:] - 1, np.diff(past.offsets))
     recency = recency.astype(np.float64) if past.ordered else np.full(len(past.item), np.nan)
-    options = (n_resamples, seed)
+    user, strength, items = past.user, past.intensity, np.arange(len(means))
     rows = {
-        "popularity": _pooled(past.user, past.intensity, popularity, *options),
-        "popularity, item means": _pooled(np.arange(len(means)), means, count[seen], *options),
-        "popularity, within history": _within(past.user, past.intensity, popularity, *options),
-        "recency": _pooled(past.user, past.intensity, recency, *options),
-        "recency, within history": _within(past.user, past.intensity, recency, *options),
+        "popularity": _pooled(user, strength, popularity, n_resamples),
+        "popularity, item means": _pooled(items, means, count[seen], n_resamples),
+        "popularity, within history": _within(user, strength, popularity, n_resamples),
+        "recency": _pooled(user, strength, recency, n_resamples),
+        "recency, within history": _within(user, strength, recency, n_resamples),
     }
     return pd.DataFrame(rows, index=["value", "low", "high", "n"]).T
 
@@ -286,7 +273,7 @@ def _spread(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def _pooled(
-    cluster: np.ndarray, x: np.ndarray, y: np.ndarray, n_resamples: int, seed: int
+    cluster: np.ndarray, x: np.ndarray, y: np.ndarray, n_resamples: int
 ) -> tuple[float, float, float, int]:
     """Spearman over all entries, and its interval from resampled clusters."""
     if np.isnan(y).any() or np.ptp(x) == 0 or np.ptp(y) == 0:
@@ -294,36 +281,36 @@ def _pooled(
     rho = float(spearmanr(x, y).statistic)
     x, y = (rankdata(v) / len(v) - (len(v) + 1) / (2 * len(v)) for v in (x, y))
     sums = [np.bincount(cluster, weights=w) for w in (np.ones(len(x)), x, y, x * x, y * y, x * y)]
-    n, sx, sy, sxx, syy, sxy = bootstrap_means(sums, n_resamples, seed)
+    n, sx, sy, sxx, syy, sxy = bootstrap_means(sums, n_resamples)
     with np.errstate(invalid="ignore", divide="ignore"):  # a resample may hold one value only
         drawn = (sxy - sx * sy / n) / np.sqrt((sxx - sx * sx / n) * (syy - sy * sy / n))
     return rho, *_interval(drawn), len(x)
 
 
 def _within(
-    user: np.ndarray, x: np.ndarray, y: np.ndarray, n_resamples: int, seed: int
+    user: np.ndarray, x: np.ndarray, y: np.ndarray, n_resamples: int
 ) -> tuple[float, float, float, int]:
     """Mean over users of the Spearman correlation inside a history; both must vary there."""
+    nothing = np.nan, np.nan, np.nan, 0
     if np.isnan(y).any():
-        return np.nan, np.nan, np.nan, 0
+        return nothing
     ranks = pd.DataFrame({"x": x, "y": y}).groupby(user).rank()
     centred = ranks - ranks.groupby(user).transform("mean")
     x, y = centred["x"].to_numpy(), centred["y"].to_numpy()
     sxx, syy, sxy = (np.bincount(user, weights=w) for w in (x * x, y * y, x * y))
     varies = (sxx > 0) & (syy > 0)
     rho = sxy[varies] / np.sqrt(sxx[varies] * syy[varies])
-    if not varies.any():
-        return np.nan, np.nan, np.nan, 0
-    return float(rho.mean()), *_interval(bootstrap_means(rho, n_resamples, seed)), len(rho)
+    if not len(rho):
+        return nothing
+    return float(rho.mean()), *_interval(bootstrap_means(rho, n_resamples)), len(rho)
 
 
 def _interval(drawn: np.ndarray) -> tuple[float, float]:
     drawn = drawn[np.isfinite(drawn)]
-    low, high = np.quantile(drawn, (0.025, 0.975)) if len(drawn) else (np.nan, np.nan)
+    if not len(drawn):
+        return np.nan, np.nan
+    low, high = np.quantile(drawn, (0.025, 0.975))
     return float(low), float(high)
-
-
-BINS = 32
 
 
 def entropy_bits(counts: np.ndarray) -> float:
@@ -340,11 +327,6 @@ def places(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.clip(place, 0, BINS - 1)
 
 
-def binned(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Return the counts of the 32 bins."""
-    return np.bincount(places(values, low, high), minlength=BINS)
-
-
 def history_bits(values: np.ndarray, offsets: np.ndarray, low: float, high: float) -> np.ndarray:
     """Return the binned entropy of each history that is not empty, in bits.
 
@@ -353,8 +335,8 @@ def history_bits(values: np.ndarray, offsets: np.ndarray, low: float, high: floa
     lengths = np.diff(offsets)
     lengths = lengths[lengths > 0]
     user = np.repeat(np.arange(len(lengths)), lengths)
-    counts = np.zeros((len(lengths), BINS))
-    np.add.at(counts, (user, places(values, low, high)), 1)
+    flat = np.bincount(user * BINS + places(values, low, high), minlength=len(lengths) * BINS)
+    counts = flat.reshape(-1, BINS)
     share = counts / lengths[:, None]
     return -(share * np.log2(np.where(share > 0, share, 1))).sum(axis=1)
 

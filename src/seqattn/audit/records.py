@@ -19,15 +19,7 @@ import pandas as pd
 from seqattn.audit import Audit, audit, tied_tests
 from seqattn.audit.intensity import diagnose
 from seqattn.config import NORMALISATIONS
-from seqattn.data import (
-    CATALOGUE,
-    Dataset,
-    Entry,
-    Interactions,
-    find_entry,
-    load_dataset,
-    load_log,
-)
+from seqattn.data import CATALOGUE, Entry, find_entry, load_dataset, load_log
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, write_text
 
@@ -107,12 +99,8 @@ def read_tied_tests(folder: str | Path, name: str, fingerprint: str) -> np.ndarr
 def describe(name: str) -> Description:
     """Read, prepare, audit and diagnose a dataset.
 
-    A log without chronology is audited and diagnosed as read; it cannot be prepared.
-
-    Parameters
-    ----------
-    name : str
-        A name of the catalogue, or the path of one's own YAML file.
+    A log without chronology is audited and diagnosed as read; it cannot be prepared. `name` is
+    one of the catalogue, or the path of one's own YAML file.
 
     Raises
     ------
@@ -123,12 +111,8 @@ def describe(name: str) -> Description:
     dataset = None if log.when is None else load_dataset(name)
     intensity = diagnose(dataset or log) if log.has_intensity else None
     tied = None if dataset is None else tied_tests(log, dataset.sequences)
-    return Description(_facts(name, log, dataset), audit(log, dataset), intensity, tied)
-
-
-def _facts(name: str, log: Interactions, dataset: Dataset | None) -> dict[str, object]:
     entry = find_entry(name) if dataset is None else dataset.entry
-    return {
+    facts: dict[str, Any] = {
         "dataset": entry.name,
         "title": entry.title,
         "source": Path(log.source).name,
@@ -139,6 +123,7 @@ def _facts(name: str, log: Interactions, dataset: Dataset | None) -> dict[str, o
         "steps": [asdict(step) for step in (dataset or log).steps],
         "fingerprint": None if dataset is None else dataset.fingerprint,
     }
+    return Description(facts, audit(log, dataset), intensity, tied)
 
 
 @dataclass(frozen=True)
@@ -154,12 +139,6 @@ class Record:
     def title(self) -> str:
         """Name in prose; that of the file read, where there is one."""
         return self.dataset["title"] if self.dataset else self.entry.title
-
-    def measure(self, measure: str) -> float:
-        """Return one value of the diagnosis of intensity, which must be there."""
-        table = self.intensity
-        assert table is not None
-        return float(table.loc[table["measure"] == measure, "value"].iloc[0])
 
 
 def read_records(folder: str | Path = RECORDS) -> list[Record]:
@@ -226,13 +205,11 @@ def _which(published: str, first: str, before: str, last: str) -> str:
 
 def alarms(records: list[Record]) -> pd.DataFrame:
     """Return the red findings of every audited dataset: dataset, check, value, red (threshold)."""
-    found = [r.findings.assign(dataset=r.title) for r in records if r.findings is not None]
     columns = ["dataset", "title", "value", "red"]
-    if not found:
-        return pd.DataFrame(columns=columns).rename(columns={"title": "check"})
-    findings = pd.concat(found, ignore_index=True)
-    reds = findings.loc[findings["light"] == "red", columns]
-    return reds.rename(columns={"title": "check"}).reset_index(drop=True)
+    found = [r.findings.assign(dataset=r.title) for r in records if r.findings is not None]
+    reds = [findings.loc[findings["light"] == "red", columns] for findings in found]
+    table = pd.concat(reds, ignore_index=True) if reds else pd.DataFrame(columns=columns)
+    return table.rename(columns={"title": "check"})
 
 
 def diagnoses(records: list[Record]) -> pd.DataFrame:
@@ -246,17 +223,19 @@ def diagnoses(records: list[Record]) -> pd.DataFrame:
         each normalisation) and ``spread MODE`` (mean standard deviation inside a history, for the
         normalisations that keep within 0 and 1).
     """
-    return pd.DataFrame([_diagnosis(r) for r in records if r.intensity is not None])
-
-
-def _diagnosis(record: Record) -> dict[str, object]:
-    read = record.measure
-    return {
-        "dataset": record.title,
-        "intensity": f"{record.entry.intensity} ({record.entry.unit})",
-        "distinct": read("raw, distinct"),
-        "exact": read("raw, exact bits"),
-        "constant": read("constant histories"),
-        **{f"bits {mode}": read(f"{mode}, bits") for mode in NORMALISATIONS},
-        **{f"spread {mode}": read(f"{mode}, within history") for mode in BOUNDED},
-    }
+    rows = []
+    for record in records:
+        if record.intensity is not None:
+            value = record.intensity.set_index("measure")["value"].astype(float)
+            rows.append(
+                {
+                    "dataset": record.title,
+                    "intensity": f"{record.entry.intensity} ({record.entry.unit})",
+                    "distinct": value["raw, distinct"],
+                    "exact": value["raw, exact bits"],
+                    "constant": value["constant histories"],
+                    **{f"bits {mode}": value[f"{mode}, bits"] for mode in NORMALISATIONS},
+                    **{f"spread {mode}": value[f"{mode}, within history"] for mode in BOUNDED},
+                }
+            )
+    return pd.DataFrame(rows)

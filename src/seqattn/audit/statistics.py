@@ -1,29 +1,25 @@
-"""Sizes, distributions and repeats of a log: how much there is, and how unequally."""
+"""How much a log holds, how unequally, and what its timestamps are worth."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
+from seqattn.data.interactions import Interactions
+from seqattn.data.sequences import Sequences
+
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
-_TOP = 0.1  # "the most popular tenth"
+MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0  # seconds
+# The web is younger than 1990; milliseconds read as seconds land tens of thousands of years on.
+EARLIEST, LATEST = (pd.Timestamp(day).timestamp() for day in ("1990-01-01", "2050-01-01"))
 
 
 def core(lengths: np.ndarray, popularity: np.ndarray) -> dict[str, float]:
     """Return the core statistics of a log.
 
-    Parameters
-    ----------
-    lengths : (U,) int
-        Interactions of each user.
-    popularity : (V,) int
-        Interactions of each item.
-
-    Returns
-    -------
-    dict
-        Counts, density (interactions / (users * items), as in Table 2 of [IA]), means and medians
-        per user and item, and concentration (see `gini`, `top_share`).
+    They are counts, density (interactions / (users * items), as in Table 2 of [IA]), means and
+    medians per user and item, and concentration (see `gini`, `top_share`). `lengths`, (U,), and
+    `popularity`, (V,), are the interactions of each user and of each item.
     """
     interactions, users, items = int(lengths.sum()), len(lengths), len(popularity)
     return {
@@ -50,11 +46,11 @@ def distribution(values: np.ndarray) -> dict[str, float]:
     names = ["min" if q == 0 else "max" if q == 1 else f"{q:.0%}" for q in _QUANTILES]
     if not len(values):
         return {"n": 0, "mean": np.nan, **dict.fromkeys(names, np.nan)}
-    quantiles = np.quantile(values, _QUANTILES)
+    quantiles = map(float, np.quantile(values, _QUANTILES))
     return {
         "n": len(values),
         "mean": float(values.mean()),
-        **dict(zip(names, map(float, quantiles), strict=True)),
+        **dict(zip(names, quantiles, strict=True)),
     }
 
 
@@ -74,7 +70,7 @@ def gini(counts: np.ndarray) -> float:
 
 def top_share(counts: np.ndarray) -> float:
     """Return the share that the largest tenth (rounded up) has of the total."""
-    largest = np.sort(counts)[::-1][: int(np.ceil(_TOP * len(counts)))]
+    largest = np.sort(counts)[::-1][: int(np.ceil(0.1 * len(counts)))]
     return float(largest.sum() / counts.sum())
 
 
@@ -108,3 +104,117 @@ def repeats(users: np.ndarray, items: np.ndarray, when: np.ndarray | None) -> di
     again = np.diff(pairs.to_numpy()[ordered]) == 0
     shares["same item as the one before"] = float(again.sum() / max(len(known), 1))
     return shares
+
+
+def order_of(log: Interactions, sequences: Sequences) -> np.ndarray | None:
+    """Return the log's explicit order for each row of prepared histories, or None without one.
+
+    Of a user's interactions with one item the latest counts, as in preparation.
+    """
+    if "order" not in log.frame.columns:
+        return None
+    latest = log.frame.groupby(["user", "item"])["order"].max()
+    rows = [sequences.user_ids[user_of_row(sequences)], sequences.item_ids[sequences.items - 1]]
+    return latest.reindex(pd.MultiIndex.from_arrays(rows)).to_numpy(dtype=np.float64)
+
+
+def user_of_row(sequences: Sequences) -> np.ndarray:
+    """Return the user code of each row, (n,) int64."""
+    return np.repeat(np.arange(sequences.n_users), sequences.lengths)
+
+
+def gaps(user: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Return seconds between neighbouring rows of one user, both stamps known.
+
+    `user` and `time`, (n,), are the user code and the timestamp of each row, a user's rows together
+    and in time order.
+    """
+    between = np.diff(time)
+    return between[(np.diff(user) == 0) & ~np.isnan(between)]
+
+
+def stamp_facts(user: np.ndarray, time: np.ndarray) -> dict[str, float]:
+    """Return shares that say how far timestamps can be trusted.
+
+    Parameters
+    ----------
+    user, time : (n,) int, (n,) float64
+        User code and seconds since 1970 (NaN: unknown) of each row, in any order.
+
+    Returns
+    -------
+    dict
+        Shares of rows: ``missing`` (of all rows); of the known stamps ``out of range`` (before
+        1990 or from 2050 on), ``tied`` (another row of the user has the same stamp), ``day
+        resolution`` (at the most frequent time of day: about 1 where stamps are dates, in any
+        time zone; near 0 where they are seconds). Shares of users with two rows or more, all
+        stamps known: ``users with ties`` and those whose whole history lies ``within a minute``,
+        ``an hour``, ``a day``. NaN where there is nothing to count.
+    """
+    log = pd.DataFrame({"user": user, "time": time})
+    known = log.dropna()
+    tied, times = known.duplicated(keep=False), known.groupby("user")["time"]
+    size = times.size()
+    judged = (size > 1) & (size == log.groupby("user").size()[size.index])
+    span = (times.max() - times.min())[judged]
+    of_day = np.mod(known["time"], DAY).value_counts()
+    return {
+        "missing": share(np.isnan(time)),
+        "out of range": share((known["time"] < EARLIEST) | (known["time"] >= LATEST)),
+        "tied": share(tied),
+        "day resolution": float(of_day.iloc[0] / len(known)) if len(known) else np.nan,
+        "users with ties": share(tied.groupby(known["user"]).any()[judged]),
+        "within a minute": share(span < MINUTE),
+        "within an hour": share(span < HOUR),
+        "within a day": share(span < DAY),
+    }
+
+
+def tie_effects(sequences: Sequences, when: np.ndarray) -> dict[str, float]:
+    """Return how much leave-one-out depends on the order of interactions at one moment.
+
+    Each run of equal `when` within a user is reversed, and the held-out items are compared: an
+    exact count, not an estimate. Only users whose last two moments are known count.
+
+    Parameters
+    ----------
+    when : (n,) float64
+        Moment of each row of the histories, NaN where unknown (never tied).
+
+    Returns
+    -------
+    dict
+        Shares of users: ``test target changes``, ``validation target changes``, ``validation
+        and test at one moment`` (which of the two is which is arbitrary); ``users judged`` is
+        the share of all users that the others refer to.
+    """
+    n, user = len(when), user_of_row(sequences)
+    starts = np.ones(n, dtype=bool)
+    starts[1:] = (np.diff(user) != 0) | ~(np.diff(when) == 0)
+    reversed_row = np.lexsort((-np.arange(n), np.cumsum(starts)))
+    last = (sequences.offsets[1:] - 1)[sequences.lengths >= 2]
+    last = last[~np.isnan(when[last]) & ~np.isnan(when[last - 1])]
+    changed = sequences.items[reversed_row] != sequences.items
+    return {
+        "test target changes": share(changed[last]),
+        "validation target changes": share(changed[last - 1]),
+        "validation and test at one moment": share(when[last] == when[last - 1]),
+        "users judged": len(last) / sequences.n_users,
+    }
+
+
+def tied_tests(log: Interactions, sequences: Sequences) -> np.ndarray:
+    """Return whether a tie decides a user's test target, (U,) bool: the last two share a moment.
+
+    The moment is the log's explicit order where it has one. Users with fewer than two
+    interactions, or whose last two moments are not both known, have no tie.
+    """
+    by_order = order_of(log, sequences)
+    when = sequences.timestamp if by_order is None else by_order
+    last = sequences.offsets[1:] - 1
+    return (sequences.lengths >= 2) & (when[last] == when[last - 1])
+
+
+def share(condition: np.ndarray | pd.Series) -> float:
+    """Return the share of True, or the mean of numbers; NaN of nothing."""
+    return float(condition.mean()) if len(condition) else float("nan")

@@ -88,7 +88,7 @@ class Dataset:
         """
         require_chronology(log)
         _check_counts(log.source, entry.raw, log.steps[0])
-        prepared = prepare(log, **asdict(entry.preparation))
+        prepared = prepare(log, entry.preparation)
         _check_counts(log.source, entry.core, prepared.steps[-1])
         sequences = Sequences.from_interactions(prepared)
         options = entry.preparation.options()

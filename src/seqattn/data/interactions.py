@@ -245,7 +245,7 @@ class Interactions:
         time_unit: str = "s",
         malformed: int = 0,
     ) -> Interactions:
-        """Validate a log.
+        """Validate a log, called `source` in messages.
 
         Parameters
         ----------
@@ -254,13 +254,10 @@ class Interactions:
             ``intensity``; others are ignored. Ids are integers or strings. Times are seconds
             since 1970 (also as strings) or ISO 8601 dates. ``order`` numbers a user's
             interactions from old to new; it then takes the place of the timestamp.
-        source : str
-            Its name in messages.
         drop_incomplete : bool
             Drop rows with an empty cell as a counted step, instead of refusing them.
         chronological : bool
-            Whether a log without both ``timestamp`` and ``order`` is refused. Without them a log
-            serves for diagnostics only.
+            Whether a log without ``timestamp`` and ``order``, for diagnostics only, is refused.
         time_unit : str
             ``"s"`` or ``"ms"``, of numbers in the timestamp column.
         malformed : int

@@ -41,9 +41,8 @@ class Preparation:
 
         Leaving defaults out keeps the fingerprint of a dataset when an option is added.
         """
-        changed = {"iterative": self.iterative, "subsample": self.subsample}
         defaults = asdict(Preparation())
-        return {"core": self.core} | {k: v for k, v in changed.items() if v != defaults[k]}
+        return {k: v for k, v in asdict(self).items() if k == "core" or v != defaults[k]}
 
 
 def keep_latest_duplicate(log: Interactions) -> Interactions:
@@ -141,12 +140,8 @@ def k_core(log: Interactions, k: int = 5, iterative: bool = True) -> Interaction
         keep = enough
 
 
-def prepare(
-    log: Interactions, *, core: int = 5, iterative: bool = True, subsample: int | None = None
-) -> Interactions:
-    """Apply the book's preparation: latest duplicate, time order, a draw of users, `core`-core.
-
-    Parameters are those of :class:`Preparation`.
+def prepare(log: Interactions, how: Preparation | None = None) -> Interactions:
+    """Apply the book's preparation: latest duplicate, time order, a draw of users, k-core.
 
     Raises
     ------
@@ -154,9 +149,10 @@ def prepare(
         The log has no chronology, no user is left, or an interaction is left whose place in its
         user's history is unknown.
     """
+    how = how or Preparation()
     log = sort_by_time(keep_latest_duplicate(log))
-    if subsample is not None:
-        log = sample_users(log, subsample)
-    log = k_core(log, core, iterative)
+    if how.subsample is not None:
+        log = sample_users(log, how.subsample)
+    log = k_core(log, how.core, how.iterative)
     known_when(log)
     return log

@@ -41,22 +41,12 @@ _LOST = (
 )
 
 
-def download(url: str, target: Path, *, sha256: str | None = None, pause: float = 1.0) -> Path:
+def download(url: str, target: Path, *, sha256: str | None = None) -> Path:
     """Fetch a file, unless it is there already.
 
     Bytes go to ``<target>.part``, which a later attempt or process continues. The complete file
-    is checked against `sha256` and renamed. Without a published checksum the one of the first
-    download is kept in ``<target>.sha256``, and a later download must agree with it.
-
-    Parameters
-    ----------
-    url : str
-    target : Path
-        Where it goes; its folder is made.
-    sha256 : str, optional
-        Published checksum, in hex.
-    pause : float
-        Seconds before the second attempt, doubled before each later one.
+    is checked against `sha256`, in hex, and renamed. Without a published checksum the one of the
+    first download is kept in ``<target>.sha256``, and a later download must agree with it.
 
     Raises
     ------
@@ -69,7 +59,7 @@ def download(url: str, target: Path, *, sha256: str | None = None, pause: float 
         with FileLock(target.with_name(f".{target.name}.lock")):
             if not target.is_file():
                 part = target.with_name(f"{target.name}.part")
-                _fetch_with_retries(url, part, target, pause)
+                _fetch_with_retries(url, part, target)
                 try:
                     _check(part, target, sha256, f"{url} as downloaded")
                 except SeqattnError:
@@ -112,7 +102,7 @@ def _check(path: Path, target: Path, published: str | None, what: str) -> None:
         )
 
 
-def _fetch_with_retries(url: str, part: Path, target: Path, pause: float) -> None:
+def _fetch_with_retries(url: str, part: Path, target: Path) -> None:
     for attempt in range(_ATTEMPTS):
         try:
             return _fetch(url, part)
@@ -123,7 +113,7 @@ def _fetch_with_retries(url: str, part: Path, target: Path, pause: float) -> Non
         except _LOST as error:
             problem = str(getattr(error, "reason", error)) or type(error).__name__
         if attempt + 1 < _ATTEMPTS:
-            time.sleep(pause * 2**attempt)
+            time.sleep(2.0**attempt)
     raise SeqattnError(
         f"cannot download {url} ({problem}). Without a network: get that file on another machine "
         f"and put it into {target.parent}, or into the folder that SEQATTN_DATA names"
@@ -170,18 +160,8 @@ def _fetch(url: str, part: Path) -> None:
 def extract(archive: Path, members: Sequence[str], folder: Path) -> tuple[Path, ...]:
     """Extract some members of a ZIP archive into a folder, all of them or none.
 
-    Parameters
-    ----------
-    archive : Path
-    members : sequence of str
-        Names inside the archive.
-    folder : Path
-        Made when missing; members keep their path below it.
-
-    Returns
-    -------
-    tuple of Path
-        The extracted files, in the order of `members`.
+    `members` are names inside the archive. They keep their path below `folder`, which is made if
+    need be. Returned are their paths there, in the same order.
 
     Raises
     ------

@@ -45,9 +45,6 @@ def read_delimited(
 
     Parameters
     ----------
-    path : Path
-    separator : str
-        Characters between cells.
     columns : mapping of str to str
         The file's column names to ``user``, ``item``, ``intensity``, ``timestamp`` and ``order``.
     names : sequence of str, optional

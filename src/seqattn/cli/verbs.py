@@ -1,0 +1,394 @@
+"""What each verb of the ``seqattn`` command does; a mistake of the user's is a `SeqattnError`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from seqattn.config import NORMALISATIONS, get_preset
+from seqattn.data import CATALOGUE, Dataset, Sequences, load_dataset
+from seqattn.data.sources import how_to_get, status
+from seqattn.errors import SeqattnError
+from seqattn.files import results_folder, write_text
+from seqattn.models import MODELS
+from seqattn.runs.store import Run
+from seqattn.search.collect import collect
+from seqattn.search.record import SearchConfig
+
+if TYPE_CHECKING:
+    from seqattn.runs.compare import PerUser
+    from seqattn.runs.recommender import Recommender
+
+
+def _datasets(options: argparse.Namespace) -> None:
+    entries = [
+        {**asdict(entry), "status": place, "how_to_get": how_to_get(entry)}
+        for place, entry in map(status, CATALOGUE.values())
+    ]
+    if options.json:
+        print(json.dumps(entries, indent=1))
+        return
+    print(f"{'NAME':<15} {'TITLE':<31} {'STATUS':<17} INTENSITY")
+    for entry in entries:
+        about = f"{entry['intensity']} ({entry['unit']})" if entry["intensity"] else "none"
+        print(f"{entry['name']:<15} {entry['title']:<31} {entry['status']:<17} {about}")
+    for entry in entries:
+        if entry["status"] == "missing":
+            print(f"\n{entry['name']}: {entry['how_to_get']}")
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    from seqattn.audit.records import describe
+    from seqattn.files import ROOT
+
+    found = describe(options.dataset)
+    folder = options.output or ROOT / ".seqattn" / "datasets" / found.dataset["dataset"]
+    paths = found.write(folder)
+    if options.json:
+        print(json.dumps(found.dataset, indent=1))
+        return
+    print(found.steps.to_string(index=False))
+    for light in ("red", "amber"):
+        for finding in found.audit.findings.query("light == @light").itertuples():
+            print(f"{light:<5}  {finding.title}: {finding.value:.3g}. {finding.advice}")
+    print(f"fingerprint {found.dataset['fingerprint'] or 'none: no chronology, not prepared'}")
+    print(*paths, sep="\n")
+
+
+def _runs(options: argparse.Namespace) -> list[Run]:
+    """Return the runs a command names, fitting missing ones."""
+    from seqattn.runs.fitting import fit_runs
+    from seqattn.runs.store import Store
+    from seqattn.search.record import wanted_specs
+
+    _require_different(options.seed)
+    results, dataset = results_folder(options.results_dir), load_dataset(options.dataset)
+    pairs, backbone = product(options.model, options.seed), getattr(options, "backbone_of", None)
+    specs = wanted_specs(results, dataset, pairs, options.preset, backbone_of=backbone)
+    progress = sys.stderr.isatty()
+    return fit_runs(Store(results), dataset, specs, device=options.device, progress=progress)
+
+
+def _require_different(seeds: list[int]) -> None:
+    twice = [seed for n, seed in enumerate(seeds) if seed in seeds[:n]]
+    if twice:
+        raise SeqattnError(f"seed {twice[0]} is given twice; a copy is no second observation")
+
+
+def _tune(options: argparse.Namespace) -> None:
+    from seqattn.search.tune import tune
+
+    dataset, results = load_dataset(options.dataset), results_folder(options.results_dir)
+    budget = SearchConfig(options.trials, options.epochs, options.search_seed, options.prune)
+    trials = len(NORMALISATIONS) if options.design == "shared_backbone" else budget.trials
+    for model in options.model:
+        with tqdm(total=trials, desc=model, unit="trial", disable=None) as bar:
+
+            def show(done: int, best: float, bar: tqdm = bar) -> None:
+                bar.update(done - bar.n)
+                bar.set_postfix_str(f"best validation NDCG@10 {best:.4f}")
+
+            found = tune(
+                *(results, dataset, model, budget, get_preset(options.base)),
+                design=options.design,
+                storage=options.storage,
+                device=options.device,
+                on_trial=show,
+            )
+        if options.json:
+            print(json.dumps(asdict(found)))
+            continue
+        # A pruned trial has a value as well: that of the epoch at which it was stopped.
+        whole = (t for t in found.trials if t["state"] == "COMPLETE")
+        best = max(whole, key=lambda t: t["value"])
+        print(
+            f"{model}: best of {found.n_complete} trials, validation NDCG@10 {found.value:.4f}: "
+            + ", ".join(
+                f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}"
+                for k, v in best["params"].items()
+            )
+        )
+
+
+def _collect(options: argparse.Namespace) -> None:
+    tell = partial(print, "seqattn:", file=sys.stderr)
+    new = [p for source in options.source for p in collect(source, options.output, tell=tell)]
+    print(*new, sep="\n")
+    print(f"{len(new)} new in {options.output}", file=sys.stderr)
+
+
+def _fit(options: argparse.Namespace) -> None:
+    runs = _runs(options)
+    if options.json:
+        print(json.dumps([{"folder": str(c.folder), **c.facts} for c in runs], indent=1))
+        return
+    for run in runs:
+        ndcg = run.facts["metrics"]["test_unfiltered"]["NDCG@10"]
+        print(f"{run.model} seed {run.seed}: test NDCG@10 {ndcg:.4f}  {run.folder}")
+
+
+def _recommend(options: argparse.Namespace) -> None:
+    model = _loaded(options)
+    histories = _histories(model, options)
+    frame = model.recommend_all(histories, options.k, exclude_seen=options.exclude_seen)
+    if options.history:
+        frame = frame.drop(columns="user")
+    if options.json:
+        print(frame.to_json(orient="records", indent=1))
+        return
+    print(frame.to_string(index=False, float_format="%.4f"))
+
+
+def _attention(options: argparse.Namespace) -> None:
+    options.user, options.file = options.user and [options.user], None
+    model = _loaded(options)
+    weights = model.attention(_histories(model, options))
+    if options.output:
+        from seqattn.plots import save, use_style
+        from seqattn.plots.attention import one_history
+
+        use_style()
+        print(save(one_history(weights), options.output))
+    elif options.csv:
+        print(weights.to_csv(index=False), end="")
+    else:
+        last = weights[weights["query"] == weights["query"].max()]
+        table = last.pivot(index=["key", "key_item"], columns=["layer", "head"], values="weight")
+        print("weights of the last interaction, which predicts the next; a column per layer, head")
+        print(table.to_string(float_format="%.3f"))
+
+
+def _loaded(options: argparse.Namespace) -> Recommender:
+    """Return the model that a command names: a model's run, fitted if missing, or a folder."""
+    from seqattn.runs.export import load
+
+    source: Run | Path = Path(options.model)
+    if options.model in MODELS:
+        if not options.dataset:
+            raise SeqattnError("name the dataset, by -d, or a model's folder, by -m")
+        options.model, options.seed = [options.model], [options.seed]
+        (source,) = _runs(options)
+    return load(source, options.dataset)
+
+
+def _histories(model: Recommender, options: argparse.Namespace) -> Sequences:
+    """Return the histories that a command names, in the model's codes."""
+    from seqattn.data.readers.delimited import header_of, read_delimited
+
+    if options.intensity and not options.history:
+        raise SeqattnError("--intensity goes with --history; a file has a column for it")
+    if options.user:
+        dataset = load_dataset(options.dataset or model.about["dataset"])
+        if dataset.fingerprint != model.about["fingerprint"]:
+            raise SeqattnError(f"the model was not fitted on {dataset.name}; name its data, by -d")
+        return dataset.sequences.of_users(options.user)
+    if options.file:
+        table = read_delimited(options.file, ",", {n: n for n in header_of(options.file, ",")})
+        return model.histories(table.frame)
+    intensity = options.intensity.split(",") if options.intensity else None
+    return model.history(options.history.split(","), intensity)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from seqattn.runs.export import export_model, per_user
+    from seqattn.runs.store import read_run
+
+    if not (options.per_user or options.model):
+        raise SeqattnError("say what to write: --per-user FILE, --model FOLDER, or both")
+    run = read_run(options.run)
+    if options.per_user:
+        table = per_user(run, options.dataset)
+        print(write_text(options.per_user, table.to_csv(index=False)))
+    if options.model:
+        print(export_model(run, options.model, options.dataset))
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from seqattn.runs import external
+    from seqattn.runs.store import Store
+
+    external.require_name(options.name)
+    dataset, path = load_dataset(options.dataset), options.scores or options.lists
+    ranked = (
+        external.ranks_of_scores(path, dataset)
+        if options.scores
+        else external.ranks_of_lists(path, dataset, options.kind)
+    )
+    store = Store(results_folder(options.results_dir))
+    run = external.keep(store, dataset, options.name, path, ranked, options.seed)
+    if options.json:
+        print(json.dumps({"folder": str(run.folder), **run.facts}, indent=1))
+        return
+    for kind, metrics in run.facts["metrics"].items():
+        told = ", ".join(f"{name} {metrics[name]:.4f}" for name in ("NDCG@10", "Recall@10"))
+        print(f"{options.name}, {kind}: {told}  {run.folder}")
+    if ranked.depth < dataset.n_items:
+        told = f"the shortest list holds {ranked.depth} items: metrics beyond it are lower bounds"
+        print(f"seqattn: {told}", file=sys.stderr)
+
+
+def _significance(options: argparse.Namespace) -> None:
+    from seqattn.runs.results import verdicts
+
+    runs = _runs(options)
+    frame = verdicts(runs, kind=options.kind).frame()
+    if options.json:
+        print(json.dumps(json.loads(frame.to_json(orient="records")), indent=1))
+        return
+    columns = [
+        *("model", "metric", "k", "relative_change_percent", "t_p_value"),
+        *("pooled_p_value", "clustered_p_value", "robust", "robust_clustered"),
+    ]
+    print(frame[columns].to_string(index=False, float_format=lambda x: f"{x:.4g}"))
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from seqattn.runs.compare import compare
+
+    result = compare(*_systems(options), margin_percent=options.margin)
+    for name, only in ((options.base, result.only_base), (options.variant, result.only_variant)):
+        if only:
+            some = ", ".join(only[:3]) + (", ..." if len(only) > 3 else "")
+            print(
+                f"seqattn: left out {len(only)} users that only {name} has: {some}", file=sys.stderr
+            )
+    if options.json:
+        print(json.dumps(json.loads(result.table.to_json(orient="records")), indent=1))
+    elif options.csv:
+        print(result.table.to_csv(index=False), end="")
+    elif options.latex:
+        print(
+            result.table.to_latex(index=False, na_rep="", float_format="%.4g", escape=True), end=""
+        )
+    else:
+        print(result.table.to_string(index=False, na_rep="", float_format="%.4g"))
+
+
+def _systems(options: argparse.Namespace) -> list[PerUser]:
+    """Return what a command compares: both from files, or both models of a dataset."""
+    from seqattn.runs.compare import of_file, of_runs
+    from seqattn.stats.metrics import parse_metric
+
+    asked = [options.base, options.variant]
+    if all(Path(name).is_file() for name in asked):
+        return [of_file(Path(name), options.column) for name in asked]
+    if not options.dataset:
+        first = next(name for name in asked if not Path(name).is_file())
+        raise SeqattnError(
+            f"{first}: no such file; for the runs of a model, name its dataset by -d"
+        )
+    name, k = parse_metric(options.metric)
+    dataset = load_dataset(options.dataset)
+    ours = [model for model in dict.fromkeys(asked) if model in MODELS]
+    runs: dict[str, list[Run]] = {model: [] for model in asked}
+    if ours:
+        options.model = ours
+        for run in _runs(options):
+            runs[run.model].append(run)
+    for model in set(asked) - set(ours):
+        runs[model] = _elsewhere(model, dataset, options.results_dir)
+    return [of_runs(model, runs[model], dataset, name, k, options.kind) for model in asked]
+
+
+def _elsewhere(name: str, dataset: Dataset, results_dir: str) -> list[Run]:
+    """Return the runs of a model made elsewhere, one for each seed."""
+    from seqattn.runs.store import Store
+
+    store = Store(results_folder(results_dir))
+    found = {
+        r.seed: r for r in store.runs(dataset.name, name) if r.fingerprint == dataset.fingerprint
+    }
+    if not found:
+        raise SeqattnError(
+            f"{name!r} is no file, no model of seqattn ({', '.join(MODELS)}), and {store.path} has "
+            f"no run of that name on {dataset.name}; `seqattn evaluate` makes one"
+        )
+    return list(found.values())
+
+
+def _report(options: argparse.Namespace) -> None:
+    from seqattn.book import NOTEBOOKS
+    from seqattn.book.reports import report
+
+    parameters = {
+        "preset": options.preset,
+        "device": options.device,
+        # Notebooks run in another folder.
+        "results_dir": options.results_dir and str(results_folder(options.results_dir).resolve()),
+    }
+    chosen = {"models": options.model, "seeds": options.seed}
+    parameters |= {name: values for name, values in chosen.items() if values}
+    paths = report(options.dataset, parameters, options.output)
+    print(*paths, sep="\n")
+    left_out = [name for name in NOTEBOOKS if name not in {path.stem for path in paths}]
+    if left_out:
+        print(f"seqattn: no intensity, so left out: {', '.join(left_out)}", file=sys.stderr)
+
+
+def _study(options: argparse.Namespace) -> None:
+    from seqattn.book.reports import make_study
+    from seqattn.studies import plan
+
+    for study in map(plan.read_study, options.study):
+        if options.plan:
+            groups = plan.read(plan.wanted(study), *study.stores)
+            print(f"{study.name}: {study.question}")
+            print(plan.progress(study, groups).to_string(index=False, float_format="%.1f"))
+            continue
+        print(*make_study(study, device=options.device, workers=options.workers), sep="\n")
+
+
+def _pages(options: argparse.Namespace) -> None:
+    from seqattn.book.contents import write_toc
+    from seqattn.book.reports import study_pages
+
+    print(*study_pages(), sep="\n")
+    print(write_toc())
+
+
+def _check(options: argparse.Namespace) -> int:
+    from seqattn.studies import check
+
+    seed = options.sample_seed
+    seed = random.SystemRandom().randrange(10_000) if seed is None else seed
+    problems = check.check_records(options.results, options.datasets, tell=print)
+    if options.baselines.is_dir():
+        problems += check.check_records(options.baselines, options.datasets, tell=print)
+    problems += check.check_calibrations(options.calibration, options.results)
+    print(f"a sample of {options.sample} runs, fitted again (--sample-seed {seed}):")
+    problems += check.check_sample(
+        options.results, sample=options.sample, epochs=options.epochs, seed=seed
+    )
+    print(*problems, sep="\n")
+    print(f"{len(problems)} problems")
+    return 1 if problems else 0
+
+
+RUN: dict[str, Callable[[argparse.Namespace], int | None]] = {
+    "datasets": _datasets,
+    "prepare": _prepare,
+    "tune": _tune,
+    "collect": _collect,
+    "fit": _fit,
+    "train": _fit,
+    "recommend": _recommend,
+    "attention": _attention,
+    "export": _export,
+    "evaluate": _evaluate,
+    "significance": _significance,
+    "compare": _compare,
+    "report": _report,
+    "study": _study,
+    "pages": _pages,
+    "check": _check,
+}

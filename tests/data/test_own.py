@@ -255,7 +255,12 @@ def test_report_goes_to_a_folder_of_the_yamls_name(described, tmp_path, monkeypa
     monkeypatch.setattr(reports, "ROOT", tmp_path)
     monkeypatch.setattr(reports, "NOTEBOOKS", ("01_data",))
     calls = []
-    monkeypatch.setattr(reports, "run_notebook", lambda *arguments: calls.append(arguments))
+
+    def run_notebook(*arguments):
+        calls.append(arguments)
+        arguments[1].write_text("{}")
+
+    monkeypatch.setattr(reports, "run_notebook", run_notebook)
     monkeypatch.setattr(book.Chapter, "all_runs", lambda self: [])
     (written_to,) = reports.report("my.yaml", {"preset": "smoke"})
     assert written_to == tmp_path / "book" / "runs" / "fashion" / "01_data.ipynb"

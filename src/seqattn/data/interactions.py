@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from numbers import Integral
 
@@ -18,6 +19,7 @@ _FIX_MISSING = "fill the cell in, or drop such rows with drop_incomplete=True"
 _FIX_TIME = "give seconds since 1970 or ISO 8601 dates (2024-01-31T12:00:00), one kind throughout"
 _FIX_UNIT = "it looks like milliseconds: divide by 1,000, or set time_unit: ms for this dataset"
 _FIX_ORDER = "give a number for each interaction whose place is known, and an empty cell elsewhere"
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _LARGEST_EXACT_INTEGER = 2.0**53  # beyond it float64 has already merged neighbouring ids
 _LARGEST_SECOND = 1e11  # the year 5138; in milliseconds it is 1973, before any log of ours
 
@@ -35,11 +37,21 @@ def drop_missing(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ids(column: pd.Series, source: str) -> np.ndarray:
-    """User or item ids as int64, or as an object array of str."""
+    """User or item ids as int64 where all are integers, else as an object array of str.
+
+    Text is an integer only as a computer would write it: 007, 1E5, 1.0 and -0 are other ids than
+    7, 100000, 1 and 0, and one such id makes all of a column text.
+    """
     _refuse(column, source, ~_known(column), "is not an id", _FIX_MISSING)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.cat.remove_unused_categories()
+        if types.infer_dtype(column.cat.categories) == "string":
+            texts = column.cat.categories.to_numpy(dtype=object)
+            return _integers_or_text(column.cat.codes.to_numpy(), texts)
+        column = _without_categories(column)
     kind = types.infer_dtype(column, skipna=False)
     if kind == "string":
-        return column.to_numpy(dtype=object)
+        return _integers_or_text(*pd.factorize(column.to_numpy(dtype=object)))
     if kind == "floating":  # as pandas reads an integer column with an empty cell
         values = column.to_numpy(dtype=np.float64)
         exact = np.isfinite(values) & (values == np.floor(values))
@@ -54,6 +66,16 @@ def _ids(column: pd.Series, source: str) -> np.ndarray:
             "strings"
         )
     return column.to_numpy(dtype=np.int64)
+
+
+def _integers_or_text(codes: np.ndarray, texts: np.ndarray) -> np.ndarray:
+    stripped = [text.strip(" ") for text in texts]
+    if not all(map(_INTEGER.fullmatch, stripped)):
+        return texts[codes]
+    numbers = [int(text) for text in stripped]
+    if not -(2**63) <= min(numbers) <= max(numbers) < 2**63:
+        return texts[codes]
+    return np.array(numbers, dtype=np.int64)[codes]
 
 
 def intensities(column: pd.Series, source: str) -> np.ndarray:
@@ -285,8 +307,8 @@ class Interactions:
                     "timestamp; check the column mapping"
                 )
             steps.append(Step.of("drop missing", frame))
-        given = {n: _without_categories(frame[n]) for n in COLUMNS if n in frame.columns}
-        clean = {name: _ids(given[name], source) for name in ("user", "item")}
+        given = {n: _without_categories(frame[n]) for n in COLUMNS[2:] if n in frame.columns}
+        clean = {name: _ids(frame[name], source) for name in ("user", "item")}
         if "intensity" in given:
             clean["intensity"] = intensities(given["intensity"], source)
         if "timestamp" in given:

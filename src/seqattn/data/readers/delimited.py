@@ -66,6 +66,9 @@ def read_delimited(
         header=0 if header else None,
         names=names or None,
         usecols=list(columns),
+        # Ids as they stand in the file: a number would lose the zeros of 007 and the digits of 1E5.
+        # Categories are text, each different id of which is made once.
+        dtype={name: "category" for name, ours in columns.items() if ours in ("user", "item")},
         index_col=False,
         skip_blank_lines=False,  # they count as lines in messages
     )
@@ -196,10 +199,11 @@ def read_parquet(path: Path, columns: Mapping[str, str]) -> Table:
         ) from None
     try:
         _require_names(path, parquet.read_schema(path).names, list(columns))
-        frame = pd.read_parquet(path, columns=list(columns), engine="pyarrow")
+        # Without pandas' own notes in the file, by which a column may come back as the index.
+        frame = parquet.read_table(path, columns=list(columns)).to_pandas(ignore_metadata=True)
     except (pyarrow.ArrowException, OSError) as error:
         raise SeqattnError(f"{path}: cannot be read ({error}); get it again") from error
-    frame = frame.reset_index(drop=True).rename(columns=dict(columns))
+    frame = frame.rename(columns=dict(columns))
     frame.index = pd.RangeIndex(1, 1 + len(frame), name="row")
     return Table(frame, str(path))
 
@@ -238,7 +242,7 @@ def read_hetrec_tagged(paths: Sequence[Path]) -> Table:
     Recommender Systems (HetRec 2011)", RecSys 2011.
     """
     listens, tags = (
-        read_delimited(path, "\t", columns).frame
+        read_delimited(path, "\t", columns).frame.astype({"user": str, "item": str})
         for path, columns in zip(paths, (_LISTENS, _TAGS), strict=True)
     )
     first = tags.groupby(["user", "item"], sort=False)["timestamp"].min()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -8,8 +10,9 @@ from types import SimpleNamespace
 import pytest
 from fabricated import groups_of
 
-from seqattn.cli import main
+from seqattn.cli import main, parser
 from seqattn.config import get_preset, replace
+from seqattn.files import ROOT
 from seqattn.search.record import Search, SearchConfig
 
 FIT = ["--preset", "smoke", "--results-dir"]
@@ -273,3 +276,15 @@ def test_a_seed_given_twice_is_refused(verb, tmp_path, capsys):
     ]
     assert main(asked) == 2
     assert "seed 1 is given twice" in capsys.readouterr().err
+
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "book").glob("*/*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_the_commands_of_a_page_can_be_typed(page):
+    blocks = re.findall(r"```(?:bash)?\n(.*?)```", page.read_text(), re.S)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    for line in lines:
+        if line.startswith("seqattn "):
+            parser().parse_args(shlex.split(line, comments=True)[1:])

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 pytest.importorskip("recbole.config")
 
 import numpy as np
+import pandas as pd
 import torch
 from recbole.data import create_dataset
+from recbole.data.interaction import Interaction
 from recbole.evaluator import Collector, Evaluator
 from recbole_logs import RecBoleSASRec, histories, recbole_config, recbole_sasrec
 
 from seqattn.recbole import from_recbole
+from seqattn.runs import external
 from seqattn.stats.metrics import CUTOFFS, METRICS, metric
 from seqattn.training.batches import Gatherer, packed_windows, prefix_windows
 from seqattn.training.fit import batch_loss
@@ -113,3 +118,36 @@ def test_tied_items_get_the_middle_rank_where_recbole_takes_what_topk_returns():
     assert set(_ranks(scores, targets[:, None]).tolist()) == {10}
     # Its top 10 holds ten of the twenty tied items, whichever they are.
     assert _recbole_metrics(scores, targets, cutoffs=(10,))["recall@10"] == pytest.approx(0.5)
+
+
+def test_recboles_output_is_evaluated_as_recbole_evaluates_it(synthetic, tmp_path):
+    """Scores and lists of RecBole's SASRec, through `seqattn evaluate`'s functions."""
+    torch.manual_seed(0)
+    theirs = recbole_sasrec(synthetic.n_items, hidden_size=16, inner_size=16).eval()
+    context, targets = synthetic.split.context("test"), synthetic.split.test_items
+    items = torch.zeros(synthetic.n_users, L, dtype=torch.long)
+    for user, (begin, end) in enumerate(pairwise(context.offsets)):
+        last = torch.tensor(context.items[begin:end][-L:].astype(np.int64))
+        items[user, : len(last)] = last
+    lengths = (items > 0).sum(dim=1)
+    with torch.no_grad():
+        rows = Interaction({"item_id_list": items, "item_length": lengths})
+        scores = theirs.full_sort_predict(rows)
+    scores[:, 0] = -torch.inf
+    cutoffs = (10, 20)
+    expected = _recbole_metrics(scores, torch.tensor(targets.astype(np.int64)), cutoffs)
+    ids = context.item_ids
+    np.savez(tmp_path / "s.npz", users=context.user_ids, items=ids, scores=scores[:, 1:].numpy())
+    best = scores.topk(20).indices.numpy()
+    users = np.repeat(context.user_ids, 20)
+    frame = pd.DataFrame({"user": users, "item": ids[best.ravel() - 1]})
+    frame["rank"] = np.tile(np.arange(1, 21), synthetic.n_users)
+    frame.to_csv(tmp_path / "lists.csv", index=False)
+    for ranked in (
+        external.ranks_of_scores(tmp_path / "s.npz", synthetic),
+        external.ranks_of_lists(tmp_path / "lists.csv", synthetic),
+    ):
+        ranks = ranked.ranks["test_unfiltered"]
+        found = {f"{m.lower()}@{k}": metric(ranks, m, k).mean() for m in METRICS for k in cutoffs}
+        assert found == pytest.approx(expected, abs=1e-6)
+    assert 0 < expected["ndcg@10"] < 1

@@ -49,11 +49,13 @@ show_progress() {
     printf '\r\033[K'
 }
 
-python=$(find_python)
-echo "Making $venv with $("$python" -c 'import sys; print(sys.executable)')" \
-    "and installing the pinned packages: a few minutes, once."
 # A working environment is brought up to date; anything else is made anew.
-if ! suits "$venv/bin/python"; then
+if suits "$venv/bin/python"; then
+    echo "Bringing $venv up to date with the pinned packages ($("$venv/bin/python" -V))."
+else
+    python=$(find_python)
+    echo "Making $venv with $("$python" -c 'import sys; print(sys.executable)')" \
+        "and installing the pinned packages: a few minutes, once."
     rm -rf "$venv"
     "$python" -m venv "$venv"
 fi

@@ -31,7 +31,7 @@ paper-check: $(READY)  ## tables and figures anew from committed records; a samp
 	$(BIN)/seqattn check results/campaign
 
 test: $(READY)  ## the tests, a smoke run of every notebook and the docstrings' examples among them
-	$(BIN)/pytest --doctest-modules tests src/seqattn
+	$(BIN)/pytest -n auto --dist loadfile --doctest-modules tests src/seqattn
 
 test-slow: $(CLUSTER)  ## the tests that take minutes, those of workflow/ among them
 	$(BIN)/pytest -m slow

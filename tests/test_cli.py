@@ -153,6 +153,8 @@ def test_a_search_of_no_trials_is_refused(capsys):
     [
         (["-s", "1", "--device", "gpu"], "no device 'gpu' here; this machine has cpu"),
         (["-s", "1", "--device", "cuda:99"], "no device 'cuda:99' here"),
+        (["-s", "1", "--device", "meta"], "no device 'meta' here"),
+        (["-s", "1", "--device", "cpu:0"], "no device 'cpu:0' here"),
         (["-s", "-1"], "a seed must be at least 0 and less than 2**63, not -1"),
         (["-s", str(2**63)], "a seed must be at least 0 and less than 2**63, not 9223"),
     ],

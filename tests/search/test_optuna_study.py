@@ -238,3 +238,13 @@ def test_a_password_is_not_shown(tmp_path, synthetic, monkeypatch):
         )
     assert "secret" not in str(error.value)
     assert "db/optuna" in str(error.value)
+
+
+@pytest.mark.parametrize("seed", [2020, 20_261_125, 2**62])
+def test_any_seed_of_a_search_draws_trials_and_the_same_ones_again(seed):
+    def draw():
+        study = optuna.create_study()
+        study.sampler = next_sampler([], SearchConfig(seed=seed), shared_backbone=False)
+        return study.ask().suggest_float("x", 0, 1)
+
+    assert draw() == draw()

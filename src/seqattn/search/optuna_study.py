@@ -137,7 +137,7 @@ def next_sampler(
 
     # Far from the next search's seeds. The constant liar would take what a killed worker left
     # running for work under way.
-    seed = 1_000 * budget.seed + next_draw(taken)
+    seed = (1_000 * budget.seed + next_draw(taken)) % 2**32  # what numpy's generator takes
     sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=False)
     if not shared_backbone:
         return sampler if len(taken) < budget.trials else None

@@ -6,6 +6,7 @@ A fit on a CPU runs on one thread, so that its bits do not depend on how many co
 from __future__ import annotations
 
 import platform
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,10 @@ from seqattn.errors import SeqattnError
 
 
 def require_device(device: str) -> None:
-    """Refuse a device that PyTorch does not know or this machine lacks.
+    """Refuse a device that is neither ``cpu`` nor ``cuda``, or that this machine lacks.
+
+    Others would be fitted on, and recorded, as something else: ``cpu:0`` is the CPU for PyTorch,
+    but not with the one thread that makes a run's bits what they are.
 
     Raises
     ------
@@ -27,6 +31,8 @@ def require_device(device: str) -> None:
         The message names the devices there are.
     """
     try:
+        if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", device):
+            raise RuntimeError("neither cpu nor cuda")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         there = "cpu and cuda" if torch.cuda.is_available() else "cpu"

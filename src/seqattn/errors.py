@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+_LONGEST = 1500
+
 
 class SeqattnError(ValueError):
     """An input or a setting that cannot be used; the message names it and the fix."""
+
+    def __str__(self) -> str:
+        """Return the message; of a very long one its beginning, and its end with the fix."""
+        text = super().__str__()
+        return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-300:]}"
 
 
 class DivergedError(SeqattnError):

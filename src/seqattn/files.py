@@ -72,7 +72,7 @@ def read_record(folder: Path, name: str) -> dict[str, Any] | None:
         intact = facts["checksum"] == checksum(facts) and all(
             _sha256(folder / file) == digest for file, digest in facts["files"].items()
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return facts if intact else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 from pathlib import Path
 
@@ -116,7 +117,7 @@ def test_tabs_and_other_separators(described, tmp_path):
         ({"name": None}, "the file: key 'name' is missing"),
         ({"name": "a/../b"}, "name 'a/../b' serves as a folder"),
         ({"name": "ml-1m"}, "one of the book's own datasets"),
-        ({"name": "searches"}, "'searches' is a folder of every campaign's; choose another"),
+        ({"name": "searches"}, "'searches' is a folder or a database of every campaign's"),
         ({"name": 7}, "'name' must be str, not int 7"),
         ({"columns": {"user": "who", "timestamp": "at"}}, "columns: key 'item' is missing"),
         ({"columns": {"user": "who", "item": "what"}}, "neither a timestamp nor an order"),
@@ -292,3 +293,46 @@ def test_the_pages_python_works_from_the_checkout_and_from_a_notebook(folder, mo
     names: dict[str, object] = {}
     exec(code, names)
     assert names["data"].name == "fashion"
+
+
+def hostile(kind, path):
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_text(
+            {
+                "bomb": "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
+                "deep": "name: " + "[" * 20_000 + "]" * 20_000,
+                "large": "name: " + "x" * 2**21,
+            }[kind]
+        )
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("pipe", "no such file"),
+        ("bomb", r"references such as \*name are not read"),
+        ("deep", "nested too deeply"),
+        ("large", "over a megabyte"),
+    ],
+)
+def test_a_yaml_that_would_hang_or_fill_the_memory_is_one_short_line(tmp_path, kind, message):
+    path = tmp_path / "own.yaml"
+    hostile(kind, path)
+    with pytest.raises(SeqattnError, match=message) as error:
+        load_dataset(str(path))
+    assert len(str(error.value)) < 1000
+
+
+def test_a_very_long_value_gives_a_short_message_that_keeps_its_end(tmp_path):
+    (tmp_path / "own.yaml").write_text(f"name: {'x y' * 100_000}\npath: log.csv\ncolumns: {{}}\n")
+    with pytest.raises(SeqattnError) as error:
+        load_dataset(str(tmp_path / "own.yaml"))
+    assert len(str(error.value)) < 2000
+
+
+@pytest.mark.parametrize("name", ["studies.sqlite3", "searches"])
+def test_a_name_that_a_results_folder_needs_itself_is_refused(described, name):
+    with pytest.raises(SeqattnError, match="of every campaign's; choose another"):
+        load_dataset(described(name=name))

@@ -139,7 +139,7 @@ def test_nan_among_scores_and_a_file_that_is_none_are_one_line(synthetic, scores
     ("edit", "message"),
     [
         (lambda f: f.drop(columns="rank"), "column 'score' is missing"),
-        (lambda f: f.assign(rank=f["rank"] - 1), "line 2: 0 is no rank; ranks start at 1"),
+        (lambda f: f.assign(rank=f["rank"] - 1), "line 2: '0' is no rank; ranks start at 1"),
         (lambda f: f.assign(rank="first"), "line 2: 'first' is no rank"),
         (lambda f: pd.concat([f, f.head(1)]), "the pair of user and item is twice"),
         (lambda f: f[f["user"] != f["user"].iloc[0]], "1 users of synthetic are missing"),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 T = TypeVar("T", bound="DataclassInstance")
+_LARGEST_YAML = 2**20  # bytes
 _TAKEN = ("searches", "datasets", "done")  # folders of a campaign, beside the datasets' own
 
 
@@ -258,7 +259,19 @@ def read_catalogue(path: Path) -> dict[str, Entry]:
 
 
 class _EachKeyOnce(yaml.SafeLoader):
-    """Plain YAML, but a key given twice is an error; PyYAML takes the last in silence."""
+    """Plain YAML, but a key given twice is an error; PyYAML takes the last in silence.
+
+    References to other parts (``*name``) are refused: a few lines of them make gigabytes.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Return the next part of the file, or refuse it if it stands for another one."""
+        if self.check_event(yaml.AliasEvent):
+            told = "references such as *name are not read; write the values out"
+            raise yaml.composer.ComposerError(
+                problem=told, problem_mark=self.peek_event().start_mark
+            )
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         """Build a mapping, or name the first key that comes a second time."""
@@ -276,12 +289,16 @@ def load_yaml(path: Path) -> Any:
     Raises
     ------
     SeqattnError
-        The file is absent or no YAML.
+        The file is absent, too large or no YAML.
     """
+    if not path.is_file():  # a pipe would be waited for
+        raise SeqattnError(f"{path}: no such file; give the path of a dataset's YAML")
     try:
+        if path.stat().st_size > _LARGEST_YAML:
+            raise SeqattnError(f"{path}: over a megabyte, so no description of a dataset")
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_EachKeyOnce)
-    except FileNotFoundError:
-        raise SeqattnError(f"{path}: no such file; give the path of a dataset's YAML") from None
+    except RecursionError:
+        raise SeqattnError(f"{path}: nested too deeply to be a description") from None
     except (OSError, UnicodeError, yaml.YAMLError) as error:
         raise SeqattnError(f"{path}: cannot be read as YAML ({error})") from error
 
@@ -315,8 +332,10 @@ def _entry(given: EntryYaml, taken: Container[str], **more: Any) -> Entry:
         raise SeqattnError(
             f"name {name!r} serves as a folder: use letters, digits, '-', '_' and '.' only"
         )
-    if name in _TAKEN:
-        raise SeqattnError(f"name {name!r} is a folder of every campaign's; choose another")
+    if name in _TAKEN or name.endswith(".sqlite3"):
+        raise SeqattnError(
+            f"name {name!r} is a folder or a database of every campaign's; choose another"
+        )
     if name in taken:
         raise SeqattnError(f"name {name!r} is one of the book's own datasets; choose another")
     if filters.k_core < 1 or filters.users < 0:

@@ -218,6 +218,6 @@ def _ranks(path: Path, column: pd.Series) -> np.ndarray:
         at = int(np.argmax(bad))
         hint = "; ranks start at 1" if values[at] == 0 else ""
         raise SeqattnError(
-            f"{path}: {column.index.name} {column.index[at]}: {column.iloc[at]!r} is no rank{hint}"
+            f"{path}: {column.index.name} {column.index[at]}: {str(column.iloc[at])!r} is no rank{hint}"
         )
     return values

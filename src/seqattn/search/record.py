@@ -165,7 +165,7 @@ def read_search(results_dir: str | Path, dataset: str, model: str, design: str) 
             found = Search(**{**values, "design": _OF_DISK[values["design"]]})
             if search_path(results_dir, found.dataset, found.model, found.design) == path:
                 return found
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     raise SeqattnError(
         f"{path} is damaged or of another version; remove it and run "

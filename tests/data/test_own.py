@@ -301,7 +301,8 @@ def hostile(kind, path):
     else:
         path.write_text(
             {
-                "bomb": "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
+                "bomb": "a0: &a0 x\n"
+                + "".join(f"a{n + 1}: &a{n + 1} [*a{n}, *a{n}]\n" for n in range(64)),
                 "deep": "name: " + "[" * 20_000 + "]" * 20_000,
                 "large": "name: " + "x" * 2**21,
             }[kind]
@@ -312,7 +313,7 @@ def hostile(kind, path):
     ("kind", "message"),
     [
         ("pipe", "no such file"),
-        ("bomb", r"references such as \*name are not read"),
+        ("bomb", r"too many references such as \*name"),
         ("deep", "nested too deeply"),
         ("large", "over a megabyte"),
     ],

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound="DataclassInstance")
 _LARGEST_YAML = 2**20  # bytes
+_MOST_REFERENCES = 20
 _TAKEN = ("searches", "datasets", "done")  # folders of a campaign, beside the datasets' own
 
 
@@ -261,13 +262,17 @@ def read_catalogue(path: Path) -> dict[str, Entry]:
 class _EachKeyOnce(yaml.SafeLoader):
     """Plain YAML, but a key given twice is an error; PyYAML takes the last in silence.
 
-    References to other parts (``*name``) are refused: a few lines of them make gigabytes.
+    Only some references to other parts (``*name``) are read: many of them, each to a part that has
+    others, stand for gigabytes.
     """
 
+    references = 0
+
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Return the next part of the file, or refuse it if it stands for another one."""
-        if self.check_event(yaml.AliasEvent):
-            told = "references such as *name are not read; write the values out"
+        """Return the next part of the file, or refuse it if it is one reference too many."""
+        self.references += self.check_event(yaml.AliasEvent)
+        if self.references > _MOST_REFERENCES:
+            told = "too many references such as *name; write the values out"
             raise yaml.composer.ComposerError(
                 problem=told, problem_mark=self.peek_event().start_mark
             )

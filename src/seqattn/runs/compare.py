@@ -94,7 +94,9 @@ def of_file(path: Path, column: str | None = None) -> PerUser:
     bad = ~np.isfinite(values)
     if bad.any():
         line, value = bad.idxmax(), frame[column][bad.idxmax()]
-        raise SeqattnError(f"{path}: line {line}, column {column!r}: {str(value)!r} is not a number")
+        raise SeqattnError(
+            f"{path}: line {line}, column {column!r}: {str(value)!r} is not a number"
+        )
     twice = frame.duplicated(["user", "seed"])
     if twice.any():
         row = frame.loc[twice.idxmax()]

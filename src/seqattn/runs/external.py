@@ -217,7 +217,6 @@ def _ranks(path: Path, column: pd.Series) -> np.ndarray:
     if bad.any():
         at = int(np.argmax(bad))
         hint = "; ranks start at 1" if values[at] == 0 else ""
-        raise SeqattnError(
-            f"{path}: {column.index.name} {column.index[at]}: {str(column.iloc[at])!r} is no rank{hint}"
-        )
+        where, value = f"{column.index.name} {column.index[at]}", str(column.iloc[at])
+        raise SeqattnError(f"{path}: {where}: {value!r} is no rank{hint}")
     return values

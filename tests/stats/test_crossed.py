@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from statsmodels.stats.anova import anova_lm
 
 from seqattn.errors import SeqattnError
-from seqattn.stats.crossed import crossed_interval, mean_squares, pigeonhole_bootstrap
+from seqattn.stats.crossed import crossed_interval, pigeonhole_bootstrap
+from seqattn.stats.variance import mean_squares
 
 
 def layout(rng, n_seeds, n_users, seed_sd, user_sd, rest_sd, mean=0.0):

@@ -11,14 +11,13 @@ from fabricated import fabricate, keep, made_up_search, runs_of, tables_of
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from seqattn.config import SEEDS
+from seqattn.config import MARGIN_PERCENT, SEEDS
 from seqattn.runs.results import rank_matrix
 from seqattn.runs.store import Store
 from seqattn.stats import dual_criterion
 from seqattn.stats.metrics import metric
 from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, agreement, cell_outcome
 from seqattn.studies.ia.conclusions import CONCLUSIONS, Evidence, evidence
-from seqattn.studies.judge import MARGIN_PERCENT
 
 
 @pytest.fixture(scope="module")

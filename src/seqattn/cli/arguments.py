@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqattn.config import BASELINE, DESIGNS, PRESETS, SEEDS, VARIANTS
+from seqattn.config import BASELINE, DESIGNS, MARGIN_PERCENT, PRESETS, SEEDS, VARIANTS
 from seqattn.models import MODELS, RECBOLE_MODELS
 from seqattn.studies.plan import names
 
@@ -231,8 +231,8 @@ def _add_compare(verbs: Verbs) -> None:
     told = "of models: rank all items, or only those the user does not have yet"
     verb.add_argument("--kind", choices=("unfiltered", "filtered"), default="unfiltered", help=told)
     verb.add_argument("--column", help="of files: the column of values, if there are several")
-    told = "margin of equivalence, in percent of the base; default: 5. Choose it before you look"
-    verb.add_argument("--margin", type=float, default=5.0, help=told)
+    told = f"margin of equivalence, percent, chosen before you look; default: {MARGIN_PERCENT:g}"
+    verb.add_argument("--margin", type=float, default=MARGIN_PERCENT, help=told)
     _add_common(verb)
     shown = verb.add_mutually_exclusive_group()
     for name in ("json", "csv", "latex"):

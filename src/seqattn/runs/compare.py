@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from seqattn.config import MARGIN_PERCENT
 from seqattn.data import Dataset
 from seqattn.data.readers.delimited import header_of, read_delimited
 from seqattn.errors import SeqattnError
@@ -28,8 +29,6 @@ from seqattn.stats import (
 from seqattn.stats.crossed import crossed_interval
 from seqattn.stats.inputs import copies
 from seqattn.stats.metrics import metric
-
-MARGIN_PERCENT = 5.0
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@
       items.json          the items' ids by code
       README.md           the model card
 
-The layout is what the Hugging Face Hub shows as a model.
+The names are those that the Hugging Face Hub expects.
 """
 
 from __future__ import annotations

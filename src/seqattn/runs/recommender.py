@@ -19,7 +19,7 @@ from seqattn.data.sequences import places_of
 from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone
 from seqattn.training.batches import Gatherer
-from seqattn.training.ranking import SCORES_AT_ONCE, next_item_hidden
+from seqattn.training.ranking import SCORES_AT_ONCE, hide_seen, next_item_hidden
 
 
 @dataclass(frozen=True)
@@ -190,10 +190,7 @@ class Recommender:
             scores_BV = self.model.logits(hidden_UD[first : first + at_once]).float()
             scores_BV[:, 0] = -torch.inf  # padding is not an item
             if exclude_seen:
-                lengths = torch.as_tensor(histories.lengths[first : first + len(scores_BV)])
-                begin, end = histories.offsets[[first, first + len(scores_BV)]]
-                rows = torch.arange(len(scores_BV)).repeat_interleave(lengths)
-                scores_BV[rows, gatherer.items[begin:end]] = -torch.inf
+                hide_seen(scores_BV, np.arange(first, first + len(scores_BV)), histories, gatherer)
             best, codes = torch.sort(scores_BV, dim=1, descending=True, stable=True)
             parts.append((best[:, :k].numpy(), codes[:, :k].numpy()))
         best_UK, codes_UK = (np.concatenate(part) for part in zip(*parts, strict=True))

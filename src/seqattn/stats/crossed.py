@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from seqattn.stats.inputs import Floats, Record, as_pair, check_alpha
+from seqattn.stats.variance import mean_squares
 
 
 @dataclass(frozen=True)
@@ -24,19 +25,6 @@ class Crossed(Record):
     ci: tuple[float, float]
     p_value: float
     alpha: float
-
-
-def mean_squares(differences_SU: Floats) -> tuple[float, float, float]:
-    """Return the mean squares of seeds, of users and of the rest of a crossed layout (S, U)."""
-    n_seeds, n_users = differences_SU.shape
-    by_seed = differences_SU.mean(axis=1, keepdims=True)
-    by_user = differences_SU.mean(axis=0, keepdims=True)
-    rest = differences_SU - by_seed - by_user + differences_SU.mean()
-    return (
-        n_users * float(by_seed.var(ddof=1)),
-        n_seeds * float(by_user.var(ddof=1)),
-        float((rest**2).sum() / ((n_seeds - 1) * (n_users - 1))),
-    )
 
 
 def crossed_interval(differences: ArrayLike, *, alpha: float = 0.05) -> Crossed:
@@ -75,22 +63,10 @@ def crossed_interval(differences: ArrayLike, *, alpha: float = 0.05) -> Crossed:
     """
     d_SU, _ = as_pair(differences, differences, ndim=2)
     check_alpha(alpha)
-    n_seeds, n_users = d_SU.shape
     # In units of a power of two near the largest value, so that no square over- or underflows.
     unit = float(np.ldexp(1.0, np.frexp(np.abs(d_SU).max())[1]))
     d_SU = d_SU / unit
-    of_seeds, of_users, rest = mean_squares(d_SU)
-    parts: list[tuple[float, float]] = [
-        (of_seeds, n_seeds - 1),
-        (of_users, n_users - 1),
-        (-rest, (n_seeds - 1) * (n_users - 1)),
-    ]
-    total = sum(part for part, _ in parts)
-    if total < max(of_seeds, of_users):
-        parts = [max(parts[:2])]
-        total = parts[0][0]
-    spread = sum(part**2 / df for part, df in parts)
-    df = max(total**2 / spread if spread else np.inf, n_seeds - 1.0)
+    total, df = _variance(d_SU)
     mean, error = float(d_SU.mean()), float(np.sqrt(total / d_SU.size))
     reach = float(special.stdtrit(df, 1 - alpha / 2)) * error
     t = mean / error if error else (np.sign(mean) * np.inf if mean else 0.0)
@@ -102,6 +78,23 @@ def crossed_interval(differences: ArrayLike, *, alpha: float = 0.05) -> Crossed:
         p_value=float(2 * special.stdtr(df, -abs(t))),
         alpha=alpha,
     )
+
+
+def _variance(d_SU: Floats) -> tuple[float, float]:
+    """Return S U times the variance of the mean, and its degrees of freedom."""
+    n_seeds, n_users = d_SU.shape
+    of_seeds, of_users, rest = mean_squares(d_SU)
+    parts: list[tuple[float, float]] = [
+        (of_seeds, n_seeds - 1),
+        (of_users, n_users - 1),
+        (-rest, (n_seeds - 1) * (n_users - 1)),
+    ]
+    total = sum(part for part, _ in parts)
+    if total < max(of_seeds, of_users):
+        parts = [max(parts[:2])]
+        total = parts[0][0]
+    spread = sum(part**2 / df for part, df in parts)
+    return total, max(total**2 / spread if spread else np.inf, n_seeds - 1.0)
 
 
 def pigeonhole_bootstrap(differences: ArrayLike, n_resamples: int = 2000, seed: int = 0) -> Floats:

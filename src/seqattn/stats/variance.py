@@ -52,6 +52,19 @@ class Components(Record):
         return float(np.sqrt(max(0.0, 1 + (n_seeds - 1) * self.rho)))
 
 
+def mean_squares(differences_SU: Floats) -> tuple[float, float, float]:
+    """Return the mean squares of seeds, of users and of the rest of a crossed layout (S, U)."""
+    n_seeds, n_users = differences_SU.shape
+    by_seed = differences_SU.mean(axis=1, keepdims=True)
+    by_user = differences_SU.mean(axis=0, keepdims=True)
+    rest = differences_SU - by_seed - by_user + differences_SU.mean()
+    return (
+        n_users * float(by_seed.var(ddof=1)),
+        n_seeds * float(by_user.var(ddof=1)),
+        float((rest**2).sum() / ((n_seeds - 1) * (n_users - 1))),
+    )
+
+
 def variance_components(differences: ArrayLike) -> Components:
     r"""Split the variance of differences, (S, U), by two-way analysis of variance.
 
@@ -75,12 +88,8 @@ def variance_components(differences: ArrayLike) -> Components:
     """
     d_SU, _ = as_pair(differences, differences, ndim=2)
     n_seeds, n_users = d_SU.shape
-    by_seed, by_user = d_SU.mean(axis=1, keepdims=True), d_SU.mean(axis=0, keepdims=True)
-    rest_df = (n_seeds - 1) * (n_users - 1)
-    rest = float(((d_SU - by_seed - by_user + d_SU.mean()) ** 2).sum() / rest_df)
-    of_seeds = n_users * float(by_seed.var(ddof=1))
-    of_users = n_seeds * float(by_user.var(ddof=1))
-    least_f = scipy_stats.f.ppf(0.025, n_seeds - 1, rest_df)
+    of_seeds, of_users, rest = mean_squares(d_SU)
+    least_f = scipy_stats.f.ppf(0.025, n_seeds - 1, (n_seeds - 1) * (n_users - 1))
     return Components(
         seed_sd=float(np.sqrt(max(0.0, (of_seeds - rest) / n_users))),
         seed_sd_upper=float(np.sqrt(max(0.0, (of_seeds / least_f - rest) / n_users))),

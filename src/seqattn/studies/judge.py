@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seqattn.config import SEEDS, VARIANTS
+from seqattn.config import MARGIN_PERCENT, SEEDS, VARIANTS
 from seqattn.runs.results import rank_matrix
 from seqattn.runs.store import Run
 from seqattn.stats import (
@@ -34,8 +34,6 @@ from seqattn.studies.ia import published
 
 COMPARISON = ["dataset", "arm", "part", "model"]  # the columns that name one
 ALPHA = 0.05
-# A difference below it would not be worth a parameter. Chosen before any campaign was looked at.
-MARGIN_PERCENT = 5.0
 # The floor 1/B of a bootstrap p-value, times 252 cells, must stay below ALPHA.
 N_RESAMPLES = 10_000
 

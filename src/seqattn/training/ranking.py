@@ -93,12 +93,19 @@ class Ranker:
     def _hide_seen(self, scores_BV: Tensor, users: np.ndarray, target_B1: Tensor) -> None:
         """Set the scores of each user's whole history, but for the target, to -inf."""
         kept_B1 = scores_BV.gather(1, target_B1)
-        begin, end = self.context.offsets[[users[0], users[-1] + 1]]
-        (length_B,) = self.gatherer.send(self.context.lengths[users])
-        row = torch.arange(len(users), device=scores_BV.device)
-        row = row.repeat_interleave(length_B, output_size=int(end - begin))
-        scores_BV[row, self.gatherer.items[begin:end]] = -torch.inf
+        hide_seen(scores_BV, users, self.context, self.gatherer)
         scores_BV.scatter_(1, target_B1, kept_B1)
+
+
+def hide_seen(
+    scores_BV: Tensor, users: np.ndarray, histories: Sequences, gatherer: Gatherer
+) -> None:
+    """Set the scores of the whole histories of neighbouring users, (B,), to -inf."""
+    begin, end = histories.offsets[[users[0], users[-1] + 1]]
+    (length_B,) = gatherer.send(histories.lengths[users])
+    row = torch.arange(len(users), device=scores_BV.device)
+    row = row.repeat_interleave(length_B, output_size=int(end - begin))
+    scores_BV[row, gatherer.items[begin:end]] = -torch.inf
 
 
 @torch.inference_mode()

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 from small_logs import PROPERTY, log, rows
 
-from seqattn.audit import gaps, global_time_split
-from seqattn.audit.splits import cold, leakage, leave_one_out_rows, shift
+from seqattn.audit import gaps
+from seqattn.audit.splits import cold, leakage, shift
 from seqattn.audit.statistics import (
     distribution,
     gini,
@@ -19,10 +19,9 @@ from seqattn.audit.statistics import (
     stamp_facts,
     tie_effects,
     top_share,
-    user_of_row,
 )
 from seqattn.data import Sequences, keep_latest_duplicate, leave_one_out, sort_by_time
-from seqattn.errors import SeqattnError
+from seqattn.data.splits import TARGETS, Splitting, global_time_split, leave_one_out_rows
 
 NAN = float("nan")
 # Few users and moments, so that most examples have targets, some of them tied with training.
@@ -67,10 +66,11 @@ def naive(s: Sequences, parts, stage: str) -> dict[str, float]:
 
 
 @PROPERTY
-@given(BUSY, st.sampled_from(["valid", "test"]), st.booleans())
-def test_cold_and_leakage_equal_a_loop_over_events(table, stage, by_time):
+@given(BUSY, st.sampled_from(["valid", "test"]), st.sampled_from(["", *TARGETS]))
+def test_cold_and_leakage_equal_a_loop_over_events(table, stage, target):
     s = sequences(table)
-    parts = global_time_split(s, 0.7) if by_time else leave_one_out_rows(s)
+    in_time = Splitting(time="quantile 0.7", target=target or "last")
+    parts = global_time_split(s, in_time) if target else leave_one_out_rows(s)
     found = cold(s, parts, stage) | leakage(s, parts, stage)
     expected = naive(s, parts, stage)
     names = ("cold items", "cold users", "older than training", "future training", "not yet born")
@@ -86,44 +86,8 @@ def test_rows_of_leave_one_out_are_those_of_the_split(table):
     s = sequences(everyone)
     parts, split = leave_one_out_rows(s), leave_one_out(s)
     assert s.items[parts.train].tolist() == split.train.items.tolist()
-    assert s.items[parts.valid].tolist() == split.valid_items.tolist()
-    assert s.items[parts.test].tolist() == split.test_items.tolist()
-
-
-@PROPERTY
-@given(rows(max_time=50), st.floats(0.05, 0.95))
-def test_global_time_split_trains_on_nothing_later_than_a_target(table, quantile):
-    s = sequences(table)
-    parts = global_time_split(s, quantile)
-    time, user = s.timestamp, user_of_row(s)
-    assert parts.train.any()
-    for stage in ("valid", "test"):
-        targets = parts.targets(stage)
-        assert not parts.train[targets].any()
-        assert (time[targets] > time[parts.train].max()).all()
-        assert len(set(user[targets])) == len(targets)
-    if len(parts.valid) and len(parts.test):
-        assert time[parts.valid].max() < time[parts.test].min()
-    last = {u: r for r, u in enumerate(user) if time[r] > np.quantile(time, quantile)}
-    assert parts.test.tolist() == list(last.values())
-
-
-def test_global_time_split_leaves_rows_of_unknown_time_in_no_part():
-    s = histories([(1, 0), (2, NAN), (3, 5), (4, 10)])
-    parts = global_time_split(s, 0.5)  # cuts at 5, then at 2.5
-    assert (parts.train.tolist(), parts.unplaced) == ([True, False, False, False], 1)
-    assert (parts.valid.tolist(), parts.test.tolist()) == ([2], [3])
-
-
-@pytest.mark.parametrize("quantile", [0, 1, 1.5, NAN])
-def test_global_time_split_refuses_a_quantile_outside_0_and_1(quantile):
-    with pytest.raises(SeqattnError, match="inside"):
-        global_time_split(histories([(1, 0)]), quantile)
-
-
-def test_global_time_split_refuses_histories_without_stamps():
-    with pytest.raises(SeqattnError, match="no timestamp is known"):
-        global_time_split(histories([(1, NAN), (2, NAN)]))
+    assert s.items[parts.valid].tolist() == split.targets("valid").tolist()
+    assert s.items[parts.test].tolist() == split.targets("test").tolist()
 
 
 def test_target_whose_birth_is_hidden_by_a_missing_stamp_is_undecided():
@@ -163,7 +127,7 @@ def test_ties_are_reversed_run_by_run():
 @given(rows(max_time=4))
 def test_tie_effects_equal_a_second_sort_with_ties_reversed(table):
     s = sequences(table)
-    order = np.lexsort((-np.arange(len(s)), s.timestamp, user_of_row(s)))
+    order = np.lexsort((-np.arange(len(s)), s.timestamp, s.user_of_row))
     last = (s.offsets[1:] - 1)[s.lengths >= 2]
     changed = s.items[order] != s.items
     found = tie_effects(s, s.timestamp)

@@ -50,7 +50,7 @@ def test_ml_1m_has_the_published_raw_and_five_core_counts(ml_1m):
 def test_last_item_of_every_ml_1m_user_is_that_of_the_greatest_position(ml_1m):
     raw = pd.read_csv(MIRROR / "ml-1m.csv.gz").dropna(subset="seq_pos")
     last = raw.loc[raw.groupby("user")["seq_pos"].idxmax()].set_index("user")["item"]
-    found = ml_1m.sequences.item_ids[ml_1m.split.test_items - 1]
+    found = ml_1m.sequences.item_ids[ml_1m.split.targets("test") - 1]
     assert found.tolist() == last[ml_1m.sequences.user_ids].tolist()
 
 

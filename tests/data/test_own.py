@@ -83,7 +83,7 @@ def test_an_explicit_order_takes_the_place_of_time(described):
     )
     dataset = load_dataset(reversed_order)
     assert not dataset.has_intensity
-    assert set(dataset.sequences.item_ids[dataset.split.test_items - 1]) == {"i0"}
+    assert set(dataset.sequences.item_ids[dataset.split.targets("test") - 1]) == {"i0"}
     assert np.isnan(dataset.sequences.timestamp).all()
 
 
@@ -133,7 +133,7 @@ def test_tabs_and_other_separators(described, tmp_path):
         ({"filters": {"users": -3}}, "and users at least 0"),
         ({"separator": ";;"}, "separator ';;' must be one character"),
         ({"time_unit": "h"}, "time_unit 'h' is unknown; use s or ms"),
-        ({"path": "none.csv"}, r"none\.csv: no such file; `path` in the YAML is relative"),
+        ({"path": "none.csv"}, r"none\.csv: no such file; paths in the YAML are relative"),
         ({"columns": {**GOOD["columns"], "item": "which"}}, "column 'which' is missing"),
     ],
 )

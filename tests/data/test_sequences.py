@@ -67,7 +67,9 @@ def test_callers_array_stays_writable():
 
 
 def test_log_without_intensity_gives_none():
-    assert sequences([(1, 1, 0), (1, 2, 1)], intensity=False).drop_last(1).intensity is None
+    assert (
+        sequences([(1, 1, 0), (1, 2, 1)], intensity=False).before(np.array([1])).intensity is None
+    )
 
 
 def test_log_out_of_time_order_is_refused():
@@ -76,15 +78,24 @@ def test_log_out_of_time_order_is_refused():
 
 
 @PROPERTY
-@given(rows(), st.integers(0, 3))
-def test_drop_last_keeps_the_heads_of_histories(table, k):
+@given(rows(), st.data())
+def test_histories_before_some_rows_are_the_heads_of_their_users(table, data):
     full = sequences(table)
-    if full.lengths.min() < k:
-        with pytest.raises(SeqattnError, match=f"at least {k} are needed"):
-            full.drop_last(k)
-        return
-    heads = full.drop_last(k)
-    assert heads.lengths.tolist() == (full.lengths - k).tolist()
-    for u in range(full.n_users):
-        head = full.items[full.offsets[u] : full.offsets[u + 1] - k]
-        assert heads.items[heads.offsets[u] : heads.offsets[u + 1]].tolist() == head.tolist()
+    chosen = np.array(sorted(data.draw(st.sets(st.integers(0, len(full) - 1), min_size=1))))
+    heads = full.before(chosen)
+    for n, row in enumerate(chosen):
+        user = full.user_of_row[row]
+        assert heads.user_ids[n] == full.user_ids[user]
+        head = full.items[full.offsets[user] : row]
+        assert heads.items[heads.offsets[n] : heads.offsets[n + 1]].tolist() == head.tolist()
+
+
+@PROPERTY
+@given(rows(), st.randoms())
+def test_kept_rows_stay_in_their_histories_and_nobody_vanishes(table, random):
+    full = sequences(table)
+    mask = np.array([random.random() < 0.5 for _ in range(len(full))])
+    kept = full.keep(mask)
+    assert kept.n_users == full.n_users
+    assert kept.items.tolist() == full.items[mask].tolist()
+    assert kept.user_of_row.tolist() == full.user_of_row[mask].tolist()

@@ -1,22 +1,46 @@
-"""Leave-one-out."""
+"""Leave-one-out, splits in time, and given ones."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_logs import PROPERTY, log
+from small_logs import PROPERTY, log, rows
 
-from seqattn.data import Sequences, leave_one_out, sort_by_time
+from seqattn.data import CATALOGUE, Dataset, Interactions, Preparation, Sequences, leave_one_out
+from seqattn.data.preparation import sort_by_time
+from seqattn.data.splits import STAGES, TARGETS, VALIDATIONS, Split, Splitting, global_time_split
+from seqattn.data.splits import split as split_as
 from seqattn.errors import SeqattnError
 
 HISTORIES = st.lists(st.lists(st.integers(1, 9), min_size=3, max_size=12), min_size=1, max_size=8)
+SPLITTINGS = st.builds(
+    Splitting,
+    time=st.floats(0.05, 0.95).map(lambda q: f"quantile {q:.6f}"),
+    target=st.sampled_from(TARGETS),
+    validation=st.sampled_from(VALIDATIONS),
+)
+ENTRY = replace(CATALOGUE["synthetic"], raw=None, core=None, preparation=Preparation(core=1))
 
 
 def sequences(histories: list[list[int]]) -> Sequences:
     table = [(u, i, t) for u, history in enumerate(histories) for t, i in enumerate(history)]
     return Sequences.from_interactions(sort_by_time(log(table)))
+
+
+def timed(table: list[tuple]) -> Sequences:
+    return Sequences.from_interactions(sort_by_time(log(table)))
+
+
+def one_history(*times: float) -> Sequences:
+    n = len(times)
+    return Sequences(
+        np.arange(1, n + 1), None, np.array(times), [0, n], np.array([7]), np.arange(n)
+    )
 
 
 @PROPERTY
@@ -25,10 +49,8 @@ def test_parts_are_disjoint_cover_everything_and_keep_order(histories):
     full = sequences(histories)
     split = leave_one_out(full)
     train = np.split(split.train.items, split.train.offsets[1:-1])
-    joined = [
-        np.append(part, [valid, test])
-        for part, valid, test in zip(train, split.valid_items, split.test_items, strict=True)
-    ]
+    targets = zip(split.targets("valid"), split.targets("test"), strict=True)
+    joined = [np.append(part, pair) for part, pair in zip(train, targets, strict=True)]
     assert np.concatenate(joined).tolist() == full.items.tolist()
 
 
@@ -36,19 +58,20 @@ def test_parts_are_disjoint_cover_everything_and_keep_order(histories):
 @given(HISTORIES)
 def test_test_context_is_training_plus_validation_item(histories):
     split = leave_one_out(sequences(histories))
-    context = split.test_context
-    assert context.items[context.offsets[1:] - 1].tolist() == split.valid_items.tolist()
-    assert context.drop_last(1).items.tolist() == split.train.items.tolist()
+    context = split.context("test")
+    last = context.offsets[1:] - 1
+    assert context.items[last].tolist() == split.targets("valid").tolist()
+    assert np.delete(context.items, last).tolist() == split.train.items.tolist()
+    assert split.context("valid").items.tolist() == split.train.items.tolist()
 
 
 def test_stage_selects_context_and_targets():
     split = leave_one_out(sequences([[1, 2, 3, 4]]))
-    assert split.context("valid") is split.train
-    assert split.context("test") is split.test_context
     assert (split.targets("valid").tolist(), split.targets("test").tolist()) == ([3], [4])
+    assert split.context("test").items.tolist() == [1, 2, 3]
 
 
-@pytest.mark.parametrize("method", ["context", "targets"])
+@pytest.mark.parametrize("method", ["context", "targets", "users"])
 def test_unknown_stage_is_refused(method):
     with pytest.raises(SeqattnError, match="'train' is unknown"):
         getattr(leave_one_out(sequences([[1, 2, 3]])), method)("train")
@@ -59,7 +82,146 @@ def test_history_too_short_to_split_is_refused_by_name():
         leave_one_out(sequences([[1, 2, 3], [1, 2]]))
 
 
-def test_targets_are_read_only():
-    split = leave_one_out(sequences([[1, 2, 3]]))
-    assert not split.valid_items.flags.writeable
-    assert not split.test_items.flags.writeable
+@PROPERTY
+@given(rows(max_time=50), SPLITTINGS)
+def test_split_in_time_trains_on_nothing_later_than_a_test_target(table, how):
+    s = timed(table)
+    parts = global_time_split(s, how)
+    time, user = s.timestamp, s.user_of_row
+    for stage in STAGES:
+        targets = parts.targets(stage)
+        assert (np.diff(targets) > 0).all()
+        assert not parts.train[targets].any()
+        one_each = how.target != "all" or (stage == "valid" and how.validation != "time")
+        if one_each:
+            assert len(set(user[targets])) == len(targets)
+    assert not set(parts.valid) & set(parts.test)
+    cut = np.quantile(time, float(how.time.split()[1]))
+    assert (time[parts.test] > cut).all()
+    assert (time[parts.train] <= cut).all()
+    if how.validation == "time" and len(parts.valid):
+        assert time[parts.train].max(initial=-np.inf) < time[parts.valid].min()
+    if how.validation == "user":
+        assert not parts.train[np.isin(user, user[parts.valid])].any()
+
+
+@PROPERTY
+@given(rows(max_time=50), SPLITTINGS)
+def test_targets_of_a_split_in_time_are_chosen_among_all_later_rows(table, how):
+    s = timed(table)
+    time, user = s.timestamp, s.user_of_row
+    test = global_time_split(s, how).test
+    later = pd.Series(np.flatnonzero(time > np.quantile(time, float(how.time.split()[1]))))
+    of_user = later.groupby(user[later])
+    if how.target == "random":
+        assert set(test) <= set(later)
+        assert len(test) == of_user.ngroups
+    else:
+        wanted = {"last": of_user.last, "first": of_user.first, "all": lambda: later}[how.target]()
+        assert test.tolist() == wanted.tolist()
+
+
+@PROPERTY
+@given(rows(max_time=50), SPLITTINGS)
+def test_a_target_is_predicted_from_all_that_its_user_did_before(table, how):
+    s = timed(table)
+    split = Split(s, parts := global_time_split(s, how), s.keep(parts.train))
+    for stage in STAGES:
+        context, users = split.context(stage), split.users(stage)
+        asked = [r for r in parts.targets(stage) if r > s.offsets[s.user_of_row[r]]]
+        assert split.rows(stage).tolist() == asked
+        for n, row in enumerate(asked):
+            begin, end = context.offsets[n : n + 2]
+            assert users[n] == s.user_of_row[row]
+            before = s.items[s.offsets[users[n]] : row]
+            assert context.items[begin:end].tolist() == before.tolist()
+
+
+def test_date_begins_the_test():
+    day = 86_400.0
+    s = one_history(0.0, day - 1, day, 2 * day)
+    how = Splitting(time="1970-01-02", target="all", validation="last")
+    parts = global_time_split(s, how)
+    assert (parts.valid.tolist(), parts.test.tolist()) == ([1], [2, 3])
+
+
+def test_rows_of_unknown_time_are_in_no_part():
+    parts = global_time_split(one_history(0, np.nan, 5, 10), Splitting(time="quantile 0.5"))
+    assert parts.train.tolist() == [True, False, False, False]  # cuts at 5, then at 2.5
+    assert (parts.valid.tolist(), parts.test.tolist()) == ([2], [3])
+
+
+@pytest.mark.parametrize("cut", ["quantile 0", "quantile 1", "quantile 1.5", "0.9", "yesterday"])
+def test_cut_that_is_none_is_refused(cut):
+    with pytest.raises(SeqattnError, match=r"neither like 'quantile 0\.9', inside"):
+        Splitting(time=cut)
+
+
+def test_split_in_time_without_stamps_is_refused():
+    with pytest.raises(SeqattnError, match="no timestamp is known"):
+        global_time_split(one_history(np.nan, np.nan), Splitting(time="quantile 0.9"))
+
+
+def test_cut_behind_everything_is_refused():
+    with pytest.raises(SeqattnError, match="no test target has anything before it"):
+        split_as(one_history(0, 1, 2), Splitting(time="2020-01-01"))
+
+
+def test_owners_are_told_where_a_user_has_several_targets():
+    s = timed([(1, i, i) for i in range(1, 7)] + [(2, i, i) for i in range(1, 7)])
+    how = Splitting(time="quantile 0.6", target="all")
+    owners = split_as(s, how).owners()
+    assert owners["test"].tolist() == [0, 0, 1, 1]
+    assert not split_as(s, replace(how, target="last")).owners()
+
+
+GIVEN = pd.DataFrame(
+    {
+        "user": [1, 1, 1, 1, 2, 2, 2],
+        "item": [10, 20, 30, 40, 10, 20, 30],
+        "timestamp": [1, 2, 3, 4, 1, 2, 3],
+        "part": ["train", "train", "valid", "test", "train", "validation", "test"],
+    }
+)
+
+
+def dataset(frame: pd.DataFrame, **how: str) -> Dataset:
+    log = Interactions.from_frame(frame)
+    return Dataset.from_interactions(log, replace(ENTRY, splitting=Splitting(given=True, **how)))
+
+
+def test_given_split_is_taken_as_it_is():
+    split = dataset(GIVEN.sample(frac=1, random_state=0)).split
+    assert split.train.items.tolist() == [1, 2, 1]
+    assert split.targets("valid").tolist() == [3, 2]
+    assert split.targets("test").tolist() == [4, 3]
+
+
+def test_given_split_enters_the_fingerprint():
+    moved = GIVEN.assign(part=["train", "valid", "test", "test", "train", "valid", "test"])
+    assert dataset(GIVEN).fingerprint != dataset(moved).fingerprint
+
+
+def test_among_equal_times_what_is_held_out_comes_last():
+    tied = GIVEN.assign(timestamp=1)[::-1]
+    assert dataset(tied).split.targets("test").tolist() == [4, 3]
+
+
+def test_given_split_against_time_is_refused_by_user():
+    mixed = GIVEN.assign(part=["test", "train", "valid", "test", "train", "valid", "test"])
+    with pytest.raises(SeqattnError, match="user 1 has an interaction in 'train' after one in 'te"):
+        dataset(mixed)
+
+
+def test_given_split_without_validation_needs_a_word():
+    two = GIVEN.assign(part=GIVEN["part"].replace({"valid": "train", "validation": "train"}))
+    with pytest.raises(SeqattnError, match="set `validation: last`"):
+        dataset(two)
+    split = dataset(two, validation="last").split
+    assert split.targets("valid").tolist() == [3, 2]
+    assert split.train.items.tolist() == [1, 2, 1]
+
+
+def test_part_that_is_none_is_refused_by_row():
+    with pytest.raises(SeqattnError, match="column 'part', row 2: 'dev' is no part of a split"):
+        dataset(GIVEN.assign(part=["train", "train", "dev", "test", "train", "valid", "test"]))

@@ -108,7 +108,7 @@ def test_itemknns_scores_are_cosines_of_the_nearest_items(k, shrink, synthetic):
     on_valid, on_test = (subject.scores(stage)(users) for stage in ("valid", "test"))
     np.testing.assert_allclose(on_valid, seen_UV @ kept, atol=1e-5)
     # By then a user has one item more to ask with; what was learned stays.
-    seen_UV[users, synthetic.split.valid_items] += 1
+    seen_UV[users, synthetic.split.targets("valid")] += 1
     np.testing.assert_allclose(on_test, seen_UV @ kept, atol=1e-5)
     if k == 100:
         np.testing.assert_allclose(on_test, seen_UV @ cosine, atol=1e-5)
@@ -120,8 +120,8 @@ def test_recboles_own_pipeline_gives_itemknn_the_same_scores(tmp_path, synthetic
     users = np.arange(synthetic.n_users)
     parts = {
         "train": np.array(_pairs(split.train)),
-        "valid": np.column_stack([users, split.valid_items]),
-        "test": np.column_stack([users, split.test_items]),
+        "valid": np.column_stack([users, split.targets("valid")]),
+        "test": np.column_stack([users, split.targets("test")]),
     }
     for part, pairs in parts.items():
         frame = pd.DataFrame(pairs, columns=["user_id:token", "item_id:token"])

@@ -124,7 +124,7 @@ def test_recboles_output_is_evaluated_as_recbole_evaluates_it(synthetic, tmp_pat
     """Scores and lists of RecBole's SASRec, through `seqattn evaluate`'s functions."""
     torch.manual_seed(0)
     theirs = recbole_sasrec(synthetic.n_items, hidden_size=16, inner_size=16).eval()
-    context, targets = synthetic.split.context("test"), synthetic.split.test_items
+    context, targets = synthetic.split.context("test"), synthetic.split.targets("test")
     items = torch.zeros(synthetic.n_users, L, dtype=torch.long)
     for user, (begin, end) in enumerate(pairwise(context.offsets)):
         last = torch.tensor(context.items[begin:end][-L:].astype(np.int64))

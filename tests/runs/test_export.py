@@ -42,7 +42,7 @@ def test_recommendations_put_each_target_where_the_run_ranked_it(runs, synthetic
     k, seen = synthetic.n_items, kind == "filtered"
     contexts = synthetic.split.context("test")
     told = recommender.recommend_all(contexts, k, exclude_seen=seen)
-    targets = contexts.item_ids[synthetic.split.test_items - 1]
+    targets = contexts.item_ids[synthetic.split.targets("test") - 1]
     told = told.merge(pd.DataFrame({"user": contexts.user_ids, "item": targets}))
     ranks = pd.Series(runs[model].ranks("test", kind), contexts.user_ids)
     # A target that the user has seen before is ranked by the run, and no recommendation.

@@ -93,7 +93,7 @@ def test_short_lists_give_the_metrics_up_to_their_length(synthetic, tmp_path):
 
 def test_an_item_without_score_ranks_behind_all_others(synthetic, scores, tmp_path):
     path = tmp_path / "s.npz"
-    target = synthetic.split.test_items[0] - 1
+    target = synthetic.split.targets("test")[0] - 1
     ids = synthetic.sequences
     np.savez(
         path,

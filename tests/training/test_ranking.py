@@ -83,7 +83,7 @@ def test_each_user_has_the_rank_of_its_own_history(synthetic, monkeypatch, name,
                 torch.tensor(items[None, -10:]), torch.tensor(intensity[None, -10:])
             )
             scores = model.logits(hidden)[0].numpy()
-        target = int(synthetic.split.test_items[user])
+        target = int(synthetic.split.targets("test")[user])
         assert abs(ranks[user] - _naive_rank(scores, target, set())) <= 1
 
 
@@ -96,7 +96,7 @@ def test_constant_scores_are_never_favourable(synthetic):
 def test_padding_is_never_ranked(synthetic):
     scores = np.zeros((synthetic.n_users, synthetic.n_items + 1))
     scores[:, 0] = 100
-    scores[np.arange(synthetic.n_users), synthetic.split.test_items] = 1
+    scores[np.arange(synthetic.n_users), synthetic.split.targets("test")] = 1
     assert (rank_targets(FixedScores(scores), synthetic.split, "test")["unfiltered"] == 1).all()
 
 

@@ -99,10 +99,10 @@ def pace(runs: Iterable[Run], n_targets: int) -> pd.DataFrame:
 def against_change(runs: Sequence[Run], k: int = 10) -> pd.DataFrame:
     """Return [IA] Figure 2's points, one a (model, seed): mean lambda, NDCG@k change in %."""
     groups = by_model(runs)
-    base = {c.seed: metric(c.ranks(), "NDCG", k).mean() for c in groups[BASELINE]}
+    base = {c.seed: c.values("NDCG", k).mean() for c in groups[BASELINE]}
     rows = []
     for run in (run for group in groups.values() for run in group if run.facts["lambdas"]):
-        change = 100 * (metric(run.ranks(), "NDCG", k).mean() / base[run.seed] - 1)
+        change = 100 * (run.values("NDCG", k).mean() / base[run.seed] - 1)
         rows.append((run.model, run.seed, float(np.mean(run.facts["lambdas"])), change))
     return pd.DataFrame(rows, columns=["model", "seed", "lam", "change"])
 
@@ -112,7 +112,7 @@ def sweep(model: Backbone, dataset: Dataset, grid: Sequence[float], k: int = 10)
 
     The trained weights stay as they are; lambda is restored afterwards.
     """
-    parameters = model.lambda_parameters
+    parameters, owners = model.lambda_parameters, dataset.split.owners().get("valid")
     trained = [parameter.detach().clone() for parameter in parameters]
     values = []
     with torch.no_grad():
@@ -121,7 +121,7 @@ def sweep(model: Backbone, dataset: Dataset, grid: Sequence[float], k: int = 10)
                 for parameter in parameters:
                     parameter.fill_(lam)
                 ranks = rank_targets(model, dataset.split, "valid")["unfiltered"]
-                values.append(metric(ranks, "NDCG", k).mean())
+                values.append(metric(ranks, "NDCG", k, owners).mean())
         finally:
             for parameter, value in zip(parameters, trained, strict=True):
                 parameter.copy_(value)

@@ -16,15 +16,7 @@ import numpy as np
 import pandas as pd
 
 from seqattn.audit.findings import CHECKS, Check, findings
-from seqattn.audit.splits import (
-    Parts,
-    cold,
-    global_time_split,
-    leakage,
-    leave_one_out_rows,
-    popularity_shift,
-    shift,
-)
+from seqattn.audit.splits import cold, leakage, popularity_shift, shift
 from seqattn.audit.statistics import (
     core,
     distribution,
@@ -35,14 +27,14 @@ from seqattn.audit.statistics import (
     stamp_facts,
     tie_effects,
     tied_tests,
-    user_of_row,
 )
 from seqattn.data.dataset import Dataset
 from seqattn.data.interactions import Interactions, Step, encode, require_chronology
 from seqattn.data.preparation import prepare
 from seqattn.data.sequences import Sequences
+from seqattn.data.splits import Parts, Splitting, global_time_split, leave_one_out_rows
 
-__all__ = ["CHECKS", "Audit", "Check", "Parts", "audit", "gaps", "global_time_split", "tied_tests"]
+__all__ = ["CHECKS", "Audit", "Check", "audit", "gaps", "tied_tests"]
 
 _FORMAT = 1  # of audit.json: raise it when a key changes its meaning
 
@@ -68,7 +60,7 @@ class Audit:
         What reversing ties does to held-out items; a column for what orders the histories, and
         one for timestamps where an explicit order overrides them.
     split : DataFrame
-        Cold users and items, leakage and shift of leave-one-out, columns "valid" and "test".
+        Cold users and items, leakage and shift of the dataset's split, columns "valid" and "test".
     splits : DataFrame
         The test side of alternative splits, a row for each split and preparation.
     findings : DataFrame
@@ -162,10 +154,10 @@ def audit(log: Interactions, dataset: Dataset | None = None, quantile: float = 0
     tables = dict.fromkeys(("ties", "split", "splits"), pd.DataFrame())
     if dataset is not None:
         sequences = dataset.sequences
-        rows["prepared"] = _Rows(user_of_row(sequences), sequences.items - 1, sequences.timestamp)
+        rows["prepared"] = _Rows(sequences.user_of_row, sequences.items - 1, sequences.timestamp)
         tables = {
             "ties": _ties(log, sequences),
-            "split": _leave_one_out_table(sequences),
+            "split": _split_table(sequences, dataset.split.parts),
             "splits": _compare_splits(log, dataset, quantile),
         }
     sizes = {name: core(np.bincount(r.user), np.bincount(r.item)) for name, r in rows.items()}
@@ -216,8 +208,7 @@ def _ties(log: Interactions, sequences: Sequences) -> pd.DataFrame:
     return pd.DataFrame(columns | {"by timestamp": tie_effects(sequences, sequences.timestamp)})
 
 
-def _leave_one_out_table(sequences: Sequences) -> pd.DataFrame:
-    parts = leave_one_out_rows(sequences)
+def _split_table(sequences: Sequences, parts: Parts) -> pd.DataFrame:
     columns = {}
     for stage in ("valid", "test"):
         facts = [measure(sequences, parts, stage) for measure in (cold, leakage, shift)]
@@ -226,21 +217,25 @@ def _leave_one_out_table(sequences: Sequences) -> pd.DataFrame:
 
 
 def _compare_splits(log: Interactions, dataset: Dataset, quantile: float) -> pd.DataFrame:
-    """Test side of both splits, on the prepared log and on the same without its k-core."""
+    """Test side of several splits, on the prepared log and on the same without its k-core."""
     placed = log.take(~np.isnan(require_chronology(log)), "known place in time")
     how = replace(dataset.entry.preparation, core=1)
     unfiltered = Sequences.from_interactions(prepare(placed, how))
     rows = {}
     for name, sequences in (("prepared", dataset.sequences), ("without k-core", unfiltered)):
         splits = [leave_one_out_rows(sequences)]
-        if np.isnan(sequences.timestamp).mean() <= 1 - COVERAGE:
-            splits.append(global_time_split(sequences, quantile))
+        missing = np.isnan(sequences.timestamp)
+        if missing.mean() <= 1 - COVERAGE:
+            splits.append(global_time_split(sequences, Splitting(time=f"quantile {quantile:g}")))
+        if name == "prepared" and dataset.split.parts.name not in [s.name for s in splits]:
+            splits.append(dataset.split.parts)
         for parts in splits:
             rows[parts.name, name] = {
                 "users": sequences.n_users,
                 "items": sequences.n_items,
                 "training interactions": int(parts.train.sum()),
-                "unplaced interactions": parts.unplaced,
+                # Without a time, a row is in no part of a split in time.
+                "unplaced interactions": int(missing.sum()) if parts is not splits[0] else 0,
                 "validation targets": len(parts.valid),
                 **cold(sequences, parts, "test"),
                 **leakage(sequences, parts, "test"),

@@ -123,6 +123,9 @@ def describe(name: str) -> Description:
         "steps": [asdict(step) for step in (dataset or log).steps],
         "fingerprint": None if dataset is None else dataset.fingerprint,
     }
+    if dataset and not isinstance(options := dataset.entry.splitting.options(), str):
+        users = len(np.unique(dataset.split.users("test")))
+        facts["split"] = {"options": options, "n_targets": dataset.n_targets, "n_users": users}
     return Description(facts, audit(log, dataset), intensity, tied)
 
 
@@ -144,6 +147,8 @@ class Record:
 def read_records(folder: str | Path = RECORDS) -> list[Record]:
     """Return one record per dataset of the catalogue, in its order; synthetic data left out."""
     named = ((Path(folder) / name, entry) for name, entry in CATALOGUE.items())
+    # Another form of a dataset is the same data.
+    named = ((path, entry) for path, entry in named if not entry.of)
     return [_read(entry, path) for path, entry in named if path.name != "synthetic"]
 
 

@@ -1,4 +1,4 @@
-"""Alternative splits as row numbers, and whether a split is a forecast.
+"""Whether a split is a forecast.
 
 Events of the future in training, cold users and items, shift. Every measure takes histories and
 the row numbers of a split (`Parts`). Measures that compare moments count only targets whose own
@@ -7,92 +7,15 @@ timestamp is known; ``known time`` says how many those are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import rankdata
 
-from seqattn.audit.statistics import share, user_of_row
+from seqattn.audit.statistics import share
 from seqattn.data.sequences import Sequences
-from seqattn.errors import SeqattnError
+from seqattn.data.splits import Parts
 
 _DRAWS = 20  # of the shift's null value; its spread is far below the differences of interest
-
-
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """Which rows of the histories a split, called `name` in tables, trains on and asks for.
-
-    Attributes
-    ----------
-    train : (n,) bool
-        True at training rows.
-    valid, test : (m,) int64
-        Rows of the targets, at most one a user, in user order.
-    unplaced : int
-        Rows in no part because their time is unknown.
-    """
-
-    name: str
-    train: np.ndarray
-    valid: np.ndarray
-    test: np.ndarray
-    unplaced: int = 0
-
-    def targets(self, stage: str) -> np.ndarray:
-        """Return the target rows of "valid" or "test"."""
-        return {"valid": self.valid, "test": self.test}[stage]
-
-
-def leave_one_out_rows(sequences: Sequences) -> Parts:
-    """Return the rows of :func:`seqattn.data.leave_one_out`.
-
-    A user with fewer than three interactions stays in training whole, so that unfiltered logs
-    can be compared too.
-    """
-    last = sequences.offsets[1:][sequences.lengths >= 3] - 1
-    train = np.ones(len(sequences), dtype=bool)
-    train[last] = train[last - 1] = False
-    return Parts("leave-one-out", train, valid=last - 1, test=last)
-
-
-def global_time_split(sequences: Sequences, quantile: float = 0.9) -> Parts:
-    """Split all users at two common moments, so that nothing trained on is later than a target.
-
-    The test begins after the `quantile` of all known timestamps, the validation after the
-    `quantile` of those before it. A user's target is the last interaction of the period, as in
-    leave-one-out; what lies between the cut and the target is context, never training.
-
-    Raises
-    ------
-    SeqattnError
-        `quantile` is not between 0 and 1, or no timestamp is known.
-    """
-    if not 0 < quantile < 1:
-        raise SeqattnError(f"global_time_split: quantile = {quantile!r}; give one inside (0, 1)")
-    time = sequences.timestamp
-    known = ~np.isnan(time)
-    if not known.any():
-        raise SeqattnError(
-            "global_time_split: no timestamp is known; an order within users is not enough, give "
-            "the log a timestamp column"
-        )
-    test_cut = np.quantile(time[known], quantile)
-    valid_cut = np.quantile(time[known & (time <= test_cut)], quantile)
-    user = user_of_row(sequences)
-    return Parts(
-        f"global time, {quantile:g}",
-        train=time <= valid_cut,  # false for NaN
-        valid=_last_of_each_user(user, (time > valid_cut) & (time <= test_cut)),
-        test=_last_of_each_user(user, time > test_cut),
-        unplaced=int((~known).sum()),
-    )
-
-
-def _last_of_each_user(user: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    rows = np.flatnonzero(chosen)
-    return rows[np.diff(user[rows], append=-1) != 0]
 
 
 def cold(sequences: Sequences, parts: Parts, stage: str) -> dict[str, float]:
@@ -102,7 +25,7 @@ def cold(sequences: Sequences, parts: Parts, stage: str) -> dict[str, float]:
     row of the user. ``cold items``: no training row of the item; ``distinct cold items`` counts
     these items.
     """
-    rows, user = parts.targets(stage), user_of_row(sequences)
+    rows, user = parts.targets(stage), sequences.user_of_row
     trained_users = np.bincount(user[parts.train], minlength=sequences.n_users)
     trained_items = _popularity(sequences, parts)
     target_items = sequences.items[rows] - 1
@@ -131,7 +54,7 @@ def leakage(sequences: Sequences, parts: Parts, stage: str) -> dict[str, float]:
         training stamps are unknown. ``training in test period``: share of training events not
         older than the first target.
     """
-    user, time = user_of_row(sequences), sequences.timestamp
+    user, time = sequences.user_of_row, sequences.timestamp
     targets = parts.targets(stage)
     rows = targets[~np.isnan(time[targets])]
     known = parts.train & ~np.isnan(time)
@@ -185,14 +108,19 @@ def _others(
     user: np.ndarray, time: np.ndarray, known: np.ndarray, rows: np.ndarray, n_users: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each target: share of others' training events that are later, and their newest time."""
-    trained = np.sort(time[known])
+    moments = np.sort(time[known])
     own_total = np.bincount(user[known], minlength=n_users)
-    moment = np.full(n_users, np.inf)
-    moment[user[rows]] = time[rows]
-    own_later = np.bincount(user[known & (time > moment[user])], minlength=n_users)
-    later = len(trained) - np.searchsorted(trained, time[rows], side="right")
-    others = len(trained) - own_total[user[rows]]
-    portion = (later - own_later[user[rows]]) / np.where(others, others, np.nan)
+    later = len(moments) - np.searchsorted(moments, time[rows], side="right")
+    # One sorted key for user and time: how many of the user's own events are later.
+    n_keys = len(moments) + 1
+    place = np.searchsorted(moments, time[known], side="left")
+    own = np.sort(user[known] * n_keys + place)
+    passed = np.searchsorted(moments, time[rows], side="right")
+    own_later = np.cumsum(own_total)[user[rows]] - np.searchsorted(
+        own, user[rows] * n_keys + passed
+    )
+    others = len(moments) - own_total[user[rows]]
+    portion = (later - own_later) / np.where(others, others, np.nan)
     # The newest event of another user: the newest of all, or the runner-up for its owner.
     newest = np.full(n_users, -np.inf)
     np.maximum.at(newest, user[known], time[known])

@@ -114,13 +114,8 @@ def order_of(log: Interactions, sequences: Sequences) -> np.ndarray | None:
     if "order" not in log.frame.columns:
         return None
     latest = log.frame.groupby(["user", "item"])["order"].max()
-    rows = [sequences.user_ids[user_of_row(sequences)], sequences.item_ids[sequences.items - 1]]
+    rows = [sequences.user_ids[sequences.user_of_row], sequences.item_ids[sequences.items - 1]]
     return latest.reindex(pd.MultiIndex.from_arrays(rows)).to_numpy(dtype=np.float64)
-
-
-def user_of_row(sequences: Sequences) -> np.ndarray:
-    """Return the user code of each row, (n,) int64."""
-    return np.repeat(np.arange(sequences.n_users), sequences.lengths)
 
 
 def gaps(user: np.ndarray, time: np.ndarray) -> np.ndarray:
@@ -188,7 +183,7 @@ def tie_effects(sequences: Sequences, when: np.ndarray) -> dict[str, float]:
         and test at one moment`` (which of the two is which is arbitrary); ``users judged`` is
         the share of all users that the others refer to.
     """
-    n, user = len(when), user_of_row(sequences)
+    n, user = len(when), sequences.user_of_row
     starts = np.ones(n, dtype=bool)
     starts[1:] = (np.diff(user) != 0) | ~(np.diff(when) == 0)
     reversed_row = np.lexsort((-np.arange(n), np.cumsum(starts)))

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from seqattn.data.entry import CATALOGUE, Counts, Entry, is_yaml, read_yaml
+from seqattn.data.entry import CATALOGUE, Counts, Entry, OwnData, is_yaml, read_yaml
 from seqattn.data.interactions import Interactions, Step, require_chronology
 from seqattn.data.preparation import prepare
 from seqattn.data.readers import (
@@ -25,7 +26,7 @@ from seqattn.data.readers import (
 )
 from seqattn.data.sequences import Sequences
 from seqattn.data.sources import locate
-from seqattn.data.splits import Split, leave_one_out
+from seqattn.data.splits import Split, split, with_times
 from seqattn.data.synthetic import synthetic_log
 from seqattn.errors import SeqattnError
 
@@ -54,7 +55,7 @@ class Dataset:
     sequences : Sequences
         Full histories after preparation.
     split : Split
-        Leave-one-out parts of the histories.
+        Parts of the histories: what is trained on and what is asked, by default leave-one-out.
     steps : tuple of Step
         Counts after reading and after each preparation step.
     fingerprint : str
@@ -83,23 +84,26 @@ class Dataset:
         Raises
         ------
         SeqattnError
-            The log has no chronology, its size is not the one its catalogue entry expects, or no
-            user is left.
+            The log has no chronology, its size is not the one its catalogue entry expects, no
+            user is left, or the histories do not allow the split.
         """
         require_chronology(log)
         _check_counts(log.source, entry.raw, log.steps[0])
+        if entry.splitting.time:
+            log = with_times(log)
         prepared = prepare(log, entry.preparation)
         _check_counts(log.source, entry.core, prepared.steps[-1])
         sequences = Sequences.from_interactions(prepared)
         options = entry.preparation.options()
-        options |= {"duplicates": "latest", "split": "leave-one-out"}
+        options |= {"duplicates": "latest", "split": entry.splitting.options()}
+        parts = prepared.frame["part"].to_numpy() if entry.splitting.given else None
         return cls(
             name=entry.name,
             entry=entry,
             sequences=sequences,
-            split=leave_one_out(sequences),
+            split=split(sequences, entry.splitting, parts),
             steps=prepared.steps,
-            fingerprint=fingerprint(sequences, options),
+            fingerprint=fingerprint(sequences, options, parts),
             source=log.source,
             reference=reference or entry.name,
         )
@@ -107,7 +111,7 @@ class Dataset:
     @property
     def n_targets(self) -> int:
         """Number of next items that training histories hold."""
-        return len(self.split.train.items) - self.split.train.n_users
+        return int(np.maximum(self.split.train.lengths - 1, 0).sum())
 
     @property
     def n_users(self) -> int:
@@ -147,12 +151,15 @@ class Dataset:
         return pd.DataFrame({self.entry.title: facts})
 
 
-def fingerprint(sequences: Sequences, options: Mapping[str, object]) -> str:
+def fingerprint(
+    sequences: Sequences, options: Mapping[str, object], parts: np.ndarray | None = None
+) -> str:
     """Return the SHA-256, in hex, of prepared histories and of the options that made them.
 
     Every array enters with its name, dtype, shape and little-endian bytes, original ids included,
     so equal data gives an equal value on every platform. The split is a function of the
-    histories and enters through the options.
+    histories and enters through the options; a given one, `parts` of (n,), is none and enters
+    itself.
     """
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
     for name in ("items", "intensity", "timestamp", "offsets", "user_ids", "item_ids"):
@@ -165,6 +172,8 @@ def fingerprint(sequences: Sequences, options: Mapping[str, object]) -> str:
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
         digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
+    if parts is not None:
+        digest.update(b"\nparts\n" + parts.astype(np.int8).tobytes())
     return digest.hexdigest()
 
 
@@ -242,10 +251,15 @@ def _open(name: str) -> tuple[Entry, Interactions]:
     """Return a dataset's log, and its entry as it applies to the file found."""
     if is_yaml(name):
         return _open_own(Path(name))
-    entry = find_entry(name)
-    if name == "synthetic":
+    return _open_entry(find_entry(name))
+
+
+def _open_entry(entry: Entry) -> tuple[Entry, Interactions]:
+    """Read the files of an entry of the catalogue, or of the one that it is another form of."""
+    files = CATALOGUE[entry.of or entry.name]
+    if files.name == "synthetic":
         return entry, synthetic_log()
-    source = locate(entry)
+    source = locate(files)
     if source.kind == "mirror":
         return _validated(entry.mirrored(), read_mirror(source.paths[0]))
     if source.kind == "inter":
@@ -256,16 +270,26 @@ def _open(name: str) -> tuple[Entry, Interactions]:
 def _open_own(description: Path) -> tuple[Entry, Interactions]:
     """Read the log that a user's own YAML describes; errors name columns as the file does."""
     own = read_yaml(description)
+    if own.entry.of:
+        return _open_entry(own.entry)
     try:
-        if not own.path.is_file():
-            raise SeqattnError(
-                f"{own.path}: no such file; `path` in the YAML is relative to the YAML's own folder"
-            )
-        if own.path.suffix == ".parquet":
-            return _validated(own.entry, read_parquet(own.path, own.columns))
-        return _validated(own.entry, read_delimited(own.path, own.separator, own.columns))
+        tables = [_read_own(own, path, part) for part, path in own.paths.items()]
+        frame = pd.concat([table.frame for table in tables])
+        source = ", ".join(table.source for table in tables)
+        return _validated(own.entry, Table(frame, source, sum(t.malformed for t in tables)))
     except SeqattnError as error:
         raise SeqattnError(own.in_its_words(str(error))) from error
+
+
+def _read_own(own: OwnData, path: Path, part: str) -> Table:
+    if not path.is_file():
+        raise SeqattnError(
+            f"{path}: no such file; paths in the YAML are relative to the YAML's own folder"
+        )
+    parquet = path.suffix == ".parquet"
+    read = read_parquet if parquet else partial(read_delimited, separator=own.separator)
+    table = read(path, columns=own.columns)
+    return replace(table, frame=table.frame.assign(part=part)) if part else table
 
 
 def _validated(entry: Entry, table: Table) -> tuple[Entry, Interactions]:

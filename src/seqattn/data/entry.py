@@ -8,6 +8,14 @@ described by one YAML file, whose path stands wherever a dataset's name can stan
     columns: {user: user, item: item, intensity: rating, timestamp: time}   # or order: position
     intensity: {meaning: rating, unit: stars}                               # if it has one
     filters: {k_core: 5}
+    split: {time: quantile 0.9}   # leave-one-out if left out
+
+A dataset of the catalogue takes other filters or another split by ``of`` in the place of ``path``
+and what describes a file::
+
+    name: fashion-in-time
+    of: amazon-office
+    split: {time: 2014-01-01, target: all}
 """
 
 from __future__ import annotations
@@ -23,6 +31,7 @@ import yaml
 
 from seqattn.config import strict
 from seqattn.data.preparation import Preparation
+from seqattn.data.splits import PARTS, Splitting
 from seqattn.errors import SeqattnError
 
 if TYPE_CHECKING:
@@ -118,6 +127,10 @@ class Entry(Facts):
         ``"s"`` or ``"ms"``, of numbers in the timestamp column.
     preparation : Preparation
         How it becomes histories.
+    splitting : Splitting
+        How histories are split.
+    of : str
+        The dataset of the catalogue whose files it takes; empty: it has its own.
     """
 
     name: str
@@ -127,6 +140,8 @@ class Entry(Facts):
     files: tuple[str, ...] = ()
     time_unit: str = "s"
     preparation: Preparation = field(default_factory=Preparation)
+    splitting: Splitting = field(default_factory=Splitting)
+    of: str = ""
 
     def mirrored(self) -> Entry:
         """Return the entry as it applies to the mirror's file."""
@@ -145,10 +160,14 @@ class Entry(Facts):
 
 @dataclass(frozen=True)
 class OwnData:
-    """A described log: its entry, the data file, and how to read it."""
+    """A described log: its entry, its data files, and how to read them.
+
+    There is one file, or one for each part of a given split, by its name. There is none for a
+    dataset of the catalogue in another form.
+    """
 
     entry: Entry
-    path: Path
+    paths: Mapping[str, Path]
     columns: Mapping[str, str]
     separator: str
 
@@ -189,6 +208,48 @@ class FiltersYaml:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SplitYaml:
+    """Where to cut, see `seqattn.data.splits.Splitting`, or what was given.
+
+    A given split is a ``column`` of the file, or three files. ``validation`` may be left out.
+    """
+
+    time: str = ""
+    target: str = ""
+    validation: str = ""
+    column: str = ""
+    train: str = ""
+    valid: str = ""
+    test: str = ""
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The files of a given split, by part."""
+        return {part: path for part in PARTS if (path := getattr(self, part))}
+
+    def splitting(self) -> Splitting:
+        """Return what is chosen.
+
+        Raises
+        ------
+        SeqattnError
+            Nothing is, more than one kind of split is, or a word is unknown.
+        """
+        kinds = [bool(self.time), bool(self.column), bool(self.files)]
+        if sum(kinds) != 1:
+            raise SeqattnError(
+                "split: give time: ..., or column: ..., or the files train, valid and test; "
+                "without `split` it is leave-one-out"
+            )
+        if self.files and not {"train", "test"} <= set(self.files):
+            raise SeqattnError("split: a split in files needs at least train and test; name both")
+        if self.target and not self.time:
+            raise SeqattnError("split: target belongs to a split in time; leave it out")
+        chosen = {"time": self.time, "target": self.target, "validation": self.validation}
+        return Splitting(**{k: v for k, v in chosen.items() if v}, given=not self.time)
+
+
+@dataclass(frozen=True, kw_only=True)
 class EntryYaml:
     """Keys that describe any dataset; those without a default here must be given."""
 
@@ -196,6 +257,7 @@ class EntryYaml:
     title: str = ""
     intensity: IntensityYaml | None = None
     filters: FiltersYaml = field(default_factory=FiltersYaml)
+    split: SplitYaml | None = None
     time_unit: str = "s"
 
 
@@ -203,9 +265,21 @@ class EntryYaml:
 class OwnYaml(EntryYaml):
     """Further keys of a user's own file."""
 
-    path: str
+    path: str = ""
     columns: ColumnsYaml
     separator: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherYaml:
+    """Keys of a dataset of the catalogue in another form; what is left out stays."""
+
+    name: str
+    of: str
+    title: str = ""
+    filters: FiltersYaml | None = None
+    split: SplitYaml | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,6 +324,10 @@ def read_catalogue(path: Path) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     for number, values in enumerate(loaded, 1):
         try:
+            if isinstance(values, Mapping) and "of" in values:
+                other = _other(section(OtherYaml, values, "the entry"), entries)
+                entries[other.name] = other
+                continue
             given = section(CatalogueYaml, values, "the entry")
             facts = {each.name: getattr(given, each.name) for each in fields(Facts)}
             entries[given.name] = _entry(given, entries, files=tuple(given.files), **facts)
@@ -260,7 +338,7 @@ def read_catalogue(path: Path) -> dict[str, Entry]:
 
 
 class _EachKeyOnce(yaml.SafeLoader):
-    """Plain YAML, but a key given twice is an error; PyYAML takes the last in silence.
+    """Plain YAML, but dates are text, and a key given twice is an error; PyYAML takes the last.
 
     Only some references to other parts (``*name``) are read: many of them, each to a part that has
     others, stand for gigabytes.
@@ -288,6 +366,11 @@ class _EachKeyOnce(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+yaml.add_constructor(
+    "tag:yaml.org,2002:timestamp", lambda loader, node: node.value, Loader=_EachKeyOnce
+)
+
+
 def load_yaml(path: Path) -> Any:
     """Return what a YAML file holds; a key given twice is refused.
 
@@ -309,9 +392,15 @@ def load_yaml(path: Path) -> Any:
 
 
 def _own_data(path: Path, loaded: object) -> OwnData:
+    if isinstance(loaded, Mapping) and "of" in loaded:
+        other = _other(section(OtherYaml, loaded, "the file"), CATALOGUE)
+        return OwnData(other, {}, {}, "")
     given = section(OwnYaml, loaded, "the file")
     columns = given.columns
     entry = _entry(given, CATALOGUE, licence="your own data")
+    files = given.split.files if given.split else {}
+    if bool(given.path) == bool(files):
+        raise SeqattnError("the file must name the log by `path`, or its parts under `split`")
     if len(given.separator) > 1:
         raise SeqattnError(f"separator {given.separator!r} must be one character")
     if not columns.timestamp and not columns.order:
@@ -322,17 +411,67 @@ def _own_data(path: Path, loaded: object) -> OwnData:
             "intensity: {meaning: ..., unit: ...}; give both, or neither for a log without one"
         )
     named = [(theirs, ours) for ours, theirs in asdict(columns).items() if theirs]
+    if given.split and given.split.column:
+        named.append((given.split.column, "part"))
     mapping = dict(named)
     if len(mapping) < len(named):
         raise SeqattnError("one column of the file serves twice under `columns`")
-    file = path.parent / given.path
-    tab = not {".tsv", ".inter"}.isdisjoint(file.suffixes)
-    return OwnData(entry, file, mapping, given.separator or ("\t" if tab else ","))
+    paths = {part: path.parent / file for part, file in (files or {"": given.path}).items()}
+    tab = not {".tsv", ".inter"}.isdisjoint(next(iter(paths.values())).suffixes)
+    return OwnData(entry, paths, mapping, given.separator or ("\t" if tab else ","))
+
+
+def _other(given: OtherYaml, known: Mapping[str, Entry]) -> Entry:
+    """Return a dataset of the catalogue in another form: other filters, or another split."""
+    if given.of not in known or known[given.of].of:
+        raise SeqattnError(f"of: {given.of!r} is no dataset of the catalogue with files of its own")
+    base = known[given.of]
+    _require_name(given.name, known)
+    if given.split and not given.split.time:
+        raise SeqattnError("split: only a split in time fits a dataset of the catalogue")
+    splitting = given.split.splitting() if given.split else Splitting()
+    preparation = _preparation(given.filters) if given.filters else base.preparation
+    return replace(
+        base,
+        name=given.name,
+        of=given.of,
+        title=given.title or f"{base.title}, {splitting.words}",
+        splitting=splitting,
+        preparation=preparation,
+        note=given.note or base.note,
+        core=None,
+        table2=None,
+        mirror=replace(base.mirror, title=None, core=None) if base.mirror else None,
+    )
 
 
 def _entry(given: EntryYaml, taken: Container[str], **more: Any) -> Entry:
     """Check the keys that both kinds of file have; return an entry of them and `more` fields."""
-    name, filters, about = given.name, given.filters, given.intensity
+    name, about = given.name, given.intensity
+    _require_name(name, taken)
+    if given.time_unit not in ("s", "ms"):
+        raise SeqattnError(f"time_unit {given.time_unit!r} is unknown; use s or ms")
+    return Entry(
+        name=name,
+        title=given.title or name,
+        intensity=about.meaning if about else None,
+        unit=about.unit if about else None,
+        time_unit=given.time_unit,
+        preparation=_preparation(given.filters),
+        splitting=given.split.splitting() if given.split else Splitting(),
+        **more,
+    )
+
+
+def _preparation(filters: FiltersYaml) -> Preparation:
+    if filters.k_core < 1 or filters.users < 0:
+        raise SeqattnError(
+            "filters: k_core must be at least 1, which keeps everything, and users at least 0"
+        )
+    return Preparation(filters.k_core, filters.iterative, filters.users or None)
+
+
+def _require_name(name: str, taken: Container[str]) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise SeqattnError(
             f"name {name!r} serves as a folder: use letters, digits, '-', '_' and '.' only"
@@ -343,21 +482,6 @@ def _entry(given: EntryYaml, taken: Container[str], **more: Any) -> Entry:
         )
     if name in taken:
         raise SeqattnError(f"name {name!r} is one of the book's own datasets; choose another")
-    if filters.k_core < 1 or filters.users < 0:
-        raise SeqattnError(
-            "filters: k_core must be at least 1, which keeps everything, and users at least 0"
-        )
-    if given.time_unit not in ("s", "ms"):
-        raise SeqattnError(f"time_unit {given.time_unit!r} is unknown; use s or ms")
-    return Entry(
-        name=name,
-        title=given.title or name,
-        intensity=about.meaning if about else None,
-        unit=about.unit if about else None,
-        time_unit=given.time_unit,
-        preparation=Preparation(filters.k_core, filters.iterative, filters.users or None),
-        **more,
-    )
 
 
 def section(cls: type[T], values: Any, name: str) -> T:

@@ -20,6 +20,7 @@ _FIX_TIME = "give seconds since 1970 or ISO 8601 dates (2024-01-31T12:00:00), on
 _FIX_UNIT = "it looks like milliseconds: divide by 1,000, or set time_unit: ms for this dataset"
 _FIX_ORDER = "give a number for each interaction whose place is known, and an empty cell elsewhere"
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_PARTS = {"train": 0, "valid": 1, "validation": 1, "test": 2}
 _LARGEST_EXACT_INTEGER = 2.0**53  # beyond it float64 has already merged neighbouring ids
 _LARGEST_SECOND = 1e11  # the year 5138; in milliseconds it is 1973, before any log of ours
 
@@ -114,6 +115,14 @@ def _orders(column: pd.Series, source: str) -> np.ndarray:
     bad = ~np.isfinite(values) & _known(column)
     _refuse(column, source, bad, "is not a position", _FIX_ORDER)
     return values
+
+
+def _parts(column: pd.Series, source: str) -> np.ndarray:
+    """Return the number of the part of a given split that each row is in, (n,) int8."""
+    number = column.map(_PARTS)
+    wanted = f"write {', '.join(_PARTS)}"
+    _refuse(column, source, number.isna().to_numpy(dtype=bool), "is no part of a split", wanted)
+    return number.to_numpy(dtype=np.int8)
 
 
 def _known(column: pd.Series) -> np.ndarray:
@@ -244,8 +253,9 @@ class Interactions:
     frame : pandas.DataFrame
         Columns ``user`` and ``item`` (original ids, int64 or str) and, where the source has
         them, ``intensity`` (float64, >= 0), ``timestamp`` (float64, seconds since 1970 UTC) and
-        ``order`` (float64, chronological position within a user; NaN where unknown). Without an
-        order every time is known; with one the timestamp may hold NaN or be absent.
+        ``order`` (float64, chronological position within a user; NaN where unknown). A given
+        split adds ``part`` (int8: 0 train, 1 valid, 2 test). Without an order every time is
+        known; with one the timestamp may hold NaN or be absent.
     steps : tuple of Step
         Counts after each preparation step, the first of them ``"read"``.
     source : str
@@ -273,9 +283,10 @@ class Interactions:
         ----------
         frame : pandas.DataFrame
             Columns ``user``, ``item``, ``timestamp`` or ``order`` or both, and optionally
-            ``intensity``; others are ignored. Ids are integers or strings. Times are seconds
-            since 1970 (also as strings) or ISO 8601 dates. ``order`` numbers a user's
-            interactions from old to new; it then takes the place of the timestamp.
+            ``intensity`` and ``part`` (of a given split); others are ignored. Ids are integers or
+            strings. Times are seconds since 1970 (also as strings) or ISO 8601 dates. ``order``
+            numbers a user's interactions from old to new; it then takes the place of the
+            timestamp.
         drop_incomplete : bool
             Drop rows with an empty cell as a counted step, instead of refusing them.
         chronological : bool
@@ -313,6 +324,8 @@ class Interactions:
             clean["intensity"] = intensities(given["intensity"], source)
         if "timestamp" in given:
             clean["timestamp"] = _times(given["timestamp"], source, "order" in given, time_unit)
+        if "part" in frame.columns:
+            clean["part"] = _parts(_without_categories(frame["part"]), source)
         if "order" in given:
             clean["order"] = _orders(given["order"], source)
         return cls(pd.DataFrame(clean), tuple(steps), source)

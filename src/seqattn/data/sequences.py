@@ -110,25 +110,31 @@ class Sequences:
         """Interactions of each user, (U,) int64."""
         return np.diff(self.offsets)
 
-    def drop_last(self, k: int) -> Sequences:
-        """Return the histories without their last `k` interactions; users and items are kept.
+    @property
+    def user_of_row(self) -> np.ndarray:
+        """Number of the user that owns each row, (n,) int64."""
+        return np.repeat(np.arange(self.n_users), self.lengths)
 
-        Raises
-        ------
-        SeqattnError
-            `k` is negative, or a history is shorter than `k`.
-        """
-        if k < 0:
-            raise SeqattnError(f"drop_last: k = {k} is negative; give 0 or more")
-        self.require_length(k, "drop_last")
-        lengths = self.lengths
-        keep = np.arange(len(self)) < np.repeat(self.offsets[1:] - k, lengths)
+    def keep(self, rows: np.ndarray) -> Sequences:
+        """Return the histories with those rows that a mask, (n,), chooses; users and items stay."""
+        kept = np.append(0, np.cumsum(rows))[self.offsets]
+        return self._with(rows, kept, self.user_ids)
+
+    def before(self, rows: np.ndarray) -> Sequences:
+        """Return what came before each of some rows, (N,): a history of its user's for each."""
+        user = np.searchsorted(self.offsets, rows, side="right") - 1
+        offsets = np.append(0, np.cumsum(rows - self.offsets[user]))
+        # A history's rows are neighbours, here and there.
+        moved = np.repeat(rows - offsets[1:], np.diff(offsets))
+        return self._with(moved + np.arange(offsets[-1]), offsets, self.user_ids[user])
+
+    def _with(self, rows: np.ndarray, offsets: np.ndarray, user_ids: np.ndarray) -> Sequences:
         return Sequences(
-            items=self.items[keep],
-            intensity=None if self.intensity is None else self.intensity[keep],
-            timestamp=self.timestamp[keep],
-            offsets=np.append(0, np.cumsum(lengths - k)),
-            user_ids=self.user_ids,
+            items=self.items[rows],
+            intensity=None if self.intensity is None else self.intensity[rows],
+            timestamp=self.timestamp[rows],
+            offsets=offsets,
+            user_ids=user_ids,
             item_ids=self.item_ids,
         )
 
@@ -141,16 +147,9 @@ class Sequences:
             A user is unknown; the message names the first one.
         """
         users = places_of(ids, self.user_ids, "user")
-        lengths = self.lengths[users]
         rows = np.concatenate([np.arange(*self.offsets[[u, u + 1]]) for u in users])
-        return Sequences(
-            items=self.items[rows],
-            intensity=None if self.intensity is None else self.intensity[rows],
-            timestamp=self.timestamp[rows],
-            offsets=np.append(0, np.cumsum(lengths)),
-            user_ids=self.user_ids[users],
-            item_ids=self.item_ids,
-        )
+        offsets = np.append(0, np.cumsum(self.lengths[users]))
+        return self._with(rows, offsets, self.user_ids[users])
 
     def require_length(self, least: int, action: str) -> None:
         """Refuse histories shorter than `least`; `action` names the caller in the message.

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from itertools import product
 from typing import Any
@@ -117,7 +117,10 @@ def fit_baseline(
         "best_epoch": best.best_epoch,
         "seconds": best.seconds,
         "environment": environment("cpu") | {name: version(name) for name in ("recbole", "scipy")},
-        "metrics": {kind: averages(values) for kind, values in best.ranks.items()},
+        "metrics": {
+            kind: averages(values, best.owners.get(kind.split("_")[0]))
+            for kind, values in best.ranks.items()
+        },
     }
     return facts, best.ranks
 
@@ -146,16 +149,20 @@ def _search(
 
 @dataclass(frozen=True)
 class Fitted:
-    """Ranks ``{stage}_{kind}`` of (U,), with the best weights, and how they came about."""
+    """Ranks ``{stage}_{kind}`` of (N,), with the best weights, and how they came about.
+
+    `owners` is that of `seqattn.data.splits.Split`.
+    """
 
     ranks: dict[str, np.ndarray]
     history: list[dict[str, float]]
     best_epoch: int | None
     seconds: float
+    owners: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def valid_ndcg(self, kind: str) -> float:
         """Return validation NDCG@10; `kind` unfiltered or filtered."""
-        return _ndcg(self.ranks[f"valid_{kind}"])
+        return _ndcg(self.ranks[f"valid_{kind}"], self.owners.get("valid"))
 
 
 def fit(
@@ -189,7 +196,8 @@ def fit(
         for stage in STAGES
         for of, values in _rank(subject, Ranker(dataset.split, stage), stage).items()
     }
-    fitted = Fitted(ranks, history, best_epoch, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    fitted = Fitted(ranks, history, best_epoch, seconds, dataset.split.owners())
     report(f"{label}: validation NDCG@10 {fitted.valid_ndcg(kind):.4f}")
     return fitted
 
@@ -207,14 +215,15 @@ def _train(
         return [], None
     model, rng = subject.model, np.random.default_rng(seed)
     optimiser = torch.optim.Adam(model.parameters(), lr=float(options["learning_rate"]))
-    ranker = Ranker(dataset.split, "valid")
+    ranker, owners = Ranker(dataset.split, "valid"), dataset.split.owners().get("valid")
     history: list[dict[str, float]] = []
     best_epoch, best, weights = 0, -1.0, {}
     while len(history) < MAX_EPOCHS and len(history) - best_epoch < PATIENCE:
         started = time.perf_counter()
         model.train()
         loss = subject.epoch(optimiser, rng)
-        ndcg = _ndcg(_rank(subject, ranker, "valid", filtered=kind == "filtered")[kind])
+        ranks = _rank(subject, ranker, "valid", filtered=kind == "filtered")[kind]
+        ndcg = _ndcg(ranks, owners)
         seconds = time.perf_counter() - started
         record = {"epoch": len(history) + 1, "loss": loss, "valid_ndcg": ndcg, "seconds": seconds}
         history.append(record)
@@ -233,5 +242,5 @@ def _rank(
     return ranker.rank(subject.scores(stage), filtered=filtered)
 
 
-def _ndcg(ranks: np.ndarray) -> float:
-    return float(metric(ranks, "NDCG", 10).mean())
+def _ndcg(ranks: np.ndarray, owners: np.ndarray | None) -> float:
+    return float(metric(ranks, "NDCG", 10, owners).mean())

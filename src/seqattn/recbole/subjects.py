@@ -139,23 +139,29 @@ def _configured(
     return model(config, log), log
 
 
-def _by_user(model: AbstractRecommender) -> Callable[[str], Scores]:
+def _by_user(model: AbstractRecommender, dataset: Dataset) -> Callable[[str], Scores]:
     """Return scores that depend on who the user is, not on the stage's histories."""
 
-    def scores(users: np.ndarray) -> Tensor:
-        rows = Interaction({model.USER_ID: torch.as_tensor(users + 1)})
-        return model.full_sort_predict(rows).view(len(users), -1)
+    def of_stage(stage: str) -> Scores:
+        users_N = dataset.split.users(stage)
 
-    return lambda stage: scores
+        def scores(targets: np.ndarray) -> Tensor:
+            rows = Interaction({model.USER_ID: torch.as_tensor(users_N[targets] + 1)})
+            return model.full_sort_predict(rows).view(len(targets), -1)
+
+        return scores
+
+    return of_stage
 
 
 def _pop(dataset: Dataset, options: Mapping[str, object]) -> Subject:
     model, log = _configured(Pop, dataset, options)
     # The class counts an item once a batch, however often the batch holds it, so its counts are
     # right only for batches without repeats: one user's history each.
-    for items in np.split(log.items, dataset.split.train.offsets[1:-1]):
+    histories = np.split(log.items, dataset.split.train.offsets[1:-1])
+    for items in filter(len, histories):
         model.calculate_loss(Interaction({model.ITEM_ID: torch.as_tensor(items)}))
-    return Subject(model, _by_user(model))
+    return Subject(model, _by_user(model, dataset))
 
 
 def _itemknn(dataset: Dataset, options: Mapping[str, object]) -> Subject:
@@ -187,7 +193,7 @@ def _bpr(dataset: Dataset, options: Mapping[str, object]) -> Subject:
             total += _step(model, optimiser, [Interaction(rows)])
         return total / len(order)
 
-    return Subject(model, _by_user(model), epoch)
+    return Subject(model, _by_user(model, dataset), epoch)
 
 
 def _gru4rec(dataset: Dataset, options: Mapping[str, object]) -> Subject:

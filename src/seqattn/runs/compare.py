@@ -28,7 +28,6 @@ from seqattn.stats import (
 )
 from seqattn.stats.crossed import crossed_interval
 from seqattn.stats.inputs import copies
-from seqattn.stats.metrics import metric
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,8 @@ def of_runs(
     name: str, runs: Sequence[Run], dataset: Dataset, metric_name: str, k: int, kind: str
 ) -> PerUser:
     """Return a metric of each run, one run per seed, by the ids of the dataset's users."""
-    users = dataset.sequences.user_ids.astype(str)
-    columns = {r.seed: metric(r.ranks("test", kind), metric_name, k) for r in runs}
+    users = dataset.sequences.user_ids[np.unique(dataset.split.users("test"))].astype(str)
+    columns = {r.seed: r.values(metric_name, k, kind=kind) for r in runs}
     return PerUser(name, pd.DataFrame(columns, index=pd.Index(users, name="user")))
 
 

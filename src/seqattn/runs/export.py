@@ -31,7 +31,7 @@ from seqattn.errors import SeqattnError
 from seqattn.models import build_model
 from seqattn.runs.recommender import Recommender
 from seqattn.runs.store import Run, read_run, whole
-from seqattn.stats.metrics import METRICS, metric
+from seqattn.stats.metrics import METRICS
 
 _FILES = _WEIGHTS, _CONFIG, _ITEMS, _CARD = (
     *("model.safetensors", "config.json", "items.json", "README.md"),
@@ -202,13 +202,14 @@ model.recommend(history=[...], intensity=[...], k=10)
 
 
 def per_user(run: Run, dataset: str | Dataset | None = None, k: int = 10) -> pd.DataFrame:
-    """Return one row for each user: id, test target, ranks and metrics at `k`.
+    """Return one row for each user that the test asks: id, target, ranks and metrics at `k`.
 
     Returns
     -------
     DataFrame
         Columns user, target, and for each kind that the run has ``rank_{kind}`` and
-        ``{metric}@{k}_{kind}``.
+        ``{metric}@{k}_{kind}``. Where the split asks for several targets of a user, ``targets``,
+        their number, stands for target and ranks, and metrics are their averages.
 
     Raises
     ------
@@ -216,12 +217,17 @@ def per_user(run: Run, dataset: str | Dataset | None = None, k: int = 10) -> pd.
         The dataset is unknown or another.
     """
     data = dataset_of(run, dataset)
-    sequences, targets = data.sequences, data.split.test_items
-    columns = {"user": sequences.user_ids, "target": sequences.item_ids[targets - 1]}
+    sequences, owners = data.sequences, run.owners()
+    users, counts = np.unique(data.split.users("test"), return_counts=True)
+    columns = {"user": sequences.user_ids[users]}
+    if owners is None:
+        columns["target"] = sequences.item_ids[data.split.targets("test") - 1]
+    else:
+        columns["targets"] = counts
     for kind in ("unfiltered", "filtered"):
         if f"test_{kind}" not in run.facts["metrics"]:
             continue  # lists of another library are of one kind
-        ranks = run.ranks("test", kind)
-        columns[f"rank_{kind}"] = ranks
-        columns |= {f"{name}@{k}_{kind}": metric(ranks, name, k) for name in METRICS}
+        if owners is None:
+            columns[f"rank_{kind}"] = run.ranks("test", kind)
+        columns |= {f"{name}@{k}_{kind}": run.values(name, k, kind=kind) for name in METRICS}
     return pd.DataFrame(columns)

@@ -1,6 +1,6 @@
 """Models made elsewhere: another library's scores or ranked lists become runs of the store.
 
-Shapes: U users, V items.
+Shapes: U users, V items, N test targets; a user has one of them in leave-one-out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from seqattn.training.ranking import Ranker
 
 @dataclass(frozen=True)
 class Ranked:
-    """Ranks ``{stage}_{kind}`` of (U,), and how many items the shortest list holds."""
+    """Ranks ``{stage}_{kind}`` of (N,) targets, and how many items the shortest list holds."""
 
     ranks: dict[str, np.ndarray]
     depth: int
@@ -81,11 +81,11 @@ def ranks_of_scores(path: Path, dataset: Dataset) -> Ranked:
         raise SeqattnError(f"{path}: a score is NaN; give -inf for what must not be recommended")
     rows = _rows_of_users(path, users, dataset)
     columns = _places(path, items, dataset.sequences.item_ids, "item") + 1
-    least = np.finfo(np.float32).min
+    least, users_N = np.finfo(np.float32).min, dataset.split.users("test")
 
     def scored(wanted: np.ndarray) -> torch.Tensor:
         scores_BV = torch.full((len(wanted), dataset.n_items + 1), float(least))
-        values = np.maximum(scores[rows[wanted]], least).astype(np.float32)
+        values = np.maximum(scores[rows[users_N[wanted]]], least).astype(np.float32)
         scores_BV[:, columns] = torch.as_tensor(values)
         return scores_BV
 
@@ -131,9 +131,10 @@ def ranks_of_lists(path: Path, dataset: Dataset, kind: str = "unfiltered") -> Ra
         higher = by_user.rank(method="min", ascending=False).to_numpy()
         ties = by_user.rank(method="max", ascending=False).to_numpy() - higher
         table["place"] = higher + ties // 2
-    target = dataset.split.test_items[users] == items
-    ranks = np.full(dataset.n_users, dataset.n_items, dtype=np.int32)
-    ranks[users[target]] = table["place"][target]
+    places = table.set_index(["user", "item"])["place"]
+    asked = [dataset.split.users("test"), dataset.split.targets("test")]
+    found = places.reindex(pd.MultiIndex.from_arrays(asked), fill_value=dataset.n_items)
+    ranks = found.to_numpy(dtype=np.int32)
     return Ranked({f"test_{kind}": ranks}, int(np.bincount(users).min()))
 
 
@@ -147,12 +148,15 @@ def keep(store: Store, dataset: Dataset, name: str, path: Path, ranked: Ranked, 
     """
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     spec = ExternalSpec(dataset.name, dataset.fingerprint, name, seed, digest)
+    owners = {k: users for k, users in dataset.split.owners().items() if k == "test"}
     facts = {
         "file": path.name,
         "depth": ranked.depth,
-        "metrics": {kind: averages(ranks) for kind, ranks in ranked.ranks.items()},
+        "metrics": {
+            kind: averages(ranks, owners.get("test")) for kind, ranks in ranked.ranks.items()
+        },
     }
-    return store.compute(spec, lambda: Result(facts, ranked.ranks))
+    return store.compute(spec, lambda: Result(facts, ranked.ranks, owners=owners))
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
@@ -180,15 +184,20 @@ def _places(path: Path, ids: Iterable[object], known: np.ndarray, what: str) -> 
 
 
 def _rows_of_users(path: Path, users: np.ndarray, dataset: Dataset) -> np.ndarray:
-    """Return where each user of the dataset stands in the file's users, (U,)."""
+    """Return where each user of the dataset stands in the file's users, (U,).
+
+    Users whom the test does not ask may be missing, and have -1.
+    """
     found = pd.Index([str(user) for user in users])
     if found.has_duplicates:
         raise SeqattnError(f"{path}: user {found[found.duplicated()][0]!r} occurs twice")
     rows = found.get_indexer(dataset.sequences.user_ids.astype(str))
-    if (rows < 0).any():
-        first = dataset.sequences.user_ids[int(np.argmin(rows))]
+    asked = np.unique(dataset.split.users("test"))
+    missing = asked[rows[asked] < 0]
+    if len(missing):
+        first = dataset.sequences.user_ids[missing[0]]
         raise SeqattnError(
-            f"{path}: {int((rows < 0).sum())} users of {dataset.name} are missing, the first is "
+            f"{path}: {len(missing)} users of {dataset.name} are missing, the first is "
             f"{first}; evaluate all users, or prepare the dataset without them"
         )
     return rows

@@ -127,14 +127,14 @@ def _fit_recbole(
         searched = fit_run(store, dataset, replace(spec, seed=search_seed), report=report).facts
     with one_thread("cpu"):
         facts, ranks = _recbole().fit_baseline(dataset, spec.model, spec.seed, searched, report)
-    return Result(facts, ranks)
+    return Result(facts, ranks, owners=dataset.split.owners())
 
 
 def _result(fitted: Fit, spec: RunSpec, device: str, **more: object) -> Result:
     about = {"code": code_of(spec.model), "environment": environment(device)}
     facts = {**fitted.facts(), **more, **about}
     weights = {name: value.cpu() for name, value in fitted.model.state_dict().items()}
-    return Result(facts, fitted.ranks, weights)
+    return Result(facts, fitted.ranks, weights, fitted.owners)
 
 
 def fit_runs_stacked(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -72,21 +73,47 @@ def by_model(runs: Iterable[Run]) -> dict[str, list[Run]]:
 
 
 def rank_matrix(runs: Sequence[Run], stage: str = "test", kind: str = "unfiltered") -> np.ndarray:
-    """Return one model's ranks, (S, U), seeds in the order of `runs`.
+    """Return one model's ranks, (S, N), seeds in the order of `runs`.
 
     Raises
     ------
     SeqattnError
         Two runs have the same ranks.
     """
-    ranks_SU = np.stack([run.ranks(stage, kind) for run in runs])
-    if found := copies(ranks_SU):
+    ranks_SN = np.stack([run.ranks(stage, kind) for run in runs])
+    if found := copies(ranks_SN):
         one, other = (runs[place].folder for place in found)
         raise SeqattnError(
             f"{one} and {other} rank every target alike: one is a copy of the other, or the seed "
             "had no effect"
         )
-    return ranks_SU
+    return ranks_SN
+
+
+def values(
+    runs: Sequence[Run],
+    cells: Iterable[tuple[str, int]],
+    stage: str = "test",
+    kind: str = "unfiltered",
+) -> dict[tuple[str, int], np.ndarray]:
+    """Return one model's metrics by (name, cut-off), each (S, U), seeds in the order of `runs`.
+
+    The values of a user's targets are averaged, where a split asks for several.
+
+    Raises
+    ------
+    SeqattnError
+        Two runs have the same ranks, or a metric is unknown.
+    """
+    ranks_SN, owners = rank_matrix(runs, stage, kind), runs[0].owners(stage)
+    return {(name, k): metric(ranks_SN, name, k, owners) for name, k in cells}
+
+
+def value_matrix(
+    runs: Sequence[Run], name: str, k: int, stage: str = "test", kind: str = "unfiltered"
+) -> np.ndarray:
+    """Return one metric of `values`, (S, U)."""
+    return values(runs, [(name, k)], stage, kind)[name, k]
 
 
 def summary(runs: Iterable[Run], k: int = 10) -> pd.DataFrame:
@@ -100,9 +127,9 @@ def summary(runs: Iterable[Run], k: int = 10) -> pd.DataFrame:
     rows = []
     for model, group in by_model(runs).items():
         for kind in ("unfiltered", "filtered"):
-            ranks_SU = rank_matrix(group, "test", kind)
-            for name in METRICS:
-                means_S = metric(ranks_SU, name, k).mean(axis=1)
+            found = values(group, [(name, k) for name in METRICS], "test", kind)
+            for (name, _), values_SU in found.items():
+                means_S = values_SU.mean(axis=1)
                 std = means_S.std(ddof=1) if len(means_S) > 1 else np.nan
                 rows.append((model, kind, f"{name}@{k}", means_S.mean(), std, len(means_S)))
     return pd.DataFrame(rows, columns=["model", "kind", "metric", "mean", "std", "seeds"])
@@ -155,7 +182,8 @@ def verdicts(
         raise SeqattnError(f"no {BASELINE!r} runs: nothing to compare with; name {BASELINE!r}, too")
     if len(groups) < 2:
         raise SeqattnError(f"only {BASELINE!r} runs: nothing to compare; name a variant, too")
-    ranks = {model: rank_matrix(group, "test", kind) for model, group in groups.items()}
+    cells = list(product(metrics, cutoffs))
+    found = {model: values(group, cells, "test", kind) for model, group in groups.items()}
     seeds = {model: [run.seed for run in group] for model, group in groups.items()}
     pairs = {}
     for model in groups:
@@ -165,12 +193,8 @@ def verdicts(
                 "a paired comparison needs the same seeds"
             )
         if model != BASELINE:
-            for name in metrics:
-                for k in cutoffs:
-                    pairs[model, name, k] = (
-                        metric(ranks[BASELINE], name, k),
-                        metric(ranks[model], name, k),
-                    )
+            for cell in cells:
+                pairs[model, *cell] = found[BASELINE][cell], found[model][cell]
     records = dual_criterion_table(pairs, n_resamples=n_resamples)
     return Verdicts(dict(zip(pairs, records, strict=True)))
 
@@ -207,8 +231,7 @@ def outcomes(runs: Iterable[Run], k: int = 10) -> pd.DataFrame:
     rows: dict[str, dict[str, object]] = {}
     for run in runs:
         rows[run.model] = {
-            f"{name}@{k}, {kind}": metric(run.ranks("test", kind), name, k).mean()
-            for name, kind in measures
+            f"{name}@{k}, {kind}": run.values(name, k, kind=kind).mean() for name, kind in measures
         }
         rows[run.model] |= {
             "epochs run": len(run.facts["history"]),

@@ -7,14 +7,15 @@ versions of the data are never mistaken for each other (for edited code see `seq
     <root>/<dataset>/<model>/seed-<seed>-<hash>/
         cell.json            configuration, fingerprint, history, metrics, timings, versions;
                              baseline.json if RecBole fitted it
-        ranks.npz            per-user ranks, smallest unsigned integers, no pickle
+        ranks.npz            ranks of all targets, smallest unsigned integers, no pickle; whose they
+                             are, where a split asks for several targets of a user
         model.safetensors    best weights, where the engine gives them
 
 A folder is written under a temporary name and renamed when complete; a lock lets processes share
 a store; checksums in ``cell.json`` expose truncated or edited files, which are computed again.
 A run copied without its weights (`Store.adopt`) is smaller and as good for every table.
 
-Shapes: U users, in the order of the dataset's `Sequences`.
+Shapes: N targets of a stage, in the order of the dataset's `Split`; one a user in leave-one-out.
 """
 
 from __future__ import annotations
@@ -38,8 +39,10 @@ from torch import Tensor
 from seqattn.config import ModelConfig, TrainConfig, require_seed, strict
 from seqattn.errors import SeqattnError
 from seqattn.files import checksum, read_record, write_record
+from seqattn.stats.metrics import metric
 
 _WEIGHTS = "model.safetensors"
+_OWNERS = "_users"  # ends the name of whose targets are whose, among ranks
 _FORMAT = 1  # part of every hash: raise it when a run's meaning changes
 
 
@@ -109,11 +112,15 @@ _FACTS = {
 
 @dataclass(frozen=True)
 class Result:
-    """What computing a run gives: facts for its JSON file, ranks of shape (U,), and weights."""
+    """What computing a run gives: facts for its JSON file, ranks of shape (N,), and weights.
+
+    `owners` is that of `seqattn.data.splits.Split`.
+    """
 
     facts: Mapping[str, Any]
     ranks: Mapping[str, np.ndarray]
     weights: Mapping[str, Tensor] = field(default_factory=dict)
+    owners: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -156,7 +163,7 @@ class Run:
         return self.facts["spec"]["seed"]
 
     def ranks(self, stage: str = "test", kind: str = "unfiltered") -> np.ndarray:
-        """Return per-user ranks, (U,) int32; `stage` valid or test, `kind` unfiltered or filtered.
+        """Return ranks, (N,) int32; `stage` valid or test, `kind` unfiltered or filtered.
 
         Raises
         ------
@@ -165,12 +172,31 @@ class Run:
         """
         with np.load(self.folder / "ranks.npz", allow_pickle=False) as stored:
             if f"{stage}_{kind}" not in stored:
+                there = [name for name in stored if not name.endswith(_OWNERS)]
                 raise SeqattnError(
                     f"{self.folder}: no ranks of stage {stage!r} and kind {kind!r}; "
-                    f"choose one of {', '.join(stored)}"
+                    f"choose one of {', '.join(there)}"
                 )
             # Unsigned integers would wrap around when subtracted.
             return stored[f"{stage}_{kind}"].astype(np.int32)
+
+    def owners(self, stage: str = "test") -> np.ndarray | None:
+        """Return the number of each target's user, (N,) int64; None if each user has one target."""
+        with np.load(self.folder / "ranks.npz", allow_pickle=False) as stored:
+            name = f"{stage}{_OWNERS}"
+            return stored[name].astype(np.int64) if name in stored else None
+
+    def values(
+        self, name: str, k: int, stage: str = "test", kind: str = "unfiltered"
+    ) -> np.ndarray:
+        """Return a metric for each user, (U,), see `seqattn.stats.metrics.metric`.
+
+        Raises
+        ------
+        SeqattnError
+            If there are no such ranks, or no such metric.
+        """
+        return metric(self.ranks(stage, kind), name, k, self.owners(stage))
 
     def weights(self) -> dict[str, Tensor]:
         """Return the best weights, by parameter name.
@@ -341,7 +367,8 @@ def unwritable(folder: Path, error: Exception) -> SeqattnError:
 
 def _write(folder: Path, spec: Spec, result: Result) -> None:
     small: dict[str, Any] = {
-        kind: r.astype(np.min_scalar_type(int(r.max()))) for kind, r in result.ranks.items()
+        kind: r.astype(np.min_scalar_type(int(r.max())))
+        for kind, r in {**result.ranks, **_named(result.owners)}.items()
     }
     # By way of memory: on a full disk numpy's own file would complain once more.
     np.savez_compressed(ranks := io.BytesIO(), **small)
@@ -351,6 +378,10 @@ def _write(folder: Path, spec: Spec, result: Result) -> None:
         save_file(weights, folder / _WEIGHTS)
     facts = {"spec": dataclasses.asdict(spec), **result.facts}
     write_record(folder, _FACTS[spec.engine], facts)
+
+
+def _named(owners: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{stage}{_OWNERS}": users for stage, users in owners.items()}
 
 
 def read_run(folder: Path) -> Run:

@@ -18,14 +18,16 @@ CUTOFFS = (10, 20, 50, 100)
 SYNONYMS = {"HR": "Recall", "Hit": "Recall"}
 
 
-def metric(ranks: np.ndarray, name: str, k: int) -> np.ndarray:
-    """Return a metric's value for every rank.
+def metric(ranks: np.ndarray, name: str, k: int, users: np.ndarray | None = None) -> np.ndarray:
+    """Return a metric's value for every rank, or for every user.
 
     With one relevant item a user, ``Recall@k = 1[rank <= k]`` (also called HR or Hit),
     ``NDCG@k = 1[rank <= k] / log2(1 + rank)``, ``MRR@k = 1[rank <= k] / rank`` and
     ``Precision@k = 1[rank <= k] / k``.
 
-    `ranks` are of any shape, 1 is best, and k is the cut-off.
+    `ranks` are of any shape, 1 is best, and k is the cut-off. Where a split asks for several
+    targets of a user, `users` says, for the last axis, whose each one is, neighbours together; the
+    values of a user's targets are then averaged, so that users stay what inference is about.
 
     Raises
     ------
@@ -40,10 +42,23 @@ def metric(ranks: np.ndarray, name: str, k: int) -> np.ndarray:
     [1.0, 0.5, 0.0]
     >>> metric(np.array([1, 3, 11]), "Recall", 10).tolist()
     [1.0, 1.0, 0.0]
+
+    The last two belong to one user:
+
+    >>> metric(np.array([1, 3, 11]), "Recall", 10, users=np.array([0, 1, 1])).tolist()
+    [1.0, 0.5]
     """
     ranks = np.asarray(ranks)
     if k < 1 or (ranks.size and ranks.min() < 1):
         raise SeqattnError("ranks and the cut-off k start at 1")
+    values = _values(ranks, name, k)
+    if users is None:
+        return values
+    first = np.flatnonzero(np.diff(users, prepend=-1))
+    return np.add.reduceat(values, first, axis=-1) / np.diff(np.append(first, len(users)))
+
+
+def _values(ranks: np.ndarray, name: str, k: int) -> np.ndarray:
     hit = ranks <= k
     name = SYNONYMS.get(name, name)
     if name == "Recall":
@@ -73,8 +88,13 @@ def parse_metric(text: str) -> tuple[str, int]:
     return name, int(k)
 
 
-def averages(ranks_U: np.ndarray) -> dict[str, float]:
-    """Return every metric at every cut-off, averaged over users: ``{"NDCG@10": 0.05, ...}``."""
+def averages(ranks: np.ndarray, users: np.ndarray | None = None) -> dict[str, float]:
+    """Return every metric at every cut-off, averaged over users: ``{"NDCG@10": 0.05, ...}``.
+
+    `ranks` are of shape (U,), or (N,) with `users` as in `metric`.
+    """
     return {
-        f"{name}@{k}": float(metric(ranks_U, name, k).mean()) for name in METRICS for k in CUTOFFS
+        f"{name}@{k}": float(metric(ranks, name, k, users).mean())
+        for name in METRICS
+        for k in CUTOFFS
     }

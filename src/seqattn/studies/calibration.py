@@ -18,11 +18,10 @@ import pandas as pd
 from seqattn.config import BACKBONES, SEEDS
 from seqattn.errors import SeqattnError
 from seqattn.plots.style import name_of
-from seqattn.runs.results import rank_matrix
+from seqattn.runs.results import value_matrix
 from seqattn.runs.store import Run
 from seqattn.stats import criterion
 from seqattn.stats.calibration import Calibration, calibrate, detectable_percent
-from seqattn.stats.metrics import metric
 from seqattn.stats.variance import pooling_levels
 from seqattn.studies.ia import published
 from seqattn.studies.judge import COMPARISON, stacked
@@ -111,9 +110,7 @@ def _rests(group: Group) -> dict[str, str]:
 @cache
 def _calibrated(base: tuple[Path, ...], other: tuple[Path, ...], replicates: int) -> Calibration:
     sides = ([Run(folder, {}) for folder in folders] for folders in (base, other))
-    return calibrate(
-        *(metric(rank_matrix(s), METRIC, CUTOFF) for s in sides), replicates=replicates
-    )
+    return calibrate(*(value_matrix(s, METRIC, CUTOFF) for s in sides), replicates=replicates)
 
 
 def _kept(study: Study, name: str, columns: Sequence[str]) -> pd.DataFrame:

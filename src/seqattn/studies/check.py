@@ -94,7 +94,8 @@ def _run_problems(run: Run, prints: dict[str, str], wanted: set[RunSpec]) -> Ite
 
 def _metric_problems(run: Run) -> Iterable[str]:
     for kind in KINDS:
-        for name, value in averages(run.ranks(*kind.split("_"))).items():
+        stage, of = kind.split("_")
+        for name, value in averages(run.ranks(stage, of), run.owners(stage)).items():
             if not math.isclose(value, run.facts["metrics"][kind][name], rel_tol=METRIC_TOLERANCE):
                 yield f"{kind} {name} is {value:.6f} by its ranks"
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from seqattn.config import MARGIN_PERCENT, SEEDS, VARIANTS
-from seqattn.runs.results import rank_matrix
+from seqattn.runs.results import values
 from seqattn.runs.store import Run
 from seqattn.stats import (
     DualCriterion,
@@ -29,13 +29,15 @@ from seqattn.stats import (
     holm,
     tost_paired,
 )
-from seqattn.stats.metrics import CUTOFFS, METRICS, metric
+from seqattn.stats.metrics import CUTOFFS, METRICS
 from seqattn.studies.ia import published
 
 COMPARISON = ["dataset", "arm", "part", "model"]  # the columns that name one
 ALPHA = 0.05
 # The floor 1/B of a bootstrap p-value, times 252 cells, must stay below ALPHA.
 N_RESAMPLES = 10_000
+_CELLS = tuple(product(METRICS, CUTOFFS))
+_Values = Mapping[tuple[str, int], np.ndarray]  # (S, U) by metric and cut-off
 
 
 def judge(
@@ -79,17 +81,19 @@ def judge(
             by_seeds[seeds].append(model)
     frames = []
     for seeds, models in by_seeds.items():
-        base_SU = rank_matrix([base_of[seed] for seed in seeds], "test", kind)
-        ranks = {m: rank_matrix([of[m][seed] for seed in seeds], "test", kind) for m in models}
-        frames.append(_judge(base_SU, ranks, n_resamples))
+        own, *theirs = (
+            values([side[seed] for seed in seeds], _CELLS, "test", kind)
+            for side in (base_of, *(of[model] for model in models))
+        )
+        frames.append(_judge(own, dict(zip(models, theirs, strict=True)), n_resamples))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
-def _judge(base_SU: np.ndarray, ranks: Mapping[str, np.ndarray], n_resamples: int) -> pd.DataFrame:
+def _judge(own: _Values, theirs: Mapping[str, _Values], n_resamples: int) -> pd.DataFrame:
     pairs = {
-        (model, name, k): (metric(base_SU, name, k), metric(ranks_SU, name, k))
-        for model, ranks_SU in ranks.items()
-        for name, k in product(METRICS, CUTOFFS)
+        (model, *cell): (own[cell], values_SU)
+        for model, found in theirs.items()
+        for cell, values_SU in found.items()
     }
     records = dual_criterion_table(pairs)
     rows = [

@@ -36,6 +36,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from seqattn.audit.records import RECORDS
@@ -232,10 +233,12 @@ def data_facts(dataset: str) -> DataFacts:
     if path.exists():
         record = json.loads(path.read_text(encoding="utf-8"))
         size = record["steps"][-1]
-        n_targets = size["interactions"] - 3 * size["users"]
-        return DataFacts(dataset, record["fingerprint"], n_targets, size["users"])
+        n_targets, n_users = size["interactions"] - 3 * size["users"], size["users"]
+        if split := record.get("split"):  # none: leave-one-out
+            n_targets, n_users = split["n_targets"], split["n_users"]
+        return DataFacts(dataset, record["fingerprint"], n_targets, n_users)
     data = load_dataset(dataset)
-    n_users = len(data.split.test_items)
+    n_users = len(np.unique(data.split.users("test")))
     return DataFacts(data.name, data.fingerprint, data.n_targets, n_users)
 
 

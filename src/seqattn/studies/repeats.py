@@ -12,10 +12,9 @@ from typing import Any
 import pandas as pd
 
 from seqattn.config import SEEDS
-from seqattn.runs.results import rank_matrix
+from seqattn.runs.results import value_matrix
 from seqattn.runs.store import Run
 from seqattn.stats import dual_criterion
-from seqattn.stats.metrics import metric
 from seqattn.studies.ia import published
 from seqattn.studies.judge import relative
 from seqattn.studies.plan import Group, Study
@@ -52,7 +51,7 @@ def _part(runs: Sequence[Run]) -> bool:
 
 
 def _compared(base: Sequence[Run], other: Sequence[Run]) -> dict[str, Any]:
-    base_SU, other_SU = (metric(rank_matrix(runs), "NDCG", 10) for runs in (base, other))
+    base_SU, other_SU = (value_matrix(runs, "NDCG", 10) for runs in (base, other))
     levels = {"base": float(base_SU.mean()), "level": float(other_SU.mean())}
     return levels | relative(dual_criterion(base_SU, other_SU), base_SU)
 

@@ -21,11 +21,11 @@ from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
 from seqattn.models import MODELS, RECBOLE_MODELS
 from seqattn.plots.style import name_of
-from seqattn.runs.results import rank_matrix
+from seqattn.runs.results import value_matrix, values
 from seqattn.runs.store import Run, Store
 from seqattn.search.record import Search, SearchConfig, chosen, read_search
 from seqattn.stats import bootstrap_means, dual_criterion_table, percentile_interval
-from seqattn.stats.metrics import METRICS, metric
+from seqattn.stats.metrics import METRICS
 from seqattn.studies import calibration, repeats
 from seqattn.studies.ia import published
 from seqattn.studies.judge import ALPHA, corrected, judge, relative, stacked
@@ -100,14 +100,17 @@ def levels(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 
 def absolute(groups: Mapping[str, Sequence[Run]], k: int = 10) -> pd.DataFrame:
     """Return the levels of models by name, see `levels`."""
-    keys = list(product(groups, KINDS, METRICS))
-    ranks = {(model, kind): rank_matrix(groups[model], "test", kind) for model, kind, _ in keys}
-    values = [metric(ranks[model, kind], name, k) for model, kind, name in keys]  # (S, U) each
+    cells = [(name, k) for name in METRICS]
+    found = {
+        (model, kind, name): values_SU
+        for model, kind in product(groups, KINDS)
+        for (name, _), values_SU in values(groups[model], cells, "test", kind).items()
+    }
     rows = []
-    if keys:  # one bootstrap for all, which then share its resamples
-        means = bootstrap_means(np.stack([values_SU.mean(axis=0) for values_SU in values]))
+    if found:  # one bootstrap for all, which then share its resamples
+        means = bootstrap_means(np.stack([values_SU.mean(axis=0) for values_SU in found.values()]))
         intervals = percentile_interval(means, ALPHA)
-        for key, values_SU, (low, high) in zip(keys, values, intervals, strict=True):
+        for (key, values_SU), (low, high) in zip(found.items(), intervals, strict=True):
             means_S = values_SU.mean(axis=1)
             std = means_S.std(ddof=1) if len(means_S) > 1 else np.nan
             rows.append((*key, means_S.mean(), low, high, std, *values_SU.shape))
@@ -285,7 +288,7 @@ def _luck(found: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
 
 
 def _ndcg(kept: Sequence[Run], stage: str = "test") -> np.ndarray:
-    return metric(rank_matrix(kept, stage), "NDCG", 10)
+    return value_matrix(kept, "NDCG", 10, stage)
 
 
 def ties(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -319,8 +322,7 @@ def _untied(
         tied_U = read_tied_tests(RECORDS, group.dataset.name, group.runs[0].spec.fingerprint)
         if tied_U is not None and tied_U.any() and (~tied_U).sum() >= 2:
             base, other = (
-                metric(rank_matrix(kept)[:, ~tied_U], "NDCG", 10)
-                for kept in (group.base, group.runs)
+                value_matrix(kept, "NDCG", 10)[:, ~tied_U] for kept in (group.base, group.runs)
             )
             values[group.arm, group.model] = base, other
             share = float(1 - tied_U.mean())
@@ -372,7 +374,7 @@ def _changes(models: Mapping[str, Sequence[Run]], base: str) -> pd.DataFrame:
     rows = []
     for kind in KINDS if base in models and others else ():
         of_users = [
-            metric(rank_matrix(models[model], "test", kind), "NDCG", 10).mean(axis=0)
+            value_matrix(models[model], "NDCG", 10, kind=kind).mean(axis=0)
             for model in (base, *others)
         ]
         level, *levels_ = (values.mean() for values in of_users)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -30,13 +30,17 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted model with its best weights, its history, and ranks ``{stage}_{kind}`` of (U,)."""
+    """A fitted model with its best weights, its history, and ranks ``{stage}_{kind}`` of (N,).
+
+    `owners` says whose the N targets of a stage are, where a user has several.
+    """
 
     model: Backbone
     history: list[Epoch]
     best_epoch: int
     ranks: dict[str, np.ndarray]
     seconds: float
+    owners: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def facts(self) -> dict[str, object]:
         """Return what is worth keeping as JSON."""
@@ -44,7 +48,10 @@ class Fit:
             "history": [asdict(epoch) for epoch in self.history],
             "best_epoch": self.best_epoch,
             "lambdas": self.model.lambdas,
-            "metrics": {kind: averages(ranks) for kind, ranks in self.ranks.items()},
+            "metrics": {
+                kind: averages(ranks, self.owners.get(kind.split("_")[0]))
+                for kind, ranks in self.ranks.items()
+            },
             "seconds": self.seconds,
         }
 
@@ -73,10 +80,14 @@ class Keeper(Protocol):
 
 @dataclass
 class Course:
-    """A fit under way: its history so far, and its best weights."""
+    """A fit under way: its history so far, and its best weights.
+
+    `owners` says whose the validation targets are, where a user has several.
+    """
 
     model: Backbone
     patience: int
+    owners: np.ndarray | None = None
     history: list[Epoch] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
     best_epoch: int = 0
@@ -84,8 +95,8 @@ class Course:
     seconds_before: float = 0.0  # of the epochs that an earlier process did
 
     def add(self, loss: float, ranks: np.ndarray, seconds: float) -> bool:
-        """Record an epoch from its validation ranks, (U,); return whether to stop."""
-        number, ndcg = len(self.history) + 1, float(metric(ranks, "NDCG", 10).mean())
+        """Record an epoch from its validation ranks, (N,); return whether to stop."""
+        number, ndcg = len(self.history) + 1, float(metric(ranks, "NDCG", 10, self.owners).mean())
         self.history.append(Epoch(number, loss, ndcg, self.model.lambdas, seconds))
         if ndcg > self.best_ndcg:
             self.best = {name: value.clone() for name, value in self.model.state_dict().items()}
@@ -151,4 +162,5 @@ class Course:
             for kind, values in rank_targets(self.model, dataset.split, stage, device).items()
         }
         seconds = time.perf_counter() - started + self.seconds_before
-        return Fit(self.model, self.history, self.best_epoch, ranks, seconds)
+        owners = dataset.split.owners()
+        return Fit(self.model, self.history, self.best_epoch, ranks, seconds, owners)

@@ -203,7 +203,7 @@ def train(
         rate = train_config.learning_rate
         optimiser = torch.optim.Adam(model.parameters(), lr=rate, fused=True)
         ranker = Ranker(dataset.split, "valid", device)
-        course = Course(model, train_config.patience)
+        course = Course(model, train_config.patience, dataset.split.owners().get("valid"))
         if keeper and (state := keeper.load()):
             course.restore(state, optimiser, rng)
         while len(course.history) < train_config.epochs and not course.stopped:

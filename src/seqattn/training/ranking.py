@@ -1,6 +1,6 @@
 """Full-catalogue ranks of the held-out items.
 
-Shapes: U users, B users at a time, V items.
+Shapes: N targets, one a user in leave-one-out; B of them at a time, V items.
 
 References
 ----------
@@ -26,7 +26,7 @@ POSITIONS_AT_ONCE, GPU_POSITIONS_AT_ONCE = 2**12, 2**20
 
 
 class Ranker:
-    """Ranks each user's held-out item of a stage, ``valid`` or ``test``, among all items.
+    """Ranks the held-out items of a stage, ``valid`` or ``test``, among all items.
 
     Keeps the data on the device where the models live.
     """
@@ -34,16 +34,16 @@ class Ranker:
     def __init__(self, split: Split, stage: str, device: torch.device | str = "cpu") -> None:
         self.context = split.context(stage)
         self.gatherer = Gatherer(self.context, device)
-        self.targets_U = torch.tensor(split.targets(stage), dtype=torch.long, device=device)
+        self.targets_N = torch.tensor(split.targets(stage), dtype=torch.long, device=device)
 
     def __call__(self, model: Backbone, *, filtered: bool = True) -> dict[str, np.ndarray]:
         """Return ranks as `rank_targets` does; `filtered` ones, the dearer kind, only if asked."""
         was_training = model.training
         model.eval()
         try:
-            hidden_UD = next_item_hidden(model, self.context, self.gatherer)
+            hidden_ND = next_item_hidden(model, self.context, self.gatherer)
             return self.rank(
-                lambda users: model.logits(hidden_UD[users[0] : users[-1] + 1]), filtered=filtered
+                lambda users: model.logits(hidden_ND[users[0] : users[-1] + 1]), filtered=filtered
             )
         finally:
             model.train(was_training)
@@ -52,14 +52,14 @@ class Ranker:
     def rank(
         self, scores: Callable[[np.ndarray], Tensor], *, filtered: bool = True
     ) -> dict[str, np.ndarray]:
-        """Return ranks as `rank_targets` does, from any function that scores users.
+        """Return ranks as `rank_targets` does, from any function that scores all items.
 
-        Nothing waits for the device before all users are ranked.
+        Nothing waits for the device before all targets are ranked.
 
         Parameters
         ----------
         scores : callable
-            Takes user numbers, (B,), and returns a new tensor of scores, (B, V + 1), on the
+            Takes numbers of targets, (B,), and returns a new tensor of scores, (B, V + 1), on the
             device; column 0 is padding and its scores are ignored.
         filtered : bool
             Whether to return the ``filtered`` kind also.
@@ -78,7 +78,7 @@ class Ranker:
             users = np.arange(first, min(first + at_once, context.n_users))
             scores_BV = scores(users).float()
             scores_BV[:, 0] = -torch.inf  # padding is not an item
-            target_B1 = self.targets_U[first : first + at_once, None]
+            target_B1 = self.targets_N[first : first + at_once, None]
             finite.append(torch.isfinite(scores_BV.gather(1, target_B1)).all())
             ranks["unfiltered"].append(_ranks(scores_BV, target_B1))
             if filtered:
@@ -91,7 +91,7 @@ class Ranker:
         return {kind: torch.cat(parts).cpu().numpy() for kind, parts in ranks.items()}
 
     def _hide_seen(self, scores_BV: Tensor, users: np.ndarray, target_B1: Tensor) -> None:
-        """Set the scores of each user's whole history, but for the target, to -inf."""
+        """Set the scores of the whole history, but for the target, to -inf."""
         kept_B1 = scores_BV.gather(1, target_B1)
         hide_seen(scores_BV, users, self.context, self.gatherer)
         scores_BV.scatter_(1, target_B1, kept_B1)
@@ -100,7 +100,7 @@ class Ranker:
 def hide_seen(
     scores_BV: Tensor, users: np.ndarray, histories: Sequences, gatherer: Gatherer
 ) -> None:
-    """Set the scores of the whole histories of neighbouring users, (B,), to -inf."""
+    """Set the scores of some neighbouring histories, numbers of (B,), to -inf."""
     begin, end = histories.offsets[[users[0], users[-1] + 1]]
     (length_B,) = gatherer.send(histories.lengths[users])
     row = torch.arange(len(users), device=scores_BV.device)
@@ -110,7 +110,7 @@ def hide_seen(
 
 @torch.inference_mode()
 def next_item_hidden(model: Backbone, histories: Sequences, gatherer: Gatherer) -> Tensor:
-    """Return what predicts each user's next item, (U, D), similar lengths computed together.
+    """Return what predicts each history's next item, (N, D), similar lengths computed together.
 
     Parameters
     ----------
@@ -137,13 +137,13 @@ def next_item_hidden(model: Backbone, histories: Sequences, gatherer: Gatherer) 
 def rank_targets(
     model: Backbone, split: Split, stage: str, device: torch.device | str = "cpu"
 ) -> dict[str, np.ndarray]:
-    """Rank each user's held-out item of a stage, ``valid`` or ``test``, among all items.
+    """Rank the held-out items of a stage, ``valid`` or ``test``, among all items.
 
     The model is put into evaluation mode for the call, then back.
 
     Returns
     -------
-    dict of ndarray, shape (U,), int32
+    dict of ndarray, shape (N,), int32
         ``unfiltered``: among all items, as published; ``filtered``: items the user has already
         seen are left out, as a service would do.
 

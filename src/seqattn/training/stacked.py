@@ -129,7 +129,8 @@ def fit_stacked(
         models = [seeded_model(dataset, model_name, seed, model_config, device) for seed in seeds]
         plans = training_plans(models[0], dataset, train_config, device)
         rngs = {seed: np.random.default_rng(seed) for seed in seeds}
-        courses = {s: Course(m, train_config.patience) for s, m in zip(seeds, models, strict=True)}
+        patience, owners = train_config.patience, dataset.split.owners().get("valid")
+        courses = {s: Course(m, patience, owners) for s, m in zip(seeds, models, strict=True)}
         gatherer = Gatherer(dataset.split.train, device)
         stack = Stack(models, gatherer, train_config.learning_rate)
         ranker = Ranker(dataset.split, "valid", device)

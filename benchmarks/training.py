@@ -29,8 +29,16 @@ from benchmarks import rectools
 from benchmarks.common import finish, interleave, ratios
 from benchmarks.steps import endless, training_steps
 from seqattn.config import ModelConfig, TrainConfig, replace
-from seqattn.data import CATALOGUE, Dataset, Interactions, Sequences, leave_one_out, load_log
-from seqattn.data.preparation import keep_latest_duplicate, sort_by_time
+from seqattn.data import (
+    CATALOGUE,
+    Dataset,
+    Interactions,
+    Sequences,
+    keep_latest_duplicate,
+    leave_one_out,
+    load_log,
+    sort_by_time,
+)
 from seqattn.models import build_model
 from seqattn.training.fit import training_batches
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from audit_logs import TOY, prepared, table
+from audit_logs import TOY, entry, prepared, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqattn.audit import CHECKS, Check, audit
-from seqattn.data import CATALOGUE, Dataset, Interactions, synthetic_log
+from seqattn.data import CATALOGUE, Dataset, Interactions, Preparation, synthetic_log
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,8 @@ def test_repeats_ties_and_stamps_are_those_of_the_toy_log(toy):
     # Users 1 and 2 need half a minute, user 3 five minutes.
     assert toy.stamps.loc["within a minute", "prepared"] == pytest.approx(2 / 3)
     assert toy.stamps.loc["within an hour", "prepared"] == 1
-    assert toy.ties["by timestamp"].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 1])
+    # User 2's c and e stand in the order of their ids already.
+    assert toy.ties["by timestamp"].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 1, 0, 0])
 
 
 def test_leave_one_out_table_holds_the_leaks_worked_out_by_hand(toy):
@@ -145,7 +147,7 @@ def test_log_without_chronology_is_audited_without_a_dataset():
 def test_log_with_an_order_and_no_stamps_is_audited_by_its_order():
     frame = table().assign(order=lambda f: f["timestamp"]).drop(columns="timestamp")
     found = audit(*prepared(frame))
-    assert found.ties["by order"].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 1])
+    assert found.ties["by order"].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 1, 0, 0])
     assert value(found, "tie_targets") == pytest.approx(1 / 3)
     assert found.splits.index.get_level_values("split").unique().tolist() == ["leave-one-out"]
     assert light(found, "future_training") == "grey"
@@ -222,3 +224,77 @@ def test_json_writes_nan_as_null_and_the_same_text_again():
     assert "NaN" not in first and "Infinity" not in first
     rows = {row["check"]: row for row in json.loads(first)["findings"]}
     assert rows["intensity_shift"]["value"] is None
+
+
+def advice(found, check: str) -> str:
+    return found.findings.set_index("check").loc[check, "advice"]
+
+
+def test_the_light_of_repeats_counts_copies_and_pairs_apart(toy):
+    assert advice(toy, "repeats").endswith(
+        "Exact copies: 0; repeated pairs: 1 (duplicates: latest)."
+    )
+    frame = table().assign(intensity=2)
+    copied = audit(*prepared(pd.concat([frame, frame.iloc[:2]])))
+    assert advice(copied, "repeats").endswith(
+        "Exact copies: 2; repeated pairs: 1 (duplicates: latest)."
+    )
+    assert "duplicates" not in advice(audit(*prepared(frame.drop(8))), "repeats")
+
+
+def test_what_each_policy_would_leave_equals_preparing_with_it():
+    frame = table()
+    frame = pd.concat([frame, frame.iloc[:2]])
+    log = prepared(frame)[0]
+    found = audit(log).duplicates
+    pairs = frame.groupby(["user", "item"])["intensity"]
+    assert found.loc["sum"].tolist() == [12, frame["intensity"].sum(), pairs.sum().max()]
+    assert found.loc["keep"].tolist() == [15, frame["intensity"].sum(), 13]
+    assert found.loc["count"].tolist() == [12, 15, 2]
+    assert found.loc["sum, copies once", "total"] == table()["intensity"].sum()
+    assert found.loc["latest", "total"] == table().drop(8)["intensity"].sum()
+    assert found.loc["first", "total"] == table().drop(11)["intensity"].sum()
+
+
+def test_without_repeats_there_is_no_table_of_policies():
+    assert audit(*prepared(table().drop(8))).duplicates.empty
+
+
+def test_without_an_intensity_policies_differ_in_what_they_count():
+    found = audit(*prepared(table().drop(columns="intensity"))).duplicates
+    assert found.index.tolist() == ["latest", "first", "count", "keep"]
+    assert found["total"].isna().tolist() == [True, True, False, True]
+
+
+def reordered(frame: pd.DataFrame, ties: str):
+    log = Interactions.from_frame(frame)
+    how = Preparation(core=1, ties=ties)
+    return log, Dataset.from_interactions(log, replace(entry(), preparation=how))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_the_light_of_ties_says_what_the_order_of_rows_decides(random):
+    rows = [(user, item, item // 3) for user in range(6) for item in range(7)]
+    random.shuffle(rows)
+    frame = table(rows)
+    log, by_file = reordered(frame, "file")
+    by_id = reordered(frame, "item-id")[1]
+    found = audit(log, by_file)
+    shares = [
+        (by_file.sequences.items[at] != by_id.sequences.items[at]).mean()
+        for at in (by_file.sequences.offsets[1:] - 1, by_file.sequences.offsets[1:] - 2)
+    ]
+    measures = [f"{stage} target changes by item id" for stage in ("test", "validation")]
+    assert found.ties.loc[measures, "by timestamp"].tolist() == pytest.approx(shares)
+    if sum(shares):
+        assert f"{100 * shares[1]:.1f} % of validation targets" in advice(found, "tie_targets")
+    assert "no order of rows decides" in advice(audit(log, by_id), "tie_targets")
+
+
+def test_with_repeats_kept_ties_follow_the_explicit_order():
+    frame = table().assign(order=lambda f: f["timestamp"])
+    log = Interactions.from_frame(frame)
+    kept = replace(entry(), preparation=Preparation(core=1, pairs="keep"))
+    found = audit(log, Dataset.from_interactions(log, kept))
+    assert found.ties["by order"].tolist() == found.ties["by timestamp"].tolist()

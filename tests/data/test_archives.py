@@ -81,6 +81,17 @@ def test_a_member_with_flipped_bits_is_refused(archive, tmp_path):
         extract(path, ["log/u.data"], tmp_path / "out")
 
 
+def test_an_encrypted_archive_is_refused(archive, tmp_path):
+    path = archive()
+    data = bytearray(path.read_bytes())
+    data[6] |= 1  # the flag of the member, in its two headers
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(SeqattnError, match=r"damaged archive .*encrypted"):
+        extract(path, ["log/u.data"], tmp_path / "out")
+    assert everything_in(tmp_path) == ["in", "in/log.zip"]
+
+
 def test_a_full_disk_leaves_nothing(archive, tmp_path, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")

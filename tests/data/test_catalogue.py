@@ -79,7 +79,7 @@ def test_the_keys_of_ones_own_yaml_mean_the_same_in_the_catalogue(catalogue, tmp
         ({"mirror": {"note": "half"}}, "mirror: unknown key 'note'"),
         ({"mirror": {"raw": {"item": 9}}}, "mirror: raw: unknown key 'item'"),
         ({"filters": {"k_core": 0}}, "filters: k_core must be at least 1"),
-        ({"time_unit": "h"}, "time_unit 'h' is unknown; use s or ms"),
+        ({"time_unit": "h"}, "time_unit 'h' is unknown; use s, ms, us or ns"),
     ],
 )
 def test_an_unusable_entry_is_refused_by_file_entry_and_key(catalogue, changes, message):

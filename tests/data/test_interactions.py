@@ -109,6 +109,8 @@ def test_ids_of_two_types_are_refused_even_if_none_coincides():
         [1.0, 2.5, 3.0],
         [True, False, True],
         as_object((1,), (2,), (3,)),
+        as_object([1], [2], [3]),
+        as_object(1, {"id": 2}, 3),
         np.array([1, 2, 2**63 + 1], dtype=np.uint64),
         as_object(1, 2, 2**70),
     ],

@@ -17,7 +17,7 @@ from wanted import fit_wanted
 from seqattn import book
 from seqattn.book import reports
 from seqattn.cli import main
-from seqattn.data import entry, find_entry, load_dataset, load_log
+from seqattn.data import entry, find_entry, interactions, load_dataset, load_log, repeats
 from seqattn.errors import SeqattnError
 
 GOOD = {
@@ -123,7 +123,7 @@ def test_tabs_and_other_separators(described, tmp_path):
         ({"columns": {"user": "who", "item": "what"}}, "neither a timestamp nor an order"),
         ({"columns": {**GOOD["columns"], "time": "at"}}, "columns: unknown key 'time'"),
         ({"columns": {**GOOD["columns"], "order": "at"}}, "one column of the file serves twice"),
-        ({"columns": ["who", "what"]}, "columns must be a mapping of keys"),
+        ({"columns": ["who", "what"]}, "a list is for a file without one: header: false"),
         ({"intensity": None}, "give both, or neither"),
         ({"intensity": {"meaning": "rating"}}, "intensity: key 'unit' is missing"),
         ({"filters": {"k_core": -1}}, "filters: k_core must be at least 1"),
@@ -132,7 +132,7 @@ def test_tabs_and_other_separators(described, tmp_path):
         ({"filters": {"k_core": 0}}, "filters: k_core must be at least 1"),
         ({"filters": {"users": -3}}, "and users at least 0"),
         ({"separator": ";;"}, "separator ';;' must be one character"),
-        ({"time_unit": "h"}, "time_unit 'h' is unknown; use s or ms"),
+        ({"time_unit": "h"}, "time_unit 'h' is unknown; use s, ms, us or ns"),
         ({"path": "none.csv"}, r"none\.csv: no such file; paths in the YAML are relative"),
         ({"columns": {**GOOD["columns"], "item": "which"}}, "column 'which' is missing"),
     ],
@@ -214,7 +214,10 @@ def test_prepare_writes_a_record_of_what_was_done(described, tmp_path, capsys):
     assert "keep latest duplicate" in capsys.readouterr().out
     record = json.loads((tmp_path / "out" / "dataset.json").read_text())
     assert record["dataset"] == "fashion"
-    assert record["options"] == {"core": 5, "iterative": True, "subsample": None}
+    assert record["options"] == {
+        **{"core": 5, "iterative": True, "subsample": None},
+        **{"exact": "latest", "pairs": "latest", "ties": "file"},
+    }
     assert record["source"] == "log.csv.gz"
     assert record["steps"][-1] == {"name": "5-core", "interactions": 64, "users": 8, "items": 8}
     assert record["fingerprint"] == load_dataset(path).fingerprint
@@ -277,9 +280,22 @@ def test_the_example_of_the_tutorial_is_a_dataset():
 
 def test_the_tutorial_lists_every_key():
     page = (book.ROOT / "book" / "appendix" / "your_own_data.md").read_text()
-    for section in (entry.OwnYaml, entry.ColumnsYaml, entry.FiltersYaml, entry.IntensityYaml):
+    filters = (entry.FiltersYaml, entry.IntensityYaml, entry.DuplicatesYaml)
+    for section in (entry.OwnYaml, entry.ColumnsYaml, *filters):
         for field in dataclasses.fields(section):
-            assert field.name in page
+            assert f"`{field.name}" in page
+    for word in (*repeats.POLICIES, *interactions.TIME_UNITS):
+        assert f"`{word}`" in page
+
+
+def test_the_tutorials_yaml_is_read(tmp_path):
+    examples = re.findall(r"```yaml\n(.*?)```", page(), flags=re.DOTALL)
+    assert len(examples) > 5
+    for example in examples:
+        keys = yaml.safe_load(example)
+        whole = keys if {"path", "of"} & {*keys} else {"separator": ";"} | GOOD | keys
+        own = entry.read_yaml(written(tmp_path / "my.yaml", yaml.safe_dump(whole)))
+        assert own.entry.of or own.paths[""].parent == tmp_path
 
 
 def page() -> str:

@@ -163,8 +163,13 @@ def test_split_in_time_without_stamps_is_refused():
 
 
 def test_cut_behind_everything_is_refused():
-    with pytest.raises(SeqattnError, match="no test target has anything before it"):
+    with pytest.raises(SeqattnError, match="no valid target has anything before it"):
         split_as(one_history(0, 1, 2), Splitting(time="2020-01-01"))
+
+
+def test_histories_of_three_leave_nothing_to_learn():
+    with pytest.raises(SeqattnError, match="no user has two training interactions"):
+        split_as(sequences([[1, 2, 3], [2, 3, 1]]), Splitting())
 
 
 def test_owners_are_told_where_a_user_has_several_targets():
@@ -198,7 +203,7 @@ def test_given_split_is_taken_as_it_is():
 
 
 def test_given_split_enters_the_fingerprint():
-    moved = GIVEN.assign(part=["train", "valid", "test", "test", "train", "valid", "test"])
+    moved = GIVEN.assign(part=["train", "train", "valid", "test", "train", "valid", "valid"])
     assert dataset(GIVEN).fingerprint != dataset(moved).fingerprint
 
 

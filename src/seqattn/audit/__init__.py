@@ -22,6 +22,8 @@ from seqattn.audit.statistics import (
     distribution,
     gaps,
     order_of,
+    policies,
+    repeated,
     repeats,
     share,
     stamp_facts,
@@ -53,6 +55,8 @@ class Audit:
         Quantiles of history length, item popularity and gaps in seconds, as read and prepared.
     repeats : DataFrame
         Shares of repeated interactions, as read.
+    duplicates : DataFrame
+        What each policy for repeats would leave; empty where the log as read has none.
     stamps : DataFrame
         Missing, impossible, tied and coarse timestamps and bursts, as read and prepared; "against
         the order" is the share of neighbours whose stamps contradict an explicit order.
@@ -72,6 +76,7 @@ class Audit:
     core: pd.DataFrame
     distributions: pd.DataFrame
     repeats: pd.DataFrame
+    duplicates: pd.DataFrame
     stamps: pd.DataFrame
     ties: pd.DataFrame
     split: pd.DataFrame
@@ -156,7 +161,7 @@ def audit(log: Interactions, dataset: Dataset | None = None, quantile: float = 0
         sequences = dataset.sequences
         rows["prepared"] = _Rows(sequences.user_of_row, sequences.items - 1, sequences.timestamp)
         tables = {
-            "ties": _ties(log, sequences),
+            "ties": _ties(log, dataset),
             "split": _split_table(sequences, dataset.split.parts),
             "splits": _compare_splits(log, dataset, quantile),
         }
@@ -165,6 +170,7 @@ def audit(log: Interactions, dataset: Dataset | None = None, quantile: float = 0
         "core": pd.DataFrame(sizes, dtype=np.float64),
         "distributions": _distributions(rows),
         "repeats": pd.DataFrame({"as read": repeats(user, item, log.when)}),
+        "duplicates": policies(log),
         "stamps": _stamps(rows),
     }
     values = {"rows_incomplete": 1 - len(log) / log.steps[0].interactions}
@@ -172,9 +178,31 @@ def audit(log: Interactions, dataset: Dataset | None = None, quantile: float = 0
     return Audit(
         name=log.source if dataset is None else dataset.name,
         fingerprint=None if dataset is None else dataset.fingerprint,
-        findings=findings(values),
+        findings=findings(values, _notes(log, tables["ties"], dataset)),
         **tables,
     )
+
+
+def _notes(log: Interactions, ties: pd.DataFrame, dataset: Dataset | None) -> dict[str, str]:
+    """Say, beside the lights of repeats and ties, what was counted and which key decides it."""
+    notes, how = {}, None if dataset is None else dataset.entry.preparation
+    copies, pairs = repeated(log)
+    if copies + pairs:
+        policy = f" (duplicates: {how.policy})" if how else ""
+        notes["repeats"] = f"Exact copies: {copies:,}; repeated pairs: {pairs:,}{policy}."
+    if how and how.ties == "item-id":
+        notes["tie_targets"] = "Item ids order them here, so that no order of rows decides (ties)."
+    elif not ties.empty:
+        test, valid = (
+            100 * ties.loc[f"{stage} target changes by item id"].iloc[0]
+            for stage in ("test", "validation")
+        )
+        if test + valid > 0:
+            notes["tie_targets"] = (
+                f"The order of rows decides: ordered by item id, {test:.1f} % of test and "
+                f"{valid:.1f} % of validation targets are others (ties: item-id)."
+            )
+    return notes
 
 
 class _Rows(NamedTuple):
@@ -202,8 +230,8 @@ def _distributions(rows: Mapping[str, _Rows]) -> pd.DataFrame:
     return table.rename_axis(["measure", "log"]).sort_index(sort_remaining=False)
 
 
-def _ties(log: Interactions, sequences: Sequences) -> pd.DataFrame:
-    by_order = order_of(log, sequences)
+def _ties(log: Interactions, dataset: Dataset) -> pd.DataFrame:
+    sequences, by_order = dataset.sequences, order_of(log, dataset)
     columns = {} if by_order is None else {"by order": tie_effects(sequences, by_order)}
     return pd.DataFrame(columns | {"by timestamp": tie_effects(sequences, sequences.timestamp)})
 

@@ -95,7 +95,7 @@ CHECKS = (
         "repeated user-item pairs, as read",
         0.01,
         0.1,
-        "Decide whether repeats are behaviour or noise; keeping only the latest hides re-use.",
+        "Decide whether repeats are behaviour or noise; the latest alone hides re-use.",
     ),
     # Any missing stamp puts a row out of reach of the time checks below.
     Check(
@@ -194,10 +194,10 @@ CHECKS = (
 )
 
 
-def findings(values: Mapping[str, float]) -> pd.DataFrame:
+def findings(values: Mapping[str, float], notes: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Return a row per check: check, title, value, amber, red, light, advice.
 
-    A check whose key has no value, or NaN, is grey.
+    A check whose key has no value, or NaN, is grey. A note is said after the advice.
     """
     rows = []
     for check in CHECKS:
@@ -207,6 +207,7 @@ def findings(values: Mapping[str, float]) -> pd.DataFrame:
             "green": "Nothing to do.",
             "grey": "Not judged: the log lacks the column, the split or the stamps this needs.",
         }.get(light, check.advice)
+        advice = f"{advice} {(notes or {}).get(check.key, '')}".rstrip()
         rows.append((check.key, check.title, value, check.amber, check.red, light, advice))
     columns = ["check", "title", "value", "amber", "red", "light", "advice"]
     return pd.DataFrame(rows, columns=columns)

@@ -109,8 +109,8 @@ def describe(name: str) -> Description:
     """
     log = load_log(name)
     dataset = None if log.when is None else load_dataset(name)
-    intensity = diagnose(dataset or log) if log.has_intensity else None
-    tied = None if dataset is None else tied_tests(log, dataset.sequences)
+    intensity = diagnose(dataset or log) if (dataset or log).has_intensity else None
+    tied = None if dataset is None else tied_tests(log, dataset)
     entry = find_entry(name) if dataset is None else dataset.entry
     facts: dict[str, Any] = {
         "dataset": entry.name,

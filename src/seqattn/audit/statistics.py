@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from seqattn.data.interactions import Interactions
+from seqattn.data.dataset import Dataset
+from seqattn.data.interactions import COLUMNS, Interactions
+from seqattn.data.preparation import prepare
+from seqattn.data.repeats import OF_INTENSITY, POLICIES, merge_repeats
 from seqattn.data.sequences import Sequences
+from seqattn.data.splits import with_times
 
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0  # seconds
@@ -106,16 +110,47 @@ def repeats(users: np.ndarray, items: np.ndarray, when: np.ndarray | None) -> di
     return shares
 
 
-def order_of(log: Interactions, sequences: Sequences) -> np.ndarray | None:
-    """Return the log's explicit order for each row of prepared histories, or None without one.
+def repeated(log: Interactions) -> tuple[int, int]:
+    """Return the number of exact copies of a row, and of further rows that repeat a pair."""
+    frame = log.frame[[name for name in COLUMNS if name in log.frame.columns]]
+    copies = int(frame.duplicated().sum())
+    return copies, int(frame.duplicated(["user", "item"]).sum()) - copies
 
-    Of a user's interactions with one item the latest counts, as in preparation.
+
+def policies(log: Interactions) -> pd.DataFrame:
+    """Return what each policy for repeats would leave; empty where there are none, or no order.
+
+    Returns
+    -------
+    DataFrame
+        A row per policy for all repeats; where some are exact copies and others are not, also for
+        repeated pairs after the copies are dropped ("..., copies once"). Columns ``interactions``
+        and, of their intensities, ``total`` and ``maximum``; NaN without an intensity.
     """
+    copies, pairs = repeated(log)
+    if log.when is None or not copies + pairs:
+        return pd.DataFrame()
+    usable = [p for p in POLICIES if p != "error" and (log.has_intensity or p not in OF_INTENSITY)]
+    ways = {policy: (policy, policy) for policy in usable}
+    if copies and pairs:
+        of_all = [policy for policy in usable if policy in ("sum", "mean", "count", "keep")]
+        ways |= {f"{policy}, copies once": ("latest", policy) for policy in of_all}
+    rows = {}
+    for name, way in ways.items():
+        left = merge_repeats(log, *way).frame
+        values = left.get("intensity", pd.Series(np.nan, left.index))
+        total = values.sum(min_count=1)
+        rows[name] = {"interactions": len(left), "total": total, "maximum": values.max()}
+    return pd.DataFrame(rows, dtype=np.float64).T.rename_axis("policy")
+
+
+def order_of(log: Interactions, dataset: Dataset) -> np.ndarray | None:
+    """Return the log's explicit order for each row of prepared histories, or None without one."""
     if "order" not in log.frame.columns:
         return None
-    latest = log.frame.groupby(["user", "item"])["order"].max()
-    rows = [sequences.user_ids[sequences.user_of_row], sequences.item_ids[sequences.items - 1]]
-    return latest.reindex(pd.MultiIndex.from_arrays(rows)).to_numpy(dtype=np.float64)
+    if dataset.entry.splitting.time:
+        log = with_times(log)
+    return prepare(log, dataset.entry.preparation).when
 
 
 def gaps(user: np.ndarray, time: np.ndarray) -> np.ndarray:
@@ -169,7 +204,8 @@ def tie_effects(sequences: Sequences, when: np.ndarray) -> dict[str, float]:
     """Return how much leave-one-out depends on the order of interactions at one moment.
 
     Each run of equal `when` within a user is reversed, and the held-out items are compared: an
-    exact count, not an estimate. Only users whose last two moments are known count.
+    exact count, not an estimate; then the items of each run are put in the order of their ids,
+    which no file decides. Only users whose last two moments are known count.
 
     Parameters
     ----------
@@ -181,30 +217,35 @@ def tie_effects(sequences: Sequences, when: np.ndarray) -> dict[str, float]:
     dict
         Shares of users: ``test target changes``, ``validation target changes``, ``validation
         and test at one moment`` (which of the two is which is arbitrary); ``users judged`` is
-        the share of all users that the others refer to.
+        the share of all users that the others refer to; ``test target changes by item id`` and
+        ``validation target changes by item id``.
     """
     n, user = len(when), sequences.user_of_row
     starts = np.ones(n, dtype=bool)
     starts[1:] = (np.diff(user) != 0) | ~(np.diff(when) == 0)
-    reversed_row = np.lexsort((-np.arange(n), np.cumsum(starts)))
+    run = np.cumsum(starts)
+    reversed_row = np.lexsort((-np.arange(n), run))
     last = (sequences.offsets[1:] - 1)[sequences.lengths >= 2]
     last = last[~np.isnan(when[last]) & ~np.isnan(when[last - 1])]
     changed = sequences.items[reversed_row] != sequences.items
+    by_id = sequences.items[np.lexsort((sequences.items, run))] != sequences.items
     return {
         "test target changes": share(changed[last]),
         "validation target changes": share(changed[last - 1]),
         "validation and test at one moment": share(when[last] == when[last - 1]),
         "users judged": len(last) / sequences.n_users,
+        "test target changes by item id": share(by_id[last]),
+        "validation target changes by item id": share(by_id[last - 1]),
     }
 
 
-def tied_tests(log: Interactions, sequences: Sequences) -> np.ndarray:
+def tied_tests(log: Interactions, dataset: Dataset) -> np.ndarray:
     """Return whether a tie decides a user's test target, (U,) bool: the last two share a moment.
 
     The moment is the log's explicit order where it has one. Users with fewer than two
     interactions, or whose last two moments are not both known, have no tie.
     """
-    by_order = order_of(log, sequences)
+    sequences, by_order = dataset.sequences, order_of(log, dataset)
     when = sequences.timestamp if by_order is None else by_order
     last = sequences.offsets[1:] - 1
     return (sequences.lengths >= 2) & (when[last] == when[last - 1])

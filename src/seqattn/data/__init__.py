@@ -9,11 +9,11 @@ from seqattn.data.interactions import Interactions, Step, drop_missing, encode
 from seqattn.data.preparation import (
     Preparation,
     k_core,
-    keep_latest_duplicate,
     prepare,
     sample_users,
     sort_by_time,
 )
+from seqattn.data.repeats import keep_latest_duplicate, merge_repeats
 from seqattn.data.sequences import Sequences
 from seqattn.data.splits import Split, leave_one_out
 from seqattn.data.synthetic import synthetic_log
@@ -37,6 +37,7 @@ __all__ = [
     "leave_one_out",
     "load_dataset",
     "load_log",
+    "merge_repeats",
     "prepare",
     "sample_users",
     "sort_by_time",

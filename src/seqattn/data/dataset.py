@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -19,11 +18,10 @@ from seqattn.data.preparation import prepare
 from seqattn.data.readers import (
     READERS,
     Table,
-    read_delimited,
     read_inter,
     read_mirror,
-    read_parquet,
 )
+from seqattn.data.readers.own import read_own
 from seqattn.data.sequences import Sequences
 from seqattn.data.sources import locate
 from seqattn.data.splits import Split, split, with_times
@@ -95,7 +93,7 @@ class Dataset:
         _check_counts(log.source, entry.core, prepared.steps[-1])
         sequences = Sequences.from_interactions(prepared)
         options = entry.preparation.options()
-        options |= {"duplicates": "latest", "split": entry.splitting.options()}
+        options |= {"split": entry.splitting.options()}
         parts = prepared.frame["part"].to_numpy() if entry.splitting.given else None
         return cls(
             name=entry.name,
@@ -275,6 +273,8 @@ def _open_own(description: Path) -> tuple[Entry, Interactions]:
     try:
         tables = [_read_own(own, path, part) for part, path in own.paths.items()]
         frame = pd.concat([table.frame for table in tables])
+        if own.by_line:
+            frame = frame.assign(order=range(len(frame)))
         source = ", ".join(table.source for table in tables)
         return _validated(own.entry, Table(frame, source, sum(t.malformed for t in tables)))
     except SeqattnError as error:
@@ -286,9 +286,7 @@ def _read_own(own: OwnData, path: Path, part: str) -> Table:
         raise SeqattnError(
             f"{path}: no such file; paths in the YAML are relative to the YAML's own folder"
         )
-    parquet = path.suffix == ".parquet"
-    read = read_parquet if parquet else partial(read_delimited, separator=own.separator)
-    table = read(path, columns=own.columns)
+    table = read_own(own, path)
     return replace(table, frame=table.frame.assign(part=part)) if part else table
 
 
@@ -301,4 +299,5 @@ def _validated(entry: Entry, table: Table) -> tuple[Entry, Interactions]:
         time_unit=entry.time_unit,
         malformed=table.malformed,
     )
-    return (entry if log.has_intensity else entry.without_intensity()), log
+    known = log.has_intensity or entry.preparation.counts
+    return (entry if known else entry.without_intensity()), log

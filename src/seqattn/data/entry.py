@@ -8,6 +8,7 @@ described by one YAML file, whose path stands wherever a dataset's name can stan
     columns: {user: user, item: item, intensity: rating, timestamp: time}   # or order: position
     intensity: {meaning: rating, unit: stars}                               # if it has one
     filters: {k_core: 5}
+    duplicates: sum               # what becomes of repeated user-item pairs
     split: {time: quantile 0.9}   # leave-one-out if left out
 
 A dataset of the catalogue takes other filters or another split by ``of`` in the place of ``path``
@@ -30,7 +31,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 import yaml
 
 from seqattn.config import strict
+from seqattn.data.interactions import COLUMNS, TIME_UNITS
 from seqattn.data.preparation import Preparation
+from seqattn.data.repeats import OF_INTENSITY, POLICIES
 from seqattn.data.splits import PARTS, Splitting
 from seqattn.errors import SeqattnError
 
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound="DataclassInstance")
 _LARGEST_YAML = 2**20  # bytes
 _MOST_REFERENCES = 20
+_SEPARATORS = {"tab": "\t", "\\t": "\t", "space": " "}
 _TAKEN = ("searches", "datasets", "done")  # folders of a campaign, beside the datasets' own
 
 
@@ -124,7 +128,7 @@ class Entry(Facts):
     files : tuple of str
         Official files the reader takes, with their folder inside the archive.
     time_unit : str
-        ``"s"`` or ``"ms"``, of numbers in the timestamp column.
+        Of numbers in the timestamp column: ``"s"``, ``"ms"``, ``"us"`` or ``"ns"``.
     preparation : Preparation
         How it becomes histories.
     splitting : Splitting
@@ -163,13 +167,19 @@ class OwnData:
     """A described log: its entry, its data files, and how to read them.
 
     There is one file, or one for each part of a given split, by its name. There is none for a
-    dataset of the catalogue in another form.
+    dataset of the catalogue in another form. `columns` are the files' names of ours, `names` those
+    of all columns where there is no header, and `missing` what stands for an unknown value, None
+    where the YAML does not say.
     """
 
     entry: Entry
     paths: Mapping[str, Path]
     columns: Mapping[str, str]
     separator: str
+    names: tuple[str, ...] = ()
+    by_line: bool = False
+    missing: tuple[str, ...] | None = None
+    decimal: str = "."
 
     def in_its_words(self, message: str) -> str:
         """Return a message that names columns as the file does."""
@@ -205,6 +215,14 @@ class FiltersYaml:
     k_core: int = 5
     iterative: bool = True
     users: int = 0
+
+
+@dataclass(frozen=True)
+class DuplicatesYaml:
+    """Policies, see `seqattn.data.repeats`; a single word stands for both."""
+
+    exact: str = "latest"
+    pairs: str = "latest"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,18 +274,24 @@ class EntryYaml:
     name: str
     title: str = ""
     intensity: IntensityYaml | None = None
-    filters: FiltersYaml = field(default_factory=FiltersYaml)
+    filters: FiltersYaml | None = None
     split: SplitYaml | None = None
     time_unit: str = "s"
+    duplicates: DuplicatesYaml | str | None = None
+    ties: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OwnYaml(EntryYaml):
-    """Further keys of a user's own file."""
+    """Further keys of a user's own file; without a header `columns` lists ours in file order."""
 
     path: str = ""
-    columns: ColumnsYaml
+    columns: ColumnsYaml | list
+    header: bool = True
+    order: str = ""
     separator: str = ""
+    decimal: str = "."
+    missing: list | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,6 +303,8 @@ class OtherYaml:
     title: str = ""
     filters: FiltersYaml | None = None
     split: SplitYaml | None = None
+    duplicates: DuplicatesYaml | str | None = None
+    ties: str = ""
     note: str = ""
 
 
@@ -388,7 +414,8 @@ def load_yaml(path: Path) -> Any:
     except RecursionError:
         raise SeqattnError(f"{path}: nested too deeply to be a description") from None
     except (OSError, UnicodeError, yaml.YAMLError) as error:
-        raise SeqattnError(f"{path}: cannot be read as YAML ({error})") from error
+        told = " ".join(str(error).split())
+        raise SeqattnError(f"{path}: cannot be read as YAML ({told})") from error
 
 
 def _own_data(path: Path, loaded: object) -> OwnData:
@@ -396,29 +423,123 @@ def _own_data(path: Path, loaded: object) -> OwnData:
         other = _other(section(OtherYaml, loaded, "the file"), CATALOGUE)
         return OwnData(other, {}, {}, "")
     given = section(OwnYaml, loaded, "the file")
-    columns = given.columns
     entry = _entry(given, CATALOGUE, licence="your own data")
+    columns, names = _columns(given)
+    _require_chronology(given, columns)
+    _require_intensity(given, entry.preparation, columns)
     files = given.split.files if given.split else {}
     if bool(given.path) == bool(files):
         raise SeqattnError("the file must name the log by `path`, or its parts under `split`")
-    if len(given.separator) > 1:
-        raise SeqattnError(f"separator {given.separator!r} must be one character")
-    if not columns.timestamp and not columns.order:
-        raise SeqattnError("columns name neither a timestamp nor an order; give one of them")
-    if bool(columns.intensity) != bool(given.intensity):
+    paths = {part: path.parent / file for part, file in (files or {"": given.path}).items()}
+    suffixes = {suffix for file in paths.values() for suffix in file.suffixes}
+    if ".parquet" in suffixes and (names or given.separator or given.decimal != "."):
+        raise SeqattnError("header, separator and decimal are of text files, not of Parquet")
+    tab = not {".tsv", ".inter"}.isdisjoint(suffixes)
+    return OwnData(
+        entry,
+        paths,
+        columns,
+        _separator(given) or ("\t" if tab else ","),
+        names,
+        given.order == "line",
+        None if given.missing is None else _marks(given.missing),
+        given.decimal,
+    )
+
+
+def _columns(given: OwnYaml) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the file's names of our columns, and the names of all in a file without a header."""
+    part = given.split.column if given.split else ""
+    if isinstance(given.columns, ColumnsYaml):
+        if not given.header:
+            raise SeqattnError(
+                "without a header, columns must list ours in file order, e.g. columns: [user, "
+                'item, timestamp], with "-" for one to skip'
+            )
+        named = [(theirs, ours) for ours, theirs in asdict(given.columns).items() if theirs]
+        if part:
+            named.append((part, "part"))
+        if len(dict(named)) < len(named):
+            raise SeqattnError("one column of the file serves twice under `columns`")
+        return dict(named), ()
+    if given.header:
+        raise SeqattnError(
+            "columns must be a mapping of our names to those in the file's header, such as {user: "
+            "user_id, item: item_id}; a list is for a file without one: header: false"
+        )
+    listed = given.columns
+    used = [name for name in listed if name != "-"]
+    if unknown := [name for name in used if name not in (*COLUMNS, part)]:
+        raise SeqattnError(
+            f'columns: {unknown[0]!r} is unknown; list {", ".join(COLUMNS)} or "-" for one to skip'
+        )
+    for name in ("user", "item", *([part] if part else []), *used):
+        if used.count(name) != 1:
+            raise SeqattnError(f"columns: {name!r} must stand once in the list")
+    names = (name if name != "-" else f"column {at}" for at, name in enumerate(listed, 1))
+    return {name: "part" if name == part else name for name in used}, tuple(names)
+
+
+def _require_chronology(given: OwnYaml, columns: Mapping[str, str]) -> None:
+    if given.order not in ("", "line"):
+        raise SeqattnError(
+            f"order {given.order!r} is unknown; use line, or name a column of the file: columns: "
+            "{order: ...}"
+        )
+    if given.order and "order" in columns.values():
+        raise SeqattnError("order: line and a column order are two orders; give one of them")
+    if not given.order and not {"timestamp", "order"} & {*columns.values()}:
+        raise SeqattnError(
+            "columns name neither a timestamp nor an order; give one of them, or order: line if "
+            "the lines are in the order in which things happened"
+        )
+
+
+def _require_intensity(given: OwnYaml, how: Preparation, columns: Mapping[str, str]) -> None:
+    """Refuse a column without its description, and a description of nothing."""
+    column = "intensity" in columns.values()
+    needing = [each for each in (how.exact, how.pairs) if each in OF_INTENSITY]
+    if needing and not (column or how.exact == "count"):
+        raise SeqattnError(
+            f"duplicates: {needing[0]} is of the intensity, and columns name none; use count, "
+            "which makes one, or latest"
+        )
+    if how.counts and not given.intensity:
+        raise SeqattnError(
+            "duplicates: count makes an intensity, which needs its description: intensity: "
+            "{meaning: plays, unit: plays}"
+        )
+    if (column or how.counts) != bool(given.intensity):
         raise SeqattnError(
             "an intensity needs its column, columns: {intensity: ...}, and its description, "
             "intensity: {meaning: ..., unit: ...}; give both, or neither for a log without one"
         )
-    named = [(theirs, ours) for ours, theirs in asdict(columns).items() if theirs]
-    if given.split and given.split.column:
-        named.append((given.split.column, "part"))
-    mapping = dict(named)
-    if len(mapping) < len(named):
-        raise SeqattnError("one column of the file serves twice under `columns`")
-    paths = {part: path.parent / file for part, file in (files or {"": given.path}).items()}
-    tab = not {".tsv", ".inter"}.isdisjoint(next(iter(paths.values())).suffixes)
-    return OwnData(entry, paths, mapping, given.separator or ("\t" if tab else ","))
+
+
+def _separator(given: OwnYaml) -> str:
+    mark = _SEPARATORS.get(given.separator, given.separator)
+    usable = len(mark) == 1 and mark.isascii() and not mark.isalnum() and mark not in '\n\r\0".'
+    if mark and not usable:
+        raise SeqattnError(
+            f"separator {mark!r} must be one character of ASCII and no letter, digit, point, quote "
+            'or end of a line; use "," ";" "|" tab or space'
+        )
+    if given.decimal not in (".", ","):
+        raise SeqattnError(f'decimal {given.decimal!r} is unknown; use "." or ","')
+    if given.decimal == "," and mark in ("", ","):
+        raise SeqattnError('decimal: "," needs another separator, e.g. separator: ";"')
+    return mark
+
+
+def _marks(missing: list) -> tuple[str, ...]:
+    """Return what stands for a missing value, as text."""
+    for mark in missing:
+        if isinstance(mark, bool) or not isinstance(mark, (str, int, float)):
+            raise SeqattnError(
+                f"missing: {mark!r} must be text or a number; put it into quotes, e.g. missing: "
+                '["NULL"], for YAML has a meaning of its own for some words'
+            )
+    return tuple(map(str, missing))
 
 
 def _other(given: OtherYaml, known: Mapping[str, Entry]) -> Entry:
@@ -430,7 +551,9 @@ def _other(given: OtherYaml, known: Mapping[str, Entry]) -> Entry:
     if given.split and not given.split.time:
         raise SeqattnError("split: only a split in time fits a dataset of the catalogue")
     splitting = given.split.splitting() if given.split else Splitting()
-    preparation = _preparation(given.filters) if given.filters else base.preparation
+    preparation = _preparation(given, base.preparation)
+    if preparation.counts:
+        raise SeqattnError("duplicates: count makes another intensity; describe a log by `path`")
     return replace(
         base,
         name=given.name,
@@ -449,26 +572,46 @@ def _entry(given: EntryYaml, taken: Container[str], **more: Any) -> Entry:
     """Check the keys that both kinds of file have; return an entry of them and `more` fields."""
     name, about = given.name, given.intensity
     _require_name(name, taken)
-    if given.time_unit not in ("s", "ms"):
-        raise SeqattnError(f"time_unit {given.time_unit!r} is unknown; use s or ms")
+    if given.time_unit not in TIME_UNITS:
+        raise SeqattnError(f"time_unit {given.time_unit!r} is unknown; use s, ms, us or ns")
+    splitting = given.split.splitting() if given.split else Splitting()
+    # A given split is taken as it is, unless the YAML says otherwise.
+    default = Preparation(1, exact="keep", pairs="keep") if splitting.given else Preparation()
     return Entry(
         name=name,
         title=given.title or name,
         intensity=about.meaning if about else None,
         unit=about.unit if about else None,
         time_unit=given.time_unit,
-        preparation=_preparation(given.filters),
-        splitting=given.split.splitting() if given.split else Splitting(),
+        preparation=_preparation(given, default),
+        splitting=splitting,
         **more,
     )
 
 
-def _preparation(filters: FiltersYaml) -> Preparation:
-    if filters.k_core < 1 or filters.users < 0:
+def _preparation(given: EntryYaml | OtherYaml, default: Preparation) -> Preparation:
+    """Return the default with what is given."""
+    filters, both = given.filters, given.duplicates
+    if filters and (filters.k_core < 1 or filters.users < 0):
         raise SeqattnError(
             "filters: k_core must be at least 1, which keeps everything, and users at least 0"
         )
-    return Preparation(filters.k_core, filters.iterative, filters.users or None)
+    if given.ties not in ("", "file", "item-id"):
+        raise SeqattnError(f"ties {given.ties!r} is unknown; use file or item-id")
+    if filters:
+        subsample = filters.users or None
+        default = replace(
+            default, core=filters.k_core, iterative=filters.iterative, subsample=subsample
+        )
+    if both is not None:
+        both = DuplicatesYaml(both, both) if isinstance(both, str) else both
+        for policy in (both.exact, both.pairs):
+            if policy not in POLICIES:
+                raise SeqattnError(
+                    f"duplicates: {policy!r} is unknown; choose one of {', '.join(POLICIES)}"
+                )
+        default = replace(default, exact=both.exact, pairs=both.pairs)
+    return replace(default, ties=given.ties) if given.ties else default
 
 
 def _require_name(name: str, taken: Container[str]) -> None:
@@ -501,7 +644,7 @@ def section(cls: type[T], values: Any, name: str) -> T:
         hint = hints.get(key)
         kinds = [kind for kind in get_args(hint) or (hint,) if isinstance(kind, type)]
         inner = next(filter(is_dataclass, kinds), None)
-        if inner and (value is not None or inner is hint):
+        if inner and not isinstance(value, tuple(kind for kind in kinds if kind is not inner)):
             built[key] = section(inner, value, f"{inside}{key}")
     try:
         return strict(cls, built)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
-import pandas as pd
 
 from seqattn.data.interactions import Interactions, encode, known_when, require_chronology
+from seqattn.data.repeats import in_canonical_order, merge_repeats
 from seqattn.errors import SeqattnError
 
 _SAMPLE_SEED = 2020  # the first of the published training seeds; [IA] does not name another
@@ -30,40 +30,41 @@ class Preparation:
         Whether the filter is repeated until stable; [AE] applies it once.
     subsample : int or None
         Users drawn at random before the filter, as for [IA]'s Steam datasets; None keeps all.
+    exact, pairs : str
+        Policies for exact copies and for repeated pairs, see `seqattn.data.repeats`.
+    ties : str
+        What orders a user's interactions of one moment: ``"file"``, the order of its rows, or
+        ``"item-id"``, so that the same rows in any order are the same dataset.
     """
 
     core: int = 5
     iterative: bool = True
     subsample: int | None = None
+    exact: str = "latest"
+    pairs: str = "latest"
+    ties: str = "file"
+
+    @property
+    def counts(self) -> bool:
+        """Whether the intensity is made here: the number of occurrences."""
+        return "count" in (self.exact, self.pairs)
+
+    @property
+    def policy(self) -> str:
+        """What becomes of repeats, in a YAML's words."""
+        if self.exact == self.pairs:
+            return self.pairs
+        return f"{{exact: {self.exact}, pairs: {self.pairs}}}"
 
     def options(self) -> dict[str, object]:
         """Return what enters the fingerprint; an option at its default, except core, does not.
 
-        Leaving defaults out keeps the fingerprint of a dataset when an option is added.
+        Leaving defaults out keeps the fingerprint of a dataset when an option is added; before
+        there was a choice, "duplicates" was "latest".
         """
-        defaults = asdict(Preparation())
-        return {k: v for k, v in asdict(self).items() if k == "core" or v != defaults[k]}
-
-
-def keep_latest_duplicate(log: Interactions) -> Interactions:
-    """Keep the latest of several interactions of one user with one item.
-
-    Of equal times the last in file order is kept; the remaining rows keep their file order.
-
-    Raises
-    ------
-    SeqattnError
-        The log has no chronology.
-    """
-    users, _ = encode(log.frame["user"])
-    items, item_ids = encode(log.frame["item"])
-    pairs, when = users * len(item_ids) + items, require_chronology(log)
-    # Most pairs occur once in most logs: only the others need sorting.
-    repeated = np.flatnonzero(pd.Series(pairs).duplicated(keep=False))
-    order = repeated[np.lexsort((when[repeated], pairs[repeated]))]  # lexsort is stable
-    keep = np.ones(len(log), dtype=bool)
-    keep[order[:-1][pairs[order][1:] == pairs[order][:-1]]] = False
-    return log.take(keep, "keep latest duplicate")
+        values, defaults = asdict(self), asdict(Preparation())
+        changed = {k: v for k, v in values.items() if k == "core" or v != defaults[k]}
+        return changed if {"exact", "pairs"} & {*changed} else changed | {"duplicates": "latest"}
 
 
 def sort_by_time(log: Interactions) -> Interactions:
@@ -121,6 +122,7 @@ def k_core(log: Interactions, k: int = 5, iterative: bool = True) -> Interaction
     --------
     User 3 and item c leave together; every step is counted:
 
+    >>> import pandas as pd
     >>> rows = {"user": [1, 1, 2, 2, 3], "item": list("ababc"), "timestamp": [1, 2, 3, 4, 5]}
     >>> log = k_core(Interactions.from_frame(pd.DataFrame(rows)), k=2)
     >>> [(step.name, step.interactions, step.users, step.items) for step in log.steps]
@@ -144,7 +146,7 @@ def k_core(log: Interactions, k: int = 5, iterative: bool = True) -> Interaction
 
 
 def prepare(log: Interactions, how: Preparation | None = None) -> Interactions:
-    """Apply the book's preparation: latest duplicate, time order, a draw of users, k-core.
+    """Apply the book's preparation: duplicates, time order, a draw of users, k-core.
 
     Raises
     ------
@@ -153,7 +155,9 @@ def prepare(log: Interactions, how: Preparation | None = None) -> Interactions:
         user's history is unknown.
     """
     how = how or Preparation()
-    log = sort_by_time(keep_latest_duplicate(log))
+    if how.ties == "item-id":
+        log = in_canonical_order(log)
+    log = sort_by_time(merge_repeats(log, how.exact, how.pairs))
     if how.subsample is not None:
         log = sample_users(log, how.subsample)
     log = k_core(log, how.core, how.iterative)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import lzma
 import os
 import ssl
 import stat
@@ -32,6 +33,14 @@ _ATTEMPTS = 4
 _TIMEOUT = 30.0  # seconds without a byte
 _CHUNK = 1 << 20  # bytes
 _PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP errors worth another attempt
+_DAMAGED = (
+    zipfile.BadZipFile,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    NotImplementedError,
+    RuntimeError,  # encrypted
+)
 _LOST = (
     urllib.error.URLError,
     http.client.HTTPException,
@@ -180,7 +189,7 @@ def extract(archive: Path, members: Sequence[str], folder: Path) -> tuple[Path, 
             for member, target in zip(members, targets, strict=True):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(Path(where, member), target)
-    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError) as error:
+    except _DAMAGED as error:
         raise SeqattnError(f"{archive}: damaged archive ({error}); get it again") from error
     except OSError as error:
         raise SeqattnError(

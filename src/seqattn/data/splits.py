@@ -303,12 +303,13 @@ def split(sequences: Sequences, how: Splitting, part: np.ndarray | None = None) 
     elif how.time:
         parts = global_time_split(sequences, how)
     else:
-        return leave_one_out(sequences)
+        sequences.require_length(3, "leave_one_out")
+        parts = leave_one_out_rows(sequences)
     found = Split.of(sequences, parts)
     if not (found.train.lengths > 1).any():
         raise SeqattnError(
-            f"split {parts.name}: no user has two training interactions, so there is nothing to "
-            "learn; cut at a later time"
+            f"split {parts.name}: no user has two training interactions, so no next item can be "
+            "learned; use longer histories, or another split"
         )
     return found
 

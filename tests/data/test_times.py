@@ -1,0 +1,131 @@
+"""Times: the same moments in every unit and as dates, and a wrong unit named."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_logs import PROPERTY, frame
+
+from seqattn.data import Dataset, Interactions
+from seqattn.data.entry import Entry
+from seqattn.data.interactions import TIME_UNITS
+from seqattn.data.preparation import Preparation
+from seqattn.errors import SeqattnError
+
+PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+ENTRY = Entry("mine", "Mine", None, None, licence="none", preparation=Preparation(core=1))
+whole = st.integers(10**9, 2 * 10**9)
+
+
+def seconds(values: object, unit: str = "s") -> list[float]:
+    table = frame(timestamp=values)
+    return Interactions.from_frame(table, time_unit=unit).frame["timestamp"].tolist()
+
+
+def refusal(values: object, unit: str = "s") -> str:
+    with pytest.raises(SeqattnError) as caught:
+        seconds(values, unit)
+    return str(caught.value)
+
+
+def fingerprint(values: object, unit: str = "s") -> str:
+    table = pd.DataFrame({"user": 1, "item": [1, 2, 3], "timestamp": values})
+    log = Interactions.from_frame(table, time_unit=unit)
+    return Dataset.from_interactions(log, ENTRY).fingerprint
+
+
+@PROPERTY
+@given(st.lists(whole, min_size=3, max_size=3), st.integers(-14, 14))
+def test_moments_in_every_unit_and_as_dates_are_the_same_seconds(moments, hours):
+    zone = f"{'-' if hours < 0 else '+'}{abs(hours):02}:00"
+    local = [datetime.fromtimestamp(t + 3600 * hours, UTC).strftime("%FT%T") for t in moments]
+    prints = {fingerprint([t * per for t in moments], u) for u, per in PER_SECOND.items()}
+    prints |= {fingerprint([f"{one}{zone}" for one in local])}
+    prints |= {fingerprint([str(t) for t in moments]), fingerprint([float(t) for t in moments])}
+    assert len(prints) == 1
+
+
+@PROPERTY
+@given(
+    st.lists(st.integers(10**18, 2 * 10**18), min_size=3, max_size=3), st.sampled_from([0, 3, 6])
+)
+def test_parts_of_a_second_are_the_nearest_number_in_every_unit(moments, coarser):
+    moments = [m // 10**coarser * 10**coarser for m in moments]  # nanoseconds
+    nearest = [float(Fraction(m, 10**9)) for m in moments]
+    dates = [f"{np.datetime64(m, 'ns')}Z" for m in moments]
+    assert seconds(moments, "ns") == seconds([str(m) for m in moments], "ns") == nearest
+    assert seconds(dates) == nearest
+    assert seconds(pd.to_datetime(moments)) == nearest
+    for unit, per in (("us", 10**3), ("ms", 10**6)):
+        if per <= 10**coarser:
+            assert seconds([m // per for m in moments], unit) == nearest
+
+
+@PROPERTY
+@given(
+    st.sampled_from(TIME_UNITS),
+    st.sampled_from(TIME_UNITS),
+    st.lists(whole, min_size=3, max_size=3),
+)
+def test_a_wrong_unit_is_refused_and_the_right_one_named(true, said, moments):
+    values = [t * PER_SECOND[true] for t in moments]
+    if true == said:
+        assert seconds(values, said) == moments
+    else:
+        message = refusal(values, said)
+        assert message.endswith(f"set time_unit: {true}") and message.count("time_unit") == 1
+
+
+@pytest.mark.parametrize("unit", ["s", "ms"])
+@pytest.mark.parametrize("form", ["%Y%m%d", "%Y%m%d%H%M", "%Y%m%d%H%M%S"])
+def test_dates_written_as_numbers_are_refused_with_the_form_to_write(form, unit):
+    days = [datetime(2019, 12, day, 23, 59, tzinfo=UTC) for day in (1, 28, 31)]
+    for kind in (int, str):
+        message = refusal([kind(day.strftime(form)) for day in days], unit)
+        assert "row 0" in message and "write dates as 2024-01-31" in message
+
+
+def test_a_clock_that_starts_at_zero_has_any_unit():
+    assert seconds([0, 10, 2_000], "ms") == [0, 0.01, 2]
+    assert seconds([0, 10, 2_000]) == [0, 10, 2_000]
+
+
+@pytest.mark.parametrize("year", [1, 800, 1677, 1678, 1969, 2262, 4999])
+def test_dates_of_years_that_pandas_does_not_hold_are_read(year):
+    expected = (datetime(year, 3, 1, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
+    texts = [f"{year:04}-03-01", f"{year:04}-03-01T02:00:00+02:00", f" {year:04}-03-01 00:00:00"]
+    assert seconds(texts) == [expected] * 3
+    assert seconds(pd.Series([datetime(year, 3, 1)] * 3, dtype=object)) == [expected] * 3
+
+
+@PROPERTY
+@given(st.lists(st.tuples(whole, st.integers(-12, 14) | st.none()), min_size=3, max_size=3))
+def test_a_time_without_a_zone_does_not_take_that_of_the_one_before(moments):
+    texts = []
+    for moment, hours in moments:
+        zone = timezone(timedelta(hours=hours or 0))
+        text = datetime.fromtimestamp(moment, zone).strftime("%FT%T%z")
+        texts.append(text.removesuffix("+0000") if hours is None else text)
+    assert seconds(texts) == [t for t, _ in moments]
+
+
+@pytest.mark.parametrize("value", ["9999-12-31", "9999-12-31T23:59:59-05:00"])
+def test_a_placeholder_date_is_one_line_with_its_row(value):
+    message = refusal(["2020-01-01", value, "2020-01-02"])
+    assert f"row 1: '{value}' is after the year 5000; leave the cell empty" in message
+
+
+@pytest.mark.parametrize("value", ["2020-01-02x03:04", "2020-02-30", "0000-01-01", "12020-01-01"])
+def test_what_is_no_date_is_refused(value):
+    assert "cannot be read as a time" in refusal(["2020-01-01", value, "2020-01-02"])
+
+
+def test_seconds_of_a_day_and_a_half_ago_are_exact():
+    moment = datetime(2024, 1, 31, 12, tzinfo=UTC) - timedelta(days=1.5)
+    assert seconds([moment.isoformat()] * 3) == [moment.timestamp()] * 3

@@ -12,6 +12,7 @@ from fabricated import groups_of
 
 from seqattn.cli import main, parser
 from seqattn.config import get_preset, replace
+from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
 from seqattn.search.record import Search, SearchConfig
 
@@ -209,6 +210,32 @@ def test_a_report_takes_models_and_seeds(monkeypatch, tmp_path):
     assert asked[0][1]["models"] == ["sasrec", "ia-add"]
     assert asked[0][1]["seeds"] == [1, 2]
     assert not {"models", "seeds"} & set(asked[1][1])
+
+
+@pytest.mark.parametrize(
+    ("columns", "models"),
+    [
+        ("", ["sasrec", "local-ae", "bert4rec"]),
+        ("intensity: rating", ["sasrec", "ia-add", "ia-mul", "ia-val"]),
+    ],
+)
+def test_significance_compares_what_the_log_allows(tmp_path, monkeypatch, columns, models):
+    rows = [f"{u},{(u + n) % 6},{n},{n % 3 + 1}" for u in range(6) for n in range(5)]
+    (tmp_path / "log.csv").write_text("\n".join(["user,item,time,rating", *rows]))
+    about = "intensity: {meaning: rating, unit: stars}\n" if columns else ""
+    (tmp_path / "log.yaml").write_text(
+        "name: own\npath: log.csv\n"
+        f"columns: {{user: user, item: item, timestamp: time, {columns}}}\n{about}"
+    )
+    asked = []
+
+    def runs(options):
+        asked.extend(options.model)
+        raise SeqattnError("enough")
+
+    monkeypatch.setattr("seqattn.cli.verbs._runs", runs)
+    assert main(["significance", str(tmp_path / "log.yaml")]) == 2
+    assert asked == models
 
 
 def test_significance_of_the_baseline_alone_is_a_users_error(capsys, tmp_path, monkeypatch):

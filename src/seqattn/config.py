@@ -251,6 +251,7 @@ BACKBONES = {
 }
 BASELINE = "sasrec"
 VARIANTS = ("ia-add", "ia-mul", "ia-val")
+AE_VS_AR = (BASELINE, "local-ae", "bert4rec")
 SEARCHED = (BASELINE, *VARIANTS)
 # Of equivalence. A difference below it would not be worth a parameter; chosen before any campaign
 # was looked at.

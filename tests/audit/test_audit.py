@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import re
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from audit_logs import TOY, entry, prepared, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqattn.audit import CHECKS, Check, audit
+from seqattn.audit import CHECKS, Check, audit, value_text
+from seqattn.cli.arguments import parser
 from seqattn.data import CATALOGUE, Dataset, Interactions, Preparation, synthetic_log
+from seqattn.data.entry import OwnYaml
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +104,35 @@ def test_findings_carry_value_thresholds_light_and_advice(toy):
     assert value(toy, "interactions_lost") == 0
     assert (toy.findings["advice"].str.len() > 10).all()
     assert toy.table()["light"].iloc[0] == "red"
+
+
+# Lines of a dataset's YAML that the advice names.
+YAML_KEYS = {field.name for field in fields(OwnYaml)}
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.key)
+def test_every_advice_names_a_command_or_a_line_of_yaml_that_exists(check):
+    named = re.findall("`([^`]+)`", check.advice)
+    assert named
+    for text in named:
+        if text.startswith("seqattn "):
+            assert parser().parse_args(text.split()[1:]).verb
+        else:
+            assert set(yaml.safe_load(text)) <= YAML_KEYS
+
+
+def test_a_log_of_its_own_order_needs_no_stamps():
+    frame = table().drop(columns="timestamp").assign(order=range(len(table())))
+    found = audit(Interactions.from_frame(frame))
+    assert light(found, "stamps_missing") == "grey"
+    assert found.stamps.loc["missing", "as read"] == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(7051.0, "7,051"), (80.0, "80"), (0.12345, "0.123"), (0.0, "0")]
+)
+def test_a_count_of_thousands_is_told_whole(value, text):
+    assert value_text(value) == text
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from wanted import fit_wanted
 
 from seqattn.config import get_preset
 from seqattn.errors import SeqattnError
+from seqattn.files import checksum
 from seqattn.runs import fitting
 from seqattn.runs import store as store_module
 from seqattn.runs.fitting import fit_run, run_spec
@@ -171,6 +173,45 @@ def test_a_damaged_artifact_is_computed_again(spec, result, name, damage, tmp_pa
     assert list(store.runs()) == []
     again = store.compute(spec, lambda: result).ranks()
     assert np.array_equal(again, result.ranks["test_unfiltered"])
+
+
+@BOTH
+@pytest.mark.parametrize("change", [{"seed": 9}, {"model": "gru4rec"}, {"dataset": "other"}])
+def test_a_run_at_the_place_of_another_is_none(spec, result, change, tmp_path):
+    store = Store(tmp_path)
+    own, other = store.compute(spec, lambda: result).folder, replace(spec, **change)
+    shutil.copytree(own, store.folder(other))
+    assert store.get(other) is None
+    assert [run.folder for run in store.runs()] == [own]
+    assert store.compute(other, lambda: result).facts["spec"][next(iter(change))] in change.values()
+
+
+@BOTH
+def test_a_renamed_run_is_none(spec, result, tmp_path):
+    store = Store(tmp_path)
+    folder = store.compute(spec, lambda: result).folder
+    folder.rename(folder.with_name(folder.name.replace(f"seed-{spec.seed}", "seed-7")))
+    assert list(store.runs()) == []
+
+
+def test_ranks_of_another_run_are_none(tmp_path):
+    store = Store(tmp_path)
+    one, other = (
+        store.compute(replace(SPEC, seed=s), lambda s=s: replace(RESULT, ranks={"r": np.ones(s)}))
+        for s in (3, 4)
+    )
+    shutil.copyfile(other.folder / "ranks.npz", one.folder / "ranks.npz")
+    assert [run.folder for run in store.runs()] == [other.folder]
+
+
+def test_a_run_whose_settings_cannot_be_read_is_none(tmp_path):
+    store = Store(tmp_path)
+    path = store.compute(SPEC, lambda: RESULT).folder / "cell.json"
+    facts = json.loads(path.read_text())
+    facts["spec"]["model_config"]["heads"] = 3
+    facts["checksum"] = checksum(facts)
+    path.write_text(json.dumps(facts))
+    assert list(store.runs()) == [] and store.get(SPEC) is None
 
 
 def test_an_edited_metric_is_noticed(tmp_path):

@@ -104,6 +104,39 @@ def test_an_edited_or_cut_search_is_refused_with_the_way_out(tmp_path, damage):
         chosen(tmp_path, "toy", "sasrec", "own_search")
 
 
+def test_a_damaged_search_of_ones_own_log_names_its_yaml_and_design(tmp_path):
+    found = search("ia-add", "shared_backbone")
+    found.write(tmp_path).write_text("")
+    run = "`seqattn tune -d {} -m ia-add --design shared_backbone --results-dir"
+    with pytest.raises(SeqattnError) as error:
+        read_search(tmp_path, "toy", "ia-add", "shared_backbone")
+    assert run.format("toy") in str(error.value)
+    assert str(error.value).endswith("; for -d give the YAML file of toy")
+    with pytest.raises(SeqattnError) as error:
+        chosen(tmp_path, "toy", "ia-add", "shared_backbone", reference="/logs/my toy.yaml")
+    assert run.format("'/logs/my toy.yaml'") in str(error.value)
+    assert "for -d" not in str(error.value)
+
+
+def test_searches_of_two_presets_name_the_one_to_search_with(tmp_path):
+    search().write(tmp_path)
+    paper = get_preset("paper")
+    other = replace(search("ia-add"), model_config=paper.model, train_config=paper.train)
+    other.write(tmp_path)
+    with pytest.raises(
+        SeqattnError, match=r"than that of 'sasrec': run `seqattn .* --base smoke`$"
+    ):
+        chosen(tmp_path, "toy", "ia-add", "own_search")
+
+
+def test_masked_models_take_windows_that_fit_into_what_sasrecs_search_found(tmp_path, synthetic):
+    names = {"dataset": "synthetic", "fingerprint": synthetic.fingerprint}
+    for length, stride in ((10, 10), (50, 50), (200, 50)):
+        replace(search(max_length=length), **names).write(tmp_path)
+        found = settings(tmp_path, synthetic, "bert4rec", "own_search")
+        assert (found.model.max_length, found.train_ae.stride) == (length, stride)
+
+
 def test_a_design_without_its_search_names_the_command(tmp_path):
     with pytest.raises(
         SeqattnError, match="run `seqattn tune -d toy -m ia-add --design shared_backbone"
@@ -247,12 +280,13 @@ def test_a_damaged_cell_is_not_collected_and_is_replaced_by_an_intact_one(tmp_pa
     assert Store(target).get(damaged.spec).ranks().tolist() == [2, 3, 4]
 
 
-def test_a_folder_renamed_to_pass_for_another_cell_is_refused(tmp_path):
-    source = campaign(tmp_path / "one", seeds=[1])
+def test_a_folder_renamed_to_pass_for_another_cell_is_left_out_by_name(tmp_path):
+    source, told = campaign(tmp_path / "one", seeds=[1]), []
     run = next(iter(Store(source).runs()))
     shutil.move(run.folder, run.folder.with_name("seed-7-0123456789ab"))
-    with pytest.raises(SeqattnError, match="not named after what it holds"):
-        collect(source, tmp_path / "all")
+    collect(source, tmp_path / "all", tell=told.append)
+    assert "seed-7-0123456789ab: damaged, not whole, or another run than its name says" in told[0]
+    assert Store(tmp_path / "all").get(run.spec) is None
 
 
 def test_collecting_from_nowhere_says_so(tmp_path):
@@ -336,4 +370,5 @@ def test_masked_item_models_take_the_backbone_that_sasrecs_search_found(tmp_path
         preset = settings(tmp_path, synthetic, "bert4rec", design)
         train = preset.train_for(masked=True)
         assert preset.model == found.model_config
-        assert train == replace(get_preset("paper").train_ae, learning_rate=0.0042)
+        # Windows of 10 items, which overlap by none.
+        assert train == replace(get_preset("paper").train_ae, learning_rate=0.0042, stride=10)

@@ -12,7 +12,7 @@ from seqattn.cli import main
 from seqattn.config import get_preset
 from seqattn.data import load_dataset
 from seqattn.files import checksum, write_text
-from seqattn.runs.store import RecBoleSpec, Result, Store
+from seqattn.runs.store import RecBoleSpec, Result, Run, Store
 from seqattn.search.collect import collect
 from seqattn.search.record import SearchConfig
 from seqattn.search.tune import tune
@@ -63,6 +63,10 @@ def edit(run, change):
     (run.folder / "cell.json").write_text(json.dumps(facts))
 
 
+def facts_of(run):
+    return json.loads((run.folder / "cell.json").read_text())
+
+
 def test_a_whole_folder_passes_and_its_cells_refit_to_the_last_bit(whole, capsys):
     assert main(arguments(whole, "--sample", "3", "--epochs", "1")) == 0
     told = capsys.readouterr().out
@@ -76,6 +80,23 @@ def test_a_damaged_cell_is_named(folder):
     (problem,) = check_records(folder / "kept", folder / "datasets")
     assert str(run.folder) in problem
     assert "damaged" in problem
+
+
+@pytest.mark.parametrize("content", ['{"fingerp', "[]", ""])
+def test_a_truncated_record_of_a_dataset_is_one_line(folder, content, capsys):
+    path = folder / "datasets" / "synthetic" / "dataset.json"
+    path.write_text(content)
+    assert main(arguments(folder, "--sample", "0")) == 2
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1
+    assert f"{path} is damaged; remove it and run `seqattn prepare synthetic" in told[0]
+
+
+@pytest.mark.parametrize("content", ['dataset,model\n"syn', "model,arm,runs\nia-add,own,\n"])
+def test_a_truncated_calibration_is_a_problem(folder, content):
+    path = write_text(folder / "calibration" / "cells.csv", content)
+    (problem,) = check_calibrations(folder / "calibration", folder / "kept")
+    assert problem.startswith(f"{path} is damaged")
 
 
 def test_a_metric_that_its_ranks_do_not_give_is_found(folder):
@@ -97,9 +118,12 @@ def test_a_metric_that_another_processor_rounded_passes(folder):
 def test_settings_that_no_search_found_are_found(folder):
     run = next(Store(folder / "kept").runs())
     edit(run, lambda facts: facts["spec"]["train_config"].update({"learning_rate": 0.5}))
-    problems = check_records(folder / "kept", folder / "datasets")
-    assert any("no search found these settings" in p for p in problems)
-    assert any("not named after its settings" in p for p in problems)
+    (problem,) = check_records(folder / "kept", folder / "datasets")
+    assert "another run than its name says" in problem
+    renamed = run.folder.with_name(f"seed-{run.seed}-{Run(run.folder, facts_of(run)).spec.key}")
+    run.folder.rename(renamed)
+    (problem,) = check_records(folder / "kept", folder / "datasets")
+    assert "no search found these settings" in problem
 
 
 def test_other_data_is_found(folder):

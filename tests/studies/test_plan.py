@@ -12,6 +12,7 @@ from fabricated import fabricate, groups_of, keep
 from seqattn.book import reports
 from seqattn.config import SEEDS, get_preset
 from seqattn.errors import SeqattnError
+from seqattn.files import write_text
 from seqattn.runs.store import Store
 from seqattn.studies import plan
 from seqattn.studies.tables import TABLES, comparisons
@@ -176,3 +177,11 @@ def test_missing_runs_are_never_fitted_into_a_committed_folder(study, tmp_path, 
     spec = plan.wanted(committed)[0].specs[0]
     keep(tmp_path / "own", spec, np.arange(1, 944), [])
     assert spec not in plan.missing(plan.read(plan.wanted(committed), *committed.stores))
+
+
+@pytest.mark.parametrize("content", ["model,metric\nsasrec,ND", "a,b\n1\n2,3,4,5\n"])
+def test_a_table_that_was_cut_short_is_one_line(study, content):
+    found = study(tables=["levels"])
+    write_text(found.folder / "levels.csv", content)
+    with pytest.raises(SeqattnError, match=r"levels.csv is damaged; remove it and run"):
+        found.table("levels")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from seqattn.audit.findings import CHECKS, Check, findings
+from seqattn.audit.findings import CHECKS, Check, findings, value_text
 from seqattn.audit.splits import cold, leakage, popularity_shift, shift
 from seqattn.audit.statistics import (
     core,
@@ -36,7 +36,7 @@ from seqattn.data.preparation import prepare
 from seqattn.data.sequences import Sequences
 from seqattn.data.splits import Parts, Splitting, global_time_split, leave_one_out_rows
 
-__all__ = ["CHECKS", "Audit", "Check", "audit", "gaps", "tied_tests"]
+__all__ = ["CHECKS", "Audit", "Check", "audit", "gaps", "tied_tests", "value_text"]
 
 _FORMAT = 1  # of audit.json: raise it when a key changes its meaning
 
@@ -175,6 +175,8 @@ def audit(log: Interactions, dataset: Dataset | None = None, quantile: float = 0
     }
     values = {"rows_incomplete": 1 - len(log) / log.steps[0].interactions}
     values |= _values(tables, () if dataset is None else dataset.steps)
+    if "order" in log.frame.columns and np.isnan(log.seconds).all():
+        del values["stamps_missing"]  # a log of its own order needs none
     return Audit(
         name=log.source if dataset is None else dataset.name,
         fingerprint=None if dataset is None else dataset.fingerprint,

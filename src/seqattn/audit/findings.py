@@ -21,7 +21,8 @@ class Check:
         The light changes when the value passes beyond the threshold, not at it: below, if `red`
         is less than `amber`.
     advice : str
-        One sentence: what to do when it is not green.
+        What to do when it is not green, with the command, or the line of a dataset's YAML, that
+        does it; NAME stands for the dataset.
     """
 
     key: str
@@ -47,7 +48,8 @@ CHECKS = (
         "rows dropped at reading for an empty cell",
         0.0,
         0.05,
-        "Name the log after the part that is used, and get the complete file if there is one.",
+        "Get the complete file and run `seqattn prepare NAME` again, or name the log after "
+        "this part.",
     ),
     # A filter that removes a third of the log makes another dataset of it.
     Check(
@@ -55,14 +57,16 @@ CHECKS = (
         "interactions lost to the k-core",
         0.05,
         0.33,
-        "Report the counts before and after the filter, and repeat the main result without it.",
+        "Report the counts of `seqattn prepare NAME`, and repeat the main result with a "
+        "weaker filter, `filters: {k_core: 3}` in the dataset's YAML.",
     ),
     Check(
         "users_lost",
         "users lost to the k-core",
         0.05,
         0.33,
-        "Say that conclusions hold for active users only; the filter removed the others.",
+        "Conclusions hold for active users only; repeat them with a weaker filter, `filters: "
+        "{k_core: 3}` in the dataset's YAML.",
     ),
     # SplitLight's bounds (its summary.yml) for mean lengths are 10 and 4; medians are used here
     # because one long history moves a mean.
@@ -71,7 +75,8 @@ CHECKS = (
         "median history length",
         10,
         5,
-        "Expect little from order in histories this short; compare with a first-order baseline.",
+        "Expect little from order in histories this short; compare with a model that reads "
+        "none, `seqattn fit -d NAME -m itemknn -s 2020`.",
     ),
     # A recall of 0.1 has a standard error of 3 % of itself at 10,000 users, 10 % at 1,000.
     Check(
@@ -79,7 +84,8 @@ CHECKS = (
         "users with a test target",
         10_000,
         1_000,
-        "Report intervals over users: differences of a few per cent are within chance here.",
+        "Report intervals, by `seqattn compare sasrec ia-add -d NAME`: differences of a few "
+        "per cent are within chance here.",
     ),
     # Half is what an even log plus chance never reaches; four fifths leaves the tail unlearnable.
     Check(
@@ -87,7 +93,8 @@ CHECKS = (
         "share of the top 10 % of items",
         0.5,
         0.8,
-        "Report a popularity baseline and metrics by popularity band beside the averages.",
+        "Report a popularity baseline, `seqattn fit -d NAME -m pop -s 2020`, and metrics by "
+        "popularity band, `seqattn metrics -d NAME -m sasrec`.",
     ),
     # Preparation keeps one of each pair, so a share this large is behaviour thrown away.
     Check(
@@ -95,7 +102,8 @@ CHECKS = (
         "repeated user-item pairs, as read",
         0.01,
         0.1,
-        "Decide whether repeats are behaviour or noise; the latest alone hides re-use.",
+        "Decide whether repeats are behaviour or noise, by `duplicates: keep` or `duplicates: "
+        "sum` in the dataset's YAML; keeping only the latest hides re-use.",
     ),
     # Any missing stamp puts a row out of reach of the time checks below.
     Check(
@@ -103,7 +111,8 @@ CHECKS = (
         "timestamps missing, as read",
         0.0,
         0.05,
-        "Read the time checks as statements about the rows with stamps, or get the complete file.",
+        "Read the time checks as statements about the rows with stamps, or get the complete "
+        "file and run `seqattn prepare NAME` again.",
     ),
     # One impossible stamp may be a slip; one in a hundred is a wrong unit or a default value.
     Check(
@@ -111,7 +120,8 @@ CHECKS = (
         "timestamps outside 1990-2050, as read",
         0.0,
         0.01,
-        "Check the unit (milliseconds?) and drop default dates before splitting by time.",
+        "Check the unit, `time_unit: ms` in the dataset's YAML, and drop default dates before "
+        "splitting by time.",
     ),
     # By chance a second of the day holds about 1e-5 of the stamps.
     Check(
@@ -119,7 +129,8 @@ CHECKS = (
         "stamps at one time of day, as read",
         0.05,
         0.5,
-        "Treat the order within a day as unknown; the stamps are dates.",
+        "The stamps are dates, so the order within a day is unknown: report the metric with "
+        "ties reversed, by `seqattn metrics -d NAME -m sasrec`.",
     ),
     # Published differences between models are a few per cent, so convention must decide less
     # than that: 1 % and 5 % of interactions or targets.
@@ -128,14 +139,16 @@ CHECKS = (
         "interactions tied with another of the user",
         0.01,
         0.05,
-        "Pin a stable sort and report it; the order of these interactions is a convention.",
+        "The file decides the order of these interactions; `ties: item-id` in the dataset's "
+        "YAML makes it independent of the file. Report which.",
     ),
     Check(
         "tie_targets",
         "test targets that change when ties are reversed",
         0.01,
         0.05,
-        "Repeat the evaluation with ties reversed and report the difference as an error bar.",
+        "Report the difference to the metric with ties reversed as an error bar, by `seqattn "
+        "metrics -d NAME -m sasrec`.",
     ),
     # Histories entered at one sitting have an order of entry, not of taste.
     Check(
@@ -143,7 +156,8 @@ CHECKS = (
         "users whose whole history lies within a day",
         0.1,
         0.5,
-        "Do not read order as change of taste: most of it is the order of one sitting.",
+        "Do not read order as change of taste, most of it is that of one sitting: compare "
+        "with a model that reads none, `seqattn fit -d NAME -m itemknn -s 2020`.",
     ),
     # Any overlap is leakage; the mean share says how much of the future is trained on.
     Check(
@@ -151,14 +165,16 @@ CHECKS = (
         "test targets older than training events of others",
         0.0,
         0.5,
-        "Add a global time split: leave-one-out is not a forecast on this log.",
+        "Leave-one-out is not a forecast on this log: add a global time split, `split: {time: "
+        "quantile 0.9}` in the dataset's YAML.",
     ),
     Check(
         "future_training",
         "mean share of training later than the test target",
         0.01,
         0.1,
-        "Compare models under a global time split too; they learn from this much of the future.",
+        "Models learn from this much of the future: compare them under a global time split "
+        "also, `split: {time: quantile 0.9}` in the dataset's YAML.",
     ),
     # Impossible in service, so anything is wrong; 1 % and 5 % as for ties.
     Check(
@@ -166,7 +182,8 @@ CHECKS = (
         "test items first seen in training after the target",
         0.01,
         0.05,
-        "Drop these targets in a sensitivity run: in service the item would have been new.",
+        "In service these items would have been new: repeat the comparison with `split: "
+        "{time: quantile 0.9}` in the dataset's YAML, which has no such targets.",
     ),
     # SplitLight's bounds, 3 % and 15 %.
     Check(
@@ -174,7 +191,8 @@ CHECKS = (
         "test targets whose item is never in training",
         0.03,
         0.15,
-        "Report metrics without these targets as well: no id-based model can rank such items.",
+        "Report metrics without these targets as well, by `seqattn metrics -d NAME -m "
+        "sasrec`: no id-based model can rank such items.",
     ),
     # A KS distance of 0.1 and 0.2: for normal shapes a shift of a quarter and half a deviation.
     Check(
@@ -182,16 +200,23 @@ CHECKS = (
         "KS distance of popularity, training to test",
         0.1,
         0.2,
-        "Report metrics by popularity band: targets are not drawn like training items.",
+        "Targets are not drawn like training items: report metrics by popularity band, "
+        "`seqattn metrics -d NAME -m sasrec`.",
     ),
     Check(
         "intensity_shift",
         "KS distance of intensity, training to test",
         0.1,
         0.2,
-        "Check what the intensity measures at a history's end before training on it.",
+        "Check what the intensity measures at a history's end, and whether targets of high "
+        "intensity are another task, by `seqattn metrics -d NAME -m sasrec`.",
     ),
 )
+
+
+def value_text(value: float) -> str:
+    """Return a check's value as text: a count of thousands whole, else three digits."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def findings(values: Mapping[str, float], notes: Mapping[str, str] | None = None) -> pd.DataFrame:

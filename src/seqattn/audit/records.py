@@ -67,7 +67,31 @@ class Description:
 def dataset_facts(folder: str | Path) -> dict[str, dict[str, Any]]:
     """Return what ``<name>/dataset.json`` of a folder of records says, by name."""
     paths = sorted(Path(folder).glob("*/dataset.json"))
-    return {path.parent.name: json.loads(path.read_text()) for path in paths}
+    return {path.parent.name: _load(path) for path in paths}
+
+
+def _load(path: Path) -> Any:
+    """Return what a record holds.
+
+    Raises
+    ------
+    SeqattnError
+        The file was cut short or edited.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(values, list if path.name == "intensity.json" else dict):
+            return values
+    except (OSError, ValueError, RecursionError):
+        pass
+    raise _damaged(path)
+
+
+def _damaged(path: Path) -> SeqattnError:
+    name = path.parent.name
+    return SeqattnError(
+        f"{path} is damaged; remove it and run `seqattn prepare {name} -o {path.parent}`"
+    )
 
 
 def read_tied_tests(folder: str | Path, name: str, fingerprint: str) -> np.ndarray | None:
@@ -91,9 +115,7 @@ def read_tied_tests(folder: str | Path, name: str, fingerprint: str) -> np.ndarr
             return tied if values["fingerprint"] == fingerprint else None
     except (ValueError, KeyError, TypeError):
         pass
-    raise SeqattnError(
-        f"{path} is damaged; remove it and run `seqattn prepare {name} -o {path.parent}`"
-    )
+    raise _damaged(path)
 
 
 def describe(name: str) -> Description:
@@ -155,9 +177,9 @@ def read_records(folder: str | Path = RECORDS) -> list[Record]:
 def _read(entry: Entry, folder: Path) -> Record:
     if not (folder / "dataset.json").exists():
         return Record(entry)
-    dataset, found = (json.loads((folder / f"{k}.json").read_text()) for k in ("dataset", "audit"))
+    dataset, found = (_load(folder / f"{key}.json") for key in ("dataset", "audit"))
     path = folder / "intensity.json"
-    intensity = pd.DataFrame(json.loads(path.read_text())) if path.exists() else None
+    intensity = pd.DataFrame(_load(path)) if path.exists() else None
     return Record(entry, dataset, pd.DataFrame(found["findings"]), intensity)
 
 

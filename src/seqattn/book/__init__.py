@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from seqattn.config import BASELINE, DESIGNS, Preset, get_preset
+from seqattn.config import AE_VS_AR, BASELINE, DESIGNS, Preset, get_preset
 from seqattn.data import Dataset, load_dataset
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, results_folder
@@ -34,8 +34,6 @@ NOTEBOOKS = (
 
 # What they show is intensity; a dataset without one is reported on without them.
 ABOUT_INTENSITY = ("02_models", "04_significance", "05_lambda")
-
-AE_VS_AR = ("sasrec", "local-ae", "bert4rec")
 
 PARAMETERS: dict[str, type] = {
     "dataset": str,

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqattn.config import BASELINE, DESIGNS, MARGIN_PERCENT, PRESETS, SEEDS, VARIANTS
+from seqattn.config import AE_VS_AR, BASELINE, DESIGNS, MARGIN_PERCENT, PRESETS, SEEDS
 from seqattn.models import MODELS, RECBOLE_MODELS
 from seqattn.studies.plan import names
 
@@ -28,6 +28,7 @@ EXAMPLES = """examples:
   seqattn recommend -d ml-100k -m sasrec --history 50,172,181
   seqattn attention -d ml-100k -m ia-add --user 7 -o maps.svg
   seqattn export .seqattn/results/ml-100k/sasrec/seed-2020-... --per-user out.csv --model out
+  seqattn metrics -d ml-100k -m sasrec ia-add -s 2020
   seqattn significance ml-100k
   seqattn compare sasrec ia-add -d ml-100k --metric Recall@20
   seqattn compare theirs.csv mine.csv --column ndcg
@@ -60,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
         _add_attention,
         _add_export,
         _add_evaluate,
+        _add_metrics,
         _add_significance,
         _add_compare,
         _add_report,
@@ -88,6 +90,8 @@ def _add_prepare(verbs: Verbs) -> None:
     verb.add_argument("dataset", help=DATASET)
     told = "folder for the records (dataset, audit, intensity, ties: .json)"
     verb.add_argument("-o", "--output", type=_path, help=told)
+    told = "CSV to write: every interaction with its part (train, valid, test), for other libraries"
+    verb.add_argument("--split", type=_path, metavar="FILE", help=told)
     _add_json(verb)
 
 
@@ -204,11 +208,27 @@ def _add_evaluate(verbs: Verbs) -> None:
     _add_json(verb)
 
 
+def _add_metrics(verbs: Verbs) -> None:
+    told = "a metric by kind of target, with ties reversed, and coverage, Gini and novelty"
+    verb = verbs.add_parser("metrics", help=told)
+    verb.add_argument("-d", "--dataset", required=True, help=DATASET)
+    _add_models(verb, required=True)
+    told = f"default: {SEEDS[0]} to {SEEDS[-1]}; the means over them are shown"
+    verb.add_argument("-s", "--seed", nargs="+", type=int, default=list(SEEDS), help=told)
+    told = "NDCG@10 (default), Recall@20, MRR@50, ...; lists are as long as its cut-off"
+    verb.add_argument("--metric", default="NDCG@10", help=told)
+    told = "rank all items, or only those the user does not have yet; default: unfiltered"
+    verb.add_argument("--kind", choices=("unfiltered", "filtered"), default="unfiltered", help=told)
+    _add_common(verb)
+    _add_json(verb)
+
+
 def _add_significance(verbs: Verbs) -> None:
     told = "test variants against SASRec by the dual criterion; fits missing runs first"
     verb = verbs.add_parser("significance", help=told)
     verb.add_argument("dataset", help=DATASET)
-    _add_models(verb, default=[BASELINE, *VARIANTS])
+    told = f"default: {BASELINE} and its variants, or {', '.join(AE_VS_AR)} without intensity"
+    _add_models(verb, help=told)
     told = "at least two; default: 2020 to 2024"
     verb.add_argument("-s", "--seed", nargs="+", type=int, default=list(SEEDS), help=told)
     told = "rank all items, or only those the user does not have yet; default: unfiltered"

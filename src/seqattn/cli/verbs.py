@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from seqattn.config import NORMALISATIONS, get_preset
+from seqattn.config import AE_VS_AR, BASELINE, NORMALISATIONS, VARIANTS, get_preset
 from seqattn.data import CATALOGUE, Dataset, Sequences, load_dataset
 from seqattn.data.sources import how_to_get, status
 from seqattn.errors import SeqattnError
@@ -48,19 +48,25 @@ def _datasets(options: argparse.Namespace) -> None:
 
 
 def _prepare(options: argparse.Namespace) -> None:
+    from seqattn.audit import value_text
     from seqattn.audit.records import describe
     from seqattn.files import ROOT
 
     found = describe(options.dataset)
     folder = options.output or ROOT / ".seqattn" / "datasets" / found.dataset["dataset"]
     paths = found.write(folder)
+    if options.split:
+        from seqattn.runs.external import split_table
+
+        table = split_table(load_dataset(options.dataset))
+        paths.append(write_text(options.split, table.to_csv(index=False)))
     if options.json:
         print(json.dumps(found.dataset, indent=1))
         return
     print(found.steps.to_string(index=False))
     for light in ("red", "amber"):
         for finding in found.audit.findings.query("light == @light").itertuples():
-            print(f"{light:<5}  {finding.title}: {finding.value:.3g}. {finding.advice}")
+            print(f"{light:<5}  {finding.title}: {value_text(finding.value)}. {finding.advice}")
     print(f"fingerprint {found.dataset['fingerprint'] or 'none: no chronology, not prepared'}")
     print(*paths, sep="\n")
 
@@ -237,9 +243,25 @@ def _evaluate(options: argparse.Namespace) -> None:
         print(f"seqattn: {told}", file=sys.stderr)
 
 
+def _metrics(options: argparse.Namespace) -> None:
+    from seqattn.runs.evaluation import evaluation
+    from seqattn.stats.metrics import parse_metric
+
+    name, k = parse_metric(options.metric)
+    runs, dataset = _runs(options), load_dataset(options.dataset)
+    frame = evaluation(runs, dataset, name=name, k=k, kind=options.kind)
+    if options.json:
+        print(json.dumps(json.loads(frame.to_json(orient="index")), indent=1))
+        return
+    print(frame.T.rename_axis(index=options.metric).to_string(na_rep="-", float_format="%.4f"))
+
+
 def _significance(options: argparse.Namespace) -> None:
     from seqattn.runs.results import verdicts
 
+    if options.model is None:
+        told = load_dataset(options.dataset).has_intensity
+        options.model = [BASELINE, *VARIANTS] if told else list(AE_VS_AR)
     runs = _runs(options)
     frame = verdicts(runs, kind=options.kind).frame()
     if options.json:
@@ -385,6 +407,7 @@ RUN: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "attention": _attention,
     "export": _export,
     "evaluate": _evaluate,
+    "metrics": _metrics,
     "significance": _significance,
     "compare": _compare,
     "report": _report,

@@ -50,6 +50,30 @@ def require_name(name: str) -> None:
         )
 
 
+def split_table(dataset: Dataset) -> pd.DataFrame:
+    """Return a dataset's interactions with their part, for another library to be fitted on.
+
+    Returns
+    -------
+    DataFrame
+        A row an interaction, each user's in order: user, item, intensity where there is one,
+        timestamp (seconds; NaN where unknown) and part: train, valid, test, or context for what a
+        split in time neither trains on nor asks for.
+    """
+    log, parts = dataset.sequences, dataset.split.parts
+    part = np.full(len(log), "context", dtype=object)
+    for name, rows in (("train", parts.train), ("valid", parts.valid), ("test", parts.test)):
+        part[rows] = name
+    columns = {
+        "user": np.repeat(log.user_ids, log.lengths),
+        "item": log.item_ids[log.items - 1],
+        "intensity": log.intensity,
+        "timestamp": log.timestamp,
+        "part": part,
+    }
+    return pd.DataFrame({name: column for name, column in columns.items() if column is not None})
+
+
 def ranks_of_scores(path: Path, dataset: Dataset) -> Ranked:
     """Rank each user's test target by scores that another library gave to all items.
 

@@ -24,7 +24,7 @@ import dataclasses
 import io
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -251,7 +251,7 @@ class Store:
 
     def get(self, spec: Spec) -> Run | None:
         """Return a finished, intact run, or None."""
-        return _read(self.folder(spec), spec.engine)
+        return self._own(self.folder(spec), spec.engine)
 
     def compute(self, spec: Spec, make: Callable[[], Result]) -> Run:
         """Return the run, computing it with `make` unless it is already there and intact.
@@ -270,12 +270,12 @@ class Store:
             return run
         folder = self.folder(spec)
         with locked(folder):
-            run = _read(folder, spec.engine)
+            run = self._own(folder, spec.engine)
             if run is None:
                 result = make()
                 with whole(folder) as partial:
                     _write(partial, spec, result)
-                run = _read(folder, spec.engine)
+                run = self._own(folder, spec.engine)
         assert run is not None
         return run
 
@@ -303,12 +303,32 @@ class Store:
         return copy
 
     def runs(self, dataset: str = "*", model: str = "*") -> Iterator[Run]:
-        """Yield every intact run of every engine, sorted by folder name."""
+        """Yield every intact run of every engine, sorted by folder name.
+
+        A run that was copied or renamed to the place of another seed, model or dataset is none.
+        """
         for folder in sorted(self.path.glob(f"{dataset}/{model}/seed-*")):
             for engine in _FACTS:
-                run = _read(folder, engine)
+                run = self._own(folder, engine)
                 if run is not None:
                     yield run
+
+    def unusable(self, runs: Iterable[Run]) -> list[str]:
+        """Return a line for each folder of a run that is not among `runs`, what `runs()` gave."""
+        intact = {run.folder for run in runs}
+        return [
+            f"{folder}: damaged, not whole, or another run than its name says"
+            for folder in sorted(self.path.glob("*/*/seed-*"))
+            if folder not in intact
+        ]
+
+    def _own(self, folder: Path, engine: str) -> Run | None:
+        """Return the run of a folder if it is intact and this is the place of what it says."""
+        run = _read(folder, engine)
+        try:
+            return run if run is not None and self.folder(run.spec) == folder else None
+        except (SeqattnError, KeyError, TypeError, ValueError, AttributeError):
+            return None  # what it rests on cannot be read: written by another version, or by hand
 
 
 @contextmanager

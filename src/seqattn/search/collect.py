@@ -43,7 +43,8 @@ def collect(
     keys mean equal settings and data.
 
     Ranks are enough for every table, so models' weights are copied only with `weights`. `tell` is
-    called with a line for each search that is not taken, since the target has found otherwise.
+    called with a line for each search that is not taken, since the target has found otherwise, and
+    for each run that is damaged or at another's place.
 
     Raises
     ------
@@ -66,7 +67,10 @@ def collect(
             )
     new = [found.write(target) for found in offered if _is_wanted(found, target)]
     store, wanted = Store(target), asked(target)
-    for run in Store(source).runs():
+    runs = list(Store(source).runs())
+    for line in Store(source).unusable(runs):
+        tell(f"{line}; it is left out")
+    for run in runs:
         spec = run.spec
         asked_for = run.engine != RunSpec.engine or dataclasses.replace(spec, seed=0) in wanted
         if asked_for and store.get(spec) is None:

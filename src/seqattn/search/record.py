@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -30,6 +31,7 @@ from typing import Any
 from seqattn.config import (
     BASELINE,
     DESIGNS,
+    PRESETS,
     ModelConfig,
     Preset,
     TrainConfig,
@@ -38,7 +40,9 @@ from seqattn.config import (
     require_seed,
     strict,
 )
+from seqattn.data import CATALOGUE
 from seqattn.data.dataset import Described
+from seqattn.data.entry import is_yaml
 from seqattn.errors import SeqattnError
 from seqattn.files import checksum, write_text
 from seqattn.models import RECBOLE_MODELS, is_masked
@@ -144,8 +148,12 @@ def search_path(results_dir: str | Path, dataset: str, model: str, design: str) 
     return Path(results_dir) / "searches" / dataset / folder / f"{model}.json"
 
 
-def read_search(results_dir: str | Path, dataset: str, model: str, design: str) -> Search | None:
+def read_search(
+    results_dir: str | Path, dataset: str, model: str, design: str, *, reference: str = ""
+) -> Search | None:
     """Return a finished search, or None.
+
+    `reference` is how a command names the dataset, where its name is not enough.
 
     Raises
     ------
@@ -167,9 +175,12 @@ def read_search(results_dir: str | Path, dataset: str, model: str, design: str) 
                 return found
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
+    own = dataset not in CATALOGUE and not is_yaml(reference)
+    hint = f"; for -d give the YAML file of {dataset}" if own else ""
     raise SeqattnError(
         f"{path} is damaged or of another version; remove it and run "
-        f"`seqattn tune -d {dataset} -m {model}`, which keeps the trials already made"
+        f"`{_command(reference or dataset, model, design, results_dir)}`, which keeps the trials "
+        f"already made{hint}"
     )
 
 
@@ -195,7 +206,7 @@ def chosen(
         If it is missing, rests on a baseline that was searched again since, or was made with other
         settings than the baseline's, such as the stride of windows.
     """
-    found = read_search(results_dir, dataset, model, design)
+    found = read_search(results_dir, dataset, model, design, reference=reference)
     what = f"search of {model!r} on {dataset!r} for {design}"
     run = f"run `{_command(reference or dataset, model, design, results_dir)}`"
     if found is None:
@@ -203,24 +214,40 @@ def chosen(
     if model == BASELINE:
         return found
     if design == "shared_backbone":
-        if not found.rests_on(chosen(results_dir, dataset, BASELINE, design)):
+        if not found.rests_on(chosen(results_dir, dataset, BASELINE, design, reference=reference)):
             raise SeqattnError(
                 f"the {what} rests on another configuration of {BASELINE!r} than its search found "
                 f"last: {run}"
             )
         return found
-    baseline = read_search(results_dir, dataset, BASELINE, design)
-    differing = baseline and [key for key, v in found.fixed.items() if v != baseline.fixed[key]]
+    baseline = read_search(results_dir, dataset, BASELINE, design, reference=reference)
+    if baseline is None:
+        return found
+    differing = [key for key, value in found.fixed.items() if value != baseline.fixed[key]]
     if differing:
         raise SeqattnError(
             f"the {what} was made with another {' and '.join(differing)} than that of "
-            f"{BASELINE!r}: {run}"
+            f"{BASELINE!r}: {run[:-1]}{_base_of(baseline)}`"
         )
     return found
 
 
 def _command(dataset: str, model: str, design: str, results_dir: str | Path) -> str:
-    return f"seqattn tune -d {dataset} -m {model} --design {design} --results-dir {results_dir}"
+    """Return the command that makes a search; `dataset` is a name or one's own YAML file."""
+    words = ["-d", dataset, "-m", model, "--design", design, "--results-dir", str(results_dir)]
+    return f"seqattn tune {shlex.join(words)}"
+
+
+def _base_of(search: Search) -> str:
+    """Return the option for `tune` that searches with the same fixed settings as another search."""
+    for name, preset in PRESETS.items():
+        alike = (
+            dataclasses.replace(search, model_config=preset.model, train_config=preset.train).fixed
+            == search.fixed
+        )
+        if alike:
+            return f" --base {name}"
+    return ", with the same --base"
 
 
 def settings(results_dir: str | Path, dataset: Described, model: str, name: str) -> Preset:
@@ -248,8 +275,9 @@ def settings(results_dir: str | Path, dataset: Described, model: str, name: str)
         )
     if not masked:
         return found.preset
-    rate = found.train_config.learning_rate
-    train_ae = replace(get_preset("paper").train_ae, learning_rate=rate)
+    rate, paper = found.train_config.learning_rate, get_preset("paper").train_ae
+    stride = min(paper.stride, found.model_config.max_length)
+    train_ae = replace(paper, learning_rate=rate, stride=stride)
     return Preset(found.model_config, found.train_config, train_ae)
 
 

@@ -123,6 +123,11 @@ def wilcoxon(base: ArrayLike, variant: ArrayLike) -> Wilcoxon:
     cannot reach p < 0.05 whatever the effect: the smallest exact p is 2 / 2**5 = 0.0625. Where all
     differences are zero p is 1 and the statistic 0.
 
+    It is no test of a mean. Its null hypothesis is that differences are symmetric about 0; where
+    they are skewed, as a metric's are, it rejects on large samples of users although both means
+    are equal (`seqattn.stats.large_samples.null_rejections` shows it). Use `paired_t` or a
+    bootstrap there, and report the effect's size.
+
     Raises
     ------
     SeqattnError
@@ -130,7 +135,8 @@ def wilcoxon(base: ArrayLike, variant: ArrayLike) -> Wilcoxon:
 
     References
     ----------
-    Wilcoxon 1945; computed by `scipy.stats.wilcoxon`.
+    Wilcoxon 1945; computed by `scipy.stats.wilcoxon`. Ihemelandu & Ekstrand 2023, Inference at
+    Scale: Significance Testing for Large Search and Recommendation Experiments, SIGIR.
     """
     base, variant = as_pair(base, variant, ndim=1)
     differences = variant - base

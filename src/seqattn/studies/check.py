@@ -71,20 +71,17 @@ def check_records(
                 f"{search.design} search of {search.model} on {search.dataset}: fingerprint "
                 f"{search.fingerprint[:8]} is not that of {datasets}/{search.dataset}"
             )
-    runs = {run.folder: run for run in Store(results_dir).runs()}
+    store = Store(results_dir)
+    runs = list(store.runs())
     tell(f"{results_dir}: {len(found)} searches, {len(runs)} runs")
-    for path in sorted(Path(results_dir).glob("*/*/seed-*")):
-        if path not in runs:
-            problems.append(f"{path}: damaged, or not a whole run")
-    for folder, run in runs.items():
-        problems += [f"{folder}: {what}" for what in _run_problems(run, prints, wanted)]
+    problems += store.unusable(runs)
+    for run in runs:
+        problems += [f"{run.folder}: {what}" for what in _run_problems(run, prints, wanted)]
     return problems
 
 
-def _run_problems(run: Run, prints: dict[str, str], wanted: set[RunSpec]) -> Iterable[str]:
+def _run_problems(run: Run, prints: dict[str, str | None], wanted: set[RunSpec]) -> Iterable[str]:
     spec = run.spec
-    if not run.folder.name.endswith(spec.key):
-        yield "is not named after its settings"
     if prints.get(spec.dataset) != spec.fingerprint:
         yield f"fingerprint {spec.fingerprint[:8]} is not that of the dataset's record"
     if run.engine == RunSpec.engine and dataclasses.replace(spec, seed=0) not in wanted:
@@ -100,8 +97,8 @@ def _metric_problems(run: Run) -> Iterable[str]:
                 yield f"{kind} {name} is {value:.6f} by its ranks"
 
 
-def _fingerprints(datasets: str | Path) -> dict[str, str]:
-    return {name: facts["fingerprint"] for name, facts in dataset_facts(datasets).items()}
+def _fingerprints(datasets: str | Path) -> dict[str, str | None]:
+    return {name: facts.get("fingerprint") for name, facts in dataset_facts(datasets).items()}
 
 
 def check_calibrations(calibrations: str | Path, results_dir: str | Path) -> list[str]:
@@ -113,12 +110,16 @@ def check_calibrations(calibrations: str | Path, results_dir: str | Path) -> lis
     if not path.exists():
         return []
     keys = {run.spec.key for run in Store(results_dir).runs()}
-    return [
-        f"{path}: {row.model} on {row.dataset}, {row.arm}, rests on runs that {results_dir} lacks; "
-        "collect them there, or run `seqattn study calibration`"
-        for row in pd.read_csv(path, dtype={"base_runs": str, "runs": str}).itertuples()
-        if not keys.issuperset([*row.base_runs.split(), *row.runs.split()])
-    ]
+    try:
+        rows = pd.read_csv(path, dtype={"base_runs": str, "runs": str}).itertuples()
+        return [
+            f"{path}: {row.model} on {row.dataset}, {row.arm}, rests on runs that {results_dir} "
+            "lacks; collect them there, or run `seqattn study calibration`"
+            for row in rows
+            if not keys.issuperset([*row.base_runs.split(), *row.runs.split()])
+        ]
+    except (ValueError, AttributeError):
+        return [f"{path} is damaged; remove it and run `seqattn study calibration`"]
 
 
 def refit(run: Run, dataset: Dataset, epochs: int) -> tuple[str, bool]:

@@ -30,6 +30,7 @@ what is missing (`missing`, `seqattn.runs.fitting.fit_runs`).
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -129,17 +130,25 @@ class Study:
         Raises
         ------
         SeqattnError
-            If it was not written yet.
+            If it was not written yet, or was cut short.
         """
         path = self.folder / f"{name}.csv"
         try:
-            return pd.read_csv(path, float_precision="round_trip")
+            text = path.read_text(encoding="utf-8")
+            if text.endswith("\n"):  # as every whole table does
+                return pd.read_csv(io.StringIO(text), float_precision="round_trip")
         except pd.errors.EmptyDataError:
             return pd.DataFrame()
         except OSError as error:
             raise SeqattnError(
                 f"cannot read {path}: {error.strerror}; run `seqattn study {self.name}`"
             ) from error
+        except ValueError:
+            pass
+        raise SeqattnError(
+            f"{path} is damaged; remove it and run `seqattn study {self.name}`, which writes it "
+            "from the runs"
+        )
 
 
 @dataclass(frozen=True)

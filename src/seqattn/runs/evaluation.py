@@ -1,0 +1,131 @@
+"""What one average hides: for which targets a model is good, and what it recommends to all.
+
+Shapes: N test targets, n interactions, V items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from seqattn.data import Dataset, Sequences
+from seqattn.data.sequences import places_of
+from seqattn.data.splits import Split
+from seqattn.runs.export import dataset_of, load
+from seqattn.runs.recommender import Recommender
+from seqattn.runs.results import by_model
+from seqattn.runs.store import Run
+from seqattn.stats.exposure import BANDS, coverage, gini, mean_where, novelty, popularity_bands
+from seqattn.stats.metrics import metric
+from seqattn.training.ranking import rank_targets
+
+
+def evaluation(
+    runs: Iterable[Run],
+    dataset: Dataset,
+    *,
+    name: str = "NDCG",
+    k: int = 10,
+    kind: str = "unfiltered",
+) -> pd.DataFrame:
+    """Return a model's test metric by kind of target, and measures of its lists of k items.
+
+    Returns
+    -------
+    DataFrame
+        A row a model, means over its seeds. The metric over all targets, by popularity band
+        (``head``, ``torso``, ``tail``, see `popularity_bands`), ``without cold`` and ``high
+        intensity``, see `target_groups`; with ``ties reversed``, see `reversed_ties`; ``coverage``,
+        ``Gini`` and ``novelty`` of the lists. NaN where no target is of a kind, and for the last
+        four where a run was kept without weights.
+
+    Raises
+    ------
+    SeqattnError
+        A run is of other data, or the metric is unknown.
+    """
+    groups, counts_V = target_groups(dataset), _counts(dataset)
+    other, rows = reversed_ties(dataset), {}
+    for model, group in by_model(runs).items():
+        told = []
+        for run in group:
+            values_N, users_N = metric(run.ranks("test", kind), name, k), run.owners()
+            row = {label: mean_where(values_N, chosen, users_N) for label, chosen in groups.items()}
+            if "model.safetensors" in run.facts["files"]:
+                fitted = load(run, dataset_of(run, dataset))
+                ranks = rank_targets(fitted.model, other.split, "test")[kind]
+                row["ties reversed"] = float(metric(ranks, name, k, users_N).mean())
+                row |= _exposure(fitted, dataset, counts_V, k, kind)
+            told.append(row)
+        rows[model] = pd.DataFrame(told).mean()
+    columns = [*groups, "ties reversed", "coverage", "Gini", "novelty"]
+    return pd.DataFrame(rows).T.reindex(columns=columns).rename_axis("model")
+
+
+def target_groups(dataset: Dataset) -> dict[str, np.ndarray]:
+    """Return which test targets are of a kind, (N,) bool each; see `evaluation`.
+
+    ``high intensity``: at least the upper quartile of what the same user gave before. Without
+    an intensity there is no such kind.
+    """
+    items_N = dataset.split.targets("test")
+    band_N = popularity_bands(_counts(dataset))[items_N - 1]
+    groups = {"all": np.ones(len(items_N), dtype=bool)}
+    groups |= {band: band_N == band for band in BANDS[:3]}
+    groups["without cold"] = band_N != BANDS[3]
+    intensity_n = dataset.sequences.intensity
+    if intensity_n is not None:
+        own_N = _upper_quartiles(dataset.split.context("test"))
+        groups["high intensity"] = intensity_n[dataset.split.rows("test")] >= own_N
+    return groups
+
+
+def _upper_quartiles(histories: Sequences) -> np.ndarray:
+    """Return the upper quartile of each history's intensities, (N,)."""
+    values = pd.Series(histories.intensity, dtype=float)
+    return values.groupby(histories.user_of_row).quantile(0.75).to_numpy()
+
+
+def _counts(dataset: Dataset) -> np.ndarray:
+    """Return the training interactions of each item, (V,)."""
+    return np.bincount(dataset.split.train.items - 1, minlength=dataset.n_items)
+
+
+def reversed_ties(dataset: Dataset) -> Dataset:
+    """Return the dataset with held-out interactions of one moment in reversed order.
+
+    Where a user's last two interactions share a time stamp, the file's order says which of them
+    is the test target of leave-one-out. Here it is the other one, predicted from the rest. Training
+    stays as the models saw it, so nothing needs to be fitted again, and no new target was
+    trained on. The difference in a metric is the error bar of that convention.
+    """
+    old, n = dataset.sequences, len(dataset.sequences)
+    train_n, begins_n = dataset.split.parts.train, np.ones(n, dtype=bool)
+    begins_n[1:] = (np.diff(old.user_of_row) != 0) | ~(np.diff(old.timestamp) == 0)
+    begins_n[1:] |= train_n[1:] | train_n[:-1]
+    rows_n = np.lexsort((-np.arange(n), np.cumsum(begins_n)))
+    histories = replace(
+        old,
+        items=old.items[rows_n],
+        intensity=None if old.intensity is None else old.intensity[rows_n],
+    )
+    return replace(dataset, sequences=histories, split=Split.of(histories, dataset.split.parts))
+
+
+def _exposure(
+    fitted: Recommender, dataset: Dataset, counts_V: np.ndarray, k: int, kind: str
+) -> dict[str, float]:
+    split = dataset.split
+    _, first = np.unique(split.users("test"), return_index=True)  # one list a user
+    context = split.histories.before(split.rows("test")[first])
+    lists = fitted.recommend_all(context, k, exclude_seen=kind == "filtered")
+    codes = places_of(lists["item"], fitted.item_ids, "item")
+    exposure_V = np.bincount(codes, minlength=dataset.n_items)
+    return {
+        "coverage": coverage(exposure_V),
+        "Gini": gini(exposure_V),
+        "novelty": novelty(exposure_V, counts_V),
+    }

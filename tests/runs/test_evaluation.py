@@ -1,0 +1,123 @@
+"""A metric by kind of target, with ties reversed; what a model's lists expose."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seqattn.cli import main
+from seqattn.config import ModelConfig, Preset, TrainConfig, get_preset
+from seqattn.data import Dataset, Interactions, load_dataset
+from seqattn.runs.evaluation import evaluation, reversed_ties, target_groups
+from seqattn.runs.fitting import fit_run, run_spec
+from seqattn.runs.store import Store
+from seqattn.stats.metrics import metric
+
+SMALL = Preset(
+    ModelConfig(max_length=8, hidden_size=8, inner_size=8),
+    TrainConfig(batch_targets=64, epochs=2, stride=5),
+    TrainConfig(batch_targets=64, epochs=2, stride=5),
+)
+
+
+def dataset_of(rows) -> Dataset:
+    """Prepare rows of user, item, intensity, timestamp without any filter."""
+    frame = pd.DataFrame(rows, columns=["user", "item", "intensity", "timestamp"])
+    entry = load_dataset("synthetic").entry
+    entry = replace(entry, raw=None, core=None, preparation=replace(entry.preparation, core=1))
+    return Dataset.from_interactions(Interactions.from_frame(frame), entry)
+
+
+@pytest.fixture(scope="module")
+def tied():
+    """User 1's last two share a moment, user 2's last three, user 3's none."""
+    return dataset_of(
+        [
+            *((1, item, 1.0, time) for item, time in zip("abcd", (1, 2, 3, 3), strict=True)),
+            *((2, item, 2.0, time) for item, time in zip("badc", (1, 2, 2, 2), strict=True)),
+            *((3, item, 3.0, time) for item, time in zip("bcad", (1, 1, 2, 3), strict=True)),
+        ]
+    )
+
+
+def items(dataset, codes):
+    return "".join(dataset.sequences.item_ids[codes - 1])
+
+
+def test_reversed_ties_ask_for_the_other_held_out_item_and_leave_training_alone(tied):
+    other = reversed_ties(tied)
+    assert items(tied, tied.split.targets("test")) == "dcd"
+    assert items(other, other.split.targets("test")) == "cdd"
+    assert items(other, other.split.targets("valid")) == "dca"
+    assert items(other, other.split.train.items) == items(tied, tied.split.train.items) == "abbabc"
+
+
+def test_intensity_moves_with_its_item():
+    log = [(1, item, float(n), min(n, 3)) for n, item in enumerate("abcde")]
+    other = reversed_ties(dataset_of(log))
+    assert other.sequences.intensity.tolist() == [0, 1, 2, 4, 3]
+
+
+def test_a_log_without_ties_stays_as_it_is(synthetic):
+    np.testing.assert_array_equal(
+        reversed_ties(synthetic).sequences.items, synthetic.sequences.items
+    )
+
+
+def test_targets_are_of_a_kind_by_their_item_and_by_their_users_own_intensity():
+    histories = {1: ("abcx", (1, 2, 3, 2)), 2: ("bdca", (4, 4, 4, 4)), 3: ("bdac", (1, 1, 9, 8))}
+    dataset = dataset_of(
+        (user, item, w, time)
+        for user, (own, given) in histories.items()
+        for time, (item, w) in enumerate(zip(own, given, strict=True))
+    )
+    groups = target_groups(dataset)
+    # Training is ab, bd and bd: x and c were never there.
+    assert items(dataset, dataset.split.targets("test")) == "xac"
+    assert groups["without cold"].tolist() == [False, True, False]
+    # Upper quartiles of what came before: 2.5 for (1, 2, 3), 4, and 5 for (1, 1, 9).
+    assert groups["high intensity"].tolist() == [False, True, True]
+
+
+@pytest.fixture(scope="module")
+def runs(synthetic, tmp_path_factory):
+    store = Store(tmp_path_factory.mktemp("store"))
+    specs = [run_spec(synthetic, m, s, SMALL) for m in ("sasrec", "ia-val") for s in (1, 2)]
+    return [fit_run(store, synthetic, spec) for spec in specs]
+
+
+def test_the_table_averages_runs_and_its_bands_average_to_the_whole(runs, synthetic):
+    table = evaluation(runs, synthetic)
+    for model in ("sasrec", "ia-val"):
+        own = [metric(r.ranks(), "NDCG", 10).mean() for r in runs if r.model == model]
+        assert table.loc[model, "all"] == pytest.approx(np.mean(own))
+        assert table.loc[model, "ties reversed"] == pytest.approx(np.mean(own))  # it has no ties
+    groups = target_groups(synthetic)
+    sizes = np.array([groups[band].sum() for band in ("head", "torso", "tail")])
+    bands = table[["head", "torso", "tail"]].fillna(0).to_numpy() @ sizes
+    assert bands / groups["without cold"].sum() == pytest.approx(table["without cold"].to_numpy())
+    assert table[["coverage", "Gini"]].stack().between(0, 1).all()
+
+
+def test_lists_of_all_items_cover_all_and_show_all_alike(runs, synthetic):
+    table = evaluation(runs[:1], synthetic, k=synthetic.n_items)
+    assert table["coverage"].item() == 1
+    assert table["Gini"].item() == pytest.approx(0)
+
+
+def test_a_run_without_weights_has_no_lists(runs, synthetic, tmp_path):
+    table = evaluation([Store(tmp_path).adopt(runs[0], weights=False)], synthetic)
+    assert table[["all", "head"]].notna().all(axis=None)
+    assert table[["ties reversed", "coverage", "Gini", "novelty"]].isna().all(axis=None)
+
+
+def test_the_command_prints_a_column_a_model(synthetic, tmp_path, capsys):
+    for model in ("sasrec", "ia-add"):
+        fit_run(Store(tmp_path), synthetic, run_spec(synthetic, model, 1, get_preset("smoke")))
+    command = "metrics -d synthetic -m sasrec ia-add -s 1 --preset smoke --metric HR@5"
+    assert main([*command.split(), "--results-dir", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.split()[:3] == ["model", "sasrec", "ia-add"] and "novelty" in printed

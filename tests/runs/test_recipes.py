@@ -1,0 +1,84 @@
+"""The recipes of the page "Bring a model": other libraries' output, judged as they judge it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seqattn.cli import main
+from seqattn.files import ROOT
+from seqattn.runs.external import split_table
+
+RECIPES = ROOT / "book" / "appendix" / "recipes"
+RECTOOLS = ROOT / ".venv-rectools" / "bin" / "python"
+
+
+@pytest.fixture
+def split(synthetic, tmp_path):
+    assert main(["prepare", "synthetic", "-o", str(tmp_path), "--split", f"{tmp_path}/s.csv"]) == 0
+    return tmp_path / "s.csv"
+
+
+def last_line(folder, *command) -> dict[str, float]:
+    """Run a recipe and return the metrics it prints last."""
+    done = subprocess.run(
+        list(map(str, command)), cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def evaluated(folder, capsys, *options) -> dict[str, float]:
+    """Evaluate a recipe's output and return the run's only, or unfiltered, metrics."""
+    command = ["evaluate", "-d", "synthetic", "--name", "theirs", "--json", *map(str, options)]
+    assert main([*command, "--results-dir", str(folder / "store")]) == 0
+    metrics = json.loads(capsys.readouterr().out)["metrics"]
+    return metrics.get("test_unfiltered") or metrics["test_filtered"]
+
+
+def assert_equal(ours, theirs):
+    for name, value in theirs.items():
+        metric, k = name.split("@")
+        metric = {"ndcg": "NDCG", "recall": "Recall", "mrr": "MRR"}[metric]
+        assert ours[f"{metric}@{k}"] == pytest.approx(value, abs=1e-6)
+
+
+def test_the_written_split_is_the_datasets(synthetic, split):
+    log, parts = pd.read_csv(split), synthetic.split
+    assert log["part"].value_counts()["test"] == synthetic.n_users
+    codes = np.searchsorted(synthetic.sequences.item_ids, log["item"]) + 1
+    np.testing.assert_array_equal(codes[log["part"] == "train"], parts.train.items)
+    for stage in ("valid", "test"):
+        np.testing.assert_array_equal(codes[log["part"] == stage], parts.targets(stage))
+    assert log.columns.tolist() == ["user", "item", "intensity", "timestamp", "part"]
+    assert split_table(synthetic)["user"].tolist() == log["user"].tolist()
+
+
+def test_a_model_fitted_by_recbole_is_judged_as_recbole_judges_it(split, tmp_path, capsys):
+    pytest.importorskip("recbole.config")
+    script = RECIPES / "from_recbole.py"
+    theirs = last_line(tmp_path, sys.executable, script, split, "scores.npz", "SASRec", 2)
+    capsys.readouterr()
+    ours = evaluated(tmp_path, capsys, "--scores", tmp_path / "scores.npz")
+    assert len(theirs) == 6
+    assert_equal(ours, theirs)
+    assert 0 < theirs["ndcg@10"] < theirs["recall@10"] < 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not RECTOOLS.exists(),
+    reason="no RecTools: `tools/make_rectools_venv.sh .venv-rectools` makes its environment",
+)
+def test_a_model_fitted_by_rectools_is_judged_as_rectools_judges_it(split, tmp_path, capsys):
+    script = RECIPES / "from_rectools.py"
+    theirs = last_line(tmp_path, RECTOOLS, "-I", script, split, tmp_path / "lists.csv")
+    capsys.readouterr()
+    ours = evaluated(tmp_path, capsys, "--lists", tmp_path / "lists.csv", "--kind", "filtered")
+    assert_equal(ours, theirs)
+    assert 0 < theirs["ndcg@10"] < 1

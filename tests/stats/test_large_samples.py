@@ -1,0 +1,37 @@
+"""Wilcoxon rejects a true "equally good" on large samples of skewed differences; t does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from seqattn.errors import SeqattnError
+from seqattn.stats.large_samples import null_rejections, skewed_differences
+
+
+def test_differences_have_mean_zero_the_skewness_asked_for_and_unchanged_users():
+    drawn = skewed_differences(400_000, np.random.default_rng(1), skewness=1.0, unchanged=0.5)
+    changed = drawn[drawn != 0]
+    assert len(changed) / len(drawn) == pytest.approx(0.5, abs=0.01)
+    assert abs(drawn.mean()) < 4 * drawn.std() / np.sqrt(len(drawn))
+    assert stats.skew(changed) == pytest.approx(1, abs=0.05)
+
+
+def test_only_wilcoxons_rate_grows_with_the_number_of_users():
+    rates = null_rejections((100, 20_000), replicates=100, n_resamples=300).set_index("users")
+    for test in ("t", "bootstrap"):  # five sigma of 100 draws at 5 %
+        assert rates[test].max() < 0.16
+    assert rates.loc[100, "Wilcoxon"] < 0.16
+    assert rates.loc[20_000, "Wilcoxon"] > 0.7
+
+
+def test_the_same_seed_gives_the_same_rates():
+    first, again = (null_rejections((50,), replicates=20, n_resamples=50) for _ in range(2))
+    assert first.equals(again)
+
+
+@pytest.mark.parametrize("change", [{"sizes": (1,)}, {"skewness": 0.0}, {"alpha": 0.0}])
+def test_what_is_out_of_range_is_refused(change):
+    with pytest.raises(SeqattnError):
+        null_rejections(**{"sizes": (10,), **change})

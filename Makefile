@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 CLUSTER := $(VENV)/cluster
 PRESET := quick
+TUTORIAL := book/appendix/generated/tutorial/6.md
 export PYTHON TORCH_INDEX
 
 .PHONY: book pages paper paper-check test test-slow lint lab bench bench-rectools ci clean
@@ -16,11 +17,15 @@ book: $(READY)  ## run every notebook on ML-100K, then build the pages
 	$(BIN)/seqattn report ml-100k --preset $(PRESET)
 	$(MAKE) pages
 
-pages: $(READY)  ## build the pages from notebooks that are there
+pages: $(READY) $(TUTORIAL)  ## build the pages from notebooks that are there
 	$(BIN)/python -m benchmarks.page
+	$(BIN)/python tools/bad_input_page.py
 	$(BIN)/seqattn pages
 	$(BIN)/jupyter-book build -n -W --keep-going --toc _build/_toc.yml .
 	@echo "The book: $(CURDIR)/_build/html/index.html"
+
+$(TUTORIAL): book/appendix/tutorial.md tools/tutorial_page.py | $(READY)
+	$(BIN)/python tools/tutorial_page.py
 
 paper: $(CLUSTER)  ## searches, fits, notebooks and book on DATASETS, on all cores; goes on where it stopped
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all --rerun-incomplete \

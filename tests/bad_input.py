@@ -61,7 +61,7 @@ class Case:
     def write(self, folder: Path) -> list[str]:
         """Write the files of the case; return the command's arguments."""
         values = {k: v for k, v in {**GOOD, **self.changes}.items() if v is not None}
-        log, path = folder / str(values["path"]), folder / "mine.yaml"
+        log, path = folder / str(values.get("path", "log.csv")), folder / "mine.yaml"
         content = self.content
         if callable(content):
             content(log)
@@ -469,4 +469,90 @@ YAML = [
         changes={"name": "a/../b"},
     ),
 ]
-CASES = [*TIME, *FORM, *CELLS, *DAMAGE, *PARQUET, *REPEATS, *YAML]
+PART = {"split": {"column": "part"}}
+PARTS = {"u": "train", "v": "valid", "t": "test"}
+
+
+def parted(letters: str, *, user: str = "u1") -> str:
+    """A log of one user with a part for each row, such as "uuvt", a minute apart."""
+    rows = (f"{user},i{n},1,{START + 60 * n},{PARTS[c]}\n" for n, c in enumerate(letters))
+    return "user,item,plays,at,part\n" + "".join(rows)
+
+
+SPLITS = [
+    Case(
+        "A cut that is none", ("neither like 'quantile 0.9'",), changes={"split": {"time": "0.9"}}
+    ),
+    Case(
+        "A cut after everything",
+        ("no valid target has anything before it", "cut at another place"),
+        changes={"split": {"time": "2031-01-01"}},
+    ),
+    Case(
+        "A cut before everything",
+        ("no valid target has anything before it", "cut at another place"),
+        changes={"split": {"time": "1999-01-01"}},
+    ),
+    Case(
+        "An unknown target",
+        ("split: target 'middle' is unknown; use last, first, random, all",),
+        changes={"split": {"time": "quantile 0.9", "target": "middle"}},
+    ),
+    Case(
+        "A split in time without times",
+        ("no timestamp is known",),
+        "user,item,place\n" + "".join(f"{u},{i},{n}\n" for n, (u, i, *_) in enumerate(ROWS)),
+        {
+            "columns": {"user": "user", "item": "item", "order": "place"},
+            "intensity": None,
+            "split": {"time": "quantile 0.9"},
+        },
+    ),
+    Case(
+        "Two kinds of split",
+        ("split: give time",),
+        changes={"split": {"time": "quantile 0.9", "column": "part"}},
+    ),
+    Case(
+        "A target for a given split",
+        ("target belongs to a split in time",),
+        changes={"split": {"column": "part", "target": "all"}},
+    ),
+    Case(
+        "A split of one file",
+        ("needs at least train and test",),
+        changes={"path": None, "split": {"train": "a.csv"}},
+    ),
+    Case(
+        "A log and its parts",
+        ("by `path`, or its parts under `split`",),
+        changes={"split": {"train": "a.csv", "test": "b.csv"}},
+    ),
+    Case(
+        "A part that is none",
+        ("line 3", "'dev' is no part of a split", "write train"),
+        parted("uuuvt").replace("i1,1,1600000060,train", "i1,1,1600000060,dev"),
+        PART,
+    ),
+    Case("A column of parts that is not there", ("column 'part' is missing",), changes=PART),
+    Case(
+        "Training after test",
+        ("user u1 has an interaction in 'train' after one in 'test'",),
+        parted("uutuv"),
+        PART,
+    ),
+    Case("No validation", ("set `validation: last`",), parted("uuut"), PART),
+    Case("No test", ("no test target",), parted("uuuv"), PART),
+]
+
+SECTIONS = {
+    "Times": TIME,
+    "Headers, columns and separators": FORM,
+    "Cells": CELLS,
+    "Damaged files": DAMAGE,
+    "Parquet": PARQUET,
+    "Repeats and ties": REPEATS,
+    "Splits": SPLITS,
+    "The YAML itself": YAML,
+}
+CASES = [case for cases in SECTIONS.values() for case in cases]

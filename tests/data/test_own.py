@@ -294,8 +294,10 @@ def test_the_tutorials_yaml_is_read(tmp_path):
     for example in examples:
         keys = yaml.safe_load(example)
         whole = keys if {"path", "of"} & {*keys} else {"separator": ";"} | GOOD | keys
+        if "train" in whole.get("split", {}):  # its files stand in the place of the path
+            del whole["path"]
         own = entry.read_yaml(written(tmp_path / "my.yaml", yaml.safe_dump(whole)))
-        assert own.entry.of or own.paths[""].parent == tmp_path
+        assert own.entry.of or all(path.parent == tmp_path for path in own.paths.values())
 
 
 def page() -> str:

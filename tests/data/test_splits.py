@@ -167,11 +167,6 @@ def test_cut_behind_everything_is_refused():
         split_as(one_history(0, 1, 2), Splitting(time="2020-01-01"))
 
 
-def test_histories_of_three_leave_nothing_to_learn():
-    with pytest.raises(SeqattnError, match="no user has two training interactions"):
-        split_as(sequences([[1, 2, 3], [2, 3, 1]]), Splitting())
-
-
 def test_owners_are_told_where_a_user_has_several_targets():
     s = timed([(1, i, i) for i in range(1, 7)] + [(2, i, i) for i in range(1, 7)])
     how = Splitting(time="quantile 0.6", target="all")

@@ -3,11 +3,12 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from seqattn.config import ModelConfig, TrainConfig, get_preset, replace
-from seqattn.data import Dataset
+from seqattn.data import CATALOGUE, Dataset, Interactions, Preparation
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS, build_model
 from seqattn.stats.metrics import metric
@@ -192,3 +193,14 @@ def test_memory_is_given_back_within_an_epoch_too(synthetic, monkeypatch):
     launch_epoch(model, iter(batches), torch.optim.Adam(model.parameters()))
     assert len(batches) > 4
     assert len(calls) == (len(batches) + 1) // 2
+
+
+def test_histories_without_a_next_item_to_learn_are_refused():
+    rows = [(u, i, i) for u in range(6) for i in range(3)]
+    log = Interactions.from_frame(pd.DataFrame(rows, columns=["user", "item", "timestamp"]))
+    how = dataclasses.replace(
+        CATALOGUE["synthetic"], raw=None, core=None, preparation=Preparation(core=3)
+    )
+    short = Dataset.from_interactions(log, how)
+    with pytest.raises(SeqattnError, match="no user has two training interactions"):
+        fit(short, "sasrec", 1, SMOKE.model, SMOKE.train)

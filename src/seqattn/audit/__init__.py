@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from seqattn.audit.findings import CHECKS, Check, findings, value_text
-from seqattn.audit.splits import cold, leakage, popularity_shift, shift
+from seqattn.audit.splits import COVERAGE, cold, leakage, popularity_shift, shift
 from seqattn.audit.statistics import (
     core,
     distribution,
@@ -133,11 +133,6 @@ def _plain(value: object) -> object:
     if isinstance(value, (float, np.floating)):
         return float(value) if math.isfinite(value) else None
     return int(value) if isinstance(value, np.integer) else value
-
-
-# Stamps that are missing are seldom a random sample (ML-1M's mirror lacks those of whole users), so
-# with fewer known than this a split by time or a light on leakage would judge the gaps.
-COVERAGE = 0.95
 
 
 def audit(log: Interactions, dataset: Dataset | None = None, quantile: float = 0.9) -> Audit:

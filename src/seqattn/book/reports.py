@@ -38,21 +38,23 @@ def report(
     """Run every notebook on one dataset, into ``book/runs/<name>``; return what was written.
 
     The dataset is a name of the catalogue or the YAML file of one's own data, whose ``name`` then
-    is that of the folder.
-    Missing runs are fitted first, with a progress bar, so the notebooks only read them. Where
-    the dataset has no intensity, the notebooks about it and the models that read it are left out.
+    is that of the folder. Missing runs are fitted first, with a progress bar, so the notebooks only
+    read them. Where the dataset has no intensity, the notebooks about it and the models that read
+    it are left out.
 
     Raises
     ------
     SeqattnError
-        If the dataset or a parameter is unknown, there is no SASRec to compare with or a single
-        seed, a notebook stops, or nothing can be written.
+        If the dataset or a parameter is unknown, the folder holds the report of another file of
+        the same name, there is no SASRec to compare with or a single seed, a notebook stops, or
+        nothing can be written.
     """
     import papermill
 
     output = output or ROOT / "book" / "runs" / find_entry(dataset).name
     if is_yaml(dataset):
         dataset = str(Path(dataset).resolve())  # notebooks run in another folder
+    _require_own_place(output, dataset)
     template = ROOT / "notebooks"
     inspected = papermill.inspect_notebook(str(template / f"{NOTEBOOKS[0]}.ipynb"))
     defaults = {name: ast.literal_eval(found["default"]) for name, found in inspected.items()}
@@ -73,6 +75,21 @@ def report(
     for name in notebooks:
         run_notebook(template / f"{name}.ipynb", partial / f"{name}.ipynb", values, notebooks)
     return _take_place(partial, output, notebooks)
+
+
+def _require_own_place(output: Path, dataset: str) -> None:
+    """Refuse a folder that holds the report of another log which has the same name."""
+    page = output / f"{NOTEBOOKS[0]}.ipynb"
+    try:
+        told = json.loads(page.read_text(encoding="utf-8"))["metadata"]["papermill"]
+        other = told["parameters"]["dataset"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if other != dataset:
+        raise SeqattnError(
+            f"{output} holds the report of {other}, which has the same name: give one of them "
+            "another `name`, or remove that folder"
+        )
 
 
 def _take_place(partial: Path, output: Path, notebooks: Sequence[str]) -> list[Path]:

@@ -95,11 +95,15 @@ class Dataset:
         options = entry.preparation.options()
         options |= {"split": entry.splitting.options()}
         parts = prepared.frame["part"].to_numpy() if entry.splitting.given else None
+        try:
+            found = split(sequences, entry.splitting, parts)
+        except SeqattnError as error:
+            raise SeqattnError(f"{log.source}: {error}") from None
         return cls(
             name=entry.name,
             entry=entry,
             sequences=sequences,
-            split=split(sequences, entry.splitting, parts),
+            split=found,
             steps=prepared.steps,
             fingerprint=fingerprint(sequences, options, parts),
             source=log.source,

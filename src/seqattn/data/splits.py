@@ -179,6 +179,18 @@ class Split:
         of = {stage: self.users(stage) for stage in STAGES}
         return {stage: users for stage, users in of.items() if (np.diff(users) == 0).any()}
 
+    def part_of_row(self) -> np.ndarray:
+        """Return what each row of the histories is, (n,) str.
+
+        ``train``, ``valid``, ``test``, or ``context``: a split in time neither trains on it nor
+        asks for it.
+        """
+        part = np.full(len(self.histories), "context", dtype=object)
+        parts = (self.parts.train, self.parts.valid, self.parts.test)
+        for name, rows in zip(PARTS, parts, strict=True):
+            part[rows] = name
+        return part
+
     def _user(self, rows: np.ndarray) -> np.ndarray:
         return np.searchsorted(self.histories.offsets, rows, side="right") - 1
 
@@ -299,19 +311,10 @@ def split(sequences: Sequences, how: Splitting, part: np.ndarray | None = None) 
         The histories do not allow it.
     """
     if how.given and part is not None:
-        parts = given_split(sequences, part, how)
-    elif how.time:
-        parts = global_time_split(sequences, how)
-    else:
-        sequences.require_length(3, "leave_one_out")
-        parts = leave_one_out_rows(sequences)
-    found = Split.of(sequences, parts)
-    if not (found.train.lengths > 1).any():
-        raise SeqattnError(
-            f"split {parts.name}: no user has two training interactions, so no next item can be "
-            "learned; use longer histories, or another split"
-        )
-    return found
+        return Split.of(sequences, given_split(sequences, part, how))
+    if how.time:
+        return Split.of(sequences, global_time_split(sequences, how))
+    return leave_one_out(sequences)
 
 
 def with_times(log: Interactions) -> Interactions:
@@ -325,6 +328,11 @@ def with_times(log: Interactions) -> Interactions:
         No interaction has a time.
     """
     seconds = log.seconds
+    if np.isnan(seconds).all():
+        raise SeqattnError(
+            f"{log.source}: no timestamp is known; an order within users is not enough for a split "
+            "in time, give the log a timestamp column"
+        )
     if "order" not in log.frame.columns:
         return log
     log = replace(log, frame=log.frame.assign(order=_rank(seconds, log.frame["order"])))

@@ -138,17 +138,26 @@ def popularity(counts: np.ndarray) -> Figure:
     return figure
 
 
-def history(intensity: np.ndarray, *, unit: str, n_train: int) -> Figure:
-    """Draw one user's history: intensity by position, coloured by the part of the split."""
+def history(intensity: np.ndarray, part: np.ndarray, *, unit: str) -> Figure:
+    """Draw one user's history: intensity by position, coloured by the part of the split.
+
+    `part`, (n,), says of each interaction what it is, see `seqattn.data.splits.Split.part_of_row`.
+    """
     position = np.arange(1, len(intensity) + 1)
-    part = np.where(position <= n_train, 0, position - n_train)
     figure, axes = plt.subplots(figsize=(7, 2.6))
-    parts = {"training": BLUE, "validation": ORANGE, "test": VERMILION}
-    for index, (name, colour) in enumerate(parts.items()):
-        chosen = part == index
+    parts = {
+        "train": ("training", BLUE),
+        "valid": ("validation", ORANGE),
+        "test": ("test", VERMILION),
+        "context": ("neither", GREY),
+    }
+    for word, (name, colour) in parts.items():
+        chosen = part == word
+        if not chosen.any():
+            continue
         axes.vlines(position[chosen], 0, intensity[chosen], color=colour, linewidth=3, label=name)
     axes.set(xlabel="position in time order", ylabel=unit)
-    axes.legend(ncols=3, loc="upper left", bbox_to_anchor=(0, 1.2))
+    axes.legend(ncols=4, loc="upper left", bbox_to_anchor=(0, 1.2))
     return figure
 
 

@@ -60,16 +60,13 @@ def split_table(dataset: Dataset) -> pd.DataFrame:
         timestamp (seconds; NaN where unknown) and part: train, valid, test, or context for what a
         split in time neither trains on nor asks for.
     """
-    log, parts = dataset.sequences, dataset.split.parts
-    part = np.full(len(log), "context", dtype=object)
-    for name, rows in (("train", parts.train), ("valid", parts.valid), ("test", parts.test)):
-        part[rows] = name
+    log = dataset.sequences
     columns = {
         "user": np.repeat(log.user_ids, log.lengths),
         "item": log.item_ids[log.items - 1],
         "intensity": log.intensity,
         "timestamp": log.timestamp,
-        "part": part,
+        "part": dataset.split.part_of_row(),
     }
     return pd.DataFrame({name: column for name, column in columns.items() if column is not None})
 

@@ -93,6 +93,12 @@ def training_plans(
     """Return the same as `training_batches`, with plans in the place of batches."""
     length, offsets = model.config.max_length, dataset.split.train.offsets
     _check_windows(model, config)
+    if not dataset.n_targets:
+        raise SeqattnError(
+            f"{dataset.name}: no user has two training interactions under the split "
+            f"{dataset.split.parts.name}, so no next item can be learned; use longer histories, or "
+            "another split"
+        )
     overhead = bucket_overhead(device)
     masked = model.objective == "masked_item"
 

@@ -1,0 +1,105 @@
+"""What simple recommenders reach under each split: a split's level, not only its counts.
+
+None of them is trained by gradients, so a table of splits takes seconds.
+
+Shapes: N targets, V items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.sparse import csr_array
+
+from seqattn.audit.splits import COVERAGE
+from seqattn.data.sequences import Sequences
+from seqattn.data.splits import (
+    Parts,
+    Split,
+    Splitting,
+    global_time_split,
+    leave_one_out_rows,
+)
+from seqattn.stats.metrics import metric
+from seqattn.training.ranking import Ranker
+
+_LATELY = 0.1  # share of the training interactions, the newest ones
+
+Scores = Callable[[np.ndarray], np.ndarray]
+
+
+def usual_splits(sequences: Sequences, quantile: float = 0.9) -> list[Parts]:
+    """Return leave-one-out, and where nearly all times are known, the splits in time beside it.
+
+    These ask each user for the last, the first, or all interactions after the cut.
+    """
+    splits = [leave_one_out_rows(sequences)]
+    if np.isnan(sequences.timestamp).mean() > 1 - COVERAGE:
+        return splits
+    cut = f"quantile {quantile:g}"
+    asked = [Splitting(time=cut, target=target) for target in ("last", "first", "all")]
+    return splits + [global_time_split(sequences, how) for how in asked]
+
+
+def levels(sequences: Sequences, splits: Iterable[Parts], k: int = 10) -> pd.DataFrame:
+    """Return NDCG@k, filtered, of simple recommenders, averaged over the users that are asked.
+
+    Returns
+    -------
+    DataFrame
+        A row a split: ``users`` and ``targets`` of the test; ``popular`` recommends by training
+        counts; ``popular lately`` by those of the newest tenth of the training interactions, NaN
+        without times; ``what follows`` by how often an item came next after the user's last one
+        in training, and by popularity among equals. All NaN where there is nobody to ask.
+    """
+    cut = {p.name: Split(sequences, p, sequences.keep(p.train)) for p in splits}
+    rows = {name: _levels(split, k) for name, split in cut.items() if len(split.rows("test"))}
+    return pd.DataFrame(rows).T.reindex(cut).rename_axis("split")
+
+
+def _levels(split: Split, k: int) -> dict[str, float]:
+    ranker, users = Ranker(split, "test"), split.users("test")
+    several = split.owners().get("test")
+
+    def level(scores: Scores | None) -> float:
+        if scores is None:
+            return np.nan
+        ranks = ranker.rank(lambda targets: torch.from_numpy(scores(targets)))["filtered"]
+        return float(metric(ranks, "NDCG", k, several).mean())
+
+    return {
+        "users": len(np.unique(users)),
+        "targets": len(users),
+        "popular": level(_by_count(split, np.ones(len(split.train), dtype=bool))),
+        "popular lately": level(_lately(split)),
+        "what follows": level(_what_follows(split)),
+    }
+
+
+def _by_count(split: Split, chosen: np.ndarray) -> Scores:
+    """Score items by how often they are among the chosen training rows."""
+    counts_V = np.bincount(split.train.items[chosen], minlength=split.train.n_items + 1)
+    return lambda targets: np.tile(counts_V.astype(np.float32), (len(targets), 1))
+
+
+def _lately(split: Split) -> Scores | None:
+    time = split.train.timestamp
+    known = ~np.isnan(time)
+    return _by_count(split, time >= np.quantile(time[known], 1 - _LATELY)) if known.any() else None
+
+
+def _what_follows(split: Split) -> Scores:
+    train, context = split.train, split.context("test")
+    n_codes = train.n_items + 1
+    pairs = np.flatnonzero(np.diff(train.user_of_row) == 0)
+    ones = np.ones(len(pairs), dtype=np.float32)
+    places = (train.items[pairs], train.items[pairs + 1])
+    follows = csr_array((ones, places), shape=(n_codes, n_codes))
+    # Below one, so that it decides between equal counts only.
+    counts_V = np.bincount(train.items, minlength=n_codes)
+    popularity_V = (counts_V / (counts_V.max() + 1)).astype(np.float32)
+    last_N = context.items[context.offsets[1:] - 1]
+    return lambda targets: follows[last_N[targets]].toarray() + popularity_V

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import tempfile
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -54,11 +56,35 @@ def test_official_files_are_found_wherever_an_archive_was_unpacked(mirror, place
     assert load_log("ml-100k").frame.iloc[0].tolist() == [196, 242, 3, 881250949]
 
 
-def test_an_official_archive_in_the_mirror_is_unpacked_into_the_cache(mirror, tmp_path):
-    zipped(mirror / "ml-100k.zip", **{"ml-100k__u_DOT_data": U_DATA})
+def pin(monkeypatch, name: str, path) -> None:
+    """Publish the checksum of a file for an entry of the catalogue."""
+    entry = replace(CATALOGUE[name], sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    monkeypatch.setitem(loading.CATALOGUE, name, entry)
+
+
+def test_an_official_archive_in_the_mirror_is_read_and_leaves_nothing(
+    mirror, tmp_path, monkeypatch
+):
+    path = zipped(mirror / "ml-100k.zip", **{"ml-100k__u_DOT_data": U_DATA})
+    pin(monkeypatch, "ml-100k", path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
     assert len(load_log("ml-100k")) == 2
     assert [path.name for path in mirror.iterdir()] == ["ml-100k.zip"]
-    assert (tmp_path / "cache" / "ml-100k" / "ml-100k" / "u.data").is_file()
+    assert not any((tmp_path / "temporary").iterdir())
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_mirrors_archive_with_other_ratings_is_refused(mirror, tmp_path, monkeypatch):
+    path = zipped(mirror / "ml-100k.zip", **{"ml-100k__u_DOT_data": U_DATA})
+    pin(monkeypatch, "ml-100k", path)
+    zipped(path, **{"ml-100k__u_DOT_data": U_DATA.replace("\t3\t", "\t5\t")})
+    with pytest.raises(SeqattnError, match="damaged or altered"):
+        load_log("ml-100k")
+    path.unlink()
+    with pytest.raises(SeqattnError, match="cannot download"):
+        load_log("ml-100k")
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_mirrors_csv_is_read(mirror):

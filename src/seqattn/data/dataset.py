@@ -23,7 +23,7 @@ from seqattn.data.readers import (
 )
 from seqattn.data.readers.own import read_own
 from seqattn.data.sequences import Sequences
-from seqattn.data.sources import locate
+from seqattn.data.sources import opened
 from seqattn.data.splits import Split, split, with_times
 from seqattn.data.synthetic import synthetic_log
 from seqattn.errors import SeqattnError
@@ -261,12 +261,12 @@ def _open_entry(entry: Entry) -> tuple[Entry, Interactions]:
     files = CATALOGUE[entry.of or entry.name]
     if files.name == "synthetic":
         return entry, synthetic_log()
-    source = locate(files)
-    if source.kind == "mirror":
-        return _validated(entry.mirrored(), read_mirror(source.paths[0]))
-    if source.kind == "inter":
-        return _validated(entry, read_inter(source.paths[0]))
-    return _validated(entry, READERS[str(entry.format)](source.paths))
+    with opened(files) as source:
+        if source.kind == "mirror":
+            return _validated(entry.mirrored(), read_mirror(source.paths[0]))
+        if source.kind == "inter":
+            return _validated(entry, read_inter(source.paths[0]))
+        return _validated(entry, READERS[str(entry.format)](source.paths))
 
 
 def _open_own(description: Path) -> tuple[Entry, Interactions]:

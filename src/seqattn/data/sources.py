@@ -1,6 +1,6 @@
 """Where raw files are: a local mirror, the cache, RecBole's wheel, else the web.
 
-:func:`locate` finds them; :func:`download` fetches and :func:`extract` unpacks what is not there.
+:func:`opened` gives them; :func:`download` fetches and :func:`extract` unpacks what is not there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -84,7 +85,7 @@ def download(url: str, target: Path, *, sha256: str | None = None) -> Path:
 
 
 def verify(path: Path, sha256: str | None = None) -> None:
-    """Refuse a cached file whose checksum is not the published or the first recorded one.
+    """Refuse a file whose checksum is not the published or the first recorded one.
 
     Raises
     ------
@@ -278,8 +279,32 @@ def status(entry: Entry) -> tuple[str, Entry]:
     return place, entry.mirrored() if source.kind == "mirror" else entry
 
 
+@contextmanager
+def opened(entry: Entry) -> Iterator[Source]:
+    """Give a dataset's files, see `locate`, with archives unpacked.
+
+    An archive of the cache is unpacked there. That of a mirror is for the moment only: the cache
+    holds nothing that another's folder could have changed.
+
+    Raises
+    ------
+    SeqattnError
+        As for `locate`, or an archive is damaged.
+    """
+    source = locate(entry)
+    if source.kind != "official" or source.paths[0].suffix != ".zip":
+        yield source
+    elif source.place == "cache":
+        folder = cache_folder() / PurePosixPath(_basename(entry)).stem
+        yield replace(source, paths=extract(source.paths[0], entry.files, folder))
+    else:
+        with tempfile.TemporaryDirectory(prefix="seqattn-") as name:
+            folder = Path(name) / "files"
+            yield replace(source, paths=extract(source.paths[0], entry.files, folder))
+
+
 def locate(entry: Entry) -> Source:
-    """Return a dataset's files, downloaded into the cache if need be; archives are unpacked.
+    """Return a dataset's files or the archive of them, downloaded into the cache if need be.
 
     Raises
     ------
@@ -292,11 +317,8 @@ def locate(entry: Entry) -> Source:
             raise SeqattnError(f"{entry.name}: not on this machine, and {how_to_get(entry)}")
         path = download(entry.url, cache_folder() / _basename(entry), sha256=entry.sha256)
         source = Source("official", "cache", (path,))
-    elif source.place == "cache" and source.paths[0].name == _basename(entry):
-        verify(source.paths[0], entry.sha256)
-    if source.kind == "official" and source.paths[0].suffix == ".zip":
-        folder = cache_folder() / PurePosixPath(_basename(entry)).stem
-        return replace(source, paths=extract(source.paths[0], entry.files, folder))
+    elif source.paths[0].name == _basename(entry) and (source.place == "cache" or entry.sha256):
+        verify(source.paths[0], entry.sha256)  # without a published one, the cache's first is kept
     return source
 
 

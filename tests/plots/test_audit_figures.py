@@ -74,3 +74,16 @@ def test_entropies_show_bits_of_every_mode_and_spread_of_those_given():
     drawn = [line.get_xdata().tolist() for line in right.lines if len(line.get_xdata())]
     assert drawn == [[0.2, 0.3]]
     assert right.get_xlim() == (0, 0.5)
+
+
+def test_a_history_is_coloured_by_part_and_a_dollar_in_its_unit_is_no_formula():
+    part = np.array(["train", "train", "context", "test"])
+    figure = plots.history(np.array([1.0, 2.0, 3.0, 4.0]), part, unit="US$ a $\\broken week")
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        "training",
+        "test",
+        "neither",
+    ]
+    assert [len(lines.get_segments()) for lines in axes.collections] == [2, 1, 1]

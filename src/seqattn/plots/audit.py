@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from seqattn.plots.style import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, panels_of
+from seqattn.plots.style import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, as_text, panels_of
 
 # A shape a light besides the colour, for readers who see no difference in colour.
 LIGHTS = {
@@ -99,7 +99,7 @@ def intensity_by_popularity(
     if log:
         axes.set_yscale("symlog", linthresh=1)
         axes.set_ylim(bottom=0)
-    axes.set(xlabel="training interactions of the item", ylabel=f"intensity ({unit})")
+    axes.set(xlabel="training interactions of the item", ylabel=f"intensity ({as_text(unit)})")
     axes.legend()
     return figure
 
@@ -156,7 +156,7 @@ def history(intensity: np.ndarray, part: np.ndarray, *, unit: str) -> Figure:
         if not chosen.any():
             continue
         axes.vlines(position[chosen], 0, intensity[chosen], color=colour, linewidth=3, label=name)
-    axes.set(xlabel="position in time order", ylabel=unit)
+    axes.set(xlabel="position in time order", ylabel=as_text(unit))
     axes.legend(ncols=4, loc="upper left", bbox_to_anchor=(0, 1.2))
     return figure
 

@@ -23,6 +23,11 @@ def name_of(model: str) -> str:
     return LABELS.get(model, model)
 
 
+def as_text(text: str) -> str:
+    """Return a user's text for a label: a dollar sign in it begins no formula."""
+    return text.replace("$", r"\$")
+
+
 def use_style() -> None:
     """Apply the book's style and, inside a notebook, draw figures as SVG."""
     plt.style.use(Path(__file__).parents[1] / "style.mplstyle")

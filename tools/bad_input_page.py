@@ -33,12 +33,17 @@ def message(case: Case) -> str:
         return said.getvalue().replace(f"{folder}/", "").removeprefix("seqattn: ").strip()
 
 
+def as_code(text: str) -> str:
+    """Return a message as code of a table's cell, quotes and all as they are."""
+    return "``` " + text.replace("|", "\\|") + " ```"
+
+
 def page() -> str:
     """Return the tables, one a section."""
     lines = []
     for title, cases in SECTIONS.items():
         lines += [f"## {title}", "", "| What is wrong | What is said |", "|---|---|"]
-        lines += [f"| {plain(case.title)} | {plain(message(case))} |" for case in cases]
+        lines += [f"| {plain(case.title)} | {as_code(message(case))} |" for case in cases]
         lines.append("")
     return "\n".join(lines)
 

@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from seqattn.files import write_text
 
 APPENDIX = Path(__file__).resolve().parents[1] / "book" / "appendix"
 BLOCK = re.compile(r"```(yaml|bash)\n(.*?)```", re.DOTALL)
-WIDEST = 110  # characters of a line of output
+WIDTH = 76  # characters of a line of output that fit on the page
 
 
 def write_log(path: Path) -> None:
@@ -48,7 +49,7 @@ def write_log(path: Path) -> None:
 
 
 def run(command: str, folder: Path) -> str:
-    """Return what a command prints, the folder left out and long lines cut."""
+    """Return what a command prints, the folder left out and its sentences wrapped."""
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "SEQATTN_RESULTS": str(folder / "results"),
@@ -59,7 +60,12 @@ def run(command: str, folder: Path) -> str:
     if done.returncode:
         raise SystemExit(f"{command}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
     lines = done.stdout.replace(f"{folder}/", "").splitlines()
-    return "\n".join(line[: WIDEST - 1] + "…" if len(line) > WIDEST else line for line in lines)
+    return "\n".join(
+        textwrap.fill(line, WIDTH, subsequent_indent=" " * 7)
+        if line.startswith(("red", "amber"))
+        else line
+        for line in lines
+    )
 
 
 def main() -> None:

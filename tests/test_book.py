@@ -328,3 +328,14 @@ def test_a_report_that_stops_leaves_the_older_one_as_it_was(tmp_path, monkeypatc
 def test_a_list_that_papermill_read_as_something_else_is_told_how_to_write_it(value):
     with pytest.raises(SeqattnError, match=r"with papermill: -y '\{seeds: \[2020, 2021\]\}'"):
         book.check_parameters({**GOOD, "seeds": value})
+
+
+def test_a_report_is_not_put_over_that_of_another_log_of_the_same_name(tmp_path):
+    """Two logs of one name would take turns in one folder of pages."""
+    page = tmp_path / "out" / f"{book.NOTEBOOKS[0]}.ipynb"
+    page.parent.mkdir()
+    told = {"metadata": {"papermill": {"parameters": {"dataset": "/elsewhere/mine.yaml"}}}}
+    page.write_text(json.dumps(told))
+    with pytest.raises(SeqattnError, match=r"holds the report of /elsewhere/mine\.yaml"):
+        reports.report("synthetic", {"preset": "smoke"}, page.parent)
+    assert json.loads(page.read_text()) == told

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from seqattn.audit import CHECKS, Check, audit, value_text
 from seqattn.cli.arguments import parser
 from seqattn.data import CATALOGUE, Dataset, Interactions, Preparation, synthetic_log
-from seqattn.data.entry import OwnYaml
+from seqattn.data.own import OwnYaml
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from seqattn.audit import gaps
 from seqattn.audit.splits import cold, leakage, shift
 from seqattn.audit.statistics import (
     distribution,
-    gini,
     repeats,
     stamp_facts,
     tie_effects,
@@ -22,6 +21,7 @@ from seqattn.audit.statistics import (
 )
 from seqattn.data import Sequences, keep_latest_duplicate, leave_one_out, sort_by_time
 from seqattn.data.splits import TARGETS, Splitting, global_time_split, leave_one_out_rows
+from seqattn.stats.exposure import gini
 
 NAN = float("nan")
 # Few users and moments, so that most examples have targets, some of them tied with training.

@@ -11,7 +11,8 @@ import yaml
 from raw_files import written
 
 from seqattn.data import CATALOGUE, Counts, Preparation, entry, load_log
-from seqattn.data.entry import Mirror, read_catalogue, read_yaml
+from seqattn.data.entry import Mirror, read_catalogue
+from seqattn.data.own import read_yaml
 from seqattn.data.readers import READERS, delimited
 from seqattn.errors import SeqattnError
 

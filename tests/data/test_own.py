@@ -17,7 +17,7 @@ from wanted import fit_wanted
 from seqattn import book
 from seqattn.book import reports
 from seqattn.cli import main
-from seqattn.data import entry, find_entry, interactions, load_dataset, load_log, repeats
+from seqattn.data import columns, entry, find_entry, load_dataset, load_log, own, repeats
 from seqattn.errors import SeqattnError
 
 GOOD = {
@@ -281,10 +281,10 @@ def test_the_example_of_the_tutorial_is_a_dataset():
 def test_the_tutorial_lists_every_key():
     page = (book.ROOT / "book" / "appendix" / "your_own_data.md").read_text()
     filters = (entry.FiltersYaml, entry.IntensityYaml, entry.DuplicatesYaml)
-    for section in (entry.OwnYaml, entry.ColumnsYaml, *filters):
+    for section in (own.OwnYaml, own.ColumnsYaml, *filters):
         for field in dataclasses.fields(section):
             assert f"`{field.name}" in page
-    for word in (*repeats.POLICIES, *interactions.TIME_UNITS):
+    for word in (*repeats.POLICIES, *columns.TIME_UNITS):
         assert f"`{word}`" in page
 
 
@@ -296,8 +296,8 @@ def test_the_tutorials_yaml_is_read(tmp_path):
         whole = keys if {"path", "of"} & {*keys} else {"separator": ";"} | GOOD | keys
         if "train" in whole.get("split", {}):  # its files stand in the place of the path
             del whole["path"]
-        own = entry.read_yaml(written(tmp_path / "my.yaml", yaml.safe_dump(whole)))
-        assert own.entry.of or all(path.parent == tmp_path for path in own.paths.values())
+        found = own.read_yaml(written(tmp_path / "my.yaml", yaml.safe_dump(whole)))
+        assert found.entry.of or all(path.parent == tmp_path for path in found.paths.values())
 
 
 def page() -> str:

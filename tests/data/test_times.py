@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from small_logs import PROPERTY, frame
 
 from seqattn.data import Dataset, Interactions
+from seqattn.data.columns import TIME_UNITS
 from seqattn.data.entry import Entry
-from seqattn.data.interactions import TIME_UNITS
 from seqattn.data.preparation import Preparation
 from seqattn.errors import SeqattnError
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from seqattn.audit.findings import CHECKS, Check, findings, value_text
-from seqattn.audit.splits import COVERAGE, cold, leakage, popularity_shift, shift
+from seqattn.audit.splits import COVERAGE, cold, leakage, popularity_shift, shift, usual_splits
 from seqattn.audit.statistics import (
     core,
     distribution,
@@ -34,7 +34,7 @@ from seqattn.data.dataset import Dataset
 from seqattn.data.interactions import Interactions, Step, encode, require_chronology
 from seqattn.data.preparation import prepare
 from seqattn.data.sequences import Sequences
-from seqattn.data.splits import Parts, Splitting, global_time_split, leave_one_out_rows
+from seqattn.data.splits import Parts
 
 __all__ = ["CHECKS", "Audit", "Check", "audit", "gaps", "tied_tests", "value_text"]
 
@@ -248,10 +248,8 @@ def _compare_splits(log: Interactions, dataset: Dataset, quantile: float) -> pd.
     unfiltered = Sequences.from_interactions(prepare(placed, how))
     rows = {}
     for name, sequences in (("prepared", dataset.sequences), ("without k-core", unfiltered)):
-        splits = [leave_one_out_rows(sequences)]
+        splits = usual_splits(sequences, quantile, ["last"])
         missing = np.isnan(sequences.timestamp)
-        if missing.mean() <= 1 - COVERAGE:
-            splits.append(global_time_split(sequences, Splitting(time=f"quantile {quantile:g}")))
         if name == "prepared" and dataset.split.parts.name not in [s.name for s in splits]:
             splits.append(dataset.split.parts)
         for parts in splits:

@@ -14,34 +14,14 @@ import pandas as pd
 import torch
 from scipy.sparse import csr_array
 
-from seqattn.audit.splits import COVERAGE
 from seqattn.data.sequences import Sequences
-from seqattn.data.splits import (
-    Parts,
-    Split,
-    Splitting,
-    global_time_split,
-    leave_one_out_rows,
-)
+from seqattn.data.splits import Parts, Split
 from seqattn.stats.metrics import metric
 from seqattn.training.ranking import Ranker
 
 _LATELY = 0.1  # share of the training interactions, the newest ones
 
 Scores = Callable[[np.ndarray], np.ndarray]
-
-
-def usual_splits(sequences: Sequences, quantile: float = 0.9) -> list[Parts]:
-    """Return leave-one-out, and where nearly all times are known, the splits in time beside it.
-
-    These ask each user for the last, the first, or all interactions after the cut.
-    """
-    splits = [leave_one_out_rows(sequences)]
-    if np.isnan(sequences.timestamp).mean() > 1 - COVERAGE:
-        return splits
-    cut = f"quantile {quantile:g}"
-    asked = [Splitting(time=cut, target=target) for target in ("last", "first", "all")]
-    return splits + [global_time_split(sequences, how) for how in asked]
 
 
 def levels(sequences: Sequences, splits: Iterable[Parts], k: int = 10) -> pd.DataFrame:

@@ -7,18 +7,34 @@ timestamp is known; ``known time`` says how many those are.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import rankdata
 
 from seqattn.audit.statistics import share
 from seqattn.data.sequences import Sequences
-from seqattn.data.splits import Parts
+from seqattn.data.splits import Parts, Splitting, global_time_split, leave_one_out_rows
 
 # Stamps that are missing are seldom a random sample (ML-1M's mirror lacks those of whole users), so
 # with fewer known than this a split by time or a light on leakage would judge the gaps.
 COVERAGE = 0.95
 _DRAWS = 20  # of the shift's null value; its spread is far below the differences of interest
+
+
+def usual_splits(
+    sequences: Sequences, quantile: float = 0.9, targets: Iterable[str] = ("last", "first", "all")
+) -> list[Parts]:
+    """Return leave-one-out, and where nearly all times are known, splits in time beside it.
+
+    A split in time cuts at a quantile; there is one for each of `targets`, what is asked after it.
+    """
+    splits = [leave_one_out_rows(sequences)]
+    if np.isnan(sequences.timestamp).mean() > 1 - COVERAGE:
+        return splits
+    asked = [Splitting(time=f"quantile {quantile:g}", target=target) for target in targets]
+    return splits + [global_time_split(sequences, how) for how in asked]
 
 
 def cold(sequences: Sequences, parts: Parts, stage: str) -> dict[str, float]:

@@ -11,6 +11,7 @@ from seqattn.data.preparation import prepare
 from seqattn.data.repeats import OF_INTENSITY, POLICIES, merge_repeats
 from seqattn.data.sequences import Sequences
 from seqattn.data.splits import with_times
+from seqattn.stats.exposure import gini
 
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0  # seconds
@@ -56,20 +57,6 @@ def distribution(values: np.ndarray) -> dict[str, float]:
         "mean": float(values.mean()),
         **dict(zip(names, quantiles, strict=True)),
     }
-
-
-def gini(counts: np.ndarray) -> float:
-    r"""Return the Gini coefficient: 0 where all are equal, towards 1 where one has all.
-
-    .. math:: G = \frac{\sum_i (2 i - n - 1)\, x_{(i)}}{n \sum_i x_i}, \quad x_{(1)} \le x_{(2)} ...
-
-    Examples
-    --------
-    >>> gini(np.array([5, 5, 5, 5])), gini(np.array([0, 0, 0, 20]))
-    (0.0, 0.75)
-    """
-    ordered, n = np.sort(counts).astype(np.float64), len(counts)
-    return float(((2 * np.arange(1, n + 1) - n - 1) * ordered).sum() / (n * ordered.sum()))
 
 
 def top_share(counts: np.ndarray) -> float:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from seqattn.book import ABOUT_INTENSITY, NOTEBOOKS, Chapter, check_parameters, open_chapter
 from seqattn.config import BASELINE, DESIGNS
 from seqattn.data import find_entry, load_dataset
-from seqattn.data.entry import is_yaml
+from seqattn.data.own import is_yaml
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, make_folder, write_text
 from seqattn.models import needs_intensity

@@ -215,10 +215,8 @@ def _add_metrics(verbs: Verbs) -> None:
     _add_models(verb, required=True)
     told = f"default: {SEEDS[0]} to {SEEDS[-1]}; the means over them are shown"
     verb.add_argument("-s", "--seed", nargs="+", type=int, default=list(SEEDS), help=told)
-    told = "NDCG@10 (default), Recall@20, MRR@50, ...; lists are as long as its cut-off"
-    verb.add_argument("--metric", default="NDCG@10", help=told)
-    told = "rank all items, or only those the user does not have yet; default: unfiltered"
-    verb.add_argument("--kind", choices=("unfiltered", "filtered"), default="unfiltered", help=told)
+    _add_metric(verb, "NDCG@10 (default), Recall@20, MRR@50, ...; lists are as long as its cut-off")
+    _add_kind(verb)
     _add_common(verb)
     _add_json(verb)
 
@@ -231,8 +229,7 @@ def _add_significance(verbs: Verbs) -> None:
     _add_models(verb, help=told)
     told = "at least two; default: 2020 to 2024"
     verb.add_argument("-s", "--seed", nargs="+", type=int, default=list(SEEDS), help=told)
-    told = "rank all items, or only those the user does not have yet; default: unfiltered"
-    verb.add_argument("--kind", choices=("unfiltered", "filtered"), default="unfiltered", help=told)
+    _add_kind(verb)
     _add_common(verb)
     _add_json(verb)
 
@@ -246,10 +243,8 @@ def _add_compare(verbs: Verbs) -> None:
     verb.add_argument("-d", "--dataset", help=f"for models: {DATASET}")
     told = f"for models; default: {SEEDS[0]} to {SEEDS[-1]}"
     verb.add_argument("-s", "--seed", nargs="+", type=int, default=list(SEEDS), help=told)
-    told = "of models: NDCG@10 (default), Recall@20, MRR@50, ..."
-    verb.add_argument("--metric", default="NDCG@10", help=told)
-    told = "of models: rank all items, or only those the user does not have yet"
-    verb.add_argument("--kind", choices=("unfiltered", "filtered"), default="unfiltered", help=told)
+    _add_metric(verb, "of models: NDCG@10 (default), Recall@20, MRR@50, ...")
+    _add_kind(verb)
     verb.add_argument("--column", help="of files: the column of values, if there are several")
     told = f"margin of equivalence, percent, chosen before you look; default: {MARGIN_PERCENT:g}"
     verb.add_argument("--margin", type=float, default=MARGIN_PERCENT, help=told)
@@ -301,6 +296,15 @@ def _add_check(verbs: Verbs) -> None:
 
 def _add_models(verb: argparse.ArgumentParser, **more: Any) -> None:
     verb.add_argument("-m", "--model", nargs="+", **{"choices": list(MODELS), **more})
+
+
+def _add_metric(verb: argparse.ArgumentParser, told: str) -> None:
+    verb.add_argument("--metric", default="NDCG@10", help=told)
+
+
+def _add_kind(verb: argparse.ArgumentParser) -> None:
+    told = "models rank all items, or only those the user does not have yet; default: unfiltered"
+    verb.add_argument("--kind", choices=("unfiltered", "filtered"), default="unfiltered", help=told)
 
 
 def _add_json(verb: argparse.ArgumentParser) -> None:

@@ -12,8 +12,9 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from seqattn.data.entry import CATALOGUE, Counts, Entry, OwnData, is_yaml, read_yaml
+from seqattn.data.entry import CATALOGUE, Counts, Entry
 from seqattn.data.interactions import Interactions, Step, require_chronology
+from seqattn.data.own import OwnData, is_yaml, read_yaml
 from seqattn.data.preparation import prepare
 from seqattn.data.readers import (
     READERS,

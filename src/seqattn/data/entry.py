@@ -1,49 +1,27 @@
-"""What is known of a dataset before reading it, as its YAML says.
+"""What is known of a dataset before reading it, as YAML says.
 
-``catalogue.yaml``, beside this module, lists the datasets of the book. A user's own log is
-described by one YAML file, whose path stands wherever a dataset's name can stand::
-
-    name: fashion
-    path: fashion.csv.gz          # relative to this file; .csv, .tsv, .parquet or .inter
-    columns: {user: user, item: item, intensity: rating, timestamp: time}   # or order: position
-    intensity: {meaning: rating, unit: stars}                               # if it has one
-    filters: {k_core: 5}
-    duplicates: sum               # what becomes of repeated user-item pairs
-    split: {time: quantile 0.9}   # leave-one-out if left out
-
-A dataset of the catalogue takes other filters or another split by ``of`` in the place of ``path``
-and what describes a file::
-
-    name: fashion-in-time
-    of: amazon-office
-    split: {time: 2014-01-01, target: all}
+``catalogue.yaml``, beside this module, lists the datasets of the book; a user's own log is
+described by a file of its own, see `seqattn.data.own`, with the same keys where they fit.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Container, Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from inspect import signature
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from seqattn.config import strict
-from seqattn.data.interactions import COLUMNS, TIME_UNITS
+from seqattn.data.columns import PARTS, TIME_UNITS
 from seqattn.data.preparation import Preparation
-from seqattn.data.repeats import OF_INTENSITY, POLICIES
-from seqattn.data.splits import PARTS, Splitting
+from seqattn.data.repeats import POLICIES
+from seqattn.data.splits import Splitting
+from seqattn.data.yaml_files import load_yaml, section
 from seqattn.errors import SeqattnError
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+    pass
 
-T = TypeVar("T", bound="DataclassInstance")
-_LARGEST_YAML = 2**20  # bytes
-_MOST_REFERENCES = 20
-_SEPARATORS = {"tab": "\t", "\\t": "\t", "space": " "}
 _TAKEN = ("searches", "datasets", "done")  # folders of a campaign, beside the datasets' own
 
 
@@ -163,44 +141,6 @@ class Entry(Facts):
 
 
 @dataclass(frozen=True)
-class OwnData:
-    """A described log: its entry, its data files, and how to read them.
-
-    There is one file, or one for each part of a given split, by its name. There is none for a
-    dataset of the catalogue in another form. `columns` are the files' names of ours, `names` those
-    of all columns where there is no header, and `missing` what stands for an unknown value, None
-    where the YAML does not say.
-    """
-
-    entry: Entry
-    paths: Mapping[str, Path]
-    columns: Mapping[str, str]
-    separator: str
-    names: tuple[str, ...] = ()
-    by_line: bool = False
-    missing: tuple[str, ...] | None = None
-    decimal: str = "."
-
-    def in_its_words(self, message: str) -> str:
-        """Return a message that names columns as the file does."""
-        for theirs, ours in self.columns.items():
-            if theirs != ours:
-                message = message.replace(f"column {ours!r},", f"column {theirs!r} ({ours}),")
-        return message
-
-
-@dataclass(frozen=True)
-class ColumnsYaml:
-    """The file's names of our columns; an empty name is a column the log does not have."""
-
-    user: str
-    item: str
-    intensity: str = ""
-    timestamp: str = ""
-    order: str = ""
-
-
-@dataclass(frozen=True)
 class IntensityYaml:
     """What the intensity is, for captions and tables."""
 
@@ -282,19 +222,6 @@ class EntryYaml:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnYaml(EntryYaml):
-    """Further keys of a user's own file; without a header `columns` lists ours in file order."""
-
-    path: str = ""
-    columns: ColumnsYaml | list
-    header: bool = True
-    order: str = ""
-    separator: str = ""
-    decimal: str = "."
-    missing: list | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class OtherYaml:
     """Keys of a dataset of the catalogue in another form; what is left out stays."""
 
@@ -315,26 +242,6 @@ class CatalogueYaml(EntryYaml, Facts):
     files: list = field(default_factory=list)
 
 
-def is_yaml(name: str) -> bool:
-    """Return whether a dataset's name is that of a YAML file."""
-    return str(name).lower().endswith((".yaml", ".yml"))
-
-
-def read_yaml(path: Path) -> OwnData:
-    """Read and check the description of a user's own log; the data itself is not opened.
-
-    Raises
-    ------
-    SeqattnError
-        The file is absent or no YAML, or a key is unknown, missing or of the wrong type.
-    """
-    loaded = load_yaml(path)
-    try:
-        return _own_data(path, loaded)
-    except SeqattnError as error:
-        raise SeqattnError(f"{path}: {error}") from None
-
-
 def read_catalogue(path: Path) -> dict[str, Entry]:
     """Read and check a list of entries, such as ``catalogue.yaml``; keys are their names.
 
@@ -351,198 +258,19 @@ def read_catalogue(path: Path) -> dict[str, Entry]:
     for number, values in enumerate(loaded, 1):
         try:
             if isinstance(values, Mapping) and "of" in values:
-                other = _other(section(OtherYaml, values, "the entry"), entries)
+                other = another_form(section(OtherYaml, values, "the entry"), entries)
                 entries[other.name] = other
                 continue
             given = section(CatalogueYaml, values, "the entry")
             facts = {each.name: getattr(given, each.name) for each in fields(Facts)}
-            entries[given.name] = _entry(given, entries, files=tuple(given.files), **facts)
+            entries[given.name] = entry_of(given, entries, files=tuple(given.files), **facts)
         except SeqattnError as error:
             name = values.get("name", number) if isinstance(values, Mapping) else number
             raise SeqattnError(f"{path}: entry {name}: {error}") from None
     return entries
 
 
-class _EachKeyOnce(yaml.SafeLoader):
-    """Plain YAML, but dates are text, and a key given twice is an error; PyYAML takes the last.
-
-    Only some references to other parts (``*name``) are read: many of them, each to a part that has
-    others, stand for gigabytes.
-    """
-
-    references = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Return the next part of the file, or refuse it if it is one reference too many."""
-        self.references += self.check_event(yaml.AliasEvent)
-        if self.references > _MOST_REFERENCES:
-            told = "too many references such as *name; write the values out"
-            raise yaml.composer.ComposerError(
-                problem=told, problem_mark=self.peek_event().start_mark
-            )
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        """Build a mapping, or name the first key that comes a second time."""
-        keys = [key.value for key, _ in node.value]
-        for number, (key, _) in enumerate(node.value):
-            if key.value in keys[:number]:
-                told = f"key {key.value!r} is given twice"
-                raise yaml.constructor.ConstructorError(problem=told, problem_mark=key.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-yaml.add_constructor(
-    "tag:yaml.org,2002:timestamp", lambda loader, node: node.value, Loader=_EachKeyOnce
-)
-
-
-def load_yaml(path: Path) -> Any:
-    """Return what a YAML file holds; a key given twice is refused.
-
-    Raises
-    ------
-    SeqattnError
-        The file is absent, too large or no YAML.
-    """
-    if not path.is_file():  # a pipe would be waited for
-        raise SeqattnError(f"{path}: no such file; give the path of a dataset's YAML")
-    try:
-        if path.stat().st_size > _LARGEST_YAML:
-            raise SeqattnError(f"{path}: over a megabyte, so no description of a dataset")
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_EachKeyOnce)
-    except RecursionError:
-        raise SeqattnError(f"{path}: nested too deeply to be a description") from None
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
-        told = " ".join(str(error).split())
-        raise SeqattnError(f"{path}: cannot be read as YAML ({told})") from error
-
-
-def _own_data(path: Path, loaded: object) -> OwnData:
-    if isinstance(loaded, Mapping) and "of" in loaded:
-        other = _other(section(OtherYaml, loaded, "the file"), CATALOGUE)
-        return OwnData(other, {}, {}, "")
-    given = section(OwnYaml, loaded, "the file")
-    entry = _entry(given, CATALOGUE, licence="your own data")
-    columns, names = _columns(given)
-    _require_chronology(given, columns)
-    _require_intensity(given, entry.preparation, columns)
-    files = given.split.files if given.split else {}
-    if bool(given.path) == bool(files):
-        raise SeqattnError("the file must name the log by `path`, or its parts under `split`")
-    paths = {part: path.parent / file for part, file in (files or {"": given.path}).items()}
-    suffixes = {suffix for file in paths.values() for suffix in file.suffixes}
-    if ".parquet" in suffixes and (names or given.separator or given.decimal != "."):
-        raise SeqattnError("header, separator and decimal are of text files, not of Parquet")
-    tab = not {".tsv", ".inter"}.isdisjoint(suffixes)
-    return OwnData(
-        entry,
-        paths,
-        columns,
-        _separator(given) or ("\t" if tab else ","),
-        names,
-        given.order == "line",
-        None if given.missing is None else _marks(given.missing),
-        given.decimal,
-    )
-
-
-def _columns(given: OwnYaml) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return the file's names of our columns, and the names of all in a file without a header."""
-    part = given.split.column if given.split else ""
-    if isinstance(given.columns, ColumnsYaml):
-        if not given.header:
-            raise SeqattnError(
-                "without a header, columns must list ours in file order, e.g. columns: [user, "
-                'item, timestamp], with "-" for one to skip'
-            )
-        named = [(theirs, ours) for ours, theirs in asdict(given.columns).items() if theirs]
-        if part:
-            named.append((part, "part"))
-        if len(dict(named)) < len(named):
-            raise SeqattnError("one column of the file serves twice under `columns`")
-        return dict(named), ()
-    if given.header:
-        raise SeqattnError(
-            "columns must be a mapping of our names to those in the file's header, such as {user: "
-            "user_id, item: item_id}; a list is for a file without one: header: false"
-        )
-    listed = given.columns
-    used = [name for name in listed if name != "-"]
-    if unknown := [name for name in used if name not in (*COLUMNS, part)]:
-        raise SeqattnError(
-            f'columns: {unknown[0]!r} is unknown; list {", ".join(COLUMNS)} or "-" for one to skip'
-        )
-    for name in ("user", "item", *([part] if part else []), *used):
-        if used.count(name) != 1:
-            raise SeqattnError(f"columns: {name!r} must stand once in the list")
-    names = (name if name != "-" else f"column {at}" for at, name in enumerate(listed, 1))
-    return {name: "part" if name == part else name for name in used}, tuple(names)
-
-
-def _require_chronology(given: OwnYaml, columns: Mapping[str, str]) -> None:
-    if given.order not in ("", "line"):
-        raise SeqattnError(
-            f"order {given.order!r} is unknown; use line, or name a column of the file: columns: "
-            "{order: ...}"
-        )
-    if given.order and "order" in columns.values():
-        raise SeqattnError("order: line and a column order are two orders; give one of them")
-    if not given.order and not {"timestamp", "order"} & {*columns.values()}:
-        raise SeqattnError(
-            "columns name neither a timestamp nor an order; give one of them, or order: line if "
-            "the lines are in the order in which things happened"
-        )
-
-
-def _require_intensity(given: OwnYaml, how: Preparation, columns: Mapping[str, str]) -> None:
-    """Refuse a column without its description, and a description of nothing."""
-    column = "intensity" in columns.values()
-    needing = [each for each in (how.exact, how.pairs) if each in OF_INTENSITY]
-    if needing and not (column or how.exact == "count"):
-        raise SeqattnError(
-            f"duplicates: {needing[0]} is of the intensity, and columns name none; use count, "
-            "which makes one, or latest"
-        )
-    if how.counts and not given.intensity:
-        raise SeqattnError(
-            "duplicates: count makes an intensity, which needs its description: intensity: "
-            "{meaning: plays, unit: plays}"
-        )
-    if (column or how.counts) != bool(given.intensity):
-        raise SeqattnError(
-            "an intensity needs its column, columns: {intensity: ...}, and its description, "
-            "intensity: {meaning: ..., unit: ...}; give both, or neither for a log without one"
-        )
-
-
-def _separator(given: OwnYaml) -> str:
-    mark = _SEPARATORS.get(given.separator, given.separator)
-    usable = len(mark) == 1 and mark.isascii() and not mark.isalnum() and mark not in '\n\r\0".'
-    if mark and not usable:
-        raise SeqattnError(
-            f"separator {mark!r} must be one character of ASCII and no letter, digit, point, quote "
-            'or end of a line; use "," ";" "|" tab or space'
-        )
-    if given.decimal not in (".", ","):
-        raise SeqattnError(f'decimal {given.decimal!r} is unknown; use "." or ","')
-    if given.decimal == "," and mark in ("", ","):
-        raise SeqattnError('decimal: "," needs another separator, e.g. separator: ";"')
-    return mark
-
-
-def _marks(missing: list) -> tuple[str, ...]:
-    """Return what stands for a missing value, as text."""
-    for mark in missing:
-        if isinstance(mark, bool) or not isinstance(mark, (str, int, float)):
-            raise SeqattnError(
-                f"missing: {mark!r} must be text or a number; put it into quotes, e.g. missing: "
-                '["NULL"], for YAML has a meaning of its own for some words'
-            )
-    return tuple(map(str, missing))
-
-
-def _other(given: OtherYaml, known: Mapping[str, Entry]) -> Entry:
+def another_form(given: OtherYaml, known: Mapping[str, Entry]) -> Entry:
     """Return a dataset of the catalogue in another form: other filters, or another split."""
     if given.of not in known or known[given.of].of:
         raise SeqattnError(f"of: {given.of!r} is no dataset of the catalogue with files of its own")
@@ -568,7 +296,7 @@ def _other(given: OtherYaml, known: Mapping[str, Entry]) -> Entry:
     )
 
 
-def _entry(given: EntryYaml, taken: Container[str], **more: Any) -> Entry:
+def entry_of(given: EntryYaml, taken: Container[str], **more: Any) -> Entry:
     """Check the keys that both kinds of file have; return an entry of them and `more` fields."""
     name, about = given.name, given.intensity
     _require_name(name, taken)
@@ -625,35 +353,6 @@ def _require_name(name: str, taken: Container[str]) -> None:
         )
     if name in taken:
         raise SeqattnError(f"name {name!r} is one of the book's own datasets; choose another")
-
-
-def section(cls: type[T], values: Any, name: str) -> T:
-    """Build a section of a YAML file as a dataclass, and the dataclasses among its fields.
-
-    Raises
-    ------
-    SeqattnError
-        A key is unknown, missing or of the wrong type; the message names `name` and the key. A
-        section inside the whole, whose name starts with "the", is called by its key alone.
-    """
-    if not isinstance(values, Mapping):
-        raise SeqattnError(f"{name} must be a mapping of keys to values, not {values!r}")
-    inside, hints = "" if name.startswith("the ") else f"{name}: ", get_type_hints(cls)
-    built = dict(values)
-    for key, value in values.items():
-        hint = hints.get(key)
-        kinds = [kind for kind in get_args(hint) or (hint,) if isinstance(kind, type)]
-        inner = next(filter(is_dataclass, kinds), None)
-        if inner and not isinstance(value, tuple(kind for kind in kinds if kind is not inner)):
-            built[key] = section(inner, value, f"{inside}{key}")
-    try:
-        return strict(cls, built)
-    except TypeError:
-        needed = [n for n, p in signature(cls).parameters.items() if p.default is p.empty]
-        missing = next(key for key in needed if key not in values)
-        raise SeqattnError(f"{name}: key {missing!r} is missing; add it") from None
-    except SeqattnError as error:
-        raise SeqattnError(f"{name}: {str(error).replace(cls.__name__ + ' ', '', 1)}") from None
 
 
 CATALOGUE = read_catalogue(Path(__file__).with_name("catalogue.yaml"))

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from numbers import Integral
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api import types
 
+from seqattn.data.columns import (
+    ids,
+    intensities,
+    orders,
+    parts,
+    refuse_nested,
+    times,
+    without_categories,
+)
 from seqattn.errors import SeqattnError
 
 COLUMNS = ("user", "item", "intensity", "timestamp", "order")
-_FIX_IDS = "give ids as integers or as strings, one type in the whole column"
-_FIX_INTENSITY = "give a finite number >= 0 for every interaction, or leave the column out"
-_FIX_MISSING = "fill the cell in, or drop such rows with drop_incomplete=True"
-_FIX_TIME = "give seconds since 1970 or ISO 8601 dates (2024-01-31T12:00:00), one kind throughout"
-_FIX_DIGITS = "write dates as 2024-01-31, with a time as 2024-01-31T12:00:00"
-_FIX_YEAR = "leave the cell empty if the time is unknown"
-_FIX_ORDER = "give a number for each interaction whose place is known, and an empty cell elsewhere"
-_NESTED = (list, dict, set, np.ndarray)  # what a log's cells cannot be counted by
-_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
-_PARTS = {"train": 0, "valid": 1, "validation": 1, "test": 2}
-_LARGEST_EXACT_INTEGER = 2.0**53  # beyond it float64 has already merged neighbouring ids
-_FIX_LARGE_IDS = "read these ids as text or as whole numbers (Int64)"
-_LONGEST_ID = 1_000  # characters; numpy gives every id the room of the longest
-_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
-_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-TIME_UNITS = tuple(_PER_SECOND)
-# Between 1973 and 5138 a number has one reading: the ranges of the units touch and do not overlap.
-_SMALLEST_SECOND, _LARGEST_SECOND = 1e8, 1e11
-_WITH_ZONE = r"[T ]\d\d.*(?:Z|[+-]\d\d:?(?:\d\d)?)\s*$"
-_FULL_DATE = r"\s*\d{4}-\d\d-\d\d(?:[T ]|\s*$)"
 
 
 def drop_missing(frame: pd.DataFrame) -> pd.DataFrame:
@@ -47,287 +31,6 @@ def drop_missing(frame: pd.DataFrame) -> pd.DataFrame:
     names = COLUMNS[:3] if "order" in frame.columns else COLUMNS[:4]
     used = frame[[name for name in names if name in frame.columns]]
     return frame[~(used.isna() | (used == "")).any(axis=1)]
-
-
-def _ids(column: pd.Series, source: str) -> np.ndarray:
-    """User or item ids as int64 where all are integers, else as an object array of str.
-
-    Text is an integer only as a computer would write it: 007, 1E5, 1.0 and -0 are other ids than
-    7, 100000, 1 and 0, and one such id makes all of a column text.
-    """
-    _refuse(column, source, ~_known(column), "is not an id", _FIX_MISSING)
-    given = column
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.cat.remove_unused_categories()
-        if types.infer_dtype(column.cat.categories) == "string":
-            texts = column.cat.categories.to_numpy(dtype=object)
-            _refuse_texts(given, source, column.cat.codes.to_numpy(), texts)
-            return _integers_or_text(column.cat.codes.to_numpy(), texts)
-        column = _without_categories(column)
-    kind = types.infer_dtype(column, skipna=False)
-    if kind == "string":
-        codes, texts = pd.factorize(column.to_numpy(dtype=object))
-        _refuse_texts(given, source, codes, texts)
-        return _integers_or_text(codes, texts)
-    if kind == "floating":  # as pandas reads an integer column with an empty cell
-        values = column.to_numpy(dtype=np.float64)
-        exact = np.isfinite(values) & (values == np.floor(values))
-        _refuse(column, source, ~exact, "is not a whole number", _FIX_IDS)
-        large = np.abs(values) > _LARGEST_EXACT_INTEGER
-        _refuse(column, source, large, "has more digits than such numbers keep", _FIX_LARGE_IDS)
-        return values.astype(np.int64)
-    if kind != "integer":
-        _refuse_types(column, source)
-    if int(column.max()) > np.iinfo(np.int64).max or int(column.min()) < np.iinfo(np.int64).min:
-        raise SeqattnError(
-            f"{source}: column {column.name!r} holds integers beyond 64 bits; give these ids as "
-            "strings"
-        )
-    return column.to_numpy(dtype=np.int64)
-
-
-def _refuse_texts(column: pd.Series, source: str, codes: np.ndarray, texts: np.ndarray) -> None:
-    """Refuse ids that numpy's fixed-width text would cut or could not hold."""
-    nul = np.isin(codes, [code for code, text in enumerate(texts) if "\0" in text])
-    _refuse(column, source, nul, "holds a NUL character", "remove it, or get the file again")
-    long = np.isin(codes, [code for code, text in enumerate(texts) if len(text) > _LONGEST_ID])
-    told = f"is an id of more than {_LONGEST_ID:,} characters"
-    _refuse(column, source, long, told, "check the quotes, the separator and the columns")
-
-
-def _integers_or_text(codes: np.ndarray, texts: np.ndarray) -> np.ndarray:
-    stripped = [text.strip(" ") for text in texts]
-    if not all(map(_INTEGER.fullmatch, stripped)):
-        return texts[codes]
-    numbers = [int(text) for text in stripped]
-    if not -(2**63) <= min(numbers) <= max(numbers) < 2**63:
-        return texts[codes]
-    return np.array(numbers, dtype=np.int64)[codes]
-
-
-def intensities(column: pd.Series, source: str) -> np.ndarray:
-    """Intensities as float64, each finite, not negative and within float32's range."""
-    values, missing = _numbers(column), column.isna().to_numpy(dtype=bool)
-    _refuse(column, source, np.isnan(values) & ~missing, "is not a number", _FIX_INTENSITY)
-    _refuse(column, source, missing, "is not a number", _FIX_MISSING)
-    _refuse(column, source, np.isinf(values), "is infinite", _FIX_INTENSITY)
-    _refuse(column, source, values < 0, "is negative", _FIX_INTENSITY)
-    # Sequences store float32: a larger value would silently become infinite there.
-    too_large = values > np.finfo(np.float32).max
-    _refuse(column, source, too_large, "overflows 32-bit floats", "use a larger unit")
-    return values
-
-
-def _times(column: pd.Series, source: str, gaps: bool, unit: str) -> np.ndarray:
-    """Return times as seconds since 1970 UTC; with `gaps` an empty cell is NaN, else an error.
-
-    The first value decides whether a column holds numbers, of the `unit` given, or dates.
-    """
-    rows = _known(column) if gaps else np.ones(len(column), dtype=bool)
-    times, seconds = column[rows], np.full(len(column), np.nan)
-    if not types.is_datetime64_any_dtype(column.dtype):
-        seconds[rows] = _in_seconds(_numeric(times), unit)
-    dates = rows.any() and np.isnan(seconds[rows][0])
-    if dates:
-        seconds[rows] = _dates(times)
-    _refuse(column, source, rows & ~np.isfinite(seconds), "cannot be read as a time", _FIX_TIME)
-    if dates:
-        far = seconds > _LARGEST_SECOND
-        _refuse(column, source, far, "is after the year 5000", _FIX_YEAR)
-    else:
-        _refuse_unit(column, source, seconds, unit)
-    return seconds
-
-
-def _in_seconds(numbers: pd.Series, unit: str) -> np.ndarray:
-    """Numbers of a unit as seconds, each the float64 nearest to the moment; NaN stays NaN."""
-    per = _PER_SECOND[unit]
-    values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
-    seconds = values / per
-    exact = np.isnan(values) | (np.abs(values) <= _LARGEST_EXACT_INTEGER)
-    if per == 1 or exact.all() or not types.is_integer_dtype(numbers.dtype):
-        return seconds
-    # Nanoseconds of today have more digits than float64, so only the part below a second is one.
-    whole, below = zip(*(divmod(int(number), per) for number in numbers[~exact]), strict=True)
-    seconds[~exact] = np.array(whole, dtype=np.float64) + np.array(below) / per
-    return seconds
-
-
-def _refuse_unit(column: pd.Series, source: str, seconds: np.ndarray, unit: str) -> None:
-    """Refuse numbers that are no times in the unit given, and name the unit in which they are."""
-    size, known = np.abs(seconds), ~np.isnan(seconds)
-    digits = known & _are_dates(np.rint(seconds[known] * _PER_SECOND[unit]))
-    _refuse(column, source, digits, "is a date written as a number, it seems", _FIX_DIGITS)
-    far = size > _LARGEST_SECOND
-    where = "after the year 5000 or as long before 1970"
-    largest = size[known].max(initial=0.0)
-    if largest < _SMALLEST_SECOND:
-        # A clock that starts at 0 has such numbers, too, unless another unit fits the largest.
-        if _unit_of(largest * _PER_SECOND[unit]) in (None, unit):
-            return
-        far, where = size == largest, "before 1974, and no other time is later"
-    if far.any():
-        right = _unit_of(size[far][0] * _PER_SECOND[unit])
-        fix = f"it looks like {_UNITS[right]}: set time_unit: {right}" if right else _FIX_TIME
-        _refuse(column, source, far, f"{_UNITS[unit]} since 1970 is {where}", fix)
-
-
-def _are_dates(numbers: np.ndarray) -> bool:
-    """Return whether all are dates in digits, such as 20240131 or, with a time, 20240131120000."""
-    for below_a_day in (1, 10**4, 10**6):
-        ends = numbers.min(initial=np.inf), numbers.max(initial=0)
-        if ends[0] >= 19000101 * below_a_day and ends[1] < 21010101 * below_a_day:
-            day = numbers // below_a_day % 10_000
-            return bool(((day >= 101) & (day <= 1231) & (day % 100 >= 1) & (day % 100 <= 31)).all())
-    return False
-
-
-def _unit_of(number: float) -> str | None:
-    """Return the unit in which a number is a moment between 1973 and 5138, or None."""
-    fits = (
-        unit
-        for unit, per in _PER_SECOND.items()
-        if _SMALLEST_SECOND <= number / per < _LARGEST_SECOND
-    )
-    return next(fits, None)
-
-
-def _orders(column: pd.Series, source: str) -> np.ndarray:
-    """Explicit chronological positions as float64; an empty cell is unknown, NaN."""
-    values = _numbers(column)
-    bad = ~np.isfinite(values) & _known(column)
-    _refuse(column, source, bad, "is not a position", _FIX_ORDER)
-    return values
-
-
-def _parts(column: pd.Series, source: str) -> np.ndarray:
-    """Return the number of the part of a given split that each row is in, (n,) int8."""
-    number = column.map(_PARTS)
-    wanted = f"write {', '.join(_PARTS)}"
-    _refuse(column, source, number.isna().to_numpy(dtype=bool), "is no part of a split", wanted)
-    return number.to_numpy(dtype=np.int8)
-
-
-def _known(column: pd.Series) -> np.ndarray:
-    """Where a cell is not empty."""
-    return ~(column.isna() | (column == "")).to_numpy(dtype=bool)
-
-
-def _dates(column: pd.Series) -> np.ndarray:
-    """Seconds since 1970 of ISO dates and date objects; NaN where there is none."""
-    if not types.is_datetime64_any_dtype(column.dtype):
-        if not (types.is_object_dtype(column.dtype) or types.is_string_dtype(column.dtype)):
-            return np.full(len(column), np.nan)
-        # pandas would read "now" and "today" as the moment of reading.
-        column = column.where(column.astype(str).str.match(r"\s*\d"))
-    moments = _moments(column)
-    naive = moments.dt.tz_localize(None)
-    seconds = _in_seconds(naive.astype("int64"), naive.dt.unit)
-    seconds[moments.isna()] = np.nan
-    # pandas counts nanoseconds, of which 64 bits hold the years 1678 to 2261.
-    full = column.notna() & moments.isna() & column.astype(str).str.match(_FULL_DATE)
-    for place in np.flatnonzero(full):
-        seconds[place] = _of_any_year(str(column.iloc[place]).strip())
-    return seconds
-
-
-def _moments(column: pd.Series) -> pd.Series:
-    """Return dates as moments in UTC, NaT where there is none."""
-    how: dict[str, Any] = {"utc": True, "errors": "coerce", "format": "ISO8601"}
-    if types.is_datetime64_any_dtype(column.dtype):
-        return pd.to_datetime(column, **how)
-    # In pandas 2 a time without a zone takes the zone of the one before it.
-    zoned = column.astype(str).str.contains(_WITH_ZONE)
-    return pd.to_datetime(column.where(zoned), **how).fillna(
-        pd.to_datetime(column.where(~zoned), **how)
-    )
-
-
-def _of_any_year(text: str) -> float:
-    """Seconds since 1970 of an ISO date between the years 1 and 9999; NaN if it is none."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return np.nan
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(seconds=1)
-
-
-def _numbers(column: pd.Series) -> np.ndarray:
-    """Values as float64; NaN where there is no number."""
-    return _numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def _numeric(column: pd.Series) -> pd.Series:
-    """Values as numbers, integers where all are; NaN where there is no number."""
-    readable = types.is_numeric_dtype(column.dtype) or types.infer_dtype(column) in {
-        *("string", "mixed", "mixed-integer", "mixed-integer-float"),
-        *("integer", "floating", "decimal", "boolean"),
-    }
-    if not readable or types.is_complex_dtype(column.dtype):
-        return pd.Series(np.nan, index=column.index)
-    return pd.to_numeric(column, errors="coerce")
-
-
-def _without_categories(column: pd.Series) -> pd.Series:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.astype(column.cat.categories.dtype)
-    return column
-
-
-def _row(column: pd.Series, position: int) -> str:
-    return f"{column.index.name or 'row'} {column.index[position]}"
-
-
-def _refuse(column: pd.Series, source: str, bad: np.ndarray, problem: str, fix: str) -> None:
-    """Raise for the first row where `bad` is True, if there is one."""
-    if not bad.any():
-        return
-    position = int(np.argmax(bad))
-    value = column.iloc[position]
-    value = value.item() if isinstance(value, np.generic) else value
-    more = int(bad.sum()) - 1
-    others = f" (and {more} more)" if more else ""
-    raise SeqattnError(
-        f"{source}: column {column.name!r}, {_row(column, position)}{others}: {_clipped(value)} "
-        f"{problem}; {fix}"
-    )
-
-
-def _clipped(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:60]}... ({len(text):,} characters)"
-
-
-def _kind(value: object) -> str:
-    """Name a value's type, numpy's integers under the same name as Python's."""
-    if isinstance(value, Integral) and not isinstance(value, bool):
-        return "int"
-    return type(value).__name__
-
-
-def _refuse_types(column: pd.Series, source: str) -> None:
-    """Raise for ids that are neither all integers nor all strings."""
-    kinds = column.map(_kind)
-    other = (kinds != kinds.iloc[0]).to_numpy()
-    if not other.any():
-        _refuse(column, source, np.ones(len(column), dtype=bool), "is not a usable id", _FIX_IDS)
-    # The case that would corrupt counts silently: one id written in both types.
-    texts = column.astype(str)
-    in_two_types = kinds.groupby(texts.to_numpy()).transform("nunique").to_numpy() > 1
-    if in_two_types.any():
-        first = int(np.argmax(in_two_types))
-        same = (texts == texts.iloc[first]).to_numpy() & (kinds != kinds.iloc[first]).to_numpy()
-        what = f"id {texts.iloc[first]} is"
-    else:
-        first, same = 0, other
-        what = "ids are"
-    second = int(np.argmax(same))
-    raise SeqattnError(
-        f"{source}: column {column.name!r}: {what} of type {kinds.iloc[first]} in "
-        f"{_row(column, first)} and {kinds.iloc[second]} in {_row(column, second)}; "
-        f"{_FIX_IDS}, e.g. frame[{column.name!r}].astype(str)"
-    )
 
 
 def encode(ids: np.ndarray | pd.Series) -> tuple[np.ndarray, np.ndarray]:
@@ -438,16 +141,16 @@ class Interactions:
                     "timestamp; check the column mapping"
                 )
             steps.append(Step.of("drop missing", frame))
-        given = {n: _without_categories(frame[n]) for n in COLUMNS[2:] if n in frame.columns}
-        clean = {name: _ids(frame[name], source) for name in ("user", "item")}
+        given = {n: without_categories(frame[n]) for n in COLUMNS[2:] if n in frame.columns}
+        clean = {name: ids(frame[name], source) for name in ("user", "item")}
         if "intensity" in given:
             clean["intensity"] = intensities(given["intensity"], source)
         if "timestamp" in given:
-            clean["timestamp"] = _times(given["timestamp"], source, "order" in given, time_unit)
+            clean["timestamp"] = times(given["timestamp"], source, "order" in given, time_unit)
         if "part" in frame.columns:
-            clean["part"] = _parts(_without_categories(frame["part"]), source)
+            clean["part"] = parts(without_categories(frame["part"]), source)
         if "order" in given:
-            clean["order"] = _orders(given["order"], source)
+            clean["order"] = orders(given["order"], source)
         return cls(pd.DataFrame(clean), tuple(steps), source)
 
     def __len__(self) -> int:
@@ -511,9 +214,7 @@ def _require_columns(frame: pd.DataFrame, source: str, chronological: bool) -> N
         if names.count(name) > 1:
             raise SeqattnError(f"{source}: column {name!r} appears twice; keep one of them")
     for name in ("user", "item"):
-        if types.is_object_dtype(frame[name].dtype):
-            nested = frame[name].map(lambda value: isinstance(value, _NESTED)).to_numpy(dtype=bool)
-            _refuse(frame[name], source, nested, "is not an id", _FIX_IDS)
+        refuse_nested(frame[name], source)
 
 
 def require_chronology(log: Interactions) -> np.ndarray:

@@ -19,13 +19,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from seqattn.data.interactions import (
-    COLUMNS,
-    Interactions,
-    encode,
-    intensities,
-    require_chronology,
-)
+from seqattn.data.columns import intensities
+from seqattn.data.interactions import COLUMNS, Interactions, encode, require_chronology
 from seqattn.errors import SeqattnError
 
 _NAMES = {

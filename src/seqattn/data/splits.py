@@ -20,14 +20,14 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import pandas as pd
 
+from seqattn.data.columns import PARTS
 from seqattn.data.interactions import Interactions
 from seqattn.data.sequences import Sequences
 from seqattn.errors import SeqattnError
 
-STAGES = ("valid", "test")
+STAGES = PARTS[1:]
 TARGETS = ("last", "first", "random", "all")
 VALIDATIONS = ("time", "user", "last")
-PARTS = ("train", "valid", "test")
 _SEED = 2020  # of what a split draws; the first of the published training seeds
 _USERS_HELD = 0.1  # share of the users that `validation: user` leaves out of training
 
@@ -303,14 +303,14 @@ def given_split(sequences: Sequences, part: np.ndarray, how: Splitting) -> Parts
 
 
 def split(sequences: Sequences, how: Splitting, part: np.ndarray | None = None) -> Split:
-    """Split histories as a dataset's description says.
+    """Split histories as a dataset's description says; `part` is that of a given split.
 
     Raises
     ------
     SeqattnError
         The histories do not allow it.
     """
-    if how.given and part is not None:
+    if part is not None:
         return Split.of(sequences, given_split(sequences, part, how))
     if how.time:
         return Split.of(sequences, global_time_split(sequences, how))

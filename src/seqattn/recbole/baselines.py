@@ -28,7 +28,7 @@ import torch
 from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
 from seqattn.recbole.subjects import BATCH, MAX_LENGTH, Subject, build
-from seqattn.stats.metrics import averages, metric
+from seqattn.stats.metrics import averages_by_kind, metric
 from seqattn.training.device import environment
 from seqattn.training.fit import forked_rng
 from seqattn.training.ranking import Ranker
@@ -117,10 +117,7 @@ def fit_baseline(
         "best_epoch": best.best_epoch,
         "seconds": best.seconds,
         "environment": environment("cpu") | {name: version(name) for name in ("recbole", "scipy")},
-        "metrics": {
-            kind: averages(values, best.owners.get(kind.split("_")[0]))
-            for kind, values in best.ranks.items()
-        },
+        "metrics": averages_by_kind(best.ranks, best.owners),
     }
     return facts, best.ranks
 

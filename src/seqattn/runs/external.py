@@ -22,7 +22,7 @@ from seqattn.data.sequences import places_of
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS, RECBOLE_MODELS
 from seqattn.runs.store import ExternalSpec, Result, Run, Store
-from seqattn.stats.metrics import averages
+from seqattn.stats.metrics import averages_by_kind
 from seqattn.training.ranking import Ranker
 
 
@@ -169,13 +169,11 @@ def keep(store: Store, dataset: Dataset, name: str, path: Path, ranked: Ranked, 
     """
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     spec = ExternalSpec(dataset.name, dataset.fingerprint, name, seed, digest)
-    owners = {k: users for k, users in dataset.split.owners().items() if k == "test"}
+    owners = dataset.split.owners()
     facts = {
         "file": path.name,
         "depth": ranked.depth,
-        "metrics": {
-            kind: averages(ranks, owners.get("test")) for kind, ranks in ranked.ranks.items()
-        },
+        "metrics": averages_by_kind(ranked.ranks, owners),
     }
     return store.compute(spec, lambda: Result(facts, ranked.ranks, owners=owners))
 

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from seqattn.data import Sequences
-from seqattn.data.interactions import intensities
+from seqattn.data.columns import intensities
 from seqattn.data.sequences import places_of
 from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone

@@ -42,7 +42,7 @@ from seqattn.config import (
 )
 from seqattn.data import CATALOGUE
 from seqattn.data.dataset import Described
-from seqattn.data.entry import is_yaml
+from seqattn.data.own import is_yaml
 from seqattn.errors import SeqattnError
 from seqattn.files import checksum, write_text
 from seqattn.models import RECBOLE_MODELS, is_masked

@@ -76,7 +76,12 @@ def gini(exposure_V: np.ndarray) -> float:
     .. math:: G = \frac{1}{V \sum_i e_i} \sum_{i=1}^V (2i - V - 1)\, e_i,
         \qquad e_1 \le \dots \le e_V
 
-    `exposure_V` says how often each item is in a list. NaN if no item is.
+    `exposure_V` says how often each item is in a list; any counts will do. NaN if all are 0.
+
+    Examples
+    --------
+    >>> gini(np.array([5, 5, 5, 5])), gini(np.array([0, 0, 0, 20]))
+    (0.0, 0.75)
     """
     ascending = np.sort(np.asarray(exposure_V, dtype=float))
     n_items, total = len(ascending), ascending.sum()

@@ -8,6 +8,8 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from seqattn.errors import SeqattnError
@@ -86,6 +88,13 @@ def parse_metric(text: str) -> tuple[str, int]:
         raise SeqattnError(f"metric {text!r} is not like NDCG@10: a name, @ and a cut-off")
     metric(np.array([1]), name, int(k))
     return name, int(k)
+
+
+def averages_by_kind(
+    ranks: Mapping[str, np.ndarray], owners: Mapping[str, np.ndarray]
+) -> dict[str, dict[str, float]]:
+    """Return `averages` of ranks named ``{stage}_{kind}``; `owners` has `users` by stage."""
+    return {kind: averages(found, owners.get(kind.split("_")[0])) for kind, found in ranks.items()}
 
 
 def averages(ranks: np.ndarray, users: np.ndarray | None = None) -> dict[str, float]:

@@ -43,7 +43,7 @@ import pandas as pd
 from seqattn.audit.records import RECORDS
 from seqattn.config import BASELINE, DESIGNS, PRESETS, SEEDS, Preset, replace
 from seqattn.data import load_dataset
-from seqattn.data.entry import load_yaml, section
+from seqattn.data.yaml_files import load_yaml, section
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, results_folder
 from seqattn.models import MODELS, RECBOLE_MODELS

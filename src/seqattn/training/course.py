@@ -13,7 +13,7 @@ from torch import Tensor
 
 from seqattn.data import Dataset
 from seqattn.models.backbone import Backbone
-from seqattn.stats.metrics import averages, metric
+from seqattn.stats.metrics import averages_by_kind, metric
 from seqattn.training.ranking import rank_targets
 
 
@@ -48,10 +48,7 @@ class Fit:
             "history": [asdict(epoch) for epoch in self.history],
             "best_epoch": self.best_epoch,
             "lambdas": self.model.lambdas,
-            "metrics": {
-                kind: averages(ranks, self.owners.get(kind.split("_")[0]))
-                for kind, ranks in self.ranks.items()
-            },
+            "metrics": averages_by_kind(self.ranks, self.owners),
             "seconds": self.seconds,
         }
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from seqattn.data.entry import OwnData
 from seqattn.data.interactions import COLUMNS
+from seqattn.data.own import OwnData
 from seqattn.data.readers.delimited import (
     Table,
     content_of,

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
 NORMALISATIONS = ("log1p_minmax", "minmax", "zscore", "none")
 SCOPES = ("causal", "prefix")
-WINDOWS = ("packed", "prefix")
+WINDOWS = ("packed", "prefix", "whole")
+# Those that are added to the input, where an interaction's vector depends on the window it is read
+# in, and those that read distances alone.
+INPUT_POSITIONS = ("absolute", "reversed")
+SHIFT_INVARIANT = ("none", "relative", "t5", "alibi", "rope", "shaw", "transformer-xl")
+# Fields that came after runs had been kept, with the value that those runs have: left out of
+# records and keys where they have it, so that what is kept is found.
+_LATER = {"positions": "absolute", "sliding_window": 0}
 
 T = TypeVar("T", bound="DataclassInstance")
 
@@ -37,6 +44,15 @@ class ModelConfig:
     attention_dropout: float = 0.2
     normalisation: str = "log1p_minmax"
     scope: str = "causal"
+    positions: str = "absolute"
+    sliding_window: int = 0
+
+    @property
+    def reach(self) -> int:
+        """How many interactions an output depends on, its own among them, however many are read."""
+        if not self.sliding_window:
+            return self.max_length
+        return self.n_layers * (self.sliding_window - 1) + 1
 
     def __post_init__(self) -> None:
         _require_types(self)
@@ -52,6 +68,18 @@ class ModelConfig:
         )
         _require_one_of("normalisation", self.normalisation, NORMALISATIONS)
         _require_one_of("scope", self.scope, SCOPES)
+        _require_one_of("positions", self.positions, INPUT_POSITIONS + SHIFT_INVARIANT)
+        window = self.sliding_window
+        _require(window >= 0, "sliding_window", window, "at least 1, or 0 for none")
+        _require(
+            not window or self.positions in SHIFT_INVARIANT,
+            "positions",
+            self.positions,
+            f"one of {', '.join(SHIFT_INVARIANT)} under a sliding_window",
+        )
+        _require(
+            not window or self.scope == "causal", "scope", self.scope, "causal under sliding_window"
+        )
 
 
 @dataclass(frozen=True)
@@ -63,8 +91,10 @@ class TrainConfig:
     ``stride``: the smaller, the nearer a window's end late targets are scored, where evaluation
     reads them, and the more windows there are (1: each late target has its own; page
     "Performance"). ``windows="prefix"`` gives every target its own row, as RecBole does, and is
-    the slow reference. ``batch_targets`` counts targets, not rows. ``patience`` is in epochs.
-    ``mask_probability`` is read by the masked-item objective only.
+    the slow reference. ``windows="whole"`` reads each history once, in one piece, which needs a
+    model with a ``sliding_window``; ``stride`` says nothing then. ``batch_targets`` counts
+    targets, not rows. ``patience`` is in epochs. ``mask_probability`` is read by the masked-item
+    objective only.
     """
 
     learning_rate: float = 1e-3
@@ -153,6 +183,21 @@ def replace(config: T, **changes: Any) -> T:
     return strict(type(config), {**dataclasses.asdict(config), **changes})
 
 
+def record(config: DataclassInstance) -> dict[str, Any]:
+    """Return a config, or what holds configs, as it is kept in records and hashed into keys.
+
+    Examples
+    --------
+    >>> "positions" in record(ModelConfig()), record(ModelConfig(positions="rope"))["positions"]
+    (False, 'rope')
+    """
+
+    def kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        return {key: value for key, value in pairs if (key, value) not in _LATER.items()}
+
+    return dataclasses.asdict(config, dict_factory=kept)
+
+
 def require_seed(seed: int) -> None:
     """Refuse what is no seed of PyTorch and numpy both.
 
@@ -193,6 +238,8 @@ def _require_one_of(key: str, value: str, choices: tuple[str, ...]) -> None:
 
 # Written down before any of its runs was looked at, so it favours no model (no search chose it).
 _FIXED = TrainConfig(epochs=200, patience=10)
+# The same backbone reading whole histories in one pass: two layers of 50 reach 99 interactions.
+_FIXED_RELATIVE = ModelConfig(positions="relative", sliding_window=50, max_length=99)
 # Windows as long as most histories, the setting in which others publish levels on ML-1M.
 _FIXED_LONG = TrainConfig(epochs=200, patience=10, stride=200)
 
@@ -219,6 +266,10 @@ PRESETS: dict[str, Preset] = {
         TrainConfig(learning_rate=3e-3, epochs=100, patience=10, stride=50),
     ),
     "fixed": Preset(ModelConfig(), _FIXED, _FIXED, small_log=100_000),
+    # Its models of masked items, which look both ways, are refused.
+    "fixed-relative": Preset(
+        _FIXED_RELATIVE, dataclasses.replace(_FIXED, windows="whole"), _FIXED, small_log=100_000
+    ),
     "fixed-long": Preset(ModelConfig(max_length=200), _FIXED_LONG, _FIXED_LONG, small_log=100_000),
     # Seconds, on synthetic data: proves that the notebooks run, says nothing about quality.
     "smoke": Preset(

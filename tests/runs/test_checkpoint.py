@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqattn.config import ModelConfig, Preset, TrainConfig
+from seqattn.config import ModelConfig, Preset, TrainConfig, replace
 from seqattn.errors import SeqattnError
 from seqattn.runs import fitting
 from seqattn.runs.checkpoint import Checkpoint
@@ -18,6 +18,14 @@ from seqattn.training.fit import fit
 
 MODEL = ModelConfig(max_length=8, hidden_size=8, inner_size=8)
 TRAIN = TrainConfig(batch_targets=64, epochs=5, stride=5)
+# Whole histories; two layers of 5 reach 9 interactions.
+SLIDING = replace(MODEL, positions="rope", sliding_window=5, max_length=9)
+KINDS = [
+    ("sasrec", MODEL, TRAIN),
+    ("ia-val", MODEL, TRAIN),
+    ("bert4rec", MODEL, TRAIN),
+    ("ia-mul", SLIDING, replace(TRAIN, windows="whole")),
+]
 
 
 class Stop(Exception):
@@ -38,10 +46,10 @@ def without_seconds(history):
     return [(e.epoch, e.loss, e.valid_ndcg, e.lambdas) for e in history]
 
 
-@pytest.mark.parametrize("model", ["sasrec", "ia-val", "bert4rec"])
+@pytest.mark.parametrize(("model", "config", "train"), KINDS)
 @pytest.mark.parametrize("epoch", [1, 3])
-def test_a_stopped_fit_goes_on_to_the_same_bits(synthetic, tmp_path, model, epoch):
-    arguments = (synthetic, model, 2020, MODEL, TRAIN)
+def test_a_stopped_fit_goes_on_to_the_same_bits(synthetic, tmp_path, model, config, train, epoch):
+    arguments = (synthetic, model, 2020, config, train)
     keeper = Checkpoint(tmp_path / "state", {}, every=0)
     with pytest.raises(Stop):
         fit(*arguments, keeper=keeper, on_epoch=stopping_after(epoch))

@@ -11,7 +11,6 @@ import sys
 import time
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,12 +19,12 @@ from wanted import fit_wanted
 
 from seqattn.config import get_preset
 from seqattn.errors import SeqattnError
-from seqattn.files import checksum
+from seqattn.files import ROOT, checksum
 from seqattn.runs import fitting
 from seqattn.runs import store as store_module
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.results import histories, summary
-from seqattn.runs.store import RecBoleSpec, Result, RunSpec, Store
+from seqattn.runs.store import RecBoleSpec, Result, Run, RunSpec, Store
 from seqattn.stats.metrics import metric
 
 SMOKE = get_preset("smoke")
@@ -43,8 +42,6 @@ RECBOLE_RESULT = Result({"history": [EPOCH]}, RANKS)
 BOTH = pytest.mark.parametrize(
     ("spec", "result"), [(SPEC, RESULT), (RECBOLE, RECBOLE_RESULT)], ids=["seqattn", "recbole"]
 )
-
-ROOT = Path(__file__).parents[2]
 
 
 def _never() -> Result:
@@ -377,3 +374,13 @@ def test_a_cell_records_what_it_was_made_with(tmp_path, synthetic):
     assert run.facts["seconds"] > 0
     stored = run.facts["metrics"]["test_filtered"]["MRR@20"]
     assert stored == metric(run.ranks("test", "filtered"), "MRR", 20).mean()
+
+
+def test_keys_of_kept_runs_do_not_hang_on_fields_that_came_later():
+    (kept,) = (ROOT / "results/fixed/ml-1m/sasrec").glob("seed-2020-*")
+    facts = json.loads((kept / "cell.json").read_text(encoding="utf-8"))
+    run = Store(ROOT / "results/fixed").get(Run(kept, facts).spec)
+    assert run is not None and run.folder == kept
+    assert "positions" not in run.facts["spec"]["model_config"]
+    later = replace(run.spec.model_config, positions="none")
+    assert replace(run.spec, model_config=later).key != run.spec.key

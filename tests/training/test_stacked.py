@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from seqattn.config import get_preset, replace
+from seqattn.config import Preset, get_preset, replace
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS
+from seqattn.runs import fitting
 from seqattn.runs.fitting import fit_runs_stacked, run_spec
 from seqattn.runs.store import Store
 from seqattn.training.batches import Gatherer
@@ -119,6 +120,16 @@ def test_batches_smaller_than_a_window_are_refused(synthetic):
     config = replace(SMOKE.train, batch_targets=PLAIN.max_length - 1)
     with pytest.raises(SeqattnError, match="batch_targets = 9 is below max_length = 10"):
         fit_stacked(synthetic, "sasrec", SEEDS, PLAIN, config, device="cpu")
+
+
+def test_whole_histories_are_fitted_one_by_one(synthetic, tmp_path):
+    config = replace(PLAIN, positions="relative", sliding_window=5, max_length=9)
+    train = replace(SMOKE.train, windows="whole")
+    with pytest.raises(SeqattnError, match="whole histories differ in shape"):
+        fit_stacked(synthetic, "sasrec", SEEDS, config, train, device="cpu")
+    specs = [run_spec(synthetic, "sasrec", s, Preset(config, train)) for s in SEEDS]
+    runs = fitting._fit_on_gpu(Store(tmp_path), synthetic, specs, "cpu", print)
+    assert [run.seed for run in runs] == SEEDS
 
 
 def test_cells_of_a_stacked_fit_say_so(synthetic, tmp_path):

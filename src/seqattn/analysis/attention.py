@@ -99,7 +99,7 @@ def uniform_maps(model: Backbone, n: int) -> np.ndarray:
 
     Each row is a query, spread evenly over the keys that the head may see.
     """
-    mask = model.attention_mask(torch.ones(1, n, dtype=torch.long))
+    mask = model.visible(torch.ones(1, n, dtype=torch.long))
     if mask is None:  # causal
         mask = torch.ones(n, n, dtype=torch.bool).tril()[None, None]
     visible_Hnn = mask.expand(1, model.config.n_heads, n, n)[0].double()

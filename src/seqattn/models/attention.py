@@ -12,6 +12,7 @@ follow RecBole's SASRec, on which [IA] is built. Derived in the book, page "Atte
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,16 +22,35 @@ from seqattn.config import ModelConfig
 from seqattn.errors import SeqattnError
 from seqattn.models.injection import Injection
 from seqattn.models.intensity import Signal
+from seqattn.models.positions import SCHEMES, Positions
 
 LAYER_NORM_EPS = 1e-12
 INIT_STD = 0.02
 LEVELS = 2**16  # of a dropout probability on the CPU
 
 
+class Sight(NamedTuple):
+    """What the queries of a batch may look at.
+
+    ``mask`` is True where a query may look, broadcast to (B, H, S, T); None is causal. ``signal``
+    holds the intensities of the keys. In ``blocks`` the rows are pieces of longer histories, one
+    after another, and the keys of each are those of the row above, then its own.
+    """
+
+    mask: Tensor | None = None
+    signal: Signal | None = None
+    blocks: bool = False
+
+
 def attend(
-    q_BHSF: Tensor, k_BHTF: Tensor, v_BHTF: Tensor, mask: Tensor | None, dropout_p: float
+    q_BHSF: Tensor,
+    k_BHTF: Tensor,
+    v_BHTF: Tensor,
+    mask: Tensor | None,
+    dropout_p: float,
+    bias: Tensor | None = None,
 ) -> Tensor:
-    """Return ``softmax(q.k + mask) v``; `mask` is True where a query may look, None is causal.
+    """Return ``softmax(q.k + bias + mask) v``; `mask` as of `Sight`.
 
     The S queries stand at the last S of the T positions. This is ``scaled_dot_product_attention``,
     except where that has no fused kernel anyway: on a CPU with dropout, the same three operations
@@ -38,19 +58,32 @@ def attend(
     """
     s, t = q_BHSF.shape[-2], k_BHTF.shape[-2]
     if dropout_p == 0.0 or q_BHSF.device.type != "cpu":
-        if mask is None and s < t:
+        if bias is not None:
+            seen = _causal_mask(s, t, q_BHSF.device) if mask is None else mask
+            mask = bias.masked_fill(~seen, -torch.inf).to(q_BHSF.dtype)
+        elif mask is None and s < t:
             mask = _causal_mask(s, t, q_BHSF.device)
         return F.scaled_dot_product_attention(
             q_BHSF, k_BHTF, v_BHTF, mask, dropout_p, is_causal=mask is None, scale=1.0
         )
+    logits_BHST = masked_logits(q_BHSF, k_BHTF, mask, bias)
+    return dropout(torch.softmax(logits_BHST, dim=-1), dropout_p) @ v_BHTF
+
+
+def masked_logits(
+    q_BHSF: Tensor, k_BHTF: Tensor, mask: Tensor | None, bias: Tensor | None = None
+) -> Tensor:
+    """Return ``q.k + bias``, (B, H, S, T), and -inf where a query may not look."""
     logits_BHST = q_BHSF @ k_BHTF.transpose(-2, -1)
     if mask is None:
-        future_ST = ~_causal_mask(s, t, q_BHSF.device)
-        bias_ST = logits_BHST.new_zeros(s, t).masked_fill_(future_ST, -torch.inf)
-        logits_BHST = logits_BHST + bias_ST
-    else:
-        logits_BHST = logits_BHST.masked_fill(~mask, -torch.inf)
-    return dropout(torch.softmax(logits_BHST, dim=-1), dropout_p) @ v_BHTF
+        s, t = logits_BHST.shape[-2:]
+        future_ST = ~_causal_mask(s, t, logits_BHST.device)
+        # One small sum, where a masked fill of the logits would be a large one.
+        bias = logits_BHST.new_zeros(()) if bias is None else bias
+        return logits_BHST + bias.masked_fill(future_ST, -torch.inf)
+    if bias is not None:
+        logits_BHST = logits_BHST + bias
+    return logits_BHST.masked_fill(~mask, -torch.inf)
 
 
 def _causal_mask(s: int, t: int, device: torch.device) -> Tensor:
@@ -58,7 +91,7 @@ def _causal_mask(s: int, t: int, device: torch.device) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Multi-head attention, ``softmax(q.k / sqrt(F) + mask) v``, with room for an injection."""
+    """Multi-head attention, ``softmax(q.k / sqrt(F) + positions + mask) v``, with an injection."""
 
     def __init__(self, config: ModelConfig, injection: Injection) -> None:
         super().__init__()
@@ -66,7 +99,12 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
         self.output = nn.Linear(config.hidden_size, config.hidden_size)
         self.injection = injection
+        self.positions = Positions(config)
         self.dropout = config.attention_dropout
+
+    def add_positions(self, config: ModelConfig) -> None:
+        """Take on the configuration's scheme, which draws its weights now."""
+        self.positions = SCHEMES[config.positions](config)
 
     def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries (divided by sqrt(F)), keys and values, each of shape (B, H, T, F)."""
@@ -75,9 +113,7 @@ class Attention(nn.Module):
         q_BHTF, k_BHTF, v_BHTF = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         return q_BHTF / math.sqrt(d // self.n_heads), k_BHTF, v_BHTF
 
-    def forward(
-        self, x_BTD: Tensor, mask: Tensor | None, signal: Signal | None, read_from: int = 0
-    ) -> Tensor:
+    def forward(self, x_BTD: Tensor, sight: Sight, read_from: int = 0) -> Tensor:
         """Return the projected context of the queries from `read_from` on, (B, S, D).
 
         Raises
@@ -86,16 +122,15 @@ class Attention(nn.Module):
             If the injection returns a context of another number of queries.
         """
         q, k, v = self.project(x_BTD)
+        if sight.blocks:
+            k, v = with_row_above(k), with_row_above(v)
         if read_from:
-            q = q[:, :, read_from:]
-            if signal is not None:
-                signal = Signal(signal.w_BT, signal.a_BT[:, read_from:], signal.b_BT[:, read_from:])
-            if mask is not None and mask.shape[-2] > 1:
-                mask = mask[..., read_from:, :]
+            q, sight = q[:, :, read_from:], _queries_from(sight, read_from)
         s = q.shape[2]
-        q, k, v = self.injection.before(q, k, v, signal)
-        context_BHSF = attend(q, k, v, mask, self.dropout if self.training else 0.0)
-        context_BHSF = self.injection.after(context_BHSF, signal)
+        q, k, bias = self.positions(q, k)
+        q, k, v = self.injection.before(q, k, v, sight.signal)
+        context_BHSF = self.context(q, k, v, sight.mask, bias)
+        context_BHSF = self.injection.after(context_BHSF, sight.signal)
         if context_BHSF.shape[2] != s:  # a single query would be broadcast and go unnoticed
             raise SeqattnError(
                 f"{type(self.injection).__name__}: its context has {context_BHSF.shape[2]} "
@@ -104,13 +139,47 @@ class Attention(nn.Module):
             )
         return self.output(context_BHSF.transpose(1, 2).flatten(2))
 
-    def weights(self, x_BTD: Tensor, mask: Tensor | None, signal: Signal | None) -> Tensor:
+    def context(
+        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | None
+    ) -> Tensor:
+        """Return what the queries read, (B, H, S, F), with attention dropout in training.
+
+        Raises
+        ------
+        SeqattnError
+            If both the positions and the injection change the values.
+        """
+        dropout_p = self.dropout if self.training else 0.0
+        if not self.positions.reads_weights:
+            return attend(q, k, v, mask, dropout_p, bias)
+        if v.shape[-1] * self.n_heads != self.output.in_features:
+            raise SeqattnError(
+                f"{type(self.positions).__name__} and {type(self.injection).__name__} both change "
+                "the values; choose other positions for this injection"
+            )
+        weights_BHST = dropout(torch.softmax(masked_logits(q, k, mask, bias), dim=-1), dropout_p)
+        return weights_BHST @ v + self.positions.values(weights_BHST)
+
+    def weights(self, x_BTD: Tensor, sight: Sight) -> Tensor:
         """Return the attention map, (B, H, T, T): rows are queries and sum to 1."""
-        q, k, _ = self.injection.before(*self.project(x_BTD), signal)
-        if mask is None:
-            mask = _causal_mask(q.shape[-2], q.shape[-2], q.device)
-        logits_BHTT = (q @ k.transpose(-2, -1)).masked_fill(~mask, -torch.inf)
-        return torch.softmax(logits_BHTT, dim=-1)
+        q, k, v = self.project(x_BTD)
+        q, k, bias = self.positions(q, k)
+        q, k, _ = self.injection.before(q, k, v, sight.signal)
+        return torch.softmax(masked_logits(q, k, sight.mask, bias), dim=-1)
+
+
+def with_row_above(x_BHTF: Tensor) -> Tensor:
+    """Return the positions of the row above, then a row's own, (B, H, 2T, F)."""
+    return torch.cat([x_BHTF.roll(1, 0), x_BHTF], dim=2)
+
+
+def _queries_from(sight: Sight, read_from: int) -> Sight:
+    mask, signal = sight.mask, sight.signal
+    if signal is not None:
+        signal = Signal(signal.w_BT, signal.a_BT[:, read_from:], signal.b_BT[:, read_from:])
+    if mask is not None and mask.shape[-2] > 1:
+        mask = mask[..., read_from:, :]
+    return Sight(mask, signal)
 
 
 class FeedForward(nn.Module):
@@ -137,11 +206,9 @@ class Block(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=LAYER_NORM_EPS)
         self.dropout = Dropout(config.hidden_dropout)
 
-    def forward(
-        self, x_BTD: Tensor, mask: Tensor | None, signal: Signal | None, read_from: int = 0
-    ) -> Tensor:
+    def forward(self, x_BTD: Tensor, sight: Sight, read_from: int = 0) -> Tensor:
         """Return the layer's output at the positions from `read_from` on, (B, S, D)."""
-        attended_BSD = self.dropout(self.attention(x_BTD, mask, signal, read_from))
+        attended_BSD = self.dropout(self.attention(x_BTD, sight, read_from))
         x_BSD = self.attention_norm(x_BTD[:, read_from:] + attended_BSD)
         return self.feed_forward_norm(x_BSD + self.dropout(self.feed_forward(x_BSD)))
 

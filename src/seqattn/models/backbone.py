@@ -1,7 +1,7 @@
 """The backbone every model of the book shares: embeddings, blocks, tied output.
 
-Shapes: B batch, T positions, D hidden width, V items. Item codes are 1..V; 0 is padding, which
-stands on the right.
+Shapes: B batch, T positions, D hidden width, V items; W positions of a block. Item codes are 1..V;
+0 is padding, which stands on the right.
 
 References
 ----------
@@ -17,11 +17,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from seqattn.config import ModelConfig
+from seqattn.config import SHIFT_INVARIANT, ModelConfig
 from seqattn.errors import SeqattnError
-from seqattn.models.attention import INIT_STD, LAYER_NORM_EPS, Block, Dropout, initialise
+from seqattn.models.attention import INIT_STD, LAYER_NORM_EPS, Block, Dropout, Sight, initialise
 from seqattn.models.injection import Injection, IntensityInjection
 from seqattn.models.intensity import Signal, normalise
+from seqattn.models.sliding import Blocks, sliding_mask, sliding_signal
 
 
 class Backbone(nn.Module):
@@ -35,6 +36,11 @@ class Backbone(nn.Module):
         Widths, depth, dropout, and the normalisation of intensity.
     injection : callable
         Makes one injection per layer; `Injection` itself, the default, is plain SASRec.
+
+    Raises
+    ------
+    SeqattnError
+        If the configuration's positions do not suit the model.
     """
 
     objective: str  # "next_item" or "masked_item"
@@ -44,15 +50,26 @@ class Backbone(nn.Module):
         self, n_items: int, config: ModelConfig, injection: Callable[[], Injection] = Injection
     ) -> None:
         super().__init__()
+        if self.objective == "masked_item" and config.positions != "absolute":
+            raise SeqattnError(
+                f"{type(self).__name__} looks both ways, and positions {config.positions!r} count "
+                "back from a query; choose 'absolute'"
+            )
         self.n_items = n_items
         self.config = config
         self.item_embedding = nn.Embedding(n_items + 1, config.hidden_size, padding_idx=0)
+        # Drawn for every scheme, so that the weights all models share start alike.
+        self.position_embedding: nn.Embedding | None
         self.position_embedding = nn.Embedding(config.max_length, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=LAYER_NORM_EPS)
         self.dropout = Dropout(config.hidden_dropout)
         blocks = nn.ModuleList(Block(config, injection()) for _ in range(config.n_layers))
         self.blocks = cast(Sequence[Block], blocks)
         self.apply(initialise)
+        if config.positions in SHIFT_INVARIANT:
+            self.position_embedding = None
+        for block in self.blocks:
+            block.attention.add_positions(config)
 
     @property
     def needs_intensity(self) -> bool:
@@ -81,27 +98,64 @@ class Backbone(nn.Module):
         ------
         SeqattnError
             If the model is intensity-aware and `intensity_BT` is None, or T exceeds the model's
-            ``max_length``.
+            ``max_length`` and its positions are added to the input.
         """
-        x_BTD, mask, signal = self.embed(items_BT, intensity_BT)
+        x_BTD = self.dropout(self.norm(self.embed_items(items_BT) + self.add_positions(items_BT)))
+        return self.read(x_BTD, self.sight(items_BT, intensity_BT), read_from)
+
+    def read(self, x_BTD: Tensor, sight: Sight, read_from: int = 0) -> Tensor:
+        """Return hidden states, (B, T - read_from, D), from embeddings."""
         *blocks, last = self.blocks
         for block in blocks:
-            x_BTD = block(x_BTD, mask, signal)
-        return last(x_BTD, mask, signal, read_from)
+            x_BTD = block(x_BTD, sight)
+        return last(x_BTD, sight, read_from)
 
-    def embed(
-        self, items_BT: Tensor, intensity_BT: Tensor | None
-    ) -> tuple[Tensor, Tensor | None, Signal | None]:
-        """Return the first block's inputs: embeddings (B, T, D), attention mask, signal."""
+    def read_blocks(self, blocks: Blocks) -> Tensor:
+        """Return hidden states, (B, W, D), of whole histories laid end to end in blocks.
+
+        They are those of each history by itself under the model's sliding window, without its
+        padding.
+        """
+        x_BWD = self.dropout(self.norm(self.embed_items(blocks.items_BW)))
+        signal = None
+        if self.needs_intensity:
+            signal = blocks.signal(self._intensity(blocks.intensity_BW), self.config.normalisation)
+        return self.read(x_BWD, Sight(blocks.mask(), signal, blocks=True))
+
+    def sight(self, items_BT: Tensor, intensity_BT: Tensor | None) -> Sight:
+        """Return what each position may look at: mask and normalised intensities."""
+        return Sight(self.visible(items_BT), self.signal(items_BT, intensity_BT))
+
+    def visible(self, items_BT: Tensor) -> Tensor | None:
+        """Return where queries may look, `attention_mask` within the sliding window."""
+        mask, window = self.attention_mask(items_BT), self.config.sliding_window
+        if mask is None and 0 < window < items_BT.shape[1]:
+            return sliding_mask(items_BT.shape[1], window, items_BT.device)
+        return mask
+
+    def add_positions(self, items_BT: Tensor) -> Tensor | float:
+        """Return what is added to the items' embeddings, broadcast to (B, T, D).
+
+        Raises
+        ------
+        SeqattnError
+            If there are more positions than the model has vectors.
+        """
+        if self.position_embedding is None:
+            return 0.0
         t = items_BT.shape[1]
         if t > self.config.max_length:
             raise SeqattnError(
                 f"a history of {t} positions exceeds max_length = {self.config.max_length}; "
                 "keep its last max_length interactions"
             )
-        x_BTD = self.embed_items(items_BT) + self.position_embedding.weight[:t]
-        x_BTD = self.dropout(self.norm(x_BTD))
-        return x_BTD, self.attention_mask(items_BT), self.signal(items_BT, intensity_BT)
+        if self.config.positions == "absolute":
+            return self.position_embedding.weight[:t]
+        # Counted from each history's end: right for its last position, and for the others only if
+        # they predict nothing.
+        length_B1 = (items_BT > 0).sum(dim=1, keepdim=True)
+        from_end_BT = length_B1 - 1 - torch.arange(t, device=items_BT.device)
+        return self.position_embedding(from_end_BT.clamp(min=0))
 
     def embed_items(self, items_BT: Tensor) -> Tensor:
         """Return item embeddings, (B, T, D)."""
@@ -119,12 +173,19 @@ class Backbone(nn.Module):
         """Return the normalised intensities, or None for a model that reads none."""
         if not self.needs_intensity:
             return None
-        if intensity_BT is None:
+        raw_BT, config = self._intensity(intensity_BT), self.config
+        if 0 < config.sliding_window < items_BT.shape[1]:
+            return sliding_signal(raw_BT, items_BT > 0, config.normalisation, config.sliding_window)
+        return normalise(raw_BT, items_BT > 0, config.normalisation, config.scope)
+
+    @staticmethod
+    def _intensity(intensity: Tensor | None) -> Tensor:
+        if intensity is None:
             raise SeqattnError(
                 "this model reads intensities and the data has none; "
                 "use 'sasrec', or a dataset with an intensity column"
             )
-        return normalise(intensity_BT, items_BT > 0, self.config.normalisation, self.config.scope)
+        return intensity
 
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """Return scores, (N, V + 1), by the tied item embeddings; column 0 is padding.
@@ -135,11 +196,11 @@ class Backbone(nn.Module):
 
     def attention_maps(self, items_BT: Tensor, intensity_BT: Tensor | None = None) -> Tensor:
         """Return every layer's attention map, (layers, B, H, T, T); call in evaluation mode."""
-        x_BTD, mask, signal = self.embed(items_BT, intensity_BT)
-        maps = []
+        x_BTD = self.dropout(self.norm(self.embed_items(items_BT) + self.add_positions(items_BT)))
+        sight, maps = self.sight(items_BT, intensity_BT), []
         for block in self.blocks:
-            maps.append(block.attention.weights(x_BTD, mask, signal))
-            x_BTD = block(x_BTD, mask, signal)
+            maps.append(block.attention.weights(x_BTD, sight))
+            x_BTD = block(x_BTD, sight)
         return torch.stack(maps)
 
 

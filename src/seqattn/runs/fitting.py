@@ -215,9 +215,7 @@ def fit_runs(
             ours = [spec for spec in missing if isinstance(spec, RunSpec)]
             for config in dict.fromkeys(replace(spec, seed=0) for spec in ours):
                 together = [spec for spec in ours if replace(spec, seed=0) == config]
-                fits = fit_runs_stacked(
-                    store, dataset, together, device=device, report=bar.set_postfix_str
-                )
+                fits = _fit_on_gpu(store, dataset, together, device, bar.set_postfix_str)
                 runs |= zip(together, fits, strict=True)
                 bar.update(len(together))
             missing = [spec for spec in missing if not isinstance(spec, RunSpec)]
@@ -229,6 +227,15 @@ def fit_runs(
                 runs[spec] = fit_run(store, dataset, spec, report=bar.set_postfix_str)
                 bar.update()
     return [runs[spec] for spec in specs]
+
+
+def _fit_on_gpu(
+    store: Store, dataset: Dataset, specs: Sequence[RunSpec], device: str, report: Report
+) -> list[Run]:
+    """Fit the seeds of one configuration, together where they can be stacked."""
+    if specs[0].train_config.windows != "whole":
+        return fit_runs_stacked(store, dataset, specs, device=device, report=report)
+    return [fit_run(store, dataset, spec, device=device, report=report) for spec in specs]
 
 
 def _epochs(spec: Fittable) -> int:

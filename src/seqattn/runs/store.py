@@ -20,7 +20,6 @@ Shapes: N targets of a stage, in the order of the dataset's `Split`; one a user 
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import os
 import shutil
@@ -36,7 +35,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from seqattn.config import ModelConfig, TrainConfig, require_seed, strict
+from seqattn.config import ModelConfig, TrainConfig, record, require_seed, strict
 from seqattn.errors import SeqattnError
 from seqattn.files import checksum, read_record, write_record
 from seqattn.stats.metrics import metric
@@ -61,7 +60,7 @@ class _BaseSpec:
     @property
     def key(self) -> str:
         """Hash of all fields, 12 hexadecimal digits."""
-        return checksum({"format": _FORMAT, **dataclasses.asdict(self)})[:12]
+        return checksum({"format": _FORMAT, **record(self)})[:12]
 
 
 @dataclass(frozen=True)
@@ -396,7 +395,7 @@ def _write(folder: Path, spec: Spec, result: Result) -> None:
     if result.weights:
         weights = {name: value.contiguous() for name, value in result.weights.items()}
         save_file(weights, folder / _WEIGHTS)
-    facts = {"spec": dataclasses.asdict(spec), **result.facts}
+    facts = {"spec": record(spec), **result.facts}
     write_record(folder, _FACTS[spec.engine], facts)
 
 

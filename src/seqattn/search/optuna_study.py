@@ -15,11 +15,10 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from seqattn.config import NORMALISATIONS, Preset
+from seqattn.config import NORMALISATIONS, Preset, record
 from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
 from seqattn.search.record import SearchConfig
@@ -55,8 +54,8 @@ def open_study(
         "seed": budget.seed,
         "prune": budget.prune,
         "matched": shared_backbone,  # the word under which studies are kept
-        "model": asdict(base.model),
-        "train": asdict(base.train),
+        "model": record(base.model),
+        "train": record(base.train),
     }
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     for wait in (0.2, 0.4, 0.8, 1.6, None):

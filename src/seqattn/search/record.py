@@ -36,6 +36,7 @@ from seqattn.config import (
     Preset,
     TrainConfig,
     get_preset,
+    record,
     replace,
     require_seed,
     strict,
@@ -105,7 +106,8 @@ class Search:
         """The settings that no search draws; models are comparable where these are the same."""
         train = asdict(self.train_config)
         del train["learning_rate"]
-        return {"max_length": self.model_config.max_length, **train}
+        reading = ("max_length", "positions", "sliding_window")
+        return {key: getattr(self.model_config, key) for key in reading} | train
 
     @property
     def kind(self) -> tuple[dict[str, object], str, SearchConfig]:
@@ -136,7 +138,7 @@ class Search:
         SeqattnError
             If the file cannot be written.
         """
-        values = {"format": _FORMAT, **asdict(self), "design": ON_DISK[self.design]}
+        values = {"format": _FORMAT, **record(self), "design": ON_DISK[self.design]}
         values["checksum"] = checksum(values)
         path = search_path(results_dir, self.dataset, self.model, self.design)
         return write_text(path, json.dumps(values, indent=1) + "\n")

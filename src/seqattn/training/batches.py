@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from seqattn.data import Sequences
+from seqattn.models.backbone import Backbone
 
 # What one more bucket is taken to cost, in padded cells. A GPU computes tens of thousands of them
 # in the time it takes to launch a bucket's kernels.
@@ -207,6 +208,11 @@ class Batch(NamedTuple):
     columns: Tensor
     targets: Tensor
     read_from: int = 0
+
+    def hidden(self, model: Backbone) -> Tensor:
+        """Return the hidden state of each scored position, (N, D)."""
+        hidden_BSD = model(self.items_BT, self.intensity_BT, self.read_from)
+        return hidden_BSD[self.rows, self.columns - self.read_from]
 
 
 class Gatherer:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from functools import partial
@@ -39,18 +39,18 @@ from seqattn.training.batches import (
 from seqattn.training.course import Course, Epoch, Fit, Keeper
 from seqattn.training.loss import tied_cross_entropy
 from seqattn.training.ranking import Ranker
+from seqattn.training.whole import WholeBatch, whole_batch, whole_windows
 
 TRIM_EVERY = 32  # optimiser steps
+Parts = Sequence[Batch | WholeBatch]  # of one step, computed one after another
 
 
-def batch_loss(model: Backbone, batch: Batch) -> Tensor:
+def batch_loss(model: Backbone, batch: Batch | WholeBatch) -> Tensor:
     """Return the mean cross-entropy, in nats, over the batch's scored targets."""
-    hidden_BSD = model(batch.items_BT, batch.intensity_BT, batch.read_from)
-    hidden_ND = hidden_BSD[batch.rows, batch.columns - batch.read_from]
-    return tied_cross_entropy(hidden_ND, model.item_embedding.weight, batch.targets)
+    return tied_cross_entropy(batch.hidden(model), model.item_embedding.weight, batch.targets)
 
 
-def backward(model: Backbone, parts: list[Batch]) -> tuple[Tensor, int]:
+def backward(model: Backbone, parts: Parts) -> tuple[Tensor, int]:
     """Add the gradient of the mean loss over all parts of a step; return their sum and number.
 
     Each part is weighed by its share of the targets, so the gradient does not depend on how a
@@ -67,22 +67,38 @@ def backward(model: Backbone, parts: list[Batch]) -> tuple[Tensor, int]:
 
 def training_batches(
     model: Backbone, dataset: Dataset, config: TrainConfig, device: torch.device | str
-) -> Callable[[np.random.Generator], Iterator[list[Batch]]]:
+) -> Callable[[np.random.Generator], Iterator[Parts]]:
     """Return a function that yields one epoch's batches, each in parts of similar length.
 
     Raises
     ------
     SeqattnError
-        If the stride exceeds the window, or the model's normalisation scope would leak the
-        future into packed windows.
+        If the stride exceeds the window, the model's normalisation scope would leak the future
+        into packed windows, or the model cannot read whole histories.
     """
     gatherer = Gatherer(dataset.split.train, device)
+    if config.windows == "whole":
+        return _whole_batches(model, dataset, config, gatherer)
     plans = training_plans(model, dataset, config, device)
     mask_code = model.mask_code if model.objective == "masked_item" else None
 
-    def epoch(rng: np.random.Generator) -> Iterator[list[Batch]]:
+    def epoch(rng: np.random.Generator) -> Iterator[Parts]:
         for parts in plans(rng):
             yield [gatherer.batch(plan, mask_code) for plan in parts]
+
+    return epoch
+
+
+def _whole_batches(
+    model: Backbone, dataset: Dataset, config: TrainConfig, gatherer: Gatherer
+) -> Callable[[np.random.Generator], Iterator[Parts]]:
+    _check_whole(model)
+    _check_targets(dataset)
+    windows = whole_windows(dataset.split.train.offsets)
+
+    def epoch(rng: np.random.Generator) -> Iterator[Parts]:
+        for chosen in random_batches(windows, config.batch_targets, rng):
+            yield [whole_batch(gatherer, windows, chosen, model.config.sliding_window)]
 
     return epoch
 
@@ -93,12 +109,7 @@ def training_plans(
     """Return the same as `training_batches`, with plans in the place of batches."""
     length, offsets = model.config.max_length, dataset.split.train.offsets
     _check_windows(model, config)
-    if not dataset.n_targets:
-        raise SeqattnError(
-            f"{dataset.name}: no user has two training interactions under the split "
-            f"{dataset.split.parts.name}, so no next item can be learned; use longer histories, or "
-            "another split"
-        )
+    _check_targets(dataset)
     overhead = bucket_overhead(device)
     masked = model.objective == "masked_item"
 
@@ -117,6 +128,29 @@ def training_plans(
                 yield [next_item_plan(windows, bucket) for bucket in buckets]
 
     return epoch
+
+
+def _check_targets(dataset: Dataset) -> None:
+    if not dataset.n_targets:
+        raise SeqattnError(
+            f"{dataset.name}: no user has two training interactions under the split "
+            f"{dataset.split.parts.name}, so no next item can be learned; use longer histories, or "
+            "another split"
+        )
+
+
+def _check_whole(model: Backbone) -> None:
+    config = model.config
+    if not config.sliding_window:
+        raise SeqattnError(
+            "windows 'whole' reads a history in one piece, which needs positions that read "
+            "distances alone and a sliding_window; set both, or use windows 'packed'"
+        )
+    if config.max_length < config.reach:
+        raise SeqattnError(
+            f"max_length = {config.max_length} cuts off what training on whole histories reads; "
+            f"raise it to n_layers x (sliding_window - 1) + 1 = {config.reach}"
+        )
 
 
 def _check_windows(model: Backbone, config: TrainConfig) -> None:
@@ -264,7 +298,7 @@ def _give_memory_back() -> None:
 
 
 def launch_epoch(
-    model: Backbone, batches: Iterator[list[Batch]], optimiser: torch.optim.Optimizer
+    model: Backbone, batches: Iterator[Parts], optimiser: torch.optim.Optimizer
 ) -> tuple[Tensor, int]:
     """Do one pass over the data without ever waiting for the device; return summed loss, count."""
     model.train()

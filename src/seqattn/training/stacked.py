@@ -120,7 +120,8 @@ def fit_stacked(
     ------
     SeqattnError
         If a seed is given twice, the model needs an intensity the dataset lacks, a batch may be
-        smaller than one window, or a seed diverges, which ends the others too.
+        smaller than one window, batches hold whole histories, or a seed diverges, which ends the
+        others too.
     """
     _check(seeds, model_config, train_config)
     started = time.perf_counter()
@@ -158,6 +159,10 @@ def fit_stacked(
 def _check(seeds: Sequence[int], model_config: ModelConfig, train_config: TrainConfig) -> None:
     if not seeds or len(set(seeds)) != len(seeds):
         raise SeqattnError(f"seeds {list(seeds)} must be different ones, and at least one")
+    if train_config.windows == "whole":
+        raise SeqattnError(
+            "batches of whole histories differ in shape from seed to seed; fit the seeds one by one"
+        )
     if train_config.batch_targets < model_config.max_length:
         # A window of more targets than a batch would take the place of several batches, and seeds
         # would differ in their number of steps.

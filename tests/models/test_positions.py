@@ -1,0 +1,245 @@
+"""Position schemes: against `transformers`, one row per prefix, and what they promise."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqattn.config import INPUT_POSITIONS, SHIFT_INVARIANT, ModelConfig
+from seqattn.errors import SeqattnError
+from seqattn.models import MODELS, build_model
+from seqattn.models.attention import Sight, attend
+from seqattn.models.injection import Add
+from seqattn.models.intensity import Signal
+from seqattn.models.positions import SCHEMES, T5Bias, distances, sinusoid
+
+SMALL = {"max_length": 12, "hidden_size": 8, "inner_size": 16, "n_layers": 2, "n_heads": 2}
+N_ITEMS = 30
+
+
+def model_of(name="sasrec", seed=0, **config):
+    torch.manual_seed(seed)
+    model = build_model(name, N_ITEMS, **{**SMALL, **config}).double().eval()
+    for parameter in model.parameters():  # far from 0, so that every term counts
+        parameter.data += 0.3 * torch.randn(parameter.shape, dtype=torch.double)
+    model.item_embedding.weight.data[0] = 0
+    return model
+
+
+def rows(lengths, seed=1, width=None):
+    generator = torch.Generator().manual_seed(seed)
+    width = width or max(lengths)
+    items = torch.randint(1, N_ITEMS + 1, (len(lengths), width), generator=generator)
+    stars = torch.randint(1, 6, items.shape, generator=generator).double()
+    padding = torch.arange(width) >= torch.tensor(lengths)[:, None]
+    return items.masked_fill(padding, 0), stars.masked_fill(padding, 0)
+
+
+def by_prefix(model, items_T, stars_T):
+    """Return the output that each prefix of one history gives at its end, (T, D)."""
+    ends = []
+    for n in range(1, len(items_T) + 1):
+        kept = slice(max(0, n - model.config.max_length), n)
+        ends.append(model.next_item_hidden(items_T[None, kept], stars_T[None, kept])[0])
+    return torch.stack(ends)
+
+
+def test_every_scheme_of_the_configuration_has_a_class():
+    assert set(SCHEMES) == {*INPUT_POSITIONS, *SHIFT_INVARIANT}
+    with pytest.raises(
+        SeqattnError, match=r"'positions' must be one of absolute, .*, not 'learned'"
+    ):
+        ModelConfig(positions="learned")
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_one_packed_row_is_one_row_per_prefix_for_all_schemes_but_reversed(scheme):
+    items, stars = rows([10])
+    for name in ("sasrec", "ia-add"):
+        model = model_of(name, positions=scheme)
+        packed, ends = model(items, stars)[0], by_prefix(model, items[0], stars[0])
+        if scheme == "reversed":
+            assert (packed[:-1] - ends[:-1]).abs().max() > 0.1
+            torch.testing.assert_close(packed[-1], ends[-1])
+        else:
+            torch.testing.assert_close(packed, ends, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_without_the_schemes_own_weights_attention_has_no_positions(scheme):
+    if scheme in (*INPUT_POSITIONS, "rope", "alibi"):
+        pytest.skip("its term has no weight that could be 0, or is not in attention")
+    model, bare = model_of(positions=scheme), model_of(positions="none")
+    for block in model.blocks:
+        for parameter in block.attention.positions.parameters():
+            parameter.data.zero_()
+    own = {k: v for k, v in model.state_dict().items() if ".positions." not in k}
+    bare.load_state_dict(own)
+    items, _ = rows([9, 5])
+    torch.testing.assert_close(model(items), bare(items), rtol=0, atol=1e-12)
+
+
+@given(
+    scheme=st.sampled_from(sorted(SCHEMES)),
+    name=st.sampled_from(["sasrec", "ia-add", "ia-mul"]),
+    lengths=st.lists(st.integers(1, 10), min_size=1, max_size=3),
+    more=st.integers(0, 2),
+)
+@settings(max_examples=60, deadline=None)
+def test_padding_and_the_future_change_nothing(scheme, name, lengths, more):
+    model = model_of(name, positions=scheme)
+    items, stars = rows(lengths)
+    hidden = model(items, stars)
+    wider = model(*(torch.nn.functional.pad(x, (0, more)) for x in (items, stars)))
+    later_items, later_stars = items.clone(), stars.clone()
+    for row, n in enumerate(lengths):
+        torch.testing.assert_close(wider[row, :n], hidden[row, :n], rtol=0, atol=1e-10)
+        later_items[row, n - 1] = later_items[row, n - 1] % N_ITEMS + 1
+        later_stars[row, n - 1] += 7
+    changed = model(later_items, later_stars)
+    for row, n in enumerate(lengths):
+        torch.testing.assert_close(changed[row, : n - 1], hidden[row, : n - 1], rtol=0, atol=1e-10)
+        assert (changed[row, n - 1] - hidden[row, n - 1]).abs().max() > 1e-6
+
+
+def test_t5_buckets_are_those_of_transformers():
+    t5 = pytest.importorskip("transformers.models.t5.modeling_t5")
+    theirs = t5.T5Attention._relative_position_bucket(
+        -distances(40, 400), bidirectional=False, num_buckets=32, max_distance=128
+    )
+    ours = T5Bias(ModelConfig(**SMALL)).entry(distances(40, 400))
+    assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("n_heads", [1, 2, 4, 8])
+def test_alibi_is_that_of_transformers(n_heads):
+    bloom = pytest.importorskip("transformers.models.bloom.modeling_bloom")
+    t, f = 9, 4
+    scheme = SCHEMES["alibi"](ModelConfig(hidden_size=f * n_heads, n_heads=n_heads))
+    q, k = torch.randn(2, 1, n_heads, t, f).unbind(0)
+    _, _, bias = scheme(q, k)
+    theirs = bloom.build_alibi_tensor(torch.ones(1, t), n_heads, torch.float32)  # s i, not -s (t-i)
+    ours = attend(q, k, k, None, 0.0, bias)
+    mask = torch.full((t, t), -torch.inf).triu(1)
+    torch.testing.assert_close(
+        ours, torch.softmax(q @ k.mT + theirs.view(1, n_heads, 1, t) + mask, dim=-1) @ k
+    )
+
+
+def test_alibi_is_the_packages_additive_injection_of_the_position():
+    t, f = 7, 4
+    scheme = SCHEMES["alibi"](ModelConfig(hidden_size=f, n_heads=1))
+    q, k, v = torch.randn(3, 1, 1, t, f).unbind(0)
+    add, position_BT = Add(), torch.arange(t)[None].float()
+    add.lam.data = scheme.slope_H11[0, 0, 0]
+    signal = Signal(position_BT, torch.ones(1, t), torch.zeros(1, t))
+    torch.testing.assert_close(
+        attend(*add.before(q, k, v, signal), None, 0.0), attend(q, k, v, None, 0.0, scheme(q, k)[2])
+    )
+
+
+def test_rope_is_that_of_transformers_and_keeps_lengths():
+    llama = pytest.importorskip("transformers.models.llama.modeling_llama")
+    t, h, f = 11, 2, 6
+    scheme = SCHEMES["rope"](ModelConfig(hidden_size=h * f, n_heads=h))
+    q, k = torch.randn(2, 1, h, t, f).unbind(0)
+    config = llama.LlamaConfig(hidden_size=h * f, num_attention_heads=h, rope_theta=10_000.0)
+    cos, sin = llama.LlamaRotaryEmbedding(config)(q, torch.arange(t)[None])
+    theirs_q, theirs_k = llama.apply_rotary_pos_emb(q, k, cos, sin)
+    ours_q, ours_k, bias = scheme(q[:, :, 4:], k)
+    torch.testing.assert_close(ours_q, theirs_q[:, :, 4:])
+    torch.testing.assert_close(ours_k, theirs_k)
+    torch.testing.assert_close(ours_k.norm(dim=-1), k.norm(dim=-1))
+    assert bias is None
+    with pytest.raises(SeqattnError, match="turns pairs of features, and a head has 3"):
+        SCHEMES["rope"](ModelConfig(hidden_size=6, n_heads=2))
+
+
+def test_transformer_xl_is_that_of_transformers():
+    xl = pytest.importorskip("transformers.models.deprecated.transfo_xl.modeling_transfo_xl")
+    d, h, t = 8, 2, 6
+    ours = model_of(positions="transformer-xl", n_layers=1).float().blocks[0].attention
+    theirs = xl.RelPartialLearnableMultiHeadAttn(h, d, d // h, 0.0, dropatt=0.0).eval()
+    scheme = ours.positions
+    theirs.qkv_net.weight.data = ours.qkv.weight.data
+    ours.qkv.bias.data.zero_(), ours.output.bias.data.zero_()
+    theirs.o_net.weight.data, theirs.r_net.weight.data = (
+        ours.output.weight.data,
+        scheme.project.weight.data,
+    )
+    theirs.r_w_bias.data = scheme.content_H1F.data[:, 0]
+    theirs.r_r_bias.data = scheme.distance_H1F.data[:, 0]
+    x, r = torch.randn(1, t, d), xl.PositionalEmbedding(d)(torch.arange(t - 1, -1, -1.0))
+    future = torch.ones(t, t, dtype=torch.uint8).triu(1)[:, :, None]
+    expected = theirs(x.transpose(0, 1), r, attn_mask=future)[0].transpose(0, 1)
+    torch.testing.assert_close(theirs.layer_norm(x + ours(x, Sight())), expected)
+
+
+def test_shaw_is_its_equation_written_out():
+    t, h, f = 6, 2, 4
+    scheme = SCHEMES["shaw"](ModelConfig(max_length=4, hidden_size=h * f, n_heads=h))
+    q, k, v = torch.randn(3, 1, h, t, f).unbind(0)
+    _, _, bias = scheme(q, k)
+    expected = torch.zeros(1, h, t, f)
+    for head in range(h):
+        for n in range(t):
+            far = [min(n - i, 3) for i in range(n + 1)]
+            keys, values = (
+                x[0, head, : n + 1] + table[far]
+                for x, table in ((k, scheme.key_NF), (v, scheme.value_NF))
+            )
+            expected[0, head, n] = torch.softmax(keys @ q[0, head, n], dim=0) @ values
+    causal = torch.full((t, t), -torch.inf).triu(1)
+    weights = torch.softmax(q @ k.mT + bias + causal, dim=-1)
+    torch.testing.assert_close(weights @ v + scheme.values(weights), expected)
+    with pytest.raises(SeqattnError, match="Shaw and Val both change the values"):
+        model_of("ia-val", positions="shaw")(*rows([5]))
+
+
+def test_one_layer_of_reversed_positions_is_shaw_up_to_the_querys_own():
+    """[REV]'s scheme, one row per prefix: W_k p and W_v p in the place of Shaw's vectors."""
+    sizes = {"n_layers": 1, "n_heads": 1}
+    reverse, shaw = model_of(positions="reversed", **sizes), model_of(positions="shaw", **sizes)
+    d, own = SMALL["hidden_size"], shaw.blocks[0].attention
+    shaw.load_state_dict(
+        {k: v for k, v in reverse.state_dict().items() if k in shaw.state_dict()}, strict=False
+    )
+    for model in (reverse, shaw):
+        model.norm = torch.nn.Identity()  # the sum of item and position must stay a sum
+    p, (w_q, w_k, w_v) = reverse.position_embedding.weight, own.qkv.weight.view(3, d, d)
+    own.positions.key_NF.data, own.positions.value_NF.data = p @ w_k.T, p @ w_v.T
+    b_q = own.qkv.bias.data.view(3, d)[0]
+    b_q += w_q @ p[0]  # the query's own position is the same everywhere
+    items, _ = rows([8])
+    x = shaw.embed_items(items)
+    packed = shaw.blocks[0].attention(x, Sight())[0]
+    for n in range(1, 9):
+        prefix = reverse.embed_items(items[:, :n]) + reverse.add_positions(items[:, :n])
+        alone = reverse.blocks[0].attention(prefix, Sight())[0, -1]
+        torch.testing.assert_close(packed[n - 1], alone, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", [n for n in MODELS if build_model(n, 1).objective == "next_item"])
+def test_shared_weights_start_alike_under_every_scheme(name):
+    def shared(scheme):
+        torch.manual_seed(7)
+        state = build_model(name, N_ITEMS, **SMALL, positions=scheme).state_dict()
+        return {k: v for k, v in state.items() if "position" not in k}
+
+    for scheme in SCHEMES:
+        for key, value in shared("absolute").items():
+            assert torch.equal(shared(scheme)[key], value), (scheme, key)
+
+
+def test_masked_item_models_keep_absolute_positions():
+    with pytest.raises(SeqattnError, match=r"BERT4Rec looks both ways, .*choose 'absolute'"):
+        build_model("bert4rec", N_ITEMS, **SMALL, positions="rope")
+
+
+def test_sinusoid_of_transformer_xl_spans_the_rates():
+    r = sinusoid(torch.arange(3), 4)
+    assert r[2].tolist() == pytest.approx(
+        [math.sin(2), math.sin(0.02), math.cos(2), math.cos(0.02)], abs=1e-6
+    )

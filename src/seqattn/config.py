@@ -19,9 +19,19 @@ WINDOWS = ("packed", "prefix", "whole")
 # in, and those that read distances alone.
 INPUT_POSITIONS = ("absolute", "reversed")
 SHIFT_INVARIANT = ("none", "relative", "t5", "alibi", "rope", "shaw", "transformer-xl")
+KERNELS = ("none", "keys", "values", "both")
+POOLINGS = ("current", "all", "mean")
+QUERY_SCOPES = ("current", "own")
 # Fields that came after runs had been kept, with the value that those runs have: left out of
 # records and keys where they have it, so that what is kept is found.
-_LATER = {"positions": "absolute", "sliding_window": 0}
+LATER: dict[str, Any] = {
+    "positions": "absolute",
+    "sliding_window": 0,
+    "kernel": "none",
+    "n_queries": 1,
+    "query_pooling": "current",
+    "query_scope": "current",
+}
 
 T = TypeVar("T", bound="DataclassInstance")
 
@@ -32,7 +42,13 @@ class ModelConfig:
 
     Defaults are the sizes of RecBole's SASRec, on which [IA] is built, with less dropout. Widths
     are in features, dropouts are probabilities, ``max_length`` is the number of interactions the
-    model sees (L).
+    model reads (L).
+
+    ``positions`` is a scheme of `seqattn.models.positions.SCHEMES`. Under a ``sliding_window`` a
+    query sees that many interactions, its own among them, and the layers together reach `reach`;
+    0: all that are read. ``kernel`` says what `seqattn.models.kernels.PositionalKernel` filters. A
+    position asks with ``n_queries`` queries, see `seqattn.models.queries.SeveralQueries` for the
+    last two fields.
     """
 
     max_length: int = 50
@@ -46,13 +62,23 @@ class ModelConfig:
     scope: str = "causal"
     positions: str = "absolute"
     sliding_window: int = 0
+    kernel: str = "none"
+    n_queries: int = 1
+    query_pooling: str = "current"
+    query_scope: str = "current"
 
     @property
     def reach(self) -> int:
         """How many interactions an output depends on, its own among them, however many are read."""
         if not self.sliding_window:
             return self.max_length
-        return self.n_layers * (self.sliding_window - 1) + 1
+        steps = self.n_layers * (1 if self.kernel == "none" else 2)  # a filter looks back as well
+        return steps * (self.sliding_window - 1) + 1
+
+    @property
+    def changed_attention(self) -> list[str]:
+        """The fields that make attention another than SASRec's."""
+        return [name for name, usual in LATER.items() if getattr(self, name) != usual]
 
     def __post_init__(self) -> None:
         _require_types(self)
@@ -69,7 +95,17 @@ class ModelConfig:
         _require_one_of("normalisation", self.normalisation, NORMALISATIONS)
         _require_one_of("scope", self.scope, SCOPES)
         _require_one_of("positions", self.positions, INPUT_POSITIONS + SHIFT_INVARIANT)
+        _require_one_of("kernel", self.kernel, KERNELS)
+        _require_one_of("query_pooling", self.query_pooling, POOLINGS)
+        _require_one_of("query_scope", self.query_scope, QUERY_SCOPES)
+        _require(self.n_queries >= 1, "n_queries", self.n_queries, "at least 1")
         window = self.sliding_window
+        _require(
+            not window or self.n_queries == 1,
+            "n_queries",
+            self.n_queries,
+            "1 under a sliding_window",
+        )
         _require(window >= 0, "sliding_window", window, "at least 1, or 0 for none")
         _require(
             not window or self.positions in SHIFT_INVARIANT,
@@ -193,7 +229,7 @@ def record(config: DataclassInstance) -> dict[str, Any]:
     """
 
     def kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        return {key: value for key, value in pairs if (key, value) not in _LATER.items()}
+        return {key: value for key, value in pairs if (key, value) not in LATER.items()}
 
     return dataclasses.asdict(config, dict_factory=kept)
 

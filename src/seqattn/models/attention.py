@@ -22,6 +22,7 @@ from seqattn.config import ModelConfig
 from seqattn.errors import SeqattnError
 from seqattn.models.injection import Injection
 from seqattn.models.intensity import Signal
+from seqattn.models.kernels import Kernel, PositionalKernel
 from seqattn.models.positions import SCHEMES, Positions
 
 LAYER_NORM_EPS = 1e-12
@@ -100,11 +101,14 @@ class Attention(nn.Module):
         self.output = nn.Linear(config.hidden_size, config.hidden_size)
         self.injection = injection
         self.positions = Positions(config)
+        self.kernel = Kernel()
         self.dropout = config.attention_dropout
 
-    def add_positions(self, config: ModelConfig) -> None:
-        """Take on the configuration's scheme, which draws its weights now."""
+    def complete(self, config: ModelConfig) -> None:
+        """Make what not every model has; its weights are drawn after those that all share."""
         self.positions = SCHEMES[config.positions](config)
+        if config.kernel != "none":
+            self.kernel = PositionalKernel(config)
 
     def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries (divided by sqrt(F)), keys and values, each of shape (B, H, T, F)."""
@@ -122,6 +126,7 @@ class Attention(nn.Module):
             If the injection returns a context of another number of queries.
         """
         q, k, v = self.project(x_BTD)
+        k, v = self.kernel(k, v, sight.mask if sight.blocks else None)
         if sight.blocks:
             k, v = with_row_above(k), with_row_above(v)
         if read_from:
@@ -163,6 +168,7 @@ class Attention(nn.Module):
     def weights(self, x_BTD: Tensor, sight: Sight) -> Tensor:
         """Return the attention map, (B, H, T, T): rows are queries and sum to 1."""
         q, k, v = self.project(x_BTD)
+        k, v = self.kernel(k, v)
         q, k, bias = self.positions(q, k)
         q, k, _ = self.injection.before(q, k, v, sight.signal)
         return torch.softmax(masked_logits(q, k, sight.mask, bias), dim=-1)
@@ -198,9 +204,11 @@ class FeedForward(nn.Module):
 class Block(nn.Module):
     """One layer: attention then feed-forward, each followed by dropout, residual and LayerNorm."""
 
-    def __init__(self, config: ModelConfig, injection: Injection) -> None:
+    def __init__(
+        self, config: ModelConfig, injection: Injection, attention: type[Attention] = Attention
+    ) -> None:
         super().__init__()
-        self.attention = Attention(config, injection)
+        self.attention = attention(config, injection)
         self.attention_norm = nn.LayerNorm(config.hidden_size, eps=LAYER_NORM_EPS)
         self.feed_forward = FeedForward(config)
         self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=LAYER_NORM_EPS)

@@ -19,9 +19,18 @@ from torch import Tensor, nn
 
 from seqattn.config import SHIFT_INVARIANT, ModelConfig
 from seqattn.errors import SeqattnError
-from seqattn.models.attention import INIT_STD, LAYER_NORM_EPS, Block, Dropout, Sight, initialise
+from seqattn.models.attention import (
+    INIT_STD,
+    LAYER_NORM_EPS,
+    Attention,
+    Block,
+    Dropout,
+    Sight,
+    initialise,
+)
 from seqattn.models.injection import Injection, IntensityInjection
 from seqattn.models.intensity import Signal, normalise
+from seqattn.models.queries import SeveralQueries
 from seqattn.models.sliding import Blocks, sliding_mask, sliding_signal
 
 
@@ -50,10 +59,11 @@ class Backbone(nn.Module):
         self, n_items: int, config: ModelConfig, injection: Callable[[], Injection] = Injection
     ) -> None:
         super().__init__()
-        if self.objective == "masked_item" and config.positions != "absolute":
+        changed = config.changed_attention
+        if self.objective == "masked_item" and changed:
             raise SeqattnError(
-                f"{type(self).__name__} looks both ways, and positions {config.positions!r} count "
-                "back from a query; choose 'absolute'"
+                f"{type(self).__name__} looks both ways, and {changed[0]} = "
+                f"{getattr(config, changed[0])!r} looks back; leave it out for this model"
             )
         self.n_items = n_items
         self.config = config
@@ -63,13 +73,16 @@ class Backbone(nn.Module):
         self.position_embedding = nn.Embedding(config.max_length, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=LAYER_NORM_EPS)
         self.dropout = Dropout(config.hidden_dropout)
-        blocks = nn.ModuleList(Block(config, injection()) for _ in range(config.n_layers))
+        attention = SeveralQueries if config.n_queries > 1 else Attention
+        blocks = nn.ModuleList(
+            Block(config, injection(), attention) for _ in range(config.n_layers)
+        )
         self.blocks = cast(Sequence[Block], blocks)
         self.apply(initialise)
         if config.positions in SHIFT_INVARIANT:
             self.position_embedding = None
         for block in self.blocks:
-            block.attention.add_positions(config)
+            block.attention.complete(config)
 
     @property
     def needs_intensity(self) -> bool:

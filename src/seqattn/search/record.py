@@ -31,6 +31,7 @@ from typing import Any
 from seqattn.config import (
     BASELINE,
     DESIGNS,
+    LATER,
     PRESETS,
     ModelConfig,
     Preset,
@@ -106,7 +107,7 @@ class Search:
         """The settings that no search draws; models are comparable where these are the same."""
         train = asdict(self.train_config)
         del train["learning_rate"]
-        reading = ("max_length", "positions", "sliding_window")
+        reading = ("max_length", *LATER)
         return {key: getattr(self.model_config, key) for key in reading} | train
 
     @property

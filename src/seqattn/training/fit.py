@@ -149,7 +149,7 @@ def _check_whole(model: Backbone) -> None:
     if config.max_length < config.reach:
         raise SeqattnError(
             f"max_length = {config.max_length} cuts off what training on whole histories reads; "
-            f"raise it to n_layers x (sliding_window - 1) + 1 = {config.reach}"
+            f"raise it to {config.reach}, which the layers reach together"
         )
 
 

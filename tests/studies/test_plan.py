@@ -149,6 +149,16 @@ def test_a_study_never_replaces_a_table_by_one_with_fewer_rows(study, tmp_path, 
     assert reports.make_study(found) == [found.folder / "levels.csv", found.folder / "page"]
 
 
+def test_tables_alone_are_written_from_what_is_there(study, monkeypatch):
+    monkeypatch.setattr(reports, "fit_runs", lambda *_, **__: pytest.fail("it was to fit nothing"))
+    monkeypatch.setattr(reports, "study_page", lambda study: study.folder / "page")
+    found = study(tables=["runs"])
+    spec = plan.wanted(found)[0].specs[0]
+    keep(found.results, spec, np.arange(1, 944), [])
+    reports.make_study(found, missing=False)
+    assert found.table("runs")["key"].tolist() == [spec.key]
+
+
 def test_a_baseline_of_recbole_is_wanted_once_per_seed_that_changes_it(study):
     pytest.importorskip("recbole")
     models = ["sasrec", "pop", "bpr"]

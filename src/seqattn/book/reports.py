@@ -113,13 +113,17 @@ def _require_comparison(chapter: Chapter) -> None:
         raise SeqattnError("the notebooks test over seeds: give at least two")
 
 
-def make_study(study: Study, *, device: str = "cpu", workers: int | None = None) -> list[Path]:
+def make_study(
+    study: Study, *, missing: bool = True, device: str = "cpu", workers: int | None = None
+) -> list[Path]:
     """Fit what a study lacks, write its tables, run its notebook; return what was written.
 
     Parameters
     ----------
     study : Study
         See `seqattn.studies.plan.read_study`.
+    missing : bool
+        Whether to fit what is missing; tables hold what there is.
     device : str
         ``cpu`` or ``cuda``.
     workers : int, optional
@@ -133,7 +137,7 @@ def make_study(study: Study, *, device: str = "cpu", workers: int | None = None)
     """
     stores = study.stores
     groups = plan.read(plan.wanted(study), *stores)
-    lacking = plan.missing(groups)
+    lacking = plan.missing(groups) if missing else []
     for dataset in dict.fromkeys(spec.dataset for spec in lacking):
         specs = [spec for spec in lacking if spec.dataset == dataset]
         fit_runs(stores[-1], load_dataset(dataset), specs, device=device, workers=workers)

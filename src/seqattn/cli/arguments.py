@@ -270,6 +270,8 @@ def _add_study(verbs: Verbs) -> None:
     verb.add_argument("study", nargs="+", choices=names(), metavar="NAME", help=told)
     told = "only list runs done and missing, with an estimate of the time; nothing is fitted"
     verb.add_argument("--plan", action="store_true", help=told)
+    told = "fit nothing: write the tables and the page from the runs that are there"
+    verb.add_argument("--tables", action="store_true", help=told)
     verb.add_argument("--device", default="cpu", help="cpu or cuda")
     verb.add_argument("--workers", type=int, help="processes on the CPU; default: one a core")
 

@@ -367,7 +367,8 @@ def _study(options: argparse.Namespace) -> None:
             print(f"{study.name}: {study.question}")
             print(plan.progress(study, groups).to_string(index=False, float_format="%.1f"))
             continue
-        print(*make_study(study, device=options.device, workers=options.workers), sep="\n")
+        fit = {"device": options.device, "workers": options.workers}
+        print(*make_study(study, missing=not options.tables, **fit), sep="\n")
 
 
 def _pages(options: argparse.Namespace) -> None:

@@ -16,6 +16,7 @@ COLOURS = {name: model.colour for name, model in MODELS.items()}
 # Okabe and Ito's palette: told apart by readers with any common colour blindness.
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
 ORANGE, PURPLE, SKY, GREY = "#E69F00", "#CC79A7", "#56B4E9", "#666666"
+OTHERS = ("#000000", BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)  # of what is no model
 
 
 def name_of(model: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
@@ -14,7 +15,7 @@ from matplotlib.ticker import PercentFormatter
 
 from seqattn.plots.audit import not_run
 from seqattn.plots.changes import legend_above
-from seqattn.plots.style import COLOURS, GREEN, GREY, VERMILION, name_of
+from seqattn.plots.style import COLOURS, GREEN, GREY, OTHERS, VERMILION, name_of
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -34,8 +35,9 @@ def learning_curves(histories: pd.DataFrame) -> Figure:
     figure, panels = plt.subplots(1, 2, figsize=(8.2, 3.4))
     columns = (("loss", "training loss (nats)"), ("valid_ndcg", "validation NDCG@10"))
     for axes, (column, label) in zip(panels, columns, strict=True):
-        for model, group in histories.groupby("model", sort=False):
-            colour = COLOURS.get(model)
+        by_model = zip(histories.groupby("model", sort=False), cycle(OTHERS), strict=False)
+        for (model, group), other in by_model:
+            colour = COLOURS.get(model, other)
             for _, run in group.groupby("seed"):
                 axes.plot(run["epoch"], run[column], color=colour, linewidth=0.6, alpha=0.4)
             mean = group.groupby("epoch")[column].agg(["mean", "size"])

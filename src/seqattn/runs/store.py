@@ -197,6 +197,11 @@ class Run:
         """
         return metric(self.ranks(stage, kind), name, k, self.owners(stage))
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether it was kept with its model's weights."""
+        return self.engine == RunSpec.engine and _WEIGHTS in self.facts["files"]
+
     def weights(self) -> dict[str, Tensor]:
         """Return the best weights, by parameter name.
 
@@ -207,7 +212,7 @@ class Run:
         """
         if self.engine != RunSpec.engine:
             raise SeqattnError(f"{self.folder}: what other libraries fit is kept without weights")
-        if _WEIGHTS not in self.facts["files"]:
+        if not self.has_weights:
             raise SeqattnError(
                 f"{self.folder} was kept without weights, as `seqattn collect` keeps runs: remove "
                 "it and run again to fit it anew, or choose another results folder"

@@ -1,0 +1,70 @@
+"""How models learn, epoch by epoch, and what they make of more or less of a history.
+
+References
+----------
+Reading at other lengths than those of training: [REV]; Press et al. (2022).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from seqattn.analysis.attention import load_model
+from seqattn.config import SHIFT_INVARIANT, replace
+from seqattn.data import Dataset, load_dataset
+from seqattn.runs.results import histories
+from seqattn.runs.store import Run
+from seqattn.stats.metrics import metric
+from seqattn.studies.judge import stacked
+from seqattn.studies.plan import Group, Study
+from seqattn.training.ranking import rank_targets
+
+READ = (10, 25, 50, 99, 200, 400)  # interactions
+
+
+def curves(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return a row an epoch: dataset, arm, model, seed, epoch, loss, valid_ndcg, seconds."""
+    return stacked(
+        histories(group.runs).assign(dataset=group.dataset.name, arm=group.arm)
+        for group in groups
+        if group.runs
+    )
+
+
+def reach(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return NDCG@10 of models that read more or less of a history than they were trained on.
+
+    A row a run and number of interactions read: dataset, arm, model, seed, read, valid, test. Of
+    the runs that are kept with weights, and whose positions count distances alone: others have no
+    vector for a position they were not trained on.
+    """
+    frames: list[pd.DataFrame] = []
+    data: dict[str, Dataset] = {}
+    for group in groups:
+        for run in group.runs:
+            config = getattr(run.spec, "model_config", None)
+            if config is None or config.positions not in SHIFT_INVARIANT or not run.has_weights:
+                continue
+            name = group.dataset.name
+            if name not in data:
+                data[name] = load_dataset(name)
+            key = {"dataset": name, "arm": group.arm, "model": group.model, "seed": run.seed}
+            frames.append(_reach(run, data[name]).assign(**key))
+    return stacked(frames)
+
+
+def _reach(run: Run, dataset: Dataset) -> pd.DataFrame:
+    model, rows = load_model(run, dataset), []
+    for n in READ:
+        model.config = replace(model.config, max_length=n)
+        found = {
+            stage: metric(
+                rank_targets(model, dataset.split, stage)["unfiltered"],
+                *("NDCG", 10, run.owners(stage)),
+            ).mean()
+            for stage in ("valid", "test")
+        }
+        rows.append({"read": n, **found})
+    return pd.DataFrame(rows)

@@ -1,0 +1,61 @@
+"""Learning curves and reading at other lengths, on small fits."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from seqattn.config import Preset, get_preset, replace
+from seqattn.data import load_dataset
+from seqattn.runs.fitting import fit_run, run_spec
+from seqattn.runs.store import Store
+from seqattn.stats.metrics import metric
+from seqattn.studies import learning
+from seqattn.studies.plan import DataFacts, Group
+
+SMOKE = get_preset("smoke")
+SLIDING = Preset(
+    replace(SMOKE.model, positions="relative", sliding_window=5, max_length=9),
+    replace(SMOKE.train, windows="whole", learning_rate=0.03, epochs=6),
+)
+
+
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory):
+    """One seed of absolute positions, and one of the sliding window, on the synthetic log."""
+    store, data = Store(tmp_path_factory.mktemp("store")), load_dataset("synthetic")
+    facts = DataFacts(data.name, data.fingerprint, data.n_targets, data.n_users)
+    runs = {
+        arm: fit_run(store, data, run_spec(data, "sasrec", 3, preset))
+        for arm, preset in (("absolute", SMOKE), ("sliding", SLIDING))
+    }
+    return [Group(facts, arm, "sasrec", (run.spec,), runs=(run,)) for arm, run in runs.items()]
+
+
+def test_curves_hold_every_epoch_of_every_run(groups):
+    table = learning.curves(None, groups)
+    for group in groups:
+        own = table[table["arm"] == group.arm]
+        history = group.runs[0].facts["history"]
+        assert own["valid_ndcg"].tolist() == [epoch["valid_ndcg"] for epoch in history]
+
+
+def test_a_model_reads_as_much_as_it_is_told_and_its_own_reach_gives_its_own_ranks(
+    groups, monkeypatch
+):
+    monkeypatch.setattr(learning, "READ", (2, 9, 40))
+    table = learning.reach(None, groups)
+    assert set(table["arm"]) == {"sliding"}  # absolute positions end where training did
+    run, by_read = groups[1].runs[0], table.set_index("read")
+    for stage in ("valid", "test"):
+        own = metric(run.ranks(stage), "NDCG", 10).mean()
+        assert by_read.loc[9, stage] == by_read.loc[40, stage] == pytest.approx(own, abs=1e-12)
+    assert not np.isclose(by_read.loc[2, "test"], by_read.loc[9, "test"])
+
+
+def test_runs_without_weights_have_no_row(groups, tmp_path):
+    copy = Store(tmp_path).adopt(groups[1].runs[0], weights=False)
+    assert not copy.has_weights
+    assert learning.reach(None, [dataclasses.replace(groups[1], runs=(copy,))]).empty

@@ -40,10 +40,15 @@ from seqattn.data import (
     sort_by_time,
 )
 from seqattn.models import build_model
+from seqattn.training.batches import Batch
 from seqattn.training.fit import training_batches
+from seqattn.training.whole import WholeBatch
 
 MODEL = ModelConfig()
 TRAIN = TrainConfig()
+# Whole histories in one pass, at the same sizes.
+SLIDING = replace(MODEL, positions="relative", sliding_window=MODEL.max_length, max_length=99)
+WHOLE = replace(TRAIN, windows="whole")
 MODES = {"packed": replace(TRAIN, stride=50), "dense": TRAIN, "exact": replace(TRAIN, stride=1)}
 
 
@@ -99,18 +104,15 @@ def recbole(steps: int) -> Callable[[], float]:
     return work
 
 
-def gemm_floor(dataset: Dataset, config: TrainConfig) -> Callable[[], float]:
+def gemm_floor(
+    dataset: Dataset, config: TrainConfig, model_config: ModelConfig = MODEL
+) -> Callable[[], float]:
     """Return a function that does one step's matrix products."""
-    model = build_model("sasrec", dataset.n_items, **vars(MODEL))
+    model = build_model("sasrec", dataset.n_items, **vars(model_config))
     batches = training_batches(model, dataset, config, "cpu")(np.random.default_rng(0))
     steps = list(batches)[:-1]
-    # Padding counts as overhead, so the floor's products are those of real positions only.
-    # The last layer needs queries of the positions read only, but keys and values of all.
-    tokens = int(median(sum(int((p.items_BT > 0).sum()) for p in parts) for parts in steps))
-    read = int(
-        median(sum(int((p.items_BT[:, p.read_from :] > 0).sum()) for p in parts) for parts in steps)
-    )
-    targets = int(median(sum(len(p.targets) for p in parts) for parts in steps))
+    sizes = np.array([[_positions(part) for part in parts] for parts in steps]).sum(axis=1)
+    tokens, read, targets = np.median(sizes, axis=0).astype(int).tolist()
     d, inner = MODEL.hidden_size, MODEL.inner_size
     after = [(d, d), (d, inner), (inner, d)]
     shapes = [(tokens, d, 3 * d), *((tokens, *sides) for sides in after)] * (MODEL.n_layers - 1)
@@ -126,6 +128,19 @@ def gemm_floor(dataset: Dataset, config: TrainConfig) -> Callable[[], float]:
         return targets
 
     return work
+
+
+def _positions(part: Batch | WholeBatch) -> tuple[int, int, int]:
+    """Return how many positions a part computes, those the last layer reads, and targets.
+
+    Padding counts as overhead, so they are real positions only. The last layer needs queries of
+    the positions read, but keys and values of all.
+    """
+    n_targets = len(part.targets)
+    if isinstance(part, WholeBatch):
+        return n_targets, n_targets, n_targets
+    real_BT = part.items_BT > 0
+    return int(real_BT.sum()), int(real_BT[:, part.read_from :].sum()), n_targets
 
 
 def matmul(dtype: torch.dtype, n: int = 1024) -> Callable[[], float]:
@@ -145,12 +160,15 @@ def main() -> None:
     dataset = all_of_ml_100k()
     n_targets = int((dataset.split.train.lengths - 1).sum())
     floor = gemm_floor(dataset, MODES["dense"])
+    sliding_floor = gemm_floor(dataset, WHOLE, SLIDING)
     contestants = {
         "RecBole": recbole(steps=2),
         "ours, exact": training_steps(dataset, 4, model=MODEL, train=MODES["exact"]),
         "ours, dense": training_steps(dataset, 10, model=MODEL, train=MODES["dense"]),
         "ours, packed": training_steps(dataset, 20, model=MODEL, train=MODES["packed"]),
         "matrix products only": lambda: sum(floor() for _ in range(10)),
+        "ours, sliding window": training_steps(dataset, 20, model=SLIDING, train=WHOLE),
+        "matrix products of it": lambda: sum(sliding_floor() for _ in range(20)),
         "ours, packed, L = 200": training_steps(
             dataset,
             10,
@@ -169,6 +187,7 @@ def main() -> None:
     products = {"float32": matmul(torch.float32), "bfloat16": matmul(torch.bfloat16)}
     gflops = {name: median(values) for name, values in interleave(products, rounds=5).items()}
     default = ratios(rates, "ours, dense", "RecBole")
+    sliding = ratios(rates, "ours, sliding window", "RecBole")
     long = ratios(rates, "ours, packed, L = 200", "RecTools, L = 200") if peer else None
     finish(
         "training",
@@ -178,6 +197,14 @@ def main() -> None:
             "ratio_vs_recbole_spread": [default["low"], default["high"]],
             "ratio_packed_vs_recbole": ratios(rates, "ours, packed", "RecBole")["median"],
             "ratio_exact_vs_recbole": ratios(rates, "ours, exact", "RecBole")["median"],
+            "ratio_sliding_vs_recbole": sliding["median"],
+            "ratio_sliding_vs_recbole_spread": [sliding["low"], sliding["high"]],
+            "ratio_sliding_vs_dense": ratios(rates, "ours, sliding window", "ours, dense")[
+                "median"
+            ],
+            "sliding_over_fp32_floor": ratios(
+                rates, "matrix products of it", "ours, sliding window"
+            )["median"],
             "bound_vs_recbole": ratios(rates, "matrix products only", "RecBole")["median"],
             "ratio_vs_rectools": long and long["median"],
             "ratio_vs_rectools_spread": long and [long["low"], long["high"]],

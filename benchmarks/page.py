@@ -44,6 +44,11 @@ SECTIONS = {
             ("ratio_packed_vs_recbole", "stride 50: targets per second over RecBole's", ""),
             ("ratio_exact_vs_recbole", "stride 1: targets per second over RecBole's", "5"),
             ("ratio_vs_rectools", "stride 200, L = 200: targets per second over RecTools'", "3"),
+            (
+                "ratio_vs_rectools_fast",
+                "sliding window, L = 200: targets per second over RecTools' fast module's",
+                "3",
+            ),
             ("step_over_fp32_floor", "training step over its matrix products alone", "at most 2"),
             ("gflops_float32", "matrix product, float32, GFLOP/s", ""),
             ("gflops_bfloat16", "matrix product, bfloat16, GFLOP/s", ""),

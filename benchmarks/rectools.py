@@ -1,8 +1,9 @@
-"""RecTools' SASRec as a contestant, in a process of its own: its pins clash with ours.
+"""RecTools' SASRecs as contestants, in processes of their own: their pins clash with ours.
 
 `make bench-rectools` makes its environment. Both models get the same training log, width, layers,
 heads, dropout, Adam and threads, a softmax over the whole catalogue, L = 200, and batches of as
-many targets on average. RecTools' feed-forward is as wide as the model (64), so ours is, too.
+many targets on average. RecTools' feed-forward is as wide as the model (64), so ours is, too; that
+of its module ``fast_transformers`` is four times as wide, so beside it ours is 256.
 RecTools trains on the last 201 interactions of a history and drops earlier targets; ours trains on
 all of them, in windows.
 """
@@ -28,6 +29,7 @@ COMMAND = (
     str(Path(__file__).with_name("rectools_worker.py")),
 )
 MODEL = ModelConfig(max_length=200, inner_size=64)
+FAST_INNER = 256
 BATCH_USERS = 32
 
 
@@ -38,11 +40,12 @@ def train_config(train: Sequences) -> TrainConfig:
 
 
 def rectools(
-    train: Sequences, steps: int, command: Sequence[str] = COMMAND
+    train: Sequences, steps: int, module: str = "native", command: Sequence[str] = COMMAND
 ) -> Callable[[], float] | None:
     """Return RecTools' SASRec doing some steps and returning their targets.
 
-    Without RecTools' environment, say how to make it and return None.
+    `module` is ``native`` or ``fast``, as `benchmarks.rectools_worker` has them. Without RecTools'
+    environment, say how to make it and return None.
     """
     if not Path(command[0]).exists():
         print(f"RecTools: not run, there is no {command[0]}; `make bench-rectools` makes it.")
@@ -52,7 +55,7 @@ def rectools(
         user = np.repeat(np.arange(len(train.lengths)), train.lengths)
         np.savez(log, user=user, item=train.items, order=np.arange(len(user)))
         worker = subprocess.Popen(
-            [*command, str(log), json.dumps(_config())],
+            [*command, str(log), json.dumps({"module": module, **_config()})],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

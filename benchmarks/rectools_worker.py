@@ -4,7 +4,9 @@ Run by the Python of RecTools' own environment, which knows nothing of this pack
 
     python -I rectools_worker.py LOG.npz CONFIG
 
-The log holds ``user``, ``item`` and ``order``, one entry an interaction; CONFIG is a JSON object.
+The log holds ``user``, ``item`` and ``order``, one entry an interaction; CONFIG is a JSON object,
+whose ``module`` is ``native`` (RecTools' SASRecModel) or ``fast`` (the network of its
+``fast_transformers``, with its softmax over the whole catalogue, in a bare loop).
 The worker says ``ready`` once RecTools has prepared its data. From then on each line ``go N`` is
 answered, N training steps later, with the number of targets that were in them. The end of standard
 input ends the worker.
@@ -21,10 +23,13 @@ import warnings
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from pytorch_lightning import Callback, Trainer
 from rectools import Columns
 from rectools.dataset import Dataset
+from rectools.fast_transformers import FlatSASRecNet, SequenceBatchDataset, build_sequences
 from rectools.models import SASRecModel
+from torch.utils.data import DataLoader
 
 
 class Turns(Callback):
@@ -38,6 +43,10 @@ class Turns(Callback):
         self._wait("ready")
 
     def on_train_batch_end(self, _trainer, _module, _outputs, batch: dict, *_: object) -> None:
+        self.count(batch)
+
+    def count(self, batch: dict) -> None:
+        """Take note of a step; after the last that was asked for, answer and wait."""
         self.n_targets += int((batch["y"] != 0).sum())
         self.steps_left -= 1
         if self.steps_left == 0:
@@ -76,14 +85,21 @@ def main() -> None:
     config = json.loads(sys.argv[2])
     torch.set_num_threads(config["threads"])
     with np.load(sys.argv[1]) as log:
-        interactions = pd.DataFrame(
-            {
-                Columns.User: log["user"],
-                Columns.Item: log["item"],
-                Columns.Weight: 1,
-                Columns.Datetime: pd.to_datetime(log["order"], unit="s"),
-            }
-        )
+        columns = {name: log[name] for name in ("user", "item", "order")}
+    train = {"native": native, "fast": fast}[config["module"]]
+    train(columns, config, answers)
+
+
+def native(log: dict, config: dict, answers: int) -> None:
+    """Train RecTools' SASRecModel."""
+    interactions = pd.DataFrame(
+        {
+            Columns.User: log["user"],
+            Columns.Item: log["item"],
+            Columns.Weight: 1,
+            Columns.Datetime: pd.to_datetime(log["order"], unit="s"),
+        }
+    )
     model = SASRecModel(
         session_max_len=config["max_length"],
         n_factors=config["hidden_size"],
@@ -97,6 +113,27 @@ def main() -> None:
         get_trainer_func_kwargs={"answers": answers},
     )
     model.fit(Dataset.construct(interactions))
+
+
+def fast(log: dict, config: dict, answers: int) -> None:
+    """Train the network of RecTools' fast_transformers, with the softmax of its training module."""
+    user, item, order = (torch.as_tensor(log[name]).long() for name in ("user", "item", "order"))
+    x, y, items, _ = build_sequences(user, item, order, config["max_length"])
+    sizes = (config["hidden_size"], config["n_layers"], config["n_heads"], config["max_length"])
+    net = FlatSASRecNet(len(items), *sizes, config["dropout"]).train()
+    optimiser = torch.optim.Adam(net.parameters(), lr=config["learning_rate"])
+    loader = DataLoader(SequenceBatchDataset(x, y), batch_size=config["batch_users"], shuffle=True)
+    turns = Turns(answers)
+    turns.on_train_start()
+    while True:
+        for batch in loader:
+            logits = net.encode(batch["x"]) @ net.item_emb.weight.T
+            logits[:, :, 0] = -torch.inf
+            loss = F.cross_entropy(logits.flatten(0, 1), batch["y"].flatten(), ignore_index=0)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            turns.count(batch)
 
 
 if __name__ == "__main__":

@@ -175,10 +175,19 @@ def main() -> None:
             model=rectools.MODEL,
             train=rectools.train_config(dataset.split.train),
         ),
+        # Beside RecTools' fast module: as wide inside, a window as long, and one layer's reach.
+        "ours, sliding window, L = 200": training_steps(
+            dataset,
+            10,
+            model=replace(
+                SLIDING, sliding_window=200, max_length=399, inner_size=rectools.FAST_INNER
+            ),
+            train=replace(rectools.train_config(dataset.split.train), windows="whole"),
+        ),
     }
-    peer = rectools.rectools(dataset.split.train, steps=5)
-    if peer is not None:
-        contestants["RecTools, L = 200"] = peer
+    for name, module in (("RecTools, L = 200", "native"), ("RecTools fast, L = 200", "fast")):
+        if peer := rectools.rectools(dataset.split.train, 5, module):
+            contestants[name] = peer
     rates = interleave(contestants, rounds=4)
     rows = [
         {"contestant": name, "targets/s": median(values), "s/epoch": n_targets / median(values)}
@@ -188,7 +197,13 @@ def main() -> None:
     gflops = {name: median(values) for name, values in interleave(products, rounds=5).items()}
     default = ratios(rates, "ours, dense", "RecBole")
     sliding = ratios(rates, "ours, sliding window", "RecBole")
-    long = ratios(rates, "ours, packed, L = 200", "RecTools, L = 200") if peer else None
+    long, fast = (
+        ratios(rates, *pair) if pair[1] in rates else None
+        for pair in (
+            ("ours, packed, L = 200", "RecTools, L = 200"),
+            ("ours, sliding window, L = 200", "RecTools fast, L = 200"),
+        )
+    )
     finish(
         "training",
         rows,
@@ -208,6 +223,8 @@ def main() -> None:
             "bound_vs_recbole": ratios(rates, "matrix products only", "RecBole")["median"],
             "ratio_vs_rectools": long and long["median"],
             "ratio_vs_rectools_spread": long and [long["low"], long["high"]],
+            "ratio_vs_rectools_fast": fast and fast["median"],
+            "ratio_vs_rectools_fast_spread": fast and [fast["low"], fast["high"]],
             "step_over_fp32_floor": ratios(rates, "matrix products only", "ours, dense")["median"],
             "gflops_float32": gflops["float32"],
             "gflops_bfloat16": gflops["bfloat16"],

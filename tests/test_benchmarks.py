@@ -21,7 +21,13 @@ RUNG = {"kind": "on by default", "targets/s without": 1.0, "targets/s with": 2.0
 
 
 # They are run by the Python of RecTools' own environment.
-ELSEWHERE = ("pytorch_lightning", "rectools", "rectools.dataset", "rectools.models")
+ELSEWHERE = (
+    "pytorch_lightning",
+    "rectools",
+    "rectools.dataset",
+    "rectools.fast_transformers",
+    "rectools.models",
+)
 
 
 class Called(Exception):

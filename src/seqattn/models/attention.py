@@ -84,7 +84,7 @@ def masked_logits(
         return logits_BHST + bias.masked_fill(future_ST, -torch.inf)
     if bias is not None:
         logits_BHST = logits_BHST + bias
-    return logits_BHST.masked_fill(~mask, -torch.inf)
+    return logits_BHST.masked_fill_(~mask, -torch.inf)  # in place: no gradient needs the product
 
 
 def _causal_mask(s: int, t: int, device: torch.device) -> Tensor:

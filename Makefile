@@ -1,6 +1,7 @@
 # The README's commands. `make book PYTHON=/path/to/python3.13` picks the interpreter;
 # `make book TORCH_INDEX=https://download.pytorch.org/whl/cpu` a smaller PyTorch build on Linux;
-# `make book PRESET=smoke` trains models too small to learn, to see sooner that all pages build.
+# `make book PRESET=smoke` trains models too small to learn, to see sooner that all pages build;
+# `make book SEEDS="2020 2021"` trains each with these seeds only.
 # `make paper DATASETS="ml-100k amazon-office" CONFIG="trials=5 seeds=2020"` runs a campaign; its
 # settings are in workflow/config.yaml.
 VENV := .venv
@@ -8,13 +9,17 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 CLUSTER := $(VENV)/cluster
 PRESET := quick
+# Files as a whole, in their order: by default those of fewest tests come last, the notebooks too.
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 TUTORIAL := book/appendix/generated/tutorial/6.md
 export PYTHON TORCH_INDEX
+# Every kernel and worker imports PyTorch: without kept bytecode each compiles it anew, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: book pages paper paper-check test test-slow lint lab bench bench-rectools ci clean
 
 book: $(READY)  ## run every notebook on ML-100K, then build the pages
-	$(BIN)/seqattn report ml-100k --preset $(PRESET)
+	$(BIN)/seqattn report ml-100k --preset $(PRESET) $(if $(SEEDS),-s $(SEEDS))
 	$(MAKE) pages
 
 pages: $(READY) $(TUTORIAL)  ## build the pages from notebooks that are there
@@ -36,7 +41,7 @@ paper-check: $(READY)  ## tables and figures anew from committed records; a samp
 	$(BIN)/seqattn check results/campaign
 
 test: $(READY)  ## the tests, a smoke run of every notebook and the docstrings' examples among them
-	$(BIN)/pytest -n auto --dist loadfile --doctest-modules tests src/seqattn
+	$(BIN)/pytest $(PARALLEL) --doctest-modules tests src/seqattn
 
 test-slow: $(CLUSTER)  ## the tests that take minutes, those of workflow/ among them
 	$(BIN)/pytest -m slow

@@ -15,6 +15,17 @@ settings.load_profile("seqattn")
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest file, so that no core waits at the end while another runs it."""
+    items.sort(key=lambda item: item.path.name != "test_notebooks.py")
+
+
+@pytest.fixture
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands fit in this process: one of their own would import PyTorch first, for 5 s."""
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+
+
 @pytest.fixture(scope="session")
 def synthetic() -> Dataset:
     """A small prepared dataset that needs no file."""

@@ -53,8 +53,7 @@ def test_prepare_reports_every_step(capsys, synthetic, tmp_path):
     assert record["steps"][0]["name"] == "read"
 
 
-def test_fit_then_significance(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 1)  # no processes to start: seconds instead of tens
+def test_fit_then_significance(capsys, tmp_path, one_process):
     models, seeds = ["sasrec", "ia-val"], ["1", "2"]
     assert (
         main(["fit", "-d", "synthetic", "-m", *models, "-s", *seeds, "--json", *FIT, str(tmp_path)])
@@ -238,8 +237,7 @@ def test_significance_compares_what_the_log_allows(tmp_path, monkeypatch, column
     assert asked == models
 
 
-def test_significance_of_the_baseline_alone_is_a_users_error(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 1)  # no processes to start
+def test_significance_of_the_baseline_alone_is_a_users_error(capsys, tmp_path, one_process):
     where = ["--preset", "smoke", "--results-dir", str(tmp_path / "store")]
     assert main(["significance", "synthetic", "-m", "sasrec", "-s", "1", "2", *where]) == 2
     assert "only 'sasrec' runs: nothing to compare; name a variant, too" in capsys.readouterr().err

@@ -121,7 +121,9 @@ def checkout(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.mark.smoke
-def test_the_example_study_is_planned_fitted_and_shown_without_any_python_in_src(checkout, capsys):
+def test_the_example_study_is_planned_fitted_and_shown_without_any_python_in_src(
+    checkout, capsys, one_process
+):
     """Its two files as they stand, but on data and a preset that take seconds."""
     (yaml_text,) = blocks(recipe("a study"), "yaml")
     small = yaml_text.replace("ml-100k", "synthetic").replace("quick", "smoke")

@@ -92,17 +92,22 @@ def short_log(tmp_path_factory):
 
 
 @pytest.mark.smoke
-def test_the_data_notebook_runs_on_an_order_without_times_or_intensity(parameters, tmp_path):
+def test_the_data_notebook_runs_on_an_order_without_times_or_intensity_and_is_titled_by_the_yaml(
+    parameters, tmp_path
+):
     rows = "".join(f"u{u},i{(u + k) % 9},{k}\n" for u in range(12) for k in range(6))
     (tmp_path / "log.csv").write_text("user,item,place\n" + rows)
     (tmp_path / "log.yaml").write_text(
-        "name: order\npath: log.csv\ncolumns: {user: user, item: item, order: place}\n"
+        "name: order\ntitle: Fashion\npath: log.csv\n"
+        "columns: {user: user, item: item, order: place}\n"
         "filters: {k_core: 3, iterative: false}\n"
     )
-    template, output = book.ROOT / "notebooks" / "01_data.ipynb", tmp_path / "out.ipynb"
+    template, output = book.ROOT / "notebooks" / "01_data.ipynb", tmp_path / "out" / "01_data.ipynb"
     values = {**parameters, "dataset": str(tmp_path / "log.yaml"), "models": ["sasrec"]}
     reports.run_notebook(template, output, values)
-    assert "only models that read no intensity" in str(_executed(output))
+    cells = _executed(output)
+    assert "".join(cells[0]["source"]).splitlines()[0] == "# Data: Fashion"
+    assert "only models that read no intensity" in str(cells)
 
 
 @pytest.mark.slow

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -69,15 +67,6 @@ def test_ml_100k_fingerprint_is_the_same_everywhere(ml_100k):
     assert ml_100k.fingerprint == (
         "aedd62a8b59c668dba3ddb7516490de70205e11ade6a2f1e7d8b1475bd92da9f"
     )
-
-
-@needs_recbole
-def test_loading_ml_100k_does_not_import_recbole():
-    code = (
-        "import sys; from seqattn.data import load_dataset; load_dataset('ml-100k'); "
-        "assert 'recbole' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_fingerprint_of_generated_data_is_the_same_in_every_run():

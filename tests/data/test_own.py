@@ -241,16 +241,6 @@ def test_models_that_need_an_intensity_say_so_for_a_log_without(described, tmp_p
         fit_wanted(tmp_path / "store", dataset, [("ia-add", 1)], "smoke", progress=False)
 
 
-@pytest.mark.smoke
-def test_papermill_takes_the_yaml_and_titles_the_page_after_it(described, tmp_path):
-    pytest.importorskip("papermill")
-    parameters = {"dataset": described(title="Fashion"), "preset": "smoke"}
-    output = tmp_path / "out" / "01_data.ipynb"
-    reports.run_notebook(book.ROOT / "notebooks" / "01_data.ipynb", output, parameters)
-    source = json.loads(output.read_text())["cells"][0]["source"]
-    assert "".join(source).splitlines()[0] == "# Data: Fashion"
-
-
 def test_report_goes_to_a_folder_of_the_yamls_name(described, tmp_path, monkeypatch):
     pytest.importorskip("papermill")
     path = described()

@@ -265,8 +265,10 @@ def small(monkeypatch) -> None:
     monkeypatch.setitem(baselines.GRIDS, "bpr", {"learning_rate": (1e-5, 0.03)})
 
 
-def test_the_command_keeps_what_the_grid_chose_for_every_seed(tmp_path, small, monkeypatch, capsys):
-    monkeypatch.setattr("os.cpu_count", lambda: 1)  # a process would have the usual grid
+def test_the_command_keeps_what_the_grid_chose_for_every_seed(
+    tmp_path, small, one_process, monkeypatch, capsys
+):
+    # In one process: another would have the usual grid.
     command = ["fit", "-d", "synthetic", "-m", "itemknn", "bpr", "-s", "1", "2"]
     command += ["--results-dir", str(tmp_path)]
     assert main(command) == 0

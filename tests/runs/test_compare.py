@@ -131,7 +131,9 @@ def test_the_command_prints_what_was_asked_for_and_who_is_missing(files, capsys)
     assert capsys.readouterr().out.startswith("question,estimate,low")
 
 
-def test_models_of_a_dataset_are_compared_as_their_exported_files_are(tmp_path, capsys):
+def test_models_of_a_dataset_are_compared_as_their_exported_files_are(
+    tmp_path, capsys, one_process
+):
     common = ["-d", "synthetic", "--preset", "smoke", "--results-dir", str(tmp_path / "store")]
     asked = ["compare", "sasrec", "ia-add", *common, "-s", "1", "2", "--metric", "HR@10", "--json"]
     assert main(asked) == 0

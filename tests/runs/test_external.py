@@ -172,7 +172,9 @@ def test_the_command_keeps_a_run_that_says_what_it_is(synthetic, scores, tmp_pat
         assert main([*asked, "--name", name]) == 2
 
 
-def test_a_model_made_elsewhere_is_compared_by_name(synthetic, scores, tmp_path, capsys):
+def test_a_model_made_elsewhere_is_compared_by_name(
+    synthetic, scores, tmp_path, capsys, one_process
+):
     store = ["--results-dir", str(tmp_path / "store")]
     for seed in (1, 2):
         path = tmp_path / f"{seed}.csv"
@@ -187,5 +189,7 @@ def test_a_model_made_elsewhere_is_compared_by_name(synthetic, scores, tmp_path,
     runs = list(Store(tmp_path / "store").runs("synthetic", "theirs"))
     mean = np.mean([metric(run.ranks(), "NDCG", 10) for run in runs])
     assert rows[1]["estimate"] == pytest.approx(mean)
+    before = list(Store(tmp_path / "store").runs())
     assert main(["compare", "sasrec", "others", "-d", "synthetic", *store]) == 2
     assert "no run of that name on synthetic" in capsys.readouterr().err
+    assert list(Store(tmp_path / "store").runs()) == before  # nothing is fitted for a name's sake

@@ -1,14 +1,10 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import random
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from itertools import product
 
@@ -259,49 +255,68 @@ def test_a_results_folder_that_cannot_be_made_is_named(tmp_path):
         Store(tmp_path / "file" / "results")
 
 
-def _compute_slowly(root: str, log: str) -> None:
-    def run() -> Result:
-        with open(log, "a") as file:
-            file.write("computed\n")
-        time.sleep(0.5)
-        return RESULT
+# One process imports PyTorch, before any of its threads, and forks those that the tests are about.
+HOST = """
+import os, random, signal, sys, time
+import torch
+torch.set_num_threads(1)
+from seqattn.data import load_dataset
+from runs.test_store import RESULT, SPEC, Store, fit_wanted
 
-    Store(root).compute(SPEC, run)
+def forked(work):
+    pid = os.fork()
+    if not pid:
+        work()
+        os._exit(0)
+    return pid
+
+def ended(pid):
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+"""
+
+
+def hosted(program, *arguments):
+    folders = (ROOT / "src", ROOT / "tests")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
+    command = [sys.executable, "-c", HOST + program, *map(str, arguments)]
+    subprocess.run(command, env=environment, check=True)
+
+
+TWO = """
+store, log = sys.argv[1:]
+
+def run():
+    with open(log, "a") as file:
+        file.write("computed\\n")
+    time.sleep(0.5)
+    return RESULT
+
+both = [forked(lambda: Store(store).compute(SPEC, run)) for _ in range(2)]
+assert [ended(pid) for pid in both] == [0, 0]
+"""
 
 
 def test_two_processes_compute_a_cell_once(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    arguments = (str(tmp_path / "store"), str(tmp_path / "log"))
-    processes = [context.Process(target=_compute_slowly, args=arguments) for _ in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-        assert process.exitcode == 0
+    hosted(TWO, tmp_path / "store", tmp_path / "log")
     assert (tmp_path / "log").read_text() == "computed\n"
 
 
-FIT = """
-import sys
-from seqattn.data import load_dataset
-from wanted import fit_wanted
-print("ready", flush=True)
-fit_wanted(sys.argv[1], load_dataset("synthetic"), [("ia-add", 1)], "smoke", progress=False)
+KILLED = """
+def fit():
+    data = load_dataset("synthetic")
+    fit_wanted(sys.argv[1], data, [("ia-add", 1)], "smoke", progress=False)
+
+for attempt in range(4):
+    pid = forked(fit)
+    time.sleep(random.Random(attempt).uniform(0, 0.6))
+    os.kill(pid, signal.SIGKILL)
+    assert ended(pid) in (-signal.SIGKILL, 0)
 """
 
 
 def test_a_fit_killed_at_a_random_moment_ends_in_the_same_artifact(tmp_path, synthetic):
     undisturbed = fit_wanted(tmp_path / "calm", synthetic, [("ia-add", 1)], "smoke", progress=False)
-    for attempt in range(4):
-        process = subprocess.Popen(
-            [sys.executable, "-c", FIT, str(tmp_path / "killed")],
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([f"{ROOT}/src", f"{ROOT}/tests"])},
-        )
-        process.stdout.readline()
-        time.sleep(random.Random(attempt).uniform(0, 0.6))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    hosted(KILLED, tmp_path / "killed")
     again = fit_wanted(tmp_path / "killed", synthetic, [("ia-add", 1)], "smoke", progress=False)
     for kind in ("test", "valid"):
         assert np.array_equal(again[0].ranks(kind), undisturbed[0].ranks(kind))

@@ -67,9 +67,12 @@ def test_a_killed_workers_trial_does_not_change_the_search(tmp_path, synthetic, 
     assert len({t["state"] for t in whole.trials}) == 1 + prune
 
 
-WORKER = """
-import random, sys, time
+# One process imports PyTorch and forks the workers, which start at once that way.
+WORKERS = """
+import os, random, sys, time
 from types import SimpleNamespace
+import optuna, torch
+torch.set_num_threads(1)
 import seqattn.search.tune as module
 from seqattn.search.record import SearchConfig
 from seqattn.config import NORMALISATIONS, get_preset
@@ -81,14 +84,24 @@ def train(dataset, model, seed, model_config, config, *, device, on_epoch):
 
 module.train, module.POLL_SECONDS = train, 0.1
 folder, smoke, data = sys.argv[1], get_preset("smoke"), load_dataset("synthetic")
-module.tune(folder, data, "sasrec", SearchConfig(6, 1), smoke)
-module.tune(folder, data, "ia-add", SearchConfig(6, 1), smoke, design="shared_backbone")
+
+def work():
+    random.seed()
+    module.tune(folder, data, "sasrec", SearchConfig(6, 1), smoke)
+    module.tune(folder, data, "ia-add", SearchConfig(6, 1), smoke, design="shared_backbone")
+
+workers = []
+for _ in range(3):
+    workers.append(os.fork())
+    if not workers[-1]:
+        work()
+        os._exit(0)
+assert [os.waitpid(worker, 0)[1] for worker in workers] == [0, 0, 0]
 """
 
 
 def test_workers_of_one_folder_share_the_trials_and_draw_none_twice(tmp_path):
-    workers = [subprocess.Popen([sys.executable, "-c", WORKER, tmp_path]) for _ in range(3)]
-    assert [worker.wait() for worker in workers] == [0, 0, 0]
+    subprocess.run([sys.executable, "-c", WORKERS, tmp_path], check=True)
     found = read_search(tmp_path, "synthetic", "sasrec", "own_search")
     assert len(found.trials) == 6
     assert len({t["params"]["hidden_dropout"] for t in found.trials}) == 6

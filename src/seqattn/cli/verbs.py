@@ -313,12 +313,12 @@ def _systems(options: argparse.Namespace) -> list[PerUser]:
     dataset = load_dataset(options.dataset)
     ours = [model for model in dict.fromkeys(asked) if model in MODELS]
     runs: dict[str, list[Run]] = {model: [] for model in asked}
+    for model in set(asked) - set(ours):  # before minutes of fits: it may be a typing error
+        runs[model] = _elsewhere(model, dataset, options.results_dir)
     if ours:
         options.model = ours
         for run in _runs(options):
             runs[run.model].append(run)
-    for model in set(asked) - set(ours):
-        runs[model] = _elsewhere(model, dataset, options.results_dir)
     return [of_runs(model, runs[model], dataset, name, k, options.kind) for model in asked]
 
 

@@ -51,12 +51,11 @@ def whole_batch(
     n = int(length.sum())
     history = np.repeat(np.arange(len(chosen)), length)
     age = np.arange(n) - np.repeat(np.cumsum(length) - length, length)
-    padding = (0, -n % window)
-    index, history, age = (
-        np.pad(values, padding, constant_values=outside).reshape(-1, window)
+    rows = (
+        np.pad(values, (0, -n % window), constant_values=outside).reshape(-1, window)
         for values, outside in ((start[history] + age, 0), (history, -1), (age, 0))
     )
-    index_BW, history_BW, age_BW = gatherer.send(index, history, age)
+    index_BW, history_BW, age_BW = gatherer.send(*rows)
     outside_BW = history_BW < 0
     items_BW = gatherer.items[index_BW].masked_fill(outside_BW, 0)
     intensity_BW = None

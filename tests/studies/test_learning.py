@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from seqattn.studies import learning
 from seqattn.studies.plan import DataFacts, Group
 
 SMOKE = get_preset("smoke")
+STUDY = SimpleNamespace(stores=[])
 SLIDING = Preset(
     replace(SMOKE.model, positions="relative", sliding_window=5, max_length=9),
     replace(SMOKE.train, windows="whole", learning_rate=0.03, epochs=6),
@@ -46,7 +48,7 @@ def test_a_model_reads_as_much_as_it_is_told_and_its_own_reach_gives_its_own_ran
     groups, monkeypatch
 ):
     monkeypatch.setattr(learning, "READ", (2, 9, 40))
-    table = learning.reach(None, groups)
+    table = learning.reach(STUDY, groups)
     assert set(table["arm"]) == {"sliding"}  # absolute positions end where training did
     run, by_read = groups[1].runs[0], table.set_index("read")
     for stage in ("valid", "test"):
@@ -58,4 +60,7 @@ def test_a_model_reads_as_much_as_it_is_told_and_its_own_reach_gives_its_own_ran
 def test_runs_without_weights_have_no_row(groups, tmp_path):
     copy = Store(tmp_path).adopt(groups[1].runs[0], weights=False)
     assert not copy.has_weights
-    assert learning.reach(None, [dataclasses.replace(groups[1], runs=(copy,))]).empty
+    bare = [dataclasses.replace(groups[1], runs=(copy,))]
+    assert learning.reach(STUDY, bare).empty
+    beside = SimpleNamespace(stores=[Store(groups[1].runs[0].folder.parents[2])])
+    assert len(learning.reach(beside, bare)) == len(learning.READ)

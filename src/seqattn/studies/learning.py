@@ -45,13 +45,18 @@ def reach(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     for group in groups:
         for run in group.runs:
             config = getattr(run.spec, "model_config", None)
-            if config is None or config.positions not in SHIFT_INVARIANT or not run.has_weights:
+            if config is None or config.positions not in SHIFT_INVARIANT:
+                continue
+            # The committed copy of a run, which is found first, has no weights.
+            copies = [run, *filter(None, (store.get(run.spec) for store in study.stores))]
+            whole = next((copy for copy in copies if copy.has_weights), None)
+            if whole is None:
                 continue
             name = group.dataset.name
             if name not in data:
                 data[name] = load_dataset(name)
             key = {"dataset": name, "arm": group.arm, "model": group.model, "seed": run.seed}
-            frames.append(_reach(run, data[name]).assign(**key))
+            frames.append(_reach(whole, data[name]).assign(**key))
     return stacked(frames)
 
 

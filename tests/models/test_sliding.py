@@ -153,7 +153,7 @@ def test_a_querys_statistics_are_those_of_what_it_sees(raw, window, mode):
 
 
 def test_the_mask_lets_a_query_see_itself_and_what_stands_before():
-    assert sliding_mask(4, 2).int().tolist() == [
+    assert sliding_mask(4, 4, 2).int().tolist() == [
         [1, 0, 0, 0],
         [1, 1, 0, 0],
         [0, 1, 1, 0],

@@ -23,10 +23,10 @@ from seqattn.errors import SeqattnError
 from seqattn.models.injection import Injection
 from seqattn.models.intensity import Signal
 from seqattn.models.kernels import Kernel, PositionalKernel
-from seqattn.models.positions import SCHEMES, Positions
+from seqattn.models.positions import INIT_STD, SCHEMES, Positions
+from seqattn.models.sliding import with_row_above
 
 LAYER_NORM_EPS = 1e-12
-INIT_STD = 0.02
 LEVELS = 2**16  # of a dropout probability on the CPU
 
 
@@ -128,7 +128,7 @@ class Attention(nn.Module):
         q, k, v = self.project(x_BTD)
         k, v = self.kernel(k, v, sight.mask if sight.blocks else None)
         if sight.blocks:
-            k, v = with_row_above(k), with_row_above(v)
+            k, v = with_row_above(k, 2), with_row_above(v, 2)
         if read_from:
             q, sight = q[:, :, read_from:], _queries_from(sight, read_from)
         s = q.shape[2]
@@ -172,11 +172,6 @@ class Attention(nn.Module):
         q, k, bias = self.positions(q, k)
         q, k, _ = self.injection.before(q, k, v, sight.signal)
         return torch.softmax(masked_logits(q, k, sight.mask, bias), dim=-1)
-
-
-def with_row_above(x_BHTF: Tensor) -> Tensor:
-    """Return the positions of the row above, then a row's own, (B, H, 2T, F)."""
-    return torch.cat([x_BHTF.roll(1, 0), x_BHTF], dim=2)
 
 
 def _queries_from(sight: Sight, read_from: int) -> Sight:

@@ -113,8 +113,12 @@ class Backbone(nn.Module):
             If the model is intensity-aware and `intensity_BT` is None, or T exceeds the model's
             ``max_length`` and its positions are added to the input.
         """
-        x_BTD = self.dropout(self.norm(self.embed_items(items_BT) + self.add_positions(items_BT)))
-        return self.read(x_BTD, self.sight(items_BT, intensity_BT), read_from)
+        return self.read(self.embed(items_BT), self.sight(items_BT, intensity_BT), read_from)
+
+    def embed(self, items_BT: Tensor) -> Tensor:
+        """Return the first block's inputs, (B, T, D): items and positions, normalised."""
+        x_BTD = self.embed_items(items_BT) + self.add_positions(items_BT)
+        return self.dropout(self.norm(x_BTD))
 
     def read(self, x_BTD: Tensor, sight: Sight, read_from: int = 0) -> Tensor:
         """Return hidden states, (B, T - read_from, D), from embeddings."""
@@ -129,7 +133,7 @@ class Backbone(nn.Module):
         They are those of each history by itself under the model's sliding window, without its
         padding.
         """
-        x_BWD = self.dropout(self.norm(self.embed_items(blocks.items_BW)))
+        x_BWD = self.embed(blocks.items_BW)
         signal = None
         if self.needs_intensity:
             signal = blocks.signal(self._intensity(blocks.intensity_BW), self.config.normalisation)
@@ -142,8 +146,9 @@ class Backbone(nn.Module):
     def visible(self, items_BT: Tensor) -> Tensor | None:
         """Return where queries may look, `attention_mask` within the sliding window."""
         mask, window = self.attention_mask(items_BT), self.config.sliding_window
-        if mask is None and 0 < window < items_BT.shape[1]:
-            return sliding_mask(items_BT.shape[1], window, items_BT.device)
+        t = items_BT.shape[1]
+        if mask is None and 0 < window < t:
+            return sliding_mask(t, t, window, items_BT.device)
         return mask
 
     def add_positions(self, items_BT: Tensor) -> Tensor | float:
@@ -209,8 +214,8 @@ class Backbone(nn.Module):
 
     def attention_maps(self, items_BT: Tensor, intensity_BT: Tensor | None = None) -> Tensor:
         """Return every layer's attention map, (layers, B, H, T, T); call in evaluation mode."""
-        x_BTD = self.dropout(self.norm(self.embed_items(items_BT) + self.add_positions(items_BT)))
-        sight, maps = self.sight(items_BT, intensity_BT), []
+        x_BTD, maps = self.embed(items_BT), []
+        sight = self.sight(items_BT, intensity_BT)
         for block in self.blocks:
             maps.append(block.attention.weights(x_BTD, sight))
             x_BTD = block(x_BTD, sight)

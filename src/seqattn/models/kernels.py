@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from seqattn.config import ModelConfig
 from seqattn.models.positions import distances
+from seqattn.models.sliding import sliding_mask, with_row_above
 
 
 class Kernel(nn.Module):
@@ -67,11 +68,9 @@ class PositionalKernel(Kernel):
 def filtered(x_BHTF: Tensor, taps_HN: Tensor, mask: Tensor | None = None) -> Tensor:
     """Return ``sum_i taps[t - i] x_i`` over i <= t, nearer than N, (B, H, T, F)."""
     t, n = x_BHTF.shape[2], taps_HN.shape[1]
-    if mask is not None:
-        x_BHTF = torch.cat([x_BHTF.roll(1, 0), x_BHTF], dim=2)
-    distance_TK = distances(t, x_BHTF.shape[2], x_BHTF.device)
-    outside_TK = (distance_TK < 0) | (distance_TK >= n)
-    toeplitz = taps_HN[:, distance_TK.clamp(0, n - 1)].masked_fill(outside_TK, 0.0)
-    if mask is not None:
-        toeplitz = toeplitz.masked_fill(~mask, 0.0)
-    return toeplitz @ x_BHTF
+    if mask is None:
+        mask = sliding_mask(t, t, n, x_BHTF.device)
+    else:  # of blocks, whose window is N
+        x_BHTF = with_row_above(x_BHTF, 2)
+    distance_TK = distances(t, x_BHTF.shape[2], x_BHTF.device).clamp(0, n - 1)
+    return taps_HN[:, distance_TK].masked_fill(~mask, 0.0) @ x_BHTF

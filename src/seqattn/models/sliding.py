@@ -24,10 +24,15 @@ from seqattn.models.intensity import Signal, normalise
 from seqattn.models.positions import distances
 
 
-def sliding_mask(t: int, window: int, device: torch.device | None = None) -> Tensor:
-    """Return where queries look in rows of `t` positions, (T, T): themselves and W - 1 before."""
-    distance_TT = distances(t, t, device)
-    return (distance_TT >= 0) & (distance_TT < window)
+def sliding_mask(s: int, t: int, window: int, device: torch.device | None = None) -> Tensor:
+    """Return where the last `s` of `t` positions look, (S, T): themselves and W - 1 before."""
+    distance_ST = distances(s, t, device)
+    return (distance_ST >= 0) & (distance_ST < window)
+
+
+def with_row_above(x: Tensor, dim: int) -> Tensor:
+    """Return the positions of the row above, then a row's own, along `dim`; rows are along 0."""
+    return torch.cat([x.roll(1, 0), x], dim)
 
 
 def sliding_signal(raw_BT: Tensor, real_BT: Tensor, mode: str, window: int) -> Signal:
@@ -73,11 +78,9 @@ class Blocks(NamedTuple):
     def mask(self) -> Tensor:
         """Return where queries may look among the keys of two blocks, (B, 1, W, 2W)."""
         window = self.items_BW.shape[1]
-        distance_WK = distances(window, 2 * window, self.items_BW.device)
-        near_WK = (distance_WK >= 0) & (distance_WK < window)
-        above_BW = self.history_BW.roll(1, 0)
-        above_BW[0] = -2  # the first block has none above
-        key_BK = torch.cat([above_BW, self.history_BW], dim=1)
+        near_WK = sliding_mask(window, 2 * window, window, self.items_BW.device)
+        key_BK = with_row_above(self.history_BW, 1)
+        key_BK[0, :window] = -2  # the first block has none above
         return (near_WK & (self.history_BW[:, :, None] == key_BK[:, None, :]))[:, None]
 
     def signal(self, raw_BW: Tensor, mode: str) -> Signal:
@@ -86,5 +89,4 @@ class Blocks(NamedTuple):
         a_N, b_N = _statistics(
             raw_BW.flatten(), self.age_BW.flatten(), mode, self.items_BW.shape[1]
         )
-        w_BK = torch.cat([w_BW.roll(1, 0), w_BW], dim=1)
-        return Signal(w_BK, a_N.view_as(raw_BW), b_N.view_as(raw_BW))
+        return Signal(with_row_above(w_BW, 1), a_N.view_as(raw_BW), b_N.view_as(raw_BW))

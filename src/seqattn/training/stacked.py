@@ -120,8 +120,7 @@ def fit_stacked(
     ------
     SeqattnError
         If a seed is given twice, the model needs an intensity the dataset lacks, a batch may be
-        smaller than one window, batches hold whole histories, or a seed diverges, which ends the
-        others too.
+        smaller than one window or hold whole histories, or a seed diverges, which ends all.
     """
     _check(seeds, model_config, train_config)
     started = time.perf_counter()

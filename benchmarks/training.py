@@ -111,7 +111,7 @@ def gemm_floor(
     model = build_model("sasrec", dataset.n_items, **vars(model_config))
     batches = training_batches(model, dataset, config, "cpu")(np.random.default_rng(0))
     steps = list(batches)[:-1]
-    sizes = np.array([[_positions(part) for part in parts] for parts in steps]).sum(axis=1)
+    sizes = [np.sum([_positions(part) for part in parts], axis=0) for parts in steps]
     tokens, read, targets = np.median(sizes, axis=0).astype(int).tolist()
     d, inner = MODEL.hidden_size, MODEL.inner_size
     after = [(d, d), (d, inner), (inner, d)]
@@ -175,7 +175,7 @@ def main() -> None:
             model=rectools.MODEL,
             train=rectools.train_config(dataset.split.train),
         ),
-        # Beside RecTools' fast module: as wide inside, a window as long, and one layer's reach.
+        # Beside RecTools' fast module: as wide inside, with a window as long.
         "ours, sliding window, L = 200": training_steps(
             dataset,
             10,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from seqattn.config import Preset, get_preset, replace
@@ -17,7 +19,7 @@ from seqattn.studies import learning
 from seqattn.studies.plan import DataFacts, Group
 
 SMOKE = get_preset("smoke")
-STUDY = SimpleNamespace(stores=[])
+STUDY = SimpleNamespace(stores=[], folder=Path("no such folder"))
 SLIDING = Preset(
     replace(SMOKE.model, positions="relative", sliding_window=5, max_length=9),
     replace(SMOKE.train, windows="whole", learning_rate=0.03, epochs=6),
@@ -57,10 +59,18 @@ def test_a_model_reads_as_much_as_it_is_told_and_its_own_reach_gives_its_own_ran
     assert not np.isclose(by_read.loc[2, "test"], by_read.loc[9, "test"])
 
 
-def test_runs_without_weights_have_no_row(groups, tmp_path):
+def test_runs_without_weights_have_the_rows_that_were_kept_of_them(groups, tmp_path):
     copy = Store(tmp_path).adopt(groups[1].runs[0], weights=False)
     assert not copy.has_weights
     bare = [dataclasses.replace(groups[1], runs=(copy,))]
     assert learning.reach(STUDY, bare).empty
-    beside = SimpleNamespace(stores=[Store(groups[1].runs[0].folder.parents[2])])
-    assert len(learning.reach(beside, bare)) == len(learning.READ)
+    beside = SimpleNamespace(
+        stores=[Store(groups[1].runs[0].folder.parents[2])], folder=STUDY.folder
+    )
+    table = learning.reach(beside, bare)
+    assert len(table) == len(learning.READ)
+    (tmp_path / "reach.csv").touch()  # rows that are kept outlive the weights, those of this run
+    kept = SimpleNamespace(
+        stores=[], folder=tmp_path, table=lambda name: pd.concat([table, table.assign(key="other")])
+    )
+    pd.testing.assert_frame_equal(learning.reach(kept, bare), table)

@@ -17,7 +17,7 @@ from seqattn.data import Dataset, load_dataset
 from seqattn.runs.results import histories
 from seqattn.runs.store import Run
 from seqattn.stats.metrics import metric
-from seqattn.studies.judge import stacked
+from seqattn.studies.judge import stacked, with_columns
 from seqattn.studies.plan import Group, Study
 from seqattn.training.ranking import rank_targets
 
@@ -36,10 +36,13 @@ def curves(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 def reach(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Return NDCG@10 of models that read more or less of a history than they were trained on.
 
-    A row a run and number of interactions read: dataset, arm, model, seed, read, valid, test. Of
-    the runs that are kept with weights, and whose positions count distances alone: others have no
-    vector for a position they were not trained on.
+    A row a run and number of interactions read: dataset, arm, model, seed, key, read, valid, test.
+    Of the runs whose positions count distances alone: others have no vector for a position they
+    were not trained on. A run without weights, as the repository keeps them, keeps the rows that
+    the study's table has of it.
     """
+    path = study.folder / "reach.csv"
+    before = with_columns(study.table("reach") if path.exists() else pd.DataFrame(), ["key"])
     frames: list[pd.DataFrame] = []
     data: dict[str, Dataset] = {}
     for group in groups:
@@ -51,11 +54,13 @@ def reach(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
             copies = [run, *filter(None, (store.get(run.spec) for store in study.stores))]
             whole = next((copy for copy in copies if copy.has_weights), None)
             if whole is None:
+                frames.append(before[before["key"] == run.spec.key])
                 continue
             name = group.dataset.name
             if name not in data:
                 data[name] = load_dataset(name)
-            key = {"dataset": name, "arm": group.arm, "model": group.model, "seed": run.seed}
+            of_run = {"seed": run.seed, "key": run.spec.key}
+            key = {"dataset": name, "arm": group.arm, "model": group.model, **of_run}
             frames.append(_reach(whole, data[name]).assign(**key))
     return stacked(frames)
 

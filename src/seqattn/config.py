@@ -19,6 +19,7 @@ WINDOWS = ("packed", "prefix", "whole")
 # in, and those that read distances alone.
 INPUT_POSITIONS = ("absolute", "reversed")
 SHIFT_INVARIANT = ("none", "relative", "t5", "alibi", "rope", "shaw", "transformer-xl")
+PLACEBO_POSITIONS = ("shuffled",)  # the weights of a scheme without what they tell
 KERNELS = ("none", "keys", "values", "both")
 POOLINGS = ("current", "all", "mean")
 QUERY_SCOPES = ("current", "own")
@@ -94,7 +95,8 @@ class ModelConfig:
         )
         _require_one_of("normalisation", self.normalisation, NORMALISATIONS)
         _require_one_of("scope", self.scope, SCOPES)
-        _require_one_of("positions", self.positions, INPUT_POSITIONS + SHIFT_INVARIANT)
+        schemes = INPUT_POSITIONS + SHIFT_INVARIANT + PLACEBO_POSITIONS
+        _require_one_of("positions", self.positions, schemes)
         _require_one_of("kernel", self.kernel, KERNELS)
         _require_one_of("query_pooling", self.query_pooling, POOLINGS)
         _require_one_of("query_scope", self.query_scope, QUERY_SCOPES)

@@ -6,8 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 
-from seqattn.config import INPUT_POSITIONS, SHIFT_INVARIANT, ModelConfig
+from seqattn.config import INPUT_POSITIONS, PLACEBO_POSITIONS, SHIFT_INVARIANT, ModelConfig
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS, build_model
 from seqattn.models.attention import Sight, attend
@@ -47,7 +48,7 @@ def by_prefix(model, items_T, stars_T):
 
 
 def test_every_scheme_of_the_configuration_has_a_class():
-    assert set(SCHEMES) == {*INPUT_POSITIONS, *SHIFT_INVARIANT}
+    assert set(SCHEMES) == {*INPUT_POSITIONS, *SHIFT_INVARIANT, *PLACEBO_POSITIONS}
     with pytest.raises(
         SeqattnError, match=r"'positions' must be one of absolute, .*, not 'learned'"
     ):
@@ -245,3 +246,44 @@ def test_sinusoid_of_transformer_xl_spans_the_rates():
     assert r[2].tolist() == pytest.approx(
         [math.sin(2), math.sin(0.02), math.cos(2), math.cos(0.02)], abs=1e-6
     )
+
+
+def test_the_placebo_has_relative_biases_weights_and_loses_what_they_tell():
+    torch.manual_seed(3)
+    real, placebo = (
+        SCHEMES[name](ModelConfig(**SMALL)).double() for name in ("relative", "shuffled")
+    )
+    real.bias_HN.data = torch.randn(real.bias_HN.shape, dtype=torch.double)
+    assert [p.shape for p in placebo.parameters()] == [p.shape for p in real.parameters()]
+    placebo.load_state_dict(real.state_dict())
+    q = torch.zeros(1, 2, 9, 4, dtype=torch.double)
+    kept = real(q, q)[2]
+    first, second = placebo(q, q)[2], placebo(q, q)[2]
+    assert not torch.equal(first, second)
+    for t in range(9):  # each query sees the biases of its distances, in an order of its own
+        for drawn in (first, second):
+            assert torch.equal(
+                drawn[:, t, : t + 1].sort().values, kept[:, t, : t + 1].sort().values
+            )
+    orders = {tuple(first[0, t, :5].argsort().tolist()) for t in range(4, 9)}
+    assert len(orders) > 1
+
+
+def test_the_placebo_draws_every_order_of_distances_as_often():
+    torch.manual_seed(0)
+    placebo = SCHEMES["shuffled"](ModelConfig(**SMALL))
+    draws = torch.stack([placebo.entry(distances(3, 3))[2] for _ in range(3000)])
+    _, counts = draws.unique(dim=0, return_counts=True)
+    assert len(counts) == 6
+    assert chisquare(counts.numpy()).pvalue > 1e-3
+
+
+def test_the_placebos_evaluation_depends_on_no_other_row_and_on_no_earlier_pass():
+    model = model_of(positions="shuffled")
+    items, _ = rows([9, 4])
+    both = model.next_item_hidden(items, None)
+    torch.manual_seed(99)
+    alone = model.next_item_hidden(items[1:, :4], None)
+    torch.testing.assert_close(alone[0], both[1], rtol=0, atol=1e-12)
+    with pytest.raises(SeqattnError, match=r"a history of 13 positions exceeds max_length = 12"):
+        model(torch.ones(1, 13, dtype=torch.int64))

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from seqattn.config import Preset, get_preset, replace
+from seqattn.config import PLACEBO_POSITIONS, Preset, get_preset, replace
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS
+from seqattn.models.positions import SCHEMES
 from seqattn.runs import fitting
 from seqattn.runs.fitting import fit_runs_stacked, run_spec
 from seqattn.runs.store import Store
@@ -70,6 +71,24 @@ def test_rows_that_score_only_their_end_are_stacked_too(windows, synthetic, floa
         _assert_same(fitted, fit(synthetic, "sasrec", seed, PLAIN, config))
 
 
+@pytest.mark.parametrize("scheme", sorted({*SCHEMES} - {"absolute", *PLACEBO_POSITIONS}))
+def test_seeds_are_stacked_under_every_scheme_of_positions(scheme, synthetic, float64):
+    model = replace(PLAIN, positions=scheme)
+    config = replace(SMOKE.train, epochs=1)
+    stacked = fit_stacked(synthetic, "sasrec", SEEDS[:2], model, config, device="cpu")
+    for seed, fitted in stacked.items():
+        _assert_same(fitted, fit(synthetic, "sasrec", seed, model, config))
+
+
+def test_the_placebo_of_positions_is_stacked_with_an_order_for_each_seed(synthetic):
+    model = replace(PLAIN, positions="shuffled")
+    models = [seeded_model(synthetic, "sasrec", 1, model, "cpu") for _ in range(2)]
+    for one in models:
+        for block in one.blocks:
+            block.attention.positions.bias_HN.data.normal_(generator=torch.manual_seed(0))
+    assert len(set(_first_losses(models, synthetic))) == 2
+
+
 def test_seeds_stop_each_at_its_own_time_and_stay_as_they_were(synthetic, float64):
     config = replace(SMOKE.train, epochs=25, patience=2, learning_rate=2e-2)
     stacked = fit_stacked(synthetic, "sasrec", SEEDS, PLAIN, config, device="cpu")
@@ -80,17 +99,20 @@ def test_seeds_stop_each_at_its_own_time_and_stay_as_they_were(synthetic, float6
 
 def test_each_seed_draws_its_own_dropout(synthetic):
     models = [seeded_model(synthetic, "sasrec", 1, SMOKE.model, "cpu") for _ in range(2)]
-    stack = Stack(models, Gatherer(synthetic.split.train), 1e-3)
-    plans = next(training_plans(models[0], synthetic, SMOKE.train, "cpu")(np.random.default_rng(1)))
+    first, second = _first_losses(models, synthetic)
+    assert first != second
+    models[1].load_state_dict(models[0].state_dict())  # the step has moved them apart
+    first, second = _first_losses(models, synthetic, training=False)
+    assert first == pytest.approx(second)
+
+
+def _first_losses(models, dataset, *, training=True):
+    stack = Stack(models, Gatherer(dataset.split.train), 1e-3)
+    plans = next(training_plans(models[0], dataset, SMOKE.train, "cpu")(np.random.default_rng(1)))
     n_S = np.full(2, sum(len(plan.targets) for plan in plans))
     batches = [stack.batch(i, pair, n_S) for i, pair in enumerate(zip_longest(plans, plans))]
-    stack.template.train()
-    first, second = stack.step(batches).tolist()
-    assert first != second
-    stack.template.eval()
-    models[1].load_state_dict(models[0].state_dict())
-    first, second = stack.step(batches).tolist()
-    assert first == pytest.approx(second)
+    stack.template.train(training)
+    return stack.step(batches).tolist()
 
 
 def test_a_stacked_fit_leaves_the_callers_random_numbers_alone(synthetic):

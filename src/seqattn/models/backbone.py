@@ -17,7 +17,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from seqattn.config import SHIFT_INVARIANT, ModelConfig
+from seqattn.config import INPUT_POSITIONS, SHIFT_INVARIANT, ModelConfig
 from seqattn.errors import SeqattnError
 from seqattn.models.attention import (
     INIT_STD,
@@ -79,7 +79,7 @@ class Backbone(nn.Module):
         )
         self.blocks = cast(Sequence[Block], blocks)
         self.apply(initialise)
-        if config.positions in SHIFT_INVARIANT:
+        if config.positions not in INPUT_POSITIONS:
             self.position_embedding = None
         for block in self.blocks:
             block.attention.complete(config)
@@ -157,9 +157,9 @@ class Backbone(nn.Module):
         Raises
         ------
         SeqattnError
-            If there are more positions than the model has vectors.
+            If there are more positions than the model can tell apart.
         """
-        if self.position_embedding is None:
+        if self.config.positions in SHIFT_INVARIANT:
             return 0.0
         t = items_BT.shape[1]
         if t > self.config.max_length:
@@ -167,6 +167,8 @@ class Backbone(nn.Module):
                 f"a history of {t} positions exceeds max_length = {self.config.max_length}; "
                 "keep its last max_length interactions"
             )
+        if self.position_embedding is None:
+            return 0.0
         if self.config.positions == "absolute":
             return self.position_embedding.weight[:t]
         # Counted from each history's end: right for its last position, and for the others only if

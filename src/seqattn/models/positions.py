@@ -78,6 +78,28 @@ class RelativeBias(Positions):
         return q_BHSF, k_BHTF, self.bias_HN[:, self.entry(distance_ST)]
 
 
+class ShuffledBias(RelativeBias):
+    """The placebo of `RelativeBias`: its weights, with a query's distances in a random order.
+
+    The order is drawn anew for each query and pass in training, and is always the same one in
+    evaluation, so that a row's output does not depend on the rows beside it. One order for all
+    queries would only rename the weights.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.max_length = config.max_length
+
+    def entry(self, distance_ST: Tensor) -> Tensor:
+        """Return the number of each key's bias, (S, T): the keys a query sees in a random order."""
+        s, t = distance_ST.shape
+        fixed = None if self.training else torch.Generator(self.bias_HN.device).manual_seed(0)
+        shape = (self.max_length, self.max_length)
+        draw_LL = torch.rand(shape, generator=fixed, device=self.bias_HN.device)
+        draw_ST = draw_LL[t - s : t, :t].masked_fill(distance_ST < 0, 2.0)  # the future comes last
+        return draw_ST.argsort(-1).argsort(-1).clamp(max=self.bias_HN.shape[1] - 1)
+
+
 class T5Bias(RelativeBias):
     """`RelativeBias` with 32 entries, one a distance up to 15, then wider (Raffel et al., 2020).
 
@@ -236,6 +258,7 @@ SCHEMES: dict[str, type[Positions]] = {
     "reversed": Positions,
     "none": Positions,
     "relative": RelativeBias,
+    "shuffled": ShuffledBias,
     "t5": T5Bias,
     "alibi": ALiBi,
     "rope": RoPE,

@@ -6,7 +6,8 @@ same validation targets. A setting is a dataset with hyperparameters: the quick 
 SASRec is its own class with its own loss, on one row a prefix; its weights are converted for the
 ranking. Mode ``dense`` lets windows advance by 10, as the paper preset does; ``long`` has L = 200
 instead of 50, so that nearly every history is one window; ``prefix`` gives every target a row of
-its own, as RecBole does. It all takes hours: each (setting, contestant, seed) is kept in
+its own, as RecBole does; ``sliding`` reads whole histories under a window of 50, with positions
+relative to the query. It all takes hours: each (setting, contestant, seed) is kept in
 ``benchmarks/results/parity`` when it is done, so that a run that was stopped goes on, on another
 machine too.
 
@@ -46,7 +47,8 @@ from seqattn.training.fit import fit
 from seqattn.training.ranking import rank_targets
 
 FOLDER = RESULTS / "parity"
-CONTESTANTS = ("packed", "dense", "long", "exact", "prefix", "recbole")
+CONTESTANTS = ("packed", "dense", "long", "exact", "prefix", "sliding", "recbole")
+SLIDING = {"positions": "relative", "sliding_window": 50}
 COMPARISONS = (
     ("packed", "exact"),
     ("dense", "exact"),
@@ -57,6 +59,8 @@ COMPARISONS = (
     ("exact", "recbole"),
     ("packed", "recbole"),
     ("dense", "recbole"),
+    ("sliding", "dense"),
+    ("sliding", "recbole"),
 )
 
 
@@ -109,6 +113,7 @@ def ours(setting: Setting, dataset: Dataset, contestant: str, seed: int) -> dict
         "long": (200, {"stride": 200}),
         "exact": (50, {"stride": 1}),
         "prefix": (50, {"windows": "prefix"}),
+        "sliding": (50 + 49 * (setting.model.n_layers - 1), {"windows": "whole"}),
     }[contestant]
     config = TrainConfig(
         learning_rate=setting.learning_rate,
@@ -117,7 +122,10 @@ def ours(setting: Setting, dataset: Dataset, contestant: str, seed: int) -> dict
         patience=setting.epochs,
         **changes,
     )
-    fitted = fit(dataset, "sasrec", seed, replace(setting.model, max_length=length), config)
+    model = replace(setting.model, max_length=length)
+    if contestant == "sliding":
+        model = replace(model, **SLIDING)
+    fitted = fit(dataset, "sasrec", seed, model, config)
     return {
         "valid": [epoch.valid_ndcg for epoch in fitted.history],
         "seconds": [epoch.seconds for epoch in fitted.history],

@@ -92,6 +92,35 @@ def test_a_number_that_misses_its_aim_says_so(results, value, aim, mark):
     assert page._missed({"key": value}, "key", aim) == mark
 
 
+def test_a_speed_stands_beside_what_the_same_mode_learned(results):
+    parity = [
+        {"setting": setting, "contestant": name, "seeds": 5, "epochs": 8, "test NDCG@10": ndcg}
+        for setting, name, ndcg in [
+            ("ml-100k", "dense", 0.05897),
+            ("ml-100k", "sliding", 0.06123),
+            ("ml-100k", "recbole", 0.0596),
+            ("amazon-office", "dense", 0.0449),
+        ]
+    ]
+    put(results, "accuracy_parity", rows=parity)
+    speeds = [
+        "RecBole",
+        "ours, exact",
+        "ours, dense",
+        "ours, sliding window",
+        "ours, packed, L = 200",
+    ]
+    put(results, "training", rows=[{"contestant": name, "targets/s": 5} for name in speeds])
+    lines = page.section("training").splitlines()
+    assert lines[lines.index("| contestant | targets/s | test NDCG@10 |") + 2 :][:5] == [
+        "| RecBole | 5 | 0.0596, 5 seeds |",
+        "| ours, stride 1 | 5 |  |",
+        "| ours, stride 10 | 5 | 0.0590, 5 seeds |",
+        "| ours, sliding window | 5 | 0.0612, 5 seeds |",
+        "| ours, stride 200, L = 200 | 5 |  |",
+    ]
+
+
 def test_a_parity_comparison_reads_as_its_interval():
     assert accuracy_parity.reading(True, -0.1, -0.05) == "equivalent"
     assert accuracy_parity.reading(False, -0.2, -0.1) == "lower"

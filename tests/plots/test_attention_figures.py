@@ -65,3 +65,23 @@ def test_boxes_stand_alone(frame):
     axes = plots.boxes(frame, x="n", y="y", **TEXTS).axes[0]
     named = [text.get_text() for text in axes.get_legend().get_texts()]
     assert named == ["SASRec", "BERT4Rec (AE)"] and not axes.collections
+
+
+def test_by_distance_draws_a_panel_a_layer_and_part_and_colours_one_seed():
+    index = pd.MultiIndex.from_product(
+        [[1, 2], [1, 2], ["keys", "values"], [5, 4], range(3)],
+        names=["layer", "head", "part", "seed", "distance"],
+    )
+    frame = pd.DataFrame({"weight": np.arange(len(index), dtype=float)}, index=index).reset_index()
+    figure = plots.by_distance(frame, "weight")
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["layer 1: keys", "layer 1: values", "layer 2: keys", "layer 2: values"]
+    told = frame.query("layer == 2 and head == 1 and part == 'keys' and seed == 4")
+    line = figure.axes[2].lines[0]
+    assert line.get_ydata().tolist() == told["weight"].tolist()
+    assert [line.get_label() for line in figure.axes[0].lines[:2]] == ["head 1", "head 2"]
+    assert {line.get_color() for line in figure.axes[0].lines[2:]} == {plots.style.GREY}
+
+
+def test_by_distance_without_runs_reads_not_run():
+    assert plots.by_distance(pd.DataFrame(), "weight").axes[0].texts[0].get_text() == "not run"

@@ -59,6 +59,15 @@ def test_a_model_reads_as_much_as_it_is_told_and_its_own_reach_gives_its_own_ran
     assert not np.isclose(by_read.loc[2, "test"], by_read.loc[9, "test"])
 
 
+def test_what_was_learned_for_each_distance_is_the_models_own_weights(groups):
+    table = learning.by_distance(STUDY, groups)
+    assert set(table["arm"]) == {"sliding"} and set(table["part"]) == {"bias"}
+    weights = groups[1].runs[0].weights()["blocks.1.attention.positions.bias_HN"]
+    layer = table[table["layer"] == 2].pivot(index="head", columns="distance", values="weight")
+    assert np.allclose(layer.to_numpy(), weights.numpy(), rtol=0, atol=0)
+    assert np.abs(weights.numpy()).max() > 0
+
+
 def test_runs_without_weights_have_the_rows_that_were_kept_of_them(groups, tmp_path):
     copy = Store(tmp_path).adopt(groups[1].runs[0], weights=False)
     assert not copy.has_weights

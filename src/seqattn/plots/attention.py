@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,6 +12,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from seqattn.plots.audit import not_run
 from seqattn.plots.style import BLUE, COLOURS, GREY, SKY, VERMILION, name_of, panels_of
 
 
@@ -26,6 +28,30 @@ def attention_rows(rows: Mapping[str, Mapping[str, np.ndarray]], intensity: np.n
     panels[0].legend(ncols=4, loc="lower right", bbox_to_anchor=(1, 1))
     panels[-1].bar(position, intensity, color="#999999")
     panels[-1].set(title="raw intensity", xlabel="key position")
+    return figure
+
+
+def by_distance(frame: pd.DataFrame, ylabel: str) -> Figure:
+    """Draw what was learned for each distance: a row a layer, a column a part, a line a head.
+
+    Columns layer, head, part, seed, distance, weight. The first seed's heads have a colour each;
+    the other seeds' are thin grey lines, since heads of different seeds do not correspond. Without
+    rows the figure reads "not run".
+    """
+    if frame.empty:
+        return not_run()
+    parts, layers = list(frame["part"].unique()), sorted(frame["layer"].unique())
+    figure, panels = panels_of(len(parts), 3.2, len(layers))
+    first = frame["seed"].min()
+    for (layer, part), rows in frame.groupby(["layer", "part"]):
+        axes = panels[layers.index(layer), parts.index(part)]
+        for (seed, head), line in rows.groupby(["seed", "head"]):
+            look: dict[str, Any] = {"color": GREY, "linewidth": 0.5, "zorder": 1}
+            if seed == first:
+                look = {"color": f"C{head - 1}", "linewidth": 1.3, "label": f"head {head}"}
+            axes.plot(line["distance"], line["weight"], **look)
+        axes.set(title=f"layer {layer}: {part}", xlabel="distance", ylabel=ylabel)
+    panels[0, 0].legend()
     return figure
 
 

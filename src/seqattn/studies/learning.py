@@ -7,13 +7,15 @@ Reading at other lengths than those of training: [REV]; Press et al. (2022).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import pandas as pd
 
 from seqattn.analysis.attention import load_model
 from seqattn.config import SHIFT_INVARIANT, replace
 from seqattn.data import Dataset, load_dataset
+from seqattn.models.positions import SCHEMES, RelativeBias
 from seqattn.runs.results import histories
 from seqattn.runs.store import Run
 from seqattn.stats.metrics import metric
@@ -38,18 +40,71 @@ def reach(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 
     A row a run and number of interactions read: dataset, arm, model, seed, key, read, valid, test.
     Of the runs whose positions count distances alone: others have no vector for a position they
-    were not trained on. A run without weights, as the repository keeps them, keeps the rows that
-    the study's table has of it.
+    were not trained on. Runs without weights as `of_weights` says.
     """
-    path = study.folder / "reach.csv"
-    before = with_columns(study.table("reach") if path.exists() else pd.DataFrame(), ["key"])
-    frames: list[pd.DataFrame] = []
     data: dict[str, Dataset] = {}
+
+    def rows(run: Run, name: str) -> pd.DataFrame:
+        if name not in data:
+            data[name] = load_dataset(name)
+        return _reach(run, data[name])
+
+    def counts_distances(run: Run) -> bool:
+        config = getattr(run.spec, "model_config", None)
+        return config is not None and config.positions in SHIFT_INVARIANT
+
+    return of_weights("reach", study, groups, counts_distances, rows)
+
+
+def by_distance(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return what models have learned for each distance: biases of logits, taps of kernels.
+
+    A row a run, layer, head, part (``bias``, ``keys`` or ``values``) and distance: dataset, arm,
+    model, seed, key, layer, head, part, distance, weight; layers and heads count from 1. Runs
+    without weights as `of_weights` says.
+    """
+
+    def has_them(run: Run) -> bool:
+        config = getattr(run.spec, "model_config", None)
+        return config is not None and (
+            issubclass(SCHEMES[config.positions], RelativeBias) or config.kernel != "none"
+        )
+
+    return of_weights("by_distance", study, groups, has_them, lambda run, _: _by_distance(run))
+
+
+def _by_distance(run: Run) -> pd.DataFrame:
+    frames = []
+    for name, weight_HN in run.weights().items():
+        if not name.endswith("_HN"):
+            continue
+        _, layer, *_, part = name.removesuffix("_HN").split(".")
+        head, distance = np.indices(weight_HN.shape)
+        columns = {"head": head.ravel() + 1, "distance": distance.ravel()}
+        weight = weight_HN.flatten().tolist()
+        frames.append(
+            pd.DataFrame({"layer": int(layer) + 1, "part": part, **columns, "weight": weight})
+        )
+    return pd.concat(frames)
+
+
+def of_weights(
+    table: str,
+    study: Study,
+    groups: Sequence[Group],
+    wanted: Callable[[Run], bool],
+    rows: Callable[[Run, str], pd.DataFrame],
+) -> pd.DataFrame:
+    """Return what `rows` makes of each wanted run's weights, beside dataset, arm, model, seed, key.
+
+    A run without weights, as the repository keeps them, keeps the rows that the study's `table`
+    has of it. `rows` gets a run that has weights, and its dataset's name.
+    """
+    path = study.folder / f"{table}.csv"
+    before = with_columns(study.table(table) if path.exists() else pd.DataFrame(), ["key"])
+    frames: list[pd.DataFrame] = []
     for group in groups:
-        for run in group.runs:
-            config = getattr(run.spec, "model_config", None)
-            if config is None or config.positions not in SHIFT_INVARIANT:
-                continue
+        for run in filter(wanted, group.runs):
             # The committed copy of a run, which is found first, has no weights.
             copies = [run, *filter(None, (store.get(run.spec) for store in study.stores))]
             whole = next((copy for copy in copies if copy.has_weights), None)
@@ -57,11 +112,10 @@ def reach(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
                 frames.append(before[before["key"] == run.spec.key])
                 continue
             name = group.dataset.name
-            if name not in data:
-                data[name] = load_dataset(name)
             of_run = {"seed": run.seed, "key": run.spec.key}
             key = {"dataset": name, "arm": group.arm, "model": group.model, **of_run}
-            frames.append(_reach(whole, data[name]).assign(**key))
+            found = rows(whole, name)
+            frames.append(found.assign(**key)[[*key, *found.columns]])
     return stacked(frames)
 
 

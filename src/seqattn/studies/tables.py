@@ -401,6 +401,7 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "pooling": calibration.pooling,
     "curves": learning.curves,
     "reach": learning.reach,
+    "by_distance": learning.by_distance,
     "patience": repeats.patience,
     "epochs": repeats.epochs,
 }

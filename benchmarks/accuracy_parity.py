@@ -7,9 +7,10 @@ SASRec is its own class with its own loss, on one row a prefix; its weights are 
 ranking. Mode ``dense`` lets windows advance by 10, as the paper preset does; ``long`` has L = 200
 instead of 50, so that nearly every history is one window; ``prefix`` gives every target a row of
 its own, as RecBole does; ``sliding`` reads whole histories under a window of 50, with positions
-relative to the query. It all takes hours: each (setting, contestant, seed) is kept in
-``benchmarks/results/parity`` when it is done, so that a run that was stopped goes on, on another
-machine too.
+relative to the query, and ``sliding-200`` under one of 200, with the batches and the feed-forward
+of RecTools' fast network, which is ``rectools-fast``. It all takes hours: each (setting,
+contestant, seed) is kept in ``benchmarks/results/parity`` when it is done, so that a run that was
+stopped goes on, on another machine too.
 
     python -m benchmarks.accuracy_parity [-s ml-100k] [--seeds 2020 ...] [--contestants packed ...]
 """
@@ -34,6 +35,7 @@ if __package__ in (None, ""):
 import numpy as np
 import torch
 
+from benchmarks import rectools
 from benchmarks.common import RESULTS, finish
 from seqattn import load_dataset
 from seqattn.config import ModelConfig, TrainConfig, get_preset, replace
@@ -47,8 +49,10 @@ from seqattn.training.fit import fit
 from seqattn.training.ranking import rank_targets
 
 FOLDER = RESULTS / "parity"
-CONTESTANTS = ("packed", "dense", "long", "exact", "prefix", "sliding", "recbole")
-SLIDING = {"positions": "relative", "sliding_window": 50}
+CONTESTANTS = (
+    *("packed", "dense", "long", "exact", "prefix", "sliding", "recbole"),
+    *("sliding-200", "rectools-fast"),
+)
 COMPARISONS = (
     ("packed", "exact"),
     ("dense", "exact"),
@@ -61,6 +65,7 @@ COMPARISONS = (
     ("dense", "recbole"),
     ("sliding", "dense"),
     ("sliding", "recbole"),
+    ("sliding-200", "rectools-fast"),
 )
 
 
@@ -98,6 +103,10 @@ def run(name: str, contestant: str, seed: int) -> None:
     dataset = load_dataset(setting.dataset)
     if contestant == "recbole":
         record = recbole(setting, dataset, seed)
+    elif contestant == "rectools-fast":
+        if not rectools.available():
+            return
+        record = rectools.fit_fast(dataset, seed, setting.epochs, setting.learning_rate)
     else:
         record = ours(setting, dataset, contestant, seed)
     write_text(path, json.dumps(record) + "\n")
@@ -107,30 +116,36 @@ def run(name: str, contestant: str, seed: int) -> None:
 
 def ours(setting: Setting, dataset: Dataset, contestant: str, seed: int) -> dict[str, list[float]]:
     """Fit SASRec in one of our modes, every epoch of it."""
-    length, changes = {
-        "packed": (50, {"stride": 50}),
-        "dense": (50, {"stride": 10}),
-        "long": (200, {"stride": 200}),
-        "exact": (50, {"stride": 1}),
-        "prefix": (50, {"windows": "prefix"}),
-        "sliding": (50 + 49 * (setting.model.n_layers - 1), {"windows": "whole"}),
-    }[contestant]
-    config = TrainConfig(
-        learning_rate=setting.learning_rate,
-        batch_targets=BATCH_TARGETS,
-        epochs=setting.epochs,
-        patience=setting.epochs,
-        **changes,
-    )
-    model = replace(setting.model, max_length=length)
-    if contestant == "sliding":
-        model = replace(model, **SLIDING)
+    model, config = mode(setting, dataset, contestant)
+    config = replace(config, epochs=setting.epochs, patience=setting.epochs)
     fitted = fit(dataset, "sasrec", seed, model, config)
     return {
         "valid": [epoch.valid_ndcg for epoch in fitted.history],
         "seconds": [epoch.seconds for epoch in fitted.history],
         "test_ranks": fitted.ranks["test_unfiltered"].tolist(),
     }
+
+
+def mode(setting: Setting, dataset: Dataset, contestant: str) -> tuple[ModelConfig, TrainConfig]:
+    """Return the settings of one of our modes."""
+    train = TrainConfig(learning_rate=setting.learning_rate, batch_targets=BATCH_TARGETS)
+    if contestant.startswith("sliding"):
+        window = 200 if contestant == "sliding-200" else 50
+        changes = {"positions": "relative", "sliding_window": window}
+        model = replace(setting.model, **changes, max_length=window * setting.model.n_layers)
+        if contestant == "sliding-200":
+            model = replace(model, inner_size=rectools.FAST_INNER)
+            targets = rectools.train_config(dataset.split.train).batch_targets
+            train = replace(train, batch_targets=targets)
+        return model, replace(train, windows="whole")
+    length, changes = {
+        "packed": (50, {"stride": 50}),
+        "dense": (50, {"stride": 10}),
+        "long": (200, {"stride": 200}),
+        "exact": (50, {"stride": 1}),
+        "prefix": (50, {"windows": "prefix"}),
+    }[contestant]
+    return replace(setting.model, max_length=length), replace(train, **changes)
 
 
 def recbole(setting: Setting, dataset: Dataset, seed: int) -> dict[str, list[float]]:

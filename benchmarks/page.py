@@ -154,7 +154,12 @@ def beside_accuracy(rows: list[dict[str, Any]], parity: Path) -> list[dict[str, 
     """
     records = shown(json.loads(parity.read_text()))["rows"] if parity.exists() else []
     reached = {row["contestant"]: row for row in records if row["setting"] == "ml-100k"}
-    names = {"RecBole": "recbole", "ours, sliding window": "sliding"}
+    names = {
+        "RecBole": "recbole",
+        "ours, sliding window": "sliding",
+        "ours, sliding window, L = 200": "sliding-200",
+        "RecTools fast, L = 200": "rectools-fast",
+    }
     told = []
     for row in rows:
         found = reached.get(names.get(row["contestant"], row["contestant"].removeprefix("ours, ")))

@@ -20,7 +20,8 @@ import numpy as np
 import torch
 
 from seqattn.config import ModelConfig, TrainConfig
-from seqattn.data import Sequences
+from seqattn.data import Dataset, Sequences
+from seqattn.stats.metrics import metric
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = (
@@ -47,8 +48,7 @@ def rectools(
     `module` is ``native`` or ``fast``, as `benchmarks.rectools_worker` has them. Without RecTools'
     environment, say how to make it and return None.
     """
-    if not Path(command[0]).exists():
-        print(f"RecTools: not run, there is no {command[0]}; `make bench-rectools` makes it.")
+    if not available(command):
         return None
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log.npz"
@@ -68,6 +68,52 @@ def rectools(
         return int(_answer(worker))
 
     return work
+
+
+def available(command: Sequence[str] = COMMAND) -> bool:
+    """Return whether RecTools' environment is there; if not, say how to make it."""
+    there = Path(command[0]).exists()
+    if not there:
+        print(f"RecTools: not run, there is no {command[0]}; `make bench-rectools` makes it.")
+    return there
+
+
+def fit_fast(
+    dataset: Dataset,
+    seed: int,
+    epochs: int,
+    learning_rate: float,
+    command: Sequence[str] = COMMAND,
+) -> dict[str, list[float]]:
+    """Fit RecTools' fast network; return validation NDCG@10 and seconds by epoch, and test ranks.
+
+    Test ranks are those of the best epoch on validation. The split is leave-one-out, of histories
+    of which two items or more are trained on.
+
+    Raises
+    ------
+    RuntimeError
+        If RecTools' process ends before its last epoch.
+    """
+    train = dataset.split.train
+    users = np.repeat(np.arange(len(train.lengths)), train.lengths)
+    held = {stage: dataset.split.targets(stage) for stage in ("valid", "test")}
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log.npz"
+        np.savez(log, user=users, item=train.items, order=np.arange(len(users)), **held)
+        options = {"module": "fast", "epochs": epochs, "seed": seed}
+        options |= _config() | {"learning_rate": learning_rate}
+        worker = subprocess.Popen(
+            [*command, str(log), json.dumps(options)], stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        records = [json.loads(_answer(worker)) for _ in range(epochs)]
+    valid = [float(metric(np.array(record["valid"]), "NDCG", 10).mean()) for record in records]
+    seconds = [record["seconds"] for record in records]
+    return {
+        "valid": valid,
+        "seconds": seconds,
+        "test_ranks": records[int(np.argmax(valid))]["test"],
+    }
 
 
 def _config() -> dict[str, float]:

@@ -10,6 +10,10 @@ whose ``module`` is ``native`` (RecTools' SASRecModel) or ``fast`` (the network 
 The worker says ``ready`` once RecTools has prepared its data. From then on each line ``go N`` is
 answered, N training steps later, with the number of targets that were in them. The end of standard
 input ends the worker.
+
+With ``epochs`` in CONFIG, the fast network is fitted instead: the log also holds each user's
+``valid`` and ``test`` item, and a line of JSON an epoch has ``seconds`` and the ranks of both among
+all items.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import json
 import logging
 import os
 import sys
+import time
 import warnings
 
 import numpy as np
@@ -85,8 +90,10 @@ def main() -> None:
     config = json.loads(sys.argv[2])
     torch.set_num_threads(config["threads"])
     with np.load(sys.argv[1]) as log:
-        columns = {name: log[name] for name in ("user", "item", "order")}
+        columns = dict(log)
     train = {"native": native, "fast": fast}[config["module"]]
+    if "epochs" in config:
+        train = fast_fit
     train(columns, config, answers)
 
 
@@ -115,25 +122,70 @@ def native(log: dict, config: dict, answers: int) -> None:
     model.fit(Dataset.construct(interactions))
 
 
+class Fast:
+    """The network of RecTools' fast_transformers, with the softmax of its training module."""
+
+    def __init__(self, log: dict, config: dict) -> None:
+        columns = (torch.as_tensor(log[name]).long() for name in ("user", "item", "order"))
+        self.x, self.y, self.items, self.users = build_sequences(*columns, config["max_length"])
+        sizes = [config[name] for name in ("hidden_size", "n_layers", "n_heads", "max_length")]
+        self.net = FlatSASRecNet(len(self.items), *sizes, config["dropout"]).train()
+        self.optimiser = torch.optim.Adam(self.net.parameters(), lr=config["learning_rate"])
+        sequences = SequenceBatchDataset(self.x, self.y)
+        self.loader = DataLoader(sequences, batch_size=config["batch_users"], shuffle=True)
+
+    def step(self, batch: dict) -> None:
+        """Do one step of Adam."""
+        logits = self.net.encode(batch["x"]) @ self.net.item_emb.weight.T
+        logits[:, :, 0] = -torch.inf
+        loss = F.cross_entropy(logits.flatten(0, 1), batch["y"].flatten(), ignore_index=0)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+
+    @torch.no_grad()
+    def ranks(self, read: torch.Tensor, targets: np.ndarray) -> list[int]:
+        """Return the rank of each target, from 1; what was never trained on comes last."""
+        codes = torch.searchsorted(self.items, torch.as_tensor(targets)).clamp(
+            max=len(self.items) - 1
+        )
+        known = self.items[codes] == torch.as_tensor(targets)
+        scores = self.net.eval().encode_last(read) @ self.net.all_item_embeddings().T
+        above = (scores > scores.gather(1, codes[:, None])).sum(dim=1)
+        self.net.train()
+        return torch.where(known, above + 1, len(self.items)).tolist()
+
+
 def fast(log: dict, config: dict, answers: int) -> None:
-    """Train the network of RecTools' fast_transformers, with the softmax of its training module."""
-    user, item, order = (torch.as_tensor(log[name]).long() for name in ("user", "item", "order"))
-    x, y, items, _ = build_sequences(user, item, order, config["max_length"])
-    sizes = (config["hidden_size"], config["n_layers"], config["n_heads"], config["max_length"])
-    net = FlatSASRecNet(len(items), *sizes, config["dropout"]).train()
-    optimiser = torch.optim.Adam(net.parameters(), lr=config["learning_rate"])
-    loader = DataLoader(SequenceBatchDataset(x, y), batch_size=config["batch_users"], shuffle=True)
-    turns = Turns(answers)
+    """Train the fast network some steps at a time."""
+    model, turns = Fast(log, config), Turns(answers)
     turns.on_train_start()
     while True:
-        for batch in loader:
-            logits = net.encode(batch["x"]) @ net.item_emb.weight.T
-            logits[:, :, 0] = -torch.inf
-            loss = F.cross_entropy(logits.flatten(0, 1), batch["y"].flatten(), ignore_index=0)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+        for batch in model.loader:
+            model.step(batch)
             turns.count(batch)
+
+
+def fast_fit(log: dict, config: dict, answers: int) -> None:
+    """Fit the fast network, and rank validation and test after each epoch.
+
+    Every user of the log has a validation and a test item; the latter is asked for with a history
+    that ends with the former.
+    """
+    torch.manual_seed(config["seed"])
+    model = Fast(log, config)
+    valid, test = (log[name][model.users] for name in ("valid", "test"))
+    # The inputs end one item early: the last target is the history's last item.
+    read_valid = torch.cat([model.x[:, 1:], model.y[:, -1:]], dim=1)
+    codes = torch.searchsorted(model.items, torch.as_tensor(valid)).clamp(max=len(model.items) - 1)
+    read_test = torch.cat([read_valid[:, 1:], codes[:, None] + 1], dim=1)
+    for _ in range(config["epochs"]):
+        started = time.perf_counter()
+        for batch in model.loader:
+            model.step(batch)
+        record = {"valid": model.ranks(read_valid, valid), "test": model.ranks(read_test, test)}
+        record["seconds"] = time.perf_counter() - started
+        os.write(answers, f"{json.dumps(record)}\n".encode())
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,6 +48,34 @@ def test_a_worker_that_dies_is_an_error_that_names_the_fix(tmp_path, synthetic):
     command = fake(tmp_path, "raise SystemExit(3)")
     with pytest.raises(RuntimeError, match=r"exit code 3.*make bench-rectools"):
         rectools.rectools(synthetic.split.train, steps=1, command=command)
+
+
+FITTED = """
+import json, sys
+import numpy as np
+log, config = np.load(sys.argv[1]), json.loads(sys.argv[2])
+n = len(np.unique(log["user"]))
+assert log["valid"].shape == log["test"].shape == (n,) and config["learning_rate"] == 0.003
+for epoch, rank in enumerate([5, 1, 3][: config["epochs"]]):
+    print(json.dumps({"valid": [rank] * n, "test": [epoch] * n, "seconds": 2.0}), flush=True)
+"""
+
+
+def test_a_fit_keeps_the_test_ranks_of_its_best_epoch_on_validation(tmp_path, synthetic):
+    record = rectools.fit_fast(synthetic, 7, 3, 3e-3, command=fake(tmp_path, FITTED))
+    assert record["valid"] == pytest.approx([1 / np.log2(6), 1.0, 1 / np.log2(4)])
+    assert set(record["test_ranks"]) == {1}
+    with pytest.raises(RuntimeError, match=r"exit code 0"):
+        rectools.fit_fast(synthetic, 7, 4, 3e-3, command=fake(tmp_path, FITTED))
+
+
+@pytest.mark.skipif(
+    not Path(rectools.COMMAND[0]).exists(), reason="no RecTools: `make bench-rectools` makes it"
+)
+def test_rectools_own_network_learns_the_synthetic_log(synthetic):
+    record = rectools.fit_fast(synthetic, 1, 3, 1e-2)
+    assert len(record["test_ranks"]) == len(synthetic.split.users("test"))
+    assert record["valid"][-1] > 2 * np.log(synthetic.n_items) / synthetic.n_items
 
 
 def test_our_batches_hold_as_many_targets_as_rectools_do(synthetic):

@@ -25,6 +25,7 @@ book: $(READY)  ## run every notebook on ML-100K, then build the pages
 pages: $(READY) $(TUTORIAL)  ## build the pages from notebooks that are there
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python tools/bad_input_page.py
+	$(BIN)/python tools/playground_data.py
 	$(BIN)/seqattn pages
 	$(BIN)/jupyter-book build -n -W --keep-going --toc _build/_toc.yml .
 	@echo "The book: $(CURDIR)/_build/html/index.html"

@@ -1,0 +1,227 @@
+// Figures that answer when touched: no server, no kernel, no library, also from a file: address.
+//
+// A page holds <div class="playground" data-playground="NAME"></div>; NAME.js beside this file calls
+// playground.define("NAME", {...}) with
+//   controls  what a reader moves: {id, kind: "range" | "select" | "button", label, ...}
+//   compute   (values, data, memory) -> result; `result.sentence` and `result.table` are shown
+//   draw      (picture, result): fills an empty SVG of `size`
+// Data, if any, are what NAME.data.js puts into window.playgroundData.NAME.
+const playground = (() => {
+  const folder = document.currentScript.src.replace(/[^/]*$/, "");
+  const defined = {};
+  const NS = "http://www.w3.org/2000/svg";
+
+  const html = (tag, attributes = {}, ...children) => {
+    const element = document.createElement(tag);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    element.append(...children);
+    return element;
+  };
+
+  const svg = (parent, tag, attributes = {}, text = "") => {
+    const element = document.createElementNS(NS, tag);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    element.textContent = text;
+    parent.append(element);
+    return element;
+  };
+
+  const load = (file) =>
+    new Promise((done, failed) => {
+      const script = html("script", { src: folder + file });
+      script.onload = done;
+      script.onerror = () => failed(new Error(`${file} is missing`));
+      document.head.append(script);
+    });
+
+  // Maps numbers to places, with ticks at round steps.
+  const scale = (low, high, from, to) => {
+    const place = (value) => from + ((value - low) / (high - low)) * (to - from);
+    const raw = (high - low) / 5;
+    const power = 10 ** Math.floor(Math.log10(raw));
+    const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw);
+    place.ticks = [];
+    for (let t = Math.ceil(low / step - 1e-9); t * step <= high + 1e-9 * step; t++)
+      place.ticks.push(Number((t * step).toPrecision(12)));
+    return place;
+  };
+
+  const axis = (picture, place, { y, x, label, at, format = String }) => {
+    for (const tick of place.ticks) {
+      const p = place(tick);
+      if (y !== undefined) {
+        svg(picture, "line", { x1: p, x2: p, y1: y, y2: y + 4, class: "axis" });
+        svg(picture, "text", { x: p, y: y + 17, "text-anchor": "middle" }, format(tick));
+      } else {
+        svg(picture, "line", { x1: x - 4, x2: x, y1: p, y2: p, class: "axis" });
+        svg(picture, "text", { x: x - 7, y: p + 4, "text-anchor": "end" }, format(tick));
+      }
+    }
+    svg(picture, "text", { x: at[0], y: at[1], "text-anchor": "middle" }, label);
+  };
+
+  // The same draws on every machine: mulberry32, and Box and Muller's normal numbers.
+  const random = (seed) => {
+    let state = seed >>> 0;
+    const uniform = () => {
+      state = (state + 0x6d2b79f5) >>> 0;
+      let t = state;
+      t = Math.imul(t ^ (t >>> 15), t | 1);
+      t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+      return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+    };
+    const normal = () =>
+      Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
+    return { uniform, normal, below: (n) => Math.floor(uniform() * n) };
+  };
+
+  const quantile = (values, p) => {
+    const sorted = [...values].sort((a, b) => a - b);
+    const place = p * (sorted.length - 1);
+    const low = Math.floor(place);
+    const high = Math.min(low + 1, sorted.length - 1);
+    return sorted[low] + (place - low) * (sorted[high] - sorted[low]);
+  };
+
+  const rangeControl = (control, changed) => {
+    const input = html("input", { type: "range" });
+    for (const key of ["min", "max", "step"]) input.setAttribute(key, control[key]);
+    const format = control.format || String;
+    const output = html("output");
+    const show = () => {
+      output.textContent = format(Number(input.value));
+      input.setAttribute("aria-valuetext", output.textContent);
+    };
+    input.addEventListener("input", () => (show(), changed()));
+    return {
+      row: html("label", {}, html("span", {}, control.label), input, output),
+      get: () => Number(input.value),
+      set: (value) => ((input.value = value), show()),
+      input,
+    };
+  };
+
+  const selectControl = (control, changed) => {
+    const input = html("select");
+    const fill = (options) =>
+      input.replaceChildren(
+        ...options.map(([value, text]) => html("option", { value }, text || value)),
+      );
+    fill(control.options);
+    input.addEventListener("change", changed);
+    return {
+      row: html("label", {}, html("span", {}, control.label), input),
+      get: () => input.value,
+      set: (value) => (input.value = value),
+      fill,
+      input,
+    };
+  };
+
+  const buttonControl = (control, changed) => {
+    const input = html("button", { type: "button" }, control.label);
+    let presses = 0;
+    input.addEventListener("click", () => {
+      presses += 1;
+      changed();
+    });
+    return { row: input, get: () => presses, set: (value) => (presses = value), input };
+  };
+
+  const KINDS = { range: rangeControl, select: selectControl, button: buttonControl };
+
+  const show = (table) => {
+    const head = html("tr", {}, ...table.head.map((text) => html("th", { scope: "col" }, text)));
+    const rows = table.rows.map((row) =>
+      html(
+        "tr",
+        {},
+        ...row.map((cell, column) => {
+          if (typeof cell !== "number") return html(column ? "td" : "th", {}, cell);
+          const digits = table.digits ?? 3; // one number, or one a column
+          const shown = cell.toFixed(Array.isArray(digits) ? digits[column] : digits);
+          return html("td", { "data-value": cell }, shown);
+        }),
+      ),
+    );
+    return [html("thead", {}, head), html("tbody", {}, ...rows)];
+  };
+
+  const start = (root, definition) => {
+    const data = (window.playgroundData || {})[root.dataset.playground];
+    const given = definition.controls;
+    const controls = given instanceof Function ? given(data) : given;
+    const [width, height] = definition.size;
+    const picture = document.createElementNS(NS, "svg");
+    picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    picture.setAttribute("role", "img");
+    const sentence = html("p", { role: "status" });
+    const table = html("table", { class: "playground-values" });
+    const bar = html("div", { class: "playground-controls" });
+    const built = {};
+    let memory = {};
+
+    const update = (moved) => {
+      const values = Object.fromEntries(Object.entries(built).map(([id, c]) => [id, c.get()]));
+      const result = definition.compute(values, data, memory, { moved, built });
+      picture.replaceChildren();
+      picture.setAttribute("aria-label", result.sentence);
+      definition.draw(picture, result, values);
+      sentence.textContent = result.sentence;
+      table.hidden = !result.table.rows.length;
+      table.replaceChildren(...show(result.table));
+    };
+    const reset = () => {
+      memory = {};
+      for (const control of controls)
+        built[control.id].set(control.kind === "button" ? 0 : control.value);
+      update();
+    };
+    for (const control of controls) {
+      const made = KINDS[control.kind](control, () => update(control.id));
+      made.input.dataset.control = control.id;
+      built[control.id] = made;
+      bar.append(made.row);
+    }
+    const back = html("button", { type: "button", class: "playground-reset" }, "Reset");
+    back.addEventListener("click", reset);
+    bar.append(back);
+    const frame = html("div", { class: "playground-table", tabindex: "0", role: "region" }, table);
+    frame.setAttribute("aria-label", "The numbers in the figure");
+    const title = html("p", { class: "playground-title" }, definition.title);
+    root.replaceChildren(title, bar, picture, sentence, frame);
+    root.setAttribute("role", "group");
+    root.setAttribute("aria-label", definition.title);
+    reset();
+    root.dataset.ready = "true";
+  };
+
+  document.addEventListener("DOMContentLoaded", () => {
+    for (const root of document.querySelectorAll("div.playground")) {
+      const name = root.dataset.playground;
+      const files = root.dataset.data === "yes" ? [`${name}.data.js`, `${name}.js`] : [`${name}.js`];
+      files
+        .reduce((before, file) => before.then(() => load(file)), Promise.resolve())
+        .then(() => start(root, defined[name]));
+    }
+  });
+
+  return {
+    define: (name, definition) => (defined[name] = definition),
+    svg,
+    scale,
+    axis,
+    random,
+    quantile,
+    colours: {
+      sasrec: "#000000",
+      blue: "#0072B2",
+      vermilion: "#D55E00",
+      green: "#009E73",
+      orange: "#E69F00",
+      purple: "#CC79A7",
+      sky: "#56B4E9",
+      grey: "#666666",
+    },
+  };
+})();

@@ -1,0 +1,112 @@
+// Two sources of chance, seeds and users: three ways to resample, three intervals.
+(() => {
+  const SEEDS = 5;
+  const USERS = 40;
+  const WAYS = ["users", "seeds", "both"];
+  const mean = (x) => x.reduce((a, b) => a + b, 0) / x.length;
+
+  // d[s][u] = effect + user + seed + rest: a seed moves all users of its row together.
+  const grid = (values) => {
+    const random = playground.random(values.world);
+    const of_user = Array.from({ length: USERS }, () => values.user_sd * random.normal());
+    const of_seed = Array.from({ length: SEEDS }, () => values.seed_sd * random.normal());
+    return of_seed.map((s) => of_user.map((u) => values.effect + u + s + random.normal()));
+  };
+
+  const resampled = {
+    users: (d, random) => {
+      const chosen = Array.from({ length: USERS }, () => random.below(USERS));
+      return mean(d.map((row) => mean(chosen.map((u) => row[u]))));
+    },
+    seeds: (d, random) =>
+      mean(Array.from({ length: SEEDS }, () => mean(d[random.below(SEEDS)]))),
+    both: (d, random) => {
+      const chosen = Array.from({ length: USERS }, () => random.below(USERS));
+      return mean(
+        Array.from({ length: SEEDS }, () => {
+          const row = d[random.below(SEEDS)];
+          return mean(chosen.map((u) => row[u]));
+        }),
+      );
+    },
+  };
+
+  playground.define("samples", {
+    title: "Seeds and users: resample one, the other, or both",
+    size: [640, 300],
+    controls: [
+      { id: "effect", kind: "range", label: "True effect", min: 0, max: 2, step: 0.1, value: 0.5 },
+      { id: "user_sd", kind: "range", label: "Spread of users", min: 0, max: 3, step: 0.1, value: 1 },
+      { id: "seed_sd", kind: "range", label: "Spread of seeds", min: 0, max: 2, step: 0.1, value: 0.5 },
+      { id: "world", kind: "range", label: "Another sample", min: 1, max: 50, step: 1, value: 1 },
+      ...WAYS.map((way) => ({ id: way, kind: "button", label: `Resample ${way} 200 times` })),
+    ],
+    compute: (values, _, memory, { moved }) => {
+      const d = grid(values);
+      if (!WAYS.includes(moved)) for (const way of WAYS) memory[way] = [];
+      memory.random ||= playground.random(7);
+      if (WAYS.includes(moved))
+        for (let i = 0; i < 200; i++) memory[moved].push(resampled[moved](d, memory.random));
+      const intervals = Object.fromEntries(
+        WAYS.map((way) => [
+          way,
+          memory[way].length
+            ? [playground.quantile(memory[way], 0.025), playground.quantile(memory[way], 0.975)]
+            : null,
+        ]),
+      );
+      const told = WAYS.filter((way) => intervals[way]).map((way) => {
+        const [low, high] = intervals[way];
+        const zero = low > 0 || high < 0 ? "without zero" : "with zero in it";
+        return `${way}: [${low.toFixed(2)}, ${high.toFixed(2)}], ${zero}`;
+      });
+      return {
+        d,
+        intervals,
+        mean: mean(d.map(mean)),
+        sentence: told.length
+          ? `The mean difference is ${mean(d.map(mean)).toFixed(2)}. 95 % intervals. ${told.join("; ")}.`
+          : `The mean difference is ${mean(d.map(mean)).toFixed(2)}. Resample to see how sure that is.`,
+        table: {
+          head: ["resampled", "times", "from", "to", "width"],
+          rows: WAYS.filter((way) => intervals[way]).map((way) => {
+            const [low, high] = intervals[way];
+            return [way, String(memory[way].length), low, high, high - low];
+          }),
+        },
+      };
+    },
+    draw: (picture, { d, intervals, mean: centre }, values) => {
+      const { svg, scale, axis, colours } = playground;
+      const largest = Math.max(...d.flat().map(Math.abs));
+      d.forEach((row, s) => {
+        svg(picture, "text", { x: 62, y: 30 + 20 * s, "text-anchor": "end" }, `seed ${s + 1}`);
+        row.forEach((x, u) =>
+          svg(picture, "rect", {
+            x: 70 + 14 * u,
+            y: 16 + 20 * s,
+            width: 13,
+            height: 18,
+            fill: x > 0 ? colours.blue : colours.vermilion,
+            "fill-opacity": 0.08 + (0.92 * Math.abs(x)) / largest,
+          }),
+        );
+      });
+      svg(picture, "text", { x: 350, y: 134, "text-anchor": "middle" }, "users; blue is a gain, orange a loss");
+      const place = scale(-2.5, 3.5, 80, 620);
+      axis(picture, place, { y: 256, label: "mean difference", at: [350, 292] });
+      svg(picture, "line", { x1: 80, x2: 620, y1: 256, y2: 256, class: "axis" });
+      svg(picture, "line", { x1: place(0), x2: place(0), y1: 148, y2: 256, class: "axis" });
+      const truth = { x1: place(values.effect), x2: place(values.effect), y1: 148, y2: 256 };
+      svg(picture, "line", { ...truth, stroke: colours.green, "stroke-dasharray": "5 4" });
+      WAYS.forEach((way, i) => {
+        const y = 168 + 32 * i;
+        svg(picture, "text", { x: 62, y: y + 5, "text-anchor": "end" }, way);
+        svg(picture, "circle", { cx: place(centre), cy: y, r: 4, fill: colours.blue });
+        if (!intervals[way]) return;
+        const [low, high] = intervals[way].map(place);
+        svg(picture, "line", { x1: low, x2: high, y1: y, y2: y, stroke: colours.blue, "stroke-width": 4 });
+      });
+    },
+  });
+})();

@@ -1,0 +1,251 @@
+"""Playgrounds in Chromium, from a file: address without a network, against numbers from Python."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from check_site import CHROMIUM_FLAGS, chromium
+from playwright.sync_api import sync_playwright
+
+from seqattn.analysis.attention import l1_l2
+from seqattn.config import NORMALISATIONS
+from seqattn.models.attention import attend
+from seqattn.models.injection import Add, Injection, Mul, Val
+from seqattn.models.intensity import normalise
+from seqattn.studies.plan import read_study
+from tools import playground_data, playground_stills
+
+pytestmark = pytest.mark.site
+STATIC = Path(__file__).resolve().parents[2] / "book" / "_static"
+PAGE = """<!doctype html><html lang="en"><head><title>Playground</title>
+<link rel="stylesheet" href="css/playground.css">
+<script src="js/playgrounds/playground.js"></script></head>
+<body><div class="playground" data-playground="{name}" {data}></div></body></html>"""
+LUCK = [{"name": "A", "values": [0.01, 0.02, 0.05, 0.03]}, {"name": "B", "values": [0.2, 0.1]}]
+FOREST = [
+    {"study": s, "dataset": d, "arm": a, "name": f"{d}: {a}", "change": c, "low": c - 2,
+     "high": c + 2, "seeds": 5, "users": 10, "robust": abs(c) > 3}
+    for s, d, a, c in [("S", "D", "x", 4.0), ("S", "E", "x", -5.0), ("T", "D", "y", 1.0)]
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def play(browser, tmp_path):
+    """Open a playground with a width; what a script reports as an error fails the test."""
+    shutil.copytree(STATIC, tmp_path / "static")
+    errors: list[str] = []
+
+    def opened(name, data=None, width=1280):
+        if data is not None:
+            script = tmp_path / "static" / "js" / "playgrounds" / f"{name}.data.js"
+            script.write_text(f"(window.playgroundData ||= {{}}).{name} = {json.dumps(data)};")
+        path = tmp_path / "static" / f"{name}.html"
+        path.write_text(PAGE.format(name=name, data='data-data="yes"' if data is not None else ""))
+        page = browser.new_page(viewport={"width": width, "height": 800}, offline=True)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(path.as_uri())
+        page.wait_for_selector(".playground[data-ready]")
+        return page
+
+    yield opened
+    assert not errors
+
+
+def numbers(page):
+    """Return the numbers of the table, to the last bit: {head of the row: [values]}."""
+    return {
+        row.query_selector("th, td").inner_text(): [
+            float(cell.get_attribute("data-value"))
+            for cell in row.query_selector_all("td[data-value]")
+        ]
+        for row in page.query_selector_all("table.playground-values tbody tr")
+    }
+
+
+def put(page, control, value):
+    page.eval_on_selector(
+        f"[data-control={control}]",
+        "(input, value) => { input.value = value; input.dispatchEvent(new Event("
+        "input.tagName == 'SELECT' ? 'change' : 'input')); }",
+        str(value),
+    )
+
+
+def by_python(lam, hours, mode):
+    """Return weights and context of the hand example, by the package's own classes."""
+    q = torch.tensor([[[[2.0, 0, 1, 0]]]]).double() / 2
+    k = torch.tensor([[[[1.0, 0, 0, 1], [0, 1, 1, 0], [-1, 1, 0, 0]]]]).double()
+    v = torch.tensor([[[[1.0, 0], [0, 1], [1, 1]]]]).double()
+    signal = normalise(torch.tensor([hours]).double(), torch.ones(1, 3, dtype=torch.bool), mode)
+    signal = signal._replace(a_BT=signal.a_BT[:, -1:], b_BT=signal.b_BT[:, -1:])
+    found = {}
+    for name, cls in (("SASRec", Injection), ("Add", Add), ("Mul", Mul), ("Val", Val)):
+        injection = cls().double()
+        if name != "SASRec":
+            injection.lam.data.fill_(lam)
+
+        def read(values, injection=injection):
+            mask = torch.ones(1, 3, dtype=torch.bool)
+            context = attend(*injection.before(q, k, values, signal), mask, 0.0)
+            return injection.after(context, signal)[0, 0, 0].detach().numpy()
+
+        weights = read(torch.eye(3).double()[None, None])
+        found[name] = [*weights, weights.sum(), *read(v)]
+    return found
+
+
+def same(page, expected, tolerance=1e-5):
+    shown = numbers(page)
+    assert shown.keys() == expected.keys()
+    for name, values in expected.items():
+        assert shown[name] == pytest.approx(list(values), abs=tolerance), name
+
+
+def test_the_hand_example_starts_with_the_pages_numbers(play):
+    shown = numbers(play("injection"))
+    assert np.round(shown["SASRec"], 3).tolist() == [0.574, 0.348, 0.078, 1, 0.652, 0.426]
+    assert np.round(shown["Add"], 3).tolist() == [0.498, 0.422, 0.080, 1, 0.578, 0.502]
+    assert np.round(shown["Mul"], 3).tolist() == [0.483, 0.409, 0.108, 1, 0.591, 0.517]
+    assert np.round(shown["Val"], 3).tolist() == [0.383, 0.348, 0.065, 0.796, 0.447, 0.413]
+
+
+@pytest.mark.parametrize("mode", NORMALISATIONS)
+def test_the_hand_example_is_the_packages_attention(play, mode):
+    page = play("injection")
+    put(page, "mode", mode)
+    for lam, hours in ((0.5, [1.0, 7, 3]), (-1.0, [0.0, 20, 5.5]), (3.0, [4.0, 4, 4])):
+        put(page, "lambda", lam)
+        for i, w in enumerate(hours):
+            put(page, f"w{i + 1}", w)
+        same(page, by_python(lam, hours, mode))
+
+
+def test_a_slider_moves_by_keyboard_and_by_mouse_and_reset_brings_all_back(play):
+    page = play("injection")
+    start = numbers(page)
+    slider = page.locator("[data-control=lambda]")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    same(page, by_python(0.55, [1, 7, 3], "log1p_minmax"))
+    box = page.locator("[data-control=w3]").bounding_box()
+    page.mouse.move(box["x"] + 5, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + box["height"] / 2, steps=4)
+    page.mouse.up()
+    hours = float(page.locator("[data-control=w3]").input_value())
+    assert hours > 15
+    same(page, by_python(0.55, [1, 7, hours], "log1p_minmax"))
+    page.locator(".playground-reset").focus()
+    page.keyboard.press("Enter")
+    assert numbers(page) == start
+
+
+@pytest.mark.parametrize("kind", ["causal", "bidirectional"])
+@pytest.mark.parametrize(("n", "window"), [(2, 1), (12, 24), (12, 3), (24, 5)])
+def test_a_masks_sparsity_and_rank_are_pythons(play, kind, n, window):
+    page = play("masks")
+    for control, value in (("n", n), ("w", window), ("kind", kind)):
+        put(page, control, value)
+    distance = np.arange(n)[:, None] - np.arange(n)
+    seen = (distance < window) & (distance >= 0 if kind == "causal" else distance > -window)
+    uniform = seen / seen.sum(axis=1, keepdims=True)
+    singular = np.linalg.svd(uniform, compute_uv=False)
+    rank = (singular > 1e-9 * singular[0]).sum()
+    same(page, {str(n): [min(window, n), rank, float(l1_l2(uniform)), *singular[:2]]}, 1e-9)
+
+
+def test_the_lucky_search_is_a_best_of_so_many_draws(play):
+    page = play("luck", LUCK)
+    page.locator("[data-control=once]").click()
+    assert "1 searches of 25 trials" in page.locator("[role=status]").inner_text()
+    put(page, "trials", 1)
+    for _ in range(4):
+        page.locator("[data-control=many]").click()
+    shown = numbers(page)["2000"]
+    assert shown == pytest.approx([0.01, 0.01, 0.05, 0.05])
+    put(page, "search", 1)
+    put(page, "trials", 100)
+    page.locator("[data-control=many]").click()
+    assert numbers(page)["500"] == pytest.approx([0.2] * 4)
+
+
+def test_seeds_that_agree_leave_users_as_the_only_doubt(play):
+    page = play("samples")
+    put(page, "seed_sd", 0)
+    put(page, "user_sd", 3)
+    for way in ("users", "seeds", "both"):
+        for _ in range(5):
+            page.locator(f"[data-control={way}]").click()
+    width = {way: values[-1] for way, values in numbers(page).items()}
+    assert width["seeds"] < 0.5 * width["users"] < width["both"]
+    # The standard error of a mean over 40 users of spread 3, up to what a sample shows of it.
+    assert width["users"] == pytest.approx(2 * 1.96 * 3 / np.sqrt(40), rel=0.4)
+
+
+def test_the_forest_shows_what_its_filters_leave(play):
+    page = play("forest", FOREST)
+    assert len(numbers(page)) == 3 == page.locator(".forest-line").count()
+    put(page, "dataset", "D")
+    assert list(numbers(page)) == ["D: x", "D: y"]
+    put(page, "only", "not robust")
+    assert numbers(page) == {"D: y": [1.0, -1.0, 3.0]}
+    put(page, "only", "all")
+    put(page, "order", "name")
+    assert (
+        "2 of 3 comparisons; 1 robust, 1 of them gains"
+        in page.locator("[role=status]").inner_text()
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("injection", None), ("masks", None), ("samples", None), ("luck", LUCK), ("forest", FOREST)],
+)
+def test_a_phone_shows_a_playground_without_scrolling_sideways(play, name, data):
+    page = play(name, data, width=390)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator("svg").get_attribute("aria-label")
+    for control in page.query_selector_all(".playground [data-control]"):
+        named = control.evaluate("e => (e.labels && e.labels.length) || e.textContent.length")
+        assert named
+
+
+def test_scripts_are_small():
+    sizes = [path.stat().st_size for path in (STATIC / "js" / "playgrounds").glob("*.js")]
+    assert sum(sizes) < 60_000
+
+
+def test_the_pictures_for_readers_without_scripts_are_the_playgrounds_as_they_start(
+    browser, tmp_path
+):
+    for name, text in playground_stills.stills(browser, tmp_path).items():
+        kept = STATIC / "js" / "playgrounds" / f"{name}.svg"
+        assert kept.read_text() == text, "draw them anew: python tools/playground_stills.py"
+
+
+def test_the_data_of_playgrounds_are_the_results_and_light(tmp_path, monkeypatch):
+    monkeypatch.setattr(playground_data, "FOLDER", tmp_path)
+    playground_data.main()
+    for name in playground_data.PLAYGROUNDS:
+        text = (tmp_path / f"{name}.data.js").read_text()
+        assert len(text) < 300_000
+        json.loads(text.partition(" = ")[2].removesuffix(";\n"))
+    rows = playground_data.forest()
+    office = next(row for row in rows if row["name"] == "Amazon-Office: sliding")
+    cells = read_study("positions").table("comparisons").query("arm == 'sliding' and k == 10")
+    cell = cells[(cells["metric"] == "NDCG") & (cells["dataset"] == "amazon-office")].iloc[0]
+    assert office["change"] == pytest.approx(cell["relative_change_percent"])
+    assert {row["study"] for row in rows} >= {"Replication", "Positions"}

@@ -9,15 +9,20 @@ A page that was opened from a disk may load a script and not a JSON file, so eac
 from __future__ import annotations
 
 import json
+from itertools import groupby
 from pathlib import Path
 
+from seqattn.analysis import lambdas
 from seqattn.config import BACKBONES, BASELINE, SEEDS
 from seqattn.data import CATALOGUE
 from seqattn.files import write_text
 from seqattn.plots.style import name_of
+from seqattn.runs.store import Store
+from seqattn.studies.ia import published
 from seqattn.studies.plan import read_study
 
 ROOT = Path(__file__).resolve().parents[1]
+CAMPAIGN, RECORDS = ROOT / "results" / "campaign", ROOT / "results" / "datasets"
 FOLDER = ROOT / "_build" / "static" / "playgrounds"
 NUMBERS = {"change": "relative_change_percent", "low": "low", "high": "high"}
 NUMBERS |= {"seeds": "n_seeds", "users": "n_users"}
@@ -47,7 +52,7 @@ def forest() -> list[dict[str, object]]:
 def luck() -> list[dict[str, object]]:
     """Return the validation NDCG@10 of the trials of each search that was run."""
     found = []
-    for path in sorted((ROOT / "results" / "campaign" / "searches").glob("*/published/*.json")):
+    for path in sorted((CAMPAIGN / "searches").glob("*/published/*.json")):
         record = json.loads(path.read_text())
         values = [t["value"] for t in record["trials"] if t["state"] == "COMPLETE"]
         name = f"{CATALOGUE[record['dataset']].title}, {name_of(record['model'])}"
@@ -55,7 +60,38 @@ def luck() -> list[dict[str, object]]:
     return found
 
 
-PLAYGROUNDS = {"forest": forest, "luck": luck}
+def travel() -> dict[str, object]:
+    """Return how far lambda went and could have gone, a point a run, and the paper's values.
+
+    Possible travel is learning rate times steps until the kept weights. The paper tells neither,
+    so its points have a lambda only.
+    """
+    runs = sorted(Store(CAMPAIGN).runs(), key=lambda run: run.dataset)
+    points = []
+    for dataset, group in groupby(runs, lambda run: run.dataset):
+        last = json.loads((RECORDS / dataset / "dataset.json").read_text())["steps"][-1]
+        # Leave-one-out keeps two of a history, and its first interaction is no target.
+        pace = lambdas.pace(group, last["interactions"] - 3 * last["users"])
+        steps = pace["steps"] * pace["epoch_kept"]
+        for steps_of_run, row in zip(steps, pace.to_dict("records"), strict=True):
+            points.append(
+                {
+                    "dataset": CATALOGUE[dataset].title,
+                    "model": name_of(row["model"]),
+                    "lambda": float(row["lam_kept"]),
+                    "steps": int(steps_of_run),
+                    "rate": float(row["learning_rate"]),
+                }
+            )
+    table4 = published.table4()
+    paper = [
+        {"name": f"{published.DATASETS[row.dataset]}, {name_of(row.model)}", "lambda": lam}
+        for row, lam in zip(table4.itertuples(), table4["lambda_mean"], strict=True)
+    ]
+    return {"runs": points, "paper": paper}
+
+
+PLAYGROUNDS = {"forest": forest, "luck": luck, "travel": travel}
 
 
 def main() -> None:

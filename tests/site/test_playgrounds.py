@@ -27,6 +27,17 @@ PAGE = """<!doctype html><html lang="en"><head><title>Playground</title>
 <script src="js/playgrounds/playground.js"></script></head>
 <body><div class="playground" data-playground="{name}" {data}></div></body></html>"""
 LUCK = [{"name": "A", "values": [0.01, 0.02, 0.05, 0.03]}, {"name": "B", "values": [0.2, 0.1]}]
+TRAVEL = {
+    "paper": [{"name": "P", "lambda": 0.6}],
+    "runs": [
+        {"dataset": d, "model": "Add", "lambda": lam, "steps": n, "rate": rate}
+        for d, lam, n, rate in [
+            ("D", 0.9, 100, 1e-3),
+            ("D", 0.5, 1000, 1e-3),
+            ("E", -2, 1000, 1e-2),
+        ]
+    ],
+}
 FOREST = [
     {"study": s, "dataset": d, "arm": a, "name": f"{d}: {a}", "change": c, "low": c - 2,
      "high": c + 2, "seeds": 5, "users": 10, "robust": abs(c) > 3}
@@ -195,6 +206,18 @@ def test_seeds_that_agree_leave_users_as_the_only_doubt(play):
     assert width["users"] == pytest.approx(2 * 1.96 * 3 / np.sqrt(40), rel=0.4)
 
 
+def test_lambda_goes_as_far_as_learning_rate_times_steps(play):
+    page = play("travel", TRAVEL)
+    put(page, "power", -3)
+    put(page, "steps", 500)
+    text = page.locator("[role=status]").inner_text()
+    assert "from 1 to between 0.50 and 1.50" in text
+    assert "1 of 3 runs could not go further; 1 could not go half a unit" in text
+    assert numbers(page) == {"all": pytest.approx([1.0, 0.5])}
+    put(page, "dataset", "E")
+    assert numbers(page) == {"E": pytest.approx([10.0, 0.3])}
+
+
 def test_the_forest_shows_what_its_filters_leave(play):
     page = play("forest", FOREST)
     assert len(numbers(page)) == 3 == page.locator(".forest-line").count()
@@ -212,7 +235,14 @@ def test_the_forest_shows_what_its_filters_leave(play):
 
 @pytest.mark.parametrize(
     ("name", "data"),
-    [("injection", None), ("masks", None), ("samples", None), ("luck", LUCK), ("forest", FOREST)],
+    [
+        ("injection", None),
+        ("masks", None),
+        ("samples", None),
+        ("luck", LUCK),
+        ("forest", FOREST),
+        ("travel", TRAVEL),
+    ],
 )
 def test_a_phone_shows_a_playground_without_scrolling_sideways(play, name, data):
     page = play(name, data, width=390)

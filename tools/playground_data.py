@@ -11,21 +11,30 @@ from __future__ import annotations
 import json
 from itertools import groupby
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from seqattn.analysis import lambdas
-from seqattn.config import BACKBONES, BASELINE, SEEDS
-from seqattn.data import CATALOGUE
+from seqattn.config import BACKBONES, BASELINE, SEEDS, VARIANTS, ModelConfig, TrainConfig
+from seqattn.data import CATALOGUE, Dataset, load_dataset
 from seqattn.files import write_text
+from seqattn.models.backbone import Backbone
 from seqattn.plots.style import name_of
 from seqattn.runs.store import Store
 from seqattn.studies.ia import published
 from seqattn.studies.plan import read_study
+from seqattn.training.fit import fit
 
 ROOT = Path(__file__).resolve().parents[1]
 CAMPAIGN, RECORDS = ROOT / "results" / "campaign", ROOT / "results" / "datasets"
 FOLDER = ROOT / "_build" / "static" / "playgrounds"
 NUMBERS = {"change": "relative_change_percent", "low": "low", "high": "high"}
 NUMBERS |= {"seeds": "n_seeds", "users": "n_users"}
+SMALL = ModelConfig(max_length=20, hidden_size=16, inner_size=32)
+SHORT = TrainConfig(learning_rate=1e-2, batch_targets=128, epochs=30, patience=30)
 STUDIES = ("replication", "dropout", "split_in_time", "positions", "several_queries", "kernels")
 
 
@@ -91,11 +100,64 @@ def travel() -> dict[str, object]:
     return {"runs": points, "paper": paper}
 
 
-PLAYGROUNDS = {"forest": forest, "luck": luck, "travel": travel}
+def history() -> dict[str, object]:
+    """Return the three variants, trained on the synthetic log, and some of its users."""
+    dataset = load_dataset("synthetic")
+    context, targets = dataset.split.context("test"), dataset.split.targets("test")
+    users = np.flatnonzero((context.lengths >= 8) & (context.lengths <= SMALL.max_length))[:6]
+    told = []
+    for user in users:
+        own = slice(*context.offsets[user : user + 2])
+        rows = {"items": context.items[own].tolist(), "intensity": context.intensity[own].tolist()}
+        told.append({"name": int(user), "next": int(targets[user]), **rows})
+    models = {name_of(name): exported(trained(dataset, name)) for name in VARIANTS}
+    return {"users": told, "models": models}
+
+
+def trained(dataset: Dataset, name: str) -> Backbone:
+    """Fit a small model on the synthetic log; seconds."""
+    return fit(dataset, name, SEEDS[0], SMALL, SHORT).model
+
+
+def exported(model: Backbone) -> dict[str, object]:
+    """Return a model's weights as nested lists, rounded to seven digits."""
+    state = {name: _rounded(value) for name, value in model.state_dict().items()}
+
+    def layer(name: str) -> dict[str, object]:
+        return {part: state[f"{name}.{part}"] for part in ("weight", "bias")}
+
+    blocks = [
+        {
+            "lambda": state[f"blocks.{i}.attention.injection.lam"],
+            "qkv": layer(f"blocks.{i}.attention.qkv"),
+            "output": layer(f"blocks.{i}.attention.output"),
+            "attention_norm": layer(f"blocks.{i}.attention_norm"),
+            "inner": layer(f"blocks.{i}.feed_forward.inner"),
+            "outer": layer(f"blocks.{i}.feed_forward.output"),
+            "norm": layer(f"blocks.{i}.feed_forward_norm"),
+        }
+        for i in range(model.config.n_layers)
+    ]
+    return {
+        "heads": model.config.n_heads,
+        "items": state["item_embedding.weight"],
+        "positions": state["position_embedding.weight"],
+        "norm": layer("norm"),
+        "blocks": blocks,
+    }
+
+
+def _rounded(value: Tensor) -> Any:
+    digits = np.vectorize(lambda x: float(f"{x:.7g}"))
+    return digits(value.numpy()).tolist()
+
+
+PLAYGROUNDS = {"forest": forest, "luck": luck, "travel": travel, "history": history}
 
 
 def main() -> None:
     """Write a script a playground."""
+    torch.set_num_threads(1)  # the models are too small for two
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, make in PLAYGROUNDS.items():
         text = json.dumps(make(), separators=(",", ":"), allow_nan=False)

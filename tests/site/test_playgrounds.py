@@ -13,7 +13,8 @@ from check_site import CHROMIUM_FLAGS, chromium
 from playwright.sync_api import sync_playwright
 
 from seqattn.analysis.attention import l1_l2
-from seqattn.config import NORMALISATIONS
+from seqattn.config import NORMALISATIONS, ModelConfig
+from seqattn.models import build_model
 from seqattn.models.attention import attend
 from seqattn.models.injection import Add, Injection, Mul, Val
 from seqattn.models.intensity import normalise
@@ -73,6 +74,33 @@ def play(browser, tmp_path):
 
     yield opened
     assert not errors
+
+
+@pytest.fixture(scope="module")
+def synthetic_models():
+    """Three small models, untrained but far from their start, and two users."""
+    torch.manual_seed(1)
+    config = ModelConfig(max_length=20, hidden_size=16, inner_size=32)
+    models = {}
+    for label, name in (("Add", "ia-add"), ("Mul", "ia-mul"), ("Val", "ia-val")):
+        model = build_model(name, 30, **vars(config)).eval()
+        for parameter in model.parameters():
+            parameter.data += 0.3 * torch.randn(parameter.shape)
+        model.trained = model.lambdas
+        models[label] = model
+    users = [
+        {
+            "name": n,
+            "next": 3,
+            "items": list(range(1 + n, 12)),
+            "intensity": [2.0, 90, 1, 7][:] * 2 + [5.0] * (3 - n),
+        }
+        for n in (0, 1)
+    ]
+    return {
+        "users": users,
+        "models": {n: playground_data.exported(m) for n, m in models.items()},
+    }, models
 
 
 def numbers(page):
@@ -204,6 +232,41 @@ def test_seeds_that_agree_leave_users_as_the_only_doubt(play):
     assert width["seeds"] < 0.5 * width["users"] < width["both"]
     # The standard error of a mean over 40 users of spread 3, up to what a sample shows of it.
     assert width["users"] == pytest.approx(2 * 1.96 * 3 / np.sqrt(40), rel=0.4)
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.0, -0.55, 2.5])
+def test_a_model_in_the_browser_scores_as_in_python(play, synthetic_models, factor):
+    data, models = synthetic_models
+    page = play("history", data)
+    put(page, "factor", factor)
+    for name, model in models.items():
+        put(page, "variant", name)
+        for lam, of_trained in zip(model.lambda_parameters, model.trained, strict=True):
+            lam.data.fill_(factor * of_trained)
+        for number, user in enumerate(data["users"][:2]):
+            put(page, "user", number)
+            items, minutes = torch.tensor([user["items"]]), torch.tensor([user["intensity"]])
+            hidden = model.next_item_hidden(items, minutes)
+            scores = model.logits(hidden)[0, 1:]
+            expected = scores.topk(10).values.tolist()
+            shown = [values[0] for values in numbers(page).values()]
+            assert shown == pytest.approx(expected, abs=1e-5)
+            best = page.locator("table.playground-values tbody tr td").first.inner_text()
+            assert int(best.split()[0]) == int(scores.argmax()) + 1
+
+
+def test_a_models_map_in_the_browser_is_pythons(play, synthetic_models):
+    data, models = synthetic_models
+    page, model, user = play("history", data), models["Add"], data["users"][0]
+    for lam, of_trained in zip(model.lambda_parameters, model.trained, strict=True):
+        lam.data.fill_(of_trained)
+    rows = (torch.tensor([user[name]]) for name in ("items", "intensity"))
+    map_nn = model.attention_maps(*rows)[1, 0, 0]  # second layer, the one user, first head
+    put(page, "part", "1,0")
+    told = [title.text_content() for title in page.query_selector_all("svg rect title")]
+    weights = [float(text.rpartition(" ")[2]) for text in told if " reads item " in text]
+    seen = torch.ones(map_nn.shape).tril().bool()
+    assert weights == pytest.approx(map_nn[seen].tolist(), abs=6e-4)
 
 
 def test_lambda_goes_as_far_as_learning_rate_times_steps(play):

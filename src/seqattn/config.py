@@ -23,9 +23,8 @@ PLACEBO_POSITIONS = ("shuffled",)  # the weights of a scheme without what they t
 KERNELS = ("none", "keys", "values", "both")
 POOLINGS = ("current", "all", "mean")
 QUERY_SCOPES = ("current", "own")
-# Fields that came after runs had been kept, with the value that those runs have: left out of
-# records and keys where they have it, so that what is kept is found.
-LATER: dict[str, Any] = {
+# Fields that make attention another than SASRec's, with the values that leave it as it is.
+ATTENTION: dict[str, Any] = {
     "positions": "absolute",
     "sliding_window": 0,
     "kernel": "none",
@@ -33,6 +32,9 @@ LATER: dict[str, Any] = {
     "query_pooling": "current",
     "query_scope": "current",
 }
+# Fields that came after runs had been kept, with the value that those runs have: left out of
+# records and keys where they have it, so that what is kept is found.
+LATER: dict[str, Any] = {**ATTENTION, "pretrain_epochs": 0}
 
 T = TypeVar("T", bound="DataclassInstance")
 
@@ -79,7 +81,7 @@ class ModelConfig:
     @property
     def changed_attention(self) -> list[str]:
         """The fields that make attention another than SASRec's."""
-        return [name for name, usual in LATER.items() if getattr(self, name) != usual]
+        return [name for name, usual in ATTENTION.items() if getattr(self, name) != usual]
 
     def __post_init__(self) -> None:
         _require_types(self)
@@ -133,6 +135,9 @@ class TrainConfig:
     model with a ``sliding_window``; ``stride`` says nothing then. ``batch_targets`` counts
     targets, not rows. ``patience`` is in epochs. ``mask_probability`` is read by the masked-item
     objective only.
+
+    ``pretrain_epochs`` is how long a model of next items is first trained on masked items, with
+    the same settings (`seqattn.training.pretraining`).
     """
 
     learning_rate: float = 1e-3
@@ -142,6 +147,7 @@ class TrainConfig:
     windows: str = "packed"
     stride: int = 10
     mask_probability: float = 0.2
+    pretrain_epochs: int = 0
 
     def __post_init__(self) -> None:
         _require_types(self)
@@ -152,6 +158,14 @@ class TrainConfig:
             0 < self.mask_probability < 1, "mask_probability", self.mask_probability, "in (0, 1)"
         )
         _require_one_of("windows", self.windows, WINDOWS)
+        pretrained = self.pretrain_epochs
+        _require(pretrained >= 0, "pretrain_epochs", pretrained, "at least 0")
+        _require(
+            not pretrained or self.windows != "whole",
+            "pretrain_epochs",
+            pretrained,
+            "0 under windows 'whole': a masked item is read from both sides",
+        )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("recbole.config")
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -20,13 +21,16 @@ from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
 from seqattn.models import RECBOLE_MODELS
 from seqattn.recbole import baselines, subjects
-from seqattn.recbole.subjects import GRU4Rec, ItemKNN, Log, Pop, build
+from seqattn.recbole.subjects import SRGNN, GRU4Rec, ItemKNN, Log, Pop, build
 from seqattn.runs.fitting import fit_runs, recbole_spec
 from seqattn.runs.store import Store
 from seqattn.stats.metrics import metric
 from seqattn.training.ranking import Ranker
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:recbole")
+
+
+SEQUENTIAL = pytest.mark.parametrize(("name", "kind"), [("gru4rec", GRU4Rec), ("srgnn", SRGNN)])
 
 
 def _pairs(sequences) -> list[tuple[int, int]]:
@@ -167,11 +171,14 @@ def test_bprs_negatives_are_all_items_but_those_in_the_training_history(syntheti
         assert set(drawn[users == user + 1]) == set(range(1, synthetic.n_items + 1)) - own
 
 
-def test_gru4rec_trains_on_every_prefix_of_the_training_histories(synthetic, monkeypatch):
+@SEQUENTIAL
+def test_a_sequential_model_trains_on_every_prefix_of_the_training_histories(
+    name, kind, synthetic, monkeypatch
+):
     monkeypatch.setattr(subjects, "MAX_LENGTH", 6)
     monkeypatch.setattr(subjects, "ROWS_AT_ONCE", 7)
-    calls = _spy(monkeypatch, GRU4Rec, "calculate_loss")
-    _epoch(build("gru4rec", synthetic, {}))
+    calls = _spy(monkeypatch, kind, "calculate_loss")
+    _epoch(build(name, synthetic, {}))
     found = [
         (*items[:length].tolist(), int(target))
         for rows in calls
@@ -185,14 +192,15 @@ def test_gru4rec_trains_on_every_prefix_of_the_training_histories(synthetic, mon
     assert sorted(found) == sorted(expected)
 
 
+@SEQUENTIAL
 @pytest.mark.parametrize("stage", ["valid", "test"])
-def test_gru4rec_reads_the_validation_item_on_test_and_not_on_validation(
-    stage, synthetic, monkeypatch
+def test_a_sequential_model_reads_the_validation_item_on_test_and_not_on_validation(
+    stage, name, kind, synthetic, monkeypatch
 ):
     monkeypatch.setattr(subjects, "MAX_LENGTH", 6)
     monkeypatch.setattr(subjects, "ROWS_AT_ONCE", 7)
-    calls = _spy(monkeypatch, GRU4Rec, "full_sort_predict")
-    subject = build("gru4rec", synthetic, {})
+    calls = _spy(monkeypatch, kind, "full_sort_predict")
+    subject = build(name, synthetic, {})
     Ranker(synthetic.split, stage).rank(subject.scores(stage))
     found = [
         items[:length].tolist()
@@ -218,8 +226,49 @@ def test_the_gradient_of_a_step_does_not_depend_on_its_parts(synthetic, monkeypa
         torch.testing.assert_close(value, weights[1][1][name], rtol=1e-5, atol=1e-7)
 
 
-def test_padding_beyond_a_batchs_longest_row_changes_no_score(synthetic):
-    subject = build("gru4rec", synthetic, {})
+@SEQUENTIAL
+def test_its_scores_are_recboles_own_of_rows_as_recbole_pads_them(name, kind, synthetic):
+    subject = build(name, synthetic, {})
+    model, context = subject.model.eval(), synthetic.split.context("test")
+    histories = np.split(context.items, context.offsets[1:-1])
+    rows = torch.tensor([[*h[-50:].tolist(), *[0] * (50 - len(h))] for h in histories])
+    with torch.no_grad():
+        hidden = model(rows, (rows > 0).sum(dim=1))
+        scores = subject.scores("test")(np.arange(len(rows)))
+    torch.testing.assert_close(scores, hidden @ model.item_embedding.weight.T)
+
+
+def test_gru4recs_rows_sum_to_the_cross_entropy_over_all_steps(synthetic, monkeypatch):
+    """[MIQ]'s GRU4Rec_F: cumulative cross-entropy is one row per prefix, since a GRU is causal."""
+    subject = build("gru4rec", synthetic, {"dropout_prob": 0.0})
+    model = subject.model
+    step = torch.optim.SGD(model.parameters(), lr=0.0)
+    mean = subject.epoch(step, np.random.default_rng(0))
+    train, total, n = synthetic.split.train, 0.0, 0
+    assert train.lengths.max() <= 51  # no row is cut
+    with torch.no_grad():
+        for history in np.split(train.items.astype(int), train.offsets[1:-1]):
+            items = torch.as_tensor(history)[None]
+            states = model.dense(model.gru_layers(model.item_embedding(items[:, :-1]))[0])[0]
+            logits = states @ model.item_embedding.weight.T
+            total += torch.nn.functional.cross_entropy(logits, items[0, 1:], reduction="sum").item()
+            n += len(history) - 1
+    assert mean == pytest.approx(total / n, rel=1e-5)
+
+
+def test_srgnns_graph_of_a_row_is_empty_when_its_padding_is_on_the_left():
+    rows = torch.tensor([[7, 8, 9, 0, 0], [4, 5, 4, 6, 0]])
+    edges = []
+    for padded in (rows, torch.stack([row.roll(int((row == 0).sum())) for row in rows])):
+        adjacency = SRGNN._get_slice(SimpleNamespace(device="cpu"), padded)[1]
+        edges.append((adjacency[:, :, :5] > 0).sum(dim=(1, 2)).tolist())
+    # One zero in front still leaves its own edge, from the padding to the first item, and the rest.
+    assert edges == [[2, 3], [0, 4]]
+
+
+@SEQUENTIAL
+def test_padding_beyond_a_batchs_longest_row_changes_no_score(name, kind, synthetic):
+    subject = build(name, synthetic, {})
     subject.model.eval()
     items = torch.tensor([[3, 1, 4], [1, 5, 0]])
     length = torch.tensor([3, 2])
@@ -232,11 +281,13 @@ def test_padding_beyond_a_batchs_longest_row_changes_no_score(synthetic):
     torch.testing.assert_close(*scores)
 
 
-@pytest.mark.parametrize("name", ["bpr", "gru4rec"])
+@pytest.mark.parametrize("name", ["bpr", "gru4rec", "srgnn"])
 def test_the_best_epoch_on_validation_is_the_one_that_is_tested(name, synthetic, monkeypatch):
     monkeypatch.setattr(baselines, "MAX_EPOCHS", 8)
     monkeypatch.setattr(baselines, "PATIENCE", 2)
-    options = {"learning_rate": 0.03, "embedding_size": 8, "hidden_size": 8}
+    options = {"learning_rate": 0.03, "embedding_size": 8}
+    if name == "gru4rec":
+        options["hidden_size"] = 8
     fitted = baselines.fit(name, synthetic, 1, options)
     curve = [epoch["valid_ndcg"] for epoch in fitted.history]
     assert fitted.valid_ndcg(baselines.CHOSEN_BY[name]) == max(curve)

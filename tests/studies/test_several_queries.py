@@ -29,8 +29,21 @@ def test_no_inner_width_comes_nearer_to_the_parameters_of_five_queries(configs):
     assert off[0] < 0.002 * wanted
 
 
-def test_every_arm_but_the_first_is_compared_with_one_query(configs):
+def test_every_arm_is_compared_with_one_query_of_its_own_host(configs):
     study = read_study("several_queries")
-    assert {arm.against for arm in study.arms} == {"one query"}
+    against = {arm.name: arm.against for arm in study.arms}
+    assert against.pop("pretrained m 5") == "pretrained"
+    assert set(against.values()) == {"one query"}
     assert [c.n_queries for n, c in configs.items() if n[:2] == "m "] == [2, 3, 5, 10, 5, 5, 5]
+    assert configs["pretrained m 5"] == configs["m 5"]
+    assert configs["pretrained"] == configs["one query"]
     assert all(c.hidden_dropout == c.attention_dropout == 0.5 for c in configs.values())
+
+
+def test_the_hosts_differ_in_pretraining_alone():
+    study = read_study("several_queries")
+    trains = {arm.name: arm.settings.train for arm in study.arms}
+    long = {name: train for name, train in trains.items() if "pretrain_epochs" in train}
+    assert set(long) == {"pretrained", "pretrained m 5"}
+    for train in long.values():
+        assert train == trains["one query"] | {"pretrain_epochs": 150}

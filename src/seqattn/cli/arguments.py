@@ -23,7 +23,7 @@ EXAMPLES = """examples:
   seqattn tune -d ml-100k -m ia-add --design shared_backbone
   seqattn fit -d ml-100k -m sasrec ia-add -s 2020 2021 --preset own_search
   seqattn fit -d ml-100k -m sasrec -s 2020 2021 --preset own_search --backbone-of ia-val
-  seqattn fit -d ml-100k -m pop itemknn bpr gru4rec -s 2020 --results-dir results/baselines
+  seqattn fit -d ml-100k -m pop itemknn bpr gru4rec srgnn -s 2020 --results-dir results/baselines
   seqattn recommend -d ml-100k -m ia-add --user 7 -k 5
   seqattn recommend -d ml-100k -m sasrec --history 50,172,181
   seqattn attention -d ml-100k -m ia-add --user 7 -o maps.svg

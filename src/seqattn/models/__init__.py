@@ -35,7 +35,13 @@ MODELS: dict[str, Model] = {
 
 # RecBole's models that `seqattn.recbole.baselines` fits, by the names of its own; the rest of the
 # package knows them by name alone.
-RECBOLE_MODELS = {"pop": "Pop", "itemknn": "ItemKNN", "bpr": "BPR", "gru4rec": "GRU4Rec"}
+RECBOLE_MODELS = {
+    "pop": "Pop",
+    "itemknn": "ItemKNN",
+    "bpr": "BPR",
+    "gru4rec": "GRU4Rec",
+    "srgnn": "SR-GNN",
+}
 
 
 def build_model(name: str, n_items: int, **config: Any) -> Backbone:

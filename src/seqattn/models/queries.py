@@ -38,6 +38,10 @@ class SeveralQueries(Attention):
 
     With m = 1 this is `Attention`, and `weights` shows the map of the position's own query.
 
+    A layer with an inner width of 4 D multiplies ``(m + 11) D^2 + 2 m T D`` times for each position
+    instead of ``12 D^2 + 2 T D``, 1.8 times as often for m = 5, T = 50 and D = 64. On a CPU it
+    takes longer than that, since mask, softmax and dropout pass over m maps of T x T.
+
     Raises
     ------
     SeqattnError
@@ -88,17 +92,17 @@ class SeveralQueries(Attention):
             signal = Signal(signal.w_BT, a, b)
         q, k, v = self.injection.before(q, k, v, signal)
         context = self.injection.after(self.context(q, k, v, mask, bias), signal)
-        context_BHmSF = context.unflatten(2, (self.m, -1))
-        return self.output(self.pooled(context_BHmSF.permute(0, 3, 2, 1, 4).flatten(3)))
+        return self.output(self.pooled(context.unflatten(2, (self.m, -1))))
 
     def earlier_queries(self, x_BTD: Tensor) -> list[Tensor]:
         """Return the queries 1 to m - 1 of each position, (B, H, T, F) each."""
         b, t, d = x_BTD.shape
         before = self.before_first.expand(b, -1, -1)
         entries = torch.cat([before, x_BTD], dim=1)  # entry t + j - 1 gives query j of position t
-        queries = self.earlier(entries).view(b, -1, self.m - 1, self.n_heads, d // self.n_heads)
-        scale = math.sqrt(d // self.n_heads)
-        return [queries[:, j : j + t, j].transpose(1, 2) / scale for j in range(self.m - 1)]
+        queries = self.earlier(entries) / math.sqrt(d // self.n_heads)
+        # Taken apart at once: the gradient of a slice of all would be as large as all, m - 1 times.
+        each = queries.view(b, -1, self.m - 1, self.n_heads, d // self.n_heads).unbind(dim=2)
+        return [query[:, j : j + t].transpose(1, 2) for j, query in enumerate(each)]
 
     def mask(self, t: int, device: torch.device) -> Tensor:
         """Return where each query may look, (m, T, T)."""
@@ -111,11 +115,21 @@ class SeveralQueries(Attention):
         seen[:, :, 0] = True
         return seen
 
-    def pooled(self, context_BSmD: Tensor) -> Tensor:
+    def pooled(self, context_BHmSF: Tensor) -> Tensor:
         """Return one context of the m, (B, S, D)."""
+        if self.pooling == "all":
+            context_BSmD = context_BHmSF.permute(0, 3, 2, 1, 4).flatten(3)
+            q, k = self.pool_query(context_BSmD), self.pool_key(context_BSmD)
+            weights = torch.softmax(q @ k.mT / math.sqrt(q.shape[-1]), dim=-1)
+            return (weights @ context_BSmD).mean(dim=2)
         if self.pooling == "mean":
-            return context_BSmD.mean(dim=2)
-        asking = context_BSmD if self.pooling == "all" else context_BSmD[:, :, -1:]
-        q, k = self.pool_query(asking), self.pool_key(context_BSmD)
-        weights = torch.softmax(q @ k.mT / math.sqrt(q.shape[-1]), dim=-1)
-        return (weights @ context_BSmD).mean(dim=2)
+            return context_BHmSF.mean(dim=2).transpose(1, 2).flatten(2)
+        own_BSD = context_BHmSF[:, :, -1].transpose(1, 2).flatten(2)
+        # (o_m W_Q)(o_j W_K)' = (o_m W_Q W_K') o_j': one product for each position instead of m.
+        # Sums over elements, since thousands of products of tiny matrices take far longer.
+        asked_BSD = self.pool_query(own_BSD) @ self.pool_key.weight
+        asked_BHSF = asked_BSD.unflatten(2, (self.n_heads, -1)).transpose(1, 2)
+        logits_BmS = (context_BHmSF * asked_BHSF[:, :, None]).sum(dim=(1, 4))
+        weights_BmS = torch.softmax(logits_BmS / math.sqrt(own_BSD.shape[-1]), dim=1)
+        pooled_BHSF = (weights_BmS[:, None, :, :, None] * context_BHmSF).sum(dim=2)
+        return pooled_BHSF.transpose(1, 2).flatten(2)

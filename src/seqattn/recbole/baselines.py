@@ -1,4 +1,4 @@
-"""Baselines to place SASRec: RecBole's Pop, ItemKNN, BPR and GRU4Rec on the identical split.
+"""Baselines to place SASRec: RecBole's Pop, ItemKNN, BPR, GRU4Rec, SR-GNN on the identical split.
 
 Hyperparameters are RecBole's defaults, but for a small grid (`GRIDS`) that is searched with
 `SEARCH_SEED`; other seeds take what it chose, as the searches of our own models do. Pop and ItemKNN
@@ -39,10 +39,18 @@ GRIDS: dict[str, dict[str, tuple[float, ...]]] = {
     "itemknn": {"k": (20, 50, 100, 200), "shrink": (0.0, 10.0, 100.0)},
     "bpr": {"learning_rate": (0.0003, 0.001, 0.003, 0.01)},
     "gru4rec": {"learning_rate": (0.001, 0.005)},
+    "srgnn": {"learning_rate": (0.001, 0.005)},
 }
 # The kind of validation rank whose NDCG@10 stops training and chooses hyperparameters.
-CHOSEN_BY = {"pop": "filtered", "itemknn": "filtered", "bpr": "filtered", "gru4rec": "unfiltered"}
-TRAINED = ("bpr", "gru4rec")
+CHOSEN_BY = {
+    "pop": "filtered",
+    "itemknn": "filtered",
+    "bpr": "filtered",
+    "gru4rec": "unfiltered",
+    "srgnn": "unfiltered",
+}
+SEQUENTIAL = ("gru4rec", "srgnn")
+TRAINED = ("bpr", *SEQUENTIAL)
 SEARCH_SEED = 2020
 MAX_EPOCHS = 300  # RecBole's epochs
 PATIENCE = 5
@@ -71,7 +79,7 @@ def settings_of(model: str) -> dict[str, Any]:
         settings |= {"max_epochs": MAX_EPOCHS, "patience": PATIENCE}
     if model == "itemknn":
         settings["asks_with"] = "the history up to the target"
-    if model == "gru4rec":
+    if model in SEQUENTIAL:
         settings["max_length"] = MAX_LENGTH
     return settings
 

@@ -1,4 +1,4 @@
-"""RecBole's Pop, ItemKNN, BPR and GRU4Rec on seqattn's split: the models, fed and asked.
+"""RecBole's Pop, ItemKNN, BPR, GRU4Rec and SR-GNN on seqattn's split: fed and asked.
 
 The models are RecBole's own classes with their own losses and scores. Its pipeline is left out:
 it renumbers users and items, keeps timestamps in float32, breaks ties as `topk` happens to, and
@@ -9,11 +9,18 @@ Two details follow RecBole's trainer: a batch is `BATCH` rows of a random order,
 negatives are uniform over the items that are not in the user's training history. One does not: on
 test ItemKNN, too, reads the validation item, as every model does that reads a history.
 
+GRU4Rec and SR-GNN get one row per target, the items before it, padded on the right, and the
+cross-entropy over the whole catalogue. Over an epoch that is the sum over all steps of all
+histories which Li et al. (2023) name cumulative cross-entropy: [MIQ]'s GRU4Rec_F is this GRU4Rec.
+Its SRGNN_F is not this SR-GNN; that scores the steps of one graph, in which a step sees the items
+that follow. Here each row has a graph of its own.
+
 Shapes: B rows or users at a time, T positions, U users, V items, N training interactions.
 
 References
 ----------
-Zhao et al. (2021), RecBole; Rendle et al. (2009), BPR; Tan et al. (2016), GRU4Rec.
+Zhao et al. (2021), RecBole; Rendle et al. (2009), BPR; Tan et al. (2016), GRU4Rec; Wu et al.
+(2019), SR-GNN; Li et al. (2023), arXiv 2301.00979.
 """
 
 from __future__ import annotations
@@ -29,7 +36,7 @@ import numpy as np
 import torch
 from recbole.config import Config
 from recbole.data.interaction import Interaction
-from recbole.model.abstract_recommender import AbstractRecommender
+from recbole.model.abstract_recommender import AbstractRecommender, SequentialRecommender
 from scipy.sparse import coo_matrix, spmatrix
 from torch import Tensor
 
@@ -40,11 +47,12 @@ from seqattn.training.batches import Gatherer, prefix_windows, random_batches
 # Importing RecBole's models turns anomaly detection on for the whole process.
 with torch.autograd.set_detect_anomaly(False):
     from recbole.model.general_recommender import BPR, ItemKNN, Pop
-    from recbole.model.sequential_recommender import GRU4Rec
+    from recbole.model.sequential_recommender import SRGNN, GRU4Rec
 
 BATCH = 2048  # RecBole's train_batch_size
 MAX_LENGTH = 50
-# A step's rows go through GRU4Rec in parts that stay in a core's cache; their gradients add up.
+# A step's rows go through a sequential model in parts that stay in a core's cache; their gradients
+# add up.
 ROWS_AT_ONCE = 512
 
 Scores = Callable[[np.ndarray], Tensor]
@@ -196,9 +204,11 @@ def _bpr(dataset: Dataset, options: Mapping[str, object]) -> Subject:
     return Subject(model, _by_user(model, dataset), epoch)
 
 
-def _gru4rec(dataset: Dataset, options: Mapping[str, object]) -> Subject:
+def _sequential(
+    kind: type[SequentialRecommender], dataset: Dataset, options: Mapping[str, object]
+) -> Subject:
     fixed = {"train_neg_sample_args": None, "MAX_ITEM_LIST_LENGTH": MAX_LENGTH}
-    model, _ = _configured(GRU4Rec, dataset, {**fixed, **options})
+    model, _ = _configured(kind, dataset, {**fixed, **options})
     windows = prefix_windows(dataset.split.train.offsets, MAX_LENGTH)
     gatherer = Gatherer(dataset.split.train)
 
@@ -218,7 +228,7 @@ def _gru4rec(dataset: Dataset, options: Mapping[str, object]) -> Subject:
     return Subject(model, partial(_by_history, model, dataset), epoch)
 
 
-def _by_history(model: GRU4Rec, dataset: Dataset, stage: str) -> Scores:
+def _by_history(model: SequentialRecommender, dataset: Dataset, stage: str) -> Scores:
     """Return scores from the last `MAX_LENGTH` items a user has in a stage.
 
     On test that is the history with the validation item, as for `seqattn.training.ranking`.
@@ -237,10 +247,16 @@ def _by_history(model: GRU4Rec, dataset: Dataset, stage: str) -> Scores:
 
 
 def _sequences(
-    model: GRU4Rec, gatherer: Gatherer, start: np.ndarray, length: np.ndarray
+    model: SequentialRecommender, gatherer: Gatherer, start: np.ndarray, length: np.ndarray
 ) -> dict[str, Tensor]:
     items_BT, _, _ = gatherer.rows(start, length)
     return {model.ITEM_SEQ: items_BT, model.ITEM_SEQ_LEN: torch.as_tensor(length)}
 
 
-_BUILDERS = {"pop": _pop, "itemknn": _itemknn, "bpr": _bpr, "gru4rec": _gru4rec}
+_BUILDERS: dict[str, Callable[[Dataset, Mapping[str, object]], Subject]] = {
+    "pop": _pop,
+    "itemknn": _itemknn,
+    "bpr": _bpr,
+    "gru4rec": partial(_sequential, GRU4Rec),
+    "srgnn": partial(_sequential, SRGNN),
+}

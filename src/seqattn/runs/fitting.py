@@ -233,7 +233,8 @@ def _fit_on_gpu(
     store: Store, dataset: Dataset, specs: Sequence[RunSpec], device: str, report: Report
 ) -> list[Run]:
     """Fit the seeds of one configuration, together where they can be stacked."""
-    if specs[0].train_config.windows != "whole":
+    config = specs[0].train_config
+    if config.windows != "whole" and not config.pretrain_epochs:
         return fit_runs_stacked(store, dataset, specs, device=device, report=report)
     return [fit_run(store, dataset, spec, device=device, report=report) for spec in specs]
 
@@ -241,7 +242,7 @@ def _fit_on_gpu(
 def _epochs(spec: Fittable) -> int:
     """Return how many epochs a run may take, a search of RecBole's with all of its grid."""
     if isinstance(spec, RunSpec):
-        return spec.train_config.epochs
+        return spec.train_config.epochs + spec.train_config.pretrain_epochs
     searching = spec.settings.get("search_seed") == spec.seed
     members = prod(map(len, spec.settings["grid"].values())) if searching else 1
     return members * spec.settings.get("max_epochs", 1)

@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any
 
 from seqattn.config import (
+    ATTENTION,
     BASELINE,
     DESIGNS,
-    LATER,
     PRESETS,
     ModelConfig,
     Preset,
@@ -107,7 +107,7 @@ class Search:
         """The settings that no search draws; models are comparable where these are the same."""
         train = asdict(self.train_config)
         del train["learning_rate"]
-        reading = ("max_length", *LATER)
+        reading = ("max_length", *ATTENTION)
         return {key: getattr(self.model_config, key) for key in reading} | train
 
     @property

@@ -32,7 +32,8 @@ class Epoch:
 class Fit:
     """A fitted model with its best weights, its history, and ranks ``{stage}_{kind}`` of (N,).
 
-    `owners` says whose the N targets of a stage are, where a user has several.
+    `owners` says whose the N targets of a stage are, where a user has several; `pretraining` holds
+    the epochs before the first one, see `seqattn.training.pretraining`.
     """
 
     model: Backbone
@@ -41,10 +42,12 @@ class Fit:
     ranks: dict[str, np.ndarray]
     seconds: float
     owners: Mapping[str, np.ndarray] = field(default_factory=dict)
+    pretraining: list[dict[str, float]] = field(default_factory=list)
 
     def facts(self) -> dict[str, object]:
         """Return what is worth keeping as JSON."""
-        return {
+        before = {"pretraining": self.pretraining} if self.pretraining else {}
+        return before | {
             "history": [asdict(epoch) for epoch in self.history],
             "best_epoch": self.best_epoch,
             "lambdas": self.model.lambdas,
@@ -60,9 +63,50 @@ class State:
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
 
+    @property
+    def seconds(self) -> float:
+        """What the epochs took that led here."""
+        done = [*self.facts.get("pretraining", []), *self.facts.get("history", [])]
+        return sum(epoch["seconds"] for epoch in done)
+
     def under(self, prefix: str) -> dict[str, Tensor]:
         """Return the tensors whose names start with `prefix`, without it."""
         return {k.removeprefix(prefix): v for k, v in self.tensors.items() if k.startswith(prefix)}
+
+
+def captured(model: Backbone, optimiser: torch.optim.Optimizer, rng: np.random.Generator) -> State:
+    """Return all that the rest of a training depends on: weights, moments, random numbers."""
+    device = next(model.parameters()).device
+    tensors = {
+        **{f"model.{name}": value for name, value in model.state_dict().items()},
+        **{
+            f"adam.{number}.{name}": value
+            for number, moments in optimiser.state_dict()["state"].items()
+            for name, value in moments.items()
+        },
+        "random": torch.get_rng_state(),
+    }
+    if device.type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(device)
+    return State(tensors, {"rng": rng.bit_generator.state})
+
+
+def restore(
+    state: State, model: Backbone, optimiser: torch.optim.Optimizer, rng: np.random.Generator
+) -> None:
+    """Bring a training that has not begun into a state that `captured` returned."""
+    device = next(model.parameters()).device
+    model.load_state_dict(state.under("model."))
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in state.under("adam.").items():
+        number, _, moment = name.partition(".")
+        moments.setdefault(int(number), {})[moment] = value
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": moments, "param_groups": groups})
+    rng.bit_generator.state = state.facts["rng"]
+    torch.set_rng_state(state.tensors["random"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state.tensors["random.cuda"], device)
 
 
 class Keeper(Protocol):
@@ -79,12 +123,14 @@ class Keeper(Protocol):
 class Course:
     """A fit under way: its history so far, and its best weights.
 
-    `owners` says whose the validation targets are, where a user has several.
+    `owners` says whose the validation targets are, where a user has several; `pretraining` is that
+    of `Fit`.
     """
 
     model: Backbone
     patience: int
     owners: np.ndarray | None = None
+    pretraining: list[dict[str, float]] = field(default_factory=list)
     history: list[Epoch] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
     best_epoch: int = 0
@@ -107,47 +153,26 @@ class Course:
 
     def capture(self, optimiser: torch.optim.Optimizer, rng: np.random.Generator) -> State:
         """Return all that the rest of the fit depends on, between two epochs."""
-        device = next(self.model.parameters()).device
-        tensors = {
-            **{f"model.{name}": value for name, value in self.model.state_dict().items()},
-            **{f"best.{name}": value for name, value in self.best.items()},
-            **{
-                f"adam.{number}.{name}": value
-                for number, moments in optimiser.state_dict()["state"].items()
-                for name, value in moments.items()
-            },
-            "random": torch.get_rng_state(),
-        }
-        if device.type == "cuda":
-            tensors["random.cuda"] = torch.cuda.get_rng_state(device)
+        state = captured(self.model, optimiser, rng)
+        best = {f"best.{name}": value for name, value in self.best.items()}
         facts = {
             "history": [asdict(epoch) for epoch in self.history],
+            "pretraining": self.pretraining,
             "best_epoch": self.best_epoch,
             "best_ndcg": self.best_ndcg,
-            "rng": rng.bit_generator.state,
         }
-        return State(tensors, facts)
+        return State(state.tensors | best, state.facts | facts)
 
     def restore(
         self, state: State, optimiser: torch.optim.Optimizer, rng: np.random.Generator
     ) -> None:
         """Bring a fit that has not begun into a captured state."""
+        restore(state, self.model, optimiser, rng)
         device = next(self.model.parameters()).device
-        self.model.load_state_dict(state.under("model."))
         self.best = {name: value.to(device) for name, value in state.under("best.").items()}
         self.history = [Epoch(**epoch) for epoch in state.facts["history"]]
+        self.pretraining = state.facts.get("pretraining", [])
         self.best_epoch, self.best_ndcg = state.facts["best_epoch"], state.facts["best_ndcg"]
-        self.seconds_before = sum(epoch.seconds for epoch in self.history)
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in state.under("adam.").items():
-            number, _, moment = name.partition(".")
-            moments.setdefault(int(number), {})[moment] = value
-        groups = optimiser.state_dict()["param_groups"]
-        optimiser.load_state_dict({"state": moments, "param_groups": groups})
-        rng.bit_generator.state = state.facts["rng"]
-        torch.set_rng_state(state.tensors["random"])
-        if device.type == "cuda":
-            torch.cuda.set_rng_state(state.tensors["random.cuda"], device)
 
     def finish(self, dataset: Dataset, device: torch.device | str, started: float) -> Fit:
         """Return the fit: the best weights, ranked on validation and test."""
@@ -160,4 +185,6 @@ class Course:
         }
         seconds = time.perf_counter() - started + self.seconds_before
         owners = dataset.split.owners()
-        return Fit(self.model, self.history, self.best_epoch, ranks, seconds, owners)
+        return Fit(
+            *(self.model, self.history, self.best_epoch, ranks, seconds, owners, self.pretraining)
+        )

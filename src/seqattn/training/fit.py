@@ -36,8 +36,9 @@ from seqattn.training.batches import (
     prefix_windows,
     random_batches,
 )
-from seqattn.training.course import Course, Epoch, Fit, Keeper
+from seqattn.training.course import Course, Epoch, Fit, Keeper, State, captured, restore
 from seqattn.training.loss import tied_cross_entropy
+from seqattn.training.pretraining import take_over, twin_of, twins_training
 from seqattn.training.ranking import Ranker
 from seqattn.training.whole import WholeBatch, whole_batch, whole_windows
 
@@ -198,7 +199,8 @@ def fit(
     Raises
     ------
     SeqattnError
-        If the seed is none, the model needs an intensity the dataset lacks, or training diverges.
+        If the seed is none, the model needs an intensity the dataset lacks, cannot be pre-trained
+        as it is asked to, or training diverges.
 
     Examples
     --------
@@ -237,14 +239,21 @@ def train(
     require_seed(seed)
     with forked_rng(device):
         model = seeded_model(dataset, model_name, seed, model_config, device)
+        state = keeper.load() if keeper else None
+        begun = state is not None and "history" in state.facts
+        seconds = state.seconds if state else 0.0
+        pretraining: list[dict[str, float]] = []
+        if train_config.pretrain_epochs and not begun:
+            pretraining = _pretrain(model, dataset, seed, train_config, device, keeper, state)
         torch.manual_seed(seed)  # dropout starts alike for models that drew extra weights
         rng = np.random.default_rng(seed)
         batches = training_batches(model, dataset, train_config, device)
         rate = train_config.learning_rate
         optimiser = torch.optim.Adam(model.parameters(), lr=rate, fused=True)
         ranker = Ranker(dataset.split, "valid", device)
-        course = Course(model, train_config.patience, dataset.split.owners().get("valid"))
-        if keeper and (state := keeper.load()):
+        owners = dataset.split.owners().get("valid")
+        course = Course(model, train_config.patience, owners, pretraining, seconds_before=seconds)
+        if state and begun:
             course.restore(state, optimiser, rng)
         while len(course.history) < train_config.epochs and not course.stopped:
             started = time.perf_counter()
@@ -257,6 +266,45 @@ def train(
             if keeper:
                 keeper.save(partial(course.capture, optimiser, rng))
         return course
+
+
+def _pretrain(
+    model: Backbone,
+    dataset: Dataset,
+    seed: int,
+    train_config: TrainConfig,
+    device: torch.device | str,
+    keeper: Keeper | None,
+    state: State | None,
+) -> list[dict[str, float]]:
+    """Train a model's twin and take over its weights; return its epochs, losses and seconds.
+
+    Goes on from `state`, if there is one.
+    """
+    twin, config = twin_of(model, seed), twins_training(model, train_config)
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    batches = training_batches(twin, dataset, config, device)
+    optimiser = torch.optim.Adam(twin.parameters(), lr=config.learning_rate, fused=True)
+    epochs: list[dict[str, float]] = []
+    if state:
+        restore(state, twin, optimiser, rng)
+        epochs = state.facts["pretraining"]
+
+    def capture() -> State:
+        whole = captured(twin, optimiser, rng)
+        return State(whole.tensors, {**whole.facts, "pretraining": epochs})
+
+    while len(epochs) < config.pretrain_epochs:
+        started = time.perf_counter()
+        total, n_targets = launch_epoch(twin, batches(rng), optimiser)
+        loss = float(total) / n_targets
+        seconds = time.perf_counter() - started
+        epochs.append({"epoch": len(epochs) + 1, "loss": loss, "seconds": seconds})
+        if keeper:
+            keeper.save(capture)
+    take_over(model, twin)
+    return epochs
 
 
 def forked_rng(device: torch.device | str) -> AbstractContextManager[None]:

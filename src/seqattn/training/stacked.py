@@ -119,8 +119,9 @@ def fit_stacked(
     Raises
     ------
     SeqattnError
-        If a seed is given twice, the model needs an intensity the dataset lacks, a batch may be
-        smaller than one window or hold whole histories, or a seed diverges, which ends all.
+        If a seed is given twice, the model needs an intensity the dataset lacks, is to be
+        pre-trained, a batch may be smaller than one window or hold whole histories, or a seed
+        diverges, which ends all.
     """
     _check(seeds, model_config, train_config)
     started = time.perf_counter()
@@ -158,6 +159,8 @@ def fit_stacked(
 def _check(seeds: Sequence[int], model_config: ModelConfig, train_config: TrainConfig) -> None:
     if not seeds or len(set(seeds)) != len(seeds):
         raise SeqattnError(f"seeds {list(seeds)} must be different ones, and at least one")
+    if train_config.pretrain_epochs:
+        raise SeqattnError("pre-training goes seed by seed; fit the seeds one by one")
     if train_config.windows == "whole":
         raise SeqattnError(
             "batches of whole histories differ in shape from seed to seed; fit the seeds one by one"

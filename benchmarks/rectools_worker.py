@@ -151,6 +151,8 @@ class Fast:
         )
         known = self.items[codes] == torch.as_tensor(targets)
         scores = self.net.eval().encode_last(read) @ self.net.all_item_embeddings().T
+        if not scores.isfinite().all():
+            sys.exit("RecTools' fast network gives scores that are not finite")
         above = (scores > scores.gather(1, codes[:, None])).sum(dim=1)
         self.net.train()
         return torch.where(known, above + 1, len(self.items)).tolist()
@@ -173,6 +175,8 @@ def fast_fit(log: dict, config: dict, answers: int) -> None:
     that ends with the former.
     """
     torch.manual_seed(config["seed"])
+    # PyTorch's fast path for evaluation makes NaN of every history with padding on its left.
+    torch.backends.mha.set_fastpath_enabled(False)
     model = Fast(log, config)
     valid, test = (log[name][model.users] for name in ("valid", "test"))
     # The inputs end one item early: the last target is the history's last item.

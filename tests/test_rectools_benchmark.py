@@ -75,7 +75,9 @@ def test_a_fit_keeps_the_test_ranks_of_its_best_epoch_on_validation(tmp_path, sy
 def test_rectools_own_network_learns_the_synthetic_log(synthetic):
     record = rectools.fit_fast(synthetic, 1, 3, 1e-2)
     assert len(record["test_ranks"]) == len(synthetic.split.users("test"))
-    assert record["valid"][-1] > 2 * np.log(synthetic.n_items) / synthetic.n_items
+    # Above chance, and not as if every target were first, which scores of NaN would look like.
+    chance = (1 / np.log2(np.arange(2, 12))).sum() / synthetic.n_items
+    assert chance < record["valid"][-1] < 0.7
 
 
 def test_our_batches_hold_as_many_targets_as_rectools_do(synthetic):

@@ -12,6 +12,7 @@ PRESET := quick
 # Files as a whole, in their order: by default those of fewest tests come last, the notebooks too.
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 TUTORIAL := book/appendix/generated/tutorial/6.md
+TRAINED := _build/static/playgrounds/history.data.js
 export PYTHON TORCH_INDEX
 # Every kernel and worker imports PyTorch: without kept bytecode each compiles it anew, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
@@ -22,16 +23,19 @@ book: $(READY)  ## run every notebook on ML-100K, then build the pages
 	$(BIN)/seqattn report ml-100k --preset $(PRESET) $(if $(SEEDS),-s $(SEEDS))
 	$(MAKE) pages
 
-pages: $(READY) $(TUTORIAL)  ## build the pages from notebooks that are there
+pages: $(READY) $(TUTORIAL) $(TRAINED)  ## build the pages from notebooks that are there
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python tools/bad_input_page.py
-	$(BIN)/python tools/playground_data.py
+	$(BIN)/python tools/playground_data.py forest luck travel
 	$(BIN)/seqattn pages
 	$(BIN)/jupyter-book build -n -W --keep-going --toc _build/_toc.yml .
 	@echo "The book: $(CURDIR)/_build/html/index.html"
 
 $(TUTORIAL): book/appendix/tutorial.md tools/tutorial_page.py | $(READY)
 	$(BIN)/python tools/tutorial_page.py
+
+$(TRAINED): tools/playground_data.py $(wildcard src/seqattn/models/*.py src/seqattn/training/*.py) | $(READY)
+	$(BIN)/python tools/playground_data.py history
 
 paper: $(CLUSTER)  ## searches, fits, notebooks and book on DATASETS, on all cores; goes on where it stopped
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all --rerun-incomplete \

@@ -3,12 +3,14 @@
 A page that was opened from a disk may load a script and not a JSON file, so each file sets
 ``window.playgroundData.NAME``.
 
-    python tools/playground_data.py
+    python tools/playground_data.py [NAME ...]
 """
 
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -155,17 +157,15 @@ def _rounded(value: Tensor) -> Any:
 PLAYGROUNDS = {"forest": forest, "luck": luck, "travel": travel, "history": history}
 
 
-def main() -> None:
-    """Write a script a playground."""
+def main(names: Sequence[str] = ()) -> None:
+    """Write a script a playground; all, if none is named."""
     torch.set_num_threads(1)  # the models are too small for two
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, make in PLAYGROUNDS.items():
-        text = json.dumps(make(), separators=(",", ":"), allow_nan=False)
-        write_text(
-            FOLDER / f"{name}.data.js",
-            f"(window.playgroundData ||= {{}}).{name} = {text};\n",
-        )
+    for name in names or PLAYGROUNDS:
+        text = json.dumps(PLAYGROUNDS[name](), separators=(",", ":"), allow_nan=False)
+        script = f"(window.playgroundData ||= {{}}).{name} = {text};\n"
+        write_text(FOLDER / f"{name}.data.js", script)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

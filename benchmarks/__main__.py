@@ -11,6 +11,7 @@ SHORT = (
     "lengths",
     "injection_overhead",
     "scaling",
+    "catalogue",
     "training",
     "ladder",
     "where_time_goes",

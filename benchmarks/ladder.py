@@ -101,8 +101,9 @@ def full_rectangles(model, dataset: Dataset, config: TrainConfig, device: str) -
             first = length - round(targets / len(start_B))
             rows, columns = torch.ones_like(index_BT[:, first:]).nonzero(as_tuple=True)
             columns += first
-            scored = items[index_BT[rows, columns] + 1]
-            yield [batches.Batch(items[index_BT], None, rows, columns, scored, first)]
+            places = index_BT[rows, columns] + 1
+            scored = items[places]
+            yield [batches.Batch(items[index_BT], None, rows, columns, scored, places, first)]
 
     return epoch
 

@@ -86,6 +86,20 @@ SECTIONS = {
             ("peak_gib_largest", "peak memory of the largest size, GiB", "at most 8"),
         ],
     ),
+    "catalogue": (
+        "Losses and large catalogues",
+        [
+            (
+                "ratio_vs_full_largest",
+                "sampled softmax over the full cross-entropy, 100,000 items, times as fast",
+                "",
+            ),
+            ("ratio_vs_full_smallest", "the same, 1,349 items", ""),
+            ("growth_full", "full cross-entropy: a step's time, 100,000 items over 1,349", ""),
+            ("growth_sampled", "sampled softmax: the same", ""),
+            ("optimiser_share_largest", "the optimiser's share of its step, 100,000 items", ""),
+        ],
+    ),
     "statistics": (
         "The dual criterion beside scipy",
         [

@@ -10,7 +10,7 @@ import torch
 from seqattn.config import ModelConfig, TrainConfig
 from seqattn.data import Dataset
 from seqattn.models import build_model
-from seqattn.training.fit import backward, training_batches
+from seqattn.training.fit import backward, sampled_loss, training_batches
 
 
 def training_steps(
@@ -27,12 +27,13 @@ def training_steps(
     network = build_model(name, dataset.n_items, **vars(model)).train()
     optimiser = torch.optim.Adam(network.parameters(), lr=train.learning_rate, fused=True)
     batches = endless(training_batches(network, dataset, train, "cpu"))
+    sampled = sampled_loss(dataset, train, "cpu")
 
     def work() -> float:
         targets = 0
         for _ in range(n_steps):
             optimiser.zero_grad(set_to_none=True)
-            targets += backward(network, next(batches))[1]
+            targets += backward(network, next(batches), sampled)[1]
             optimiser.step()
         return targets
 

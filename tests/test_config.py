@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from seqattn.config import ModelConfig, TrainConfig, get_preset, replace, strict
+from seqattn.config import ModelConfig, TrainConfig, get_preset, record, replace, strict
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS, BERT4Rec, Model, is_masked
 
@@ -30,11 +30,47 @@ def test_yaml_text_that_looks_like_a_number_gets_a_hint():
         (ModelConfig(), {"hidden_dropout": 1.0}, r"'hidden_dropout' must be in \[0, 1\)"),
         (ModelConfig(), {"scope": "future"}, "'scope' must be one of causal, prefix"),
         (ModelConfig(), {"typo": 1}, "unknown ModelConfig key 'typo'"),
+        (TrainConfig(), {"loss": "hinge"}, "'loss' must be one of ce, sampled-softmax, gbce"),
+        (TrainConfig(loss="bpr"), {"n_negatives": 0}, "'n_negatives' must be at least 1"),
+        (TrainConfig(loss="bpr"), {"negatives": "hard"}, "'negatives' must be one of uniform"),
+        (TrainConfig(loss="bpr"), {"exclude": "nothing"}, "'exclude' must be one of target"),
+        (TrainConfig(loss="gbce"), {"calibration": 1.5}, r"'calibration' must be in \[0, 1\]"),
     ],
 )
 def test_impossible_values_are_refused_by_key(config, change, message):
     with pytest.raises(SeqattnError, match=message):
         replace(config, **change)
+
+
+@pytest.mark.parametrize(
+    ("loss", "change"),
+    [
+        ("ce", {"n_negatives": 1}),
+        ("ce", {"negatives": "popularity"}),
+        ("ce", {"exclude": "history"}),
+        ("ce", {"calibration": 0.0}),
+        ("bce", {"calibration": 0.0}),
+        ("bpr", {"calibration": 0.0}),
+        ("sampled-softmax", {"calibration": 0.0}),
+    ],
+)
+def test_what_a_loss_does_not_read_is_refused_by_name(loss, change):
+    (key,) = change
+    with pytest.raises(SeqattnError, match=f"'{key}' must be left out with loss '{loss}'"):
+        TrainConfig(loss=loss, **change)
+
+
+def test_the_calibration_of_gbce_takes_uniform_negatives_alone():
+    with pytest.raises(SeqattnError, match="'negatives' must be uniform with loss 'gbce'"):
+        TrainConfig(loss="gbce", negatives="popularity")
+
+
+def test_a_loss_is_recorded_only_where_it_is_not_the_usual_one():
+    usual = record(TrainConfig())
+    assert "loss" not in usual and "n_negatives" not in usual and "calibration" not in usual
+    changed = record(TrainConfig(loss="bpr", n_negatives=1))
+    assert changed == usual | {"loss": "bpr", "n_negatives": 1}
+    assert strict(TrainConfig, changed) == TrainConfig(loss="bpr", n_negatives=1)
 
 
 def test_a_constructor_refuses_what_a_file_may_not_say():

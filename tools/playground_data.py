@@ -37,7 +37,15 @@ NUMBERS = {"change": "relative_change_percent", "low": "low", "high": "high"}
 NUMBERS |= {"seeds": "n_seeds", "users": "n_users"}
 SMALL = ModelConfig(max_length=20, hidden_size=16, inner_size=32)
 SHORT = TrainConfig(learning_rate=1e-2, batch_targets=128, epochs=30, patience=30)
-STUDIES = ("replication", "dropout", "split_in_time", "positions", "several_queries", "kernels")
+STUDIES = (
+    "replication",
+    "dropout",
+    "split_in_time",
+    "positions",
+    "several_queries",
+    "kernels",
+    "losses",
+)
 
 
 def forest() -> list[dict[str, object]]:

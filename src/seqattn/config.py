@@ -23,7 +23,11 @@ PLACEBO_POSITIONS = ("shuffled",)  # the weights of a scheme without what they t
 KERNELS = ("none", "keys", "values", "both")
 POOLINGS = ("current", "all", "mean")
 QUERY_SCOPES = ("current", "own")
-# Fields that make attention another than SASRec's, with the values that leave it as it is.
+LOSSES = ("ce", "sampled-softmax", "gbce", "bce", "bpr")
+NEGATIVES = ("uniform", "popularity")
+EXCLUDED = ("target", "history")
+# What makes attention another than SASRec's, and the loss another than the full cross-entropy, with
+# the usual value of each.
 ATTENTION: dict[str, Any] = {
     "positions": "absolute",
     "sliding_window": 0,
@@ -32,9 +36,16 @@ ATTENTION: dict[str, Any] = {
     "query_pooling": "current",
     "query_scope": "current",
 }
+LOSS: dict[str, Any] = {
+    "loss": "ce",
+    "n_negatives": 256,
+    "negatives": "uniform",
+    "exclude": "target",
+    "calibration": 0.75,
+}
 # Fields that came after runs had been kept, with the value that those runs have: left out of
 # records and keys where they have it, so that what is kept is found.
-LATER: dict[str, Any] = {**ATTENTION, "pretrain_epochs": 0}
+LATER: dict[str, Any] = ATTENTION | LOSS | {"pretrain_epochs": 0}
 
 T = TypeVar("T", bound="DataclassInstance")
 
@@ -138,6 +149,14 @@ class TrainConfig:
 
     ``pretrain_epochs`` is how long a model of next items is first trained on masked items, with
     the same settings (`seqattn.training.pretraining`).
+
+    ``loss="ce"`` is the cross-entropy over all items; the others draw ``n_negatives`` items for
+    each target and are the functions of `seqattn.training.negatives`. ``negatives`` says how they
+    are drawn: ``uniform``, or ``popularity``, in proportion to an item's count among the training
+    interactions to the power 0.75. ``exclude`` says what is never a negative of a target: the
+    ``target`` itself, or all of the user's training ``history``. ``calibration``, t, is gBCE's
+    alone, which takes uniform negatives. A field that the chosen loss does not read is refused
+    where it is changed.
     """
 
     learning_rate: float = 1e-3
@@ -148,6 +167,11 @@ class TrainConfig:
     stride: int = 10
     mask_probability: float = 0.2
     pretrain_epochs: int = 0
+    loss: str = "ce"
+    n_negatives: int = 256
+    negatives: str = "uniform"
+    exclude: str = "target"
+    calibration: float = 0.75
 
     def __post_init__(self) -> None:
         _require_types(self)
@@ -165,6 +189,21 @@ class TrainConfig:
             "pretrain_epochs",
             pretrained,
             "0 under windows 'whole': a masked item is read from both sides",
+        )
+        _require_one_of("loss", self.loss, LOSSES)
+        _require_one_of("negatives", self.negatives, NEGATIVES)
+        _require_one_of("exclude", self.exclude, EXCLUDED)
+        _require(self.n_negatives >= 1, "n_negatives", self.n_negatives, "at least 1")
+        _require(0 <= self.calibration <= 1, "calibration", self.calibration, "in [0, 1]")
+        unread = {"ce": tuple(LOSS)[1:], "gbce": ()}.get(self.loss, ("calibration",))
+        for key in unread:
+            expected = f"left out with loss {self.loss!r}, which does not read it"
+            _require(getattr(self, key) == LOSS[key], key, getattr(self, key), expected)
+        _require(
+            self.loss != "gbce" or self.negatives == "uniform",
+            "negatives",
+            self.negatives,
+            "uniform with loss 'gbce', whose calibration assumes it",
         )
 
 

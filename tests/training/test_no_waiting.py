@@ -8,10 +8,16 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import seqattn.training.ranking as evaluation
-from seqattn.config import get_preset, replace
+from seqattn.config import EXCLUDED, LOSSES, get_preset, replace
 from seqattn.models import MODELS
 from seqattn.training.batches import Gatherer
-from seqattn.training.fit import launch_epoch, seeded_model, training_batches, training_plans
+from seqattn.training.fit import (
+    launch_epoch,
+    sampled_loss,
+    seeded_model,
+    training_batches,
+    training_plans,
+)
 from seqattn.training.ranking import Ranker
 from seqattn.training.stacked import Stack
 
@@ -84,6 +90,19 @@ def test_an_epoch_never_waits(name, windows, synthetic, watch):
     batches = training_batches(model, synthetic, config, "cpu")
     with watch:
         launch_epoch(model, batches(np.random.default_rng(1)), optimiser)
+    assert watch.waits == []
+
+
+@pytest.mark.parametrize("loss", LOSSES[1:])
+@pytest.mark.parametrize("exclude", EXCLUDED)
+def test_an_epoch_that_draws_negatives_never_waits(exclude, loss, synthetic, watch):
+    config = replace(SMOKE.train, loss=loss, exclude=exclude, n_negatives=8)
+    model = seeded_model(synthetic, "sasrec", 1, SMOKE.model, "cpu")
+    optimiser = torch.optim.Adam(model.parameters(), fused=True)
+    batches = training_batches(model, synthetic, config, "cpu")
+    sampled = sampled_loss(synthetic, config, "cpu")
+    with watch:
+        launch_epoch(model, batches(np.random.default_rng(1)), optimiser, sampled)
     assert watch.waits == []
 
 

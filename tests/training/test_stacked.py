@@ -154,6 +154,15 @@ def test_whole_histories_are_fitted_one_by_one(synthetic, tmp_path):
     assert [run.seed for run in runs] == SEEDS
 
 
+def test_losses_that_draw_negatives_are_fitted_one_by_one(synthetic, tmp_path):
+    train = replace(SMOKE.train, loss="bpr", n_negatives=1)
+    with pytest.raises(SeqattnError, match="loss 'bpr' draws negatives seed by seed"):
+        fit_stacked(synthetic, "sasrec", SEEDS, PLAIN, train, device="cpu")
+    specs = [run_spec(synthetic, "sasrec", s, Preset(PLAIN, train)) for s in SEEDS]
+    runs = fitting._fit_on_gpu(Store(tmp_path), synthetic, specs, "cpu", print)
+    assert [run.seed for run in runs] == SEEDS
+
+
 def test_cells_of_a_stacked_fit_say_so(synthetic, tmp_path):
     specs = [run_spec(synthetic, "ia-val", seed, SMOKE) for seed in SEEDS]
     cells = fit_runs_stacked(Store(tmp_path), synthetic, specs, device="cpu")

@@ -131,7 +131,7 @@ def sweep(model: Backbone, dataset: Dataset, grid: Sequence[float], k: int = 10)
 def loss_gradient(
     model: Backbone, dataset: Dataset, config: TrainConfig, max_users: int = 200
 ) -> np.ndarray:
-    r"""Return the gradient of the mean training loss by each layer's lambda, (L,), in nats.
+    r"""Return the gradient of the mean cross-entropy by each layer's lambda, (L,), in nats.
 
     .. math:: g_l = \frac{\partial}{\partial \lambda_l} \frac1N \sum_{t=1}^N
         -\log p(\text{target}_t)

@@ -198,8 +198,9 @@ def masked_item_plan(
 class Batch(NamedTuple):
     """Rows that are computed together, right-padded; one or more make an optimiser step.
 
-    ``rows`` and ``columns``, (N,), are the scored positions; ``targets``, (N,), their item codes.
-    No scored column is below ``read_from``.
+    ``rows`` and ``columns``, (N,), are the scored positions; ``targets``, (N,), their item codes,
+    and ``places``, (N,), where these stand in the flat array of all histories. No scored column is
+    below ``read_from``.
     """
 
     items_BT: Tensor
@@ -207,6 +208,7 @@ class Batch(NamedTuple):
     rows: Tensor
     columns: Tensor
     targets: Tensor
+    places: Tensor
     read_from: int = 0
 
     def hidden(self, model: Backbone) -> Tensor:
@@ -254,11 +256,12 @@ class Gatherer:
 
     def batch(self, plan: Plan, mask_code: int | None = None) -> Batch:
         """Carry out a plan; given a `mask_code`, the scored positions are hidden behind it."""
-        start, length, rows, columns, targets = self.send(*plan[:5])
+        start, length, rows, columns, places = self.send(*plan[:5])
         items_BT, intensity_BT, _ = self.cells(start, length, int(plan.length.max()))
         if mask_code is not None:
             items_BT[rows, columns], intensity_BT = mask_code, None
-        return Batch(items_BT, intensity_BT, rows, columns, self.items[targets], plan.read_from)
+        targets = self.items[places]
+        return Batch(items_BT, intensity_BT, rows, columns, targets, places, plan.read_from)
 
     def next_item_batch(self, windows: Windows, chosen: np.ndarray) -> Batch:
         """Return a batch whose every scored position predicts the item that follows it."""

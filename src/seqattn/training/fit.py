@@ -38,6 +38,7 @@ from seqattn.training.batches import (
 )
 from seqattn.training.course import Course, Epoch, Fit, Keeper, State, captured, restore
 from seqattn.training.loss import tied_cross_entropy
+from seqattn.training.negatives import SampledLoss
 from seqattn.training.pretraining import take_over, twin_of, twins_training
 from seqattn.training.ranking import Ranker
 from seqattn.training.whole import WholeBatch, whole_batch, whole_windows
@@ -46,12 +47,19 @@ TRIM_EVERY = 32  # optimiser steps
 Parts = Sequence[Batch | WholeBatch]  # of one step, computed one after another
 
 
-def batch_loss(model: Backbone, batch: Batch | WholeBatch) -> Tensor:
-    """Return the mean cross-entropy, in nats, over the batch's scored targets."""
-    return tied_cross_entropy(batch.hidden(model), model.item_embedding.weight, batch.targets)
+def batch_loss(
+    model: Backbone, batch: Batch | WholeBatch, sampled: SampledLoss | None = None
+) -> Tensor:
+    """Return the mean loss over the batch's scored targets: `sampled`, else the cross-entropy."""
+    hidden_ND, weight_VD = batch.hidden(model), model.item_embedding.weight
+    if sampled is not None:
+        return sampled(hidden_ND, weight_VD, batch.targets, batch.places)
+    return tied_cross_entropy(hidden_ND, weight_VD, batch.targets)
 
 
-def backward(model: Backbone, parts: Parts) -> tuple[Tensor, int]:
+def backward(
+    model: Backbone, parts: Parts, sampled: SampledLoss | None = None
+) -> tuple[Tensor, int]:
     """Add the gradient of the mean loss over all parts of a step; return their sum and number.
 
     Each part is weighed by its share of the targets, so the gradient does not depend on how a
@@ -60,7 +68,7 @@ def backward(model: Backbone, parts: Parts) -> tuple[Tensor, int]:
     n_targets = sum(len(part.targets) for part in parts)
     losses = []
     for part in parts:
-        loss = batch_loss(model, part) * len(part.targets)
+        loss = batch_loss(model, part, sampled) * len(part.targets)
         (loss / n_targets).backward()
         losses.append(loss.detach())  # stays on the device
     return torch.stack(losses).sum(), n_targets
@@ -248,6 +256,7 @@ def train(
         torch.manual_seed(seed)  # dropout starts alike for models that drew extra weights
         rng = np.random.default_rng(seed)
         batches = training_batches(model, dataset, train_config, device)
+        sampled = sampled_loss(dataset, train_config, device)
         rate = train_config.learning_rate
         optimiser = torch.optim.Adam(model.parameters(), lr=rate, fused=True)
         ranker = Ranker(dataset.split, "valid", device)
@@ -257,7 +266,7 @@ def train(
             course.restore(state, optimiser, rng)
         while len(course.history) < train_config.epochs and not course.stopped:
             started = time.perf_counter()
-            total, n_targets = launch_epoch(model, batches(rng), optimiser)
+            total, n_targets = launch_epoch(model, batches(rng), optimiser, sampled)
             loss = float(total) / n_targets
             ranks = ranker(model, filtered=False)["unfiltered"]
             course.add(loss, ranks, time.perf_counter() - started)
@@ -285,6 +294,7 @@ def _pretrain(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     batches = training_batches(twin, dataset, config, device)
+    sampled = sampled_loss(dataset, config, device)
     optimiser = torch.optim.Adam(twin.parameters(), lr=config.learning_rate, fused=True)
     epochs: list[dict[str, float]] = []
     if state:
@@ -297,7 +307,7 @@ def _pretrain(
 
     while len(epochs) < config.pretrain_epochs:
         started = time.perf_counter()
-        total, n_targets = launch_epoch(twin, batches(rng), optimiser)
+        total, n_targets = launch_epoch(twin, batches(rng), optimiser, sampled)
         loss = float(total) / n_targets
         seconds = time.perf_counter() - started
         epochs.append({"epoch": len(epochs) + 1, "loss": loss, "seconds": seconds})
@@ -305,6 +315,13 @@ def _pretrain(
             keeper.save(capture)
     take_over(model, twin)
     return epochs
+
+
+def sampled_loss(
+    dataset: Dataset, config: TrainConfig, device: torch.device | str
+) -> SampledLoss | None:
+    """Return the loss that draws negatives, or None where the loss is the full cross-entropy."""
+    return None if config.loss == "ce" else SampledLoss(dataset.split.train, config, device)
 
 
 def forked_rng(device: torch.device | str) -> AbstractContextManager[None]:
@@ -346,14 +363,17 @@ def _give_memory_back() -> None:
 
 
 def launch_epoch(
-    model: Backbone, batches: Iterator[Parts], optimiser: torch.optim.Optimizer
+    model: Backbone,
+    batches: Iterator[Parts],
+    optimiser: torch.optim.Optimizer,
+    sampled: SampledLoss | None = None,
 ) -> tuple[Tensor, int]:
     """Do one pass over the data without ever waiting for the device; return summed loss, count."""
     model.train()
     total, n_targets = model.item_embedding.weight.new_zeros(()), 0
     for number, parts in enumerate(batches):
         optimiser.zero_grad(set_to_none=True)
-        loss, n = backward(model, parts)
+        loss, n = backward(model, parts, sampled)
         optimiser.step()
         total, n_targets = total + loss, n_targets + n
         if number % TRIM_EVERY == 0:

@@ -120,7 +120,8 @@ def fit_stacked(
     ------
     SeqattnError
         If a seed is given twice, the model needs an intensity the dataset lacks, is to be
-        pre-trained, a batch may be smaller than one window or hold whole histories, or a seed
+        pre-trained, a batch may be smaller than one window or hold whole histories, the loss draws
+        negatives, or a seed
         diverges, which ends all.
     """
     _check(seeds, model_config, train_config)
@@ -164,6 +165,10 @@ def _check(seeds: Sequence[int], model_config: ModelConfig, train_config: TrainC
     if train_config.windows == "whole":
         raise SeqattnError(
             "batches of whole histories differ in shape from seed to seed; fit the seeds one by one"
+        )
+    if train_config.loss != "ce":
+        raise SeqattnError(
+            f"loss {train_config.loss!r} draws negatives seed by seed; fit the seeds one by one"
         )
     if train_config.batch_targets < model_config.max_length:
         # A window of more targets than a batch would take the place of several batches, and seeds

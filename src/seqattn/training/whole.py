@@ -30,10 +30,11 @@ def whole_windows(offsets: np.ndarray) -> Windows:
 
 
 class WholeBatch(NamedTuple):
-    """Histories in blocks, and the codes of the items that follow each position, (N,)."""
+    """Histories in blocks, and the items that follow each position, by code and by place, (N,)."""
 
     blocks: Blocks
     targets: Tensor
+    places: Tensor  # in the flat array of all histories
 
     def hidden(self, model: Backbone) -> Tensor:
         """Return the hidden state of each scored position, (N, D)."""
@@ -61,5 +62,6 @@ def whole_batch(
     intensity_BW = None
     if gatherer.intensity is not None:
         intensity_BW = gatherer.intensity[index_BW].masked_fill(outside_BW, 0.0)
-    targets = gatherer.items[index_BW.flatten()[:n] + 1]
-    return WholeBatch(Blocks(items_BW, history_BW, age_BW, intensity_BW), targets)
+    places = index_BW.flatten()[:n] + 1
+    blocks = Blocks(items_BW, history_BW, age_BW, intensity_BW)
+    return WholeBatch(blocks, gatherer.items[places], places)

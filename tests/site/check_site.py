@@ -1,8 +1,8 @@
 """Open every page of the built book in headless Chromium and report what a reader would notice.
 
 A page passes when it loads with its own title, logs no error, has every equation typeset, every
-image drawn and every internal link and anchor leading somewhere, and asks no other host for
-anything.
+image drawn and every internal link and anchor leading somewhere, asks no other host for anything,
+and axe-core finds nothing critical or serious for readers with disabilities.
 
     python tests/site/check_site.py [_build/html] [--screenshots FOLDER]
 """
@@ -16,8 +16,9 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
@@ -34,6 +35,16 @@ CHROMIUM_FLAGS = [
 ]
 # Pages that Sphinx writes by itself: they load like the others but need no title of their own.
 GENERATED = {"genindex.html", "search.html", "index.html"}
+
+# What axe-core may say of what Sphinx itself writes: a citation's link back to the text is no
+# child that a list should have.
+NOT_OURS = {("aria-required-children", ".citation-list")}
+AXE = """async () => {
+  const found = await axe.run(document, {resultTypes: ["violations"]});
+  return found.violations
+    .filter(v => ["critical", "serious"].includes(v.impact))
+    .flatMap(v => v.nodes.map(n => [v.id, String(n.target), n.html.slice(0, 90)]));
+}"""
 
 # What the page looks like once MathJax has finished.
 INSPECT = """async () => {
@@ -105,6 +116,14 @@ def _watch(page: Page, base: str, problems: list[str]) -> None:
     )
 
 
+@cache
+def _axe() -> str:
+    spec = find_spec("axe_playwright_python")
+    if spec is None or not spec.submodule_search_locations:
+        sys.exit("axe-core is not installed: pip install axe-playwright-python")
+    return (Path(spec.submodule_search_locations[0]) / "axe.min.js").read_text()
+
+
 def _open(browser: Browser, base: str, name: str, picture: Path | None) -> tuple[dict, list[str]]:
     """Open one page; returns what INSPECT saw of it, and its problems."""
     problems: list[str] = []
@@ -116,6 +135,8 @@ def _open(browser: Browser, base: str, name: str, picture: Path | None) -> tuple
         # The root page only forwards to the book's first page.
         page.wait_for_function("!document.querySelector('meta[http-equiv=Refresh]')")
         seen = page.evaluate(INSPECT)
+        page.evaluate(_axe())
+        barriers = page.evaluate(AXE)
         if picture is not None:
             picture.parent.mkdir(parents=True, exist_ok=True)
             page.screenshot(path=str(picture), full_page=True)
@@ -126,6 +147,11 @@ def _open(browser: Browser, base: str, name: str, picture: Path | None) -> tuple
     problems += [f"equation not typeset: {text}" for text in seen["raw"]]
     problems += [f"equation with an error: {text}" for text in seen["broken"]]
     problems += [f"image not drawn: {source}" for source in seen["images"]]
+    problems += [
+        f"barrier, {rule}: {html}"
+        for rule, target, html in barriers
+        if (rule, target) not in NOT_OURS
+    ]
     return seen, problems
 
 

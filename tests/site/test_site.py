@@ -44,6 +44,8 @@ def test_every_page_reads_offline_without_errors(problems: dict[str, list[str]])
         ("<img src='missing.svg'>", "image not drawn"),
         ("<a href='missing.html'>x</a>", "link to a missing file"),
         ("<a href='page.html#nowhere'>x</a>", "link to a missing anchor"),
+        ("<p style='color: #aaa; background: #fff'>pale</p>", "barrier, color-contrast"),
+        ("<input type='range'>", "barrier, label"),
     ],
 )
 def test_a_planted_fault_is_reported(tmp_path: Path, body: str, expected: str) -> None:
@@ -59,6 +61,7 @@ def test_two_pages_with_one_title_are_reported(tmp_path: Path) -> None:
 
 def test_a_page_without_faults_passes(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text(
-        "<!doctype html><link rel=icon href='data:,'><title>A page</title><p id=p><a href='#p'>x"
+        "<!doctype html><html lang=en><link rel=icon href='data:,'><title>A page</title>"
+        "<main><h1 id=p>A page</h1><a href='#p'>x</a></main>"
     )
     assert check(tmp_path) == {"page.html": []}

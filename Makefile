@@ -12,7 +12,7 @@ PRESET := quick
 # Files as a whole, in their order: by default those of fewest tests come last, the notebooks too.
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 TUTORIAL := book/appendix/generated/tutorial/6.md
-TRAINED := _build/static/playgrounds/history.data.js
+TRAINED := book/appendix/generated/static/playgrounds/history.data.js
 export PYTHON TORCH_INDEX
 # Every kernel and worker imports PyTorch: without kept bytecode each compiles it anew, for seconds.
 unexport PYTHONDONTWRITEBYTECODE

@@ -32,7 +32,7 @@ from seqattn.training.fit import fit
 
 ROOT = Path(__file__).resolve().parents[1]
 CAMPAIGN, RECORDS = ROOT / "results" / "campaign", ROOT / "results" / "datasets"
-FOLDER = ROOT / "_build" / "static" / "playgrounds"
+FOLDER = ROOT / "book" / "appendix" / "generated" / "static" / "playgrounds"
 NUMBERS = {"change": "relative_change_percent", "low": "low", "high": "high"}
 NUMBERS |= {"seeds": "n_seeds", "users": "n_users"}
 SMALL = ModelConfig(max_length=20, hidden_size=16, inner_size=32)

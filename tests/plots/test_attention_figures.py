@@ -67,16 +67,16 @@ def test_boxes_stand_alone(frame):
     assert named == ["SASRec", "BERT4Rec (AE)"] and not axes.collections
 
 
-def test_by_distance_draws_a_panel_a_layer_and_part_and_colours_one_seed():
+def test_by_distance_draws_a_panel_a_layer_and_term_and_colours_one_seed():
     index = pd.MultiIndex.from_product(
         [[1, 2], [1, 2], ["keys", "values"], [5, 4], range(3)],
-        names=["layer", "head", "part", "seed", "distance"],
+        names=["layer", "head", "term", "seed", "distance"],
     )
     frame = pd.DataFrame({"weight": np.arange(len(index), dtype=float)}, index=index).reset_index()
     figure = plots.by_distance(frame, "weight")
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["layer 1: keys", "layer 1: values", "layer 2: keys", "layer 2: values"]
-    told = frame.query("layer == 2 and head == 1 and part == 'keys' and seed == 4")
+    told = frame.query("layer == 2 and head == 1 and term == 'keys' and seed == 4")
     line = figure.axes[2].lines[0]
     assert line.get_ydata().tolist() == told["weight"].tolist()
     assert [line.get_label() for line in figure.axes[0].lines[:2]] == ["head 1", "head 2"]

@@ -61,7 +61,7 @@ def test_a_model_reads_as_much_as_it_is_told_and_its_own_reach_gives_its_own_ran
 
 def test_what_was_learned_for_each_distance_is_the_models_own_weights(groups):
     table = learning.by_distance(STUDY, groups)
-    assert set(table["arm"]) == {"sliding"} and set(table["part"]) == {"bias"}
+    assert set(table["arm"]) == {"sliding"} and set(table["term"]) == {"bias"}
     weights = groups[1].runs[0].weights()["blocks.1.attention.positions.bias_HN"]
     layer = table[table["layer"] == 2].pivot(index="head", columns="distance", values="weight")
     assert np.allclose(layer.to_numpy(), weights.numpy(), rtol=0, atol=0)

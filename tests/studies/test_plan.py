@@ -85,6 +85,13 @@ def test_an_unknown_study_names_those_there_are(study):
         plan.read_study("other")
 
 
+def test_every_studys_tables_are_committed_so_that_its_page_is_built():
+    for study_name in plan.names():
+        found = plan.read_study(study_name)
+        lacking = [name for name in found.tables if not (found.folder / f"{name}.csv").exists()]
+        assert not lacking, f"`seqattn study {study_name} --tables` writes {lacking}"
+
+
 def test_every_study_of_the_book_can_be_read_and_asks_for_tables_there_are():
     for name in plan.names():
         found = plan.read_study(name)

@@ -32,25 +32,25 @@ def attention_rows(rows: Mapping[str, Mapping[str, np.ndarray]], intensity: np.n
 
 
 def by_distance(frame: pd.DataFrame, ylabel: str) -> Figure:
-    """Draw what was learned for each distance: a row a layer, a column a part, a line a head.
+    """Draw what was learned for each distance: a row a layer, a column a term, a line a head.
 
-    Columns layer, head, part, seed, distance, weight. The first seed's heads have a colour each;
+    Columns layer, head, term, seed, distance, weight. The first seed's heads have a colour each;
     the other seeds' are thin grey lines, since heads of different seeds do not correspond. Without
     rows the figure reads "not run".
     """
     if frame.empty:
         return not_run()
-    parts, layers = list(frame["part"].unique()), sorted(frame["layer"].unique())
-    figure, panels = panels_of(len(parts), 3.2, len(layers))
+    terms, layers = list(frame["term"].unique()), sorted(frame["layer"].unique())
+    figure, panels = panels_of(len(terms), 3.2, len(layers))
     first = frame["seed"].min()
-    for (layer, part), rows in frame.groupby(["layer", "part"]):
-        axes = panels[layers.index(layer), parts.index(part)]
+    for (layer, term), rows in frame.groupby(["layer", "term"]):
+        axes = panels[layers.index(layer), terms.index(term)]
         for (seed, head), line in rows.groupby(["seed", "head"]):
             look: dict[str, Any] = {"color": GREY, "linewidth": 0.5, "zorder": 1}
             if seed == first:
                 look = {"color": f"C{head - 1}", "linewidth": 1.3, "label": f"head {head}"}
             axes.plot(line["distance"], line["weight"], **look)
-        axes.set(title=f"layer {layer}: {part}", xlabel="distance", ylabel=ylabel)
+        axes.set(title=f"layer {layer}: {term}", xlabel="distance", ylabel=ylabel)
     panels[0, 0].legend()
     return figure
 

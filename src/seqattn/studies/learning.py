@@ -59,8 +59,8 @@ def reach(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 def by_distance(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Return what models have learned for each distance: biases of logits, taps of kernels.
 
-    A row a run, layer, head, part (``bias``, ``keys`` or ``values``) and distance: dataset, arm,
-    model, seed, key, layer, head, part, distance, weight; layers and heads count from 1. Runs
+    A row a run, layer, head, term (``bias``, ``keys`` or ``values``) and distance: dataset, arm,
+    model, seed, key, layer, head, term, distance, weight; layers and heads count from 1. Runs
     without weights as `of_weights` says.
     """
 
@@ -78,12 +78,12 @@ def _by_distance(run: Run) -> pd.DataFrame:
     for name, weight_HN in run.weights().items():
         if not name.endswith("_HN"):
             continue
-        _, layer, *_, part = name.removesuffix("_HN").split(".")
+        _, layer, *_, term = name.removesuffix("_HN").split(".")
         head, distance = np.indices(weight_HN.shape)
         columns = {"head": head.ravel() + 1, "distance": distance.ravel()}
         weight = weight_HN.flatten().tolist()
         frames.append(
-            pd.DataFrame({"layer": int(layer) + 1, "part": part, **columns, "weight": weight})
+            pd.DataFrame({"layer": int(layer) + 1, "term": term, **columns, "weight": weight})
         )
     return pd.concat(frames)
 

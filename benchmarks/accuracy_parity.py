@@ -237,9 +237,11 @@ def report() -> None:
 
 def records(name: str, contestant: str) -> dict[int, dict]:
     """Return what a contestant learned, by seed; what has another number of epochs is left out."""
+    named = ((path, path.stem.rpartition("-")) for path in sorted((FOLDER / name).glob("*.json")))
     found = {
-        int(path.stem.split("-")[1]): json.loads(path.read_text())
-        for path in sorted((FOLDER / name).glob(f"{contestant}-*.json"))
+        int(seed): json.loads(path.read_text())
+        for path, (who, _, seed) in named
+        if who == contestant
     }
     return {seed: record for seed, record in found.items() if _whole(record, SETTINGS[name])}
 

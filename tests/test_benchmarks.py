@@ -92,6 +92,23 @@ def test_a_number_that_misses_its_aim_says_so(results, value, aim, mark):
     assert page._missed({"key": value}, "key", aim) == mark
 
 
+def test_a_contestants_records_are_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(accuracy_parity, "FOLDER", tmp_path)
+    (tmp_path / "ml-100k").mkdir()
+    for name in ("sliding-2020", "sliding-200-2020", "sliding-200-2021", "rectools-fast-2020"):
+        record = {"valid": [0.0] * 8, "of": name}
+        (tmp_path / "ml-100k" / f"{name}.json").write_text(json.dumps(record))
+    found = {c: accuracy_parity.records("ml-100k", c) for c in accuracy_parity.CONTESTANTS}
+    told = {
+        c: [record["of"] for record in records.values()] for c, records in found.items() if records
+    }
+    assert told == {
+        "sliding": ["sliding-2020"],
+        "sliding-200": ["sliding-200-2020", "sliding-200-2021"],
+        "rectools-fast": ["rectools-fast-2020"],
+    }
+
+
 def test_a_speed_stands_beside_what_the_same_mode_learned(results):
     parity = [
         {"setting": setting, "contestant": name, "seeds": 5, "epochs": 8, "test NDCG@10": ndcg}

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from seqattn.analysis import lambdas
 from seqattn.config import BACKBONES, BASELINE, SEEDS, VARIANTS, ModelConfig, TrainConfig
-from seqattn.data import CATALOGUE, Dataset, load_dataset
+from seqattn.data import CATALOGUE, load_dataset
 from seqattn.files import write_text
 from seqattn.models.backbone import Backbone
 from seqattn.plots.style import name_of
@@ -111,22 +111,22 @@ def travel() -> dict[str, object]:
 
 
 def history() -> dict[str, object]:
-    """Return the three variants, trained on the synthetic log, and some of its users."""
+    """Return the three variants, trained on the synthetic log, and six of its users.
+
+    Three whose next item Add ranks highest, and three whose it ranks lowest; seconds.
+    """
     dataset = load_dataset("synthetic")
+    fits = {name: fit(dataset, name, SEEDS[0], SMALL, SHORT) for name in VARIANTS}
     context, targets = dataset.split.context("test"), dataset.split.targets("test")
-    users = np.flatnonzero((context.lengths >= 8) & (context.lengths <= SMALL.max_length))[:6]
+    users = np.flatnonzero((context.lengths >= 8) & (context.lengths <= SMALL.max_length))
+    users = users[np.argsort(fits["ia-add"].ranks["test_unfiltered"][users], kind="stable")]
     told = []
-    for user in users:
+    for user in [*users[:3], *users[-3:]]:
         own = slice(*context.offsets[user : user + 2])
         rows = {"items": context.items[own].tolist(), "intensity": context.intensity[own].tolist()}
         told.append({"name": int(user), "next": int(targets[user]), **rows})
-    models = {name_of(name): exported(trained(dataset, name)) for name in VARIANTS}
+    models = {name_of(name): exported(fitted.model) for name, fitted in fits.items()}
     return {"users": told, "models": models}
-
-
-def trained(dataset: Dataset, name: str) -> Backbone:
-    """Fit a small model on the synthetic log; seconds."""
-    return fit(dataset, name, SEEDS[0], SMALL, SHORT).model
 
 
 def exported(model: Backbone) -> dict[str, object]:

@@ -1,7 +1,7 @@
 // Every comparison of every study as one plot: filter, sort, and point at a line to read it.
 (() => {
   const ALL = "all";
-  const LINES = 40;
+  const LINES = 30;
   const ORDERS = {
     change: (a, b) => b.change - a.change,
     width: (a, b) => a.high - a.low - (b.high - b.low),
@@ -11,7 +11,7 @@
 
   playground.define("forest", {
     title: "Every comparison: filter, sort, read",
-    size: [640, 520],
+    size: [760, 520],
     controls: (data) => [
       ...["study", "dataset", "arm"].map((key) => ({
         id: key,
@@ -62,21 +62,21 @@
     draw: (picture, { kept, shown }) => {
       const { svg, scale, axis, colours } = playground;
       const ends = kept.flatMap((d) => [d.low, d.high]).map((x) => Math.max(-40, Math.min(40, x)));
-      const place = scale(Math.min(-5, ...ends), Math.max(5, ...ends), 250, 625);
+      const place = scale(Math.min(-5, ...ends), Math.max(5, ...ends), 340, 745);
       const step = Math.min(24, 450 / Math.max(1, shown.length));
       const bottom = 20 + step * shown.length;
-      axis(picture, place, { y: bottom, label: "change of NDCG@10, %", at: [437, bottom + 36] });
+      axis(picture, place, { y: bottom, label: "change of NDCG@10, %", at: [542, bottom + 36] });
       svg(picture, "line", { x1: place(0), x2: place(0), y1: 10, y2: bottom, class: "axis" });
       shown.forEach((d, i) => {
         const y = 20 + step * (i + 0.5);
         const colour = d.robust ? (d.change > 0 ? colours.green : colours.vermilion) : colours.grey;
         const line = svg(picture, "g", { class: "forest-line" });
         svg(line, "title", {}, `${d.name}: ${d.change.toFixed(1)} % [${d.low.toFixed(1)}, ${d.high.toFixed(1)}]`);
-        svg(line, "rect", { x: 0, y: y - step / 2, width: 640, height: step, fill: "transparent" });
+        svg(line, "rect", { x: 0, y: y - step / 2, width: 760, height: step, fill: "transparent" });
         const [low, high] = [d.low, d.high].map((x) => place(Math.max(-40, Math.min(40, x))));
         svg(line, "line", { x1: low, x2: high, y1: y, y2: y, stroke: colour, "stroke-width": 2 });
         svg(line, "circle", { cx: place(Math.max(-40, Math.min(40, d.change))), cy: y, r: 3.5, fill: colour });
-        if (step > 9) svg(line, "text", { x: 242, y: y + 4, "text-anchor": "end", class: "small" }, d.name);
+        if (step > 9) svg(line, "text", { x: 330, y: y + 4, "text-anchor": "end", class: "small" }, d.name);
       });
     },
   });

@@ -69,13 +69,20 @@ def test_no_epochs_of_it_are_sasrec(synthetic, monkeypatch):
     assert_same_fit(fit(synthetic, "sasrec", 1, MODEL, PRETRAINED), plain)
 
 
+def test_the_twin_has_the_loss_of_the_fit(synthetic):
+    drawn = replace(PRETRAINED, loss="bce", n_negatives=1, epochs=1, pretrain_epochs=1)
+    (epoch,) = fit(synthetic, "sasrec", 1, MODEL, drawn).pretraining
+    # Two sides of a coin at first, where the full loss starts at the log of the catalogue.
+    assert epoch["loss"] == pytest.approx(np.log(2), rel=0.2)
+
+
 def untrained(launch_epoch):
     """Return `launch_epoch` without the steps of masked-item models."""
 
-    def launch(model, batches, optimiser):
+    def launch(model, batches, optimiser, sampled):
         if model.objective == "masked_item":
             return torch.zeros(()), len(list(batches))
-        return launch_epoch(model, batches, optimiser)
+        return launch_epoch(model, batches, optimiser, sampled)
 
     return launch
 

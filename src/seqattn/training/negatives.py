@@ -97,7 +97,7 @@ class SampledLoss:
         self, train: Sequences, config: TrainConfig, device: torch.device | str = "cpu"
     ) -> None:
         self.config, self.n_items = config, train.n_items
-        weight_V = np.ones(train.n_items)
+        weight_V: np.ndarray = np.ones(train.n_items)
         if config.negatives == "popularity":
             count_V = np.bincount(train.items, minlength=train.n_items + 1)[1:]
             weight_V = count_V**POPULARITY_POWER

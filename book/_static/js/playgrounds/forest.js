@@ -7,7 +7,6 @@
     width: (a, b) => a.high - a.low - (b.high - b.low),
     name: (a, b) => (a.name < b.name ? -1 : 1),
   };
-  const options = (data, key) => [[ALL], ...[...new Set(data.map((d) => d[key]))].sort().map((x) => [x])];
 
   playground.define("forest", {
     title: "Every comparison: filter, sort, read",
@@ -17,7 +16,7 @@
         id: key,
         kind: "select",
         label: key[0].toUpperCase() + key.slice(1),
-        options: options(data, key),
+        options: playground.valuesOf(data, key),
         value: ALL,
       })),
       {

@@ -1,6 +1,6 @@
 // A trained model in the browser: its attention and its list, with lambda under the reader's hand.
 (() => {
-  const sum = (x) => x.reduce((a, b) => a + b, 0);
+  const { sum, injections, log1pMinmax } = playground;
 
   const erf = (x) => {
     if (Math.abs(x) > 4) return Math.sign(x);
@@ -19,26 +19,6 @@
     const variance = sum(x.map((v) => (v - mean) ** 2)) / x.length;
     return x.map((v, i) => ((v - mean) / Math.sqrt(variance + 1e-12)) * weight[i] + bias[i]);
   };
-  const softmax = (x) => {
-    const largest = Math.max(...x);
-    const powers = x.map((v) => Math.exp(v - largest));
-    const total = sum(powers);
-    return powers.map((p) => p / total);
-  };
-
-  // M[k] as the query sees it: over the largest so far (log1p_minmax, causal).
-  const seen = (intensity, q) => {
-    const logs = intensity.slice(0, q + 1).map(Math.log1p);
-    const largest = Math.max(...logs);
-    return logs.map((x) => (largest ? x / largest : 0));
-  };
-
-  const weigh = {
-    Add: (s, m, lam) => softmax(s.map((x, k) => x + lam * m[k])),
-    Mul: (s, m, lam) => softmax(s.map((x, k) => x * (1 + lam * (m[k] - 1)))),
-    Val: (s, m, lam) => softmax(s).map((a, k) => a * (1 + lam * (m[k] - 1))),
-  };
-
   const attention = (xs, block, variant, intensity, lam, heads) => {
     const width = xs[0].length;
     const size = width / heads;
@@ -51,7 +31,7 @@
           const key = part(other, 1, head);
           return sum(query.map((x, j) => x * key[j])) / Math.sqrt(size);
         });
-        return weigh[variant](logits, seen(intensity, q), lam);
+        return injections[variant](logits, log1pMinmax(intensity.slice(0, q + 1)), lam);
       }),
     );
     const context = xs.map((_, q) =>
@@ -93,7 +73,7 @@
     title: "One user of a generated log: a trained model's attention, and its list",
     size: [640, 360],
     controls: (data) => [
-      { id: "variant", kind: "select", label: "Model", options: Object.keys(weigh).map((x) => [x]), value: "Add" },
+      { id: "variant", kind: "select", label: "Model", options: Object.keys(injections).map((x) => [x]), value: "Add" },
       {
         id: "user",
         kind: "select",

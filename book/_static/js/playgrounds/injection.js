@@ -1,5 +1,6 @@
 // The hand example of "Injecting intensity": three keys, one query, and what moves their weights.
 (() => {
+  const { sum, softmax, injections, log1pMinmax } = playground;
   const SIMILARITY = [1, 0.5, -1]; // q.k / sqrt(d)
   const VALUES = [
     [1, 0],
@@ -9,35 +10,20 @@
   const FLOOR = 0.1;
 
   const normalise = {
-    log1p_minmax: (w) => {
-      const largest = Math.max(...w.map(Math.log1p));
-      return w.map((x) => (largest ? Math.log1p(x) / largest : 0));
-    },
+    log1p_minmax: log1pMinmax,
     minmax: (w) => {
       const [low, high] = [Math.min(...w), Math.max(...w)];
       return w.map((x) => (high > low ? FLOOR + ((1 - FLOOR) * (x - low)) / (high - low) : 1));
     },
     zscore: (w) => {
-      const mean = w.reduce((a, b) => a + b) / w.length;
+      const mean = sum(w) / w.length;
       const std = Math.sqrt(w.reduce((a, x) => a + (x - mean) ** 2, 0) / w.length);
       return w.map((x) => (std ? (x - mean) / std : 0));
     },
     none: (w) => w,
   };
 
-  const softmax = (logits) => {
-    const largest = Math.max(...logits);
-    const powers = logits.map((x) => Math.exp(x - largest));
-    const sum = powers.reduce((a, b) => a + b);
-    return powers.map((p) => p / sum);
-  };
-
-  const variants = {
-    SASRec: (s) => softmax(s),
-    Add: (s, m, lam) => softmax(s.map((x, k) => x + lam * m[k])),
-    Mul: (s, m, lam) => softmax(s.map((x, k) => x * (1 + lam * (m[k] - 1)))),
-    Val: (s, m, lam) => softmax(s).map((a, k) => a * (1 + lam * (m[k] - 1))),
-  };
+  const variants = { SASRec: softmax, ...injections };
 
   const hours = (id, value) => ({
     id,
@@ -85,7 +71,7 @@
           rows: bars.map((b) => [
             b.name,
             ...b.weights,
-            b.weights.reduce((x, y) => x + y),
+            sum(b.weights),
             ...b.context,
           ]),
         },

@@ -1,7 +1,5 @@
 // A search keeps the best of its trials. How much of that is the draw?
 (() => {
-  const drawn = (data, values) => data[values.search].values;
-
   playground.define("luck", {
     title: "Draw the best of 25 trials again and again",
     size: [640, 240],
@@ -17,8 +15,8 @@
       { id: "once", kind: "button", label: "Draw one search" },
       { id: "many", kind: "button", label: "Draw 500" },
     ],
-    compute: (values, data, memory, { moved }) => {
-      const trials = drawn(data, values);
+    compute: (values, data, memory, moved) => {
+      const trials = data[values.search].values;
       if (moved === "search" || moved === "trials" || !memory.best)
         Object.assign(memory, { best: [], random: playground.random(1) });
       const more = { once: 1, many: 500 }[moved] || 0;

@@ -48,12 +48,12 @@
       const positions = Array.from({ length: n }, (_, i) => i);
       const map = positions.map((q) => {
         const row = positions.map((k) => (SEES[kind](q, k, w) ? 1 : 0));
-        const seen = row.reduce((a, b) => a + b);
+        const seen = playground.sum(row);
         return row.map((x) => x / seen);
       });
       const entries = map.flat();
-      const l1 = entries.reduce((a, b) => a + b);
-      const l2 = Math.sqrt(entries.reduce((a, b) => a + b * b, 0));
+      const l1 = playground.sum(entries);
+      const l2 = Math.sqrt(playground.sum(entries.map((x) => x * x)));
       const sparsity = l1 / entries.length / l2;
       const values = singularValues(map);
       const rank = values.filter((s) => s > 1e-9 * values[0]).length;

@@ -3,7 +3,7 @@
 // A page holds <div class="playground" data-playground="NAME"></div>; NAME.js beside this file calls
 // playground.define("NAME", {...}) with
 //   controls  what a reader moves: {id, kind: "range" | "select" | "button", label, ...}
-//   compute   (values, data, memory) -> result; `result.sentence` and `result.table` are shown
+//   compute   (values, data, memory, moved) -> result; `result.sentence` and `result.table` are shown
 //   draw      (picture, result): fills an empty SVG of `size`
 // Data, if any, are what NAME.data.js puts into window.playgroundData.NAME.
 const playground = (() => {
@@ -75,6 +75,31 @@ const playground = (() => {
     return { uniform, normal, below: (n) => Math.floor(uniform() * n) };
   };
 
+  const sum = (values) => values.reduce((a, b) => a + b, 0);
+
+  const softmax = (logits) => {
+    const largest = Math.max(...logits);
+    const powers = logits.map((x) => Math.exp(x - largest));
+    const total = sum(powers);
+    return powers.map((p) => p / total);
+  };
+
+  // Weights of a query's keys from similarities s and normalised intensities m, [IA] (2) to (4).
+  const injections = {
+    Add: (s, m, lam) => softmax(s.map((x, k) => x + lam * m[k])),
+    Mul: (s, m, lam) => softmax(s.map((x, k) => x * (1 + lam * (m[k] - 1)))),
+    Val: (s, m, lam) => softmax(s).map((a, k) => a * (1 + lam * (m[k] - 1))),
+  };
+
+  // log(1 + w) over the largest; a history of zeros has none.
+  const log1pMinmax = (w) => {
+    const largest = Math.max(...w.map(Math.log1p));
+    return w.map((x) => (largest ? Math.log1p(x) / largest : 0));
+  };
+
+  // The options of a select over the values that rows of data have.
+  const valuesOf = (rows, key) => [["all"], ...[...new Set(rows.map((r) => r[key]))].sort().map((x) => [x])];
+
   const quantile = (values, p) => {
     const sorted = [...values].sort((a, b) => a - b);
     const place = p * (sorted.length - 1);
@@ -103,17 +128,14 @@ const playground = (() => {
 
   const selectControl = (control, changed) => {
     const input = html("select");
-    const fill = (options) =>
-      input.replaceChildren(
-        ...options.map(([value, text]) => html("option", { value }, text || value)),
-      );
-    fill(control.options);
+    input.append(
+      ...control.options.map(([value, text]) => html("option", { value }, text || value)),
+    );
     input.addEventListener("change", changed);
     return {
       row: html("label", {}, html("span", {}, control.label), input),
       get: () => input.value,
       set: (value) => (input.value = value),
-      fill,
       input,
     };
   };
@@ -163,7 +185,7 @@ const playground = (() => {
 
     const update = (moved) => {
       const values = Object.fromEntries(Object.entries(built).map(([id, c]) => [id, c.get()]));
-      const result = definition.compute(values, data, memory, { moved, built });
+      const result = definition.compute(values, data, memory, moved);
       picture.replaceChildren();
       picture.setAttribute("aria-label", result.sentence);
       definition.draw(picture, result, values);
@@ -213,13 +235,16 @@ const playground = (() => {
     axis,
     random,
     quantile,
+    sum,
+    softmax,
+    injections,
+    log1pMinmax,
+    valuesOf,
     colours: {
-      sasrec: "#000000",
       blue: "#0072B2",
       vermilion: "#D55E00",
       green: "#009E73",
       orange: "#E69F00",
-      purple: "#CC79A7",
       sky: "#56B4E9",
       grey: "#666666",
     },

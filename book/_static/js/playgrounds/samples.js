@@ -3,7 +3,7 @@
   const SEEDS = 5;
   const USERS = 40;
   const WAYS = ["users", "seeds", "both"];
-  const mean = (x) => x.reduce((a, b) => a + b, 0) / x.length;
+  const mean = (x) => playground.sum(x) / x.length;
 
   // d[s][u] = effect + user + seed + rest: a seed moves all users of its row together.
   const grid = (values) => {
@@ -41,7 +41,7 @@
       { id: "world", kind: "range", label: "Another sample", min: 1, max: 50, step: 1, value: 1 },
       ...WAYS.map((way) => ({ id: way, kind: "button", label: `Resample ${way} 200 times` })),
     ],
-    compute: (values, _, memory, { moved }) => {
+    compute: (values, _, memory, moved) => {
       const d = grid(values);
       if (!WAYS.includes(moved)) for (const way of WAYS) memory[way] = [];
       memory.random ||= playground.random(7);

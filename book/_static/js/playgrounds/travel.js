@@ -23,7 +23,7 @@
         id: "dataset",
         kind: "select",
         label: "Dataset",
-        options: [["all"], ...[...new Set(data.runs.map((r) => r.dataset))].map((x) => [x])],
+        options: playground.valuesOf(data.runs, "dataset"),
         value: "all",
       },
     ],

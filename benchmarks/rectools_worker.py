@@ -143,12 +143,15 @@ class Fast:
         loss.backward()
         self.optimiser.step()
 
+    def codes(self, items: np.ndarray) -> torch.Tensor:
+        """Return the places of items among those trained on; of others, any place."""
+        found = torch.searchsorted(self.items, torch.as_tensor(items))
+        return found.clamp(max=len(self.items) - 1)
+
     @torch.no_grad()
     def ranks(self, read: torch.Tensor, targets: np.ndarray) -> list[int]:
         """Return the rank of each target, from 1; what was never trained on comes last."""
-        codes = torch.searchsorted(self.items, torch.as_tensor(targets)).clamp(
-            max=len(self.items) - 1
-        )
+        codes = self.codes(targets)
         known = self.items[codes] == torch.as_tensor(targets)
         scores = self.net.eval().encode_last(read) @ self.net.all_item_embeddings().T
         if not scores.isfinite().all():
@@ -181,8 +184,7 @@ def fast_fit(log: dict, config: dict, answers: int) -> None:
     valid, test = (log[name][model.users] for name in ("valid", "test"))
     # The inputs end one item early: the last target is the history's last item.
     read_valid = torch.cat([model.x[:, 1:], model.y[:, -1:]], dim=1)
-    codes = torch.searchsorted(model.items, torch.as_tensor(valid)).clamp(max=len(model.items) - 1)
-    read_test = torch.cat([read_valid[:, 1:], codes[:, None] + 1], dim=1)
+    read_test = torch.cat([read_valid[:, 1:], model.codes(valid)[:, None] + 1], dim=1)
     for _ in range(config["epochs"]):
         started = time.perf_counter()
         for batch in model.loader:

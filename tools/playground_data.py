@@ -27,7 +27,7 @@ from seqattn.models.backbone import Backbone
 from seqattn.plots.style import name_of
 from seqattn.runs.store import Store
 from seqattn.studies.ia import published
-from seqattn.studies.plan import read_study
+from seqattn.studies.plan import names, read_study
 from seqattn.training.fit import fit
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,22 +37,13 @@ NUMBERS = {"change": "relative_change_percent", "low": "low", "high": "high"}
 NUMBERS |= {"seeds": "n_seeds", "users": "n_users"}
 SMALL = ModelConfig(max_length=20, hidden_size=16, inner_size=32)
 SHORT = TrainConfig(learning_rate=1e-2, batch_targets=128, epochs=30, patience=30)
-STUDIES = (
-    "replication",
-    "dropout",
-    "split_in_time",
-    "positions",
-    "several_queries",
-    "kernels",
-    "losses",
-)
 
 
 def forest() -> list[dict[str, object]]:
     """Return each comparison of NDCG@10 that has all seeds, of every study."""
     rows = []
-    for name in STUDIES:
-        study = read_study(name)
+    studies = (study for study in map(read_study, names()) if "comparisons" in study.tables)
+    for study in studies:
         cells = study.table("comparisons")
         if cells.empty:
             continue
@@ -165,11 +156,11 @@ def _rounded(value: Tensor) -> Any:
 PLAYGROUNDS = {"forest": forest, "luck": luck, "travel": travel, "history": history}
 
 
-def main(names: Sequence[str] = ()) -> None:
+def main(chosen: Sequence[str] = ()) -> None:
     """Write a script a playground; all, if none is named."""
     torch.set_num_threads(1)  # the models are too small for two
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name in names or PLAYGROUNDS:
+    for name in chosen or PLAYGROUNDS:
         text = json.dumps(PLAYGROUNDS[name](), separators=(",", ":"), allow_nan=False)
         script = f"(window.playgroundData ||= {{}}).{name} = {text};\n"
         write_text(FOLDER / f"{name}.data.js", script)

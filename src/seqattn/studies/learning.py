@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from seqattn.analysis.attention import load_model
-from seqattn.config import SHIFT_INVARIANT, replace
+from seqattn.config import SHIFT_INVARIANT, ModelConfig, replace
 from seqattn.data import Dataset, load_dataset
 from seqattn.models.positions import SCHEMES, RelativeBias
 from seqattn.runs.results import histories
@@ -49,11 +49,7 @@ def reach(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
             data[name] = load_dataset(name)
         return _reach(run, data[name])
 
-    def counts_distances(run: Run) -> bool:
-        config = getattr(run.spec, "model_config", None)
-        return config is not None and config.positions in SHIFT_INVARIANT
-
-    return of_weights("reach", study, groups, counts_distances, rows)
+    return of_weights("reach", study, groups, lambda c: c.positions in SHIFT_INVARIANT, rows)
 
 
 def by_distance(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -64,11 +60,8 @@ def by_distance(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     without weights as `of_weights` says.
     """
 
-    def has_them(run: Run) -> bool:
-        config = getattr(run.spec, "model_config", None)
-        return config is not None and (
-            issubclass(SCHEMES[config.positions], RelativeBias) or config.kernel != "none"
-        )
+    def has_them(config: ModelConfig) -> bool:
+        return issubclass(SCHEMES[config.positions], RelativeBias) or config.kernel != "none"
 
     return of_weights("by_distance", study, groups, has_them, lambda run, _: _by_distance(run))
 
@@ -92,19 +85,22 @@ def of_weights(
     table: str,
     study: Study,
     groups: Sequence[Group],
-    wanted: Callable[[Run], bool],
+    wanted: Callable[[ModelConfig], bool],
     rows: Callable[[Run, str], pd.DataFrame],
 ) -> pd.DataFrame:
     """Return what `rows` makes of each wanted run's weights, beside dataset, arm, model, seed, key.
 
-    A run without weights, as the repository keeps them, keeps the rows that the study's `table`
+    `wanted` looks at a model's configuration. A run without weights, as the repository keeps them, keeps the rows that the study's `table`
     has of it. `rows` gets a run that has weights, and its dataset's name.
     """
     path = study.folder / f"{table}.csv"
     before = with_columns(study.table(table) if path.exists() else pd.DataFrame(), ["key"])
     frames: list[pd.DataFrame] = []
     for group in groups:
-        for run in filter(wanted, group.runs):
+        for run in group.runs:
+            config = getattr(run.spec, "model_config", None)  # RecBole's models have none
+            if config is None or not wanted(config):
+                continue
             # The committed copy of a run, which is found first, has no weights.
             copies = [run, *filter(None, (store.get(run.spec) for store in study.stores))]
             whole = next((copy for copy in copies if copy.has_weights), None)

@@ -119,10 +119,9 @@ def fit_stacked(
     Raises
     ------
     SeqattnError
-        If a seed is given twice, the model needs an intensity the dataset lacks, is to be
+        If a seed is given twice, the model needs an intensity the dataset lacks, it is to be
         pre-trained, a batch may be smaller than one window or hold whole histories, the loss draws
-        negatives, or a seed
-        diverges, which ends all.
+        negatives, or a seed diverges, which ends all.
     """
     _check(seeds, model_config, train_config)
     started = time.perf_counter()

@@ -91,7 +91,8 @@ def of_weights(
     """Return what `rows` makes of each wanted run's weights, beside dataset, arm, model, seed, key.
 
     `wanted` looks at a model's configuration. A run without weights, as the repository keeps them,
-    keeps the rows that the study's `table` has of it. `rows` gets a run that has weights, and its dataset's name.
+    keeps the rows that the study's `table` has of it. `rows` gets a run that has weights, and its
+    dataset's name.
     """
     path = study.folder / f"{table}.csv"
     before = with_columns(study.table(table) if path.exists() else pd.DataFrame(), ["key"])

@@ -173,6 +173,23 @@ def test_cells_of_a_stacked_fit_say_so(synthetic, tmp_path):
     assert not torch.equal(weights[0], weights[1])
 
 
+def test_a_seed_is_kept_as_soon_as_it_has_stopped(synthetic, tmp_path):
+    train = replace(SMOKE.train, epochs=40, patience=1, learning_rate=3e-2)
+    specs = [run_spec(synthetic, "sasrec", s, Preset(SMOKE.model, train)) for s in range(5)]
+    epochs: list[str] = []
+
+    def interrupted(line: str) -> None:
+        epochs.append(line)
+        if any(Store(tmp_path).get(spec) for spec in specs):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_runs_stacked(Store(tmp_path), synthetic, specs, device="cpu", report=interrupted)
+    kept = [run for spec in specs if (run := Store(tmp_path).get(spec))]
+    assert 0 < len(kept) < len(specs)
+    assert all(len(run.facts["history"]) < 40 for run in kept)
+
+
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 

@@ -148,8 +148,9 @@ def fit_runs_stacked(
     """Fit several seeds of one configuration at once, and keep each as a run.
 
     Each run's facts name the seeds it was fitted with, under ``stacked_seeds``: with dropout, its
-    bits are not those of a fit by itself. All are computed before the first is kept, so two
-    processes may compute the same seeds; the first to finish is kept.
+    bits are not those of a fit by itself. A seed is kept as soon as it has stopped, so those that
+    are through outlive a process that is killed. Two processes may compute the same seeds; the
+    first to finish is kept.
 
     Raises
     ------
@@ -158,16 +159,20 @@ def fit_runs_stacked(
     """
     by_seed = {spec.seed: spec for spec in specs}
     first = specs[0]
-    fits = fit_stacked(
+    runs: dict[int, Run] = {}
+
+    def keep(seed: int, fitted: Fit) -> None:
+        spec = by_seed[seed]
+        result = partial(_result, fitted, spec, device, stacked_seeds=list(by_seed))
+        runs[seed] = store.compute(spec, result)
+
+    fit_stacked(
         *(dataset, first.model, list(by_seed), first.model_config, first.train_config),
         device=device,
         on_epoch=lambda seed, epoch: report(_line(by_seed[seed], epoch)) if report else None,
+        on_fit=keep,
     )
-    results = {
-        seed: _result(fitted, by_seed[seed], device, stacked_seeds=list(by_seed))
-        for seed, fitted in fits.items()
-    }
-    return [store.compute(spec, partial(results.__getitem__, spec.seed)) for spec in specs]
+    return [runs[seed] for seed in by_seed]
 
 
 def fit_runs(

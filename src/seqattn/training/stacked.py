@@ -102,6 +102,7 @@ def fit_stacked(
     *,
     device: torch.device | str,
     on_epoch: Callable[[int, Epoch], None] | None = None,
+    on_fit: Callable[[int, Fit], None] | None = None,
 ) -> dict[int, Fit]:
     """Fit one model with several seeds at once.
 
@@ -115,6 +116,8 @@ def fit_stacked(
         ``cuda``; on a CPU it works, and pays only where models are tiny.
     on_epoch : callable, optional
         Called with a seed and its finished `Epoch`, whose seconds are those of the whole stack.
+    on_fit : callable, optional
+        Called with a seed and its fit as soon as it is there, while others may go on.
 
     Raises
     ------
@@ -151,6 +154,8 @@ def fit_stacked(
                 stack.keep([i for i, seed in enumerate(courses) if seed not in leaving])
                 for seed in leaving:
                     fits[seed] = courses.pop(seed).finish(dataset, device, started)
+                    if on_fit:
+                        on_fit(seed, fits[seed])
             if not courses:
                 break
     return {seed: fits[seed] for seed in seeds}

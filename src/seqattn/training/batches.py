@@ -259,7 +259,9 @@ class Gatherer:
         start, length, rows, columns, places = self.send(*plan[:5])
         items_BT, intensity_BT, _ = self.cells(start, length, int(plan.length.max()))
         if mask_code is not None:
-            items_BT[rows, columns], intensity_BT = mask_code, None
+            # A number would travel to a GPU by itself, and the host would wait for it.
+            items_BT[rows, columns] = items_BT.new_full((), mask_code)
+            intensity_BT = None
         targets = self.items[places]
         return Batch(items_BT, intensity_BT, rows, columns, targets, places, plan.read_from)
 

@@ -20,6 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: book pages paper paper-check test test-slow lint lab bench bench-rectools ci clean
 
 book: $(READY)  ## run every notebook on ML-100K, then build the pages
+	@$(BIN)/python -m benchmarks.forecast --preset $(PRESET) $(if $(SEEDS),--seeds $(SEEDS))
 	$(BIN)/seqattn report ml-100k --preset $(PRESET) $(if $(SEEDS),-s $(SEEDS))
 	$(MAKE) pages
 
@@ -57,8 +58,8 @@ lint: $(READY)  ## what the pre-commit hooks check
 	$(BIN)/mypy
 	$(BIN)/nbstripout --verify $(wildcard notebooks/*.ipynb notebooks/studies/*.ipynb)
 
-lab: $(READY)  ## JupyterLab on the notebooks
-	$(BIN)/jupyter lab notebooks
+lab: $(READY)  ## JupyterLab on a notebook that trains a small model and plays with it
+	$(BIN)/jupyter lab notebooks/start_here.ipynb
 
 bench: $(READY)  ## timings of the hot paths
 	$(BIN)/python -m benchmarks

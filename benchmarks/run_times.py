@@ -15,22 +15,21 @@ from seqattn.book import AE_VS_AR, NOTEBOOKS, open_chapter
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
 from seqattn.runs.fitting import run_spec
-from seqattn.runs.store import Store
+from seqattn.runs.store import Run, RunSpec, Store
 
 RUNS = ROOT / "book" / "runs" / "ml-100k"
 
 
 def table(folder: Path = RUNS) -> str:
     """Return minutes of the fits and of each notebook in Markdown, or what to run for them."""
-    paths = [folder / f"{name}.ipynb" for name in NOTEBOOKS]
-    records = [_papermill(path) for path in paths if path.exists()]
-    if len(records) < len(paths) or not all("duration" in record for record in records):
+    minutes = notebook_minutes(folder)
+    if not minutes:
         return "Not run: `make book`.\n"
-    minutes = [record["duration"] / 60 for record in records]
-    rows = [fits(records[0]["parameters"])]
-    rows += [(f"`{path.stem}`", f"{m:.1f}") for path, m in zip(paths, minutes, strict=True)]
+    parameters = _papermill(folder / f"{NOTEBOOKS[0]}.ipynb")["parameters"]
+    rows = [fits(parameters)]
+    rows += [(f"`{name}`", f"{m:.1f}") for name, m in zip(NOTEBOOKS, minutes, strict=True)]
     rows.append(("all notebooks", f"{sum(minutes):.1f}"))
-    preset = records[0]["parameters"]["preset"]
+    preset = parameters["preset"]
     return "\n".join(
         [
             "| | minutes |",
@@ -45,20 +44,47 @@ def table(folder: Path = RUNS) -> str:
     )
 
 
+def notebook_minutes(folder: Path = RUNS) -> list[float]:
+    """Return what each of the six notebooks took; nothing where one is missing."""
+    paths = [folder / f"{name}.ipynb" for name in NOTEBOOKS]
+    records = [_papermill(path) for path in paths if path.exists()]
+    if len(records) < len(paths) or not all("duration" in record for record in records):
+        return []
+    return [record["duration"] / 60 for record in records]
+
+
 def fits(parameters: dict[str, Any]) -> tuple[str, str]:
     """Return how many fits notebooks of these parameters read, and their minutes added up."""
-    seeds = parameters["seeds"]
-    wanted = {*product(parameters["models"], seeds), *product(AE_VS_AR, seeds[:1])}
-    what = f"{len(wanted)} fits"
+    what = f"{len(_pairs(parameters))} fits"
     try:
-        run = open_chapter(parameters)
-        specs = [run_spec(run.dataset, m, seed, run.settings(m)) for m, seed in sorted(wanted)]
-        runs = [Store(run.results_dir).get(spec) for spec in specs]
+        _, runs = wanted(parameters)
     except SeqattnError:  # the notebooks came from a machine that had data and searches
-        runs = [None]
+        return what, "not in the store"
     if None in runs:
         return what, "not in the store"
-    return what, f"{sum(run.facts['seconds'] for run in runs) / 60:.1f}"
+    return what, f"{sum(run.facts['seconds'] for run in runs if run) / 60:.1f}"
+
+
+def wanted(parameters: dict[str, Any]) -> tuple[list[RunSpec], list[Run | None]]:
+    """Return the specs that notebooks of these parameters read, and the runs that are there.
+
+    Raises
+    ------
+    SeqattnError
+        If the dataset, or a search that the preset rests on, is not there.
+    """
+    chapter = open_chapter(parameters)
+    specs = [
+        run_spec(chapter.dataset, model, seed, chapter.settings(model))
+        for model, seed in _pairs(parameters)
+    ]
+    store = Store(chapter.results_dir)
+    return specs, [store.get(spec) for spec in specs]
+
+
+def _pairs(parameters: dict[str, Any]) -> list[tuple[str, int]]:
+    seeds = parameters["seeds"]
+    return sorted({*product(parameters["models"], seeds), *product(AE_VS_AR, seeds[:1])})
 
 
 def _papermill(path: Path) -> dict[str, Any]:

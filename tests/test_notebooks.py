@@ -71,6 +71,22 @@ def test_a_notebook_runs_and_is_titled_after_its_dataset(name, parameters, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == [output.name]
 
 
+@pytest.mark.smoke
+def test_start_here_trains_a_model_and_answers_with_film_titles(tmp_path):
+    pytest.importorskip("recbole")  # ships the films' titles
+    output = tmp_path / "start_here.ipynb"
+    papermill.execute_notebook(
+        str(book.ROOT / "notebooks" / "start_here.ipynb"),
+        str(output),
+        {"preset": "smoke"},
+        cwd=str(tmp_path),
+        progress_bar=False,
+    )
+    told = json.dumps(_executed(output), ensure_ascii=False)
+    assert "943 people rated 1,349 films" in told and "λ = 0" in told
+    assert "image/svg+xml" in told
+
+
 @pytest.fixture(scope="module")
 def short_log(tmp_path_factory):
     """The YAML file of a log of few users with three to eight interactions each."""

@@ -49,16 +49,12 @@ def report(
         the same name, there is no SASRec to compare with or a single seed, a notebook stops, or
         nothing can be written.
     """
-    import papermill
-
     output = output or ROOT / "book" / "runs" / find_entry(dataset).name
     if is_yaml(dataset):
         dataset = str(Path(dataset).resolve())  # notebooks run in another folder
     _require_own_place(output, dataset)
     template = ROOT / "notebooks"
-    inspected = papermill.inspect_notebook(str(template / f"{NOTEBOOKS[0]}.ipynb"))
-    defaults = {name: ast.literal_eval(found["default"]) for name, found in inspected.items()}
-    values = check_parameters({**defaults, **(parameters or {}), "dataset": dataset})
+    values = check_parameters({**default_parameters(), **(parameters or {}), "dataset": dataset})
     chapter = open_chapter(values)
     notebooks: tuple[str, ...] = NOTEBOOKS
     if not chapter.dataset.has_intensity:
@@ -75,6 +71,14 @@ def report(
     for name in notebooks:
         run_notebook(template / f"{name}.ipynb", partial / f"{name}.ipynb", values, notebooks)
     return _take_place(partial, output, notebooks)
+
+
+def default_parameters() -> dict[str, Any]:
+    """Return the parameters of the book's notebooks as their first one has them."""
+    import papermill
+
+    inspected = papermill.inspect_notebook(str(ROOT / "notebooks" / f"{NOTEBOOKS[0]}.ipynb"))
+    return {name: ast.literal_eval(found["default"]) for name, found in inspected.items()}
 
 
 def _require_own_place(output: Path, dataset: str) -> None:

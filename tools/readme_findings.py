@@ -1,0 +1,76 @@
+"""Write what the book found into the README: a picture and three lines, from committed tables.
+
+A test says when they are out of date.
+
+    python tools/readme_findings.py
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+
+import matplotlib.pyplot as plt
+
+from seqattn import plots
+from seqattn.config import BACKBONES, SEEDS
+from seqattn.files import ROOT, write_text
+from seqattn.plots import changes
+from seqattn.studies import arms, calibration
+from seqattn.studies.ia import published
+from seqattn.studies.plan import read_study
+
+README = ROOT / "README.md"
+PICTURE = ROOT / "book" / "_static" / "findings.svg"
+PLACE = re.compile(r"(<!-- findings -->\n).*(<!-- end of findings -->)", re.DOTALL)
+TEXT = """\
+- **Injecting intensity.** Where each model has a search of its own, {own} changes of NDCG@10 \
+against SASRec are robust; where both share SASRec's configuration, {shared}.
+- **What such a study can see.** The smallest change that it would find in four of five \
+repetitions is {least:.1f} % at best and {most:.1f} % at worst, by dataset and model.
+- **Positions.** Learned distances under a sliding window, against absolute positions: NDCG@10 \
+{sliding}; {rate:.1f} times as many training targets a second.
+"""
+
+
+def findings() -> str:
+    """Return the three lines, in Markdown."""
+    counts = arms.robust_counts(arms.side_by_side(read_study("replication").table("comparisons")))
+    needs = calibration.needs(read_study("calibration").table("rates"))["robust_clustered"]
+    needs = needs.fillna(math.inf)
+    cells = read_study("positions").table("comparisons")
+    whole = cells["n_seeds"] == len(SEEDS)
+    at_ten = (cells["metric"] == "NDCG") & (cells["k"] == 10) & (cells["arm"] == "sliding")
+    told = [
+        f"{row.relative_change_percent:+.1f} % [{row.low:+.1f}, {row.high:+.1f}] on {row.title}"
+        for row in published.with_titles(cells[whole & at_ten]).itertuples()
+    ]
+    speed = json.loads((ROOT / "benchmarks" / "results" / "training.json").read_text())
+    return TEXT.format(
+        own=counts["robust"][BACKBONES["own_search"]],
+        shared=counts["robust"][BACKBONES["shared_backbone"]],
+        least=needs.min(),
+        most=needs.max(),
+        sliding=", ".join(told) or "not run",
+        rate=speed["ratio_sliding_vs_dense"],
+    )
+
+
+def filled(readme: str) -> str:
+    """Return the README with today's findings in their place."""
+    return PLACE.sub(lambda place: place[1] + findings() + place[2], readme)
+
+
+def main() -> None:
+    """Write the lines and the picture."""
+    plots.use_style()
+    both = arms.side_by_side(read_study("replication").table("comparisons"))
+    figure = changes.design_shift(both, BACKBONES)
+    plots.save(figure, PICTURE)
+    plt.close(figure)
+    write_text(README, filled(README.read_text(encoding="utf-8")))
+
+
+if __name__ == "__main__":
+    main()

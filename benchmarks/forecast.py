@@ -21,14 +21,14 @@ from typing import Any
 import torch
 
 from benchmarks import run_times
-from benchmarks.common import RESULTS, interleave, machine
+from benchmarks.common import interleave, machine
 from benchmarks.steps import training_steps
 from seqattn.book.reports import default_parameters
 from seqattn.config import get_preset
 from seqattn.data import load_dataset
 from seqattn.files import ROOT
 
-RECORD = RESULTS / "forecast.json"
+RECORD = Path(__file__).with_name("forecast.json")
 STEPS, ROUNDS = 5, 5
 
 

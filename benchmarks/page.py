@@ -121,6 +121,15 @@ SECTIONS = {
             ("test_ndcg10_mean", "its test NDCG@10, mean over seeds", ""),
         ],
     ),
+    "pages": (
+        "Pages of the built book",
+        [
+            ("pages_with_playgrounds", "pages with a playground", ""),
+            ("playground_kb", "most that playgrounds of one page weigh, kB", "at most 300"),
+            ("heaviest_kb", "heaviest page with all it reads, kB", ""),
+            ("slowest_seconds", "longest until a page's playgrounds answer, seconds", ""),
+        ],
+    ),
     "preparation": (
         "Preparation beside RecBole",
         [

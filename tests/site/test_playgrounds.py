@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from check_site import CHROMIUM_FLAGS, chromium
 from playwright.sync_api import sync_playwright
@@ -18,6 +19,7 @@ from seqattn.models import build_model
 from seqattn.models.attention import attend
 from seqattn.models.injection import Add, Injection, Mul, Val
 from seqattn.models.intensity import normalise
+from seqattn.stats.criterion import dual_criterion
 from seqattn.studies.plan import read_study
 from tools import playground_data, playground_stills
 
@@ -234,6 +236,51 @@ def test_seeds_that_agree_leave_users_as_the_only_doubt(play):
     assert width["users"] == pytest.approx(2 * 1.96 * 3 / np.sqrt(40), rel=0.4)
 
 
+@pytest.mark.parametrize("seeds", [2, 5, 10])
+def test_a_t_test_finds_an_effect_as_often_as_theory_says(play, seeds):
+    page = play("power")
+    settings = {"seeds": seeds, "users": 1000, "user_sd": 0, "seed_sd": 0.05, "effect": 0.06}
+    for control, value in settings.items():
+        put(page, control, value)
+    at, without = numbers(page)["t-test alone"]
+    sd = np.hypot(0.05, 1 / np.sqrt(1000))
+    critical = scipy.stats.t.ppf(0.975, seeds - 1)
+    away = scipy.stats.nct(seeds - 1, 0.06 * np.sqrt(seeds) / sd)
+    expected = 100 * (away.sf(critical) + away.cdf(-critical))
+    # Four standard errors of a share of 400 studies.
+    for shown, truth in ((at, expected), (without, 5.0)):
+        assert shown == pytest.approx(truth, abs=4 * np.sqrt(truth * (100 - truth) / 400))
+
+
+def test_pooled_users_are_fooled_where_seeds_agree_and_the_rules_are_not(play):
+    page = play("power")
+    for control, value in (("effect", 0), ("user_sd", 2), ("seed_sd", 0), ("seeds", 10)):
+        put(page, control, value)
+    # The true variance is (1 + 9 rho) times what pooling takes it for, rho = 4 / 5.
+    inflated = 1.96 / np.sqrt(1 + 9 * 0.8)
+    expected = 200 * scipy.stats.norm.sf(inflated)
+    shown = {rule: values[1] for rule, values in numbers(page).items()}
+    assert shown["pooled users alone"] == pytest.approx(expected, abs=10)
+    assert shown["published rule"] <= 10 and shown["clustered rule"] <= 10
+
+
+def test_the_rules_are_the_packages(play):
+    """400 studies of 5 seeds and 100 users by `dual_criterion`, against the normal intervals."""
+    page = play("power")
+    settings = {"seeds": 5, "users": 100, "user_sd": 0.5, "seed_sd": 0.05, "effect": 0.2}
+    for control, value in settings.items():
+        put(page, control, value)
+    rng, verdicts = np.random.default_rng(0), []
+    for number in range(150):
+        users, chance = 0.5 * rng.normal(size=100), rng.normal(size=(5, 100))
+        d = 0.2 + users + 0.05 * rng.normal(size=(5, 1)) + chance
+        record = dual_criterion(np.zeros_like(d), d, n_resamples=400, seed=number)
+        verdicts.append((record.robust, record.robust_clustered))
+    for rule, share in zip(("published", "clustered"), np.mean(verdicts, axis=0), strict=True):
+        error = np.sqrt(share * (1 - share) * (1 / 150 + 1 / 400))
+        assert numbers(page)[f"{rule} rule"][0] / 100 == pytest.approx(share, abs=4 * error)
+
+
 @pytest.mark.parametrize("factor", [1.0, 0.0, -0.55, 2.5])
 def test_a_model_in_the_browser_scores_as_in_python(play, synthetic_models, factor):
     data, models = synthetic_models
@@ -301,6 +348,7 @@ def test_the_forest_shows_what_its_filters_leave(play):
     [
         ("injection", None),
         ("masks", None),
+        ("power", None),
         ("samples", None),
         ("luck", LUCK),
         ("forest", FOREST),

@@ -36,7 +36,7 @@ $(TUTORIAL): book/appendix/tutorial.md tools/tutorial_page.py | $(READY)
 	$(BIN)/python tools/tutorial_page.py
 
 $(TRAINED): tools/playground_data.py $(wildcard src/seqattn/models/*.py src/seqattn/training/*.py) | $(READY)
-	$(BIN)/python tools/playground_data.py history
+	$(BIN)/python tools/playground_data.py history masks
 
 paper: $(CLUSTER)  ## searches, fits, notebooks and book on DATASETS, on all cores; goes on where it stopped
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores all --rerun-incomplete \

@@ -20,7 +20,15 @@ import torch
 from torch import Tensor
 
 from seqattn.analysis import lambdas
-from seqattn.config import BACKBONES, BASELINE, SEEDS, VARIANTS, ModelConfig, TrainConfig
+from seqattn.config import (
+    BACKBONES,
+    BASELINE,
+    SEEDS,
+    VARIANTS,
+    ModelConfig,
+    TrainConfig,
+    replace,
+)
 from seqattn.data import CATALOGUE, load_dataset
 from seqattn.files import write_text
 from seqattn.models.backbone import Backbone
@@ -120,6 +128,25 @@ def history() -> dict[str, object]:
     return {"users": told, "models": models}
 
 
+def masks() -> dict[str, object]:
+    """Return the first head's map in each layer of a causal and a bidirectional trained model.
+
+    One history of the synthetic log, its last 24 interactions; {mask: [layer][query][key]}.
+    """
+    dataset, n = load_dataset("synthetic"), 24
+    context = dataset.split.context("test")
+    last = context.offsets[1:][context.lengths >= n][0]
+    items = torch.tensor(context.items[last - n : last])[None]
+    config = replace(SMALL, max_length=n)
+    maps = {}
+    for mask, name in (("causal", BASELINE), ("bidirectional", "bert4rec")):
+        model = fit(dataset, name, SEEDS[0], config, SHORT).model
+        with torch.inference_mode():
+            heads_LHNN = model.attention_maps(items)[:, 0]
+        maps[mask] = _rounded(heads_LHNN[:, 0])
+    return maps
+
+
 def exported(model: Backbone) -> dict[str, object]:
     """Return a model's weights as nested lists, rounded to seven digits."""
     state = {name: _rounded(value) for name, value in model.state_dict().items()}
@@ -153,7 +180,13 @@ def _rounded(value: Tensor) -> Any:
     return digits(value.numpy()).tolist()
 
 
-PLAYGROUNDS = {"forest": forest, "luck": luck, "travel": travel, "history": history}
+PLAYGROUNDS = {
+    "forest": forest,
+    "luck": luck,
+    "travel": travel,
+    "history": history,
+    "masks": masks,
+}
 
 
 def main(chosen: Sequence[str] = ()) -> None:

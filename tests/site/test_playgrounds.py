@@ -208,6 +208,27 @@ def test_a_masks_sparsity_and_rank_are_pythons(play, kind, n, window):
     same(page, {str(n): [min(window, n), rank, float(l1_l2(uniform)), *singular[:2]]}, 1e-9)
 
 
+def test_a_trained_map_is_cut_and_scaled(play):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(2, 24, 24))
+    below = np.tril(np.ones((24, 24)))
+    data = {
+        kind: [
+            (np.exp(x) * seen / (np.exp(x) * seen).sum(1, keepdims=True)).tolist() for x in logits
+        ]
+        for kind, seen in (("causal", below), ("bidirectional", np.ones((24, 24))))
+    }
+    page = play("masks", data)
+    for control, value in (("n", 10), ("w", 4), ("kind", "bidirectional"), ("weights", "1")):
+        put(page, control, value)
+    distance = np.abs(np.arange(10)[:, None] - np.arange(10))
+    cut = np.array(data["bidirectional"][1])[:10, :10] * (distance < 4)
+    cut /= cut.sum(axis=1, keepdims=True)
+    singular = np.linalg.svd(cut, compute_uv=False)
+    same(page, {"10": [4, 10, float(l1_l2(cut)), *singular[:2]]}, 1e-9)
+    assert page.locator("[role=status]").inner_text().startswith("After training")
+
+
 def test_the_lucky_search_is_a_best_of_so_many_draws(play):
     page = play("luck", LUCK)
     page.locator("[data-control=once]").click()
@@ -379,7 +400,7 @@ def test_the_pictures_for_readers_without_scripts_are_the_playgrounds_as_they_st
 
 def test_the_data_of_playgrounds_are_the_results_and_light(tmp_path, monkeypatch):
     monkeypatch.setattr(playground_data, "FOLDER", tmp_path)
-    names = ("forest", "luck", "travel")
+    names = ("forest", "luck", "travel", "masks")
     playground_data.main(names)
     for name in names:
         text = (tmp_path / f"{name}.data.js").read_text()

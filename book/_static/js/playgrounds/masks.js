@@ -1,4 +1,5 @@
-// What a mask alone does: attention spread evenly over what may be seen, its sparsity and its rank.
+// What a mask does: to attention spread evenly over what may be seen, and to that of a trained
+// model, where the page has one; sparsity and rank.
 (() => {
   const SEES = {
     causal: (q, k, w) => k <= q && q - k < w,
@@ -30,7 +31,7 @@
   playground.define("masks", {
     title: "Move the length and the window: what a mask alone does to attention",
     size: [640, 300],
-    controls: [
+    controls: (data) => [
       { id: "n", kind: "range", label: "Interactions n", min: 2, max: 24, step: 1, value: 12 },
       { id: "w", kind: "range", label: "Window w", min: 1, max: 24, step: 1, value: 24 },
       {
@@ -43,11 +44,26 @@
         ],
         value: "causal",
       },
+      ...(data
+        ? [
+            {
+              id: "weights",
+              kind: "select",
+              label: "Weights",
+              options: [
+                ["even", "even: nothing learned"],
+                ...data.causal.map((_, i) => [String(i), `a trained model, layer ${i + 1}`]),
+              ],
+              value: "even",
+            },
+          ]
+        : []),
     ],
-    compute: ({ n, w, kind }) => {
+    compute: ({ n, w, kind, weights = "even" }, data) => {
       const positions = Array.from({ length: n }, (_, i) => i);
+      const trained = weights !== "even" && data[kind][Number(weights)];
       const map = positions.map((q) => {
-        const row = positions.map((k) => (SEES[kind](q, k, w) ? 1 : 0));
+        const row = positions.map((k) => (SEES[kind](q, k, w) ? (trained ? trained[q][k] : 1) : 0));
         const seen = playground.sum(row);
         return row.map((x) => x / seen);
       });
@@ -61,7 +77,8 @@
         map,
         values,
         sentence:
-          `With nothing learned, this mask gives a map of rank ${rank} of ${n} ` +
+          `${trained ? "After training" : "With nothing learned"}, ` +
+          `this mask gives a map of rank ${rank} of ${n} ` +
           `and evenness S = ${sparsity.toFixed(3)} (smaller is sparser).`,
         table: {
           head: ["n", "window", "rank", "S", "largest singular value", "second"],

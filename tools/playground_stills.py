@@ -19,12 +19,8 @@ sys.path.insert(0, str(ROOT / "tests" / "site"))
 from check_site import CHROMIUM_FLAGS, chromium  # noqa: E402
 
 SCRIPTS = ROOT / "book" / "_static" / "js" / "playgrounds"
-STILLS = (
-    "injection",
-    "masks",
-    "power",
-    "samples",
-)  # the others show results, and stand beside a figure
+# The others show results, and stand beside a figure.
+STILLS = ("injection", "masks", "power", "samples")
 PAGE = """<!doctype html><script src="{folder}/playground.js"></script>
 <div class="playground" data-playground="{name}"></div>"""
 STYLE = (

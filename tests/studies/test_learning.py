@@ -9,7 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from seqattn.analysis.attention import load_model
 from seqattn.config import Preset, get_preset, replace
 from seqattn.data import load_dataset
 from seqattn.runs.fitting import fit_run, run_spec
@@ -66,6 +68,43 @@ def test_what_was_learned_for_each_distance_is_the_models_own_weights(groups):
     layer = table[table["layer"] == 2].pivot(index="head", columns="distance", values="weight")
     assert np.allclose(layer.to_numpy(), weights.numpy(), rtol=0, atol=0)
     assert np.abs(weights.numpy()).max() > 0
+
+
+def test_levels_are_told_apart_by_whether_a_tie_decides_the_target(groups, monkeypatch):
+    data = load_dataset("synthetic")
+    moments, last = data.sequences.timestamp.copy(), data.sequences.offsets[1:] - 1
+    moments[last[:20] - 1] = moments[last[:20]]
+    sequences = dataclasses.replace(data.sequences, timestamp=moments)
+    tied = dataclasses.replace(data, sequences=sequences)
+    monkeypatch.setattr(learning, "load_dataset", lambda name: tied)
+    table = learning.by_tie(STUDY, groups[:1]).set_index("kind")
+    run, n = groups[0].runs[0], data.n_users
+    for kind in ("unfiltered", "filtered"):
+        own = metric(run.ranks("test", kind), "NDCG", 10)
+        row = table.loc[kind]
+        assert row["share"] == 20 / n
+        assert row["tied"] == pytest.approx(own[:20].mean())
+        assert row["untied"] == pytest.approx(own[20:].mean())
+    # By hand, for the first user: the last interaction comes before, the one before is asked for.
+    fitted = load_model(run, data)
+    rest = []
+    for user in range(20):
+        items = data.sequences.items[data.sequences.offsets[user] : last[user] + 1]
+        asked = np.append(items[:-2], items[-1])[-SMOKE.model.max_length :]
+        with torch.inference_mode():
+            hidden = fitted.next_item_hidden(torch.tensor(asked)[None], None)
+            scores = fitted.logits(hidden)[0, 1:]
+        rank = int((scores > scores[items[-2] - 1]).sum()) + 1
+        rest.append(1 / np.log2(rank + 1) if rank <= 10 else 0.0)
+    own = metric(run.ranks("test"), "NDCG", 10)
+    expected = (np.sum(rest) + own[20:].sum()) / n
+    assert table.loc["unfiltered", "reversed"] == pytest.approx(expected)
+
+
+def test_without_ties_nothing_turns(groups):
+    table = learning.by_tie(STUDY, groups).set_index("kind")
+    assert (table["share"] == 0).all() and table["tied"].isna().all()
+    assert table["reversed"].to_numpy() == pytest.approx(table["untied"].to_numpy())
 
 
 def test_runs_without_weights_have_the_rows_that_were_kept_of_them(groups, tmp_path):

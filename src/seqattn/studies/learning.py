@@ -16,8 +16,10 @@ from seqattn.analysis.attention import load_model
 from seqattn.config import SHIFT_INVARIANT, ModelConfig, replace
 from seqattn.data import Dataset, load_dataset
 from seqattn.models.positions import SCHEMES, RelativeBias
+from seqattn.runs.evaluation import reversed_ties
 from seqattn.runs.results import histories
 from seqattn.runs.store import Run
+from seqattn.stats.exposure import mean_where
 from seqattn.stats.metrics import metric
 from seqattn.studies.judge import stacked, with_columns
 from seqattn.studies.plan import Group, Study
@@ -50,6 +52,41 @@ def reach(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         return _reach(run, data[name])
 
     return of_weights("reach", study, groups, lambda c: c.positions in SHIFT_INVARIANT, rows)
+
+
+def by_tie(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return NDCG@10 where a tie decides which item is the test target, and where none does.
+
+    A row a run and kind: dataset, arm, model, seed, key, kind, share (of targets that share a
+    moment with the interaction before), tied and untied (means over these targets, NaN without
+    one), and reversed: the mean over all targets with ties reversed, see
+    `seqattn.runs.evaluation.reversed_ties`. Runs without weights as `of_weights` says.
+    """
+    data: dict[str, tuple[Dataset, Dataset, np.ndarray]] = {}
+
+    def rows(run: Run, name: str) -> pd.DataFrame:
+        if name not in data:
+            dataset = load_dataset(name)
+            moments = dataset.sequences.timestamp
+            at = dataset.split.rows("test")
+            data[name] = dataset, reversed_ties(dataset), moments[at] == moments[at - 1]
+        return _by_tie(run, *data[name])
+
+    return of_weights("by_tie", study, groups, lambda config: True, rows)
+
+
+def _by_tie(run: Run, dataset: Dataset, other: Dataset, tied_N: np.ndarray) -> pd.DataFrame:
+    reversed_ranks = rank_targets(load_model(run, dataset), other.split, "test")
+    rows = []
+    for kind, ranks_N in reversed_ranks.items():
+        own_N, users_N = metric(run.ranks("test", kind), "NDCG", 10), run.owners()
+        means = {
+            "tied": mean_where(own_N, tied_N, users_N),
+            "untied": mean_where(own_N, ~tied_N, users_N),
+            "reversed": metric(ranks_N, "NDCG", 10, users_N).mean(),
+        }
+        rows.append({"kind": kind, "share": tied_N.mean(), **means})
+    return pd.DataFrame(rows)
 
 
 def by_distance(study: Study, groups: Sequence[Group]) -> pd.DataFrame:

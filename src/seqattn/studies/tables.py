@@ -402,6 +402,7 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "curves": learning.curves,
     "reach": learning.reach,
     "by_distance": learning.by_distance,
+    "by_tie": learning.by_tie,
     "patience": repeats.patience,
     "epochs": repeats.epochs,
 }

@@ -26,6 +26,7 @@ QUERY_SCOPES = ("current", "own")
 LOSSES = ("ce", "sampled-softmax", "gbce", "bce", "bpr")
 NEGATIVES = ("uniform", "popularity")
 EXCLUDED = ("target", "history")
+INTENSITIES = ("real", "constant", "within", "across")
 # What makes attention another than SASRec's, and the loss another than the full cross-entropy, with
 # the usual value of each.
 ATTENTION: dict[str, Any] = {
@@ -45,7 +46,7 @@ LOSS: dict[str, Any] = {
 }
 # Fields that came after runs had been kept, with the value that those runs have: left out of
 # records and keys where they have it, so that what is kept is found.
-LATER: dict[str, Any] = ATTENTION | LOSS | {"pretrain_epochs": 0}
+LATER: dict[str, Any] = ATTENTION | LOSS | {"pretrain_epochs": 0, "intensity": "real"}
 
 T = TypeVar("T", bound="DataclassInstance")
 
@@ -157,6 +158,9 @@ class TrainConfig:
     ``target`` itself, or all of the user's training ``history``. ``calibration``, t, is gBCE's
     alone, which takes uniform negatives. A field that the chosen loss does not read is refused
     where it is changed.
+
+    ``intensity`` says which intensities a model reads, in training and evaluation: the ``real``
+    ones, or a placebo of `seqattn.data.placebo`.
     """
 
     learning_rate: float = 1e-3
@@ -172,6 +176,7 @@ class TrainConfig:
     negatives: str = "uniform"
     exclude: str = "target"
     calibration: float = 0.75
+    intensity: str = "real"
 
     def __post_init__(self) -> None:
         _require_types(self)
@@ -190,6 +195,7 @@ class TrainConfig:
             pretrained,
             "0 under windows 'whole': a masked item is read from both sides",
         )
+        _require_one_of("intensity", self.intensity, INTENSITIES)
         _require_one_of("loss", self.loss, LOSSES)
         _require_one_of("negatives", self.negatives, NEGATIVES)
         _require_one_of("exclude", self.exclude, EXCLUDED)

@@ -55,10 +55,11 @@ def evaluation(
             values_N, users_N = metric(run.ranks("test", kind), name, k), run.owners()
             row = {label: mean_where(values_N, chosen, users_N) for label, chosen in groups.items()}
             if "model.safetensors" in run.facts["files"]:
-                fitted = load(run, dataset_of(run, dataset))
-                ranks = rank_targets(fitted.model, other.split, "test")[kind]
+                own = dataset_of(run, dataset)
+                fitted, turned = load(run, own), other if own is dataset else reversed_ties(own)
+                ranks = rank_targets(fitted.model, turned.split, "test")[kind]
                 row["ties reversed"] = float(metric(ranks, name, k, users_N).mean())
-                row |= _exposure(fitted, dataset, counts_V, k, kind)
+                row |= _exposure(fitted, own, counts_V, k, kind)
             told.append(row)
         rows[model] = pd.DataFrame(told).mean()
     columns = [*groups, "ties reversed", "coverage", "Gini", "novelty"]

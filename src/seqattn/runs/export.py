@@ -27,6 +27,7 @@ from torch import Tensor
 
 from seqattn.config import ModelConfig, strict
 from seqattn.data import CATALOGUE, Dataset, load_dataset
+from seqattn.data.placebo import with_placebo
 from seqattn.errors import SeqattnError
 from seqattn.models import build_model
 from seqattn.runs.recommender import Recommender
@@ -73,7 +74,7 @@ def load(source: str | Path | Run, dataset: str | Dataset | None = None) -> Reco
 
 
 def dataset_of(run: Run, dataset: str | Dataset | None = None) -> Dataset:
-    """Return the data that a run was fitted on.
+    """Return the data that a run was fitted on, with its placebo if it had one.
 
     Raises
     ------
@@ -90,7 +91,8 @@ def dataset_of(run: Run, dataset: str | Dataset | None = None) -> Dataset:
             f"{run.folder} was fitted on {run.dataset} with fingerprint {run.fingerprint[:12]}; "
             f"{data.name} has {data.fingerprint[:12]}: another log, or prepared in another way"
         )
-    return data
+    config = getattr(run.spec, "train_config", None)  # RecBole's models have none
+    return with_placebo(data, config.intensity, run.seed) if config else data
 
 
 def _recommender(

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from seqattn.config import ModelConfig, TrainConfig, require_seed
 from seqattn.data import Dataset
+from seqattn.data.placebo import with_placebo
 from seqattn.errors import SeqattnError
 from seqattn.models import build_model
 from seqattn.models.backbone import Backbone
@@ -226,7 +227,8 @@ def fit(
         on_epoch=on_epoch,
         keeper=keeper,
     )
-    return course.finish(dataset, device, started)
+    told = with_placebo(dataset, train_config.intensity, seed)
+    return course.finish(told, device, started)
 
 
 def train(
@@ -245,6 +247,7 @@ def train(
     Parameters and errors are those of `fit`.
     """
     require_seed(seed)
+    dataset = with_placebo(dataset, train_config.intensity, seed)
     with forked_rng(device):
         model = seeded_model(dataset, model_name, seed, model_config, device)
         state = keeper.load() if keeper else None

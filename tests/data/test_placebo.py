@@ -1,0 +1,142 @@
+"""A placebo keeps everything but the signal."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqattn.config import ModelConfig, get_preset, replace
+from seqattn.data import load_dataset
+from seqattn.data.placebo import with_placebo
+from seqattn.errors import SeqattnError
+from seqattn.runs.export import dataset_of
+from seqattn.runs.fitting import _fit_on_gpu, fit_run, run_spec
+from seqattn.runs.store import Store
+from seqattn.training.fit import fit
+from seqattn.training.stacked import fit_stacked
+
+SMOKE = get_preset("smoke")
+KINDS = ("constant", "within", "across")
+
+
+def with_train(**changed):
+    return dataclasses.replace(SMOKE, train=replace(SMOKE.train, **changed))
+
+
+@given(kind=st.sampled_from(KINDS), seed=st.integers(0, 2**31))
+def test_only_intensities_change_and_each_is_one_of_the_logs(kind, seed):
+    data = load_dataset("synthetic")
+    told = with_placebo(data, kind, seed)
+    for name in ("items", "offsets", "timestamp", "user_ids", "item_ids"):
+        before, after = getattr(data.sequences, name), getattr(told.sequences, name)
+        assert np.array_equal(before, after)
+    assert np.array_equal(told.split.targets("test"), data.split.targets("test"))
+    real, placebo = data.sequences.intensity, told.sequences.intensity
+    assert placebo.dtype == real.dtype
+    if kind == "constant":
+        assert (placebo == np.median(real)).all()
+    else:
+        assert np.array_equal(np.sort(placebo), np.sort(real))
+        assert not np.array_equal(placebo, real)
+    # What models train on is cut from the same histories.
+    assert np.array_equal(told.split.train.intensity, placebo[told.split.parts.train])
+
+
+@given(seed=st.integers(0, 2**31))
+def test_within_users_keep_their_own_and_across_they_do_not(seed):
+    data = load_dataset("synthetic")
+
+    def by_user(told):
+        histories = told.sequences
+        return [np.sort(x) for x in np.split(histories.intensity, histories.offsets[1:-1])]
+
+    own = by_user(data)
+    within, across = (by_user(with_placebo(data, kind, seed)) for kind in ("within", "across"))
+    assert all(np.array_equal(a, b) for a, b in zip(own, within, strict=True))
+    assert any(not np.array_equal(a, b) for a, b in zip(own, across, strict=True))
+
+
+def test_every_order_of_a_users_intensities_is_as_likely():
+    data = load_dataset("synthetic")
+    user = int(np.argmax(data.sequences.lengths >= 5))
+    rows = slice(*data.sequences.offsets[user : user + 2])
+    real = data.sequences.intensity[rows]
+    largest = int(np.argmax(real))
+    places = [
+        int(np.argmax(with_placebo(data, "within", seed).sequences.intensity[rows]))
+        for seed in range(400)
+    ]
+    counts = np.bincount(places, minlength=len(real))
+    expected = 400 / len(real)
+    assert (real == real[largest]).sum() == 1
+    # 99.9 % point of chi-squared with n - 1 degrees of freedom, n below 40.
+    assert ((counts - expected) ** 2 / expected).sum() < 73
+
+
+def test_real_intensities_are_left_alone_and_seeds_draw_their_own():
+    data = load_dataset("synthetic")
+    assert with_placebo(data, "real", 1) is data
+    first, again, other = (with_placebo(data, "within", s).sequences.intensity for s in (1, 1, 2))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+def test_sasrec_reads_no_placebo(tmp_path):
+    data = load_dataset("synthetic")
+    real, placebo = (
+        fit(data, "sasrec", 1, SMOKE.model, with_train(intensity=kind).train)
+        for kind in ("real", "across")
+    )
+    assert np.array_equal(real.ranks["test_unfiltered"], placebo.ranks["test_unfiltered"])
+
+
+def test_a_constant_is_normalised_away_by_the_largest_of_a_history():
+    """log1p over the largest is 1 for all: Add, Mul and Val are then SASRec."""
+    data = load_dataset("synthetic")
+    config = with_train(intensity="constant").train
+    sasrec = fit(data, "sasrec", 1, SMOKE.model, config)
+    for name in ("ia-add", "ia-mul", "ia-val"):
+        told = fit(data, name, 1, SMOKE.model, config)
+        losses = [epoch.loss for epoch in told.history]
+        assert losses == pytest.approx([epoch.loss for epoch in sasrec.history], abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_a_run_is_evaluated_on_the_placebo_it_was_trained_on(tmp_path, kind):
+    data = load_dataset("synthetic")
+    spec = run_spec(data, "ia-mul", 3, with_train(intensity=kind))
+    assert spec.key != run_spec(data, "ia-mul", 3, SMOKE).key
+    run = fit_run(Store(tmp_path), data, spec)
+    own = dataset_of(run, data)
+    assert np.array_equal(own.sequences.intensity, with_placebo(data, kind, 3).sequences.intensity)
+    by_hand = fit(with_placebo(data, kind, 3), "ia-mul", 3, SMOKE.model, SMOKE.train)
+    assert np.array_equal(run.ranks(), by_hand.ranks["test_unfiltered"])
+    assert torch.equal(
+        run.weights()["item_embedding.weight"], by_hand.model.item_embedding.weight.detach()
+    )
+
+
+def test_a_placebo_is_drawn_for_each_seed_so_seeds_are_not_stacked(tmp_path):
+    data, preset = load_dataset("synthetic"), with_train(intensity="within")
+    with pytest.raises(SeqattnError, match="placebo of its own"):
+        fit_stacked(data, "ia-add", [1, 2], ModelConfig(), preset.train, device="cpu")
+    specs = [run_spec(data, "ia-add", seed, preset) for seed in (1, 2)]
+    runs = _fit_on_gpu(Store(tmp_path), data, specs, "cpu", print)
+    assert [run.seed for run in runs] == [1, 2]
+
+
+def test_a_log_without_intensity_and_an_unknown_placebo_are_refused():
+    data = load_dataset("synthetic")
+    with pytest.raises(SeqattnError, match="unknown placebo 'none'"):
+        with_placebo(data, "none", 1)
+    with pytest.raises(SeqattnError, match="config key 'intensity' must be one of real, constant"):
+        with_train(intensity="none")
+    import dataclasses
+
+    bare = dataclasses.replace(data, sequences=dataclasses.replace(data.sequences, intensity=None))
+    with pytest.raises(SeqattnError, match="no intensity that a placebo could replace"):
+        with_placebo(bare, "within", 1)

@@ -26,7 +26,7 @@ from seqattn.runs.store import Run, Store
 from seqattn.search.record import Search, SearchConfig, chosen, read_search
 from seqattn.stats import bootstrap_means, dual_criterion_table, percentile_interval
 from seqattn.stats.metrics import METRICS
-from seqattn.studies import calibration, learning, repeats
+from seqattn.studies import calibration, learning, placebo, repeats
 from seqattn.studies.ia import published
 from seqattn.studies.judge import ALPHA, corrected, judge, relative, stacked
 from seqattn.studies.plan import RECORDS, VARIANT_BACKBONE, Group, Study
@@ -403,6 +403,7 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "reach": learning.reach,
     "by_distance": learning.by_distance,
     "by_tie": learning.by_tie,
+    "over_placebo": placebo.over_placebo,
     "patience": repeats.patience,
     "epochs": repeats.epochs,
 }

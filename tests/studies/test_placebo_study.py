@@ -1,0 +1,93 @@
+"""The verdicts of the study Placebo, by its rule."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seqattn.config import get_preset, replace
+from seqattn.data import load_dataset
+from seqattn.runs.fitting import fit_run, run_spec
+from seqattn.runs.store import Store
+from seqattn.studies import placebo
+from seqattn.studies.plan import DataFacts, Group, read_study
+
+
+def cell(arm, robust, direction, equivalent=False, n_seeds=5):
+    return {
+        "dataset": "d", "arm": arm, "model": "ia-add", "metric": "NDCG", "k": 10,
+        "n_seeds": n_seeds, "robust_clustered": robust, "direction": direction,
+        "equivalent": equivalent,
+    }  # fmt: skip
+
+
+def verdict(cells, over):
+    table = placebo.verdicts(pd.DataFrame(cells), pd.DataFrame(over), ["within", "across"])
+    return table["verdict"].tolist()
+
+
+UP, DOWN, NONE = (True, 1), (True, -1), (False, 1)
+
+
+@pytest.mark.parametrize(
+    ("real", "within", "across", "over_within", "over_across", "equivalent", "expected"),
+    [
+        (UP, NONE, NONE, UP, UP, False, "information"),
+        (UP, UP, NONE, UP, UP, False, "information"),
+        (UP, NONE, NONE, UP, NONE, False, "can't be told"),
+        (UP, UP, NONE, NONE, UP, False, "channel"),
+        (NONE, NONE, UP, NONE, NONE, True, "channel"),
+        (NONE, NONE, NONE, NONE, NONE, True, "nothing"),
+        (NONE, NONE, NONE, NONE, NONE, False, "can't be told"),
+        (DOWN, NONE, NONE, DOWN, DOWN, False, "can't be told"),
+    ],
+)
+def test_the_rule(real, within, across, over_within, over_across, equivalent, expected):
+    cells = [
+        cell("real", *real, equivalent), cell("within", *within), cell("across", *across)
+    ]  # fmt: skip
+    assert verdict(cells, [cell("within", *over_within), cell("across", *over_across)]) == [
+        expected
+    ]
+
+
+def test_a_cell_without_all_seeds_or_without_a_placebo_is_not_run():
+    whole = [cell("real", *UP), cell("within", *NONE), cell("across", *NONE)]
+    over = [cell("within", *UP), cell("across", *UP)]
+    fewer = [*whole[:2], cell("across", *NONE, n_seeds=4)]
+    assert verdict(fewer, over) == ["not run"]
+    assert verdict(whole, over[:1]) == ["not run"]
+    assert verdict(whole[:1], []) == ["not run"]
+    assert placebo.verdicts(pd.DataFrame(), pd.DataFrame(), ["within"]).empty
+
+
+def test_the_study_asks_for_each_placebo_that_its_preset_does_not_normalise_away():
+    arms = {arm.name: arm.settings.train for arm in read_study("placebo").arms}
+    assert arms["real"] == {}
+    told = {train["intensity"] for name, train in arms.items() if name != "real"}
+    assert told == set(placebo.PLACEBOS) - {"constant"}
+
+
+def test_real_intensities_are_judged_against_the_same_model_on_a_placebo(tmp_path):
+    smoke, data = get_preset("smoke"), load_dataset("synthetic")
+    facts = DataFacts(data.name, data.fingerprint, data.n_targets, data.n_users)
+
+    def group(kind):
+        preset = dataclasses.replace(smoke, train=replace(smoke.train, intensity=kind))
+        specs = tuple(run_spec(data, "ia-mul", seed, preset) for seed in (1, 2))
+        runs = tuple(fit_run(Store(tmp_path), data, spec) for spec in specs)
+        return Group(facts, kind, "ia-mul", specs, runs=runs)
+
+    real, other = group("real"), group("across")
+    table = placebo.over_placebo(None, [real, other])
+    row = table.query("metric == 'NDCG' and k == 10").iloc[0]
+    assert (row["arm"], row["model"], row["n_seeds"]) == ("across", "ia-mul", 2)
+    means = [
+        np.mean([r.facts["metrics"]["test_unfiltered"]["NDCG@10"] for r in side.runs])
+        for side in (other, real)
+    ]
+    assert row["base"] == pytest.approx(means[0])
+    assert row["difference"] == pytest.approx(means[1] - means[0])

@@ -18,7 +18,7 @@ from seqattn.studies.plan import DataFacts, Group, read_study
 
 def cell(arm, robust, direction, equivalent=False, n_seeds=5):
     return {
-        "dataset": "d", "arm": arm, "model": "ia-add", "metric": "NDCG", "k": 10,
+        "dataset": "d", "part": False, "arm": arm, "model": "ia-add", "metric": "NDCG", "k": 10,
         "n_seeds": n_seeds, "robust_clustered": robust, "direction": direction,
         "equivalent": equivalent,
     }  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from seqattn.config import INTENSITIES, SEEDS
+from seqattn.studies.ia import published
 from seqattn.studies.judge import judge, stacked
 from seqattn.studies.plan import Group, Study
 
@@ -17,13 +18,15 @@ VERDICTS = ("information", "channel", "nothing", "can't be told", "not run")
 def over_placebo(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Judge real intensities against each placebo of the same model.
 
-    A row a (dataset, arm, model, metric, k), `arm` being the placebo's; columns of
+    A row a (dataset, arm, part, model, metric, k), `arm` being the placebo's; columns of
     `seqattn.studies.judge.judge`, with the placebo's runs as the baseline.
     """
     real = {(g.dataset.name, g.model): g.runs for g in groups if g.arm == REAL}
     frames = [
         judge(group.runs, {group.model: real[group.dataset.name, group.model]}).assign(
-            dataset=group.dataset.name, arm=group.arm
+            dataset=group.dataset.name,
+            arm=group.arm,
+            part=published.is_part(group.dataset.name, group.dataset.n_users),
         )
         for group in groups
         if group.arm in PLACEBOS
@@ -46,21 +49,22 @@ def verdicts(cells: pd.DataFrame, over: pd.DataFrame, placebos: Sequence[str]) -
     Returns
     -------
     DataFrame
-        Columns dataset, model and verdict, one of `VERDICTS`. Cells without all seeds of SASRec,
-        real intensities and each placebo are ``not run``.
+        Columns dataset, part, model and verdict, one of `VERDICTS`. Cells without all seeds of
+        SASRec, real intensities and each placebo are ``not run``.
     """
     above = _ndcg(cells)
     better = _ndcg(over)
     arms = list(placebos)
     rows = []
-    for (dataset, model), mine in above.groupby(["dataset", "model"], sort=False):
+    key = ["dataset", "part", "model"]
+    for (dataset, part, model), mine in above.groupby(key, sort=False):
         by_arm = mine.set_index("arm")
         theirs = better[(better["dataset"] == dataset) & (better["model"] == model)]
         over_arm = theirs.set_index("arm")
         complete = {REAL, *arms} <= set(by_arm.index) and set(arms) <= set(over_arm.index)
         verdict = _verdict(by_arm, over_arm, arms) if complete else "not run"
-        rows.append({"dataset": dataset, "model": model, "verdict": verdict})
-    return pd.DataFrame(rows, columns=["dataset", "model", "verdict"])
+        rows.append((dataset, part, model, verdict))
+    return pd.DataFrame(rows, columns=[*key, "verdict"])
 
 
 def _verdict(by_arm: pd.DataFrame, over_arm: pd.DataFrame, arms: list[str]) -> str:
@@ -78,7 +82,7 @@ def _is_gain(rows: pd.DataFrame) -> pd.Series:
 
 def _ndcg(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the cells of NDCG@10 that have all seeds."""
-    columns = ["dataset", "arm", "model", "robust_clustered", "direction", "equivalent"]
+    columns = ["dataset", "part", "arm", "model", "robust_clustered", "direction", "equivalent"]
     if cells.empty:
         return pd.DataFrame(columns=columns)
     wanted = (cells["metric"] == "NDCG") & (cells["k"] == 10) & (cells["n_seeds"] == len(SEEDS))

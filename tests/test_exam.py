@@ -164,3 +164,13 @@ def test_every_result_in_an_answer_is_computed(number):
 def test_a_question_that_lacks_a_number_is_noticed():
     with pytest.raises(AssertionError):
         given(11, 3)
+
+
+def test_game_2_overtakes_game_1_under_mul_where_the_lecture_says():
+    """The hand example of the page on injection, at the lambda that the plan's answer gives."""
+    text = (APPENDIX / "lectures.md").read_text(encoding="utf-8")
+    (told,) = re.findall(r"They meet at \$\\lambda = \\tfrac(\d)(\d)\$", text)
+    lam = int(told[0]) / int(told[1])
+    m = intensity_matrix(torch.tensor([1.0, 7.0, 3.0], dtype=torch.float64), "log1p_minmax")[-1]
+    first, second, _ = torch.tensor([1, 0.5, -1]) * (1 + lam * (m - 1))
+    assert first == pytest.approx(second)

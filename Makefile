@@ -17,7 +17,7 @@ export PYTHON TORCH_INDEX
 # Every kernel and worker imports PyTorch: without kept bytecode each compiles it anew, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: book pages paper paper-check test test-slow lint lab bench bench-rectools ci clean
+.PHONY: book pages slides cheatsheet pdf paper paper-check test test-slow lint lab bench bench-rectools ci clean
 
 book: $(READY)  ## run every notebook on ML-100K, then build the pages
 	@$(BIN)/python -m benchmarks.forecast --preset $(PRESET) $(if $(SEEDS),--seeds $(SEEDS))
@@ -31,6 +31,15 @@ pages: $(READY) $(TUTORIAL) $(TRAINED)  ## build the pages from notebooks that a
 	$(BIN)/seqattn pages
 	$(BIN)/jupyter-book build -n -W --keep-going --toc _build/_toc.yml .
 	@echo "The book: $(CURDIR)/_build/html/index.html"
+
+slides: $(READY)  ## slides of the executed notebooks, in _build/slides
+	$(BIN)/python tools/slides.py
+
+cheatsheet: $(READY)  ## one page to print, _build/pdf/cheatsheet.pdf
+	$(BIN)/python tools/pdf.py cheatsheet
+
+pdf: $(READY)  ## the built book as one file, _build/pdf/book.pdf
+	$(BIN)/python tools/pdf.py book
 
 $(TUTORIAL): book/appendix/tutorial.md tools/tutorial_page.py | $(READY)
 	$(BIN)/python tools/tutorial_page.py

@@ -39,13 +39,12 @@ PAPER = """
 * { animation: none !important; transition: none !important; }
 html { font-size: 13px !important; }
 #jb-print-toc, .bd-sidebar, .bd-header, .bd-header-article, .prev-next-area, .bd-footer,
-.headerlink, .copybtn, .search-bar { display: none !important; }
+.headerlink, .copybtn { display: none !important; }
 .bd-main .bd-content .bd-article-container { max-width: none !important; padding: 0 !important; }
 figure, img, table, .playground, .admonition, .cell_input, pre { break-inside: avoid; }
 h1, h2, h3, h4 { break-after: avoid; }
 pre { white-space: pre-wrap !important; }
 .cell_output, .cell_output *, .pst-scrollable-table-container { overflow: visible !important; }
-.cell_output .searchable-frame { overflow: hidden !important; border: 0; }
 """
 # Once equations, fonts and pictures are there: unfold, and shrink what is wider than the paper.
 SETTLE = """async () => {

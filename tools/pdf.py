@@ -41,14 +41,15 @@ html { font-size: 13px !important; }
 #jb-print-toc, .bd-sidebar, .bd-header, .bd-header-article, .prev-next-area, .bd-footer,
 .headerlink, .copybtn { display: none !important; }
 .bd-main .bd-content .bd-article-container { max-width: none !important; padding: 0 !important; }
-figure, img, table, .playground, .admonition, .cell_input, pre { break-inside: avoid; }
+figure, img, tr, .playground, .admonition, .cell_input, pre { break-inside: avoid; }
 h1, h2, h3, h4 { break-after: avoid; }
 pre { white-space: pre-wrap !important; }
 .cell_output, .cell_output *, .pst-scrollable-table-container { overflow: visible !important; }
 """
-# Once equations, fonts and pictures are there: unfold, and shrink what is wider than the paper.
+# Solutions unfold; long tables that the page folds stay folded. Once equations, fonts and pictures
+# are there, what is wider than the paper shrinks, and a short table is kept on one sheet.
 SETTLE = """async () => {
-  document.querySelectorAll("details").forEach(e => e.open = true);
+  document.querySelectorAll("details:not(.hide)").forEach(e => e.open = true);
   document.querySelectorAll(".toggle-hidden").forEach(e => e.classList.remove("toggle-hidden"));
   for (const image of document.images) image.loading = "eager";
   if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
@@ -58,6 +59,7 @@ SETTLE = """async () => {
     const inner = e.querySelector("mjx-math")?.getBoundingClientRect().width ?? 0;
     const ratio = e.parentElement.clientWidth / Math.max(inner, e.scrollWidth);
     if (ratio && ratio < 1) e.style.zoom = Math.max(0.35, ratio);
+    if (e.rows && e.rows.length < 20) e.style.breakInside = "avoid";
   }
 }"""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
 pypdf = pytest.importorskip("pypdf")
@@ -11,9 +9,7 @@ pytest.importorskip("playwright")
 
 from tools import pdf  # noqa: E402
 
-PRINTS = pytest.mark.skipif(
-    not (shutil.which("chromium") or shutil.which("chromium-browser")), reason="no Chromium"
-)
+PRINTS = pytest.mark.site
 TOC = {
     "root": "book/index",
     "parts": [{"caption": "Part one", "chapters": [{"file": "book/one"}]}],

@@ -144,6 +144,7 @@ def deck(tmp_path):
     return tmp_path / "slides" / "one.html"
 
 
+@pytest.mark.site
 def test_slides_need_no_network_and_stay_on_the_screen(deck):
     playwright = pytest.importorskip("playwright.sync_api")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")

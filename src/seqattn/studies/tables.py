@@ -31,7 +31,7 @@ from seqattn.stats import (
     percentile_interval,
 )
 from seqattn.stats.metrics import METRICS
-from seqattn.studies import calibration, learning, repeats, targets, travel
+from seqattn.studies import calibration, learning, referee, repeats, targets, travel
 from seqattn.studies.ia import published
 from seqattn.studies.judge import ALPHA, corrected, crossed_percent, judge, relative, stacked
 from seqattn.studies.plan import RECORDS, VARIANT_BACKBONE, Group, Study
@@ -420,4 +420,5 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "epochs": repeats.epochs,
     "changes": targets.changes,
     "travel": travel.travel,
+    "claims": referee.claims,
 }

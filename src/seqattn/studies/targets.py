@@ -8,7 +8,7 @@ Shapes: S seeds, U users.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -16,12 +16,14 @@ import pandas as pd
 
 from seqattn.analysis.lambdas import Spearman, spearman
 from seqattn.config import BACKBONES, SEEDS
+from seqattn.plots.style import name_of
 from seqattn.runs.results import value_matrix
 from seqattn.stats.crossed import crossed_interval
 from seqattn.stats.pools import Pool, of_units, random_effects
 from seqattn.studies.ia import published
 from seqattn.studies.judge import crossed_percent, stacked
 from seqattn.studies.plan import Group, Study
+from seqattn.studies.texts import span
 
 TARGETS = ("test", "valid")
 KINDS = ("unfiltered", "filtered")
@@ -145,27 +147,29 @@ def replicated(rows: pd.DataFrame, kind: str = "unfiltered") -> pd.DataFrame:
 
 def pools_table(found: pd.DataFrame) -> pd.DataFrame:
     """Return `pools` by arm, target and ranking as text."""
-    rows = [
-        {
-            "backbone": BACKBONES[row.arm],
-            "target": row.target,
-            "ranking": row.kind,
-            "comparisons": row.n,
-            "pooled change, %": f"{row.estimate:+.2f} [{row.low:+.2f}, {row.high:+.2f}]",
-            "τ, %": f"{row.tau:.2f}",
-            "mean of datasets, %": f"{row.units:+.2f} [{row.units_low:+.2f}, {row.units_high:+.2f}]",
-        }
-        for row in found.itertuples()
-    ]
+    rows = []
+    for row in found.itertuples():
+        units = span(row.units_low, row.units_high, "+.2f")
+        rows.append(
+            {
+                "backbone": BACKBONES[row.arm],
+                "target": row.target,
+                "ranking": row.kind,
+                "comparisons": row.n,
+                "pooled change, %": f"{row.estimate:+.2f} {span(row.low, row.high, '+.2f')}",
+                "τ, %": f"{row.tau:.2f}",
+                "mean of datasets, %": f"{row.units:+.2f} {units}",
+            }
+        )
     return pd.DataFrame(rows).set_index(["backbone", "target", "ranking"])
 
 
 def changes_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return each comparison's change on both targets and under both rankings, as text."""
     told = published.with_titles(rows)
-    told["cell"] = [f"{r.change:+.1f} [{r.low:+.1f}, {r.high:+.1f}]" for r in told.itertuples()]
+    told["cell"] = [f"{r.change:+.1f} {span(r.low, r.high)}" for r in told.itertuples()]
     told["column"] = told["target"] + ", " + told["kind"]
-    told["backbone"], told["variant"] = told["arm"].map(BACKBONES), told["model"].map(_name)
+    told["backbone"], told["variant"] = told["arm"].map(BACKBONES), told["model"].map(name_of)
     index = ["title", "backbone", "variant"]
     wide = told.pivot(index=index, columns="column", values="cell")
     order = [f"{target}, {kind}" for target, kind in product(TARGETS, KINDS)]
@@ -173,5 +177,12 @@ def changes_table(rows: pd.DataFrame) -> pd.DataFrame:
     return wide.reindex(index=rows_, columns=order).rename_axis(["dataset", *index[1:]])
 
 
-def _name(model: str) -> str:
-    return published.VARIANTS.get(model, model)
+def retests_table(found: Mapping[str, Mapping[str, Spearman]]) -> pd.DataFrame:
+    """Return `retests` as text: one row per backbone, one column per ranking."""
+    told = {
+        kind: {
+            BACKBONES[arm]: f"{r.rho:+.2f} {span(r.low, r.high, '+.2f')}" for arm, r in of.items()
+        }
+        for kind, of in found.items()
+    }
+    return pd.DataFrame(told).rename_axis("backbone")

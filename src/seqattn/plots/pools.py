@@ -31,7 +31,7 @@ def pooled_forest(rows: pd.DataFrame, pools: Mapping[str, Pool], *, xlabel: str)
     """
     if rows.empty:
         return not_run()
-    figure, panels = _panels(len(pools), 1.6 + 0.24 * len(rows) / len(pools), sharex=True)
+    figure, panels = _panels(len(pools), 1.6 + 0.24 * len(rows) / len(pools))
     for axes, (arm, pool) in zip(panels, pools.items(), strict=True):
         frame = rows[rows["arm"] == arm]
         label_rows(axes, frame)
@@ -65,7 +65,7 @@ def retest(both: pd.DataFrame, rhos: Mapping[str, float]) -> Figure:
     """
     if both.empty:
         return not_run()
-    figure, panels = _panels(len(rhos), 3.2, sharex=True, sharey=True)
+    figure, panels = _panels(len(rhos), 3.2, sharey=True)
     for axes, (arm, rho) in zip(panels, rhos.items(), strict=True):
         for model, part in both[both["arm"] == arm].groupby("model", sort=False):
             axes.plot(part["valid"], part["test"], "o", color=COLOURS[model], markersize=5)
@@ -121,6 +121,8 @@ def claims(counts: pd.DataFrame) -> Figure:
     return figure
 
 
-def _panels(n: int, height: float, **share: bool) -> tuple[Figure, np.ndarray]:
-    figure, panels = plt.subplots(1, n, figsize=(9.2, height), squeeze=False, **share)
+def _panels(n: int, height: float, *, sharey: bool = False) -> tuple[Figure, np.ndarray]:
+    figure, panels = plt.subplots(
+        1, n, figsize=(9.2, height), squeeze=False, sharex=True, sharey=sharey
+    )
     return figure, panels[0]

@@ -203,8 +203,8 @@ def not_judgeable(row: Any) -> str:
     return row.cut_short if isinstance(row.cut_short, str) else ""
 
 
-def corrected(cells: pd.DataFrame, datasets: Iterable[str] = published.DATASETS) -> pd.DataFrame:
-    """Add ``whole`` and adjusted p-values over the paper's whole cells, each arm by itself.
+def corrected(cells: pd.DataFrame) -> pd.DataFrame:
+    """Add ``whole`` and adjusted p-values over all whole cells, each arm by itself.
 
     A cell is whole if it may decide: whole dataset, whole searches, all seeds. Columns ``family``
     (m, at all cut-offs), ``p_holm``, ``p_bh``; ``family_10`` and ``p_holm_10``, ``p_bh_10`` over
@@ -215,8 +215,7 @@ def corrected(cells: pd.DataFrame, datasets: Iterable[str] = published.DATASETS)
     if cells.empty:
         return cells
     cells["whole"] = [not not_judgeable(row) for row in cells.itertuples()]
-    ours = cells["dataset"].isin(list(datasets)) & cells["whole"]
-    for suffix, eligible in (("", ours), ("_10", ours & (cells["k"] == 10))):
+    for suffix, eligible in (("", cells["whole"]), ("_10", cells["whole"] & (cells["k"] == 10))):
         cells[[f"family{suffix}", f"p_holm{suffix}", f"p_bh{suffix}"]] = np.nan
         for arm in cells["arm"].unique():
             family = cells.index[eligible & (cells["arm"] == arm)]

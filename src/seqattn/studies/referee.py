@@ -302,10 +302,17 @@ def _smallest_p(facts: Facts) -> Number:
     return Number(cells.loc[cells["k"] == 10, "t_p_value"].min())
 
 
-def _correlation(row: str, facts: Facts) -> Number:
-    points = tables.lambda_points(facts.cells, facts.replication.table("lambdas"))
-    found = tables.correlations(points).loc[row]
-    return Number(found["rho"], found["low"], found["high"])
+def _paper_correlation(facts: Facts) -> Number:
+    points = tables.lambda_points(facts.cells, facts.replication.table("lambdas"))[SHARED]
+    found = spearman(points["lambda_mean"], points["published_change"])
+    return Number(found.rho, found.low, found.high)
+
+
+def _our_correlation(facts: Facts) -> Number:
+    points = tables.lambda_points(facts.cells, facts.replication.table("lambdas"))[SHARED]
+    points = points[points["whole"].eq(True)]
+    found = spearman(points["mean"], points["change"])
+    return Number(found.rho, found.low, found.high)
 
 
 def _crops(facts: Facts) -> tuple[int, int]:
@@ -321,12 +328,6 @@ def _quick(facts: Facts) -> pd.Series:
     mine = [g for g in wanted(study) if (g.dataset.name, g.arm) == ("ml-100k", "quick")]
     (group,) = (g for g in read(mine, *study.stores) if g.model == BASELINE)
     return pd.Series({run.seed: float(run.values("NDCG", 10).mean()) for run in group.runs})
-
-
-def _expected_luck(facts: Facts) -> Number:
-    """Expect each distinct configuration to be the best with equal chance."""
-    distinct = facts.luck.groupby("dataset")["same"].apply(lambda same: 1 + int((~same).sum()))
-    return Number(float((1 - 1 / distinct).sum()))
 
 
 def _coin(dataset: str, model: str, facts: Facts) -> Number:
@@ -435,8 +436,8 @@ OURS: dict[str, Callable[[Facts], Number]] = {
     "chance_nine": partial(_chance, 9),
     "chance_eighteen": partial(_chance, 18),
     "movielens_p": _smallest_p,
-    "paper_change": partial(_correlation, "published, all"),
-    "six_points": partial(_correlation, "ours, SASRec's backbone"),
+    "paper_change": _paper_correlation,
+    "six_points": _our_correlation,
     "rows_200": lambda facts: Number(np.nan, *bounds(200, "row")),
     "rows_50": lambda facts: Number(bounds(50, "row")[0]),
     "crop_ml1m": lambda facts: Number(_crops(facts)[0]),
@@ -445,7 +446,7 @@ OURS: dict[str, Callable[[Facts], Number]] = {
     "quick_siblings": lambda facts: _range(_quick(facts).drop(2020)),
     "quick_mean": lambda facts: Number(_quick(facts).mean()),
     "luck_datasets": lambda facts: Number(int(arms.best_by_another(facts.luck).sum())),
-    "luck_expected": _expected_luck,
+    "luck_expected": lambda facts: Number(arms.expected_by_another(facts.luck)),
     "coin_ml100k": partial(_coin, "ml-100k", "ia-add"),
     "pool_own": partial(_pooled, OWN, "test"),
     "pool_variant_tau": partial(_tau, VARIANT),

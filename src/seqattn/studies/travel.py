@@ -116,3 +116,31 @@ def travel_table(found: pd.DataFrame) -> pd.DataFrame:
         for row in published.with_titles(found).itertuples()
     ]
     return pd.DataFrame(rows).set_index(["dataset", "backbone", "variant"])
+
+
+def points_beside(
+    points: pd.DataFrame, cells: pd.DataFrame, lambdas: pd.DataFrame, found: pd.DataFrame, arm: str
+) -> pd.DataFrame:
+    """Return [IA] Figure 2's points of one arm with those of datasets that the paper lacks.
+
+    `points` are of `seqattn.studies.ia.tables.lambda_points`, `cells` and `lambdas` a study's
+    tables ``comparisons`` and ``lambdas``, `found` is of `by_cell`. Ours are NaN where a cell is
+    not counted, or not whole.
+    """
+    keys = ["dataset", "model"]
+    mine = cells[(cells["arm"] == arm) & (cells["metric"] == "NDCG") & (cells["k"] == 10)]
+    mine = mine[[*keys, "relative_change_percent", "whole"]]
+    beside = lambdas[(lambdas["arm"] == arm) & ~lambdas["dataset"].isin(list(published.DATASETS))]
+    beside = beside.merge(mine, on=keys, how="left").rename(
+        columns={"lambda_mean": "mean", "relative_change_percent": "change"}
+    )
+    together = pd.concat([points, beside[[*keys, "mean", "change", "whole"]]], ignore_index=True)
+    told = counted(together.assign(arm=arm), found) & together["whole"].eq(True)
+    together[["mean", "change"]] = together[["mean", "change"]].where(told)
+    return together
+
+
+def published_length() -> Spearman:
+    """Return the rank correlation of [IA]'s lambda with steps per epoch, over its 21 cells."""
+    found = published_steps()
+    return spearman(found["lambda_mean"], found["steps"])

@@ -116,6 +116,8 @@ def test_a_cell_counts_from_200_steps_and_half_of_the_way(steps, possible, count
     cells = travel.by_cell(found)
     assert cells["counted"].item() is counted
     assert travel.counted(rows(change=[0.0]), cells).item() is counted
+    points = {"own_search": rows(change=[0.0]).assign(whole=True)}
+    assert travel.only_counted(points, cells)["own_search"]["whole"].item() is counted
 
 
 def test_the_papers_steps_are_those_of_its_table_2():

@@ -6,7 +6,7 @@ learning rate away from its start, 1, whatever it is worth.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -66,15 +66,15 @@ def by_cell(runs: pd.DataFrame) -> pd.DataFrame:
     """Return means over seeds of `travel`, with ``counted``: whether lambda could go anywhere.
 
     A cell is counted if its fits took at least `LEAST_STEPS` steps and could move lambda by at
-    least `LEAST_POSSIBLE`, in the median of its seeds.
+    least `LEAST_POSSIBLE`, in the mean of its seeds.
     """
     if runs.empty:
         return runs
     names = ["steps", "learning_rate", "lam", "moved", "possible", "used"]
     grouped = runs.groupby(_KEY, sort=False)
-    median = grouped[["steps", "possible"]].median()
-    counted = (median["steps"] >= LEAST_STEPS) & (median["possible"] >= LEAST_POSSIBLE)
-    return grouped[names].mean().assign(counted=counted, seeds=grouped.size()).reset_index()
+    means = grouped[names].mean()
+    counted = (means["steps"] >= LEAST_STEPS) & (means["possible"] >= LEAST_POSSIBLE)
+    return means.assign(counted=counted, seeds=grouped.size()).reset_index()
 
 
 def counted(cells: pd.DataFrame, found: pd.DataFrame) -> pd.Series:
@@ -82,6 +82,19 @@ def counted(cells: pd.DataFrame, found: pd.DataFrame) -> pd.Series:
     keys = ["dataset", "arm", "model"]
     kept = found[found["counted"]].set_index(keys).index
     return pd.Series(cells.set_index(keys).index.isin(kept), index=cells.index)
+
+
+def only_counted(
+    points: Mapping[str, pd.DataFrame], found: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """Return points by arm, not ``whole`` where a cell is not counted.
+
+    `points` are of `seqattn.studies.ia.tables.lambda_points`, `found` is of `by_cell`.
+    """
+    return {
+        arm: rows.assign(whole=rows["whole"].eq(True) & counted(rows.assign(arm=arm), found))
+        for arm, rows in points.items()
+    }
 
 
 def published_steps() -> pd.DataFrame:

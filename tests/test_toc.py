@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -81,3 +84,35 @@ def test_pages_built_with_other_contents_are_removed_and_others_kept(root):
     report(root, "own", "Own")
     write_toc(root)
     assert not page.exists()
+
+
+def _pages():
+    """Every page of the book as its source: {path below the root, as links name it: Markdown}."""
+    found = {p.relative_to(ROOT): p.read_text() for p in (ROOT / "book").rglob("*.md")}
+    own = {p: t for p, t in found.items() if not {"generated", "runs"} & set(p.parts)}
+    places = {ROOT / "notebooks": Path("book/runs/ml-100k")}
+    places[ROOT / "notebooks" / "studies"] = Path("book/studies")
+    for folder, place in places.items():
+        for path in folder.glob("*.ipynb"):
+            cells = json.loads(path.read_text())["cells"]
+            prose = ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"]
+            own[place / path.name] = "\n\n".join(prose)
+    return own
+
+
+def test_links_to_a_heading_find_it():
+    """A built page would tell as well, minutes later."""
+    anchors = pytest.importorskip("mdit_py_plugins.anchors.index")
+    pages = _pages()
+    known = {
+        path: {anchors.slugify(title) for title in re.findall(r"^#{1,3} (.+)$", text, re.M)}
+        | set(re.findall(r"^\(([\w-]+)\)=$", text, re.M))
+        for path, text in pages.items()
+    }
+    lost = []
+    for path, text in pages.items():
+        for target, anchor in re.findall(r"\]\(([^)\s#:]*)#([^)\s]+)\)", text):
+            aim = Path(os.path.normpath(path.parent / target)) if target else path
+            if aim in known and anchor not in known[aim]:
+                lost.append(f"{path}: {target}#{anchor}")
+    assert lost == []

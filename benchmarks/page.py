@@ -121,6 +121,10 @@ SECTIONS = {
             ("test_ndcg10_mean", "its test NDCG@10, mean over seeds", ""),
         ],
     ),
+    "backbones": (
+        "Windows and the sliding window, dataset by dataset",
+        [("smallest_ratio", "least ratio of targets per second, sliding over windows", "1")],
+    ),
     "pages": (
         "Pages of the built book",
         [

@@ -69,7 +69,10 @@ def keep(folder, spec, ranks_U, lambdas=(), epochs=1, best_epoch=1):
     """Write a cell with these ranks as its test and validation ranks."""
     facts = {
         "lambdas": list(lambdas),
-        "history": [{"epoch": 1 + number, "valid_ndcg": 0.1} for number in range(epochs)],
+        "history": [
+            {"epoch": 1 + number, "valid_ndcg": 0.1, "lambdas": list(lambdas)}
+            for number in range(epochs)
+        ],
         "best_epoch": best_epoch,
         "seconds": 3600.0,
         "environment": ENVIRONMENT,

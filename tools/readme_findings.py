@@ -17,7 +17,7 @@ from seqattn import plots
 from seqattn.config import BACKBONES, SEEDS
 from seqattn.files import ROOT, write_text
 from seqattn.plots import changes
-from seqattn.studies import arms, calibration
+from seqattn.studies import arms, calibration, judge
 from seqattn.studies.ia import published
 from seqattn.studies.plan import read_study
 
@@ -30,7 +30,7 @@ against SASRec are robust; where both share SASRec's configuration, {shared}.
 - **What such a study can see.** The smallest change that it would find in four of five \
 repetitions is {least:.1f} % at best and {most:.1f} % at worst, by dataset and model.
 - **Positions.** Learned distances under a sliding window, against absolute positions: NDCG@10 \
-{sliding}; {rate:.1f} times as many training targets a second.
+{sliding} (intervals over users and seeds); {rate:.1f} times as many training targets a second.
 """
 
 
@@ -39,7 +39,7 @@ def findings() -> str:
     counts = arms.robust_counts(arms.side_by_side(read_study("replication").table("comparisons")))
     needs = calibration.needs(read_study("calibration").table("rates"))["robust_clustered"]
     needs = needs.fillna(math.inf)
-    cells = read_study("positions").table("comparisons")
+    cells = judge.over_both(read_study("positions").table("comparisons"))
     whole = cells["n_seeds"] == len(SEEDS)
     at_ten = (cells["metric"] == "NDCG") & (cells["k"] == 10) & (cells["arm"] == "sliding")
     told = [
@@ -65,7 +65,7 @@ def filled(readme: str) -> str:
 def main() -> None:
     """Write the lines and the picture."""
     plots.use_style()
-    both = arms.side_by_side(read_study("replication").table("comparisons"))
+    both = arms.side_by_side(judge.over_both(read_study("replication").table("comparisons")))
     figure = changes.design_shift(both, BACKBONES)
     plots.save(figure, PICTURE)
     plt.close(figure)

@@ -75,6 +75,33 @@ def test_it_covers_the_true_difference_as_often_as_it_says(seed_sd, user_sd):
     assert low <= 0.999
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("rest_sd", [0.05, 1, 3])  # without interaction, and with more and more
+@pytest.mark.parametrize("ratio", [0, 0.5, 1, 2])  # of the mean's errors by seeds and by users
+def test_at_the_size_of_a_study_it_covers_93_to_97_percent(ratio, rest_sd):
+    rng, n, n_seeds, n_users = np.random.default_rng(0), 2000, 5, 1000
+    of_users = np.sqrt(1 / n_users + rest_sd**2 / (n_seeds * n_users))
+    seed_sd = ratio * of_users * np.sqrt(n_seeds)
+    inside = 0
+    for _ in range(n):
+        ci = crossed_interval(layout(rng, n_seeds, n_users, seed_sd, 1, rest_sd)).ci
+        inside += ci[0] <= 0 <= ci[1]
+    assert 0.93 <= inside / n <= 0.97
+
+
+def test_a_mixed_model_of_statsmodels_has_the_same_estimate_and_error():
+    # Both effects are plain, so that no estimated variance is at its limit of zero.
+    d_SU = layout(np.random.default_rng(5), 6, 30, 1, 2, 1, mean=0.5)
+    seeds, users = np.indices(d_SU.shape)
+    frame = pd.DataFrame({"d": d_SU.ravel(), "s": seeds.ravel(), "u": users.ravel(), "all": 1})
+    parts = {"s": "0 + C(s)", "u": "0 + C(u)"}
+    model = smf.mixedlm("d ~ 1", frame, groups="all", vc_formula=parts, re_formula="0")
+    fitted = model.fit(reml=True)
+    result = crossed_interval(d_SU)
+    assert fitted.fe_params.iloc[0] == pytest.approx(result.difference)
+    assert fitted.bse.iloc[0] == pytest.approx(result.error, rel=1e-3)
+
+
 def test_without_any_difference_the_p_value_is_one_and_a_constant_one_zero():
     assert crossed_interval(np.zeros((3, 4))).p_value == 1
     assert crossed_interval(np.ones((3, 4))).p_value == 0

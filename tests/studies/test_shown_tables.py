@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from fabricated import fabricate, tables_of
 
-from seqattn.config import DESIGNS, SEEDS
+from seqattn.config import DESIGNS, MARGIN_PERCENT, SEEDS
 from seqattn.data import CATALOGUE
 from seqattn.search.record import read_search
 from seqattn.studies import rules
@@ -46,15 +46,20 @@ def test_what_was_run_in_part_is_not_counted(found):
     # 9 of ML-1M, with three seeds and short searches, and 3 of a part of Amazon-Music.
     assert told["run in part, not counted"] == 12
     counts = rules.counts_table(found.comparisons)
-    for column, whole, part in (("@10", 9, 12), ("all cut-offs", 36, 48)):
+    # With Steam-AU, which is not the paper's and is corrected for all the same.
+    for column, whole, part in (("@10", 18, 12), ("all cut-offs", 72, 48)):
         mine = counts[f"own search, {column}"]
         assert (mine["comparisons run"], mine["run in part, not counted"]) == (whole, part)
     assert counts.loc["comparisons run", "SASRec's backbone, @10"] == 0
-    assert {d for d, *_ in rules.equivalence_table(found.comparisons).index} == {"ML-100K"}
+    told = rules.equivalence_table(found.comparisons)
+    assert {d for d, *_ in told.index} == {"ML-100K", "Steam-AU"}
+    passes = told["smallest margin, %"].astype(float) < MARGIN_PERCENT
+    assert (told["equivalent"].eq("yes") | ~passes).all()  # users alone pass more easily
 
 
 def test_a_robust_loss_is_counted_as_one_by_every_rule(found):
-    counts = rules.counts(rules.family(found.comparisons, "own_search", 10), "_10")
+    family = rules.family(found.comparisons, "own_search", 10)
+    counts = rules.counts(family[family["dataset"] == "ml-100k"], "_10")
     assert counts["losses"].ge(3).all() and counts["gains"].eq(0).all()
     assert list(counts["rule"]) == list(rules.RULES.values())
 
@@ -94,14 +99,13 @@ def test_substitutes_stay_out_of_the_papers_tables(found):
         assert "Steam-AU" not in frame.index.get_level_values("dataset")
     assert {d for d, *_ in tables.beside_table(found.comparisons).index} == {"Steam-AU"}
     assert {d for d, *_ in tables.lambdas_beside(found.lambdas).index} == {"Steam-AU"}
-    assert "Steam-AU" not in set(rules.listing(found.comparisons, found.searches)["dataset"])
 
 
 def test_too_few_points_have_no_correlation(found):
     points = tables.lambda_points(found.comparisons, found.lambdas)
     told = tables.correlations_table(tables.correlations(points))
     assert told.loc["ours, own search", "n"] == 3
-    assert told.loc["ours, own search", "95 % interval"] == "too few points"
+    assert told.loc["ours, own search", "95 % interval"] == "too few datasets"
     assert told.loc["published, all", "n"] == 21
 
 
@@ -115,10 +119,11 @@ def test_the_conclusions_are_counted_as_they_stand(found):
 
 def test_the_listing_has_every_comparison_that_was_run_with_its_trials(found):
     rows = rules.listing(found.comparisons, found.searches)
-    assert len(rows) == 36 + 36 + 12  # of three datasets; Amazon-Music has one variant
+    assert len(rows) == 36 + 36 + 12 + 36  # of four datasets; Amazon-Music has one variant
     assert not rows["k"].eq("").any() and not rows["change, %"].eq("").any()
     assert set(rows.loc[rows["dataset"] == "ML-1M", "trials"]) == {"13/25 + 13/25"}
-    assert (rows["published, %"].ne("") == rows["k"].eq("10")).all()
+    of_paper = rows["dataset"] != "Steam-AU"
+    assert (rows["published, %"].ne("") == (rows["k"].eq("10") & of_paper)).all()
 
 
 def test_without_runs_every_table_says_so():

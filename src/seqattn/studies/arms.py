@@ -120,6 +120,15 @@ def best_by_another(luck: pd.DataFrame) -> pd.Series:
     return best.set_index("dataset")["model"] != BASELINE
 
 
+def expected_by_another(luck: pd.DataFrame) -> float:
+    """Return on how many datasets another search would find the best if searches were alike.
+
+    Each distinct configuration then has the same chance to be the best.
+    """
+    distinct = luck.groupby("dataset")["same"].apply(lambda same: 1 + int((~same).sum()))
+    return float((1 - 1 / distinct).sum())
+
+
 def luck_table(luck: pd.DataFrame) -> pd.DataFrame:
     """Return SASRec's validation / test NDCG@10 by search, and the change on test, as text.
 

@@ -29,6 +29,7 @@ from seqattn.stats import (
     holm,
     tost_paired,
 )
+from seqattn.stats.crossed import crossed_interval
 from seqattn.stats.metrics import CUTOFFS, METRICS
 from seqattn.studies.ia import published
 
@@ -67,6 +68,10 @@ def judge(
 
         - base: the baseline's mean;
         - low, high: the clustered interval, in percent of `base`;
+        - crossed_low, crossed_high, crossed_p: the interval over users and seeds, in percent of
+          `base`, and its p-value, see `crossed_percent`;
+        - margin: the smallest margin, in percent, within which TOST over users and seeds would
+          call the change equivalent to none;
         - d_z: Cohen's, the mean difference in standard deviations over seeds;
         - p: to be corrected; the larger of the t-test's and the clustered bootstrap's;
         - tost_p, tost_low, tost_high (90 % interval, percent), equivalent: TOST within
@@ -126,7 +131,9 @@ def _beyond(
     )
     means = bootstrap_means(np.stack(variant) - np.stack(base), n_resamples)
     rows = []
-    for record, b, v, p in zip(records, base, variant, bootstrap_p_value(means), strict=True):
+    p_values = bootstrap_p_value(means)
+    sides = zip(records, pairs.values(), base, variant, p_values, strict=True)
+    for record, pair, b, v, p in sides:
         level = float(b.mean())
         percent = 100 / level if level else np.nan
         row = {
@@ -136,12 +143,39 @@ def _beyond(
             "p": max(record.t_p_value, float(p)),
             "d_z": record.t_statistic / np.sqrt(record.n_seeds),
         }
+        row |= crossed_percent(*pair)
         if level:
             tost = tost_paired(b, v, MARGIN_PERCENT / 100 * level, alpha=ALPHA)
             row |= {"tost_p": tost.p_value, "equivalent": tost.equivalent}
             row |= {"tost_low": tost.ci[0] * percent, "tost_high": tost.ci[1] * percent}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def crossed_percent(base_SU: np.ndarray, other_SU: np.ndarray) -> dict[str, float]:
+    """Return crossed_low, crossed_high, crossed_p and margin of a change, in percent of the base.
+
+    The interval is over users and seeds, see `seqattn.stats.crossed.crossed_interval`; `margin` is
+    the larger end of the 90 % one, the smallest half-width of a band around 0 that holds it.
+    """
+    usual = crossed_interval(other_SU - base_SU, alpha=ALPHA)
+    inner = crossed_interval(other_SU - base_SU, alpha=2 * ALPHA)
+    percent = 100 / float(base_SU.mean()) if base_SU.any() else np.nan
+    low, high = (end * percent for end in usual.ci)
+    margin = max(map(abs, inner.ci)) * percent
+    return {
+        "crossed_low": low,
+        "crossed_high": high,
+        "crossed_p": usual.p_value,
+        "margin": margin,
+    }
+
+
+def over_both(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return comparisons whose `low` and `high` are over users and seeds, not over users alone."""
+    if cells.empty:
+        return cells
+    return cells.assign(low=cells["crossed_low"], high=cells["crossed_high"])
 
 
 def relative(record: DualCriterion, base: np.ndarray) -> dict[str, float | bool]:
@@ -169,8 +203,8 @@ def not_judgeable(row: Any) -> str:
     return row.cut_short if isinstance(row.cut_short, str) else ""
 
 
-def corrected(cells: pd.DataFrame, datasets: Iterable[str] = published.DATASETS) -> pd.DataFrame:
-    """Add ``whole`` and adjusted p-values over the paper's whole cells, each arm by itself.
+def corrected(cells: pd.DataFrame) -> pd.DataFrame:
+    """Add ``whole`` and adjusted p-values over all whole cells, each arm by itself.
 
     A cell is whole if it may decide: whole dataset, whole searches, all seeds. Columns ``family``
     (m, at all cut-offs), ``p_holm``, ``p_bh``; ``family_10`` and ``p_holm_10``, ``p_bh_10`` over
@@ -181,8 +215,7 @@ def corrected(cells: pd.DataFrame, datasets: Iterable[str] = published.DATASETS)
     if cells.empty:
         return cells
     cells["whole"] = [not not_judgeable(row) for row in cells.itertuples()]
-    ours = cells["dataset"].isin(list(datasets)) & cells["whole"]
-    for suffix, eligible in (("", ours), ("_10", ours & (cells["k"] == 10))):
+    for suffix, eligible in (("", cells["whole"]), ("_10", cells["whole"] & (cells["k"] == 10))):
         cells[[f"family{suffix}", f"p_holm{suffix}", f"p_bh{suffix}"]] = np.nan
         for arm in cells["arm"].unique():
             family = cells.index[eligible & (cells["arm"] == arm)]

@@ -19,6 +19,8 @@ def judged(cells: pd.DataFrame) -> pd.DataFrame:
     Comparisons at 10, robust gains and losses among them, equivalent NDCG@10 changes and the
     largest NDCG@10 change. `cells` is a study's table ``comparisons``.
     """
+    if len(cells):
+        cells = cells[cells["dataset"].isin(list(published.DATASETS))]
     return pd.DataFrame({ARMS[arm]: _judged(family(cells, arm, 10)) for arm in DESIGNS})
 
 

@@ -24,11 +24,16 @@ from seqattn.plots.style import name_of
 from seqattn.runs.results import value_matrix, values
 from seqattn.runs.store import Run, Store
 from seqattn.search.record import Search, SearchConfig, chosen, read_search
-from seqattn.stats import bootstrap_means, dual_criterion_table, percentile_interval
+from seqattn.stats import (
+    DualCriterion,
+    bootstrap_means,
+    dual_criterion_table,
+    percentile_interval,
+)
 from seqattn.stats.metrics import METRICS
-from seqattn.studies import calibration, learning, placebo, repeats
+from seqattn.studies import calibration, learning, placebo, referee, repeats, targets, travel
 from seqattn.studies.ia import published
-from seqattn.studies.judge import ALPHA, corrected, judge, relative, stacked
+from seqattn.studies.judge import ALPHA, corrected, crossed_percent, judge, relative, stacked
 from seqattn.studies.plan import RECORDS, VARIANT_BACKBONE, Group, Study
 
 PUBLISHED_TRIALS = 25
@@ -256,7 +261,7 @@ def luck(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     No injection is in it: between its rows nothing differs but which search chose the
     configuration. A row a (dataset, model whose search it was): part, same (whether it found what
     SASRec's own did), valid and test (means), change (percent of the test value with SASRec's own
-    configuration), low, high (clustered by user) and robust. Only whole sets of seeds count.
+    configuration), low, high (over users and seeds) and robust. Only whole sets of seeds count.
     """
     frames = []
     for dataset, part in groupby(groups, lambda group: group.dataset):
@@ -281,10 +286,19 @@ def _luck(found: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
             "same": kept[0].spec.key == own[0].spec.key,
             "valid": _ndcg(kept, "valid").mean(),
             "test": test[model].mean(),
-            **relative(record, base_SU),
+            **_over_both(record, base_SU, test[model]),
         }
         for (model, kept), record in zip(found.items(), records, strict=True)
     )
+
+
+def _over_both(
+    record: DualCriterion, base_SU: np.ndarray, other_SU: np.ndarray
+) -> dict[str, float | bool]:
+    """Return `relative`, its low and high over users and seeds."""
+    both = crossed_percent(base_SU, other_SU)
+    told = relative(record, base_SU)
+    return told | {"low": both["crossed_low"], "high": both["crossed_high"]}
 
 
 def _ndcg(kept: Sequence[Run], stage: str = "test") -> np.ndarray:
@@ -297,13 +311,13 @@ def ties(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     Where the last two interactions of a user share a moment, which of them is the target is the
     file's order. A verdict that needs those users rests on a convention. A row a comparison with
     all seeds: dataset, arm, model, share (of the users, without a tie), change, low, high (percent
-    of SASRec on these users, clustered by user), robust. A dataset without ties has no row.
+    of SASRec on these users, over users and seeds), robust. A dataset without ties has no row.
     """
     rows = []
     for dataset, part in groupby(groups, lambda group: group.dataset):
         pairs, share = _untied([g for g in part if g.model in VARIANTS])
         for (arm, model), record in zip(pairs, dual_criterion_table(pairs), strict=True):
-            told = relative(record, pairs[arm, model][0])
+            told = _over_both(record, *pairs[arm, model])
             rows.append(
                 {"dataset": dataset.name, "arm": arm, "model": model, "share": share} | told
             )
@@ -406,4 +420,7 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "over_placebo": placebo.over_placebo,
     "patience": repeats.patience,
     "epochs": repeats.epochs,
+    "changes": targets.changes,
+    "travel": travel.travel,
+    "claims": referee.claims,
 }

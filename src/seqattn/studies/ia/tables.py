@@ -20,6 +20,7 @@ from seqattn.studies.ia.conclusions import CONCLUSIONS, evidence
 from seqattn.studies.texts import ARMS, NOT_RUN, change, is_true, pair, percent, share, span
 
 WHOLE, PART = "whole", "in part"
+LEAST_DATASETS = 5  # behind a correlation with an interval
 _CUT = "‡"  # a search that was cut short
 
 
@@ -206,6 +207,8 @@ def correlations(points: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Return Spearman's correlation of λ with the change, ours and published: rho, low, high, n.
 
     Of whole comparisons: a part of a dataset, a short search and missing seeds do not count.
+    Points of one dataset share its baseline, so fewer than `LEAST_DATASETS` datasets have no
+    interval.
     """
     found: dict[str, Spearman] = {}
     for arm, frame in points.items():
@@ -216,17 +219,26 @@ def correlations(points: dict[str, pd.DataFrame]) -> pd.DataFrame:
     everything = next(iter(points.values()))
     whole = spearman(everything["lambda_mean"], everything["published_change"])
     found["published, all"] = whole
-    return pd.DataFrame(map(vars, found.values()), index=pd.Index(found, name="points"))
+    told = pd.DataFrame(map(vars, found.values()), index=pd.Index(found, name="points"))
+    n_datasets = [
+        n
+        for frame in points.values()
+        for n in [frame.loc[frame["whole"].eq(True), "dataset"].nunique()] * 2
+    ]
+    told["datasets"] = [*n_datasets, everything["dataset"].nunique()]
+    told.loc[told["datasets"] < LEAST_DATASETS, ["low", "high"]] = float("nan")
+    return told
 
 
 def correlations_table(found: pd.DataFrame) -> pd.DataFrame:
-    """Return `correlations` as text; "too few points" where there is no interval."""
+    """Return `correlations` as text; "too few datasets" where there is no interval."""
     told = found["low"].notna()
     rows = {
         "n": found["n"],
+        "datasets": found["datasets"],
         "Spearman": found["rho"].map("{:+.2f}".format).where(told, "–"),
         "95 % interval": [
-            span(low, high, "+.2f") or "too few points"
+            span(low, high, "+.2f") or "too few datasets"
             for low, high in zip(found["low"], found["high"], strict=True)
         ],
     }

@@ -1,0 +1,128 @@
+"""Figures of many comparisons at once: forests with a pool, two targets, how far lambda went.
+
+Frames have one row per comparison, with the columns title (a dataset's), model and arm. Colour says
+the variant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from seqattn.config import BACKBONES
+from seqattn.plots.audit import not_run
+from seqattn.plots.changes import label_rows, legend_above, row_heights, variant_keys
+from seqattn.plots.style import BLUE, COLOURS, GREY, VERMILION
+from seqattn.stats.pools import Pool
+
+_OUTCOMES = {"yes": BLUE, "no": VERMILION, "not run": "#cccccc"}
+
+
+def pooled_forest(rows: pd.DataFrame, pools: Mapping[str, Pool], *, xlabel: str) -> Figure:
+    """Draw changes with their intervals and, below them, a diamond for each arm's pool.
+
+    Columns, beside the usual, change, low and high. The diamond is as wide as the pool's interval.
+    """
+    if rows.empty:
+        return not_run()
+    figure, panels = _panels(len(pools), 1.6 + 0.24 * len(rows) / len(pools))
+    for axes, (arm, pool) in zip(panels, pools.items(), strict=True):
+        frame = rows[rows["arm"] == arm]
+        label_rows(axes, frame)
+        heights = row_heights(frame)
+        for y, row in zip(heights, frame.itertuples(), strict=True):
+            axes.hlines(y, row.low, row.high, color=COLOURS[row.model], linewidth=1.8)
+            axes.plot(row.change, y, "o", color=COLOURS[row.model], markersize=4)
+        _diamond(axes, pool, heights[-1] + 1.6)
+        axes.set(title=BACKBONES[arm], xlabel=xlabel)
+        axes.set_ylim(heights[-1] + 2.3, -0.7)
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.grid(axis="x")
+    for axes in panels[1:]:  # every panel has the same rows
+        axes.set_yticklabels([])
+    legend_above(figure, variant_keys(rows["model"]))
+    return figure
+
+
+def _diamond(axes: Axes, pool: Pool, y: float) -> None:
+    (low, high), middle = pool.ci, pool.estimate
+    axes.fill([low, middle, high, middle], [y, y - 0.4, y, y + 0.4], color="black")
+    ticks = [*axes.get_yticks(), y]
+    axes.set_yticks(ticks, [*(label.get_text() for label in axes.get_yticklabels()), "pooled"])
+
+
+def retest(both: pd.DataFrame, rhos: Mapping[str, float]) -> Figure:
+    """Draw each comparison's change on the test target against that on the validation target.
+
+    Columns, beside the usual, test and valid, in percent. One panel per arm, with its rank
+    correlation in the title.
+    """
+    if both.empty:
+        return not_run()
+    figure, panels = _panels(len(rhos), 3.2, sharey=True)
+    for axes, (arm, rho) in zip(panels, rhos.items(), strict=True):
+        for model, part in both[both["arm"] == arm].groupby("model", sort=False):
+            axes.plot(part["valid"], part["test"], "o", color=COLOURS[model], markersize=5)
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.set(title=f"{BACKBONES[arm]}\nρ = {rho:+.2f}", xlabel="change on validation (%)")
+        axes.set_xscale("symlog", linthresh=2)
+        axes.set_yscale("symlog", linthresh=2)
+    panels[0].set_ylabel("change on test (%)")
+    ticks = {-10: "-10", -2: "-2", 0: "0", 2: "+2", 10: "+10", 30: "+30"}
+    for axes in panels:
+        axes.set_xticks([-10, -2, 0, 2], [ticks[tick] for tick in (-10, -2, 0, 2)])
+        axes.set_yticks([*ticks], [*ticks.values()])
+        axes.minorticks_off()
+    legend_above(figure, variant_keys(both["model"]))
+    return figure
+
+
+def travelled(found: pd.DataFrame) -> Figure:
+    """Draw how far lambda went against how far it could go; columns model, moved, possible.
+
+    Hollow: a cell that is not counted (column counted). On the line lambda used all of it.
+    """
+    if found.empty:
+        return not_run()
+    figure, axes = plt.subplots()
+    for row in found.itertuples():
+        face = COLOURS[row.model] if row.counted else "white"
+        axes.plot(row.possible, row.moved, "o", color=COLOURS[row.model], markerfacecolor=face)
+    ends = np.array([found["possible"].min(), found["possible"].max()])
+    axes.plot(ends, ends, color=GREY, linewidth=1)
+    axes.set(xscale="log", yscale="log")
+    axes.set(xlabel="possible travel: steps × learning rate", ylabel="travel of λ: |1 − λ|")
+    hollow = Line2D([], [], marker="o", color=GREY, markerfacecolor="white", linestyle="")
+    hollow.set_label("not counted")
+    legend_above(figure, [*variant_keys(found["model"]), hollow])
+    return figure
+
+
+def claims(counts: pd.DataFrame) -> Figure:
+    """Draw how many claims of each part agree, do not, or were not run; one row per part."""
+    figure, axes = plt.subplots(figsize=(7, 1.1 + 0.34 * len(counts)))
+    left = np.zeros(len(counts))
+    for outcome, colour in _OUTCOMES.items():
+        axes.barh(counts.index, counts[outcome], left=left, color=colour, height=0.62)
+        left += counts[outcome].to_numpy()
+    axes.invert_yaxis()
+    axes.grid(axis="x")
+    axes.set(xlabel="claims")
+    labels = ("we agree", "we do not", "not run")
+    keys = zip(_OUTCOMES.values(), labels, strict=True)
+    legend_above(figure, [Line2D([], [], color=c, linewidth=6, label=name) for c, name in keys])
+    return figure
+
+
+def _panels(n: int, height: float, *, sharey: bool = False) -> tuple[Figure, np.ndarray]:
+    figure, panels = plt.subplots(
+        1, n, figsize=(9.2, height), squeeze=False, sharex=True, sharey=sharey
+    )
+    return figure, panels[0]

@@ -1,0 +1,188 @@
+"""Each change of NDCG@10 on two targets a user and under two rankings, and what they are together.
+
+Every run ranks the validation target as well as the test target. A change that is real should be
+there, too, although validation chose the epoch (of both models) and the normalisation.
+
+Shapes: S seeds, U users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from seqattn.analysis.lambdas import Spearman, spearman
+from seqattn.config import BACKBONES, SEEDS
+from seqattn.plots.style import name_of
+from seqattn.runs.results import value_matrix
+from seqattn.stats.crossed import crossed_interval
+from seqattn.stats.pools import Pool, of_units, random_effects
+from seqattn.studies.ia import published
+from seqattn.studies.judge import crossed_percent, stacked
+from seqattn.studies.plan import Group, Study
+from seqattn.studies.texts import span
+
+TARGETS = ("test", "valid")
+KINDS = ("unfiltered", "filtered")
+_KEY = ["dataset", "arm", "part", "model"]
+
+
+def changes(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return NDCG@10 changes against the baseline, one row per comparison, target and ranking.
+
+    Only whole sets of seeds. dataset, arm, part, model, target (``test``, ``valid``), kind
+    (``unfiltered``, ``filtered``), base (a mean), change, error and users_error (standard errors
+    over users and seeds, and over users), df, low, high, p and margin (see
+    `seqattn.studies.judge.crossed_percent`). All but df and p are in percent of the base.
+    """
+    return stacked(
+        pd.DataFrame([_change(group, *which) for which in product(TARGETS, KINDS)])
+        for group in groups
+        if len(group.base) == len(group.runs) == len(SEEDS)
+    )
+
+
+def _change(group: Group, target: str, kind: str) -> dict[str, object]:
+    base_SU, own_SU = (
+        value_matrix(runs, "NDCG", 10, target, kind) for runs in (group.base, group.runs)
+    )
+    base, d_SU = float(base_SU.mean()), own_SU - base_SU
+    found, percent = crossed_interval(d_SU), 100 / base if base else np.nan
+    told = crossed_percent(base_SU, own_SU)
+    return {
+        "dataset": group.dataset.name,
+        "arm": group.arm,
+        "part": published.is_part(group.dataset.name, len(group.runs[0].ranks())),
+        "model": group.model,
+        "target": target,
+        "kind": kind,
+        "base": base,
+        "change": found.difference * percent,
+        "error": found.error * percent,
+        "users_error": d_SU.mean(axis=0).std(ddof=1) / np.sqrt(d_SU.shape[1]) * percent,
+        "df": found.df,
+        "low": told["crossed_low"],
+        "high": told["crossed_high"],
+        "p": told["crossed_p"],
+        "margin": told["margin"],
+    }
+
+
+def pick(rows: pd.DataFrame, **where: str) -> pd.DataFrame:
+    """Return the rows in which the named columns have these values."""
+    for name, value in where.items():
+        rows = rows[rows[name] == value]
+    return rows
+
+
+def pool(rows: pd.DataFrame) -> Pool:
+    """Return the random-effects pool of rows of `changes`."""
+    return random_effects(rows["change"], rows["error"])
+
+
+def by_dataset(rows: pd.DataFrame) -> Pool:
+    """Return the mean of datasets, each the mean of its variants, with its t interval.
+
+    Variants of one dataset share users and, on a shared backbone, SASRec; datasets share nothing.
+    """
+    return of_units(rows.groupby("dataset", sort=False)["change"].mean())
+
+
+def pools(
+    rows: pd.DataFrame, by: Iterable[str] = ("arm", "target", "kind"), least: int = 3
+) -> pd.DataFrame:
+    """Return both pools of each group of `changes`: one row per group of at least `least` rows.
+
+    Columns n, estimate, low, high and tau of the random effects; datasets, and units, units_low
+    and units_high of `by_dataset`, NaN for fewer than two datasets.
+    """
+    found = []
+    keys = list(by)
+    for key, mine in rows.groupby(keys, sort=False):
+        n_datasets = mine["dataset"].nunique()
+        if len(mine) < least:
+            continue
+        together = pool(mine)
+        row = dict(zip(keys, key, strict=True)) | {"n": together.n}
+        row |= {"estimate": together.estimate, "low": together.ci[0], "high": together.ci[1]}
+        row |= {"tau": together.tau, "datasets": n_datasets}
+        if n_datasets > 1:
+            units = by_dataset(mine)
+            row |= {"units": units.estimate, "units_low": units.ci[0], "units_high": units.ci[1]}
+        found.append(row)
+    return pd.DataFrame(found)
+
+
+def side_by_side(rows: pd.DataFrame, column: str, **where: str) -> pd.DataFrame:
+    """Return comparisons with one `change` per value of a column, such as ``target``."""
+    return pick(rows, **where).pivot(index=_KEY, columns=column, values="change").reset_index()
+
+
+def retests(rows: pd.DataFrame, kind: str = "unfiltered") -> dict[str, Spearman]:
+    """Return, by arm, the rank correlation of changes on test with those on validation."""
+    both = side_by_side(rows, "target", kind=kind)
+    return {
+        str(arm): spearman(mine["test"], mine["valid"])
+        for arm, mine in both.groupby("arm", sort=False)
+    }
+
+
+def flipped(rows: pd.DataFrame, target: str = "test") -> pd.DataFrame:
+    """Return comparisons whose change has another sign under the filtered ranking."""
+    both = side_by_side(rows, "kind", target=target)
+    return both[np.sign(both["unfiltered"]) != np.sign(both["filtered"])]
+
+
+def replicated(rows: pd.DataFrame, kind: str = "unfiltered") -> pd.DataFrame:
+    """Return comparisons whose interval leaves out 0 on both targets, on one side."""
+    rows = pick(rows, kind=kind)
+    beyond = rows[(rows["low"] > 0) | (rows["high"] < 0)]
+    sides = beyond.assign(side=np.sign(beyond["change"])).groupby(_KEY, sort=False)["side"]
+    both = sides.agg(["size", "sum"])
+    return both[(both["size"] == len(TARGETS)) & (both["sum"].abs() == len(TARGETS))].reset_index()
+
+
+def pools_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Return `pools` by arm, target and ranking as text."""
+    rows = []
+    for row in found.itertuples():
+        units = span(row.units_low, row.units_high, "+.2f")
+        rows.append(
+            {
+                "backbone": BACKBONES[row.arm],
+                "target": row.target,
+                "ranking": row.kind,
+                "comparisons": row.n,
+                "pooled change, %": f"{row.estimate:+.2f} {span(row.low, row.high, '+.2f')}",
+                "τ, %": f"{row.tau:.2f}",
+                "mean of datasets, %": f"{row.units:+.2f} {units}",
+            }
+        )
+    return pd.DataFrame(rows).set_index(["backbone", "target", "ranking"])
+
+
+def changes_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return each comparison's change on both targets and under both rankings, as text."""
+    told = published.with_titles(rows)
+    told["cell"] = [f"{r.change:+.1f} {span(r.low, r.high)}" for r in told.itertuples()]
+    told["column"] = told["target"] + ", " + told["kind"]
+    told["backbone"], told["variant"] = told["arm"].map(BACKBONES), told["model"].map(name_of)
+    index = ["title", "backbone", "variant"]
+    wide = told.pivot(index=index, columns="column", values="cell")
+    order = [f"{target}, {kind}" for target, kind in product(TARGETS, KINDS)]
+    rows_ = told.set_index(index).index.unique()
+    return wide.reindex(index=rows_, columns=order).rename_axis(["dataset", *index[1:]])
+
+
+def retests_table(found: Mapping[str, Mapping[str, Spearman]]) -> pd.DataFrame:
+    """Return `retests` as text: one row per backbone, one column per ranking."""
+    told = {
+        kind: {
+            BACKBONES[arm]: f"{r.rho:+.2f} {span(r.low, r.high, '+.2f')}" for arm, r in of.items()
+        }
+        for kind, of in found.items()
+    }
+    return pd.DataFrame(told).rename_axis("backbone")

@@ -1,0 +1,159 @@
+"""How long lambda was trained, how far that could take it, and whether a comparison says anything.
+
+Adam moves a parameter by about the learning rate a step, at most. So lambda is at most steps x
+learning rate away from its start, 1, whatever it is worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from seqattn.analysis.lambdas import Spearman, spearman
+from seqattn.analysis.lambdas import pace as pace_of
+from seqattn.config import BACKBONES
+from seqattn.models import MODELS
+from seqattn.plots.style import name_of
+from seqattn.studies.ia import published
+from seqattn.studies.judge import stacked
+from seqattn.studies.plan import Group, Study
+
+# Below either, a value of lambda says how long it was trained, and no more.
+LEAST_STEPS, LEAST_POSSIBLE = 200, 0.5
+_KEY = ["dataset", "arm", "part", "model"]
+_BATCH = 2048  # of the published steps: the paper states none, and ranks do not depend on it
+
+
+def travel(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return one row per run with lambdas: what moved it and how far it went.
+
+    dataset, arm, part, model, seed, epoch (the one kept), steps (optimiser steps until then),
+    learning_rate, lam (mean over layers), moved (mean of |1 - lambda| over layers), possible
+    (steps x learning rate), used (moved / possible).
+    """
+    frames = []
+    for group in groups:
+        runs = [run for run in group.runs if group.model in MODELS and run.facts["lambdas"]]
+        if not runs:
+            continue
+        paces = pace_of(runs, group.dataset.n_targets)
+        steps = paces["steps"] * paces["epoch_kept"]
+        possible = steps * paces["learning_rate"]
+        moved = [float(np.mean(np.abs(1 - np.array(run.facts["lambdas"])))) for run in runs]
+        frame = pd.DataFrame(
+            {
+                "dataset": group.dataset.name,
+                "arm": group.arm,
+                "part": published.is_part(group.dataset.name, len(runs[0].ranks())),
+                "model": group.model,
+                "seed": paces["seed"],
+                "epoch": paces["epoch_kept"],
+                "steps": steps,
+                "learning_rate": paces["learning_rate"],
+                "lam": paces["lam_kept"],
+                "moved": moved,
+                "possible": possible,
+                "used": moved / possible,
+            }
+        )
+        frames.append(frame)
+    return stacked(frames)
+
+
+def by_cell(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return means over seeds of `travel`, with ``counted``: whether lambda could go anywhere.
+
+    A cell is counted if its fits took at least `LEAST_STEPS` steps and could move lambda by at
+    least `LEAST_POSSIBLE`, in the mean of its seeds.
+    """
+    if runs.empty:
+        return runs
+    names = ["steps", "learning_rate", "lam", "moved", "possible", "used"]
+    grouped = runs.groupby(_KEY, sort=False)
+    means = grouped[names].mean()
+    counted = (means["steps"] >= LEAST_STEPS) & (means["possible"] >= LEAST_POSSIBLE)
+    return means.assign(counted=counted, seeds=grouped.size()).reset_index()
+
+
+def counted(cells: pd.DataFrame, found: pd.DataFrame) -> pd.Series:
+    """Return which rows of a table with dataset, arm and model `by_cell` counts."""
+    keys = ["dataset", "arm", "model"]
+    kept = found[found["counted"]].set_index(keys).index
+    return pd.Series(cells.set_index(keys).index.isin(kept), index=cells.index)
+
+
+def only_counted(
+    points: Mapping[str, pd.DataFrame], found: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """Return points by arm, not ``whole`` where a cell is not counted.
+
+    `points` are of `seqattn.studies.ia.tables.lambda_points`, `found` is of `by_cell`.
+    """
+    return {
+        arm: rows.assign(whole=rows["whole"].eq(True) & counted(rows.assign(arm=arm), found))
+        for arm, rows in points.items()
+    }
+
+
+def published_steps() -> pd.DataFrame:
+    """Return [IA] Table 4 with each dataset's optimiser steps per epoch, from Table 2.
+
+    Three interactions of a user are no training targets: validation's, test's and the first.
+    """
+    sizes = published.table2()
+    targets = sizes["interactions"] - 3 * sizes["users"]
+    steps = pd.Series(np.ceil(targets / _BATCH).to_numpy(), index=sizes["dataset"], name="steps")
+    return published.table4().join(steps, on="dataset")
+
+
+def against_length(found: pd.DataFrame) -> Spearman:
+    """Return the rank correlation of |1 - lambda| with steps x learning rate."""
+    return spearman(found["moved"], found["possible"])
+
+
+def travel_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Return `by_cell` as text: one row per dataset, backbone and variant."""
+    rows = [
+        {
+            "dataset": row.title,
+            "backbone": BACKBONES[row.arm],
+            "variant": name_of(row.model),
+            "λ": f"{row.lam:.2f}",
+            "steps": f"{row.steps:.0f}",
+            "possible travel": f"{row.possible:.2f}",
+            "used of it": f"{row.used:.0%}",
+            "counted": "yes" if row.counted else "no",
+        }
+        for row in published.with_titles(found).itertuples()
+    ]
+    return pd.DataFrame(rows).set_index(["dataset", "backbone", "variant"])
+
+
+def points_beside(
+    points: pd.DataFrame, cells: pd.DataFrame, lambdas: pd.DataFrame, found: pd.DataFrame, arm: str
+) -> pd.DataFrame:
+    """Return [IA] Figure 2's points of one arm with those of datasets that the paper lacks.
+
+    `points` are of `seqattn.studies.ia.tables.lambda_points`, `cells` and `lambdas` a study's
+    tables ``comparisons`` and ``lambdas``, `found` is of `by_cell`. Ours are NaN where a cell is
+    not counted, or not whole.
+    """
+    keys = ["dataset", "model"]
+    mine = cells[(cells["arm"] == arm) & (cells["metric"] == "NDCG") & (cells["k"] == 10)]
+    mine = mine[[*keys, "relative_change_percent", "whole"]]
+    beside = lambdas[(lambdas["arm"] == arm) & ~lambdas["dataset"].isin(list(published.DATASETS))]
+    beside = beside.merge(mine, on=keys, how="left").rename(
+        columns={"lambda_mean": "mean", "relative_change_percent": "change"}
+    )
+    together = pd.concat([points, beside[[*keys, "mean", "change", "whole"]]], ignore_index=True)
+    told = counted(together.assign(arm=arm), found) & together["whole"].eq(True)
+    together[["mean", "change"]] = together[["mean", "change"]].where(told)
+    return together
+
+
+def published_length() -> Spearman:
+    """Return the rank correlation of [IA]'s lambda with steps per epoch, over its 21 cells."""
+    found = published_steps()
+    return spearman(found["lambda_mean"], found["steps"])

@@ -1,0 +1,131 @@
+"""Changes on two targets, their pools, and how far lambda could go, on a made-up campaign."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from fabricated import fabricate, tables_of
+
+from seqattn.config import SEEDS
+from seqattn.errors import SeqattnError
+from seqattn.stats.pools import random_effects
+from seqattn.studies import targets, travel
+from seqattn.studies.judge import crossed_percent, over_both
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("campaign")
+    fabricate(folder, "ml-100k", slower={"ia-mul": 3})
+    fabricate(folder, "steam-au", slower={"ia-val": 0.3})
+    fabricate(folder, "ml-1m", seeds=SEEDS[:3])
+    return tables_of(folder, "comparisons", "changes", "travel", "luck")
+
+
+def rows(**columns):
+    n = len(next(iter(columns.values())))
+    filled = {"dataset": "a", "arm": "own_search", "part": False, "model": "ia-add", "error": 1.0}
+    return pd.DataFrame({name: [value] * n for name, value in filled.items()} | columns)
+
+
+def test_only_whole_sets_of_seeds_have_a_change(found):
+    assert set(found["changes"]["dataset"]) == {"ml-100k", "steam-au"}
+    own = targets.pick(found["changes"], arm="own_search")
+    assert len(own) == 2 * 3 * 4  # datasets, variants, targets x rankings
+
+
+def test_a_change_on_test_is_that_of_the_comparison_with_its_crossed_interval(found):
+    cells = found["comparisons"].query("metric == 'NDCG' and k == 10 and n_seeds == 5")
+    told = targets.pick(found["changes"], target="test", kind="unfiltered")
+    both = told.merge(cells, on=["dataset", "arm", "model"], suffixes=("", "_cell"))
+    assert len(both[both["arm"] == "own_search"]) == 6
+    assert both["change"].to_numpy() == pytest.approx(both["relative_change_percent"].to_numpy())
+    assert both["low"].to_numpy() == pytest.approx(both["crossed_low"].to_numpy())
+    assert both["margin"].to_numpy() == pytest.approx(both["margin_cell"].to_numpy())
+    assert (both["error"] >= both["users_error"] * (1 - 1e-12)).all()
+
+
+def test_over_both_changes_the_interval_and_nothing_else(found):
+    cells = found["comparisons"]
+    told = over_both(cells)
+    assert told["low"].equals(cells["crossed_low"].rename("low"))
+    rest = cells.columns.drop(["low", "high"])
+    pd.testing.assert_frame_equal(told[rest], cells[rest])
+    assert over_both(pd.DataFrame()).empty
+
+
+def test_the_margin_is_the_smallest_band_that_holds_the_90_percent_interval():
+    rng = np.random.default_rng(0)
+    base_SU = rng.random((5, 200))
+    told = crossed_percent(base_SU, base_SU + 0.02 + 0.1 * rng.standard_normal((5, 200)))
+    assert told["crossed_low"] < told["margin"] < told["crossed_high"]
+    same = crossed_percent(base_SU, base_SU)
+    assert same["margin"] == 0 and same["crossed_p"] == 1
+
+
+def test_pools_are_those_of_each_group():
+    found = rows(change=[1.0, 3.0, 2.0, 9.0], dataset=["a", "a", "b", "b"])
+    found = found.assign(target="test", kind="filtered")
+    (told,) = targets.pools(found).to_dict("records")
+    pool = random_effects([1, 3, 2, 9], np.ones(4))
+    assert (told["estimate"], told["low"], told["high"]) == (pool.estimate, *pool.ci)
+    assert told["units"] == pytest.approx((2 + 5.5) / 2)  # datasets count once
+    assert targets.pools(found[:2]).empty
+
+
+def test_replicated_is_what_leaves_out_zero_on_both_targets_on_one_side():
+    found = rows(
+        change=[2.0, 2.0, 2.0, -2.0, 2.0, 2.0],
+        low=[1.0, 1.0, 1.0, -3.0, 1.0, -1.0],
+        high=[3.0, 3.0, 3.0, -1.0, 3.0, 3.0],
+        target=["test", "valid"] * 3,
+        model=["ia-add"] * 2 + ["ia-mul"] * 2 + ["ia-val"] * 2,
+    ).assign(kind="unfiltered")
+    assert list(targets.replicated(found)["model"]) == ["ia-add"]
+
+
+def test_a_change_of_sign_between_rankings_is_seen():
+    found = rows(
+        change=[1.0, -1.0, 1.0, 2.0],
+        kind=["unfiltered", "filtered"] * 2,
+        model=["ia-add"] * 2 + ["ia-mul"] * 2,
+    ).assign(target="test")
+    assert list(targets.flipped(found)["model"]) == ["ia-add"]
+
+
+def test_travel_is_steps_times_learning_rate(found):
+    told = found["travel"]
+    # 1,000 training targets in batches of 2,048: a step an epoch, and epoch 1 is kept.
+    assert set(told["steps"]) == {1}
+    assert told["possible"].to_numpy() == pytest.approx(told["learning_rate"].to_numpy())
+    assert told["moved"].to_numpy() == pytest.approx(np.abs(1 - told["lam"].to_numpy()))
+    cells = travel.by_cell(told)
+    assert not cells["counted"].any()
+    assert not travel.counted(found["changes"], cells).any()
+
+
+@pytest.mark.parametrize(
+    ("steps", "possible", "counted"),
+    [(200, 0.5, True), (199, 0.5, False), (200, 0.49, False), (5000, 3.0, True)],
+)
+def test_a_cell_counts_from_200_steps_and_half_of_the_way(steps, possible, counted):
+    found = rows(steps=[steps] * 3, possible=[possible] * 3).assign(
+        learning_rate=0.1, lam=0.5, moved=0.5, used=1.0
+    )
+    cells = travel.by_cell(found)
+    assert cells["counted"].item() is counted
+    assert travel.counted(rows(change=[0.0]), cells).item() is counted
+    points = {"own_search": rows(change=[0.0]).assign(whole=True)}
+    assert travel.only_counted(points, cells)["own_search"]["whole"].item() is counted
+
+
+def test_the_papers_steps_are_those_of_its_table_2():
+    steps = travel.published_steps().groupby("dataset")["steps"].first()
+    assert steps["steam-3k"] == 15 and steps["ml-1m"] == 480  # as the review counted by hand
+    assert len(steps) == 7
+
+
+def test_one_comparison_has_no_pool():
+    with pytest.raises(SeqattnError, match="at least two effects"):
+        targets.pool(rows(change=[1.0]))

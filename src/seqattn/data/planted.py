@@ -20,7 +20,8 @@ Item 2 looks at the future, the test target included: that is the signal, and no
   open, the target is no neighbour of anything in the history. So intensity suffices wherever it
   applies. It is needed there, too: without marks, any unseen neighbour may come.
 
-The tail and the confound c change no mark: p alone is what intensity tells.
+The tail and the confound c change no mark: p alone is what intensity tells. The dataset
+``synthetic`` with planted intensities is a log whose whole story is known.
 """
 
 from __future__ import annotations

@@ -12,13 +12,15 @@ Histories, items and order stay. The story of each interaction s of a user, with
    popularity in training, standardised, and n normal noise.
 5. Its *intensity* is the value of that rank among n draws of ``exp(tail * normal)``.
 
-Item 2 looks at the future, the test target included: that is the signal, and nothing else is.
+Item 2 looks at the future, the test target included: that is the signal. Nothing else does, but for
+the one number q.
 
 - At p = 0, given the items, intensities are independent of what comes.
 - At p = 1, under leave-one-out, a mark before the test target is *open* if its neighbour was not
-  seen yet; the only item left is then that neighbour. `promised` is this rule. Where no mark is
-  open, the target is no neighbour of anything in the history. So intensity suffices wherever it
-  applies. It is needed there, too: without marks, any unseen neighbour may come.
+  seen yet; the only item left is then that neighbour. `promised` is this rule. (Before the
+  validation target, the test item may be meant as well.) Where no mark is open, the target is no
+  neighbour of anything in the history. So intensity suffices wherever it applies. It is needed
+  there, too, as far as a history has several unseen neighbours: without marks, any may come.
 
 The tail and the confound c change no mark: p alone is what intensity tells. The dataset
 ``synthetic`` with planted intensities is a log whose whole story is known.

@@ -26,7 +26,8 @@ QUERY_SCOPES = ("current", "own")
 LOSSES = ("ce", "sampled-softmax", "gbce", "bce", "bpr")
 NEGATIVES = ("uniform", "popularity")
 EXCLUDED = ("target", "history")
-INTENSITIES = ("real", "constant", "within", "across")
+PLACEBOS = ("constant", "within", "across")
+INTENSITIES = ("real", *PLACEBOS, "planted")
 # What makes attention another than SASRec's, and the loss another than the full cross-entropy, with
 # the usual value of each.
 ATTENTION: dict[str, Any] = {
@@ -44,9 +45,10 @@ LOSS: dict[str, Any] = {
     "exclude": "target",
     "calibration": 0.75,
 }
+PLANTED: dict[str, Any] = {"planted_p": 1.0, "planted_tail": 2.0, "planted_popularity": 0.0}
 # Fields that came after runs had been kept, with the value that those runs have: left out of
 # records and keys where they have it, so that what is kept is found.
-LATER: dict[str, Any] = ATTENTION | LOSS | {"pretrain_epochs": 0, "intensity": "real"}
+LATER: dict[str, Any] = ATTENTION | LOSS | PLANTED | {"pretrain_epochs": 0, "intensity": "real"}
 
 T = TypeVar("T", bound="DataclassInstance")
 
@@ -160,7 +162,10 @@ class TrainConfig:
     where it is changed.
 
     ``intensity`` says which intensities a model reads, in training and evaluation: the ``real``
-    ones, or a placebo of `seqattn.data.placebo`.
+    ones, a placebo of `seqattn.data.placebo`, or ``planted`` ones, see `seqattn.data.planted`:
+    ``planted_p`` is what they tell of the items to come (0 nothing, 1 everything),
+    ``planted_tail`` the standard deviation of their logarithm, and ``planted_popularity``, from -1
+    to 1, how they follow an item's popularity.
     """
 
     learning_rate: float = 1e-3
@@ -177,6 +182,9 @@ class TrainConfig:
     exclude: str = "target"
     calibration: float = 0.75
     intensity: str = "real"
+    planted_p: float = PLANTED["planted_p"]
+    planted_tail: float = PLANTED["planted_tail"]
+    planted_popularity: float = PLANTED["planted_popularity"]
 
     def __post_init__(self) -> None:
         _require_types(self)
@@ -196,6 +204,7 @@ class TrainConfig:
             "0 under windows 'whole': a masked item is read from both sides",
         )
         _require_one_of("intensity", self.intensity, INTENSITIES)
+        self._check_planted()
         _require_one_of("loss", self.loss, LOSSES)
         _require_one_of("negatives", self.negatives, NEGATIVES)
         _require_one_of("exclude", self.exclude, EXCLUDED)
@@ -211,6 +220,16 @@ class TrainConfig:
             self.negatives,
             "uniform with loss 'gbce', whose calibration assumes it",
         )
+
+    def _check_planted(self) -> None:
+        p, tail, popularity = (getattr(self, key) for key in PLANTED)
+        _require(0 <= p <= 1, "planted_p", p, "in [0, 1]")
+        _require(0 < tail <= 10, "planted_tail", tail, "in (0, 10]")  # float32 holds it
+        _require(-1 <= popularity <= 1, "planted_popularity", popularity, "in [-1, 1]")
+        for key, usual in PLANTED.items():
+            value = getattr(self, key)
+            planted = self.intensity == "planted"
+            _require(planted or value == usual, key, value, "left out without intensity 'planted'")
 
 
 @dataclass(frozen=True)

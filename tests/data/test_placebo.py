@@ -122,7 +122,7 @@ def test_a_run_is_evaluated_on_the_placebo_it_was_trained_on(tmp_path, kind):
 
 def test_a_placebo_is_drawn_for_each_seed_so_seeds_are_not_stacked(tmp_path):
     data, preset = load_dataset("synthetic"), with_train(intensity="within")
-    with pytest.raises(SeqattnError, match="placebo of its own"):
+    with pytest.raises(SeqattnError, match="intensities of its own"):
         fit_stacked(data, "ia-add", [1, 2], ModelConfig(), preset.train, device="cpu")
     specs = [run_spec(data, "ia-add", seed, preset) for seed in (1, 2)]
     runs = _fit_on_gpu(Store(tmp_path), data, specs, "cpu", print)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seqattn.config import get_preset, replace
+from seqattn.config import PLACEBOS, get_preset, replace
 from seqattn.data import load_dataset
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store
@@ -68,7 +68,7 @@ def test_the_study_asks_for_each_placebo_that_its_preset_does_not_normalise_away
     arms = {arm.name: arm.settings.train for arm in read_study("placebo").arms}
     assert arms["real"] == {}
     told = {train["intensity"] for name, train in arms.items() if name != "real"}
-    assert told == set(placebo.PLACEBOS) - {"constant"}
+    assert told == set(PLACEBOS) - {"constant"}
 
 
 def test_real_intensities_are_judged_against_the_same_model_on_a_placebo(tmp_path):

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from seqattn.config import ModelConfig, strict
 from seqattn.data import CATALOGUE, Dataset, load_dataset
-from seqattn.data.placebo import with_placebo
+from seqattn.data.intensities import with_intensities
 from seqattn.errors import SeqattnError
 from seqattn.models import build_model
 from seqattn.runs.recommender import Recommender
@@ -74,7 +74,7 @@ def load(source: str | Path | Run, dataset: str | Dataset | None = None) -> Reco
 
 
 def dataset_of(run: Run, dataset: str | Dataset | None = None) -> Dataset:
-    """Return the data that a run was fitted on, with its placebo if it had one.
+    """Return the data that a run was fitted on, with the intensities it was told to read.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def dataset_of(run: Run, dataset: str | Dataset | None = None) -> Dataset:
             f"{data.name} has {data.fingerprint[:12]}: another log, or prepared in another way"
         )
     config = getattr(run.spec, "train_config", None)  # RecBole's models have none
-    return with_placebo(data, config.intensity, run.seed) if config else data
+    return with_intensities(data, config, run.seed) if config else data
 
 
 def _recommender(

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from seqattn.config import INTENSITIES, SEEDS
+from seqattn.config import PLACEBOS, SEEDS
 from seqattn.studies.ia import published
 from seqattn.studies.judge import judge, stacked
 from seqattn.studies.plan import Group, Study
 
-REAL, *PLACEBOS = INTENSITIES
+REAL = "real"
 VERDICTS = ("information", "channel", "nothing", "can't be told", "not run")
 
 

@@ -31,7 +31,16 @@ from seqattn.stats import (
     percentile_interval,
 )
 from seqattn.stats.metrics import METRICS
-from seqattn.studies import calibration, learning, placebo, referee, repeats, targets, travel
+from seqattn.studies import (
+    calibration,
+    control,
+    learning,
+    placebo,
+    referee,
+    repeats,
+    targets,
+    travel,
+)
 from seqattn.studies.ia import published
 from seqattn.studies.judge import ALPHA, corrected, crossed_percent, judge, relative, stacked
 from seqattn.studies.plan import RECORDS, VARIANT_BACKBONE, Group, Study
@@ -418,6 +427,8 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "by_distance": learning.by_distance,
     "by_tie": learning.by_tie,
     "over_placebo": placebo.over_placebo,
+    "over_nothing": control.over_nothing,
+    "ceiling": control.ceiling,
     "patience": repeats.patience,
     "epochs": repeats.epochs,
     "changes": targets.changes,

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from seqattn.config import ModelConfig, TrainConfig, require_seed
 from seqattn.data import Dataset
-from seqattn.data.placebo import with_placebo
+from seqattn.data.intensities import with_intensities
 from seqattn.errors import SeqattnError
 from seqattn.models import build_model
 from seqattn.models.backbone import Backbone
@@ -227,7 +227,7 @@ def fit(
         on_epoch=on_epoch,
         keeper=keeper,
     )
-    told = with_placebo(dataset, train_config.intensity, seed)
+    told = with_intensities(dataset, train_config, seed)
     return course.finish(told, device, started)
 
 
@@ -247,7 +247,7 @@ def train(
     Parameters and errors are those of `fit`.
     """
     require_seed(seed)
-    dataset = with_placebo(dataset, train_config.intensity, seed)
+    dataset = with_intensities(dataset, train_config, seed)
     with forked_rng(device):
         model = seeded_model(dataset, model_name, seed, model_config, device)
         state = keeper.load() if keeper else None

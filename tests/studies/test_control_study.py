@@ -1,0 +1,206 @@
+"""The positive control: its rule, its ceiling, and its page with and without runs."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from fabricated import keep
+from matplotlib.figure import Figure
+
+from seqattn import book, plots
+from seqattn.config import get_preset, replace
+from seqattn.data import load_dataset
+from seqattn.data.planted import promised, with_planted
+from seqattn.runs.fitting import fit_run, run_spec
+from seqattn.runs.store import Store
+from seqattn.studies import control, plan
+from seqattn.studies.plan import DataFacts, Group, read_study
+from seqattn.studies.tables import TABLES
+
+STUDY = read_study("positive_control")
+ONE = dataclasses.replace(STUDY, datasets=("d",))
+DOSES = (0.0, 0.25, 0.5, 0.75, 1.0)
+ARMS = {p: name for name, p in control.doses(STUDY).items()}
+
+
+def cell(p, gain, margin=20.0, direction=1, n_seeds=3):
+    return {
+        "dataset": "d", "part": False, "arm": ARMS[p], "model": "ia-add", "metric": "NDCG", "k": 10,
+        "n_seeds": n_seeds, "robust_clustered": gain, "direction": direction, "margin": margin,
+    }  # fmt: skip
+
+
+def verdict(gains, beyond, margin=20.0):
+    cells = [cell(p, gain) for p, gain in zip(DOSES, gains, strict=True)]
+    over = [cell(p, gain, margin) for p, gain in zip(DOSES[1:], beyond, strict=True)]
+    row = control.verdicts(ONE, pd.DataFrame(cells), pd.DataFrame(over)).iloc[0]
+    return row["verdict"], row["seen_from"], row["alarm"]
+
+
+def test_the_study_asks_for_all_doses_of_all_variants_against_sasrec_on_real_intensities():
+    assert tuple(sorted(ARMS)) == DOSES and len(STUDY.seeds) == 3
+    planted = [arm for arm in STUDY.arms if arm.name != "real"]
+    assert all(arm.models == ("ia-add", "ia-mul", "ia-val") for arm in planted)
+    assert {arm.against for arm in STUDY.arms} == {"real"}
+    real = STUDY.arm("real")
+    assert real.models == ("sasrec",) and real.settings.train == {}
+
+
+@pytest.mark.parametrize(
+    ("gains", "beyond", "margin", "expected", "seen_from"),
+    [
+        ([0, 0, 0, 1, 1], [0, 0, 1, 1], 20, "reads", 0.75),
+        ([0, 1, 0, 0, 1], [1, 0, 0, 1], 20, "reads", 1.0),  # a lucky dose in between does not count
+        ([1, 1, 1, 1, 1], [0, 0, 0, 0], 20, "can't be told", np.nan),  # the channel's gain
+        ([0, 0, 0, 0, 0], [1, 1, 1, 1], 20, "can't be told", np.nan),
+        ([0, 0, 0, 0, 0], [0, 0, 0, 0], 4, "does not read", np.nan),
+    ],
+)
+def test_the_rule(gains, beyond, margin, expected, seen_from):
+    told, found, alarm = verdict(gains, beyond, margin)
+    assert told == expected and alarm == bool(gains[0])
+    assert found == pytest.approx(seen_from, nan_ok=True)
+
+
+def test_a_robust_loss_is_no_gain():
+    cells = pd.DataFrame([cell(p, True, direction=-1) for p in DOSES])
+    told = control.verdicts(ONE, cells, cells[1:])
+    assert told["verdict"].iloc[0] == "can't be told" and not told["alarm"].iloc[0]
+
+
+def test_a_cell_without_all_doses_or_seeds_is_not_run():
+    cells = [cell(p, True) for p in DOSES]
+    for mine, own in (
+        (cells[:-1], cells[1:]),
+        (cells, cells[2:]),
+        ([*cells[:-1], cell(1.0, True, n_seeds=2)], cells[1:]),
+        ([], []),
+    ):
+        told = control.verdicts(ONE, pd.DataFrame(mine), pd.DataFrame(own))
+        assert told.query("model == 'ia-add'")["verdict"].tolist() == ["not run"]
+        assert len(told) == 3
+
+
+def small_study(tmp_path):
+    study = dataclasses.replace(STUDY, datasets=("synthetic",), results=tmp_path)
+    data = load_dataset("synthetic")
+    return study, data, DataFacts(data.name, data.fingerprint, data.n_targets, data.n_users)
+
+
+def test_a_dose_is_judged_against_the_same_variant_at_zero(tmp_path):
+    study, data, facts = small_study(tmp_path)
+    smoke = get_preset("smoke")
+
+    def group(p):
+        train = replace(smoke.train, intensity="planted", planted_p=p)
+        preset = dataclasses.replace(smoke, train=train)
+        specs = tuple(run_spec(data, "ia-mul", seed, preset) for seed in (1, 2))
+        runs = tuple(fit_run(Store(tmp_path), data, spec) for spec in specs)
+        return Group(facts, ARMS[p], "ia-mul", specs, runs=runs)
+
+    nothing, dose = group(0.0), group(0.5)
+    table = control.over_nothing(study, [nothing, dose])
+    row = table.query("metric == 'NDCG' and k == 10").iloc[0]
+    assert table["arm"].unique().tolist() == ["p 0.5"] and row["n_seeds"] == 2
+    means = [
+        np.mean([r.facts["metrics"]["test_unfiltered"]["NDCG@10"] for r in side.runs])
+        for side in (nothing, dose)
+    ]
+    assert row["base"] == pytest.approx(means[0])
+    assert row["difference"] == pytest.approx(means[1] - means[0])
+
+
+def test_the_ceiling_is_what_the_oracle_rule_would_add(tmp_path):
+    _, data, facts = small_study(tmp_path)
+    spec = run_spec(data, "sasrec", 1, get_preset("smoke"))
+    run = fit_run(Store(tmp_path), data, spec)
+    told = control.ceiling(STUDY, [Group(facts, "real", "sasrec", (spec,), runs=(run,))]).iloc[0]
+
+    planted = with_planted(data, 1.0, 2.0, 0.0, 7).sequences.intensity
+    neighbour_V = control.neighbours(data.split.train)
+    n_marked = round(told["marked"] * len(planted))
+    marked = planted >= np.sort(planted)[-n_marked]
+    ranks = run.ranks().copy()
+    for user, row in enumerate(data.split.parts.test):
+        rows = slice(data.sequences.offsets[user], row)
+        rule = promised(data.sequences.items[rows], marked[rows], neighbour_V)
+        ranks[user] = 1 if rule == data.sequences.items[row] else ranks[user]
+    own, best = (np.where(r <= 10, 1 / np.log2(1 + r), 0).mean() for r in (run.ranks(), ranks))
+    assert told["base"] == pytest.approx(own)
+    assert told["ceiling"] == pytest.approx(100 * (best / own - 1))
+    assert told["ceiling"] > 0 and told["open"] >= 1
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    """A function that runs the page's code on a made-up study: what it glued, and its tables."""
+    study, _, _ = small_study(tmp_path / "store")
+    monkeypatch.setattr(plan.Study, "folder", property(lambda self: tmp_path))
+    monkeypatch.setattr(plan, "read_study", lambda name: study)
+    monkeypatch.setattr(plots, "use_style", lambda: None)
+
+    def run(gain):
+        """`gain` divides ranks at p = 1; None: nothing was run."""
+        groups = plan.wanted(study)
+        p_of = control.doses(study)
+        for group in groups if gain else ():
+            for spec in group.specs:
+                rng = np.random.default_rng([spec.seed, len(group.model)])
+                better = 1 + (gain - 1) * p_of.get(group.arm, 0.0)
+                ranks = (np.arange(60) % 20 + 2 + rng.integers(0, 2, size=60)) / better
+                lam = [] if group.model == "sasrec" else [0.8, 0.9]
+                keep(study.results, spec, np.maximum(1, ranks).astype(np.int32), lam)
+        for name in study.tables:
+            table = TABLES[name](study, plan.read(groups, *study.stores))
+            (tmp_path / f"{name}.csv").write_text(table.to_csv(index=False))
+        return executed(study, monkeypatch)
+
+    return run
+
+
+def executed(study, monkeypatch):
+    glued, shown, names = {}, [], {}
+    monkeypatch.setattr(book, "glue", lambda **values: glued.update(values))
+    cells = json.loads(study.notebook.read_text())["cells"]
+    for one in (cell for cell in cells if cell["cell_type"] == "code"):
+        *statements, last = ast.parse("".join(one["source"])).body
+        if isinstance(last, ast.Expr):
+            exec(compile(ast.Module(statements, []), "page", "exec"), names)
+            shown.append(eval(compile(ast.Expression(last.value), "page", "eval"), names))
+        else:
+            exec(compile(ast.Module([*statements, last], []), "page", "exec"), names)
+    prose = "".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    assert set(re.findall(r"\{glue:text\}`(\w+)", prose)) == set(glued)
+    figure = next(one for one in shown if isinstance(one, Figure))
+    tables = [one.to_html() for one in shown if hasattr(one, "to_html")]
+    assert not any(re.search(r"\bnan\b", table) for table in [*tables, *map(str, glued.values())])
+    return glued, figure, tables
+
+
+def test_without_runs_the_page_says_so_everywhere(page):
+    glued, figure, tables = page(None)
+    assert (glued["cells"], glued["judged"], glued["earliest"]) == (3, 0, "none")
+    assert glued["applies"] == "not run"
+    assert figure.axes[0].texts[0].get_text() == "not run"
+    assert all("not run" in table for table in tables[1:])
+
+
+def test_with_runs_of_a_strong_effect_the_page_says_that_variants_read(page):
+    glued, figure, tables = page(6)
+    assert (glued["judged"], glued["reads"], glued["blind"], glued["alarms"]) == (3, 3, 0, 0)
+    assert glued["earliest"].startswith("p = 0.")
+    left, right = figure.axes
+    stars = [line for line in left.lines if line.get_marker() == "*" and len(line.get_xdata())]
+    assert len(stars) == 3 and right.get_ylabel() == "λ"
+    assert not any("not run" in table for table in tables)
+
+
+def test_with_runs_without_effect_no_variant_reads(page):
+    glued, _, _ = page(1)
+    assert (glued["judged"], glued["reads"], glued["alarms"]) == (3, 0, 0)

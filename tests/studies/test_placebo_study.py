@@ -24,9 +24,14 @@ def cell(arm, robust, direction, equivalent=False, n_seeds=5):
     }  # fmt: skip
 
 
+STUDY = dataclasses.replace(read_study("placebo"), datasets=("d",))
+
+
 def verdict(cells, over):
-    table = placebo.verdicts(pd.DataFrame(cells), pd.DataFrame(over), ["within", "across"])
-    return table["verdict"].tolist()
+    table = placebo.verdicts(STUDY, pd.DataFrame(cells), pd.DataFrame(over))
+    assert table["model"].tolist() == ["ia-add", "ia-mul", "ia-val"]
+    assert set(table["verdict"][1:]) == {"not run"}
+    return table["verdict"].tolist()[:1]
 
 
 UP, DOWN, NONE = (True, 1), (True, -1), (False, 1)
@@ -61,7 +66,7 @@ def test_a_cell_without_all_seeds_or_without_a_placebo_is_not_run():
     assert verdict(fewer, over) == ["not run"]
     assert verdict(whole, over[:1]) == ["not run"]
     assert verdict(whole[:1], []) == ["not run"]
-    assert placebo.verdicts(pd.DataFrame(), pd.DataFrame(), ["within"]).empty
+    assert verdict([], []) == ["not run"]
 
 
 def test_the_study_asks_for_each_placebo_that_its_preset_does_not_normalise_away():

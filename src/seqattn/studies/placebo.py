@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import pandas as pd
 
-from seqattn.config import PLACEBOS, SEEDS
+from seqattn.config import BASELINE, PLACEBOS, SEEDS
 from seqattn.studies.ia import published
 from seqattn.studies.judge import judge, stacked
 from seqattn.studies.plan import Group, Study
@@ -34,8 +35,8 @@ def over_placebo(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     return stacked(frames)
 
 
-def verdicts(cells: pd.DataFrame, over: pd.DataFrame, placebos: Sequence[str]) -> pd.DataFrame:
-    """Return what the study's rule says of each (dataset, model).
+def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFrame:
+    """Return what the study's rule says of each dataset and variant.
 
     Parameters
     ----------
@@ -43,28 +44,28 @@ def verdicts(cells: pd.DataFrame, over: pd.DataFrame, placebos: Sequence[str]) -
         The table ``comparisons``: real intensities and placebos, each against SASRec.
     over : DataFrame
         The table ``over_placebo``.
-    placebos : sequence of str
-        The study's arms that are placebos.
 
     Returns
     -------
     DataFrame
-        Columns dataset, part, model and verdict, one of `VERDICTS`. Cells without all seeds of
-        SASRec, real intensities and each placebo are ``not run``.
+        Columns dataset, part, model, seeds (the least of the comparisons with SASRec) and verdict,
+        one of `VERDICTS`. Without all seeds of SASRec, real intensities and each placebo it is
+        ``not run``.
     """
-    above = _ndcg(cells)
-    better = _ndcg(over)
-    arms = list(placebos)
+    arms = [arm.name for arm in study.arms if arm.name != REAL]
+    models = [name for name in study.arm(REAL).models if name != BASELINE]
+    above, better = _ndcg(cells), _ndcg(over)
     rows = []
-    key = ["dataset", "part", "model"]
-    for (dataset, part, model), mine in above.groupby(key, sort=False):
-        by_arm = mine.set_index("arm")
-        theirs = better[(better["dataset"] == dataset) & (better["model"] == model)]
-        over_arm = theirs.set_index("arm")
-        complete = {REAL, *arms} <= set(by_arm.index) and set(arms) <= set(over_arm.index)
-        verdict = _verdict(by_arm, over_arm, arms) if complete else "not run"
-        rows.append((dataset, part, model, verdict))
-    return pd.DataFrame(rows, columns=[*key, "verdict"])
+    for dataset, model in product(study.datasets, models):
+        mine, theirs = (
+            table[(table["dataset"] == dataset) & (table["model"] == model)].set_index("arm")
+            for table in (above, better)
+        )
+        seeds = int(mine["n_seeds"].reindex([REAL, *arms]).fillna(0).min())
+        whole = seeds == len(SEEDS) and set(arms) <= set(theirs.index)
+        verdict = _verdict(mine, theirs, arms) if whole else "not run"
+        rows.append((dataset, model, mine["part"].eq(True).any(), seeds, verdict))
+    return pd.DataFrame(rows, columns=["dataset", "model", "part", "seeds", "verdict"])
 
 
 def _verdict(by_arm: pd.DataFrame, over_arm: pd.DataFrame, arms: list[str]) -> str:
@@ -81,9 +82,7 @@ def _is_gain(rows: pd.DataFrame) -> pd.Series:
 
 
 def _ndcg(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the cells of NDCG@10 that have all seeds."""
-    columns = ["dataset", "part", "arm", "model", "robust_clustered", "direction", "equivalent"]
-    if cells.empty:
-        return pd.DataFrame(columns=columns)
-    wanted = (cells["metric"] == "NDCG") & (cells["k"] == 10) & (cells["n_seeds"] == len(SEEDS))
-    return cells.loc[wanted, columns]
+    """Return the cells of NDCG@10; of none where the table is empty."""
+    columns = ["dataset", "part", "arm", "model", "metric", "k", "n_seeds"]
+    cells = cells.reindex(columns=[*columns, "robust_clustered", "direction", "equivalent"])
+    return cells[(cells["metric"] == "NDCG") & (cells["k"] == 10)]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from textwrap import dedent
 
 import pytest
 
+from seqattn.files import ROOT
 from tools import house
 
 GRAPH = house.imports(house.ROOT)
@@ -86,3 +89,15 @@ def test_a_recipe_counts_each_file_of_src_and_notebooks_that_it_names_once(tmp_p
     (tmp_path / "CONTRIBUTING.md").write_text(text)
     assert house.files_to_read(tmp_path, "study") == ["notebooks/a.yaml", "src/b.py"]
     assert house.files_to_read(tmp_path, "dataset") is None
+
+
+def test_no_docstring_has_bars_that_the_api_page_reads_as_a_substitution():
+    """Sphinx stops at ``|x|`` outside of code; a full build tells as well, minutes later."""
+    found = []
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+                prose = re.sub(r"``.*?``|`[^`]*`", "", ast.get_docstring(node) or "", flags=re.S)
+                bars = re.findall(r"\|[^\s|](?:[^|\n]*[^\s|])?\|(?!\w)", prose)
+                found += [f"{path.name}: {bar}" for bar in bars]
+    assert found == []

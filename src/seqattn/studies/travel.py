@@ -30,7 +30,7 @@ def travel(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Return one row per run with lambdas: what moved it and how far it went.
 
     dataset, arm, part, model, seed, epoch (the one kept), steps (optimiser steps until then),
-    learning_rate, lam (mean over layers), moved (mean of |1 - lambda| over layers), possible
+    learning_rate, lam (mean over layers), moved (mean of abs(1 - lambda) over layers), possible
     (steps x learning rate), used (moved / possible).
     """
     frames = []
@@ -109,7 +109,7 @@ def published_steps() -> pd.DataFrame:
 
 
 def against_length(found: pd.DataFrame) -> Spearman:
-    """Return the rank correlation of |1 - lambda| with steps x learning rate."""
+    """Return the rank correlation of abs(1 - lambda) with steps x learning rate."""
     return spearman(found["moved"], found["possible"])
 
 

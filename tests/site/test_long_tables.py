@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from check_site import CHROMIUM_FLAGS, chromium
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from seqattn.book import table
 
@@ -24,14 +23,6 @@ ROWS = pd.DataFrame(
         "change": [float((7 * i) % 20 - 10) for i in range(19)] + [None],
     }
 ).set_index(["dataset", "model"])
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
-        yield found
-        found.close()
 
 
 @pytest.fixture

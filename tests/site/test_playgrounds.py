@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from check_site import CHROMIUM_FLAGS, chromium
-from playwright.sync_api import sync_playwright
 
 from seqattn.analysis.attention import l1_l2
 from seqattn.config import NORMALISATIONS, ModelConfig
@@ -46,14 +44,6 @@ FOREST = [
      "high": c + 2, "seeds": 5, "users": 10, "robust": abs(c) > 3}
     for s, d, a, c in [("S", "D", "x", 4.0), ("S", "E", "x", -5.0), ("T", "D", "y", 1.0)]
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
-        yield found
-        found.close()
 
 
 @pytest.fixture

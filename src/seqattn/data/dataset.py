@@ -74,6 +74,10 @@ class Dataset:
     source: str = ""
     reference: str = ""
 
+    def with_histories(self, histories: Sequences) -> Dataset:
+        """Return the dataset with other histories of the same shape, cut into the same parts."""
+        return replace(self, sequences=histories, split=Split.of(histories, self.split.parts))
+
     @classmethod
     def from_interactions(
         cls, log: Interactions, entry: Entry, reference: str | None = None

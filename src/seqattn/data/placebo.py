@@ -18,7 +18,6 @@ import numpy as np
 
 from seqattn.data.dataset import Dataset
 from seqattn.data.sequences import Sequences
-from seqattn.data.splits import Split
 from seqattn.errors import SeqattnError
 
 
@@ -45,7 +44,7 @@ def with_placebo(dataset: Dataset, kind: str, seed: int) -> Dataset:
         )
     histories = dataset.sequences
     told = replace(histories, intensity=_placebo(histories, kind, np.random.default_rng(seed)))
-    return replace(dataset, sequences=told, split=Split.of(told, dataset.split.parts))
+    return dataset.with_histories(told)
 
 
 def _placebo(histories: Sequences, kind: str, rng: np.random.Generator) -> np.ndarray:

@@ -34,7 +34,6 @@ import numpy as np
 
 from seqattn.data.dataset import Dataset
 from seqattn.data.sequences import Sequences
-from seqattn.data.splits import Split
 
 _LEAST = 2  # times: a pair that was seen once may be chance, and fits training alone
 
@@ -64,8 +63,7 @@ def with_planted(dataset: Dataset, p: float, tail: float, confound: float, seed:
     values_n = np.sort(np.exp(tail * rng.standard_normal(n)))
     intensity_n = np.empty(n)
     intensity_n[np.lexsort((noise_n, marked_n))] = values_n
-    told = replace(histories, intensity=intensity_n)
-    return replace(dataset, sequences=told, split=Split.of(told, dataset.split.parts))
+    return dataset.with_histories(replace(histories, intensity=intensity_n))
 
 
 def neighbours(train: Sequences) -> np.ndarray:

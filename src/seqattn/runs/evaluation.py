@@ -13,7 +13,6 @@ import pandas as pd
 
 from seqattn.data import Dataset, Sequences
 from seqattn.data.sequences import places_of
-from seqattn.data.splits import Split
 from seqattn.runs.export import dataset_of, load
 from seqattn.runs.recommender import Recommender
 from seqattn.runs.results import by_model
@@ -113,7 +112,7 @@ def reversed_ties(dataset: Dataset) -> Dataset:
         items=old.items[rows_n],
         intensity=None if old.intensity is None else old.intensity[rows_n],
     )
-    return replace(dataset, sequences=histories, split=Split.of(histories, dataset.split.parts))
+    return dataset.with_histories(histories)
 
 
 def _exposure(

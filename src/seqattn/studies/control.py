@@ -16,8 +16,8 @@ from seqattn.config import BASELINE, MARGIN_PERCENT, TrainConfig, replace
 from seqattn.data import Dataset, load_dataset
 from seqattn.data.planted import comes_later, neighbours
 from seqattn.stats.metrics import metric
-from seqattn.studies.ia import published
-from seqattn.studies.judge import judge, stacked
+from seqattn.studies.judge import is_gain, stacked
+from seqattn.studies.placebo import same_model
 from seqattn.studies.plan import Group, Study
 
 VERDICTS = ("reads", "does not read", "can't be told", "not run")
@@ -39,11 +39,7 @@ def over_nothing(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     p_of = doses(study)
     nothing = {(g.dataset.name, g.model): g.runs for g in groups if p_of.get(g.arm) == 0}
     return stacked(
-        judge(nothing[group.dataset.name, group.model], {group.model: group.runs}).assign(
-            dataset=group.dataset.name,
-            arm=group.arm,
-            part=published.is_part(group.dataset.name, group.dataset.n_users),
-        )
+        same_model(group, base=nothing[group.dataset.name, group.model], runs=group.runs)
         for group in groups
         if p_of.get(group.arm, 0) > 0
     )
@@ -120,7 +116,7 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
 
 
 def _verdict(mine: pd.DataFrame, own: pd.DataFrame) -> tuple[float, bool, str]:
-    gains, beyond = _is_gain(mine), _is_gain(own)
+    gains, beyond = is_gain(mine), is_gain(own)
     seen_from = np.nan
     for p in sorted(own.index, reverse=True):
         if not (gains[p] and beyond[p]):
@@ -131,10 +127,6 @@ def _verdict(mine: pd.DataFrame, own: pd.DataFrame) -> tuple[float, bool, str]:
         return seen_from, alarm, "reads"
     nothing = own.loc[1.0, "margin"] <= MARGIN_PERCENT
     return seen_from, alarm, "does not read" if nothing else "can't be told"
-
-
-def _is_gain(rows: pd.DataFrame) -> pd.Series:
-    return rows["robust_clustered"].astype(bool) & (rows["direction"] > 0)
 
 
 def _by_dose(table: pd.DataFrame, p_of: Mapping[str, float], n_seeds: int) -> pd.DataFrame:

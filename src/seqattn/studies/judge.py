@@ -171,6 +171,11 @@ def crossed_percent(base_SU: np.ndarray, other_SU: np.ndarray) -> dict[str, floa
     }
 
 
+def is_gain(cells: pd.DataFrame) -> pd.Series:
+    """Return which comparisons are robust gains by the clustered rule."""
+    return cells["robust_clustered"].astype(bool) & (cells["direction"] > 0)
+
+
 def over_both(cells: pd.DataFrame) -> pd.DataFrame:
     """Return comparisons whose `low` and `high` are over users and seeds, not over users alone."""
     if cells.empty:

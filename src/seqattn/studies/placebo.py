@@ -8,8 +8,9 @@ from itertools import product
 import pandas as pd
 
 from seqattn.config import BASELINE, PLACEBOS, SEEDS
+from seqattn.runs.store import Run
 from seqattn.studies.ia import published
-from seqattn.studies.judge import judge, stacked
+from seqattn.studies.judge import is_gain, judge, stacked
 from seqattn.studies.plan import Group, Study
 
 REAL = "real"
@@ -23,16 +24,20 @@ def over_placebo(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     `seqattn.studies.judge.judge`, with the placebo's runs as the baseline.
     """
     real = {(g.dataset.name, g.model): g.runs for g in groups if g.arm == REAL}
-    frames = [
-        judge(group.runs, {group.model: real[group.dataset.name, group.model]}).assign(
-            dataset=group.dataset.name,
-            arm=group.arm,
-            part=published.is_part(group.dataset.name, group.dataset.n_users),
-        )
+    return stacked(
+        same_model(group, base=group.runs, runs=real[group.dataset.name, group.model])
         for group in groups
         if group.arm in PLACEBOS
-    ]
-    return stacked(frames)
+    )
+
+
+def same_model(group: Group, *, base: Sequence[Run], runs: Sequence[Run]) -> pd.DataFrame:
+    """Judge runs of a group's model against others of the same model, as rows of the group."""
+    return judge(base, {group.model: runs}).assign(
+        dataset=group.dataset.name,
+        arm=group.arm,
+        part=published.is_part(group.dataset.name, group.dataset.n_users),
+    )
 
 
 def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFrame:
@@ -69,16 +74,12 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
 
 
 def _verdict(by_arm: pd.DataFrame, over_arm: pd.DataFrame, arms: list[str]) -> str:
-    gains, wins = _is_gain(by_arm), _is_gain(over_arm)
+    gains, wins = is_gain(by_arm), is_gain(over_arm)
     if gains[REAL] and wins[arms].all():
         return "information"
     if any(gains[arm] and not wins[arm] for arm in arms):
         return "channel"
     return "nothing" if by_arm.loc[REAL, "equivalent"] else "can't be told"
-
-
-def _is_gain(rows: pd.DataFrame) -> pd.Series:
-    return rows["robust_clustered"].astype(bool) & (rows["direction"] > 0)
 
 
 def _ndcg(cells: pd.DataFrame) -> pd.DataFrame:

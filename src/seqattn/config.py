@@ -45,10 +45,15 @@ LOSS: dict[str, Any] = {
     "exclude": "target",
     "calibration": 0.75,
 }
+# How lambda is trained, with what it is for the published variants: from 1, at the rate of all
+# other parameters, without decay.
+LAMBDA: dict[str, Any] = {"lambda_start": 1.0, "lambda_rate": 1.0, "lambda_decay": 0.0}
 PLANTED: dict[str, Any] = {"planted_p": 1.0, "planted_tail": 2.0, "planted_popularity": 0.0}
 # Fields that came after runs had been kept, with the value that those runs have: left out of
 # records and keys where they have it, so that what is kept is found.
-LATER: dict[str, Any] = ATTENTION | LOSS | PLANTED | {"pretrain_epochs": 0, "intensity": "real"}
+LATER: dict[str, Any] = (
+    ATTENTION | LOSS | PLANTED | LAMBDA | {"pretrain_epochs": 0, "intensity": "real"}
+)
 
 T = TypeVar("T", bound="DataclassInstance")
 
@@ -166,6 +171,10 @@ class TrainConfig:
     ``planted_p`` is what they tell of the items to come (0 nothing, 1 everything),
     ``planted_tail`` the standard deviation of their logarithm, and ``planted_popularity``, from -1
     to 1, how they follow an item's popularity.
+
+    ``lambda_start`` is where the lambda of every layer starts. Its learning rate is
+    ``lambda_rate`` times that of the rest, so that 0 holds it where it starts, and each step takes
+    it towards 0 by the share learning rate x ``lambda_decay`` of itself.
     """
 
     learning_rate: float = 1e-3
@@ -185,6 +194,9 @@ class TrainConfig:
     planted_p: float = PLANTED["planted_p"]
     planted_tail: float = PLANTED["planted_tail"]
     planted_popularity: float = PLANTED["planted_popularity"]
+    lambda_start: float = LAMBDA["lambda_start"]
+    lambda_rate: float = LAMBDA["lambda_rate"]
+    lambda_decay: float = LAMBDA["lambda_decay"]
 
     def __post_init__(self) -> None:
         _require_types(self)
@@ -205,6 +217,9 @@ class TrainConfig:
         )
         _require_one_of("intensity", self.intensity, INTENSITIES)
         self._check_planted()
+        _require(abs(self.lambda_start) <= 100, "lambda_start", self.lambda_start, "in [-100, 100]")
+        for name in ("lambda_rate", "lambda_decay"):
+            _require(0 <= getattr(self, name) < 1e6, name, getattr(self, name), "in [0, 1e6)")
         _require_one_of("loss", self.loss, LOSSES)
         _require_one_of("negatives", self.negatives, NEGATIVES)
         _require_one_of("exclude", self.exclude, EXCLUDED)
@@ -220,6 +235,11 @@ class TrainConfig:
             self.negatives,
             "uniform with loss 'gbce', whose calibration assumes it",
         )
+
+    @property
+    def changed_lambda(self) -> list[str]:
+        """The fields that make lambda train another way than the published variants'."""
+        return [name for name, usual in LAMBDA.items() if getattr(self, name) != usual]
 
     def _check_planted(self) -> None:
         p, tail, popularity = (getattr(self, key) for key in PLANTED)

@@ -11,7 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from seqattn.plots.changes import legend_above
+from seqattn.plots.audit import not_run
+from seqattn.plots.changes import legend_above, variant_keys
 from seqattn.plots.style import BLUE, COLOURS, GREEN, GREY, VERMILION, name_of
 
 _KEPT: dict[str, Any] = {"marker": "o", "color": "black", "markersize": 3.5}
@@ -89,4 +90,121 @@ def lambda_against_change(frame: pd.DataFrame) -> Figure:
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set(xlabel="λ, mean over layers", ylabel="NDCG@10 change vs SASRec (%)")
     legend_above(figure, axes.get_legend_handles_labels()[0])
+    return figure
+
+
+def lambda_ends(frame: pd.DataFrame, ticks: Sequence[str]) -> Figure:
+    """Draw where lambda starts and ends: a panel a dataset, an arrow an arm and variant.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns title, model, arm, start, mean, low and high (a 95 % interval of the end).
+    ticks : sequence of str
+        The arms in their order.
+    """
+    if frame.empty:
+        return not_run()
+    titles, models = list(dict.fromkeys(frame["title"])), list(dict.fromkeys(frame["model"]))
+    size = (8.4, 3 * len(titles))
+    figure, panels = plt.subplots(len(titles), 1, figsize=size, sharex=True, squeeze=False)
+    for title, axes in zip(titles, panels[:, 0], strict=True):
+        part = frame[frame["title"] == title]
+        for number, model in enumerate(models):
+            mine, colour = part[part["model"] == model], COLOURS.get(model)
+            place = [
+                ticks.index(arm) + 0.2 * (number - (len(models) - 1) / 2) for arm in mine["arm"]
+            ]
+            axes.vlines(place, mine["start"], mine["mean"], color=colour, alpha=0.4)
+            axes.plot(place, mine["start"], "o", color=colour, markerfacecolor="none", markersize=4)
+            around = np.abs(mine[["low", "high"]].sub(mine["mean"], axis=0)).to_numpy().T
+            axes.errorbar(place, mine["mean"], around, fmt="o", color=colour, markersize=5)
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.set(title=title, ylabel="λ")
+        axes.set_xticks(range(len(ticks)), ticks)
+    start = Line2D([], [], marker="o", color=GREY, markerfacecolor="none", label="start")
+    legend_above(figure, [*variant_keys(models), start])
+    return figure
+
+
+def lambda_profile(frame: pd.DataFrame, margin: float) -> Figure:
+    """Draw the change of NDCG@10 against SASRec by the value at which lambda is held.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns title, model, value, change, low, high (percent).
+    margin : float
+        Of equivalence, in percent; drawn as a band.
+    """
+    if frame.empty:
+        return not_run()
+    titles, models = list(dict.fromkeys(frame["title"])), list(dict.fromkeys(frame["model"]))
+    size = (4.2 * len(titles), 3.2)
+    figure, panels = plt.subplots(1, len(titles), figsize=size, sharey=True, squeeze=False)
+    for title, axes in zip(titles, panels[0], strict=True):
+        axes.axhspan(-margin, margin, color=GREY, alpha=0.15)
+        axes.axhline(0, color="black", linewidth=0.8)
+        for number, model in enumerate(models):
+            mine = frame[(frame["title"] == title) & (frame["model"] == model)]
+            x = mine["value"] + 0.05 * (number - (len(models) - 1) / 2)
+            around = np.abs(mine[["low", "high"]].sub(mine["change"], axis=0)).to_numpy().T
+            axes.errorbar(x, mine["change"], around, fmt="o-", color=COLOURS.get(model))
+        axes.set(title=title, xlabel="λ, held there")
+    panels[0, 0].set_ylabel("NDCG@10 change vs SASRec (%)")
+    legend_above(figure, variant_keys(models))
+    return figure
+
+
+def lambda_phase(groups: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw how far lambda went against how far it could go, a colour a group of runs.
+
+    Parameters
+    ----------
+    groups : mapping
+        By label, frames with columns possible (steps x learning rate) and moved.
+    """
+    figure, axes = plt.subplots(figsize=(6.4, 4.2))
+    colours = (BLUE, VERMILION, GREEN, GREY)
+    for number, (label, frame) in enumerate(groups.items()):
+        told = frame[(frame["possible"] > 0) & (frame["moved"] > 0)]
+        style = {"alpha": 0.6, "markersize": 4, "color": colours[number % 4]}
+        axes.plot(told["possible"], told["moved"], "os^D"[number % 4], label=label, **style)
+    low, high = axes.get_xlim()
+    span = np.geomspace(max(low, 1e-3), max(high, 1e-2), 2)
+    axes.plot(span, span, "--", color="black", linewidth=0.8, label="as far as it could")
+    axes.set(xscale="log", yscale="log")
+    axes.set(xlabel="possible travel: steps × learning rate", ylabel="distance of λ from its start")
+    legend_above(figure, axes.get_legend_handles_labels()[0])
+    return figure
+
+
+def thinned(frame: pd.DataFrame) -> Figure:
+    """Draw how far lambda ends from 1 by the share of users: a panel a log, a line a variant.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns title, arm, model, share (percent), mean, low and high; the first arm is drawn in
+        full, others dashed.
+    """
+    if frame.empty:
+        return not_run()
+    titles, arms = list(dict.fromkeys(frame["title"])), list(dict.fromkeys(frame["arm"]))
+    size = (4.2 * len(titles), 3.2)
+    figure, panels = plt.subplots(1, len(titles), figsize=size, sharey=True, squeeze=False)
+    for title, axes in zip(titles, panels[0], strict=True):
+        for (arm, model), mine in frame[frame["title"] == title].groupby(["arm", "model"]):
+            around = np.abs(mine[["low", "high"]].sub(mine["mean"], axis=0)).to_numpy().T
+            line = "-" if arm == arms[0] else "--"
+            colour = COLOURS.get(model)
+            axes.errorbar(mine["share"], mine["mean"], around, fmt="o", ls=line, color=colour)
+        shares = sorted(frame["share"].unique())
+        axes.set(title=title, xlabel="% of users", xscale="log")
+        axes.set_xticks(shares, [f"{share:g}" for share in shares])
+        axes.minorticks_off()
+    panels[0, 0].set_ylabel("distance of λ from 1")
+    lines = zip(arms, ("-", "--"), strict=False)
+    styles = [Line2D([], [], color=GREY, linestyle=line, label=arm) for arm, line in lines]
+    legend_above(figure, [*variant_keys(frame["model"]), *styles])
     return figure

@@ -30,8 +30,8 @@ def travel(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Return one row per run with lambdas: what moved it and how far it went.
 
     dataset, arm, part, model, seed, epoch (the one kept), steps (optimiser steps until then),
-    learning_rate, lam (mean over layers), moved (mean of abs(1 - lambda) over layers), possible
-    (steps x learning rate), used (moved / possible).
+    learning_rate, lam (mean over layers), moved (mean over layers of the distance from where it
+    started), possible (steps x lambda's learning rate), used (moved / possible).
     """
     frames = []
     for group in groups:
@@ -40,8 +40,12 @@ def travel(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
             continue
         paces = pace_of(runs, group.dataset.n_targets)
         steps = paces["steps"] * paces["epoch_kept"]
-        possible = steps * paces["learning_rate"]
-        moved = [float(np.mean(np.abs(1 - np.array(run.facts["lambdas"])))) for run in runs]
+        training = [run.spec.train_config for run in runs]
+        possible = steps * paces["learning_rate"] * [config.lambda_rate for config in training]
+        moved = [
+            float(np.mean(np.abs(config.lambda_start - np.array(run.facts["lambdas"]))))
+            for run, config in zip(runs, training, strict=True)
+        ]
         frame = pd.DataFrame(
             {
                 "dataset": group.dataset.name,

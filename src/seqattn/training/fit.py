@@ -260,8 +260,8 @@ def train(
         rng = np.random.default_rng(seed)
         batches = training_batches(model, dataset, train_config, device)
         sampled = sampled_loss(dataset, train_config, device)
-        rate = train_config.learning_rate
-        optimiser = torch.optim.Adam(model.parameters(), lr=rate, fused=True)
+        start_lambda(model, train_config)
+        optimiser = adam(model, train_config)
         ranker = Ranker(dataset.split, "valid", device)
         owners = dataset.split.owners().get("valid")
         course = Course(model, train_config.patience, owners, pretraining, seconds_before=seconds)
@@ -318,6 +318,40 @@ def _pretrain(
             keeper.save(capture)
     take_over(model, twin)
     return epochs
+
+
+def start_lambda(model: Backbone, config: TrainConfig) -> None:
+    """Set the lambda of every layer to where a configuration has it start.
+
+    Raises
+    ------
+    SeqattnError
+        If it says something of lambda and the model has none.
+    """
+    if config.changed_lambda and not model.lambda_parameters:
+        raise SeqattnError(
+            f"config key {config.changed_lambda[0]!r} is of models that learn a lambda; leave it "
+            "out for others"
+        )
+    if "lambda_start" in config.changed_lambda:  # else where the model's own code has it start
+        for lam in model.lambda_parameters:
+            torch.nn.init.constant_(lam, config.lambda_start)
+
+
+def adam(model: Backbone, config: TrainConfig) -> torch.optim.Adam:
+    """Return the optimiser of a fit, in which lambda may have a rate and a decay of its own."""
+    rate = config.learning_rate
+    if config.lambda_rate == 1 and not config.lambda_decay:
+        return torch.optim.Adam(model.parameters(), lr=rate, fused=True)
+    own = {id(lam) for lam in model.lambda_parameters}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in own]
+    lambdas = {
+        "params": model.lambda_parameters,
+        "lr": rate * config.lambda_rate,
+        "weight_decay": config.lambda_decay,
+    }
+    groups = [{"params": rest}, lambdas]
+    return torch.optim.Adam(groups, lr=rate, fused=True, decoupled_weight_decay=True)
 
 
 def sampled_loss(

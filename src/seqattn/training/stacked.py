@@ -123,9 +123,9 @@ def fit_stacked(
     ------
     SeqattnError
         If a seed is given twice, the model needs an intensity the dataset lacks, it is to be
-        pre-trained or reads other intensities than the real ones, a batch may be smaller than one
-        window or hold whole histories, the loss draws negatives, or a seed diverges, which ends
-        all.
+        pre-trained, reads other intensities than the real ones or trains lambda in a way of its
+        own, a batch may be smaller than one window or hold whole histories, the loss draws
+        negatives, or a seed diverges, which ends all.
     """
     _check(seeds, model_config, train_config)
     started = time.perf_counter()
@@ -169,6 +169,8 @@ def _check(seeds: Sequence[int], model_config: ModelConfig, train_config: TrainC
         raise SeqattnError("pre-training goes seed by seed; fit the seeds one by one")
     if train_config.intensity != "real":
         raise SeqattnError("each seed has intensities of its own; fit the seeds one by one")
+    if train_config.changed_lambda:
+        raise SeqattnError("a stack trains all parameters alike; fit the seeds one by one")
     if train_config.windows == "whole":
         raise SeqattnError(
             "batches of whole histories differ in shape from seed to seed; fit the seeds one by one"

@@ -1,0 +1,145 @@
+"""Is lambda identified: do starts meet, does its value matter, does it follow a log's size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from seqattn.config import BASELINE, LAMBDA, MARGIN_PERCENT
+from seqattn.data import CATALOGUE
+from seqattn.studies.plan import Arm, Study
+
+ENDS = ("meet", "partly", "apart", "not run")
+PROFILES = ("flat", "steep", "can't be told", "not run")
+RETURNS = ("returns", "stays", "can't be told", "not run")
+MEET, APART = 0.1, 0.5  # shares of the spread that the starts had
+
+
+def starts(study: Study) -> dict[str, float]:
+    """Return where lambda starts, by arm; arms that change its rate or decay are left out."""
+    arms = {arm.name: _lambda_of(arm) for arm in study.arms}
+    return {name: s for name, (s, rate, decay) in arms.items() if (rate, decay) == (1, 0)}
+
+
+def held(study: Study) -> dict[str, float]:
+    """Return the value at which lambda is held, by arm; other arms are left out."""
+    arms = {arm.name: _lambda_of(arm) for arm in study.arms}
+    return {name: s for name, (s, rate, _) in arms.items() if rate == 0}
+
+
+def _lambda_of(arm: Arm) -> tuple[float, float, float]:
+    start, rate, decay = ({**LAMBDA, **arm.settings.train}[name] for name in LAMBDA)
+    return start, rate, decay
+
+
+def verdicts(study: Study, lambdas: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Return what the rules of the study `lambda_starts` say of each (dataset, variant).
+
+    Parameters
+    ----------
+    lambdas, cells : DataFrame
+        The tables ``lambdas`` and ``comparisons``.
+
+    Returns
+    -------
+    DataFrame
+        Columns dataset, model; left, the share of the starts' spread that training leaves; ends,
+        one of `ENDS`; low and high, the lowest and highest change of NDCG@10 (percent of SASRec)
+        over the values at which lambda is held; and profile, one of `PROFILES`.
+    """
+    started, fixed, n_seeds = starts(study), held(study), len(study.seeds)
+    rows = []
+    for dataset in study.datasets:
+        for model in study.arms[0].models:
+            if model == BASELINE:
+                continue
+            ended = _of(lambdas, dataset, model, n_seeds).reindex(list(started))
+            left = _spread(ended["lambda_mean"]) / _spread(pd.Series(started))
+            changes = _of(_ndcg(cells), dataset, model, n_seeds).reindex(list(fixed))
+            by_value = changes["relative_change_percent"]
+            whole = by_value.notna().all()
+            low, high = (by_value.min(), by_value.max()) if whole else (np.nan, np.nan)
+            profile = _profile(changes) if whole else "not run"
+            rows.append((dataset, model, left, _ends(left), low, high, profile))
+    columns = ["dataset", "model", "left", "ends", "low", "high", "profile"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _of(table: pd.DataFrame, dataset: str, model: str, n_seeds: int) -> pd.DataFrame:
+    """Return the rows of a dataset and model that have all seeds, by arm."""
+    columns = ["dataset", "arm", "model", "n_seeds", "lambda_mean", "relative_change_percent"]
+    names = dict.fromkeys([*columns, "robust_clustered", "margin", *table.columns])
+    table = table.reindex(columns=list(names))
+    wanted = (table["dataset"] == dataset) & (table["model"] == model)
+    return table[wanted & (table["n_seeds"] == n_seeds)].set_index("arm")
+
+
+def _ndcg(cells: pd.DataFrame) -> pd.DataFrame:
+    return cells if cells.empty else cells[(cells["metric"] == "NDCG") & (cells["k"] == 10)]
+
+
+def _spread(values: pd.Series) -> float:
+    return float(values.max(skipna=False) - values.min(skipna=False))
+
+
+def _ends(left: float) -> str:
+    if np.isnan(left):
+        return "not run"
+    return "meet" if left <= MEET else "apart" if left > APART else "partly"
+
+
+def _profile(changes: pd.DataFrame) -> str:
+    if changes["robust_clustered"].eq(True).any():
+        return "steep"
+    return "flat" if (changes["margin"] <= MARGIN_PERCENT).all() else "can't be told"
+
+
+def sizes(study: Study) -> pd.DataFrame:
+    """Return the study's datasets by size: dataset, log (its name in the catalogue), share.
+
+    ``share`` is that of users in percent, 100 for a log as it is.
+    """
+    rows = []
+    for name in study.datasets:
+        entry = CATALOGUE[name]
+        share = int(name.rpartition("-")[2]) if entry.of else 100
+        rows.append((name, entry.of or name, share))
+    return pd.DataFrame(rows, columns=["dataset", "log", "share"])
+
+
+def returning(study: Study, travel: pd.DataFrame) -> pd.DataFrame:
+    """Return what the rule of the study `thinning` says of each log, arm and variant.
+
+    Parameters
+    ----------
+    travel : DataFrame
+        The table of that name.
+
+    Returns
+    -------
+    DataFrame
+        Columns log, arm, model, the mean distance of lambda from 1 by share of users, in columns
+        named by the share, and verdict, one of `RETURNS`.
+    """
+    by_size = sizes(study)
+    shares = sorted(by_size["share"].unique(), reverse=True)
+    columns = ["dataset", "arm", "model", "seed", "moved"]
+    runs = by_size.merge(travel.reindex(columns=columns), on="dataset")
+    whole = runs.groupby(["log", "arm", "model", "share"])["moved"].agg(["mean", "size"])
+    means = whole.loc[whole["size"] == len(study.seeds), "mean"]
+    rows = []
+    for log in by_size["log"].unique():
+        for arm in study.arms:
+            for model in (m for m in arm.models if m != BASELINE):
+                moved = [means.get((log, arm.name, model, share), np.nan) for share in shares]
+                rows.append((log, arm.name, model, *moved, _returns(np.array(moved))))
+    return pd.DataFrame(rows, columns=["log", "arm", "model", *shares, "verdict"])
+
+
+def _returns(moved: np.ndarray) -> str:
+    """Return the verdict on distances from 1, from the whole log to the smallest part."""
+    if np.isnan(moved).any():
+        return "not run"
+    if (np.diff(moved) < 0).all():
+        return "returns"
+    return "stays" if moved[-1] >= moved[0] else "can't be told"

@@ -1,0 +1,144 @@
+"""The rules on lambda: do starts meet, is the profile flat, does lambda return on thinned logs."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from seqattn.plots.lambdas import lambda_ends, lambda_phase, lambda_profile, thinned
+from seqattn.studies import identified, plan
+from seqattn.studies.plan import read_study, wanted
+
+STARTS, THIN = read_study("lambda_starts"), read_study("thinning")
+ONE = dataclasses.replace(STARTS, datasets=("d",))
+
+
+def ended(values, n_seeds=3, model="ia-add"):
+    names = list(identified.starts(STARTS))
+    rows = zip(names, values, strict=True)
+    return pd.DataFrame(
+        [("d", arm, model, value, n_seeds) for arm, value in rows],
+        columns=["dataset", "arm", "model", "lambda_mean", "n_seeds"],
+    )
+
+
+def changed(values, margins, robust=(), n_seeds=3):
+    names = list(identified.held(STARTS))
+    return pd.DataFrame(
+        {
+            "dataset": "d",
+            "arm": names,
+            "model": "ia-add",
+            "metric": "NDCG",
+            "k": 10,
+            "n_seeds": n_seeds,
+            "relative_change_percent": values,
+            "margin": margins,
+            "robust_clustered": [name in robust for name in names],
+        }
+    )
+
+
+def told(lambdas, cells):
+    found = identified.verdicts(ONE, lambdas, cells).set_index("model").loc["ia-add"]
+    return found["ends"], found["profile"]
+
+
+def test_the_study_starts_and_holds_lambda_where_its_rules_say():
+    assert identified.starts(STARTS) == {"real": 1.0, "start 0": 0.0, "start 0.5": 0.5,
+                                         "start 2": 2.0}  # fmt: skip
+    assert sorted(identified.held(STARTS).values()) == [0.5, 1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.3, 0.3, 0.31, 0.3], "meet"),
+        ([0.2, 0.4, 0.3, 0.39], "meet"),  # a tenth of 2
+        ([0.2, 0.4, 0.3, 0.41], "partly"),
+        ([0.0, 0.0, 0.5, 1.0], "partly"),  # a half of 2
+        ([0.9, 0.0, 0.5, 1.8], "apart"),
+    ],
+)
+def test_starts_meet_by_the_spread_that_is_left(values, expected):
+    assert told(ended(values), pd.DataFrame())[0] == expected
+
+
+def test_a_start_that_lacks_a_seed_was_not_run():
+    assert told(ended([0.3] * 4, n_seeds=2), pd.DataFrame())[0] == "not run"
+    assert told(ended([0.3] * 4)[:3], pd.DataFrame()) == ("not run", "not run")
+
+
+@pytest.mark.parametrize(
+    ("margins", "robust", "expected"),
+    [
+        ([1, 2, 3, 5], (), "flat"),
+        ([1, 2, 3, 5.1], (), "can't be told"),
+        ([1, 2, 3, 4], ("held at 4",), "steep"),
+    ],
+)
+def test_a_profile_is_flat_only_if_each_value_is_equivalent(margins, robust, expected):
+    cells = changed([0.1, 0.2, -0.3, 1.0], margins, robust)
+    assert told(pd.DataFrame(), cells)[1] == expected
+    assert told(pd.DataFrame(), cells[:3])[1] == "not run"
+
+
+def travels(moved_by_share):
+    names = identified.sizes(THIN)
+    rows = [
+        (row.dataset, "batches of 2048", "ia-add", seed, moved_by_share[row.share])
+        for row in names.itertuples()
+        for seed in THIN.seeds
+    ]
+    return pd.DataFrame(rows, columns=["dataset", "arm", "model", "seed", "moved"])
+
+
+@pytest.mark.parametrize(
+    ("moved", "expected"),
+    [
+        ({100: 0.8, 50: 0.6, 25: 0.3, 10: 0.1}, "returns"),
+        ({100: 0.8, 50: 0.6, 25: 0.7, 10: 0.1}, "can't be told"),
+        ({100: 0.8, 50: 0.6, 25: 0.7, 10: 0.8}, "stays"),
+    ],
+)
+def test_lambda_returns_if_it_is_nearer_to_1_at_every_smaller_size(moved, expected):
+    found = identified.returning(THIN, travels(moved))
+    mine = found[(found["arm"] == "batches of 2048") & (found["model"] == "ia-add")]
+    assert set(mine["verdict"]) == {expected} and set(mine["log"]) == {"amazon-herec", "ml-1m"}
+    assert set(found.loc[found["model"] != "ia-add", "verdict"]) == {"not run"}
+    shown = mine.iloc[0][[100, 50, 25, 10]].to_list()
+    assert shown == pytest.approx([moved[share] for share in (100, 50, 25, 10)])
+
+
+def test_a_size_that_lacks_a_seed_was_not_run():
+    few = travels({100: 0.8, 50: 0.6, 25: 0.3, 10: 0.1}).query("seed != 2022")
+    assert set(identified.returning(THIN, few)["verdict"]) == {"not run"}
+    assert set(identified.returning(THIN, pd.DataFrame())["verdict"]) == {"not run"}
+
+
+def test_thinned_logs_take_the_batches_that_their_arm_says_whatever_their_size(monkeypatch):
+    facts = {"fingerprint": "f" * 64, "n_targets": 1000, "n_users": 10}
+    monkeypatch.setattr(plan, "data_facts", lambda name: plan.DataFacts(name, **facts))
+    sizes = {(g.arm, s.train_config.batch_targets) for g in wanted(THIN) for s in g.specs}
+    assert sizes == {("batches of 2048", 2048), ("batches of 256", 256)}
+
+
+def test_figures_draw_what_there_is_and_say_what_there_is_not():
+    one = {"title": "T", "model": "ia-add", "low": 0.1, "high": 0.4}
+    ends = pd.DataFrame([one | {"arm": "start 0", "start": 0.0, "mean": 0.3}])
+    profile = pd.DataFrame([one | {"value": 1.0, "change": 0.2}])
+    thin = pd.DataFrame([one | {"arm": "a", "share": s, "mean": 0.3} for s in (10, 100)])
+    travel = pd.DataFrame({"possible": [0.1, 2.0], "moved": [0.1, np.nan]})
+    for drawn in (
+        lambda_ends(ends, ["real", "start 0"]),
+        lambda_profile(profile, 5.0),
+        lambda_phase({"ours": travel}),
+        thinned(thin),
+        *(draw(pd.DataFrame(), *more) for draw, more in
+          ((lambda_ends, ([],)), (lambda_profile, (5.0,)), (thinned, ()))),
+    ):  # fmt: skip
+        assert isinstance(drawn, Figure)

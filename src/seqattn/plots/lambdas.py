@@ -168,7 +168,7 @@ def lambda_phase(groups: Mapping[str, pd.DataFrame]) -> Figure:
     colours = (BLUE, VERMILION, GREEN, GREY)
     for number, (label, frame) in enumerate(groups.items()):
         told = frame[(frame["possible"] > 0) & (frame["moved"] > 0)]
-        style = {"alpha": 0.6, "markersize": 4, "color": colours[number % 4]}
+        style: dict[str, Any] = {"alpha": 0.6, "markersize": 4, "color": colours[number % 4]}
         axes.plot(told["possible"], told["moved"], "os^D"[number % 4], label=label, **style)
     low, high = axes.get_xlim()
     span = np.geomspace(max(low, 1e-3), max(high, 1e-2), 2)
@@ -204,7 +204,9 @@ def thinned(frame: pd.DataFrame) -> Figure:
         axes.set_xticks(shares, [f"{share:g}" for share in shares])
         axes.minorticks_off()
     panels[0, 0].set_ylabel("distance of λ from 1")
-    lines = zip(arms, ("-", "--"), strict=False)
-    styles = [Line2D([], [], color=GREY, linestyle=line, label=arm) for arm, line in lines]
+    styles = [
+        Line2D([], [], color=GREY, linestyle="--" if number else "-", label=arm)
+        for number, arm in enumerate(arms)
+    ]
     legend_above(figure, [*variant_keys(frame["model"]), *styles])
     return figure

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -350,7 +351,7 @@ def adam(model: Backbone, config: TrainConfig) -> torch.optim.Adam:
         "lr": rate * config.lambda_rate,
         "weight_decay": config.lambda_decay,
     }
-    groups = [{"params": rest}, lambdas]
+    groups: list[dict[str, Any]] = [{"params": rest}, lambdas]
     return torch.optim.Adam(groups, lr=rate, fused=True, decoupled_weight_decay=True)
 
 

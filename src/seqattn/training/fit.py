@@ -354,6 +354,8 @@ def seeded_model(
             f"model {model_name!r} reads intensities and dataset {dataset.name!r} has none; "
             "fit sasrec, bert4rec or local-ae"
         )
+    if model.needs_intensity:
+        model.tell(torch.tensor(dataset.split.train.intensity, device=device))
     return model
 
 

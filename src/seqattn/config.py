@@ -46,9 +46,12 @@ LOSS: dict[str, Any] = {
     "calibration": 0.75,
 }
 PLANTED: dict[str, Any] = {"planted_p": 1.0, "planted_tail": 2.0, "planted_popularity": 0.0}
+# What a loss makes of the intensity of its targets: nothing.
+TARGETS: dict[str, Any] = {"confidence": 0.0, "least_target": 0.0, "least_quantile": 0.0}
 # Fields that came after runs had been kept, with the value that those runs have: left out of
 # records and keys where they have it, so that what is kept is found.
-LATER: dict[str, Any] = ATTENTION | LOSS | PLANTED | {"pretrain_epochs": 0, "intensity": "real"}
+LATER: dict[str, Any] = ATTENTION | LOSS | PLANTED | TARGETS
+LATER |= {"pretrain_epochs": 0, "intensity": "real"}
 
 T = TypeVar("T", bound="DataclassInstance")
 
@@ -166,6 +169,12 @@ class TrainConfig:
     ``planted_p`` is what they tell of the items to come (0 nothing, 1 everything),
     ``planted_tail`` the standard deviation of their logarithm, and ``planted_popularity``, from -1
     to 1, how they follow an item's popularity.
+
+    Two ways to use intensity in the loss alone, with any model of next items, see
+    `seqattn.training.targets`. ``confidence``, alpha, weighs a target by ``1 + alpha r`` with r its
+    raw intensity, divided by the mean over all targets. ``least_target`` scores only targets of at
+    least that intensity, ``least_quantile`` those at or above that quantile of the training log's
+    intensities; histories stay whole. Validation and test ask for all targets as before.
     """
 
     learning_rate: float = 1e-3
@@ -185,6 +194,14 @@ class TrainConfig:
     planted_p: float = PLANTED["planted_p"]
     planted_tail: float = PLANTED["planted_tail"]
     planted_popularity: float = PLANTED["planted_popularity"]
+    confidence: float = 0.0
+    least_target: float = 0.0
+    least_quantile: float = 0.0
+
+    @property
+    def changed_targets(self) -> list[str]:
+        """The fields that make targets count by their intensity."""
+        return [name for name, usual in TARGETS.items() if getattr(self, name) != usual]
 
     def __post_init__(self) -> None:
         _require_types(self)
@@ -205,6 +222,7 @@ class TrainConfig:
         )
         _require_one_of("intensity", self.intensity, INTENSITIES)
         self._check_planted()
+        self._check_target_fields()
         _require_one_of("loss", self.loss, LOSSES)
         _require_one_of("negatives", self.negatives, NEGATIVES)
         _require_one_of("exclude", self.exclude, EXCLUDED)
@@ -220,6 +238,22 @@ class TrainConfig:
             self.negatives,
             "uniform with loss 'gbce', whose calibration assumes it",
         )
+
+    def _check_target_fields(self) -> None:
+        for name in ("confidence", "least_target"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
+        quantile = self.least_quantile
+        _require(0 <= quantile < 1, "least_quantile", quantile, "in [0, 1)")
+        for name in self.changed_targets:
+            value, told = getattr(self, name), "left out with"
+            _require(not self.pretrain_epochs, name, value, f"{told} pretrain_epochs")
+            if name == "confidence":
+                _require(self.loss == "ce", name, value, f"{told} loss {self.loss!r}")
+            else:
+                whole = self.windows == "whole"
+                _require(not whole, name, value, f"{told} windows 'whole', which score all targets")
+        least = {"least_target", "least_quantile"} <= set(self.changed_targets)
+        _require(not least, "least_quantile", quantile, "left out with least_target")
 
     def _check_planted(self) -> None:
         p, tail, popularity = (getattr(self, key) for key in PLANTED)

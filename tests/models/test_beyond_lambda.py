@@ -44,7 +44,7 @@ LOG = torch.tensor([1.0, 1.0, 2.0, 3.0, 3.0, 4.0, 5.0, 5.0, 5.0, 9.0])
 
 
 def build(name, seed=0, drawn=True, **config):
-    """A model in float64 that knows `LOG`; `drawn`: what its injection learns is not at its start."""
+    """A model in float64 that knows `LOG`; `drawn`: its injection has learned something."""
     torch.manual_seed(seed)
     model = build_model(name, N_ITEMS, **{**SMALL, **config}).double().eval()
     if model.needs_intensity:

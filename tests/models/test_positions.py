@@ -231,10 +231,9 @@ def test_shared_weights_start_alike_under_every_scheme(name):
 
     injection = build_model(name, 1).injections[0]
     for scheme in SCHEMES:
-        if (injection.adds_keys and scheme == "shaw") or (
-            injection.adds_vectors and scheme == "rope"
-        ):
-            continue  # refused
+        refused = {"shaw": injection.adds_keys, "rope": injection.adds_vectors}
+        if refused.get(scheme):
+            continue
         for key, value in shared("absolute").items():
             assert torch.equal(shared(scheme)[key], value), (scheme, key)
 

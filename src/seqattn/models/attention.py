@@ -116,8 +116,8 @@ class Attention(nn.Module):
         reads, rotates = self.positions.reads_weights, self.positions.rotates
         if (reads and self.injection.adds_keys) or (rotates and self.injection.adds_vectors):
             raise SeqattnError(
-                f"{type(self.injection).__name__} adds vectors that have no position, and positions "
-                f"{config.positions!r} change all vectors; choose other positions"
+                f"{type(self.injection).__name__} adds vectors that have no position, and "
+                f"positions {config.positions!r} change all vectors; choose other positions"
             )
         self.injection.complete(config)
         if config.kernel != "none":

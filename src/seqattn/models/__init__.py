@@ -26,7 +26,7 @@ class Model:
 
 # To add an injection: write its class in injection.py and name it here. The colours are Okabe and
 # Ito's, which readers with any common colour blindness can tell apart. The models after Local-AE
-# are drawn beside SASRec alone, so they use them again.
+# use them again: where they stand beside the others, each has a row with its name.
 MODELS: dict[str, Model] = {
     "sasrec": Model(SASRec, "SASRec", "#000000"),
     "ia-add": Model(partial(SASRec, injection=Add), "Add", "#0072B2"),
@@ -98,3 +98,8 @@ def is_masked(name: str) -> bool:
 def needs_intensity(name: str) -> bool:
     """Return whether a model reads intensity."""
     return build_model(name, 1).needs_intensity
+
+
+def has_lambda(name: str) -> bool:
+    """Return whether a model has one lambda a layer, which runs record every epoch."""
+    return bool(build_model(name, 1).lambda_parameters)

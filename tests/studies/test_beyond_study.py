@@ -14,6 +14,7 @@ from fabricated import ENVIRONMENT
 from matplotlib.figure import Figure
 
 from seqattn import book, plots
+from seqattn.analysis.attention import load_model
 from seqattn.config import PLACEBOS, get_preset
 from seqattn.data import load_dataset
 from seqattn.models import MODELS, needs_intensity
@@ -23,6 +24,7 @@ from seqattn.runs.store import Result, Store
 from seqattn.studies import beyond, placebo, plan
 from seqattn.studies.plan import DataFacts, Group, read_study
 from seqattn.studies.tables import TABLES
+from seqattn.training.ranking import rank_targets
 
 STUDY = read_study("beyond_lambda")
 ONE = dataclasses.replace(STUDY, datasets=("d",))
@@ -99,6 +101,8 @@ def test_what_a_fit_learned_is_kept_and_becomes_rows(tmp_path):
         again = Store(tmp_path).get(spec)
         assert again.facts.get("learned") == run.facts.get("learned")
         assert ("learned" in run.facts) == (name not in ("sasrec", "ia-nova"))
+        ranks = rank_targets(load_model(again, data), data.split, "test")["unfiltered"]
+        assert np.array_equal(ranks, run.ranks())  # weights know the log's quantiles
         groups.append(Group(facts, "real", name, (spec,), runs=(again,)))
     curves = beyond.gates(STUDY, groups)
     n_heads = curves.groupby("model", sort=False)["head"].unique().map(sorted).to_dict()

@@ -241,6 +241,25 @@ def test_a_report_without_intensity_leaves_out_what_is_about_it(tmp_path, monkey
     assert all(list(names) == notebooks for *_, names in ran)
 
 
+def test_a_report_of_models_without_a_lambda_leaves_the_notebook_about_it_out(
+    tmp_path, monkeypatch
+):
+    ran = []
+
+    def run_notebook(template, output, values, names):
+        ran.append(template.stem)
+        output.write_text("{}")
+
+    monkeypatch.setattr(reports, "run_notebook", run_notebook)
+    monkeypatch.setattr(book.Chapter, "all_runs", lambda chapter: [])
+    for models in (["sasrec", "ia-gate"], ["sasrec", "ia-gate", "ia-add"]):
+        ran.clear()
+        values = {"preset": "smoke", "seeds": [1, 2], "models": models}
+        reports.report("synthetic", values, tmp_path / "out")
+        left_out = set() if "ia-add" in models else {book.ABOUT_LAMBDA}
+        assert set(book.NOTEBOOKS) - set(ran) == left_out
+
+
 def relink(text, present):
     return reports.relink(text, book.NOTEBOOKS, present, book.ROOT / "notebooks")
 

@@ -49,11 +49,12 @@ LOSS: dict[str, Any] = {
 # other parameters, without decay.
 LAMBDA: dict[str, Any] = {"lambda_start": 1.0, "lambda_rate": 1.0, "lambda_decay": 0.0}
 PLANTED: dict[str, Any] = {"planted_p": 1.0, "planted_tail": 2.0, "planted_popularity": 0.0}
+# What a loss makes of the intensity of its targets: nothing.
+TARGETS: dict[str, Any] = {"confidence": 0.0, "least_target": 0.0, "least_quantile": 0.0}
 # Fields that came after runs had been kept, with the value that those runs have: left out of
 # records and keys where they have it, so that what is kept is found.
-LATER: dict[str, Any] = (
-    ATTENTION | LOSS | PLANTED | LAMBDA | {"pretrain_epochs": 0, "intensity": "real"}
-)
+LATER: dict[str, Any] = ATTENTION | LOSS | PLANTED | LAMBDA | TARGETS
+LATER |= {"pretrain_epochs": 0, "intensity": "real"}
 
 T = TypeVar("T", bound="DataclassInstance")
 
@@ -175,6 +176,12 @@ class TrainConfig:
     ``lambda_start`` is where the lambda of every layer starts. Its learning rate is
     ``lambda_rate`` times that of the rest, so that 0 holds it where it starts, and each step takes
     it towards 0 by the share learning rate x ``lambda_decay`` of itself.
+
+    Two ways to use intensity in the loss alone, with any model of next items, see
+    `seqattn.training.targets`. ``confidence``, alpha, weighs a target by ``1 + alpha r`` with r its
+    raw intensity, divided by the mean over all targets. ``least_target`` scores only targets of at
+    least that intensity, ``least_quantile`` those at or above that quantile of the training log's
+    intensities; histories stay whole. Validation and test ask for all targets as before.
     """
 
     learning_rate: float = 1e-3
@@ -197,6 +204,14 @@ class TrainConfig:
     lambda_start: float = LAMBDA["lambda_start"]
     lambda_rate: float = LAMBDA["lambda_rate"]
     lambda_decay: float = LAMBDA["lambda_decay"]
+    confidence: float = 0.0
+    least_target: float = 0.0
+    least_quantile: float = 0.0
+
+    @property
+    def changed_targets(self) -> list[str]:
+        """The fields that make targets count by their intensity."""
+        return [name for name, usual in TARGETS.items() if getattr(self, name) != usual]
 
     def __post_init__(self) -> None:
         _require_types(self)
@@ -220,6 +235,7 @@ class TrainConfig:
         _require(abs(self.lambda_start) <= 100, "lambda_start", self.lambda_start, "in [-100, 100]")
         for name in ("lambda_rate", "lambda_decay"):
             _require(0 <= getattr(self, name) < 1e6, name, getattr(self, name), "in [0, 1e6)")
+        self._check_target_fields()
         _require_one_of("loss", self.loss, LOSSES)
         _require_one_of("negatives", self.negatives, NEGATIVES)
         _require_one_of("exclude", self.exclude, EXCLUDED)
@@ -240,6 +256,22 @@ class TrainConfig:
     def changed_lambda(self) -> list[str]:
         """The fields that make lambda train another way than the published variants'."""
         return [name for name, usual in LAMBDA.items() if getattr(self, name) != usual]
+
+    def _check_target_fields(self) -> None:
+        for name in ("confidence", "least_target"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
+        quantile = self.least_quantile
+        _require(0 <= quantile < 1, "least_quantile", quantile, "in [0, 1)")
+        for name in self.changed_targets:
+            value, told = getattr(self, name), "left out with"
+            _require(not self.pretrain_epochs, name, value, f"{told} pretrain_epochs")
+            if name == "confidence":
+                _require(self.loss == "ce", name, value, f"{told} loss {self.loss!r}")
+            else:
+                whole = self.windows == "whole"
+                _require(not whole, name, value, f"{told} windows 'whole', which score all targets")
+        least = {"least_target", "least_quantile"} <= set(self.changed_targets)
+        _require(not least, "least_quantile", quantile, "left out with least_target")
 
     def _check_planted(self) -> None:
         p, tail, popularity = (getattr(self, key) for key in PLANTED)

@@ -9,7 +9,8 @@ import torch
 from seqattn.config import LAMBDA, TrainConfig, get_preset, record, replace
 from seqattn.errors import SeqattnError
 from seqattn.runs.checkpoint import Checkpoint
-from seqattn.training.fit import adam, fit, seeded_model, start_lambda
+from seqattn.training.fit import fit, seeded_model
+from seqattn.training.optimiser import adam, start_lambda
 from seqattn.training.stacked import fit_stacked
 
 SMOKE = get_preset("smoke")

@@ -15,7 +15,7 @@ from seqattn.config import TrainConfig, get_preset, replace
 from seqattn.data import Sequences
 from seqattn.models import build_model
 from seqattn.stats.metrics import metric
-from seqattn.training.fit import backward, batch_loss, fit, sampled_loss, training_batches
+from seqattn.training.fit import backward, batch_loss, fit, other_loss, training_batches
 from seqattn.training.negatives import SampledLoss, bce, bpr, gbce, grouped, sampled_softmax
 from seqattn.training.ranking import rank_targets
 
@@ -315,7 +315,7 @@ def test_every_kind_of_batch_knows_whose_history_a_target_is_in(kind, synthetic)
     name, model_config, windows = WINDOWS[kind]
     train = replace(SMOKE.train, loss="bpr", exclude="history", **windows)
     model = build_model(name, synthetic.n_items, **dataclasses.asdict(model_config))
-    sequences, loss = synthetic.split.train, sampled_loss(synthetic, train, "cpu")
+    sequences, loss = synthetic.split.train, other_loss(synthetic, train, "cpu")
     codes = torch.arange(1, synthetic.n_items + 1)[None]
     seen = 0
     batches = training_batches(model, synthetic, train, "cpu")(np.random.default_rng(0))
@@ -389,7 +389,7 @@ def test_a_stopped_fit_goes_on_to_the_same_bits(loss, synthetic):
 
 
 def test_the_full_loss_is_left_as_it_was(synthetic):
-    assert sampled_loss(synthetic, SMOKE.train, "cpu") is None
+    assert other_loss(synthetic, SMOKE.train, "cpu") is None
     model = build_model("sasrec", synthetic.n_items, **dataclasses.asdict(SMOKE.model)).eval()
     parts = next(training_batches(model, synthetic, SMOKE.train, "cpu")(np.random.default_rng(0)))
     logits = [model.logits(part.hidden(model)) for part in parts]
@@ -405,7 +405,7 @@ def test_a_batchs_loss_is_the_sampled_one_where_there_is_one(synthetic):
     (part, *_) = next(
         training_batches(model, synthetic, SMOKE.train, "cpu")(np.random.default_rng(0))
     )
-    sampled = sampled_loss(synthetic, replace(SMOKE.train, loss="bpr"), "cpu")
+    sampled = other_loss(synthetic, replace(SMOKE.train, loss="bpr"), "cpu")
     torch.manual_seed(0)
     found = batch_loss(model, part, sampled)
     torch.manual_seed(0)

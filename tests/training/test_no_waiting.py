@@ -13,7 +13,7 @@ from seqattn.models import MODELS
 from seqattn.training.batches import Gatherer
 from seqattn.training.fit import (
     launch_epoch,
-    sampled_loss,
+    other_loss,
     seeded_model,
     training_batches,
     training_plans,
@@ -100,7 +100,7 @@ def test_an_epoch_that_draws_negatives_never_waits(exclude, loss, synthetic, wat
     model = seeded_model(synthetic, "sasrec", 1, SMOKE.model, "cpu")
     optimiser = torch.optim.Adam(model.parameters(), fused=True)
     batches = training_batches(model, synthetic, config, "cpu")
-    sampled = sampled_loss(synthetic, config, "cpu")
+    sampled = other_loss(synthetic, config, "cpu")
     with watch:
         launch_epoch(model, batches(np.random.default_rng(1)), optimiser, sampled)
     assert watch.waits == []

@@ -33,7 +33,8 @@ NOTEBOOKS = (
 )
 
 # What they show is intensity; a dataset without one is reported on without them.
-ABOUT_INTENSITY = ("02_models", "04_significance", "05_lambda")
+ABOUT_LAMBDA = "05_lambda"
+ABOUT_INTENSITY = ("02_models", "04_significance", ABOUT_LAMBDA)
 
 PARAMETERS: dict[str, type] = {
     "dataset": str,

@@ -13,13 +13,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqattn.book import ABOUT_INTENSITY, NOTEBOOKS, Chapter, check_parameters, open_chapter
+from seqattn.book import (
+    ABOUT_INTENSITY,
+    ABOUT_LAMBDA,
+    NOTEBOOKS,
+    Chapter,
+    check_parameters,
+    open_chapter,
+)
 from seqattn.config import BASELINE, DESIGNS
 from seqattn.data import find_entry, load_dataset
 from seqattn.data.own import is_yaml
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, make_folder, write_text
-from seqattn.models import needs_intensity
+from seqattn.models import has_lambda, needs_intensity
 from seqattn.runs.fitting import fit_runs
 from seqattn.studies import plan
 from seqattn.studies.plan import Study
@@ -40,7 +47,7 @@ def report(
     The dataset is a name of the catalogue or the YAML file of one's own data, whose ``name`` then
     is that of the folder. Missing runs are fitted first, with a progress bar, so the notebooks only
     read them. Where the dataset has no intensity, the notebooks about it and the models that read
-    it are left out.
+    it are left out; that about lambda also where no model has one.
 
     Raises
     ------
@@ -61,6 +68,8 @@ def report(
         values["models"] = [m for m in chapter.models if not needs_intensity(m)]
         chapter = replace(chapter, models=values["models"])
         notebooks = tuple(name for name in NOTEBOOKS if name not in ABOUT_INTENSITY)
+    if not any(map(has_lambda, chapter.models)):
+        notebooks = tuple(name for name in notebooks if name != ABOUT_LAMBDA)
     _require_comparison(chapter)
     make_folder(output)
     # Old and new pages never stand together: the folder is changed when the last page is there.

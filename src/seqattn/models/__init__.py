@@ -11,6 +11,8 @@ from seqattn.config import ModelConfig, strict
 from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone, BERT4Rec, LocalAE, SASRec
 from seqattn.models.injection import Add, Mul, Val
+from seqattn.models.key_bias import BinExperts, LearnedScale, PerHead, TokenGate
+from seqattn.models.side_information import DifSr, Nova, SideKeys
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Model:
 
 
 # To add an injection: write its class in injection.py and name it here. The colours are Okabe and
-# Ito's, which readers with any common colour blindness can tell apart.
+# Ito's, which readers with any common colour blindness can tell apart. The models after Local-AE
+# use them again: where they stand beside the others, each has a row with its name.
 MODELS: dict[str, Model] = {
     "sasrec": Model(SASRec, "SASRec", "#000000"),
     "ia-add": Model(partial(SASRec, injection=Add), "Add", "#0072B2"),
@@ -31,6 +34,13 @@ MODELS: dict[str, Model] = {
     "ia-val": Model(partial(SASRec, injection=Val), "Val", "#009E73"),
     "bert4rec": Model(BERT4Rec, "BERT4Rec (AE)", "#CC79A7"),
     "local-ae": Model(LocalAE, "Local-AE", "#E69F00"),
+    "ia-add-per-head": Model(partial(SASRec, injection=PerHead), "λ by head", "#0072B2"),
+    "ia-gate": Model(partial(SASRec, injection=TokenGate), "Token gate", "#D55E00"),
+    "ia-bins": Model(partial(SASRec, injection=BinExperts), "Bins", "#009E73"),
+    "ia-add-learned": Model(partial(SASRec, injection=LearnedScale), "Learned scale", "#CC79A7"),
+    "ia-side-keys": Model(partial(SASRec, injection=SideKeys), "Side keys", "#E69F00"),
+    "ia-nova": Model(partial(SASRec, injection=Nova), "NOVA", "#56B4E9"),
+    "ia-dif-sr": Model(partial(SASRec, injection=DifSr), "DIF-SR", "#666666"),
 }
 
 # RecBole's models that `seqattn.recbole.baselines` fits, by the names of its own; the rest of the
@@ -88,3 +98,8 @@ def is_masked(name: str) -> bool:
 def needs_intensity(name: str) -> bool:
     """Return whether a model reads intensity."""
     return build_model(name, 1).needs_intensity
+
+
+def has_lambda(name: str) -> bool:
+    """Return whether a model has one lambda a layer, which runs record every epoch."""
+    return bool(build_model(name, 1).lambda_parameters)

@@ -105,8 +105,21 @@ class Attention(nn.Module):
         self.dropout = config.attention_dropout
 
     def complete(self, config: ModelConfig) -> None:
-        """Make what not every model has; its weights are drawn after those that all share."""
+        """Make what not every model has; its weights are drawn after those that all share.
+
+        Raises
+        ------
+        SeqattnError
+            If the positions do not suit the injection.
+        """
         self.positions = SCHEMES[config.positions](config)
+        reads, rotates = self.positions.reads_weights, self.positions.rotates
+        if (reads and self.injection.adds_keys) or (rotates and self.injection.adds_vectors):
+            raise SeqattnError(
+                f"{type(self.injection).__name__} adds vectors that have no position, and "
+                f"positions {config.positions!r} change all vectors; choose other positions"
+            )
+        self.injection.complete(config)
         if config.kernel != "none":
             self.kernel = PositionalKernel(config)
 
@@ -155,6 +168,7 @@ class Attention(nn.Module):
             If both the positions and the injection change the values.
         """
         dropout_p = self.dropout if self.training else 0.0
+        mask, bias = self.injection.seen(q, k, mask, bias)
         if not self.positions.reads_weights:
             return attend(q, k, v, mask, dropout_p, bias)
         if v.shape[-1] * self.n_heads != self.output.in_features:
@@ -171,7 +185,9 @@ class Attention(nn.Module):
         k, v = self.kernel(k, v)
         q, k, bias = self.positions(q, k)
         q, k, _ = self.injection.before(q, k, v, sight.signal)
-        return torch.softmax(masked_logits(q, k, sight.mask, bias), dim=-1)
+        mask, bias = self.injection.seen(q, k, sight.mask, bias)
+        weights = torch.softmax(masked_logits(q, k, mask, bias), dim=-1)
+        return self.injection.by_position(weights)
 
 
 def _queries_from(sight: Sight, read_from: int) -> Sight:

@@ -87,18 +87,34 @@ class Backbone(nn.Module):
     @property
     def needs_intensity(self) -> bool:
         """Whether the model reads intensities."""
-        return bool(self.lambda_parameters)
+        return bool(self.lambda_parameters) or any(i.reads_intensity for i in self.injections)
+
+    @property
+    def injections(self) -> list[Injection]:
+        """Each layer's injection."""
+        return [block.attention.injection for block in self.blocks]
 
     @property
     def lambda_parameters(self) -> list[nn.Parameter]:
         """Each layer's lambda, a scalar; empty for a model without injection."""
-        injections = [block.attention.injection for block in self.blocks]
-        return [own.lam for own in injections if isinstance(own, IntensityInjection)]
+        return [own.lam for own in self.injections if isinstance(own, IntensityInjection)]
 
     @property
     def lambdas(self) -> list[float]:
         """The value of each layer's lambda; empty for a model without injection."""
         return [lam.item() for lam in self.lambda_parameters]
+
+    def tell(self, intensity_n: Tensor) -> None:
+        """Tell the injections the training log's raw intensities, (n,), all that are read.
+
+        Those that place an intensity among all others need it; without, intensities are taken for
+        such places, from 0 to 1.
+        """
+        known_1n = intensity_n[None]
+        real_1n = torch.ones_like(known_1n, dtype=torch.bool)
+        w_n = normalise(known_1n, real_1n, self.config.normalisation).w_BT[0]
+        for injection in self.injections:
+            injection.tell(w_n)
 
     def forward(
         self, items_BT: Tensor, intensity_BT: Tensor | None = None, read_from: int = 0

@@ -23,11 +23,30 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from seqattn.config import ModelConfig
 from seqattn.models.intensity import Signal
 
 
 class Injection(nn.Module):
-    """No injection: plain scaled dot-product attention, which is SASRec."""
+    """No injection: plain scaled dot-product attention, which is SASRec.
+
+    What an idea may need beside `before` and `after` does nothing here.
+    """
+
+    reads_intensity = False  # of one without a lambda: whether it needs a signal
+    reads_queries = False  # whether a query's own intensity matters
+    adds_keys = False  # whether `before` returns more keys than positions
+    adds_vectors = False  # whether it adds to queries or keys what has no position
+
+    def complete(self, config: ModelConfig) -> None:
+        """Make what depends on the model's sizes."""
+
+    def tell(self, w_n: Tensor) -> None:
+        """Take note of how ``w`` of `Signal` is distributed in the training log, (n,)."""
+
+    def learned(self) -> dict[str, list]:
+        """Return what a run's record keeps of what was learned, but for lambda."""
+        return {}
 
     def before(
         self, q_BHTF: Tensor, k_BHTF: Tensor, v_BHTF: Tensor, signal: Signal | None
@@ -38,6 +57,16 @@ class Injection(nn.Module):
     def after(self, context_BHTF: Tensor, signal: Signal | None) -> Tensor:
         """Return the context, of shape (B, H, S, F), that the output projection will see."""
         return context_BHTF
+
+    def seen(
+        self, q_BHTF: Tensor, k_BHTF: Tensor, mask: Tensor | None, bias: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Return where queries may look among the keys of `before`, and the bias of each logit."""
+        return mask, bias
+
+    def by_position(self, weights_BHTT: Tensor) -> Tensor:
+        """Return an attention map of positions, from one of the keys of `before`."""
+        return weights_BHTT
 
 
 class IntensityInjection(Injection):

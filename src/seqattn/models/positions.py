@@ -40,6 +40,7 @@ class Positions(nn.Module):
     """No positions: only the causal mask tells what came before (NoPE; Haviv et al., 2022)."""
 
     reads_weights = False  # whether `values` adds to the context
+    rotates = False  # whether queries and keys are turned by their place
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -149,6 +150,7 @@ class RoPE(Positions):
     of a head turns with feature j of the second, by ``10000^(-2 j / F)`` radians a position.
     """
 
+    rotates = True
     rate_F: Tensor
 
     def __init__(self, config: ModelConfig) -> None:

@@ -45,7 +45,8 @@ class SeveralQueries(Attention):
     Raises
     ------
     SeqattnError
-        If the positions are Shaw's, which change the values by one distance for each query.
+        If the positions are Shaw's, which change the values by one distance for each query, or the
+        injection reads a query's own intensity.
     """
 
     def complete(self, config: ModelConfig) -> None:
@@ -55,6 +56,11 @@ class SeveralQueries(Attention):
             raise SeqattnError(
                 f"several queries read positions of their own, and {config.positions!r} changes "
                 "values by them; choose other positions"
+            )
+        if self.injection.reads_queries:
+            raise SeqattnError(
+                f"{type(self.injection).__name__} reads the intensity a query stands at, and "
+                "several queries stand at several; set n_queries to 1"
             )
         d, m = config.hidden_size, config.n_queries
         self.earlier = nn.Linear(d, (m - 1) * d)

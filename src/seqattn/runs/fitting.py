@@ -240,7 +240,13 @@ def _fit_on_gpu(
     """Fit the seeds of one configuration, together where they can be stacked."""
     config = specs[0].train_config
     stackable = config.windows != "whole" and config.loss == "ce" and config.intensity == "real"
-    if stackable and not config.pretrain_epochs and not config.changed_lambda:
+    one_by_one = (
+        config.pretrain_epochs
+        or config.least_target
+        or config.least_quantile
+        or config.changed_lambda
+    )
+    if stackable and not one_by_one:
         return fit_runs_stacked(store, dataset, specs, device=device, report=report)
     return [fit_run(store, dataset, spec, device=device, report=report) for spec in specs]
 

@@ -17,17 +17,26 @@ REAL = "real"
 VERDICTS = ("information", "channel", "nothing", "can't be told", "not run")
 
 
+def real_arm(arm: str) -> str | None:
+    """Return the arm with real intensities that an arm is the placebo of; None: it is none.
+
+    ``within`` is the placebo of ``real``, ``doses within`` that of ``doses``.
+    """
+    stem, _, kind = arm.rpartition(" ")
+    return (stem or REAL) if kind in PLACEBOS else None
+
+
 def over_placebo(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Judge real intensities against each placebo of the same model.
 
     A row a (dataset, arm, part, model, metric, k), `arm` being the placebo's; columns of
     `seqattn.studies.judge.judge`, with the placebo's runs as the baseline.
     """
-    real = {(g.dataset.name, g.model): g.runs for g in groups if g.arm == REAL}
+    runs_of = {(g.dataset.name, g.arm, g.model): g.runs for g in groups}
     return stacked(
-        same_model(group, base=group.runs, runs=real[group.dataset.name, group.model])
+        same_model(group, base=group.runs, runs=runs_of[group.dataset.name, real, group.model])
         for group in groups
-        if group.arm in PLACEBOS
+        if (real := real_arm(group.arm))
     )
 
 

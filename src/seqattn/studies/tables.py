@@ -32,6 +32,7 @@ from seqattn.stats import (
 )
 from seqattn.stats.metrics import METRICS
 from seqattn.studies import (
+    beyond,
     calibration,
     control,
     learning,
@@ -434,4 +435,6 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "changes": targets.changes,
     "travel": travel.travel,
     "claims": referee.claims,
+    "gates": beyond.gates,
+    "head_lambdas": beyond.head_lambdas,
 }

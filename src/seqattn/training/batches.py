@@ -167,6 +167,12 @@ class Plan(NamedTuple):
     targets: np.ndarray
     read_from: int = 0
 
+    def scoring(self, kept_n: np.ndarray) -> Plan:
+        """Return the plan with those targets alone that a mask of all interactions keeps."""
+        mine = kept_n[self.targets]
+        scored = (self.rows[mine], self.columns[mine], self.targets[mine])
+        return Plan(self.start, self.length, *scored, self.read_from)
+
 
 def next_item_plan(windows: Windows, chosen: np.ndarray) -> Plan:
     """Plan a batch whose every scored position predicts the item that follows it."""

@@ -46,8 +46,11 @@ class Fit:
 
     def facts(self) -> dict[str, object]:
         """Return what is worth keeping as JSON."""
-        before = {"pretraining": self.pretraining} if self.pretraining else {}
-        return before | {
+        more: dict[str, object] = {"pretraining": self.pretraining} if self.pretraining else {}
+        learned = [own.learned() for own in self.model.injections]
+        if any(learned):
+            more["learned"] = learned  # a layer each
+        return more | {
             "history": [asdict(epoch) for epoch in self.history],
             "best_epoch": self.best_epoch,
             "lambdas": self.model.lambdas,

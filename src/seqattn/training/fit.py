@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -41,27 +40,28 @@ from seqattn.training.batches import (
 from seqattn.training.course import Course, Epoch, Fit, Keeper, State, captured, restore
 from seqattn.training.loss import tied_cross_entropy
 from seqattn.training.negatives import SampledLoss
+from seqattn.training.optimiser import adam, start_lambda
 from seqattn.training.pretraining import take_over, twin_of, twins_training
 from seqattn.training.ranking import Ranker
+from seqattn.training.targets import WeightedCrossEntropy, scored_targets
 from seqattn.training.whole import WholeBatch, whole_batch, whole_windows
 
 TRIM_EVERY = 32  # optimiser steps
+OtherLoss = SampledLoss | WeightedCrossEntropy  # in the place of the plain cross-entropy
 Parts = Sequence[Batch | WholeBatch]  # of one step, computed one after another
 
 
 def batch_loss(
-    model: Backbone, batch: Batch | WholeBatch, sampled: SampledLoss | None = None
+    model: Backbone, batch: Batch | WholeBatch, other: OtherLoss | None = None
 ) -> Tensor:
-    """Return the mean loss over the batch's scored targets: `sampled`, else the cross-entropy."""
+    """Return the mean loss over the batch's scored targets: `other`, else the cross-entropy."""
     hidden_ND, weight_VD = batch.hidden(model), model.item_embedding.weight
-    if sampled is not None:
-        return sampled(hidden_ND, weight_VD, batch.targets, batch.places)
+    if other is not None:
+        return other(hidden_ND, weight_VD, batch.targets, batch.places)
     return tied_cross_entropy(hidden_ND, weight_VD, batch.targets)
 
 
-def backward(
-    model: Backbone, parts: Parts, sampled: SampledLoss | None = None
-) -> tuple[Tensor, int]:
+def backward(model: Backbone, parts: Parts, other: OtherLoss | None = None) -> tuple[Tensor, int]:
     """Add the gradient of the mean loss over all parts of a step; return their sum and number.
 
     Each part is weighed by its share of the targets, so the gradient does not depend on how a
@@ -70,7 +70,7 @@ def backward(
     n_targets = sum(len(part.targets) for part in parts)
     losses = []
     for part in parts:
-        loss = batch_loss(model, part, sampled) * len(part.targets)
+        loss = batch_loss(model, part, other) * len(part.targets)
         (loss / n_targets).backward()
         losses.append(loss.detach())  # stays on the device
     return torch.stack(losses).sum(), n_targets
@@ -85,8 +85,10 @@ def training_batches(
     ------
     SeqattnError
         If the stride exceeds the window, the model's normalisation scope would leak the future
-        into packed windows, or the model cannot read whole histories.
+        into packed windows, the model cannot read whole histories, or targets are to count by
+        their intensity and are masked items, or have none.
     """
+    _check_next_items(model, config)
     gatherer = Gatherer(dataset.split.train, device)
     if config.windows == "whole":
         return _whole_batches(model, dataset, config, gatherer)
@@ -119,8 +121,10 @@ def training_plans(
 ) -> Callable[[np.random.Generator], Iterator[list[Plan]]]:
     """Return the same as `training_batches`, with plans in the place of batches."""
     length, offsets = model.config.max_length, dataset.split.train.offsets
+    _check_next_items(model, config)
     _check_windows(model, config)
     _check_targets(dataset)
+    kept_n = scored_targets(dataset.split.train, config)
     overhead = bucket_overhead(device)
     masked = model.objective == "masked_item"
 
@@ -136,9 +140,22 @@ def training_plans(
                 probability = config.mask_probability
                 yield [masked_item_plan(windows, bucket, probability, rng) for bucket in buckets]
             else:
-                yield [next_item_plan(windows, bucket) for bucket in buckets]
+                plans = [next_item_plan(windows, bucket) for bucket in buckets]
+                if kept_n is not None:
+                    plans = [plan.scoring(kept_n) for plan in plans]
+                    plans = [plan for plan in plans if len(plan.targets)]
+                if plans:
+                    yield plans
 
     return epoch
+
+
+def _check_next_items(model: Backbone, config: TrainConfig) -> None:
+    if config.changed_targets and model.objective == "masked_item":
+        raise SeqattnError(
+            f"{config.changed_targets[0]} is about next items, and {type(model).__name__} is "
+            "trained on masked ones; leave it out for this model"
+        )
 
 
 def _check_targets(dataset: Dataset) -> None:
@@ -260,7 +277,7 @@ def train(
         torch.manual_seed(seed)  # dropout starts alike for models that drew extra weights
         rng = np.random.default_rng(seed)
         batches = training_batches(model, dataset, train_config, device)
-        sampled = sampled_loss(dataset, train_config, device)
+        other = other_loss(dataset, train_config, device)
         start_lambda(model, train_config)
         optimiser = adam(model, train_config)
         ranker = Ranker(dataset.split, "valid", device)
@@ -270,7 +287,7 @@ def train(
             course.restore(state, optimiser, rng)
         while len(course.history) < train_config.epochs and not course.stopped:
             started = time.perf_counter()
-            total, n_targets = launch_epoch(model, batches(rng), optimiser, sampled)
+            total, n_targets = launch_epoch(model, batches(rng), optimiser, other)
             loss = float(total) / n_targets
             ranks = ranker(model, filtered=False)["unfiltered"]
             course.add(loss, ranks, time.perf_counter() - started)
@@ -298,7 +315,7 @@ def _pretrain(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     batches = training_batches(twin, dataset, config, device)
-    sampled = sampled_loss(dataset, config, device)
+    other = other_loss(dataset, config, device)
     optimiser = torch.optim.Adam(twin.parameters(), lr=config.learning_rate, fused=True)
     epochs: list[dict[str, float]] = []
     if state:
@@ -311,7 +328,7 @@ def _pretrain(
 
     while len(epochs) < config.pretrain_epochs:
         started = time.perf_counter()
-        total, n_targets = launch_epoch(twin, batches(rng), optimiser, sampled)
+        total, n_targets = launch_epoch(twin, batches(rng), optimiser, other)
         loss = float(total) / n_targets
         seconds = time.perf_counter() - started
         epochs.append({"epoch": len(epochs) + 1, "loss": loss, "seconds": seconds})
@@ -321,44 +338,12 @@ def _pretrain(
     return epochs
 
 
-def start_lambda(model: Backbone, config: TrainConfig) -> None:
-    """Set the lambda of every layer to where a configuration has it start.
-
-    Raises
-    ------
-    SeqattnError
-        If it says something of lambda and the model has none.
-    """
-    if config.changed_lambda and not model.lambda_parameters:
-        raise SeqattnError(
-            f"config key {config.changed_lambda[0]!r} is of models that learn a lambda; leave it "
-            "out for others"
-        )
-    if "lambda_start" in config.changed_lambda:  # else where the model's own code has it start
-        for lam in model.lambda_parameters:
-            torch.nn.init.constant_(lam, config.lambda_start)
-
-
-def adam(model: Backbone, config: TrainConfig) -> torch.optim.Adam:
-    """Return the optimiser of a fit, in which lambda may have a rate and a decay of its own."""
-    rate = config.learning_rate
-    if config.lambda_rate == 1 and not config.lambda_decay:
-        return torch.optim.Adam(model.parameters(), lr=rate, fused=True)
-    own = {id(lam) for lam in model.lambda_parameters}
-    rest = [parameter for parameter in model.parameters() if id(parameter) not in own]
-    lambdas = {
-        "params": model.lambda_parameters,
-        "lr": rate * config.lambda_rate,
-        "weight_decay": config.lambda_decay,
-    }
-    groups: list[dict[str, Any]] = [{"params": rest}, lambdas]
-    return torch.optim.Adam(groups, lr=rate, fused=True, decoupled_weight_decay=True)
-
-
-def sampled_loss(
+def other_loss(
     dataset: Dataset, config: TrainConfig, device: torch.device | str
-) -> SampledLoss | None:
-    """Return the loss that draws negatives, or None where the loss is the full cross-entropy."""
+) -> OtherLoss | None:
+    """Return the loss that draws negatives or weighs targets; None is the plain cross-entropy."""
+    if config.confidence:
+        return WeightedCrossEntropy(dataset.split.train, config.confidence, device)
     return None if config.loss == "ce" else SampledLoss(dataset.split.train, config, device)
 
 
@@ -389,6 +374,8 @@ def seeded_model(
             f"model {model_name!r} reads intensities and dataset {dataset.name!r} has none; "
             "fit sasrec, bert4rec or local-ae"
         )
+    if model.needs_intensity:
+        model.tell(torch.tensor(dataset.split.train.intensity, device=device))
     return model
 
 
@@ -404,14 +391,14 @@ def launch_epoch(
     model: Backbone,
     batches: Iterator[Parts],
     optimiser: torch.optim.Optimizer,
-    sampled: SampledLoss | None = None,
+    other: OtherLoss | None = None,
 ) -> tuple[Tensor, int]:
     """Do one pass over the data without ever waiting for the device; return summed loss, count."""
     model.train()
     total, n_targets = model.item_embedding.weight.new_zeros(()), 0
     for number, parts in enumerate(batches):
         optimiser.zero_grad(set_to_none=True)
-        loss, n = backward(model, parts, sampled)
+        loss, n = backward(model, parts, other)
         optimiser.step()
         total, n_targets = total + loss, n_targets + n
         if number % TRIM_EVERY == 0:

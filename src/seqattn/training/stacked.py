@@ -31,9 +31,10 @@ from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone
 from seqattn.training.batches import Gatherer, Plan
 from seqattn.training.course import Course, Epoch, Fit
-from seqattn.training.fit import forked_rng, seeded_model, training_plans
+from seqattn.training.fit import forked_rng, other_loss, seeded_model, training_plans
 from seqattn.training.loss import stacked_cross_entropy
 from seqattn.training.ranking import Ranker
+from seqattn.training.targets import WeightedCrossEntropy
 
 
 class Shape(NamedTuple):
@@ -124,8 +125,8 @@ def fit_stacked(
     SeqattnError
         If a seed is given twice, the model needs an intensity the dataset lacks, it is to be
         pre-trained, reads other intensities than the real ones or trains lambda in a way of its
-        own, a batch may be smaller than one window or hold whole histories, the loss draws
-        negatives, or a seed diverges, which ends all.
+        own, a batch may be smaller than one window, hold whole histories or score no target, the
+        loss draws negatives, or a seed diverges, which ends all.
     """
     _check(seeds, model_config, train_config)
     started = time.perf_counter()
@@ -137,7 +138,9 @@ def fit_stacked(
         patience, owners = train_config.patience, dataset.split.owners().get("valid")
         courses = {s: Course(m, patience, owners) for s, m in zip(seeds, models, strict=True)}
         gatherer = Gatherer(dataset.split.train, device)
-        stack = Stack(models, gatherer, train_config.learning_rate)
+        weighted = other_loss(dataset, train_config, device)
+        weight_n = weighted.weight_n if isinstance(weighted, WeightedCrossEntropy) else None
+        stack = Stack(models, gatherer, train_config.learning_rate, weight_n)
         ranker = Ranker(dataset.split, "valid", device)
         torch.manual_seed(seeds[0])  # drives the dropout of all
         for number in range(1, train_config.epochs + 1):
@@ -179,6 +182,11 @@ def _check(seeds: Sequence[int], model_config: ModelConfig, train_config: TrainC
         raise SeqattnError(
             f"loss {train_config.loss!r} draws negatives seed by seed; fit the seeds one by one"
         )
+    if train_config.least_target or train_config.least_quantile:
+        raise SeqattnError(
+            "a batch may hold no target of enough intensity, and seeds could not step together; "
+            "fit the seeds one by one"
+        )
     if train_config.batch_targets < model_config.max_length:
         # A window of more targets than a batch would take the place of several batches, and seeds
         # would differ in their number of steps.
@@ -210,8 +218,15 @@ class Stack:
     over the stack is one a seed.
     """
 
-    def __init__(self, models: list[Backbone], gatherer: Gatherer, learning_rate: float) -> None:
+    def __init__(
+        self,
+        models: list[Backbone],
+        gatherer: Gatherer,
+        learning_rate: float,
+        weight_n: Tensor | None = None,
+    ) -> None:
         self.models = models
+        self.weight_n = weight_n  # of each interaction as a target; None: 1
         self.template = copy.deepcopy(models[0])  # runs with the parameters it is given
         self.gatherer = gatherer
         self.parameters = {
@@ -309,4 +324,6 @@ class Stack:
             intensity_SBT = None
         scored_SN = torch.arange(cells.shape[1], device=cells.device) < n_scored
         targets_SN, share_SN = self.gatherer.items[targets], scored_SN / n_total
+        if self.weight_n is not None:
+            share_SN = share_SN * self.weight_n[targets]
         return StackedBatch(items_SBT, intensity_SBT, cells, targets_SN, share_SN, shape.read_from)

@@ -1,0 +1,92 @@
+"""Intensity in the loss: what a next item counts for as a target, whatever the model reads.
+
+Two rivals of an injection. A *confidence* weighs each target's cross-entropy by
+``c = 1 + alpha r``, with r its raw intensity, as Hu, Koren and Volinsky weigh a matrix's cells;
+here it is divided by its mean over all training targets, so that alpha does not change the size of
+a step. And *positive targets only*: a target of less than some intensity is not scored, as in
+SASRec_p, what others compare PNFRec with. Both leave the input and every held-out target as they
+are.
+
+Shapes: n interactions, N targets, D hidden width, V items and padding.
+
+References
+----------
+Hu, Koren and Volinsky (2008), section 4. PNFRec: Ivanova et al. (2025); there, histories lose the
+weak interactions as well.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqattn.config import TrainConfig
+from seqattn.data import Sequences
+from seqattn.errors import SeqattnError
+from seqattn.training.loss import stacked_cross_entropy
+
+
+def target_weights(train: Sequences, confidence: float) -> np.ndarray:
+    """Return what each interaction counts for as a target, (n,); its mean over targets is 1.
+
+    Raises
+    ------
+    SeqattnError
+        The log has no intensity.
+    """
+    weight_n = 1 + confidence * _intensity(train, "confidence")
+    return weight_n / weight_n[_is_target(train)].mean()
+
+
+def scored_targets(train: Sequences, config: TrainConfig) -> np.ndarray | None:
+    """Return which interactions are scored as targets, (n,); None is all.
+
+    Raises
+    ------
+    SeqattnError
+        The log has no intensity, or no target is scored.
+    """
+    least, quantile = config.least_target, config.least_quantile
+    if not least and not quantile:
+        return None
+    intensity_n = _intensity(train, "least_target" if least else "least_quantile")
+    if quantile:  # a value that occurs: on a scale of stars, quantiles in between are none
+        least = float(np.quantile(intensity_n, quantile, method="inverted_cdf"))
+    kept_n = intensity_n >= least
+    if not kept_n[_is_target(train)].any():
+        raise SeqattnError(
+            f"no training target has an intensity of {least:g} or more; lower least_target"
+        )
+    return kept_n
+
+
+def _is_target(train: Sequences) -> np.ndarray:
+    """Return which interactions follow another of their user's, (n,)."""
+    follows_n = np.ones(len(train), dtype=bool)
+    follows_n[train.offsets[:-1][train.lengths > 0]] = False
+    return follows_n
+
+
+def _intensity(train: Sequences, name: str) -> np.ndarray:
+    if train.intensity is None:
+        raise SeqattnError(f"{name} reads intensities and the data has none; leave it out")
+    return train.intensity.astype(np.float64)
+
+
+class WeightedCrossEntropy:
+    """The cross-entropy over all items with a weight for each target, called like `SampledLoss`."""
+
+    def __init__(
+        self, train: Sequences, confidence: float, device: torch.device | str = "cpu"
+    ) -> None:
+        weight_n = target_weights(train, confidence)
+        self.weight_n = torch.tensor(weight_n, dtype=torch.float32, device=device)
+
+    def __call__(
+        self, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, places_N: Tensor
+    ) -> Tensor:
+        """Return the mean of weighted losses, a scalar, of targets given by code and by place."""
+        share_N = self.weight_n[places_N].to(hidden_ND.dtype) / len(targets_N)
+        one_seed = (x[None] for x in (hidden_ND, weight_VD, targets_N, share_N))
+        return stacked_cross_entropy(*one_seed)[0]

@@ -9,8 +9,10 @@ from typing import Any
 
 from seqattn.config import ModelConfig, strict
 from seqattn.errors import SeqattnError
-from seqattn.models.backbone import Backbone, BERT4Rec, LocalAE, SASRec
+from seqattn.models.backbone import Backbone, BERT4Rec, SASRec
+from seqattn.models.crossed import BidirectionalNext, CausalBERT4Rec, CausalMasked
 from seqattn.models.injection import Add, Mul, Val
+from seqattn.models.local import LocalAR, local_ae
 
 
 @dataclass(frozen=True)
@@ -23,14 +25,18 @@ class Model:
 
 
 # To add an injection: write its class in injection.py and name it here. The colours are Okabe and
-# Ito's, which readers with any common colour blindness can tell apart.
+# Ito's, then Tol's, which readers with any common colour blindness can tell apart.
 MODELS: dict[str, Model] = {
     "sasrec": Model(SASRec, "SASRec", "#000000"),
     "ia-add": Model(partial(SASRec, injection=Add), "Add", "#0072B2"),
     "ia-mul": Model(partial(SASRec, injection=Mul), "Mul", "#D55E00"),
     "ia-val": Model(partial(SASRec, injection=Val), "Val", "#009E73"),
     "bert4rec": Model(BERT4Rec, "BERT4Rec (AE)", "#CC79A7"),
-    "local-ae": Model(LocalAE, "Local-AE", "#E69F00"),
+    "local-ae": Model(local_ae, "Local-AE", "#E69F00"),
+    "local-ar": Model(LocalAR, "Local-AR", "#56B4E9"),
+    "causal-bert4rec": Model(CausalBERT4Rec, "Causal BERT4Rec (AR)", "#666666"),
+    "causal-masked": Model(CausalMasked, "Causal, masked items", "#882255"),
+    "bidirectional-next": Model(BidirectionalNext, "Bidirectional, next item", "#117733"),
 }
 
 # RecBole's models that `seqattn.recbole.baselines` fits, by the names of its own; the rest of the

@@ -92,7 +92,7 @@ def fit_run(
 
 def _made_by(spec: RunSpec, device: str) -> dict[str, str]:
     """Return what must be the same for a fit's rest to have the bits of a whole one."""
-    about = environment(device) | {"code": code_of(spec.model)}
+    about = environment(device) | {"code": code_of(spec.model, spec.model_config)}
     del about["commit"]
     return about
 
@@ -131,7 +131,7 @@ def _fit_recbole(
 
 
 def _result(fitted: Fit, spec: RunSpec, device: str, **more: object) -> Result:
-    about = {"code": code_of(spec.model), "environment": environment(device)}
+    about = {"code": code_of(spec.model, spec.model_config), "environment": environment(device)}
     facts = {**fitted.facts(), **more, **about}
     weights = {name: value.cpu() for name, value in fitted.model.state_dict().items()}
     return Result(facts, fitted.ranks, weights, fitted.owners)

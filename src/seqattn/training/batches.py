@@ -8,6 +8,7 @@ Shapes: W windows, B rows of a batch, T positions, N scored targets of a batch.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -35,6 +36,11 @@ class Windows:
     start: np.ndarray
     length: np.ndarray
     first_scored: np.ndarray
+
+    def __add__(self, other: Windows) -> Windows:
+        """Return these windows, then the others."""
+        parts = zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)
+        return Windows(*map(np.concatenate, parts))
 
     @property
     def n_scored(self) -> np.ndarray:
@@ -110,6 +116,20 @@ def prefix_windows(offsets: np.ndarray, max_length: int) -> Windows:
     stop = 1 + np.arange(len(user)) - np.repeat(np.cumsum(n_inputs) - n_inputs, n_inputs)
     begin = np.maximum(stop - max_length, 0)
     return Windows(offsets[user] + begin, stop - begin, stop - begin - 1)
+
+
+def last_item_windows(
+    offsets: np.ndarray, max_length: int, chance: float, rng: np.random.Generator
+) -> Windows:
+    """Give some histories a row that scores its last item alone, each with a `chance`.
+
+    `masked_item_plan` hides that item, since a row hides at least one: BERT4Rec's samples with only
+    the last item masked. Histories of one item are left out; nothing would be there to read.
+    """
+    length = np.diff(offsets)
+    (users,) = np.nonzero((length > 1) & (rng.random(len(length)) < chance))
+    stop, length = offsets[1:][users], np.minimum(length[users], max_length)
+    return Windows(stop - length, length, length - 1)
 
 
 def random_batches(

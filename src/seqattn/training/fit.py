@@ -31,6 +31,7 @@ from seqattn.training.batches import (
     Gatherer,
     Plan,
     bucket_overhead,
+    last_item_windows,
     masked_item_plan,
     next_item_plan,
     packed_windows,
@@ -52,7 +53,7 @@ def batch_loss(
     model: Backbone, batch: Batch | WholeBatch, sampled: SampledLoss | None = None
 ) -> Tensor:
     """Return the mean loss over the batch's scored targets: `sampled`, else the cross-entropy."""
-    hidden_ND, weight_VD = batch.hidden(model), model.item_embedding.weight
+    hidden_ND, weight_VD = batch.hidden(model), model.scorers()
     if sampled is not None:
         return sampled(hidden_ND, weight_VD, batch.targets, batch.places)
     return tied_cross_entropy(hidden_ND, weight_VD, batch.targets)
@@ -124,11 +125,13 @@ def training_plans(
     masked = model.objective == "masked_item"
 
     def epoch(rng: np.random.Generator) -> Iterator[list[Plan]]:
-        if config.windows == "prefix" and not masked:
+        if not masked and (config.windows == "prefix" or model.looks_both_ways):
             windows = prefix_windows(offsets, length)
         else:
             inputs_end = 0 if masked else 1
             windows = packed_windows(offsets, length, config.stride, rng, inputs_end=inputs_end)
+        if masked and config.last_item_samples:
+            windows += last_item_windows(offsets, length, config.last_item_samples, rng)
         for chosen in random_batches(windows, config.batch_targets, rng):
             buckets = windows.buckets(chosen, overhead)
             if masked:
@@ -151,6 +154,11 @@ def _check_targets(dataset: Dataset) -> None:
 
 def _check_whole(model: Backbone) -> None:
     config = model.config
+    if model.objective == "masked_item":
+        raise SeqattnError(
+            "windows 'whole' trains on next items, and this model fills in masked ones; use "
+            "windows 'packed'"
+        )
     if not config.sliding_window:
         raise SeqattnError(
             "windows 'whole' reads a history in one piece, which needs positions that read "

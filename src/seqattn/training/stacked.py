@@ -284,7 +284,7 @@ class Stack:
             hidden_SBTD = vmap(hidden, randomness="different")(self.parameters, *inputs)
         index_SND = batch.cells_SN[..., None].expand(-1, -1, hidden_SBTD.shape[-1])
         hidden_SND = hidden_SBTD.flatten(1, 2).gather(1, index_SND)
-        weight_SVD = self.parameters["item_embedding.weight"]
+        weight_SVD = self.template.scorers(self.parameters)
         return stacked_cross_entropy(hidden_SND, weight_SVD, batch.targets_SN, batch.share_SN)
 
     def batch(

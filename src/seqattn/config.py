@@ -45,6 +45,10 @@ OWN: dict[str, Any] = {
     "head": "tied",
     "local_window": 2,
     "locality": "mixed",
+    "user_share": 0.5,
+    "sse_user": 0.92,
+    "sse_item": 0.1,
+    "sse_evaluation": False,
 }
 LOSS: dict[str, Any] = {
     "loss": "ce",
@@ -82,6 +86,11 @@ class ModelConfig:
     ``local_window``, w, is read by ``local-ae`` and ``local-ar``: their local heads look w
     interactions far, -1: as far as any. ``locality="mixed"`` makes the first head local and leaves
     the others as they are, ``pure`` makes all of them local.
+
+    ``user_share`` is the share of the width that a user's vector has in ``sse-pt-ar`` and
+    ``sse-pt-ae``, 0: none. ``sse_user`` and ``sse_item`` are the probabilities with which they
+    replace a user and an item in training; the usual ones are those published for ML-1M. With
+    ``sse_evaluation`` they do so in evaluation as well, see `seqattn.models.users`.
     """
 
     max_length: int = 50
@@ -102,6 +111,10 @@ class ModelConfig:
     head: str = OWN["head"]
     local_window: int = OWN["local_window"]
     locality: str = OWN["locality"]
+    user_share: float = OWN["user_share"]
+    sse_user: float = OWN["sse_user"]
+    sse_item: float = OWN["sse_item"]
+    sse_evaluation: bool = OWN["sse_evaluation"]
 
     @property
     def reach(self) -> int:
@@ -138,6 +151,9 @@ class ModelConfig:
         _require(self.n_queries >= 1, "n_queries", self.n_queries, "at least 1")
         _require_one_of("head", self.head, HEADS)
         _require_one_of("locality", self.locality, LOCALITIES)
+        _require(0 <= self.user_share < 1, "user_share", self.user_share, "in [0, 1)")
+        for name in ("sse_user", "sse_item"):
+            _require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "in [0, 1]")
         w = self.local_window
         _require(w >= -1, "local_window", w, "at least 0, or -1 for all")
         window = self.sliding_window

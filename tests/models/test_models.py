@@ -42,9 +42,12 @@ def test_shared_weights_start_identical_for_one_seed(name):
 
 def test_the_models_tested_as_causal_and_as_intensity_aware_are_these():
     assert {"sasrec", "ia-add", "ia-mul", "ia-val", "local-ar"} <= set(CAUSAL)
-    assert {"causal-bert4rec", "causal-masked"} <= set(CAUSAL)
+    assert {"causal-bert4rec", "causal-masked", "sse-pt-ar"} <= set(CAUSAL)
     assert {"ia-add", "ia-mul", "ia-val"} <= set(INTENSITY_AWARE)
-    assert not {"bert4rec", "local-ae", "bidirectional-next"} & {*CAUSAL, *INTENSITY_AWARE}
+    assert not {"bert4rec", "local-ae", "bidirectional-next", "sse-pt-ae"} & {
+        *CAUSAL,
+        *INTENSITY_AWARE,
+    }
 
 
 @pytest.mark.parametrize("name", INTENSITY_AWARE)

@@ -13,6 +13,7 @@ from seqattn.models.backbone import Backbone, BERT4Rec, SASRec
 from seqattn.models.crossed import BidirectionalNext, CausalBERT4Rec, CausalMasked
 from seqattn.models.injection import Add, Mul, Val
 from seqattn.models.local import LocalAR, local_ae
+from seqattn.models.users import UserAE, UserAR
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ MODELS: dict[str, Model] = {
     "causal-bert4rec": Model(CausalBERT4Rec, "Causal BERT4Rec (AR)", "#666666"),
     "causal-masked": Model(CausalMasked, "Causal, masked items", "#882255"),
     "bidirectional-next": Model(BidirectionalNext, "Bidirectional, next item", "#117733"),
+    "sse-pt-ar": Model(UserAR, "SSE-PT (AR)", "#332288"),
+    "sse-pt-ae": Model(UserAE, "SSE-PT (AE)", "#AA4499"),
 }
 
 # RecBole's models that `seqattn.recbole.baselines` fits, by the names of its own; the rest of the
@@ -94,3 +97,8 @@ def is_masked(name: str) -> bool:
 def needs_intensity(name: str) -> bool:
     """Return whether a model reads intensity."""
     return build_model(name, 1).needs_intensity
+
+
+def is_stackable(name: str) -> bool:
+    """Return whether several seeds of a model can be fitted as one stacked model."""
+    return build_model(name, 1).stackable

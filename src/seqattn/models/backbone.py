@@ -57,6 +57,8 @@ class Backbone(nn.Module):
     objective: str  # "next_item" or "masked_item"
     mask_code: int  # what hides an item; only where the objective is "masked_item"
     reads: tuple[str, ...] = ("head",)  # of `seqattn.config.OWN`
+    needs_user = False  # whether `forward` and `next_item_hidden` also take `users_B`
+    stackable = True  # whether `seqattn.training.stacked` can fit several seeds as one model
 
     def __init__(
         self, n_items: int, config: ModelConfig, injection: Callable[[], Injection] = Injection
@@ -95,6 +97,9 @@ class Backbone(nn.Module):
             self.position_embedding = None
         for block in self.blocks:
             block.attention.complete(config)
+
+    def add_users(self, n_users: int) -> None:
+        """Make what a model keeps of each user of a log; most keep nothing."""
 
     @property
     def looks_both_ways(self) -> bool:

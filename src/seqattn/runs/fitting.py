@@ -28,7 +28,7 @@ from seqattn.config import Preset
 from seqattn.data import Dataset, load_dataset
 from seqattn.data.dataset import Described
 from seqattn.errors import SeqattnError
-from seqattn.models import is_masked
+from seqattn.models import is_masked, is_stackable
 from seqattn.runs.checkpoint import Checkpoint
 from seqattn.runs.code import code_of, require_same_code
 from seqattn.runs.store import Fittable, RecBoleSpec, Result, Run, RunSpec, Store
@@ -240,7 +240,7 @@ def _fit_on_gpu(
     """Fit the seeds of one configuration, together where they can be stacked."""
     config = specs[0].train_config
     stackable = config.windows != "whole" and config.loss == "ce" and config.intensity == "real"
-    if stackable and not config.pretrain_epochs:
+    if stackable and not config.pretrain_epochs and is_stackable(specs[0].model):
         return fit_runs_stacked(store, dataset, specs, device=device, report=report)
     return [fit_run(store, dataset, spec, device=device, report=report) for spec in specs]
 

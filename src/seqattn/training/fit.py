@@ -87,7 +87,8 @@ def training_batches(
         If the stride exceeds the window, the model's normalisation scope would leak the future
         into packed windows, or the model cannot read whole histories.
     """
-    gatherer = Gatherer(dataset.split.train, device)
+    train = dataset.split.train
+    gatherer = Gatherer(train, device, np.arange(train.n_users) if model.needs_user else None)
     if config.windows == "whole":
         return _whole_batches(model, dataset, config, gatherer)
     plans = training_plans(model, dataset, config, device)
@@ -356,7 +357,9 @@ def seeded_model(
         If the model needs an intensity the dataset lacks.
     """
     torch.manual_seed(seed)
-    model = build_model(model_name, dataset.n_items, **asdict(model_config)).to(device)
+    model = build_model(model_name, dataset.n_items, **asdict(model_config))
+    model.add_users(dataset.split.train.n_users)
+    model = model.to(device)
     if model.needs_intensity and not dataset.has_intensity:
         raise SeqattnError(
             f"model {model_name!r} reads intensities and dataset {dataset.name!r} has none; "

@@ -122,16 +122,18 @@ def fit_stacked(
     Raises
     ------
     SeqattnError
-        If a seed is given twice, the model needs an intensity the dataset lacks, it is to be
-        pre-trained or reads other intensities than the real ones, a batch may be smaller than one
-        window or hold whole histories, the loss draws negatives, or a seed diverges, which ends
-        all.
+        If a seed is given twice, the model cannot be stacked or needs an intensity the dataset
+        lacks, it is to be pre-trained or reads other intensities than the real ones, a batch may be
+        smaller than one window or hold whole histories, the loss draws negatives, or a seed
+        diverges, which ends all.
     """
     _check(seeds, model_config, train_config)
     started = time.perf_counter()
     fits: dict[int, Fit] = {}
     with forked_rng(device):
         models = [seeded_model(dataset, model_name, seed, model_config, device) for seed in seeds]
+        if not models[0].stackable:
+            raise SeqattnError(f"{model_name!r} cannot be stacked; fit the seeds one by one")
         plans = training_plans(models[0], dataset, train_config, device)
         rngs = {seed: np.random.default_rng(seed) for seed in seeds}
         patience, owners = train_config.patience, dataset.split.owners().get("valid")

@@ -11,8 +11,9 @@ import torch
 from seqattn.config import Preset, get_preset, record, replace
 from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
-from seqattn.models import build_model, is_masked
+from seqattn.models import is_masked
 from seqattn.runs.code import code_of
+from seqattn.runs.export import load
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store
 from seqattn.stats.metrics import metric
@@ -22,6 +23,7 @@ from seqattn.training.ranking import rank_targets
 SMOKE = get_preset("smoke")
 PLAIN = replace(SMOKE.model, hidden_dropout=0.0, attention_dropout=0.0)
 NEW = ["causal-bert4rec", "causal-masked", "bidirectional-next", "local-ar"]
+NEW += ["sse-pt-ar", "sse-pt-ae"]
 
 
 def batches(model, dataset: Dataset, train=SMOKE.train, seed=0):
@@ -125,13 +127,12 @@ def test_the_loss_on_one_batch_falls(name, synthetic):
 
 @pytest.mark.parametrize("name", NEW)
 def test_a_fit_learns_to_recommend(name, synthetic):
-    more = {"epochs": 20, "patience": 20, "learning_rate": 1e-2, "batch_targets": 64}
-    fitted = fit(synthetic, name, 1, SMOKE.model, replace(SMOKE.train, **more))
-    torch.manual_seed(1)
-    untrained = build_model(name, synthetic.n_items, **dataclasses.asdict(SMOKE.model)).eval()
-    before = rank_targets(untrained, synthetic.split, "valid")["unfiltered"]
-    after = max(epoch.valid_ndcg for epoch in fitted.history)
-    assert after > 2 * metric(before, "NDCG", 10).mean()
+    epochs = 60 if is_masked(name) else 20
+    more = {"epochs": epochs, "patience": epochs, "learning_rate": 1e-2, "batch_targets": 64}
+    wider = replace(SMOKE.model, hidden_size=16)  # items have half of it beside a user
+    fitted = fit(synthetic, name, 1, wider, replace(SMOKE.train, **more))
+    of_chance = metric(np.arange(1, synthetic.n_items + 1), "NDCG", 10).mean()
+    assert max(epoch.valid_ndcg for epoch in fitted.history) > 1.7 * of_chance
 
 
 def test_whole_histories_are_for_next_items(synthetic):
@@ -148,3 +149,52 @@ def test_a_run_remembers_the_code_of_the_class_that_its_dial_chose(synthetic, tm
     )
     assert run.facts["code"] == code_of("local-ae", dialled) != code_of("local-ae")
     assert is_masked("causal-masked") and not is_masked("bidirectional-next")
+
+
+# Users ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["sse-pt-ar", "sse-pt-ae"])
+def test_every_row_is_told_whose_it_is(name, synthetic):
+    model = seeded_model(synthetic, name, 1, PLAIN, "cpu")
+    assert len(model.user_UF) == synthetic.split.train.n_users
+    owner = synthetic.split.train.user_of_row
+    for batch in batches(model, synthetic):
+        of_target = batch.users_B[batch.rows] - 1
+        assert of_target.tolist() == owner[batch.places].tolist()
+
+
+def test_a_model_that_knows_no_users_is_told_of_none(synthetic):
+    model = seeded_model(synthetic, "sasrec", 1, PLAIN, "cpu")
+    assert all(batch.users_B is None for batch in batches(model, synthetic))
+
+
+@pytest.mark.parametrize("name", ["sse-pt-ar", "sse-pt-ae"])
+def test_each_target_is_ranked_for_its_own_user(name, synthetic):
+    """Against one history at a time, with the user of the split."""
+    model = seeded_model(synthetic, name, 1, PLAIN, "cpu").eval()
+    model.user_UF.data *= 50  # so that another user's vector gives other ranks
+    split = synthetic.split
+    found = rank_targets(model, split, "test")["unfiltered"]
+    context, expected, others = split.context("test"), [], []
+    for n, (user, target) in enumerate(
+        zip(split.users("test"), split.targets("test"), strict=True)
+    ):
+        items = context.items[context.offsets[n] : context.offsets[n + 1]][-PLAIN.max_length :]
+        for code, ranks in ((user + 1, expected), ((user + 7) % context.n_users + 1, others)):
+            with torch.no_grad():
+                asked = torch.tensor(items[None].astype(np.int64)), None, torch.tensor([code])
+                score = model.logits(model.next_item_hidden(*asked))[0, 1:]
+            ranks.append(1 + int((score > score[target - 1]).sum()))
+    assert (np.abs(found - expected) <= 1).all()
+    assert (np.abs(found - others) > 1).mean() > 0.5
+
+
+@pytest.mark.parametrize("name", ["sse-pt-ar", "sse-pt-ae"])
+def test_a_kept_run_of_users_is_read_and_recommends_to_strangers(name, synthetic, tmp_path):
+    run = fit_run(Store(tmp_path), synthetic, run_spec(synthetic, name, 1, SMOKE))
+    fitted = load(run, synthetic)
+    again = rank_targets(fitted.model, synthetic.split, "test")["unfiltered"]
+    assert np.array_equal(again, run.ranks("test", "unfiltered"))
+    ids = synthetic.sequences.item_ids[:3]
+    assert len(fitted.recommend(list(ids), k=5)) == 5

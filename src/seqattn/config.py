@@ -23,6 +23,8 @@ PLACEBO_POSITIONS = ("shuffled",)  # the weights of a scheme without what they t
 KERNELS = ("none", "keys", "values", "both")
 POOLINGS = ("current", "all", "mean")
 QUERY_SCOPES = ("current", "own")
+HEADS = ("tied", "transform")
+LOCALITIES = ("mixed", "pure")
 LOSSES = ("ce", "sampled-softmax", "gbce", "bce", "bpr")
 NEGATIVES = ("uniform", "popularity")
 EXCLUDED = ("target", "history")
@@ -37,6 +39,16 @@ ATTENTION: dict[str, Any] = {
     "n_queries": 1,
     "query_pooling": "current",
     "query_scope": "current",
+}
+# What only some models read, or what stands behind the last layer, with the usual values.
+OWN: dict[str, Any] = {
+    "head": "tied",
+    "local_window": 2,
+    "locality": "mixed",
+    "user_share": 0.5,
+    "sse_user": 0.92,
+    "sse_item": 0.1,
+    "sse_evaluation": False,
 }
 LOSS: dict[str, Any] = {
     "loss": "ce",
@@ -53,8 +65,8 @@ PLANTED: dict[str, Any] = {"planted_p": 1.0, "planted_tail": 2.0, "planted_popul
 TARGETS: dict[str, Any] = {"confidence": 0.0, "least_target": 0.0, "least_quantile": 0.0}
 # Fields that came after runs had been kept, with the value that those runs have: left out of
 # records and keys where they have it, so that what is kept is found.
-LATER: dict[str, Any] = ATTENTION | LOSS | PLANTED | LAMBDA | TARGETS
-LATER |= {"pretrain_epochs": 0, "intensity": "real"}
+LATER: dict[str, Any] = ATTENTION | OWN | LOSS | PLANTED | LAMBDA | TARGETS
+LATER |= {"pretrain_epochs": 0, "intensity": "real", "last_item_samples": 0.0}
 
 T = TypeVar("T", bound="DataclassInstance")
 
@@ -71,7 +83,19 @@ class ModelConfig:
     query sees that many interactions, its own among them, and the layers together reach `reach`;
     0: all that are read. ``kernel`` says what `seqattn.models.kernels.PositionalKernel` filters. A
     position asks with ``n_queries`` queries, see `seqattn.models.queries.SeveralQueries` for the
-    last two fields.
+    two fields after it.
+
+    ``head="transform"`` puts BERT4Rec's own output layer behind the blocks, see
+    `seqattn.models.heads.TransformHead`; ``tied`` scores items by their embeddings as they are.
+
+    ``local_window``, w, is read by ``local-ae`` and ``local-ar``: their local heads look w
+    interactions far, -1: as far as any. ``locality="mixed"`` makes the first head local and leaves
+    the others as they are, ``pure`` makes all of them local.
+
+    ``user_share`` is the share of the width that a user's vector has in ``sse-pt-ar`` and
+    ``sse-pt-ae``, 0: none. ``sse_user`` and ``sse_item`` are the probabilities with which they
+    replace a user and an item in training; the usual ones are those published for ML-1M. With
+    ``sse_evaluation`` they do so in evaluation as well, see `seqattn.models.users`.
     """
 
     max_length: int = 50
@@ -89,6 +113,13 @@ class ModelConfig:
     n_queries: int = 1
     query_pooling: str = "current"
     query_scope: str = "current"
+    head: str = OWN["head"]
+    local_window: int = OWN["local_window"]
+    locality: str = OWN["locality"]
+    user_share: float = OWN["user_share"]
+    sse_user: float = OWN["sse_user"]
+    sse_item: float = OWN["sse_item"]
+    sse_evaluation: bool = OWN["sse_evaluation"]
 
     @property
     def reach(self) -> int:
@@ -123,6 +154,13 @@ class ModelConfig:
         _require_one_of("query_pooling", self.query_pooling, POOLINGS)
         _require_one_of("query_scope", self.query_scope, QUERY_SCOPES)
         _require(self.n_queries >= 1, "n_queries", self.n_queries, "at least 1")
+        _require_one_of("head", self.head, HEADS)
+        _require_one_of("locality", self.locality, LOCALITIES)
+        _require(0 <= self.user_share < 1, "user_share", self.user_share, "in [0, 1)")
+        for name in ("sse_user", "sse_item"):
+            _require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "in [0, 1]")
+        w = self.local_window
+        _require(w >= -1, "local_window", w, "at least 0, or -1 for all")
         window = self.sliding_window
         _require(
             not window or self.n_queries == 1,
@@ -152,9 +190,21 @@ class TrainConfig:
     reads them, and the more windows there are (1: each late target has its own; page
     "Performance"). ``windows="prefix"`` gives every target its own row, as RecBole does, and is
     the slow reference. ``windows="whole"`` reads each history once, in one piece, which needs a
-    model with a ``sliding_window``; ``stride`` says nothing then. ``batch_targets`` counts
+    model with a ``sliding_window``; ``stride`` says nothing then. A model that looks both ways and
+    predicts next items takes a row for every target, whatever ``windows`` says: in any other kind
+    of row it would read its targets. ``batch_targets`` counts
     targets, not rows. ``patience`` is in epochs. ``mask_probability`` is read by the masked-item
     objective only.
+
+    ``last_item_samples``, read by that objective only as well, is the chance that an epoch gives a
+    history, beside its windows with random masks, one row more, in which the last item alone is
+    hidden: what the model is asked to do when it predicts. BERT4Rec's own samples are ten
+    duplicates of each history with random masks and one with its last item hidden: 0.1, one sample
+    in eleven. With 1 it is one in two for a history of one window, as RecBole's default has it.
+    Each such row has one target, and a row with random masks has many, so their share of the loss
+    is smaller: 1 target in 1 + 10 n p at 0.1, for n items and a ``mask_probability`` of p. The
+    default, 0, is what runs had that were kept before there was a choice. Comparisons of AE with
+    AR should set it: the presets leave it at 0, so that their runs of BERT4Rec are still found.
 
     ``pretrain_epochs`` is how long a model of next items is first trained on masked items, with
     the same settings (`seqattn.training.pretraining`).
@@ -191,6 +241,7 @@ class TrainConfig:
     windows: str = "packed"
     stride: int = 10
     mask_probability: float = 0.2
+    last_item_samples: float = 0.0
     pretrain_epochs: int = 0
     loss: str = "ce"
     n_negatives: int = 256
@@ -221,6 +272,8 @@ class TrainConfig:
         _require(
             0 < self.mask_probability < 1, "mask_probability", self.mask_probability, "in (0, 1)"
         )
+        samples = self.last_item_samples
+        _require(0 <= samples <= 1, "last_item_samples", samples, "in [0, 1]")
         _require_one_of("windows", self.windows, WINDOWS)
         pretrained = self.pretrain_epochs
         _require(pretrained >= 0, "pretrain_epochs", pretrained, "at least 0")

@@ -15,7 +15,8 @@ from seqattn.models.injection import IntensityInjection
 SMALL = {"max_length": 8, "hidden_size": 8, "inner_size": 16, "n_layers": 2, "n_heads": 2}
 N_ITEMS = 20
 # A new model of the registry is tested without being named here.
-CAUSAL = [name for name in MODELS if build_model(name, 1).objective == "next_item"]
+CAUSAL = [name for name in MODELS if not build_model(name, 1).looks_both_ways]
+BOTH_WAYS = [name for name in MODELS if name not in CAUSAL]
 INTENSITY_AWARE = [name for name in MODELS if build_model(name, 1).needs_intensity]
 # Those without a lambda have their switch in test_beyond_lambda.py.
 WITH_LAMBDA = [name for name in MODELS if build_model(name, 1).lambdas]
@@ -42,9 +43,13 @@ def test_shared_weights_start_identical_for_one_seed(name):
 
 
 def test_the_models_tested_as_causal_and_as_intensity_aware_are_these():
-    assert {"sasrec", "ia-add", "ia-mul", "ia-val"} <= set(CAUSAL)
+    assert {"sasrec", "ia-add", "ia-mul", "ia-val", "local-ar"} <= set(CAUSAL)
+    assert {"causal-bert4rec", "causal-masked", "sse-pt-ar"} <= set(CAUSAL)
     assert {"ia-add", "ia-mul", "ia-val"} <= set(WITH_LAMBDA) < set(INTENSITY_AWARE)
-    assert not {"bert4rec", "local-ae"} & {*CAUSAL, *INTENSITY_AWARE}
+    assert not {"bert4rec", "local-ae", "bidirectional-next", "sse-pt-ae"} & {
+        *CAUSAL,
+        *INTENSITY_AWARE,
+    }
 
 
 @pytest.mark.parametrize("name", WITH_LAMBDA)
@@ -85,7 +90,7 @@ def test_the_future_changes_nothing_at_or_before_a_position(name, mode, seed, po
     )
 
 
-@pytest.mark.parametrize("name", ["bert4rec", "local-ae"])
+@pytest.mark.parametrize("name", BOTH_WAYS)
 def test_auto_encoding_models_do_see_the_future(name):
     items, _ = _batch(3, [8])
     changed = items.clone()
@@ -114,10 +119,11 @@ def test_attention_maps_are_row_stochastic_and_respect_the_mask(name):
     torch.testing.assert_close(maps.sum(-1), torch.ones(2, 2, 2, 8))
     if name in CAUSAL:
         assert torch.equal(maps, maps.tril())
-    if name == "local-ae":
+    if name in ("local-ae", "local-ar"):
         far = (torch.arange(8)[:, None] - torch.arange(8)).abs() > 2
         assert (maps[:, :, 0][..., far] == 0).all()
-        assert (maps[:, :, 1][..., far] > 0).all()
+        ahead = torch.ones(8, 8, dtype=torch.bool).triu(1) & torch.tensor(name in CAUSAL)
+        assert (maps[:, :, 1][..., far & ~ahead] > 0).all()
 
 
 def test_bert4rec_appends_a_mask_and_drops_the_oldest_item_of_a_full_history():

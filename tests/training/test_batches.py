@@ -11,6 +11,7 @@ from hypothesis import given
 from seqattn.data import Sequences
 from seqattn.training.batches import (
     Gatherer,
+    last_item_windows,
     length_buckets,
     masked_item_plan,
     packed_windows,
@@ -154,6 +155,37 @@ def test_masked_batches_hide_only_real_scorable_items_and_at_least_one_a_row(
 def test_the_masked_objective_sees_the_last_item_and_the_next_item_objective_does_not(inputs_end):
     windows = packed_windows(_offsets([4]), 10, 10, inputs_end=inputs_end)
     assert windows.length.tolist() == [4 - inputs_end]
+
+
+@given(lengths=histories, seed=st.integers(0, 99), chance=st.sampled_from([0.3, 1.0]))
+def test_last_item_samples_hide_the_last_item_alone_under_all_that_fits(lengths, seed, chance):
+    sequences = _sequences(lengths)
+    rng = np.random.default_rng(seed)
+    windows = last_item_windows(sequences.offsets, 6, chance, rng)
+    assert len(windows.start) <= sum(n > 1 for n in lengths)
+    if chance == 1:
+        assert len(windows.start) == sum(n > 1 for n in lengths)
+    if not len(windows.start):
+        return
+    plan = masked_item_plan(windows, np.arange(len(windows.start)), 0.5, rng)
+    batch = Gatherer(sequences).batch(plan, mask_code=9999)
+    assert (batch.items_BT == 9999).sum(dim=1).tolist() == [1] * len(windows.start)
+    length = (batch.items_BT > 0).sum(dim=1)
+    assert batch.columns.tolist() == (length - 1).tolist()
+    last = sequences.offsets[1:] - 1
+    assert np.isin(plan.targets, last).all() and len(set(plan.targets)) == len(plan.targets)
+    whole = np.minimum(sequences.lengths[np.searchsorted(last, plan.targets)], 6)
+    assert plan.length.tolist() == whole.tolist()
+
+
+def test_a_tenth_of_a_row_a_history_is_one_sample_in_eleven():
+    """BERT4Rec makes ten samples with random masks of a history, and one with its last hidden."""
+    offsets = _offsets([5] * 20_000)
+    random = packed_windows(offsets, 6, 6, inputs_end=0)
+    last = last_item_windows(offsets, 6, 0.1, np.random.default_rng(0))
+    both = random + last
+    assert len(both.start) == len(random.start) + len(last.start)
+    assert len(last.start) / len(both.start) == pytest.approx(1 / 11, rel=0.05)
 
 
 def _cost(buckets, lengths, overhead: int) -> int:

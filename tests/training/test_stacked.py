@@ -10,7 +10,7 @@ import torch
 
 from seqattn.config import PLACEBO_POSITIONS, Preset, get_preset, replace
 from seqattn.errors import SeqattnError
-from seqattn.models import MODELS
+from seqattn.models import MODELS, is_stackable
 from seqattn.models.positions import SCHEMES
 from seqattn.runs import fitting
 from seqattn.runs.fitting import fit_runs_stacked, run_spec
@@ -20,6 +20,7 @@ from seqattn.training.fit import fit, seeded_model, training_plans
 from seqattn.training.stacked import Stack, fit_stacked
 
 SMOKE = get_preset("smoke")
+STACKABLE = [name for name in MODELS if is_stackable(name)]
 PLAIN = replace(SMOKE.model, hidden_dropout=0.0, attention_dropout=0.0)
 SEEDS = [3, 1, 4]
 
@@ -53,7 +54,7 @@ def _assert_same(stacked, alone):
     )
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", STACKABLE)
 def test_without_dropout_each_seed_learns_what_it_learns_alone(name, synthetic, float64):
     config = replace(SMOKE.train, epochs=3, learning_rate=1e-2)
     stacked = fit_stacked(synthetic, name, SEEDS, PLAIN, config, device="cpu")
@@ -138,6 +139,15 @@ def test_a_seed_given_twice_is_refused(synthetic):
         fit_stacked(synthetic, "sasrec", [1, 1], PLAIN, SMOKE.train, device="cpu")
 
 
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in STACKABLE])
+def test_models_that_cannot_be_stacked_are_fitted_one_by_one(name, synthetic, tmp_path):
+    with pytest.raises(SeqattnError, match=f"'{name}' cannot be stacked"):
+        fit_stacked(synthetic, name, SEEDS, PLAIN, SMOKE.train, device="cpu")
+    specs = [run_spec(synthetic, name, s, SMOKE) for s in SEEDS[:2]]
+    runs = fitting._fit_on_gpu(Store(tmp_path), synthetic, specs, "cpu", print)
+    assert [run.seed for run in runs] == SEEDS[:2]
+
+
 def test_batches_smaller_than_a_window_are_refused(synthetic):
     config = replace(SMOKE.train, batch_targets=PLAIN.max_length - 1)
     with pytest.raises(SeqattnError, match="batch_targets = 9 is below max_length = 10"):
@@ -194,7 +204,7 @@ cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"
 
 
 @cuda
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", STACKABLE)
 def test_on_cuda_each_seed_learns_what_it_learns_alone_on_the_cpu(name, synthetic):
     config = replace(SMOKE.train, epochs=3)
     stacked = fit_stacked(synthetic, name, SEEDS, PLAIN, config, device="cuda")

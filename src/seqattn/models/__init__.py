@@ -9,10 +9,13 @@ from typing import Any
 
 from seqattn.config import ModelConfig, strict
 from seqattn.errors import SeqattnError
-from seqattn.models.backbone import Backbone, BERT4Rec, LocalAE, SASRec
+from seqattn.models.backbone import Backbone, BERT4Rec, SASRec
+from seqattn.models.crossed import BidirectionalNext, CausalBERT4Rec, CausalMasked
 from seqattn.models.injection import Add, Mul, Val
 from seqattn.models.key_bias import BinExperts, LearnedScale, PerHead, TokenGate
+from seqattn.models.local import LocalAR, local_ae
 from seqattn.models.side_information import DifSr, Nova, SideKeys
+from seqattn.models.users import UserAE, UserAR
 
 
 @dataclass(frozen=True)
@@ -25,15 +28,21 @@ class Model:
 
 
 # To add an injection: write its class in injection.py and name it here. The colours are Okabe and
-# Ito's, which readers with any common colour blindness can tell apart. The models after Local-AE
-# use them again: where they stand beside the others, each has a row with its name.
+# Ito's, then Tol's, which readers with any common colour blindness can tell apart. Designs beyond
+# lambda use the first ones again: where they stand beside others, each has a row with its name.
 MODELS: dict[str, Model] = {
     "sasrec": Model(SASRec, "SASRec", "#000000"),
     "ia-add": Model(partial(SASRec, injection=Add), "Add", "#0072B2"),
     "ia-mul": Model(partial(SASRec, injection=Mul), "Mul", "#D55E00"),
     "ia-val": Model(partial(SASRec, injection=Val), "Val", "#009E73"),
     "bert4rec": Model(BERT4Rec, "BERT4Rec (AE)", "#CC79A7"),
-    "local-ae": Model(LocalAE, "Local-AE", "#E69F00"),
+    "local-ae": Model(local_ae, "Local-AE", "#E69F00"),
+    "local-ar": Model(LocalAR, "Local-AR", "#56B4E9"),
+    "causal-bert4rec": Model(CausalBERT4Rec, "Causal BERT4Rec (AR)", "#666666"),
+    "causal-masked": Model(CausalMasked, "Causal, masked items", "#882255"),
+    "bidirectional-next": Model(BidirectionalNext, "Bidirectional, next item", "#117733"),
+    "sse-pt-ar": Model(UserAR, "SSE-PT (AR)", "#332288"),
+    "sse-pt-ae": Model(UserAE, "SSE-PT (AE)", "#AA4499"),
     "ia-add-per-head": Model(partial(SASRec, injection=PerHead), "λ by head", "#0072B2"),
     "ia-gate": Model(partial(SASRec, injection=TokenGate), "Token gate", "#D55E00"),
     "ia-bins": Model(partial(SASRec, injection=BinExperts), "Bins", "#009E73"),
@@ -103,3 +112,8 @@ def needs_intensity(name: str) -> bool:
 def has_lambda(name: str) -> bool:
     """Return whether a model has one lambda a layer, which runs record every epoch."""
     return bool(build_model(name, 1).lambda_parameters)
+
+
+def is_stackable(name: str) -> bool:
+    """Return whether several seeds of a model can be fitted as one stacked model."""
+    return build_model(name, 1).stackable

@@ -11,13 +11,13 @@ pages "Attention" and "Injection".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from seqattn.config import INPUT_POSITIONS, SHIFT_INVARIANT, ModelConfig
+from seqattn.config import INPUT_POSITIONS, OWN, SHIFT_INVARIANT, ModelConfig
 from seqattn.errors import SeqattnError
 from seqattn.models.attention import (
     INIT_STD,
@@ -28,6 +28,7 @@ from seqattn.models.attention import (
     Sight,
     initialise,
 )
+from seqattn.models.heads import TransformHead
 from seqattn.models.injection import Injection, IntensityInjection
 from seqattn.models.intensity import Signal, normalise
 from seqattn.models.queries import SeveralQueries
@@ -49,18 +50,28 @@ class Backbone(nn.Module):
     Raises
     ------
     SeqattnError
-        If the configuration's positions do not suit the model.
+        If the configuration's positions do not suit the model, or it changes what the model does
+        not read.
     """
 
     objective: str  # "next_item" or "masked_item"
     mask_code: int  # what hides an item; only where the objective is "masked_item"
+    reads: tuple[str, ...] = ("head",)  # of `seqattn.config.OWN`
+    needs_user = False  # whether `forward` and `next_item_hidden` also take `users_B`
+    stackable = True  # whether `seqattn.training.stacked` can fit several seeds as one model
 
     def __init__(
         self, n_items: int, config: ModelConfig, injection: Callable[[], Injection] = Injection
     ) -> None:
         super().__init__()
+        for name, usual in OWN.items():
+            if name not in self.reads and getattr(config, name) != usual:
+                raise SeqattnError(
+                    f"{type(self).__name__} does not read {name} = {getattr(config, name)!r}; "
+                    "leave it out for this model"
+                )
         changed = config.changed_attention
-        if self.objective == "masked_item" and changed:
+        if self.looks_both_ways and changed:
             raise SeqattnError(
                 f"{type(self).__name__} looks both ways, and {changed[0]} = "
                 f"{getattr(config, changed[0])!r} looks back; leave it out for this model"
@@ -79,10 +90,21 @@ class Backbone(nn.Module):
         )
         self.blocks = cast(Sequence[Block], blocks)
         self.apply(initialise)
+        self.head = None
+        if config.head == "transform":
+            self.head = TransformHead(n_items, config, LAYER_NORM_EPS)
         if config.positions not in INPUT_POSITIONS:
             self.position_embedding = None
         for block in self.blocks:
             block.attention.complete(config)
+
+    def add_users(self, n_users: int) -> None:
+        """Make what a model keeps of each user of a log; most keep nothing."""
+
+    @property
+    def looks_both_ways(self) -> bool:
+        """Whether a position sees what comes after it."""
+        return self.objective == "masked_item"
 
     @property
     def needs_intensity(self) -> bool:
@@ -141,7 +163,8 @@ class Backbone(nn.Module):
         *blocks, last = self.blocks
         for block in blocks:
             x_BTD = block(x_BTD, sight)
-        return last(x_BTD, sight, read_from)
+        hidden_BSD = last(x_BTD, sight, read_from)
+        return hidden_BSD if self.head is None else self.head(hidden_BSD)
 
     def read_blocks(self, blocks: Blocks) -> Tensor:
         """Return hidden states, (B, W, D), of whole histories laid end to end in blocks.
@@ -228,7 +251,18 @@ class Backbone(nn.Module):
 
         RecBole keeps the padding column in the softmax and drops it when ranking; so do we.
         """
-        return hidden_ND @ self.item_embedding.weight.T
+        return hidden_ND @ self.scorers().T
+
+    def scorers(self, parameters: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Return what hidden states are multiplied by, (V + 1, D): the tied item embeddings.
+
+        With BERT4Rec's output layer each item's own number is one column more, as the 1 is that its
+        states end in. `parameters` are others than the model's own, perhaps of several seeds.
+        """
+        if self.head is None:
+            return parameters["item_embedding.weight"] if parameters else self.item_embedding.weight
+        own = parameters or dict(self.named_parameters())
+        return torch.cat([own["item_embedding.weight"], own["head.bias_V"][..., None]], dim=-1)
 
     def attention_maps(self, items_BT: Tensor, intensity_BT: Tensor | None = None) -> Tensor:
         """Return every layer's attention map, (layers, B, H, T, T); call in evaluation mode."""

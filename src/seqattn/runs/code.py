@@ -14,10 +14,12 @@ import inspect
 import sys
 import textwrap
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import lru_cache
 from types import FunctionType
 from typing import Any, cast
 
+from seqattn.config import ModelConfig
 from seqattn.errors import SeqattnError
 from seqattn.files import checksum
 from seqattn.models import build_model, intensity
@@ -31,14 +33,16 @@ _SHARED_MODULE, _SHARED = "seqattn.models.attention", (Backbone, Injection)
 
 
 @lru_cache
-def code_of(model_name: str) -> str:
+def code_of(model_name: str, config: ModelConfig | None = None) -> str:
     """Return a fingerprint of a model's own code, comments and docstrings left out.
 
-    `model_name` is one in `seqattn.models.MODELS`.
+    `model_name` is one in `seqattn.models.MODELS`. Its class may depend on its configuration, by
+    default the usual one.
     """
-    model = build_model(model_name, 1)
-    attention = cast(Any, model.blocks[0]).attention
-    parts = ((type(model), Backbone), (type(attention.injection), Injection))
+    model = build_model(model_name, 1, **asdict(config or ModelConfig()))
+    parts: list[tuple[type, type]] = [(type(model), Backbone)]
+    for block in list(model.blocks)[:1]:
+        parts.append((type(cast(Any, block).attention.injection), Injection))
     roots: list[Any] = [c for own, base in parts for c in own.__mro__ if c not in base.__mro__]
     code: dict[str, str] = {}
     if model.needs_intensity:
@@ -102,7 +106,7 @@ def require_same_code(run: Run) -> None:
         Runs that remember no such fingerprint, those of earlier versions, pass.
     """
     kept = run.facts.get("code")
-    if kept and kept.startswith(_SCHEME) and kept != code_of(run.model):
+    if kept and kept.startswith(_SCHEME) and kept != code_of(run.model, run.spec.model_config):
         raise SeqattnError(
             f"{run.folder} was fitted with other code of {run.model!r} than there is now: remove "
             "it to fit it again, choose another results folder, or give the new code a name of its "

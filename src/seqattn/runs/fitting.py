@@ -28,7 +28,7 @@ from seqattn.config import Preset
 from seqattn.data import Dataset, load_dataset
 from seqattn.data.dataset import Described
 from seqattn.errors import SeqattnError
-from seqattn.models import is_masked
+from seqattn.models import is_masked, is_stackable
 from seqattn.runs.checkpoint import Checkpoint
 from seqattn.runs.code import code_of, require_same_code
 from seqattn.runs.store import Fittable, RecBoleSpec, Result, Run, RunSpec, Store
@@ -92,7 +92,7 @@ def fit_run(
 
 def _made_by(spec: RunSpec, device: str) -> dict[str, str]:
     """Return what must be the same for a fit's rest to have the bits of a whole one."""
-    about = environment(device) | {"code": code_of(spec.model)}
+    about = environment(device) | {"code": code_of(spec.model, spec.model_config)}
     del about["commit"]
     return about
 
@@ -131,7 +131,7 @@ def _fit_recbole(
 
 
 def _result(fitted: Fit, spec: RunSpec, device: str, **more: object) -> Result:
-    about = {"code": code_of(spec.model), "environment": environment(device)}
+    about = {"code": code_of(spec.model, spec.model_config), "environment": environment(device)}
     facts = {**fitted.facts(), **more, **about}
     weights = {name: value.cpu() for name, value in fitted.model.state_dict().items()}
     return Result(facts, fitted.ranks, weights, fitted.owners)
@@ -246,7 +246,7 @@ def _fit_on_gpu(
         or config.least_quantile
         or config.changed_lambda
     )
-    if stackable and not one_by_one:
+    if stackable and not one_by_one and is_stackable(specs[0].model):
         return fit_runs_stacked(store, dataset, specs, device=device, report=report)
     return [fit_run(store, dataset, spec, device=device, report=report) for spec in specs]
 

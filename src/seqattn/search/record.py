@@ -32,6 +32,7 @@ from seqattn.config import (
     ATTENTION,
     BASELINE,
     DESIGNS,
+    OWN,
     PRESETS,
     ModelConfig,
     Preset,
@@ -107,7 +108,7 @@ class Search:
         """The settings that no search draws; models are comparable where these are the same."""
         train = asdict(self.train_config)
         del train["learning_rate"]
-        reading = ("max_length", *ATTENTION)
+        reading = ("max_length", *ATTENTION, *OWN)
         return {key: getattr(self.model_config, key) for key in reading} | train
 
     @property

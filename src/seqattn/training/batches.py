@@ -8,6 +8,7 @@ Shapes: W windows, B rows of a batch, T positions, N scored targets of a batch.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -35,6 +36,11 @@ class Windows:
     start: np.ndarray
     length: np.ndarray
     first_scored: np.ndarray
+
+    def __add__(self, other: Windows) -> Windows:
+        """Return these windows, then the others."""
+        parts = zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)
+        return Windows(*map(np.concatenate, parts))
 
     @property
     def n_scored(self) -> np.ndarray:
@@ -110,6 +116,20 @@ def prefix_windows(offsets: np.ndarray, max_length: int) -> Windows:
     stop = 1 + np.arange(len(user)) - np.repeat(np.cumsum(n_inputs) - n_inputs, n_inputs)
     begin = np.maximum(stop - max_length, 0)
     return Windows(offsets[user] + begin, stop - begin, stop - begin - 1)
+
+
+def last_item_windows(
+    offsets: np.ndarray, max_length: int, chance: float, rng: np.random.Generator
+) -> Windows:
+    """Give some histories a row that scores its last item alone, each with a `chance`.
+
+    `masked_item_plan` hides that item, since a row hides at least one: BERT4Rec's samples with only
+    the last item masked. Histories of one item are left out; nothing would be there to read.
+    """
+    length = np.diff(offsets)
+    (users,) = np.nonzero((length > 1) & (rng.random(len(length)) < chance))
+    stop, length = offsets[1:][users], np.minimum(length[users], max_length)
+    return Windows(stop - length, length, length - 1)
 
 
 def random_batches(
@@ -206,7 +226,7 @@ class Batch(NamedTuple):
 
     ``rows`` and ``columns``, (N,), are the scored positions; ``targets``, (N,), their item codes,
     and ``places``, (N,), where these stand in the flat array of all histories. No scored column is
-    below ``read_from``.
+    below ``read_from``. ``users_B`` says whose the rows are, if the gatherer knows.
     """
 
     items_BT: Tensor
@@ -216,20 +236,29 @@ class Batch(NamedTuple):
     targets: Tensor
     places: Tensor
     read_from: int = 0
+    users_B: Tensor | None = None
 
     def hidden(self, model: Backbone) -> Tensor:
         """Return the hidden state of each scored position, (N, D)."""
-        hidden_BSD = model(self.items_BT, self.intensity_BT, self.read_from)
+        users = (self.users_B,) if model.needs_user else ()
+        hidden_BSD = model(self.items_BT, self.intensity_BT, self.read_from, *users)
         return hidden_BSD[self.rows, self.columns - self.read_from]
 
 
 class Gatherer:
     """Histories as flat tensors on a device, from which batches are cut by index arithmetic.
 
-    Nothing here waits for the device: shapes follow from plans, which the host knows.
+    Nothing here waits for the device: shapes follow from plans, which the host knows. `users`,
+    (U,), are numbers from 0 of the users that the histories belong to, for models that read them.
     """
 
-    def __init__(self, sequences: Sequences, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        sequences: Sequences,
+        device: torch.device | str = "cpu",
+        users: np.ndarray | None = None,
+    ) -> None:
+        self.offsets, self.users = sequences.offsets, users
         self.items = torch.tensor(sequences.items, dtype=torch.long, device=device)
         self.device, intensity = torch.device(device), sequences.intensity
         self.intensity = None if intensity is None else torch.tensor(intensity, device=device)
@@ -260,6 +289,13 @@ class Gatherer:
         start_B, length_B = self.send(start, length)
         return self.cells(start_B, length_B, int(length.max()))
 
+    def users_of(self, start: np.ndarray) -> Tensor | None:
+        """Return the codes, from 1, of the users whose histories rows start in; None if unknown."""
+        if self.users is None:
+            return None
+        (codes,) = self.send(1 + self.users[np.searchsorted(self.offsets, start, "right") - 1])
+        return codes
+
     def batch(self, plan: Plan, mask_code: int | None = None) -> Batch:
         """Carry out a plan; given a `mask_code`, the scored positions are hidden behind it."""
         start, length, rows, columns, places = self.send(*plan[:5])
@@ -269,7 +305,8 @@ class Gatherer:
             items_BT[rows, columns] = items_BT.new_full((), mask_code)
             intensity_BT = None
         targets = self.items[places]
-        return Batch(items_BT, intensity_BT, rows, columns, targets, places, plan.read_from)
+        told = (plan.read_from, self.users_of(plan.start))
+        return Batch(items_BT, intensity_BT, rows, columns, targets, places, *told)
 
     def next_item_batch(self, windows: Windows, chosen: np.ndarray) -> Batch:
         """Return a batch whose every scored position predicts the item that follows it."""

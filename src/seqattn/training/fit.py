@@ -31,6 +31,7 @@ from seqattn.training.batches import (
     Gatherer,
     Plan,
     bucket_overhead,
+    last_item_windows,
     masked_item_plan,
     next_item_plan,
     packed_windows,
@@ -55,7 +56,7 @@ def batch_loss(
     model: Backbone, batch: Batch | WholeBatch, other: OtherLoss | None = None
 ) -> Tensor:
     """Return the mean loss over the batch's scored targets: `other`, else the cross-entropy."""
-    hidden_ND, weight_VD = batch.hidden(model), model.item_embedding.weight
+    hidden_ND, weight_VD = batch.hidden(model), model.scorers()
     if other is not None:
         return other(hidden_ND, weight_VD, batch.targets, batch.places)
     return tied_cross_entropy(hidden_ND, weight_VD, batch.targets)
@@ -89,7 +90,8 @@ def training_batches(
         their intensity and are masked items, or have none.
     """
     _check_next_items(model, config)
-    gatherer = Gatherer(dataset.split.train, device)
+    train = dataset.split.train
+    gatherer = Gatherer(train, device, np.arange(train.n_users) if model.needs_user else None)
     if config.windows == "whole":
         return _whole_batches(model, dataset, config, gatherer)
     plans = training_plans(model, dataset, config, device)
@@ -129,11 +131,13 @@ def training_plans(
     masked = model.objective == "masked_item"
 
     def epoch(rng: np.random.Generator) -> Iterator[list[Plan]]:
-        if config.windows == "prefix" and not masked:
+        if not masked and (config.windows == "prefix" or model.looks_both_ways):
             windows = prefix_windows(offsets, length)
         else:
             inputs_end = 0 if masked else 1
             windows = packed_windows(offsets, length, config.stride, rng, inputs_end=inputs_end)
+        if masked and config.last_item_samples:
+            windows += last_item_windows(offsets, length, config.last_item_samples, rng)
         for chosen in random_batches(windows, config.batch_targets, rng):
             buckets = windows.buckets(chosen, overhead)
             if masked:
@@ -169,6 +173,11 @@ def _check_targets(dataset: Dataset) -> None:
 
 def _check_whole(model: Backbone) -> None:
     config = model.config
+    if model.objective == "masked_item":
+        raise SeqattnError(
+            "windows 'whole' trains on next items, and this model fills in masked ones; use "
+            "windows 'packed'"
+        )
     if not config.sliding_window:
         raise SeqattnError(
             "windows 'whole' reads a history in one piece, which needs positions that read "
@@ -368,7 +377,9 @@ def seeded_model(
         If the model needs an intensity the dataset lacks.
     """
     torch.manual_seed(seed)
-    model = build_model(model_name, dataset.n_items, **asdict(model_config)).to(device)
+    model = build_model(model_name, dataset.n_items, **asdict(model_config))
+    model.add_users(dataset.split.train.n_users)
+    model = model.to(device)
     if model.needs_intensity and not dataset.has_intensity:
         raise SeqattnError(
             f"model {model_name!r} reads intensities and dataset {dataset.name!r} has none; "

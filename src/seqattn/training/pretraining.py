@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import torch
 
-from seqattn.config import ATTENTION, TrainConfig, replace
+from seqattn.config import ATTENTION, OWN, TrainConfig, replace
 from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone, BERT4Rec
 
@@ -39,7 +39,9 @@ def twin_of(model: Backbone, seed: int) -> BERT4Rec:
             f"{type(model).__name__} is trained on masked items as it is: leave pretrain_epochs "
             "at 0 and raise its epochs"
         )
-    plain = replace(model.config, **{name: ATTENTION[name] for name in _QUERIES})
+    without = {name: ATTENTION[name] for name in _QUERIES}
+    without |= {name: usual for name, usual in OWN.items() if name not in BERT4Rec.reads}
+    plain = replace(model.config, **without)
     if changed := plain.changed_attention:
         raise SeqattnError(
             f"pretrain_epochs needs a twin that looks both ways, and {changed[0]} = "

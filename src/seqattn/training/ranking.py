@@ -33,7 +33,7 @@ class Ranker:
 
     def __init__(self, split: Split, stage: str, device: torch.device | str = "cpu") -> None:
         self.context = split.context(stage)
-        self.gatherer = Gatherer(self.context, device)
+        self.gatherer = Gatherer(self.context, device, split.users(stage))
         self.targets_N = torch.tensor(split.targets(stage), dtype=torch.long, device=device)
 
     def __call__(self, model: Backbone, *, filtered: bool = True) -> dict[str, np.ndarray]:
@@ -129,7 +129,8 @@ def next_item_hidden(model: Backbone, histories: Sequences, gatherer: Gatherer) 
     for users in np.split(order, np.flatnonzero(np.diff(chunk)) + 1):
         start = histories.offsets[users + 1] - length[users]
         items_BT, intensity_BT, _ = gatherer.rows(start, length[users])
-        hidden.append(model.next_item_hidden(items_BT, intensity_BT))
+        whose = (gatherer.users_of(start),) if model.needs_user else ()
+        hidden.append(model.next_item_hidden(items_BT, intensity_BT, *whose))
     (back,) = gatherer.send(np.argsort(order))
     return torch.cat(hidden)[back]
 

@@ -123,16 +123,18 @@ def fit_stacked(
     Raises
     ------
     SeqattnError
-        If a seed is given twice, the model needs an intensity the dataset lacks, it is to be
-        pre-trained, reads other intensities than the real ones or trains lambda in a way of its
-        own, a batch may be smaller than one window, hold whole histories or score no target, the
-        loss draws negatives, or a seed diverges, which ends all.
+        If a seed is given twice, the model cannot be stacked or needs an intensity the dataset
+        lacks, it is to be pre-trained, reads other intensities than the real ones or trains lambda
+        in a way of its own, a batch may be smaller than one window, hold whole histories or score
+        no target, the loss draws negatives, or a seed diverges, which ends all.
     """
     _check(seeds, model_config, train_config)
     started = time.perf_counter()
     fits: dict[int, Fit] = {}
     with forked_rng(device):
         models = [seeded_model(dataset, model_name, seed, model_config, device) for seed in seeds]
+        if not models[0].stackable:
+            raise SeqattnError(f"{model_name!r} cannot be stacked; fit the seeds one by one")
         plans = training_plans(models[0], dataset, train_config, device)
         rngs = {seed: np.random.default_rng(seed) for seed in seeds}
         patience, owners = train_config.patience, dataset.split.owners().get("valid")
@@ -301,7 +303,7 @@ class Stack:
             hidden_SBTD = vmap(hidden, randomness="different")(self.parameters, *inputs)
         index_SND = batch.cells_SN[..., None].expand(-1, -1, hidden_SBTD.shape[-1])
         hidden_SND = hidden_SBTD.flatten(1, 2).gather(1, index_SND)
-        weight_SVD = self.parameters["item_embedding.weight"]
+        weight_SVD = self.template.scorers(self.parameters)
         return stacked_cross_entropy(hidden_SND, weight_SVD, batch.targets_SN, batch.share_SN)
 
     def batch(

@@ -28,6 +28,7 @@ LOCALITIES = ("mixed", "pure")
 LOSSES = ("ce", "sampled-softmax", "gbce", "bce", "bpr")
 NEGATIVES = ("uniform", "popularity")
 EXCLUDED = ("target", "history")
+MASKED_ONLY = ("mask_probability", "last_item_samples")  # fields that other objectives ignore
 PLACEBOS = ("constant", "within", "across")
 INTENSITIES = ("real", *PLACEBOS, "planted")
 # What makes attention another than SASRec's, and the loss another than the full cross-entropy, with

@@ -41,7 +41,7 @@ import numpy as np
 import pandas as pd
 
 from seqattn.audit.records import RECORDS
-from seqattn.config import BASELINE, DESIGNS, PRESETS, SEEDS, Preset, replace
+from seqattn.config import BASELINE, DESIGNS, MASKED_ONLY, PRESETS, SEEDS, Preset, replace
 from seqattn.data import load_dataset
 from seqattn.data.yaml_files import load_yaml, section
 from seqattn.errors import SeqattnError
@@ -71,11 +71,16 @@ class Settings:
         replace(PRESETS["quick"].train, **self.train)
 
     def changed(self, preset: Preset) -> Preset:
-        """Return a preset with this arm's own values in it."""
+        """Return a preset with this arm's own values in it.
+
+        What only the masked-item objective reads is set for that alone, so that a model of next
+        items has the same run with and without.
+        """
+        of_next = {key: value for key, value in self.train.items() if key not in MASKED_ONLY}
         return dataclasses.replace(
             preset,
             model=replace(preset.model, **self.model),
-            train=replace(preset.train, **self.train),
+            train=replace(preset.train, **of_next),
             train_ae=replace(preset.train_ae, **self.train),
         )
 

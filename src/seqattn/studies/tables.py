@@ -32,6 +32,7 @@ from seqattn.stats import (
 )
 from seqattn.stats.metrics import METRICS
 from seqattn.studies import (
+    ae_ar,
     beyond,
     calibration,
     control,
@@ -435,6 +436,9 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "changes": targets.changes,
     "travel": travel.travel,
     "claims": referee.claims,
+    "pairs": ae_ar.pairs,
+    "factorial": ae_ar.factorial,
+    "dial": ae_ar.dial,
     "gates": beyond.gates,
     "head_lambdas": beyond.head_lambdas,
 }

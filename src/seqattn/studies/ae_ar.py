@@ -1,0 +1,221 @@
+"""AE against AR: a family at a time, and what mask, objective and samples have to do with the gap.
+
+Shapes: S seeds, U users.
+
+References
+----------
+[AE] Tables 4 and 5. Intervals: `seqattn.stats.crossed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seqattn.config import MARGIN_PERCENT
+from seqattn.models import MODELS, is_masked
+from seqattn.runs.results import value_matrix
+from seqattn.runs.store import Run
+from seqattn.studies.judge import crossed_percent, judge, stacked
+from seqattn.studies.plan import Group, Study
+
+VERDICTS = ("AR", "AE", "alike", "can't be told", "not run")
+LEAST_DATASETS = 3  # for a claim over datasets
+ALL, LOCAL = -1, 8  # windows: as far as any; below this it is local
+# Cells of the factorial: (arm, model) of the study `why_ar`.
+_SASREC, _BOTH_NEXT = ("next", "sasrec"), ("next", "bidirectional-next")
+_CAUSAL, _BERT = ("masked", "causal-masked"), ("masked", "bert4rec")
+_CAUSAL_LAST, _BERT_LAST = ("last", "causal-masked"), ("last", "bert4rec")
+# Each effect is a sum of cells with weights. Mask and objective add up to the gap; samples are what
+# is left of it once AE is trained on what it is asked to do.
+EFFECTS: dict[str, dict[tuple[str, str], float]] = {
+    "gap": {_SASREC: 1, _BERT: -1},
+    "mask": {_SASREC: 0.5, _BOTH_NEXT: -0.5, _CAUSAL: 0.5, _BERT: -0.5},
+    "objective": {_SASREC: 0.5, _CAUSAL: -0.5, _BOTH_NEXT: 0.5, _BERT: -0.5},
+    "mask x objective": {_SASREC: 0.5, _BOTH_NEXT: -0.5, _CAUSAL: -0.5, _BERT: 0.5},
+    "samples": {_BERT_LAST: 0.5, _BERT: -0.5, _CAUSAL_LAST: 0.5, _CAUSAL: -0.5},
+    "gap left": {_SASREC: 1, _BERT_LAST: -1},
+}
+
+
+def pairs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Judge the AR model of each arm against its AE model, which is the baseline.
+
+    A row a (dataset, arm, model, metric, k), `model` being the AR one; columns of
+    `seqattn.studies.judge.judge`, and ``ae``, the baseline's name.
+    """
+    frames = []
+    for dataset in study.datasets:
+        for arm in study.arms:
+            mine = [g for g in groups if (g.dataset.name, g.arm) == (dataset, arm.name)]
+            both = [g for g in mine if g.model in MODELS]
+            ae = [g for g in both if is_masked(g.model)]
+            ar = [g for g in both if not is_masked(g.model)]
+            if len(ae) == len(ar) == 1:
+                told = judge(ae[0].runs, {ar[0].model: ar[0].runs})
+                frames.append(told.assign(dataset=dataset, arm=arm.name, ae=ae[0].model))
+    return stacked(frames)
+
+
+def factorial(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return what mask, objective and training samples change, in percent of SASRec's NDCG@10.
+
+    A row a (dataset, effect): change, with low and high over users and seeds, and n_seeds, those
+    that all cells of the effect have; at least two, or the row is absent.
+    """
+    rows = []
+    for dataset in study.datasets:
+        runs = {(g.arm, g.model): g.runs for g in groups if g.dataset.name == dataset}
+        for effect, weights in EFFECTS.items():
+            needed = {_SASREC: 0.0} | weights  # its level is the unit
+            values = _on_common_seeds({cell: runs.get(cell, ()) for cell in needed})
+            if not values:
+                continue
+            base_SU = values[_SASREC]
+            changed_SU = sum(weight * values[cell] for cell, weight in weights.items())
+            told = crossed_percent(base_SU, base_SU + changed_SU)
+            change = 100 * float(np.mean(changed_SU)) / float(base_SU.mean())
+            ends = (told["crossed_low"], told["crossed_high"])
+            rows.append((dataset, effect, change, *ends, len(base_SU)))
+    return pd.DataFrame(rows, columns=["dataset", "effect", "change", "low", "high", "n_seeds"])
+
+
+def _on_common_seeds(
+    cells: Mapping[tuple[str, str], Sequence[Run]],
+) -> dict[tuple[str, str], np.ndarray]:
+    """Return NDCG@10 by cell, (S, U), on the seeds of all; empty with fewer than two."""
+    of = {cell: {run.seed: run for run in runs} for cell, runs in cells.items()}
+    seeds = sorted(set.intersection(*(set(runs) for runs in of.values())))
+    if len(seeds) < 2:
+        return {}
+    return {cell: value_matrix([runs[s] for s in seeds], "NDCG", 10) for cell, runs in of.items()}
+
+
+def windows(study: Study) -> dict[str, int]:
+    """Return the window of the local models, by arm; -1 is all."""
+    return {
+        arm.name: int(arm.settings.model["local_window"])
+        for arm in study.arms
+        if "local_window" in arm.settings.model
+    }
+
+
+def dial(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Judge local heads of each window against heads that look as far as any, of one model.
+
+    A row a (dataset, arm, model, metric, k): columns of `seqattn.studies.judge.judge`, and window.
+    """
+    window_of = windows(study)
+    far = next(arm for arm, w in window_of.items() if w == ALL)
+    runs = {(g.dataset.name, g.model, g.arm): g.runs for g in groups if g.arm in window_of}
+    frames = []
+    for dataset, model in dict.fromkeys(key[:2] for key in runs):
+        others = {a: runs[dataset, model, a] for a in window_of if a != far}
+        told = judge(runs[dataset, model, far], others)
+        if len(told):
+            told["window"] = told["model"].map(window_of)
+            told["arm"], told["model"] = told["model"], model
+            frames.append(told.assign(dataset=dataset))
+    return stacked(frames)
+
+
+def verdicts(study: Study, judged: pd.DataFrame) -> pd.DataFrame:
+    """Return what the rule of the study `ae_or_ar` says of each dataset and family.
+
+    Parameters
+    ----------
+    judged : DataFrame
+        The table ``pairs``.
+
+    Returns
+    -------
+    DataFrame
+        A row a (dataset, arm): base (AE's NDCG@10), change, low, high (AR's, in percent of it, over
+        users and seeds), n_seeds and verdict, one of `VERDICTS`.
+    """
+    names = {"relative_change_percent": "change", "crossed_low": "low", "crossed_high": "high"}
+    columns = ["dataset", "arm", "metric", "k", "n_seeds", "base", *names]
+    judged = judged.reindex(columns=[*columns, "robust_clustered", "direction", "margin"])
+    mine = judged[(judged["metric"] == "NDCG") & (judged["k"] == 10)].rename(columns=names)
+    cells = [(dataset, arm.name) for dataset in study.datasets for arm in study.arms]
+    rows = pd.DataFrame(cells, columns=["dataset", "arm"])
+    rows = rows.merge(mine, on=["dataset", "arm"], how="left")
+    rows["verdict"] = [_verdict(row, len(study.seeds)) for row in rows.to_dict("records")]
+    return rows[["dataset", "arm", "base", "change", "low", "high", "n_seeds", "verdict"]]
+
+
+def _verdict(row: Mapping[Hashable, Any], n_seeds: int) -> str:
+    if not row["n_seeds"] >= n_seeds:  # NaN: none
+        return "not run"
+    if row["robust_clustered"]:
+        return "AR" if row["direction"] > 0 else "AE"
+    return "alike" if row["margin"] <= MARGIN_PERCENT else "can't be told"
+
+
+def claimed(rows: pd.DataFrame) -> pd.Series:
+    """Return by family whether [AE]'s claim holds: yes, no, or not run on three datasets."""
+
+    def told(verdicts: pd.Series) -> str:
+        ran = verdicts[verdicts != "not run"]
+        return "not run" if len(ran) < LEAST_DATASETS else "yes" if (ran == "AR").all() else "no"
+
+    return rows.groupby("arm", sort=False)["verdict"].agg(told)
+
+
+def explained(effects: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
+    """Return whether each factor explains the gap, by the rule of the study `why_ar`.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        The table ``factorial``.
+    n_seeds : int
+        Fewer is not run.
+
+    Returns
+    -------
+    DataFrame
+        The rows of mask, objective and samples with ``share``, of the gap, and ``explains``.
+    """
+    whole = effects[effects["n_seeds"] == n_seeds]
+    gap = whole[whole["effect"] == "gap"].set_index("dataset")["change"]
+    rows = whole[whole["effect"].isin(["mask", "objective", "samples"])].copy()
+    rows["share"] = rows["change"] / rows["dataset"].map(gap).astype(float)
+    beyond = (rows["low"] > 0) | (rows["high"] < 0)
+    # Samples help AE, so what they gain is taken off the gap, and has its sign where AR is ahead.
+    rows["explains"] = beyond & (rows["share"] > 0.5)
+    return rows
+
+
+def local_holds(judged: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
+    """Return by dataset AE's best window and whether [AE]'s account of locality holds.
+
+    Parameters
+    ----------
+    judged : DataFrame
+        The table ``dial``.
+    n_seeds : int
+        Fewer is not run.
+
+    Returns
+    -------
+    DataFrame
+        A row a dataset with every window: window (the best of AE; -1: as far as any), change,
+        verdict, "holds" or "does not".
+    """
+    columns = ["dataset", "model", "metric", "k", "n_seeds", "window", "relative_change_percent"]
+    judged = judged.reindex(columns=[*columns, "robust_clustered", "direction"])
+    mine = judged[(judged["metric"] == "NDCG") & (judged["k"] == 10)]
+    mine = mine[mine["model"].map(lambda name: name in MODELS and is_masked(name))]
+    rows = []
+    for dataset, part in mine[mine["n_seeds"] == n_seeds].groupby("dataset", sort=False):
+        best = part.loc[part["relative_change_percent"].idxmax()]
+        change = float(best["relative_change_percent"])
+        window = int(best["window"]) if change > 0 else ALL
+        robust = bool(best["robust_clustered"]) and best["direction"] > 0
+        verdict = "holds" if robust and 0 <= window < LOCAL else "does not"
+        rows.append((dataset, window, max(change, 0.0), verdict))
+    return pd.DataFrame(rows, columns=["dataset", "window", "change", "verdict"])

@@ -77,7 +77,7 @@ def test_spectra_and_mean_maps_are_means_over_users(maps):
     assert own == pytest.approx(singular_values(maps[:, 1, 0]).mean(axis=0))
     shown = by_head.mean_maps(maps)
     own = shown[(shown["layer"] == 1) & (shown["head"] == 2)]
-    weight = own.pivot(index="query", columns="key", values="weight").to_numpy()
-    rank_5 = own.pivot(index="query", columns="key", values="rank_5").to_numpy()
+    weight = own.pivot(index="query", columns="at", values="weight").to_numpy()
+    rank_5 = own.pivot(index="query", columns="at", values="rank_5").to_numpy()
     assert weight == pytest.approx(maps[:, 0, 1].mean(axis=0))
     assert rank_5 == pytest.approx(low_rank(maps[:, 0, 1], 5).mean(axis=0))

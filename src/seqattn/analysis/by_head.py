@@ -86,12 +86,12 @@ def mean_maps(maps: np.ndarray) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        layer, head, query, key (all from 1), weight and rank_5.
+        layer, head, query, at (the key; all from 1), weight and rank_5.
     """
     shown = {"weight": maps.mean(axis=0), "rank_5": low_rank(maps, min(KEPT, maps.shape[-1]))}
     shown["rank_5"] = shown["rank_5"].mean(axis=0)
     axes = (axis.ravel() + 1 for axis in np.indices(shown["weight"].shape))
-    keys = dict(zip(("layer", "head", "query", "key"), axes, strict=True))
+    keys = dict(zip(("layer", "head", "query", "at"), axes, strict=True))
     return pd.DataFrame(keys | {name: values.ravel() for name, values in shown.items()})
 
 

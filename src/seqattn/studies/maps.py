@@ -1,0 +1,185 @@
+"""Attention maps of trained models by layer and head, beside what their masks alone give.
+
+The tables hold means over users, never a user's map. What [AE] printed stands in
+``results/published``.
+
+References
+----------
+[AE] SAR-Check, Tables 1 to 5 and figures 1 to 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from seqattn.analysis import by_head
+from seqattn.analysis.attention import (
+    attention_maps,
+    dirichlet_maps,
+    load_model,
+    map_sizes,
+    uniform_maps,
+)
+from seqattn.config import ModelConfig
+from seqattn.data import CATALOGUE, Dataset, k_core, load_dataset, load_log
+from seqattn.data.repeats import merge_repeats
+from seqattn.errors import SeqattnError
+from seqattn.files import ROOT
+from seqattn.models.backbone import Backbone
+from seqattn.runs.store import Run
+from seqattn.studies.judge import stacked
+from seqattn.studies.learning import of_weights
+from seqattn.studies.plan import Group, Study
+
+PRINTED = {"beauty": "Beauty", "sports": "Sports", "video": "Video", "yelp": "Yelp"}
+PRINTED |= {"ml-1m": "ML-1M"}  # our names of the datasets of [AE], and its own
+KINDS = ("trained", "uniform", "dirichlet")
+DRAWS = 100  # of random maps
+_SIZES = ("users", "items", "interactions")
+
+
+def maps_by_head(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return sparsity, locality and the ranks that need no noise level, at fixed lengths.
+
+    A row a run, number of interactions n, kind, layer and head: dataset, arm, model, seed, key, n,
+    kind, users, and the columns of `seqattn.analysis.by_head.measures`. The kinds are ``trained``,
+    all users with n training interactions or more; ``uniform``, a map under the model's mask that
+    has learned nothing else; and ``dirichlet``, random ones. The last two belong to no layer: 0.
+    Runs without weights as `seqattn.studies.learning.of_weights` says.
+    """
+    return _of_maps("maps_by_head", study, groups, by_head.measures, KINDS)
+
+
+def ranks_by_head(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return ranks in noise, and whether the bound (11) holds, at each noise level.
+
+    A row as in `maps_by_head` and sigma, with the columns of `seqattn.analysis.by_head.ranks`; of
+    the largest n.
+    """
+    return _of_maps("ranks_by_head", study, groups, by_head.ranks, KINDS, largest=True)
+
+
+def spectra_by_head(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return mean singular values: a row as in `ranks_by_head` and index (from 1), value."""
+    return _of_maps("spectra_by_head", study, groups, by_head.spectra, KINDS, largest=True)
+
+
+def mean_maps(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return the users' mean maps of one seed: layer, head, query, at (the key), weight and rank_5.
+
+    Of the first seed, because heads of different seeds do not correspond, and of the middle n.
+    """
+
+    def rows(run: Run, name: str) -> pd.DataFrame:
+        if run.seed != study.seeds[0]:
+            return pd.DataFrame()
+        dataset, sizes = _data(name), _sizes_of(run, name)
+        n = sizes[len(sizes) // 2]
+        maps = attention_maps(load_model(run, dataset), dataset, n, dataset.n_users)
+        return by_head.mean_maps(maps).assign(n=n, users=len(maps)).round(6)
+
+    return of_weights("mean_maps", study, groups, _has_maps, rows)
+
+
+def _of_maps(
+    table: str,
+    study: Study,
+    groups: Sequence[Group],
+    make: Callable[[np.ndarray], pd.DataFrame],
+    kinds: Sequence[str],
+    *,
+    largest: bool = False,
+) -> pd.DataFrame:
+    def rows(run: Run, name: str) -> pd.DataFrame:
+        dataset, sizes = _data(name), _sizes_of(run, name)
+        model = load_model(run, dataset)
+        frames = []
+        for n in sizes[-1:] if largest else sizes:
+            for kind in kinds:
+                maps = _maps(kind, model, dataset, n, run.seed)
+                found = make(maps).round(8)
+                if kind != "trained":  # which is one of no layer
+                    found["layer"] = 0
+                frames.append(found.assign(n=n, kind=kind, users=len(maps)))
+        whole = pd.concat(frames, ignore_index=True)
+        first = ["n", "kind", "users"]
+        return whole[[*first, *whole.columns.drop(first)]]
+
+    return of_weights(table, study, groups, _has_maps, rows)
+
+
+def _maps(kind: str, model: Backbone, dataset: Dataset, n: int, seed: int) -> np.ndarray:
+    """Return maps of a kind, (U, L, H, n, n); those of a mask alone have one layer."""
+    if kind == "trained":
+        return attention_maps(model, dataset, n, dataset.n_users)
+    if kind == "uniform":
+        return uniform_maps(model, n)[None, None]
+    return dirichlet_maps(model, n, DRAWS, np.random.default_rng(seed))[:, None]
+
+
+def _has_maps(config: ModelConfig) -> bool:
+    """Whether a model's weights are one map a head: a position that asks once."""
+    return config.n_queries == 1
+
+
+def _sizes_of(run: Run, name: str) -> list[int]:
+    return map_sizes(_data(name), run.spec.model_config.max_length)
+
+
+@lru_cache(maxsize=1)
+def _data(name: str) -> Dataset:
+    return load_dataset(name)
+
+
+def filters(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return the sizes of [AE]'s datasets without a filter, after one pass of it, and as a 5-core.
+
+    A row a dataset and filter: dataset, filter, users, items, interactions. A dataset whose file is
+    not at hand keeps the rows that were kept of it.
+    """
+    path = study.folder / "filters.csv"
+    before = study.table("filters") if path.exists() else pd.DataFrame(columns=["dataset"])
+    frames = []
+    for name in PRINTED:
+        try:
+            frames.append(pd.DataFrame(_filtered(name)))
+        except SeqattnError:
+            frames.append(before[before["dataset"] == name])
+    return stacked(frames)
+
+
+def _filtered(name: str) -> list[dict[str, object]]:
+    how = CATALOGUE[name].preparation
+    log = merge_repeats(load_log(name), how.exact, how.pairs)
+    once, core = (k_core(log, how.core, iterative) for iterative in (False, True))
+    logs = {"unfiltered": log, "one pass": once, "5-core": core}
+    return [
+        {"dataset": name, "filter": kind} | {key: getattr(kept.steps[-1], key) for key in _SIZES}
+        for kind, kept in logs.items()
+    ]
+
+
+def printed(table: int, folder: Path = ROOT / "results" / "published") -> pd.DataFrame:
+    """Return one of [AE]'s Tables 1 to 5 as printed, its datasets under our names.
+
+    Raises
+    ------
+    SeqattnError
+        If there is no file of that table, or it cannot be read.
+    """
+    paths = sorted(Path(folder).glob(f"ae_ar_table{table}_*.csv"))
+    if not paths:
+        raise SeqattnError(f"{folder}: no Table {table} of [AE]; restore it from git")
+    frame = pd.read_csv(paths[0])
+    ours = {name: key for key, name in PRINTED.items()}
+    if "dataset" in frame:
+        return frame.assign(dataset=frame["dataset"].map(ours))
+    frame["model"] = frame["model"].map(
+        {"Vanilla-AE": "bert4rec", "Local-AE": "local-ae", "Vanilla-AR": "sasrec"}
+    )
+    return frame.set_index("model").rename(columns=ours)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from seqattn.analysis.attention import attention_maps, bounds, l1_l2, load_model
 from seqattn.config import get_preset
@@ -127,3 +128,40 @@ def test_a_dataset_that_is_not_at_hand_keeps_its_rows(monkeypatch, tmp_path):
     monkeypatch.setattr(maps, "load_log", absent)
     pd.testing.assert_frame_equal(maps.filters(kept, []), rows)
     assert maps.filters(SimpleNamespace(folder=Path("no such folder")), []).empty
+
+
+def measured(trained: dict[str, list[float]], uniform: tuple, dirichlet: tuple) -> pd.DataFrame:
+    """A table of one measure: two heads a model, 0.1 above and below the value that is given."""
+    rows = []
+    for at, (model, values) in enumerate(trained.items()):
+        for seed, value in enumerate(values):
+            kinds = {"trained": value, "uniform": uniform[at], "dirichlet": dirichlet[at]}
+            rows += [("d", 9, model, k, seed, v + o) for k, v in kinds.items() for o in (-0.1, 0.1)]
+    return pd.DataFrame(rows, columns=["dataset", "n", "model", "kind", "seed", "row"])
+
+
+@pytest.mark.parametrize(
+    ("ae", "ar", "uniform", "one_sign", "of_training"),
+    [
+        ([3.0, 3.2], [1.0, 1.1], (2.0, 1.0), True, True),
+        ([3.0, 3.2], [1.0, 1.1], (4.0, 1.0), True, False),  # the masks alone differ by more
+        ([3.0, 0.9], [1.0, 1.1], (1.0, 1.0), False, False),
+        ([1.0, 1.1], [3.0, 3.2], (4.0, 1.0), True, True),  # against what the masks do
+    ],
+)
+def test_a_gap_is_of_training_where_it_exceeds_that_of_the_masks(
+    ae, ar, uniform, one_sign, of_training
+):
+    table = measured({"bert4rec": ae, "sasrec": ar}, uniform, (0.5, 0.5))
+    row = maps.gaps(table, ["row"], "bert4rec").loc[("d", 9, "row")]
+    apart = np.subtract(ae, ar)
+    assert row["gap"] == pytest.approx(apart.mean())
+    assert row["learned"] == pytest.approx(apart.mean() - (uniform[0] - uniform[1]))
+    ends = stats.t.interval(0.95, 1, apart.mean(), stats.sem(apart))
+    assert (row["low"], row["high"]) == pytest.approx(ends)
+    assert (row["one_sign"], row["of_training"], row["seeds"]) == (one_sign, of_training, 2)
+
+
+def test_what_is_reachable_is_counted_by_row_and_as_a_whole():
+    values = pd.DataFrame({"a": [1 / 16, 1 / 4], "b": [1 / 2, 0.6]})
+    assert maps.reachable(values, 4) == {"row": 2, "whole": 1}  # rows 1/4 to 1/2, maps 1/8 to 1/4

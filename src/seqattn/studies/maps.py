@@ -19,13 +19,16 @@ import pandas as pd
 
 from seqattn.analysis import by_head
 from seqattn.analysis.attention import (
+    Axis,
     attention_maps,
+    bounds,
     dirichlet_maps,
     load_model,
     map_sizes,
     uniform_maps,
 )
-from seqattn.config import ModelConfig
+from seqattn.analysis.lambdas import t_interval
+from seqattn.config import BASELINE, ModelConfig
 from seqattn.data import CATALOGUE, Dataset, k_core, load_dataset, load_log
 from seqattn.data.repeats import merge_repeats
 from seqattn.errors import SeqattnError
@@ -183,3 +186,69 @@ def printed(table: int, folder: Path = ROOT / "results" / "published") -> pd.Dat
         {"Vanilla-AE": "bert4rec", "Local-AE": "local-ae", "Vanilla-AR": "sasrec"}
     )
     return frame.set_index("model").rename(columns=ours)
+
+
+def by_model(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Return means over layers and heads, by dataset, n, model, kind and seed, of some columns."""
+    keys = ["dataset", "n", "model", "kind", "seed"]
+    return table.groupby(keys, sort=False)[list(columns)].mean()
+
+
+def gaps(
+    table: pd.DataFrame, columns: Sequence[str], both_ways: str, back: str = BASELINE
+) -> pd.DataFrame:
+    """Return how far two models differ in each measure, and how far their masks alone do.
+
+    Parameters
+    ----------
+    table : DataFrame
+        That of `maps_by_head`, or of `ranks_by_head` at one sigma.
+    columns : sequence of str
+        Measures, columns of it.
+    both_ways, back : str
+        The models; differences are the first minus the second.
+
+    Returns
+    -------
+    DataFrame
+        A row a (dataset, n, measure): gap, the mean over seeds, with low and high, its 95 % t
+        interval; uniform and dirichlet, the gap of maps that have learned nothing but the mask;
+        learned, with learned_low and learned_high, the gap beyond that of uniform maps; seeds;
+        one_sign, whether the gap has one sign for all seeds; of_training, whether it then exceeds
+        both of the masks' in that direction for every seed.
+    """
+    means = by_model(table, columns).unstack("model").swaplevel(axis=1)
+    apart = (means[both_ways] - means[back]).stack().unstack("kind").dropna()
+    apart.index.names = [*apart.index.names[:-1], "measure"]
+    keys = ["dataset", "n", "measure"]
+    rows = {key: _gap(part) for key, part in apart.groupby(level=keys, sort=False)}
+    return pd.DataFrame(rows.values(), index=pd.MultiIndex.from_tuples(rows, names=keys))
+
+
+def _gap(of_seeds: pd.DataFrame) -> dict[str, object]:
+    gap_S = of_seeds["trained"].to_numpy()
+    masks = of_seeds[["uniform", "dirichlet"]]
+    learned_S = gap_S - masks["uniform"].to_numpy()
+    sign = np.sign(gap_S.mean())
+    beyond = (sign * gap_S > (sign * masks).max(axis=1).to_numpy()).all()
+    one_sign = bool((np.sign(gap_S) == sign).all())
+    return {
+        **_with_ends("gap", "", gap_S),
+        **masks.mean().to_dict(),
+        **_with_ends("learned", "learned_", learned_S),
+        **{"seeds": len(gap_S), "one_sign": one_sign, "of_training": one_sign and bool(beyond)},
+    }
+
+
+def _with_ends(name: str, prefix: str, values_S: np.ndarray) -> dict[str, float]:
+    low, high = t_interval(values_S)
+    return {name: float(values_S.mean()), f"{prefix}low": low, f"{prefix}high": high}
+
+
+def reachable(values: pd.DataFrame, n: int) -> dict[str, int]:
+    """Return how many values of a table of sparsity n x n maps can have, by row and as a whole."""
+    found, axes = {}, dict[str, Axis](row="row", whole=None)
+    for name, axis in axes.items():
+        least, most = bounds(n, axis)
+        found[name] = int(((values >= least) & (values <= most)).to_numpy().sum())
+    return found

@@ -164,4 +164,20 @@ def test_a_gap_is_of_training_where_it_exceeds_that_of_the_masks(
 
 def test_what_is_reachable_is_counted_by_row_and_as_a_whole():
     values = pd.DataFrame({"a": [1 / 16, 1 / 4], "b": [1 / 2, 0.6]})
-    assert maps.reachable(values, 4) == {"row": 2, "whole": 1}  # rows 1/4 to 1/2, maps 1/8 to 1/4
+    found = maps.reachable(values, [4, 1]).loc[4]  # rows 1/4 to 1/2, maps 1/8 to 1/4
+    assert found["row, printed"] == 2 and found["whole, printed"] == 1
+    assert (found["row, from"], found["whole, to"]) == (1 / 4, 1 / 4)
+
+
+def test_an_order_is_told_from_the_least():
+    assert maps.order(pd.Series({"sasrec": 2.0, "local-ae": 1.0})) == "Local-AE < SASRec"
+
+
+def test_levels_are_means_over_layers_heads_and_seeds(groups):
+    table = maps.ranks_by_head(STUDY, groups)
+    wide = maps.at_levels(table, "published", ["bert4rec", "sasrec"])
+    assert [m for m, _ in wide.index] == ["bert4rec"] * 3 + ["sasrec"] * 3
+    own = table[(table["model"] == "sasrec") & (table["kind"] == "trained")]
+    sigma = own["sigma"].iloc[0]
+    expected = own[own["sigma"] == sigma]["published"].mean()
+    assert wide.loc[("sasrec", "trained"), sigma] == pytest.approx(expected)

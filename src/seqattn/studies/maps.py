@@ -34,6 +34,7 @@ from seqattn.data.repeats import merge_repeats
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
 from seqattn.models.backbone import Backbone
+from seqattn.plots.style import name_of
 from seqattn.runs.store import Run
 from seqattn.studies.judge import stacked
 from seqattn.studies.learning import of_weights
@@ -245,10 +246,30 @@ def _with_ends(name: str, prefix: str, values_S: np.ndarray) -> dict[str, float]
     return {name: float(values_S.mean()), f"{prefix}low": low, f"{prefix}high": high}
 
 
-def reachable(values: pd.DataFrame, n: int) -> dict[str, int]:
-    """Return how many values of a table of sparsity n x n maps can have, by row and as a whole."""
+def reachable(printed_values: pd.DataFrame, sizes: Sequence[int]) -> pd.DataFrame:
+    """Return what sparsity maps of each size can have, and how many printed values lie there.
+
+    A row a number of interactions; for rows and whole maps the columns from, to and printed.
+    """
     found, axes = {}, dict[str, Axis](row="row", whole=None)
-    for name, axis in axes.items():
-        least, most = bounds(n, axis)
-        found[name] = int(((values >= least) & (values <= most)).to_numpy().sum())
-    return found
+    values = printed_values.to_numpy()
+    for n in sizes:
+        row: dict[str, float] = {}
+        for name, axis in axes.items():
+            least, most = bounds(n, axis)
+            within = int(((values >= least) & (values <= most)).sum())
+            row |= {f"{name}, from": least, f"{name}, to": most, f"{name}, printed": within}
+        found[n] = row
+    return pd.DataFrame(found).T.rename_axis("interactions")
+
+
+def order(values: pd.Series) -> str:
+    """Return models from the least value to the greatest, as text: ``SASRec < Local-AE``."""
+    return " < ".join(map(name_of, values.sort_values().index))
+
+
+def at_levels(table: pd.DataFrame, column: str, models: Sequence[str]) -> pd.DataFrame:
+    """Return means of a column of `ranks_by_head`: a row a (model, kind), a column a sigma."""
+    wide = table.groupby(["model", "kind", "sigma"])[column].mean().unstack()
+    there = [(m, k) for m in models for k in KINDS if (m, k) in wide.index]
+    return wide.loc[there]

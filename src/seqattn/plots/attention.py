@@ -167,7 +167,7 @@ def locality(points: pd.DataFrame, ylabel: str) -> Figure:
 
 def gains(table: pd.DataFrame, xlabel: str) -> Figure:
     """Draw gains as bars, a group a row of the table, a colour a column; NaN reads "not run"."""
-    figure, axes = plt.subplots(figsize=(7, 0.55 * table.size + 0.9))
+    figure, axes = plt.subplots(figsize=(7, 0.35 * table.size + 0.9))
     height = 0.8 / table.shape[1]
     for at, (name, colour) in enumerate(zip(table.columns, (GREY, BLUE, ORANGE), strict=False)):
         place = np.arange(len(table)) + (at - (table.shape[1] - 1) / 2) * height

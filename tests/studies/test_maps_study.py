@@ -91,7 +91,7 @@ def test_runs_without_weights_keep_the_rows_there_were(groups, table, tmp_path):
 def test_mean_maps_are_of_the_first_seed_and_their_rows_sum_to_one(groups):
     shown = maps.mean_maps(STUDY, groups)
     sums = shown.groupby(["model", "layer", "head", "query"])["weight"].sum()
-    assert sums.to_numpy() == pytest.approx(np.ones(len(sums)), abs=1e-4)
+    assert sums.to_numpy() == pytest.approx(np.ones(len(sums)), abs=2e-3)
     other = SimpleNamespace(stores=[], folder=STUDY.folder, seeds=(4, 3))
     assert maps.mean_maps(other, groups).empty
 

@@ -85,7 +85,7 @@ def mean_maps(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         dataset, sizes = _data(name), _sizes_of(run, name)
         n = sizes[len(sizes) // 2]
         maps = attention_maps(load_model(run, dataset), dataset, n, dataset.n_users)
-        return by_head.mean_maps(maps).assign(n=n, users=len(maps)).round(6)
+        return by_head.mean_maps(maps).assign(n=n, users=len(maps)).round(4)
 
     return of_weights("mean_maps", study, groups, _has_maps, rows)
 

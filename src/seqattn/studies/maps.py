@@ -76,7 +76,8 @@ def spectra_by_head(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 def mean_maps(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Return the users' mean maps of one seed: layer, head, query, at (the key), weight and rank_5.
 
-    Of the first seed, because heads of different seeds do not correspond, and of the middle n.
+    Of the last layer, of the first seed, because heads of different seeds do not correspond, and of
+    the middle n.
     """
 
     def rows(run: Run, name: str) -> pd.DataFrame:
@@ -85,7 +86,8 @@ def mean_maps(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         dataset, sizes = _data(name), _sizes_of(run, name)
         n = sizes[len(sizes) // 2]
         maps = attention_maps(load_model(run, dataset), dataset, n, dataset.n_users)
-        return by_head.mean_maps(maps).assign(n=n, users=len(maps)).round(4)
+        found = by_head.mean_maps(maps[:, -1:]).assign(layer=maps.shape[1])
+        return found.assign(n=n, users=len(maps)).round(4)
 
     return of_weights("mean_maps", study, groups, _has_maps, rows)
 

@@ -65,8 +65,8 @@ def ranks(
     for sigma in sigmas:
         published, optimal = ranks_in_noise(maps, sigma, noise)
         left, right = bound_sides(maps, published, sigma)
-        found = {"published": published, "optimal": optimal, "left": left}
-        found |= {"right": right[None], "held": left <= right}
+        found: dict[str, np.ndarray] = {"published": published, "optimal": optimal}
+        found |= {"left": left, "right": right[None], "held": left <= right}
         means = {name: of_draws.mean(axis=(0, 1)) for name, of_draws in found.items()}
         frames.append(_rows(means).assign(sigma=sigma))
     table = pd.concat(frames, ignore_index=True)

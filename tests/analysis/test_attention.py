@@ -4,9 +4,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from seqattn import build_model
-from seqattn.analysis.attention import map_sizes, uniform_maps
+from seqattn.analysis.attention import (
+    dirichlet_maps,
+    l1_l2,
+    map_sizes,
+    uniform_maps,
+    visible_keys,
+)
 from seqattn.errors import SeqattnError
 
 
@@ -56,3 +63,21 @@ def test_maps_are_as_large_as_enough_users_have_interactions(lengths, expected):
 def test_histories_of_one_interaction_have_no_maps():
     with pytest.raises(SeqattnError, match="'short' are too short for attention maps"):
         map_sizes(histories(1, 1, 1), max_length=50, n_users=3)
+
+
+@pytest.mark.parametrize("name", ["sasrec", "local-ae", "bert4rec"])
+def test_random_attention_keeps_to_the_mask_and_is_uniform_on_average(name):
+    sizes = {"max_length": 8, "hidden_size": 4, "inner_size": 4, "n_heads": 2}
+    model, rng = build_model(name, 5, **sizes), np.random.default_rng(0)
+    maps = dirichlet_maps(model, 6, 4000, rng)
+    assert maps.shape == (4000, 2, 6, 6)
+    assert maps.sum(axis=-1) == pytest.approx(np.ones((4000, 2, 6)))
+    assert (maps[:, visible_keys(model, 6) == 0] == 0).all()
+    assert maps.mean(axis=0) == pytest.approx(uniform_maps(model, 6), abs=0.02)
+    assert (l1_l2(maps, "row") <= l1_l2(uniform_maps(model, 6), "row") + 1e-12).all()
+
+
+def test_a_flat_dirichlet_row_is_scipys():
+    model = build_model("bert4rec", 5, max_length=8, hidden_size=4, inner_size=4, n_heads=1)
+    found = dirichlet_maps(model, 5, 3000, np.random.default_rng(1))[:, 0, 0]
+    assert found.var(axis=0) == pytest.approx(stats.dirichlet.var(np.ones(5)), abs=2e-3)

@@ -8,7 +8,7 @@ import pytest
 
 from seqattn.analysis import by_user
 from seqattn.analysis.attention import l1_l2
-from seqattn.analysis.rank import approximation_bound, gavish_donoho_rank, noise_rank
+from seqattn.analysis.rank import gavish_donoho_rank, noise_rank
 
 USERS, LAYERS, HEADS, N = 4, 2, 3, 6
 
@@ -81,13 +81,3 @@ def test_means_by_level_are_over_users():
     frame = pd.concat([ranks([1, 1, 1], [2, 2, 2]), ranks([2, 2, 2], [4, 4, 8])])
     means = by_user.mean_by_level(frame, "rank")
     assert means["ae"].tolist() == [1.5] * 3 and means["ar"].tolist() == [3, 3, 5]
-
-
-def test_the_share_that_meets_the_bound_is_the_mean_over_models(stacks):
-    shares = by_user.bound_shares(stacks, [0.01, 0.3], seed=1)
-    for sigma, share in shares.items():
-        held = []
-        for stack in stacks.values():
-            left, right = approximation_bound(stack, sigma, np.random.default_rng(1))
-            held.append(np.mean(left <= right))
-        assert share == pytest.approx(np.mean(held))

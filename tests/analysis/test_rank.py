@@ -11,14 +11,21 @@ from sklearn.utils.extmath import randomized_svd
 
 from seqattn.analysis.rank import (
     approximation_bound,
+    bound_sides,
+    common_noise,
     gavish_donoho_rank,
     hard_threshold,
+    known_noise_coefficient,
     low_rank,
+    median_of_noise,
+    median_rank,
     missed_share,
     noise_floor,
     noise_rank,
+    ranks_in_noise,
     sigma_sweep,
     singular_values,
+    unknown_noise_coefficient,
 )
 from seqattn.errors import SeqattnError
 
@@ -177,3 +184,72 @@ def test_what_an_approximation_misses_is_its_distance_from_the_map():
     np.testing.assert_allclose(missed_share(stack, 2), expected)
     assert missed_share(stack, 0) == pytest.approx(np.ones((2, 3)))
     assert missed_share(stack, 7) == pytest.approx(np.zeros((2, 3)))
+
+
+def test_the_known_noise_threshold_is_the_published_closed_form():
+    assert known_noise_coefficient() == pytest.approx(4 / np.sqrt(3))
+    assert known_noise_coefficient(1e-9) == pytest.approx(np.sqrt(2), abs=1e-4)
+
+
+@pytest.mark.parametrize("beta", np.linspace(0.05, 1, 20))
+def test_the_unknown_noise_threshold_is_the_published_polynomial(beta):
+    """Gavish and Donoho print a cubic that comes within 0.02 of it, and 2.858 for a square."""
+    cubic = 0.56 * beta**3 - 0.95 * beta**2 + 1.82 * beta + 1.43
+    assert unknown_noise_coefficient(beta) == pytest.approx(cubic, abs=0.02)
+    assert unknown_noise_coefficient(1) == pytest.approx(2.858, abs=5e-4)
+
+
+@pytest.mark.parametrize(("m", "n"), [(800, 800), (400, 800), (80, 800)])
+def test_the_median_of_noise_is_that_of_a_large_draw(m, n):
+    values = np.linalg.svd(np.random.default_rng(0).standard_normal((m, n)), compute_uv=False)
+    assert median_of_noise(m / n) == pytest.approx(np.median(values) / np.sqrt(n), abs=0.01)
+
+
+@pytest.mark.parametrize("beta", [0.0, 1.1, -1.0, np.nan])
+def test_a_ratio_that_no_matrix_has_is_refused(beta):
+    for call in (known_noise_coefficient, median_of_noise, unknown_noise_coefficient):
+        with pytest.raises(SeqattnError, match="beta is"):
+            call(beta)
+
+
+@pytest.mark.parametrize("rank", [0, 1, 5, 12])
+def test_the_rank_for_unknown_noise_recovers_planted_low_rank_at_any_scale(rank):
+    rng, n, sigma = np.random.default_rng(0), 60, 0.1
+    signal = planted(n, rank, 8 * sigma * np.sqrt(n), rng) if rank else np.zeros((n, n))
+    noisy = signal + sigma * rng.standard_normal((n, n))
+    assert median_rank(noisy) == median_rank(1000 * noisy) == rank
+
+
+def test_a_map_of_exact_low_rank_has_its_own_rank():
+    uniform = np.full((20, 20), 1 / 20)
+    assert median_rank(uniform) == 1 == np.linalg.matrix_rank(uniform)
+
+
+def test_ranks_in_common_noise_are_those_of_single_maps():
+    stack, noise = np.random.default_rng(0).random((3, 2, 8, 8)), common_noise(8, 4, seed=2)
+    published, optimal = ranks_in_noise(stack, 0.2, noise)
+    assert published.shape == optimal.shape == (4, 3, 2)
+    noisy = stack[1, 0] + 0.2 * noise[3]
+    assert optimal[3, 1, 0] == gavish_donoho_rank(noisy, 0.2)
+    assert published[3, 1, 0] == (singular_values(noisy) > hard_threshold(noisy, 0.2)).sum()
+
+
+@given(maps, st.integers(0, 8), st.floats(0, 2))
+def test_both_sides_of_the_bound_are_those_of_its_definition(a, k, sigma):
+    k = min(k, len(a))
+    left, right = bound_sides(a, k, sigma)
+    assert left == pytest.approx(np.linalg.norm(a - low_rank(a, k)) ** 2, abs=1e-9)
+    costs = [np.linalg.norm(a - low_rank(a, r)) ** 2 + r * sigma**2 for r in range(len(a) + 1)]
+    assert right == pytest.approx(min(costs), abs=1e-9)
+
+
+@pytest.mark.parametrize(("strength", "holds"), [(20.0, True), (0.8, False)])
+def test_the_bound_holds_for_planted_rank_above_the_threshold_and_fails_below(strength, holds):
+    """Four equal singular values: all counted or none, while the price of each is sigma squared."""
+    rng, n, sigma = np.random.default_rng(1), 40, 0.05
+    signal = planted(n, 4, strength * sigma * np.sqrt(n), rng)
+    noisy = signal + sigma * rng.standard_normal((n, n))
+    k = (singular_values(noisy) > 2.858 * np.median(singular_values(noisy))).sum()
+    left, right = bound_sides(signal, k, sigma)
+    assert k == (4 if holds else 0) and (left <= right) == holds
+    assert right == pytest.approx(4 * sigma**2)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from seqattn.analysis.attention import bounds, l1_l2
+from seqattn.analysis.attention import bounds, l1_l2, near_share, turning_point
 from seqattn.errors import SeqattnError
 
 
@@ -93,3 +93,52 @@ def test_unusable_input_is_refused(maps, axis, message):
 def test_bounds_of_no_positions_are_refused():
     with pytest.raises(SeqattnError, match="n is 0"):
         bounds(0)
+
+
+vectors = st.integers(2, 9).flatmap(
+    lambda n: arrays(float, n, elements=st.floats(0, 1, allow_subnormal=False))
+)
+
+
+def of_vector(x):
+    """S of a vector, as of a map's single row."""
+    return np.abs(x).mean() / np.linalg.norm(x)
+
+
+@given(vectors, st.floats(0.01, 0.99), st.data())
+def test_taking_from_a_large_entry_for_a_small_one_makes_a_row_less_sparse(x, part, data):
+    """Property 1 of [AE], Robin Hood's."""
+    i, j = data.draw(st.permutations(range(len(x))))[:2]
+    rich, poor = (i, j) if x[i] > x[j] else (j, i)
+    if x[rich] - x[poor] < 1e-3:
+        return
+    moved, a = x.copy(), part * (x[rich] - x[poor]) / 2
+    moved[rich], moved[poor] = x[rich] - a, x[poor] + a
+    assert of_vector(moved) > of_vector(x)
+
+
+@given(vectors, st.floats(1e-3, 10), st.floats(1e-3, 10))
+def test_an_entry_past_its_turning_point_makes_a_row_sparser_as_it_grows(x, past, alpha):
+    """Property 2 of [AE], Bill Gates's: beta exists and is the turning point."""
+    if x[1:].max() < 1e-3:
+        return
+    turn = turning_point(x[1:])
+    rich, richer = x.copy(), x.copy()
+    rich[0], richer[0] = turn + past, turn + past + alpha
+    assert of_vector(richer) < of_vector(rich)
+    below, least = x.copy(), x.copy()
+    below[0], least[0] = turn, turn / 2
+    assert of_vector(below) > of_vector(least)
+
+
+@pytest.mark.parametrize("others", [[0.0, 0.0], [-1.0, 2.0], [np.nan], []])
+def test_a_turning_point_needs_something_to_turn_on(others):
+    with pytest.raises(SeqattnError, match="one above 0"):
+        turning_point(others)
+
+
+def test_the_share_nearby_by_hand():
+    uniform = np.full((5, 5), 1 / 5)
+    assert near_share(uniform) == pytest.approx((3 + 4 + 5 + 4 + 3) / 25)
+    assert near_share(uniform, reach=0) == pytest.approx(1 / 5)
+    assert near_share(np.stack([np.eye(4), np.eye(4)[::-1]]), reach=1) == pytest.approx([1, 0.5])

@@ -331,3 +331,14 @@ def test_with_repeats_kept_ties_follow_the_explicit_order():
     kept = replace(entry(), preparation=Preparation(core=1, pairs="keep"))
     found = audit(log, Dataset.from_interactions(log, kept))
     assert found.ties["by order"].tolist() == found.ties["by timestamp"].tolist()
+
+
+def test_losses_count_what_a_filter_of_histories_drops_after_the_core():
+    """Of 4 users one is thin; one more has two interactions left and is dropped after the pass."""
+    rows = [(user, item, 10 * user + at) for user in (1, 2) for at, item in enumerate("abc")]
+    rows += [(3, item, 30 + at) for at, item in enumerate("abxy")] + [(4, "z", 40)]
+    log = Interactions.from_frame(table(rows), source="toy.csv")
+    how = Preparation(core=2, iterative=False, history=3)
+    dataset = Dataset.from_interactions(log, replace(entry(), preparation=how))
+    assert [step.users for step in dataset.steps[-3:]] == [4, 3, 2]
+    assert value(audit(log, dataset), "users_lost") == pytest.approx(2 / 4)

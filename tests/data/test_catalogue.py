@@ -58,7 +58,7 @@ def test_the_keys_of_ones_own_yaml_mean_the_same_in_the_catalogue(catalogue, tmp
         "name": "mine",
         "title": "Mine",
         "intensity": GOOD["intensity"],
-        "filters": {"k_core": 2, "iterative": False, "users": 4},
+        "filters": {"k_core": 2, "iterative": False, "users": 4, "history": 3},
         "time_unit": "ms",
     }
     columns = {"user": "u", "item": "i", "timestamp": "t", "intensity": "w"}

@@ -141,7 +141,8 @@ def test_options_at_their_defaults_keep_the_fingerprint_of_before_they_existed(s
 
 
 @pytest.mark.parametrize(
-    "options", [{"core": 4}, {"core": 6}, {"iterative": False}, {"subsample": 60}]
+    "options",
+    [{"core": 4}, {"core": 6}, {"iterative": False}, {"subsample": 60}, {"history": 3}],
 )
 def test_fingerprint_changes_with_every_option_even_if_the_data_do_not(synthetic, options):
     other = replace(ENTRY, preparation=Preparation(**options))

@@ -130,7 +130,7 @@ def test_tabs_and_other_separators(described, tmp_path):
         ({"filters": {"k_cor": 5}}, "filters: unknown key 'k_cor'"),
         ({"filters": {"k_core": "5"}}, "'k_core' must be int, not str '5'"),
         ({"filters": {"k_core": 0}}, "filters: k_core must be at least 1"),
-        ({"filters": {"users": -3}}, "and users at least 0"),
+        ({"filters": {"users": -3}}, "and users and history at least 0"),
         ({"separator": ";;"}, "separator ';;' must be one character"),
         ({"time_unit": "h"}, "time_unit 'h' is unknown; use s, ms, us or ns"),
         ({"path": "none.csv"}, r"none\.csv: no such file; paths in the YAML are relative"),

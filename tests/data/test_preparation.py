@@ -18,6 +18,7 @@ from seqattn.data import (
     sample_users,
     sort_by_time,
 )
+from seqattn.data.preparation import Preparation, drop_short
 from seqattn.errors import SeqattnError
 
 
@@ -210,3 +211,51 @@ def test_a_sample_is_the_documented_draw():
 def test_a_sample_larger_than_the_pool_is_refused(n):
     with pytest.raises(SeqattnError, match=f"cannot draw {n} users: 1 have at least 5"):
         sample_users(log([(1, item, 0) for item in range(5)]), n)
+
+
+def test_one_pass_by_hand():
+    """Item 3 has one interaction and user 3 one; without item 3 user 2 is thin and stays."""
+    table = [(1, 1, 0), (1, 2, 1), (1, 4, 2), (2, 1, 0), (2, 3, 1), (3, 2, 0), (4, 4, 0), (4, 1, 1)]
+    once = k_core(log(table), 2, iterative=False)
+    kept = list(once.frame[["user", "item"]].itertuples(index=False, name=None))
+    assert kept == [(1, 1), (1, 2), (1, 4), (2, 1), (4, 4), (4, 1)]
+    assert once.steps[-1].name == "2-core, one pass"
+    again = k_core(log(table), 2).frame
+    assert list(again[["user", "item"]].itertuples(index=False, name=None)) == [
+        (1, 1),
+        (1, 4),
+        (4, 4),
+        (4, 1),
+    ]
+
+
+@PROPERTY
+@given(rows(), st.integers(1, 5))
+def test_one_pass_is_the_k_core_where_what_it_leaves_is_thick_enough(table, k):
+    interactions = log(table)
+    try:
+        once = k_core(interactions, k, iterative=False).frame
+    except SeqattnError:
+        return
+    least = min(once[name].value_counts().min() for name in ("user", "item"))
+    if least < k:
+        try:
+            assert len(k_core(interactions, k)) < len(once)
+        except SeqattnError:
+            return
+    else:
+        pd.testing.assert_frame_equal(k_core(interactions, k).frame, once)
+
+
+def test_a_single_pass_and_what_it_leaves_are_counted_steps():
+    table = [(1, item, item) for item in range(4)] + [(2, item, item) for item in (0, 1, 4)]
+    table += [(3, item, item) for item in (2, 3, 4)]
+    how = Preparation(core=2, iterative=False, history=3)
+    prepared = prepare(log([*table, (2, 9, 9), (4, 0, 0), (5, 8, 0), (5, 9, 1)]), how)
+    steps = [(step.name, step.users, step.items) for step in prepared.steps[-2:]]
+    assert steps == [("2-core, one pass", 4, 6), ("histories of at least 3", 3, 6)]
+
+
+def test_a_filter_of_histories_that_leaves_nobody_is_refused():
+    with pytest.raises(SeqattnError, match="no user left after step 'histories of at least 9'"):
+        drop_short(log([(1, 1, 0), (1, 2, 0)]), 9)

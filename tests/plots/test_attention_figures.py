@@ -85,3 +85,22 @@ def test_by_distance_draws_a_panel_a_layer_and_term_and_colours_one_seed():
 
 def test_by_distance_without_runs_reads_not_run():
     assert plots.by_distance(pd.DataFrame(), "weight").axes[0].texts[0].get_text() == "not run"
+
+
+def test_a_level_stands_over_the_share_of_attention_nearby():
+    rows = [("sasrec", 0.3, 0.05, 0.04, 0.06), ("bert4rec", 0.4, 0.03, 0.02, 0.05)]
+    points = pd.DataFrame(rows, columns=["model", "near", "level", "low", "high"])
+    axes = plots.attention.locality(points, "NDCG@10").axes[0]
+    drawn = [container.lines[0].get_xydata().tolist()[0] for container in axes.containers]
+    assert drawn == [[0.3, 0.05], [0.4, 0.03]]
+    ends = [c.lines[2][0].get_segments()[0][:, 1].tolist() for c in axes.containers]
+    assert ends == [pytest.approx([0.04, 0.06]), pytest.approx([0.02, 0.05])]
+    assert [text.get_text() for text in axes.texts] == ["SASRec", "BERT4Rec (AE)"]
+
+
+def test_gains_that_were_not_run_say_so():
+    table = pd.DataFrame({"printed": [19.6, 28.0], "here": [np.nan, -5.0]}, index=["local", "ce"])
+    axes = plots.attention.gains(table, "%").axes[0]
+    widths = [[bar.get_width() for bar in container] for container in axes.containers]
+    assert widths == [[19.6, 28.0], [0.0, -5.0]]
+    assert [text.get_text() for text in axes.texts] == ["+20", "+28", "not run", "-5"]

@@ -93,17 +93,50 @@ def attention_maps(model: Backbone, dataset: Dataset, n: int, max_users: int = 2
     return maps_LUHnn.transpose(0, 1).float().cpu().numpy()
 
 
-@torch.inference_mode()
 def uniform_maps(model: Backbone, n: int) -> np.ndarray:
     """Return what a model would attend to had it learned nothing but its mask, (H, n, n).
 
     Each row is a query, spread evenly over the keys that the head may see.
     """
+    visible_Hnn = visible_keys(model, n)
+    return visible_Hnn / visible_Hnn.sum(axis=-1, keepdims=True)
+
+
+def dirichlet_maps(model: Backbone, n: int, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Return random attention under a model's mask, (draws, H, n, n).
+
+    Each row is drawn from the flat Dirichlet distribution over the keys that the head may see:
+    every division of the weight among them is as likely as any other.
+    """
+    visible_Hnn = visible_keys(model, n)
+    weights = rng.exponential(size=(draws, *visible_Hnn.shape)) * visible_Hnn
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+@torch.inference_mode()
+def visible_keys(model: Backbone, n: int) -> np.ndarray:
+    """Return 1 where a query may see a key and 0 elsewhere, (H, n, n), of a full history."""
     mask = model.visible(torch.ones(1, n, dtype=torch.long))
     if mask is None:  # causal
         mask = torch.ones(n, n, dtype=torch.bool).tril()[None, None]
-    visible_Hnn = mask.expand(1, model.config.n_heads, n, n)[0].double()
-    return (visible_Hnn / visible_Hnn.sum(dim=-1, keepdim=True)).numpy()
+    return mask.expand(1, model.config.n_heads, n, n)[0].double().numpy()
+
+
+def near_share(maps: ArrayLike, reach: int = 2) -> NDArray[np.float64]:
+    """Return how much of its weight a map gives to keys at most `reach` from the query, (...).
+
+    The mean over rows; maps are (..., n, n), and rows sum to 1. `reach` is by default that of
+    Local-AE's window.
+
+    Raises
+    ------
+    SeqattnError
+        If the maps are not square or hold NaN.
+    """
+    maps = as_maps(maps)
+    at = np.arange(maps.shape[-1])
+    near_nn = np.abs(at[:, None] - at) <= reach
+    return (maps * near_nn).sum(axis=(-2, -1)) / maps.shape[-1]
 
 
 Axis = Literal["row"] | None
@@ -168,6 +201,35 @@ def bounds(n: int, axis: Axis = None) -> tuple[float, float]:
     if n < 1:
         raise SeqattnError(f"n is {n}; a map has at least one position")
     return (n**-1.5, 1 / n) if axis is None else (1 / n, n**-0.5)
+
+
+def turning_point(others: ArrayLike) -> float:
+    r"""Return the size from which one more entry of a vector makes it sparser as it grows.
+
+    .. math:: \beta = \frac{\sum_j x_j^2}{\sum_j x_j}, \qquad
+       \operatorname{sign} \frac{\partial S}{\partial x} = \operatorname{sign}(\beta - x)
+
+    The sums are over `others`, the vector's other entries, (n - 1,): not negative, not all zero.
+    It is the least beta for which property 2 of [AE] holds.
+
+    Raises
+    ------
+    SeqattnError
+        If an entry is negative, or all are zero.
+
+    References
+    ----------
+    [AE] section 3.1, properties 1 and 2; from the derivative of eq. (5).
+
+    Examples
+    --------
+    >>> turning_point([0.2, 0.2, 0.2])
+    0.2
+    """
+    values = np.asarray(others, dtype=np.float64)
+    if not (np.isfinite(values).all() and (values >= 0).all() and values.any()):
+        raise SeqattnError("give finite entries of at least 0, and one above 0")
+    return float(np.square(values).sum() / values.sum())
 
 
 def _axes(axis: Axis) -> tuple[int, ...]:

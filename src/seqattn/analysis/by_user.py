@@ -6,14 +6,14 @@ n positions. A user's value is the mean over layers and heads.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from seqattn.analysis.attention import l1_l2
-from seqattn.analysis.rank import approximation_bound, sigma_sweep, singular_values
+from seqattn.analysis.rank import sigma_sweep, singular_values
 
 Maps = Mapping[str, np.ndarray]
 
@@ -93,15 +93,3 @@ def compare_ranks(frame: pd.DataFrame, floor: ArrayLike, low: str, high: str) ->
     means = mean_by_level(frame, "rank")
     clear = (means[[low, high]] < np.asarray(floor).min()).all(axis=1)
     return means.assign(clear=clear, holds=clear & (means[low] < means[high]))
-
-
-def bound_shares(maps: Maps, sigmas: Sequence[float], seed: int = 0) -> pd.Series:
-    """Return the share of maps for which the published bound holds, by sigma.
-
-    The mean over models; see `seqattn.analysis.rank.approximation_bound`.
-    """
-    shares = {}
-    for sigma in sigmas:
-        sides = [approximation_bound(m, sigma, np.random.default_rng(seed)) for m in maps.values()]
-        shares[sigma] = np.mean([(left <= right).mean() for left, right in sides])
-    return pd.Series(shares).rename_axis("sigma")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import integrate, optimize
 
 from seqattn.analysis.attention import as_maps
 from seqattn.errors import SeqattnError
@@ -130,8 +131,96 @@ def gavish_donoho_rank(noisy: ArrayLike, sigma: float) -> Ints:
     Gavish & Donoho 2014, IEEE Trans. Information Theory 60(8), eq. (3).
     """
     noisy, sigma = as_maps(noisy), _checked(sigma)
-    threshold = 4 / np.sqrt(3) * np.sqrt(noisy.shape[-1]) * sigma
-    return (singular_values(noisy) > threshold).sum(axis=-1)
+    return _optimal_rank(singular_values(noisy), sigma)
+
+
+def known_noise_coefficient(beta: float = 1.0) -> float:
+    r"""Return the optimal hard threshold in units of :math:`\sqrt n\, \sigma`.
+
+    .. math:: \lambda_*(\beta) = \sqrt{2 (\beta + 1) +
+       \frac{8 \beta}{(\beta + 1) + \sqrt{\beta^2 + 14 \beta + 1}}}
+
+    For an m x n matrix with m/n = beta, at most 1; :math:`4/\sqrt 3` for a square one.
+
+    Raises
+    ------
+    SeqattnError
+        If beta is not in (0, 1].
+
+    References
+    ----------
+    Gavish & Donoho 2014, section I, "known noise level".
+    """
+    beta = _ratio(beta)
+    root = np.sqrt(beta**2 + 14 * beta + 1)
+    return float(np.sqrt(2 * (beta + 1) + 8 * beta / (beta + 1 + root)))
+
+
+def median_of_noise(beta: float = 1.0) -> float:
+    r"""Return the median singular value of m x n noise in units of :math:`\sqrt n\, \sigma`.
+
+    The root of the median of the Marchenko-Pastur law of ratio m/n = beta. With the variable
+    s = root of x its density is smooth, beta = 1 included.
+
+    Raises
+    ------
+    SeqattnError
+        If beta is not in (0, 1].
+    """
+    beta = _ratio(beta)
+    low, high = 1 - np.sqrt(beta), 1 + np.sqrt(beta)
+
+    def density(s: float) -> float:
+        inside = max((high**2 - s**2) * (s**2 - low**2), 0.0)
+        # At s = 0, reached for beta = 1 alone, the quotient's limit is finite.
+        return float(np.sqrt(inside) / (np.pi * beta * s)) if s else 2 / np.pi
+
+    def surplus(s: float) -> float:
+        return integrate.quad(density, low, s)[0] - 0.5
+
+    return float(optimize.brentq(surplus, low, high, xtol=1e-12))
+
+
+def unknown_noise_coefficient(beta: float = 1.0) -> float:
+    r"""Return the optimal hard threshold in units of the median singular value.
+
+    .. math:: \omega(\beta) = \lambda_*(\beta) / \sqrt{\mu_\beta}
+
+    with the median :math:`\mu_\beta` of the Marchenko-Pastur law; 2.858 for a square matrix.
+
+    Raises
+    ------
+    SeqattnError
+        If beta is not in (0, 1].
+
+    References
+    ----------
+    Gavish & Donoho 2014, section I, "unknown noise level".
+    """
+    return known_noise_coefficient(beta) / median_of_noise(beta)
+
+
+def median_rank(maps: ArrayLike) -> Ints:
+    r"""Return the rank of each map by the optimal hard threshold for unknown noise, (...).
+
+    .. math:: k = \#\{i : s_i > \omega(1)\, \operatorname{median}(s)\}
+
+    No noise is added and no sigma is needed: most singular values are taken to be noise, and their
+    median tells its size. A map of exact low rank has median 0, and its whole rank counts.
+
+    Raises
+    ------
+    SeqattnError
+        If the maps are not square or hold NaN.
+
+    References
+    ----------
+    Gavish & Donoho 2014, section I, "unknown noise level".
+    """
+    values = singular_values(maps)
+    rounding = 1e-12 * values[..., :1]  # what a map of exact low rank has in place of zeros
+    threshold = unknown_noise_coefficient() * np.median(values, axis=-1, keepdims=True)
+    return (values > np.maximum(threshold, rounding)).sum(axis=-1)
 
 
 def sigma_sweep(maps: ArrayLike, sigmas: ArrayLike, rng: np.random.Generator) -> SigmaSweep:
@@ -147,6 +236,34 @@ def sigma_sweep(maps: ArrayLike, sigmas: ArrayLike, rng: np.random.Generator) ->
     published = np.stack([_published_rank(noisy, sigma) for noisy, sigma in pairs])
     optimal = np.stack([gavish_donoho_rank(noisy, sigma) for noisy, sigma in pairs])
     return SigmaSweep(levels, published, optimal)
+
+
+def common_noise(n: int, draws: int, seed: int = 0) -> Floats:
+    """Return standard normal noise, (draws, n, n), that every user's map meets.
+
+    With noise of its own a map's rank would depend on its place among the users.
+    """
+    return np.random.default_rng(seed).standard_normal((draws, n, n))
+
+
+def ranks_in_noise(maps: ArrayLike, sigma: float, noise: Floats) -> tuple[Ints, Ints]:
+    """Return each map's ranks in given noise, the published and Gavish and Donoho's, (draws, ...).
+
+    `noise` is that of `common_noise`, (draws, n, n), here with standard deviation `sigma`.
+
+    Raises
+    ------
+    SeqattnError
+        If the maps are not square or sigma is negative.
+    """
+    maps, sigma = as_maps(maps), _checked(sigma)
+    published, optimal = np.zeros((2, len(noise), *maps.shape[:-2]), dtype=np.int64)
+    for draw, draw_nn in enumerate(noise):
+        noisy = maps + sigma * draw_nn
+        values = singular_values(noisy)
+        published[draw] = (values > hard_threshold(noisy, sigma)[..., None]).sum(axis=-1)
+        optimal[draw] = _optimal_rank(values, sigma)
+    return published, optimal
 
 
 def noise_floor(n: int, rng: np.random.Generator, draws: int = 200) -> Ints:
@@ -177,19 +294,48 @@ def approximation_bound(
     ----------
     [AE] eq. (11).
     """
+    return bound_sides(maps, noise_rank(maps, sigma, rng), sigma)
+
+
+def bound_sides(maps: ArrayLike, k: ArrayLike, sigma: float) -> tuple[Floats, Floats]:
+    r"""Return both sides of the bound, (...) each, for given ranks k, (...).
+
+    The right side has a closed form, in which r drops out:
+
+    .. math:: \sum_{i > k} s_i^2 \le \sum_i \min(s_i^2, \sigma^2)
+
+    So the bound holds where k counts all singular values above sigma, and fails where sigma is
+    small beside one that k leaves out.
+
+    Raises
+    ------
+    SeqattnError
+        If the maps are not square or sigma is negative.
+
+    References
+    ----------
+    [AE] eq. (11).
+    """
     squares = singular_values(maps) ** 2
-    total = squares.sum(axis=-1, keepdims=True)
-    # error[..., r] = ||A - A_r||_F^2 for r = 0..n
-    error = np.concatenate([total, total - np.cumsum(squares, axis=-1)], axis=-1).clip(min=0)
-    k = noise_rank(maps, sigma, rng)
-    left = np.take_along_axis(error, np.asarray(k)[..., None], axis=-1)[..., 0]
-    penalty = np.arange(error.shape[-1]) * _checked(sigma) ** 2
-    return left, (error + penalty).min(axis=-1)
+    left_out = np.arange(squares.shape[-1]) >= np.asarray(k)[..., None]
+    right = np.minimum(squares, _checked(sigma) ** 2).sum(axis=-1)
+    return (squares * left_out).sum(axis=-1), right
 
 
 def _published_rank(noisy: Floats, sigma: float) -> Ints:
     above = singular_values(noisy) > hard_threshold(noisy, sigma)[..., None]
     return above.sum(axis=-1)
+
+
+def _optimal_rank(values: Floats, sigma: float) -> Ints:
+    threshold = known_noise_coefficient() * np.sqrt(values.shape[-1]) * sigma
+    return (values > threshold).sum(axis=-1)
+
+
+def _ratio(beta: float) -> float:
+    if not 0 < beta <= 1:
+        raise SeqattnError(f"beta is {beta}; give rows by columns, above 0 and at most 1")
+    return float(beta)
 
 
 def _checked(sigma: float) -> float:

@@ -291,8 +291,9 @@ def _values(tables: dict[str, pd.DataFrame], steps: Sequence[Step]) -> dict[str,
         "popularity_shift": test["popularity, KS distance"],
         "intensity_shift": test["intensity, KS distance"],
     }
-    if len(steps) > 1:  # the k-core is the last step
-        before, after = steps[-2:]
+    at = next((i for i, step in enumerate(steps) if "-core" in step.name), 0)
+    if at:  # what follows the k-core clears up after it
+        before, after = steps[at - 1], steps[-1]
         values["interactions_lost"] = 1 - after.interactions / before.interactions
         values["users_lost"] = 1 - after.users / before.users
     if stamps.loc["missing", "prepared"] <= 1 - COVERAGE:

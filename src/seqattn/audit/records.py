@@ -19,7 +19,7 @@ import pandas as pd
 from seqattn.audit import Audit, audit, tied_tests
 from seqattn.audit.intensity import diagnose
 from seqattn.config import NORMALISATIONS
-from seqattn.data import CATALOGUE, Entry, find_entry, load_dataset, load_log
+from seqattn.data import CATALOGUE, Entry, Preparation, find_entry, load_dataset, load_log
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, write_text
 
@@ -141,7 +141,7 @@ def describe(name: str) -> Description:
         "intensity": entry.intensity,
         "unit": entry.unit,
         "note": entry.note,
-        "options": None if dataset is None else asdict(entry.preparation),
+        "options": None if dataset is None else _options(entry.preparation),
         "steps": [asdict(step) for step in (dataset or log).steps],
         "fingerprint": None if dataset is None else dataset.fingerprint,
     }
@@ -149,6 +149,11 @@ def describe(name: str) -> Description:
         users = len(np.unique(dataset.split.users("test")))
         facts["split"] = {"options": options, "n_targets": dataset.n_targets, "n_users": users}
     return Description(facts, audit(log, dataset), intensity, tied)
+
+
+def _options(how: Preparation) -> dict[str, Any]:
+    """Return a preparation as it is recorded: `history`, which came later, where it is set."""
+    return {key: value for key, value in asdict(how).items() if key != "history" or value}
 
 
 @dataclass(frozen=True)

@@ -155,6 +155,7 @@ class FiltersYaml:
     k_core: int = 5
     iterative: bool = True
     users: int = 0
+    history: int = 0
 
 
 @dataclass(frozen=True)
@@ -320,16 +321,21 @@ def entry_of(given: EntryYaml, taken: Container[str], **more: Any) -> Entry:
 def _preparation(given: EntryYaml | OtherYaml, default: Preparation) -> Preparation:
     """Return the default with what is given."""
     filters, both = given.filters, given.duplicates
-    if filters and (filters.k_core < 1 or filters.users < 0):
+    if filters and (filters.k_core < 1 or filters.users < 0 or filters.history < 0):
         raise SeqattnError(
-            "filters: k_core must be at least 1, which keeps everything, and users at least 0"
+            "filters: k_core must be at least 1, which keeps everything, and users and history at "
+            "least 0"
         )
     if given.ties not in ("", "file", "item-id"):
         raise SeqattnError(f"ties {given.ties!r} is unknown; use file or item-id")
     if filters:
         subsample = filters.users or None
         default = replace(
-            default, core=filters.k_core, iterative=filters.iterative, subsample=subsample
+            default,
+            core=filters.k_core,
+            iterative=filters.iterative,
+            subsample=subsample,
+            history=filters.history,
         )
     if both is not None:
         both = DuplicatesYaml(both, both) if isinstance(both, str) else both

@@ -28,6 +28,9 @@ class Preparation:
         Least number of interactions of a user and of an item.
     iterative : bool
         Whether the filter is repeated until stable; [AE] applies it once.
+    history : int
+        Least number of interactions of a history after the filter, dropped once; 0 keeps all. A
+        single pass leaves thin histories, and leave-one-out needs three interactions.
     subsample : int or None
         Users drawn at random before the filter, as for [IA]'s Steam datasets; None keeps all.
     exact, pairs : str
@@ -43,6 +46,7 @@ class Preparation:
     exact: str = "latest"
     pairs: str = "latest"
     ties: str = "file"
+    history: int = 0
 
     @property
     def counts(self) -> bool:
@@ -145,8 +149,21 @@ def k_core(log: Interactions, k: int = 5, iterative: bool = True) -> Interaction
         keep = enough
 
 
+def drop_short(log: Interactions, least: int) -> Interactions:
+    """Drop users with fewer than `least` interactions, once; items are not looked at.
+
+    Raises
+    ------
+    SeqattnError
+        No user is left.
+    """
+    users, user_ids = encode(log.frame["user"])
+    enough = np.bincount(users, minlength=len(user_ids)) >= least
+    return log.take(enough[users], f"histories of at least {least}")
+
+
 def prepare(log: Interactions, how: Preparation | None = None) -> Interactions:
-    """Apply the book's preparation: duplicates, time order, a draw of users, k-core.
+    """Apply the book's preparation: repeats, time order, a draw, k-core, short histories.
 
     Raises
     ------
@@ -161,5 +178,7 @@ def prepare(log: Interactions, how: Preparation | None = None) -> Interactions:
     if how.subsample is not None:
         log = sample_users(log, how.subsample)
     log = k_core(log, how.core, how.iterative)
+    if how.history:
+        log = drop_short(log, how.history)
     known_when(log)
     return log

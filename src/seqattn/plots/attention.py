@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from seqattn.plots.audit import not_run
-from seqattn.plots.style import BLUE, COLOURS, GREY, SKY, VERMILION, name_of, panels_of
+from seqattn.plots.style import BLUE, COLOURS, GREY, ORANGE, SKY, VERMILION, name_of, panels_of
 
 
 def attention_rows(rows: Mapping[str, Mapping[str, np.ndarray]], intensity: np.ndarray) -> Figure:
@@ -146,6 +146,44 @@ def boxes(
         labels.append("uniform, same mask")
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.legend(handles, labels, title=None)
+    return figure
+
+
+def locality(points: pd.DataFrame, ylabel: str) -> Figure:
+    """Draw a level against how much of its attention a model gives to its neighbourhood.
+
+    Columns model, near, level, low and high: a point a model, with the interval of its level.
+    """
+    figure, axes = plt.subplots()
+    for row in points.itertuples():
+        reach = [[row.level - row.low], [row.high - row.level]]
+        look: dict[str, Any] = {"fmt": "o", "color": COLOURS.get(row.model), "capsize": 3}
+        axes.errorbar(row.near, row.level, yerr=reach, **look)
+        axes.annotate(name_of(row.model), (row.near, row.level), (8, 4), textcoords="offset points")
+    axes.set(xlabel="share of attention at most 2 positions away", ylabel=ylabel)
+    axes.margins(x=0.25)
+    return figure
+
+
+def gains(table: pd.DataFrame, xlabel: str) -> Figure:
+    """Draw gains as bars, a group a row of the table, a colour a column; NaN reads "not run"."""
+    figure, axes = plt.subplots(figsize=(7, 0.35 * table.size + 0.9))
+    height = 0.8 / table.shape[1]
+    for at, (name, colour) in enumerate(zip(table.columns, (GREY, BLUE, ORANGE), strict=False)):
+        place = np.arange(len(table)) + (at - (table.shape[1] - 1) / 2) * height
+        values = table[name].to_numpy(dtype=float)
+        axes.barh(place, np.nan_to_num(values), height, color=colour, label=name)
+        for y, value in zip(place, values, strict=True):
+            told = "not run" if np.isnan(value) else f"{value:+.0f}"
+            axes.annotate(
+                told, (np.nan_to_num(value), y), (3, 0), textcoords="offset points", va="center"
+            )
+    axes.set_yticks(np.arange(len(table)), list(table.index))
+    axes.invert_yaxis()
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    axes.margins(x=0.15)
+    axes.set(xlabel=xlabel)
+    axes.legend()
     return figure
 
 

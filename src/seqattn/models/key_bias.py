@@ -55,8 +55,8 @@ class Quantiles(nn.Module):
     def tell(self, w_n: Tensor) -> None:
         """Take the places of values, (n,), from their distribution."""
         value, count = torch.unique(w_n.double(), return_counts=True)
-        share = count.double() / len(w_n)
-        level = share.cumsum(0) - share / 2
+        count = count.double()  # halves are exact, so a place on a bin's edge is on it
+        level = (count.cumsum(0) - count / 2) / len(w_n)
         if len(value) > GRID:
             even = torch.linspace(0, 1, GRID, dtype=level.dtype, device=level.device)
             wanted = level[0] + (level[-1] - level[0]) * even

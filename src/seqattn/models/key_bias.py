@@ -55,8 +55,8 @@ class Quantiles(nn.Module):
     def tell(self, w_n: Tensor) -> None:
         """Take the places of values, (n,), from their distribution."""
         value, count = torch.unique(w_n.double(), return_counts=True)
-        share = count.double() / len(w_n)
-        level = share.cumsum(0) - share / 2
+        count = count.double()  # halves are exact, so a place on a bin's edge is on it
+        level = (count.cumsum(0) - count / 2) / len(w_n)
         if len(value) > GRID:
             even = torch.linspace(0, 1, GRID, dtype=level.dtype, device=level.device)
             wanted = level[0] + (level[-1] - level[0]) * even
@@ -193,9 +193,9 @@ class LearnedScale(IntensityInjection):
     """`Add` on a learned normalisation, ``softmax(q.k / sqrt(d) + lambda f(w_k) + mask) v``.
 
     ``f(w) = sum_m s_m clamp(u (M - 1) - m, 0, 1)`` rises from knot m to m + 1 by the slope s_m.
-    Slopes are a softmax, so none is negative and they add up to 1. Held fixed: f is monotone, 0 at
-    the log's least intensity, 1 at its largest, and the same for all heads; its size is lambda's.
-    f starts as u itself, lambda at 1. ``q+ = [q, lambda]``, ``k+ = [k, f(w_k)]``.
+    Slopes are a softmax, so none is negative and they add up to 1. Held fixed: f is monotone,
+    from 0 at u = 0 to 1 at u = 1, and the same for all heads; its size is lambda's. f starts as u
+    itself, lambda at 1. ``q+ = [q, lambda]``, ``k+ = [k, f(w_k)]``.
     """
 
     slope_M: nn.Parameter

@@ -3,8 +3,8 @@
 Two rivals of an injection. A *confidence* weighs each target's cross-entropy by
 ``c = 1 + alpha r``, with r its raw intensity, as Hu, Koren and Volinsky weigh a matrix's cells;
 here it is divided by its mean over all training targets, so that alpha does not change the size of
-a step. And *positive targets only*: a target of less than some intensity is not scored, as in
-SASRec_p, what others compare PNFRec with. Both leave the input and every held-out target as they
+a step. And *positive targets only*: a target of less than some intensity is not scored, after
+SASRec_p, what PNFRec is compared with. Both leave the input and every held-out target as they
 are.
 
 Shapes: n interactions, N targets, D hidden width, V items and padding.

@@ -1,0 +1,65 @@
+"""Figures of the factorial of AE and AR, and of attention whose reach is set."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from seqattn.plots.audit import not_run
+from seqattn.plots.changes import legend_above, variant_keys
+from seqattn.plots.style import COLOURS, OTHERS
+
+
+def effects_forest(frame: pd.DataFrame) -> Figure:
+    """Draw effects with their intervals: a panel a dataset, a row an effect.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns title, effect, change, low, high (percent).
+    """
+    if frame.empty:
+        return not_run()
+    titles, effects = list(dict.fromkeys(frame["title"])), list(dict.fromkeys(frame["effect"]))
+    size = (max(2.7 * len(titles), 5), 0.9 + 0.4 * len(effects))
+    figure, panels = plt.subplots(1, len(titles), figsize=size, sharey=True, squeeze=False)
+    for title, axes in zip(titles, panels[0], strict=True):
+        mine = frame[frame["title"] == title]
+        for row in mine.itertuples():
+            place = effects.index(row.effect)
+            colour = OTHERS[place % len(OTHERS)]
+            axes.plot([row.low, row.high], [place, place], color=colour, linewidth=2)
+            axes.plot(row.change, place, "o", color=colour, markersize=5)
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.set(title=title, xlabel="% of SASRec's NDCG@10")
+        axes.set_yticks(range(len(effects)), effects)
+        axes.set_ylim(len(effects) - 0.5, -0.5)
+    return figure
+
+
+def dial_curves(frame: pd.DataFrame) -> Figure:
+    """Draw a metric by the window of local heads: a panel a dataset, a line a model.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns title, model, window (-1: as far as any, drawn last), mean, low, high.
+    """
+    if frame.empty:
+        return not_run()
+    titles, models = list(dict.fromkeys(frame["title"])), list(dict.fromkeys(frame["model"]))
+    reaches = sorted(frame["window"].unique(), key=lambda w: np.inf if w < 0 else w)
+    size = (max(3.2 * len(titles), 5), 3.2)
+    figure, panels = plt.subplots(1, len(titles), figsize=size, squeeze=False)
+    for title, axes in zip(titles, panels[0], strict=True):
+        for number, model in enumerate(models):
+            mine = frame[(frame["title"] == title) & (frame["model"] == model)]
+            place = [reaches.index(w) + 0.06 * number for w in mine["window"]]
+            around = np.abs(mine[["low", "high"]].sub(mine["mean"], axis=0)).to_numpy().T
+            axes.errorbar(place, mine["mean"], around, fmt="o-", color=COLOURS[model])
+        axes.set(title=title, xlabel="window w", ylabel="NDCG@10", ylim=(0, None))
+        axes.set_xticks(range(len(reaches)), ["all" if w < 0 else f"{w:g}" for w in reaches])
+    legend_above(figure, variant_keys(models))
+    return figure

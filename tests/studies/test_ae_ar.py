@@ -1,0 +1,219 @@
+"""AE against AR: pairs, the factorial against its cells, the dial, and their rules."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from fabricated import keep
+from matplotlib.figure import Figure
+
+from seqattn.config import get_preset
+from seqattn.models import is_masked
+from seqattn.plots.factors import dial_curves, effects_forest
+from seqattn.runs.fitting import run_spec
+from seqattn.runs.store import Store
+from seqattn.stats.metrics import metric
+from seqattn.studies import ae_ar, plan
+from seqattn.studies.plan import DataFacts, Group, read_study, wanted
+
+PAIRS, WHY = read_study("ae_or_ar"), read_study("why_ar")
+FACTS = DataFacts("d", "f" * 16, 10**6, 40)
+# By how much each cell's ranks are worse than the same ones.
+CELLS = {
+    ("next", "sasrec"): 0, ("next", "bidirectional-next"): 2, ("masked", "causal-masked"): 3,
+    ("masked", "bert4rec"): 5, ("last", "causal-masked"): 1, ("last", "bert4rec"): 4,
+}  # fmt: skip
+
+
+@pytest.fixture
+def facts(monkeypatch):
+    """Datasets of which nothing but their facts is known."""
+    monkeypatch.setattr(plan, "data_facts", lambda name: dataclasses.replace(FACTS, name=name))
+
+
+def crossed_groups(folder, cells=CELLS, seeds=range(5)):
+    """Return groups of the factorial with made-up ranks, and the NDCG@10 of each cell."""
+    usual_SU = np.random.default_rng(0).integers(1, 6, size=(5, 40))
+    groups = []
+    for (arm, model), worse in cells.items():
+        preset = WHY.arm(arm).settings.changed(get_preset("fixed"))
+        for seed in seeds:
+            keep(folder, run_spec(FACTS, model, seed, preset), usual_SU[seed] + worse)
+        specs = {run_spec(FACTS, model, seed, preset) for seed in seeds}
+        runs = [run for run in Store(folder).runs() if run.spec in specs]
+        groups.append(Group(FACTS, arm, model, runs=tuple(sorted(runs, key=lambda r: r.seed))))
+    values = {cell: metric(usual_SU + worse, "NDCG", 10).mean() for cell, worse in cells.items()}
+    return groups, values
+
+
+def test_mask_and_objective_are_the_two_by_two_of_cell_means_and_add_up_to_the_gap(tmp_path):
+    groups, of = crossed_groups(tmp_path)
+    study = dataclasses.replace(WHY, datasets=("d",))
+    found = ae_ar.factorial(study, groups).set_index("effect")
+    a, b, c, d = (of[cell] for cell in list(CELLS)[:4])
+    c_last, d_last = (of[cell] for cell in list(CELLS)[4:])
+    expected = {
+        "gap": a - d,
+        "mask": (a - b + c - d) / 2,
+        "objective": (a - c + b - d) / 2,
+        "mask x objective": ((a - b) - (c - d)) / 2,
+        "samples": (d_last - d + c_last - c) / 2,
+        "gap left": a - d_last,
+    }
+    assert found["change"].to_dict() == pytest.approx({k: 100 * v / a for k, v in expected.items()})
+    assert found.loc["mask", "change"] + found.loc["objective", "change"] == pytest.approx(
+        found.loc["gap", "change"]
+    )
+    assert (found["low"] < found["change"]).all() and (found["change"] < found["high"]).all()
+    assert set(found["n_seeds"]) == {5}
+
+
+def test_an_effect_needs_all_its_cells_with_two_seeds(tmp_path):
+    groups, _ = crossed_groups(tmp_path)
+    study = dataclasses.replace(WHY, datasets=("d",))
+    without = [g for g in groups if g.model != "bidirectional-next"]
+    assert set(ae_ar.factorial(study, without)["effect"]) == {"gap", "samples", "gap left"}
+    one_seed = [
+        dataclasses.replace(g, runs=g.runs[:1]) if g.model == "sasrec" else g for g in groups
+    ]
+    assert ae_ar.factorial(study, one_seed).empty and ae_ar.factorial(study, []).empty
+
+
+def test_each_arm_is_a_pair_of_one_ar_and_one_ae_model():
+    for arm in PAIRS.arms:
+        assert sorted(is_masked(model) for model in arm.models) == [False, True]
+
+
+def test_what_only_masked_items_read_leaves_the_runs_of_next_items_alone(facts):
+    of = {(g.arm, g.model): g.specs for g in wanted(dataclasses.replace(PAIRS, datasets=("d",)))}
+    assert of["vanilla", "sasrec"] == of["vanilla, no last", "sasrec"]
+    assert of["vanilla", "bert4rec"] != of["vanilla, no last", "bert4rec"]
+    assert {s.train_config.last_item_samples for s in of["vanilla", "bert4rec"]} == {0.1}
+    of_why = {(g.arm, g.model): g.specs for g in wanted(dataclasses.replace(WHY, datasets=("d",)))}
+    assert of_why["last", "bert4rec"] == of["vanilla", "bert4rec"]  # one run for both studies
+    assert of_why["next", "sasrec"] == of["vanilla", "sasrec"]
+
+
+def test_a_pair_is_judged_with_ae_as_the_baseline(tmp_path):
+    groups, of = crossed_groups(tmp_path, {("next", "sasrec"): 0, ("masked", "bert4rec"): 4})
+    study = dataclasses.replace(PAIRS, datasets=("d",), arms=PAIRS.arms[:1])
+    groups = [dataclasses.replace(g, arm=study.arms[0].name) for g in groups]
+    found = ae_ar.pairs(study, groups)
+    row = found[(found["metric"] == "NDCG") & (found["k"] == 10)].iloc[0]
+    sasrec, bert = of.values()
+    assert (row["model"], row["ae"]) == ("sasrec", "bert4rec")
+    assert row["base"] == pytest.approx(bert)
+    assert row["relative_change_percent"] == pytest.approx(100 * (sasrec / bert - 1))
+    told = ae_ar.verdicts(study, found)
+    assert list(told["verdict"]) == ["AR"]
+    assert list(ae_ar.verdicts(study, pd.DataFrame())["verdict"]) == ["not run"]
+
+
+def judged(n_seeds=5, robust=False, direction=1, margin=9.0):
+    return {
+        "dataset": "d", "arm": PAIRS.arms[0].name, "metric": "NDCG", "k": 10, "n_seeds": n_seeds,
+        "robust_clustered": robust, "direction": direction, "margin": margin,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"robust": True}, "AR"),
+        ({"robust": True, "direction": -1, "margin": 1.0}, "AE"),
+        ({"margin": 5.0}, "alike"),
+        ({"margin": 5.1}, "can't be told"),
+        ({"robust": True, "n_seeds": 4}, "not run"),
+    ],
+)
+def test_the_rule_of_a_pair(values, expected):
+    study = dataclasses.replace(PAIRS, datasets=("d",), arms=PAIRS.arms[:1])
+    assert list(ae_ar.verdicts(study, pd.DataFrame([judged(**values)]))["verdict"]) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        (["AR", "AR", "AR", "not run"], "yes"),
+        (["AR", "AR", "alike"], "no"),
+        (["AR", "AR", "not run"], "not run"),
+    ],
+)
+def test_a_claim_needs_every_dataset_that_was_run_and_three_of_them(verdicts, expected):
+    rows = pd.DataFrame({"arm": "vanilla", "verdict": verdicts})
+    assert ae_ar.claimed(rows).to_dict() == {"vanilla": expected}
+
+
+@pytest.mark.parametrize(
+    ("gap", "mask", "expected"),
+    [
+        (10, (6, 1, 11), True),
+        (10, (6, -1, 13), False),  # the interval holds 0
+        (10, (4, 3, 5), False),  # less than half
+        (-10, (-6, -8, -4), True),  # AE ahead, by its mask
+        (-10, (6, 4, 8), False),  # against the gap
+    ],
+)
+def test_a_factor_explains_more_than_half_of_the_gap_in_its_direction(gap, mask, expected):
+    effects = pd.DataFrame(
+        [("d", "gap", gap, gap - 1, gap + 1, 5), ("d", "mask", *mask, 5)],
+        columns=["dataset", "effect", "change", "low", "high", "n_seeds"],
+    )
+    assert list(ae_ar.explained(effects, 5)["explains"]) == [expected]
+    assert ae_ar.explained(effects, 6).empty
+
+
+@pytest.mark.parametrize(
+    ("changes", "robust", "expected"),
+    [
+        ({0: -9, 2: 3, 8: 1}, True, ("holds", 2)),
+        ({0: -9, 2: 3, 8: 1}, False, ("does not", 2)),
+        ({0: -9, 2: 1, 8: 3}, True, ("does not", 8)),
+        ({0: -9, 2: -3, 8: -1}, True, ("does not", ae_ar.ALL)),
+    ],
+)
+def test_locality_holds_if_aes_best_window_is_small_and_robustly_above_all(
+    changes, robust, expected
+):
+    rows = [
+        {"dataset": "d", "model": "local-ae", "metric": "NDCG", "k": 10, "n_seeds": 5,
+         "window": w, "relative_change_percent": change, "robust_clustered": robust,
+         "direction": np.sign(change)}
+        for w, change in changes.items()
+    ]  # fmt: skip
+    found = ae_ar.local_holds(pd.DataFrame(rows), 5).iloc[0]
+    assert (found["verdict"], found["window"]) == expected
+    assert ae_ar.local_holds(pd.DataFrame(), 5).empty
+
+
+def test_the_dial_compares_each_window_with_as_far_as_any_of_the_same_model(tmp_path, facts):
+    study = dataclasses.replace(WHY, datasets=("d",))
+    usual_SU = np.random.default_rng(0).integers(1, 6, size=(5, 40))
+    groups = []
+    for g in wanted(study):
+        if g.model not in ("local-ae", "local-ar"):
+            continue
+        w = ae_ar.windows(study)[g.arm]
+        for number, spec in enumerate(g.specs):
+            keep(tmp_path, spec, usual_SU[number] * (2 if w == ae_ar.ALL else 1) + (w == 2))
+        groups.append(g)
+    found = ae_ar.dial(study, plan.read(groups, Store(tmp_path)))
+    rows = found[(found["metric"] == "NDCG") & (found["k"] == 10)]
+    assert set(rows["window"]) == {0, 1, 2, 4, 8} and set(rows["model"]) == {"local-ar", "local-ae"}
+    base, one = (metric(usual_SU * f, "NDCG", 10).mean() for f in (2, 1))
+    near = rows[rows["window"] != 2]["relative_change_percent"]
+    assert near.to_numpy() == pytest.approx(100 * (one / base - 1))
+
+
+def test_figures_draw_what_there_is_and_say_what_there_is_not():
+    effects = pd.DataFrame([("T", "mask", 1.0, 0.5, 2.0), ("T", "gap", 1.0, -0.5, 2.0)],
+                           columns=["title", "effect", "change", "low", "high"])  # fmt: skip
+    dials = pd.DataFrame([("T", "local-ae", w, 0.1, 0.05, 0.2) for w in (-1, 0, 2)],
+                         columns=["title", "model", "window", "mean", "low", "high"])  # fmt: skip
+    for draw, frame in ((effects_forest, effects), (dial_curves, dials)):
+        assert isinstance(draw(frame), Figure) and isinstance(draw(pd.DataFrame()), Figure)
+    ticks = dial_curves(dials).axes[0].get_xticklabels()
+    assert [tick.get_text() for tick in ticks] == ["0", "2", "all"]

@@ -21,7 +21,7 @@ class FixedScores:
     def __init__(self, scores_UV: np.ndarray) -> None:
         self.scores = torch.as_tensor(scores_UV, dtype=torch.float32)
         self.config = type("Config", (), {"max_length": 50})
-        self.training, self.next_user = False, 0
+        self.training, self.needs_user, self.next_user = False, False, 0
 
     def eval(self):
         return self

@@ -8,7 +8,7 @@ import pytest
 from fabricated import fabricate, tables_of
 
 from seqattn.config import DESIGNS
-from seqattn.studies import known
+from seqattn.studies import known, texts
 from seqattn.studies.texts import ARMS
 
 
@@ -74,3 +74,19 @@ def test_conclusions_that_can_not_be_told_are_left_out():
     }
     told = known.told_conclusions(pd.DataFrame(verdicts, index=["first", "second"]))
     assert told.index.tolist() == ["first"]
+
+
+def test_changes_are_told_with_interval_model_and_seeds_and_none_is_not_run():
+    row = {
+        "arm": "real", "dataset": "d", "metric": "NDCG", "k": 10, "model": "ia-add", "n_seeds": 4,
+        "relative_change_percent": 2.43, "low": 1.08, "high": 3.77,
+    }  # fmt: skip
+    cells = pd.DataFrame([row, row | {"k": 5}, row | {"arm": "within"}, row | {"dataset": "e"}])
+    assert known.told_changes(cells, "real", "d") == "+2.4 % [+1.1, +3.8] (Add, 4 seeds)"
+    assert known.told_changes(cells, "real", "f") == "not run"
+    assert known.told_changes(pd.DataFrame(), "real", "d") == "not run"
+
+
+def test_counts_are_told_in_words():
+    assert texts.counted({"nothing": 2, "channel": 1, "information": 0}) == "2 nothing, 1 channel"
+    assert texts.counted({}) == ""

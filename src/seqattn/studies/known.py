@@ -10,7 +10,7 @@ from seqattn.plots.style import name_of
 from seqattn.studies.ia import published
 from seqattn.studies.ia.agreement import OPEN
 from seqattn.studies.rules import family
-from seqattn.studies.texts import ARMS, change, percent, share, span
+from seqattn.studies.texts import ARMS, NOT_RUN, change, percent, share, span
 
 
 def judged(cells: pd.DataFrame) -> pd.DataFrame:
@@ -111,3 +111,21 @@ def detectable(needs: pd.DataFrame, largest: float) -> pd.DataFrame:
     columns = ["dataset", "variant", "design", "effect found in four studies of five, %"]
     frame = pd.DataFrame(rows, columns=columns).set_index(columns[:3])
     return frame.assign(among=["the smallest", "the largest"])
+
+
+def told_changes(cells: pd.DataFrame, arm: str, dataset: str) -> str:
+    """Return the NDCG@10 changes of one arm on one dataset in a sentence's words.
+
+    Each as ``+2.4 % [+1.1, +3.8] (Add, 4 seeds)``; "not run" if there are none. `cells` is a
+    study's table ``comparisons``.
+    """
+    columns = ["arm", "dataset", "metric", "k", "model", "n_seeds", "low", "high"]
+    cells = cells.reindex(columns=[*columns, "relative_change_percent"])
+    wanted = (cells["arm"] == arm) & (cells["dataset"] == dataset)
+    ndcg = cells[wanted & (cells["metric"] == "NDCG") & (cells["k"] == 10)]
+    told = [
+        f"{percent(row.relative_change_percent)} % {span(row.low, row.high)} "
+        f"({name_of(row.model)}, {row.n_seeds:.0f} seeds)"
+        for row in ndcg.itertuples()
+    ]
+    return ", ".join(told) or NOT_RUN

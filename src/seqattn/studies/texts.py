@@ -59,3 +59,8 @@ def cell_name(row: Any) -> str:
 def is_true(value: object) -> bool:
     """Whether a value is true; NaN, what a row that was not run has, is not."""
     return not pd.isna(value) and bool(value)
+
+
+def counted(counts: Mapping[Any, int]) -> str:
+    """Return what was counted in words: ``2 nothing, 1 channel``; empty for none."""
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count)

@@ -11,6 +11,7 @@ from seqattn.config import ModelConfig, strict
 from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone, BERT4Rec, SASRec
 from seqattn.models.crossed import BidirectionalNext, CausalBERT4Rec, CausalMasked
+from seqattn.models.huggingface import AlbertAE, AlbertAR, LlamaAE, LlamaAR
 from seqattn.models.injection import Add, Mul, Val
 from seqattn.models.local import LocalAR, local_ae
 from seqattn.models.users import UserAE, UserAR
@@ -40,7 +41,13 @@ MODELS: dict[str, Model] = {
     "bidirectional-next": Model(BidirectionalNext, "Bidirectional, next item", "#117733"),
     "sse-pt-ar": Model(UserAR, "SSE-PT (AR)", "#332288"),
     "sse-pt-ae": Model(UserAE, "SSE-PT (AE)", "#AA4499"),
+    "hf-albert-ar": Model(AlbertAR, "ALBERT (AR)", "#44AA99"),
+    "hf-albert-ae": Model(AlbertAE, "ALBERT (AE)", "#999933"),
+    "hf-llama-ar": Model(LlamaAR, "LLaMA (AR)", "#88CCEE"),
+    "hf-llama-ae": Model(LlamaAE, "LLaMA (AE)", "#DDCC77"),
 }
+# Those whose network is another library's, an extra that is loaded when one of them is built.
+PLUGINS = tuple(name for name in MODELS if name.startswith("hf-"))
 
 # RecBole's models that `seqattn.recbole.baselines` fits, by the names of its own; the rest of the
 # package knows them by name alone.

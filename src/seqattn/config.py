@@ -62,6 +62,7 @@ PLANTED: dict[str, Any] = {"planted_p": 1.0, "planted_tail": 2.0, "planted_popul
 # records and keys where they have it, so that what is kept is found.
 LATER: dict[str, Any] = ATTENTION | OWN | LOSS | PLANTED
 LATER |= {"pretrain_epochs": 0, "intensity": "real", "last_item_samples": 0.0}
+LATER |= {"prune_from": 0, "prune_keep": 4}  # of a search
 
 T = TypeVar("T", bound="DataclassInstance")
 

@@ -68,6 +68,7 @@ TARGETS: dict[str, Any] = {"confidence": 0.0, "least_target": 0.0, "least_quanti
 # records and keys where they have it, so that what is kept is found.
 LATER: dict[str, Any] = ATTENTION | OWN | LOSS | PLANTED | LAMBDA | TARGETS
 LATER |= {"pretrain_epochs": 0, "intensity": "real", "last_item_samples": 0.0}
+LATER |= {"prune_from": 0, "prune_keep": 4}  # of a search
 
 T = TypeVar("T", bound="DataclassInstance")
 

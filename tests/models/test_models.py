@@ -9,17 +9,19 @@ from hypothesis import given, settings
 
 from seqattn import build_model
 from seqattn.errors import SeqattnError
-from seqattn.models import MODELS
+from seqattn.models import MODELS, PLUGINS
 from seqattn.models.injection import IntensityInjection
+
+OURS = [name for name in MODELS if name not in PLUGINS]
 
 SMALL = {"max_length": 8, "hidden_size": 8, "inner_size": 16, "n_layers": 2, "n_heads": 2}
 N_ITEMS = 20
 # A new model of the registry is tested without being named here.
-CAUSAL = [name for name in MODELS if not build_model(name, 1).looks_both_ways]
-BOTH_WAYS = [name for name in MODELS if name not in CAUSAL]
-INTENSITY_AWARE = [name for name in MODELS if build_model(name, 1).needs_intensity]
+CAUSAL = [name for name in OURS if not build_model(name, 1).looks_both_ways]
+BOTH_WAYS = [name for name in OURS if name not in CAUSAL]
+INTENSITY_AWARE = [name for name in OURS if build_model(name, 1).needs_intensity]
 # Those without a lambda have their switch in test_beyond_lambda.py.
-WITH_LAMBDA = [name for name in MODELS if build_model(name, 1).lambdas]
+WITH_LAMBDA = [name for name in OURS if build_model(name, 1).lambdas]
 
 
 def _build(name: str, seed: int = 0, **config):
@@ -35,7 +37,7 @@ def _batch(seed: int, lengths: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
     return items.masked_fill(padding, 0), intensity.masked_fill(padding, 0.0)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", OURS)
 def test_shared_weights_start_identical_for_one_seed(name):
     baseline, model = _build("sasrec", 5).state_dict(), _build(name, 5).state_dict()
     for key, value in baseline.items():
@@ -100,7 +102,7 @@ def test_auto_encoding_models_do_see_the_future(name):
         assert not torch.allclose(model(items)[:, 0], model(changed)[:, 0])
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", OURS)
 def test_padding_changes_nothing(name):
     items, intensity = _batch(4, [5, 8])
     model = _build(name)
@@ -110,7 +112,7 @@ def test_padding_changes_nothing(name):
     torch.testing.assert_close(padded, alone, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", OURS)
 def test_attention_maps_are_row_stochastic_and_respect_the_mask(name):
     items, intensity = _batch(5, [8, 8])
     with torch.no_grad():
@@ -157,7 +159,7 @@ def test_a_model_without_its_intensity_or_with_too_long_a_history_says_so():
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("read_from", [3, 7])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", OURS)
 def test_reading_from_a_position_gives_the_same_hidden_states(name, read_from, training):
     items, intensity = _batch(7, [8, 8, 8])
     nothing_drawn = {"hidden_dropout": 0.0}

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import seqattn.training.ranking as evaluation
 from seqattn.config import EXCLUDED, LOSSES, get_preset, replace
-from seqattn.models import MODELS, is_stackable
+from seqattn.models import MODELS, PLUGINS, is_stackable
 from seqattn.training.batches import Gatherer
 from seqattn.training.fit import (
     launch_epoch,
@@ -20,6 +20,8 @@ from seqattn.training.fit import (
 )
 from seqattn.training.ranking import Ranker
 from seqattn.training.stacked import Stack
+
+OURS = [name for name in MODELS if name not in PLUGINS]
 
 SMOKE = get_preset("smoke")
 WAITING = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::item"}
@@ -82,7 +84,7 @@ def test_the_watch_sees_a_wait(wait, watch):
 
 
 @pytest.mark.parametrize("windows", [{}, {"stride": 1}])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", OURS)
 def test_an_epoch_never_waits(name, windows, synthetic, watch):
     config = replace(SMOKE.train, **windows)
     model = seeded_model(synthetic, name, 1, SMOKE.model, "cpu")
@@ -107,7 +109,7 @@ def test_an_epoch_that_draws_negatives_never_waits(exclude, loss, synthetic, wat
 
 
 @pytest.mark.parametrize("windows", [{}, {"stride": 1}])
-@pytest.mark.parametrize("name", [name for name in MODELS if is_stackable(name)])
+@pytest.mark.parametrize("name", [name for name in OURS if is_stackable(name)])
 def test_a_stacked_epoch_never_waits(name, windows, synthetic, watch):
     config = replace(SMOKE.train, **windows)
     models = [seeded_model(synthetic, name, seed, SMOKE.model, "cpu") for seed in (1, 2)]
@@ -118,7 +120,7 @@ def test_a_stacked_epoch_never_waits(name, windows, synthetic, watch):
     assert watch.waits == []
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", OURS)
 def test_ranking_waits_as_often_for_many_batches_of_users_as_for_one(
     name, synthetic, watch, monkeypatch
 ):
@@ -135,7 +137,7 @@ def test_ranking_waits_as_often_for_many_batches_of_users_as_for_one(
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("name", [name for name in MODELS if is_stackable(name)])
+@pytest.mark.parametrize("name", [name for name in OURS if is_stackable(name)])
 def test_cuda_itself_sees_no_wait(name, synthetic):
     models = [seeded_model(synthetic, name, seed, SMOKE.model, "cuda") for seed in (1, 2)]
     stack = Stack(models, Gatherer(synthetic.split.train, "cuda"), 1e-3)

@@ -109,6 +109,10 @@ def _add_tune(verbs: Verbs) -> None:
     verb.add_argument(
         "--prune", action="store_true", help="stop poor trials early (successive halving)"
     )
+    told = "with --prune: epochs before the first look at a trial; default: Optuna's choice"
+    verb.add_argument("--prune-from", type=int, default=0, help=told)
+    told = "with --prune: of how many trials one goes on at each look; default: 4"
+    verb.add_argument("--prune-keep", type=int, default=4, help=told)
     told = "preset for the settings that are not searched; default: paper"
     verb.add_argument("--base", choices=list(PRESETS), default="paper", help=told)
     told = (

@@ -95,7 +95,8 @@ def _tune(options: argparse.Namespace) -> None:
     from seqattn.search.tune import tune
 
     dataset, results = load_dataset(options.dataset), results_folder(options.results_dir)
-    budget = SearchConfig(options.trials, options.epochs, options.search_seed, options.prune)
+    pruning = (options.prune, options.prune_from, options.prune_keep)
+    budget = SearchConfig(options.trials, options.epochs, options.search_seed, *pruning)
     trials = len(NORMALISATIONS) if options.design == "shared_backbone" else budget.trials
     for model in options.model:
         with tqdm(total=trials, desc=model, unit="trial", disable=None) as bar:

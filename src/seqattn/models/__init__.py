@@ -11,6 +11,7 @@ from seqattn.config import ModelConfig, strict
 from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone, BERT4Rec, SASRec
 from seqattn.models.crossed import BidirectionalNext, CausalBERT4Rec, CausalMasked
+from seqattn.models.huggingface import AlbertAE, AlbertAR, LlamaAE, LlamaAR
 from seqattn.models.injection import Add, Mul, Val
 from seqattn.models.key_bias import BinExperts, LearnedScale, PerHead, TokenGate
 from seqattn.models.local import LocalAR, local_ae
@@ -50,7 +51,13 @@ MODELS: dict[str, Model] = {
     "ia-side-keys": Model(partial(SASRec, injection=SideKeys), "Side keys", "#E69F00"),
     "ia-nova": Model(partial(SASRec, injection=Nova), "NOVA", "#56B4E9"),
     "ia-dif-sr": Model(partial(SASRec, injection=DifSr), "DIF-SR", "#666666"),
+    "hf-albert-ar": Model(AlbertAR, "ALBERT (AR)", "#44AA99"),
+    "hf-albert-ae": Model(AlbertAE, "ALBERT (AE)", "#999933"),
+    "hf-llama-ar": Model(LlamaAR, "LLaMA (AR)", "#88CCEE"),
+    "hf-llama-ae": Model(LlamaAE, "LLaMA (AE)", "#DDCC77"),
 }
+# Those whose network is another library's, an extra that is loaded when one of them is built.
+PLUGINS = tuple(name for name in MODELS if name.startswith("hf-"))
 
 # RecBole's models that `seqattn.recbole.baselines` fits, by the names of its own; the rest of the
 # package knows them by name alone.

@@ -64,18 +64,7 @@ class Backbone(nn.Module):
         self, n_items: int, config: ModelConfig, injection: Callable[[], Injection] = Injection
     ) -> None:
         super().__init__()
-        for name, usual in OWN.items():
-            if name not in self.reads and getattr(config, name) != usual:
-                raise SeqattnError(
-                    f"{type(self).__name__} does not read {name} = {getattr(config, name)!r}; "
-                    "leave it out for this model"
-                )
-        changed = config.changed_attention
-        if self.looks_both_ways and changed:
-            raise SeqattnError(
-                f"{type(self).__name__} looks both ways, and {changed[0]} = "
-                f"{getattr(config, changed[0])!r} looks back; leave it out for this model"
-            )
+        self.check(config)
         self.n_items = n_items
         self.config = config
         self.item_embedding = nn.Embedding(n_items + 1, config.hidden_size, padding_idx=0)
@@ -97,6 +86,21 @@ class Backbone(nn.Module):
             self.position_embedding = None
         for block in self.blocks:
             block.attention.complete(config)
+
+    def check(self, config: ModelConfig) -> None:
+        """Refuse what this model does not read, or cannot look both ways with."""
+        for name, usual in OWN.items():
+            if name not in self.reads and getattr(config, name) != usual:
+                raise SeqattnError(
+                    f"{type(self).__name__} does not read {name} = {getattr(config, name)!r}; "
+                    "leave it out for this model"
+                )
+        changed = config.changed_attention
+        if self.looks_both_ways and changed:
+            raise SeqattnError(
+                f"{type(self).__name__} looks both ways, and {changed[0]} = "
+                f"{getattr(config, changed[0])!r} looks back; leave it out for this model"
+            )
 
     def add_users(self, n_users: int) -> None:
         """Make what a model keeps of each user of a log; most keep nothing."""

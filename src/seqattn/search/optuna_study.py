@@ -57,6 +57,8 @@ def open_study(
         "model": record(base.model),
         "train": record(base.train),
     }
+    if (budget.prune_from, budget.prune_keep) != (0, 4):  # those of older studies have no name
+        identity["rungs"] = [budget.prune_from, budget.prune_keep]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     for wait in (0.2, 0.4, 0.8, 1.6, None):
         try:
@@ -87,7 +89,8 @@ def _pruner(budget: SearchConfig) -> optuna.pruners.BasePruner:
             vars(counted)["get_trials"] = lambda **_: done(study)
             return super().prune(counted, trial)
 
-    return Halving() if budget.prune else optuna.pruners.NopPruner()
+    rungs = Halving(min_resource=budget.prune_from or "auto", reduction_factor=budget.prune_keep)
+    return rungs if budget.prune else optuna.pruners.NopPruner()
 
 
 def claim(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from seqattn.config import BASELINE, NORMALISATIONS, Preset, replace
 from seqattn.data import Dataset
 from seqattn.errors import DivergedError, SeqattnError
-from seqattn.models import needs_intensity
+from seqattn.models import is_masked, needs_intensity
 from seqattn.runs.store import Store, locked
 from seqattn.search.optuna_study import claim, done, draw_of, open_study, over, storage_errors
 from seqattn.search.record import Search, SearchConfig, read_search, search_path, settings
@@ -32,8 +32,18 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 
-def space(*, intensity: bool, shared_backbone: bool = False) -> dict[str, BaseDistribution]:
-    """Return what is searched, by parameter: with intensity the normalisation, too, or alone."""
+OF_TRAINING = ("learning_rate", "mask_probability")
+
+
+def space(
+    *, intensity: bool, shared_backbone: bool = False, masked: bool = False
+) -> dict[str, BaseDistribution]:
+    """Return what is searched, by parameter: with intensity the normalisation, too, or alone.
+
+    A model of masked items has [AE]'s four probabilities of a mask beside the rest. The number of
+    trials stays what it is: both sides get as many configurations, where [AE] tried four times as
+    many for AE.
+    """
     from optuna.distributions import CategoricalDistribution as Choice
     from optuna.distributions import FloatDistribution, IntDistribution
 
@@ -51,14 +61,15 @@ def space(*, intensity: bool, shared_backbone: bool = False) -> dict[str, BaseDi
         "attention_dropout": FloatDistribution(0.1, 0.5),
         "learning_rate": FloatDistribution(1e-4, 5e-3, log=True),
         **normalisation,
+        **({"mask_probability": Choice((0.2, 0.4, 0.6, 0.8))} if masked else {}),
     }
 
 
 def with_parameters(base: Preset, params: Mapping[str, Any]) -> Preset:
     """Return a preset with searched parameters put in."""
-    model = {name: value for name, value in params.items() if name != "learning_rate"}
-    rate = params.get("learning_rate", base.train.learning_rate)
-    return Preset(replace(base.model, **model), replace(base.train, learning_rate=rate))
+    train = {name: value for name, value in params.items() if name in OF_TRAINING}
+    model = {name: value for name, value in params.items() if name not in train}
+    return Preset(replace(base.model, **model), replace(base.train, **train))
 
 
 def study_of(search: Search) -> optuna.Study:
@@ -70,6 +81,7 @@ def study_of(search: Search) -> optuna.Study:
     drawn = space(
         intensity=needs_intensity(search.model),
         shared_backbone=search.design == "shared_backbone" and search.model != BASELINE,
+        masked=is_masked(search.model),
     )
     study.add_trials(
         optuna.trial.create_trial(
@@ -117,7 +129,7 @@ def tune(
         Length of the search. A longer one takes over a shorter one's trials. With the shared
         backbone the trials are the four normalisations, whatever ``trials`` says.
     base : Preset
-        Settings that are not searched.
+        Settings that are not searched; a model of masked items takes its ``train_ae``.
     design : str
         ``own_search``; or ``shared_backbone``, which searches a variant's normalisation alone, on
         the best configuration that SASRec's own search has found.
@@ -146,7 +158,9 @@ def tune(
         base = settings(results_dir, dataset, BASELINE, design)
     names = {"dataset": dataset.name, "design": design, "model": model_name}
     storage = _database(storage, names) or f"sqlite:///{Store(results_dir).path}/studies.sqlite3"
-    searched = space(intensity=intensity, shared_backbone=shared_backbone)
+    masked = is_masked(model_name)
+    base = Preset(base.model, base.train_for(masked=masked))
+    searched = space(intensity=intensity, shared_backbone=shared_backbone, masked=masked)
     kept = read_search(results_dir, dataset.name, model_name, design)
     if kept and kept.fingerprint == dataset.fingerprint:
         # The base's learning rate and sizes are searched, so they are no part of a search's kind.

@@ -209,7 +209,7 @@ def local_holds(judged: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
     columns = ["dataset", "model", "metric", "k", "n_seeds", "window", "relative_change_percent"]
     judged = judged.reindex(columns=[*columns, "robust_clustered", "direction"])
     mine = judged[(judged["metric"] == "NDCG") & (judged["k"] == 10)]
-    mine = mine[mine["model"].isin([name for name in MODELS if is_masked(name)])]
+    mine = mine[mine["model"].isin([name for name in mine["model"].unique() if is_masked(name)])]
     rows = []
     for dataset, part in mine[mine["n_seeds"] == n_seeds].groupby("dataset", sort=False):
         best = part.loc[part["relative_change_percent"].idxmax()]

@@ -356,6 +356,25 @@ def test_a_fit_with_each_loss_learns(loss, synthetic):
     assert after > 2 * metric(before, "NDCG", 10).mean()
 
 
+@pytest.mark.parametrize("exclude", ["target", "history"])
+@pytest.mark.parametrize("loss", ["sampled-softmax", "gbce", "bce", "bpr"])
+@pytest.mark.parametrize("name", ["sasrec", "bert4rec", "causal-masked", "local-ae", "local-ar"])
+def test_each_loss_falls_on_one_batch_of_ae_as_of_ar(name, loss, exclude, synthetic):
+    """With one rule for negatives: an item that a target may not have is never pushed down."""
+    config = replace(SMOKE.train, loss=loss, n_negatives=4, exclude=exclude)
+    torch.manual_seed(0)
+    model = build_model(name, synthetic.n_items, **dataclasses.asdict(SMOKE.model)).eval()
+    sampled = sampled_loss(synthetic, config, "cpu")
+    parts = next(training_batches(model, synthetic, config, "cpu")(np.random.default_rng(0)))
+    optimiser, losses = torch.optim.Adam(model.parameters(), 1e-2), []
+    for _ in range(20):
+        optimiser.zero_grad()
+        total, n = backward(model, parts, sampled)
+        optimiser.step()
+        losses.append(float(total) / n)
+    assert np.mean(losses[-5:]) < np.mean(losses[:2])
+
+
 class Stopped(Exception):
     pass
 

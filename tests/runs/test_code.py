@@ -1,5 +1,6 @@
 """A model that was edited is noticed; a comment is not."""
 
+import ast
 import importlib.util
 import json
 import os
@@ -16,8 +17,9 @@ import seqattn
 from seqattn.config import get_preset
 from seqattn.data import load_dataset
 from seqattn.errors import SeqattnError
+from seqattn.files import ROOT
 from seqattn.models import MODELS, PLUGINS, Model, SASRec
-from seqattn.runs.code import code_of, require_same_code
+from seqattn.runs.code import code_of, require_same_code, written
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store
 
@@ -147,3 +149,33 @@ def test_a_new_injection_has_a_search_of_its_own_in_either_design(write, tmp_pat
     for design in ("own_search", "shared_backbone"):
         with pytest.raises(SeqattnError, match=f"no search of 'ia-key' .* for {design}:"):
             fit_wanted(tmp_path, load_dataset("synthetic"), [("ia-key", 1)], design, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("f'{a!r} and {\", \".join(b)}'", "f\"{a!r} and {', '.join(b)}\""),
+        ("f'{x:.{n}f} {{y}}'", "f'{x:.{n}f} {{y}}'"),
+        ("f'a\\n{b}'", "f'a\\n{b}'"),
+        ("f'{ {1: 2}[k] }'", "f'{ {1: 2}[k]}'"),
+        ("f'{(1 if a else 2)}'", "f'{(1 if a else 2)}'"),
+    ],
+)
+def test_f_strings_are_written_alike_on_every_python(code, expected):
+    assert written(ast.parse(code)) == expected
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="later Pythons choose other quotes")
+def test_f_strings_are_written_as_python_3_11_does():
+    for path in (ROOT / "src").glob("**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                assert written(node) == ast.unparse(node)
+
+
+def test_committed_runs_are_of_the_models_as_they_are_now():
+    """On every Python, whichever it was that fitted them."""
+    runs = [run for name in ("fixed", "campaign") for run in Store(ROOT / "results" / name).runs()]
+    assert {"sasrec", "ia-add", "ia-mul", "ia-val", "bert4rec"} <= {run.model for run in runs}
+    for run in runs:
+        require_same_code(run)

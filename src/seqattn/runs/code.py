@@ -10,6 +10,7 @@ refuse every run; `seqattn.studies.check` finds out whether a run still comes ou
 from __future__ import annotations
 
 import ast
+import copy
 import inspect
 import sys
 import textwrap
@@ -46,7 +47,7 @@ def code_of(model_name: str, config: ModelConfig | None = None) -> str:
     roots: list[Any] = [c for own, base in parts for c in own.__mro__ if c not in base.__mro__]
     code: dict[str, str] = {}
     if model.needs_intensity:
-        code["normalisation"] = ast.unparse(cast(ast.AST, _bare(intensity)))
+        code["normalisation"] = written(cast(ast.AST, _bare(intensity)))
     for root in roots:
         _cover(root, code)
     return _SCHEME + checksum(code)[:12]
@@ -58,12 +59,49 @@ def _cover(found: Any, code: dict[str, str]) -> None:
     if name in code:
         return
     tree = _bare(found)
-    code[name] = name if tree is None else ast.unparse(tree)
+    code[name] = name if tree is None else written(tree)
     for used, value in _named(found, tree):
         if isinstance(value, (type, FunctionType)):
             _cover(value, code)
         else:
             code[used] = repr(value)
+
+
+def written(tree: ast.AST) -> str:
+    """Return a tree as source, the same on every Python.
+
+    `ast.unparse` chooses other quotes for f-strings from Python 3.12 on. Kept runs remember what
+    3.11 chose, so that is written here.
+    """
+    return ast.unparse(_FStrings().visit(copy.deepcopy(tree)))
+
+
+class _FStrings(ast.NodeTransformer):
+    """Puts the text of each f-string in its place."""
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.Name:
+        inside = self._inside(node)
+        quote = next(q for q in ("'", '"', '"""', "'''") if q not in inside)
+        return ast.Name(f"f{quote}{inside}{quote}")
+
+    def _inside(self, node: ast.JoinedStr) -> str:
+        return "".join(self._part(cast(Any, value)) for value in node.values)
+
+    def _part(self, value: Any) -> str:
+        if isinstance(value, ast.Constant):
+            text = value.value.replace("{", "{{").replace("}", "}}")
+            plain = (c if c != "\\" and c.isprintable() else _escaped(c) for c in text)
+            return "".join(plain)
+        inner = ast.unparse(self.visit(value.value))
+        if isinstance(value.value, (ast.IfExp, ast.Lambda)):
+            inner = f"({inner})"
+        conversion = f"!{chr(value.conversion)}" if value.conversion != -1 else ""
+        form = f":{self._inside(value.format_spec)}" if value.format_spec else ""
+        return f"{{{' ' * inner.startswith('{')}{inner}{conversion}{form}}}"
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def _named(found: Any, tree: ast.AST | None) -> Iterator[tuple[str, Any]]:

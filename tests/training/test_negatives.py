@@ -364,7 +364,7 @@ def test_each_loss_falls_on_one_batch_of_ae_as_of_ar(name, loss, exclude, synthe
     config = replace(SMOKE.train, loss=loss, n_negatives=4, exclude=exclude)
     torch.manual_seed(0)
     model = build_model(name, synthetic.n_items, **dataclasses.asdict(SMOKE.model)).eval()
-    sampled = sampled_loss(synthetic, config, "cpu")
+    sampled = other_loss(synthetic, config, "cpu")
     parts = next(training_batches(model, synthetic, config, "cpu")(np.random.default_rng(0)))
     optimiser, losses = torch.optim.Adam(model.parameters(), 1e-2), []
     for _ in range(20):

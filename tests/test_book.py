@@ -358,3 +358,12 @@ def test_a_report_is_not_put_over_that_of_another_log_of_the_same_name(tmp_path)
     with pytest.raises(SeqattnError, match=r"holds the report of /elsewhere/mine\.yaml"):
         reports.report("synthetic", {"preset": "smoke"}, page.parent)
     assert json.loads(page.read_text()) == told
+
+
+def test_a_number_that_the_text_asks_for_and_no_cell_glues_is_named():
+    import nbformat.v4 as v4
+
+    text = "{glue:text}`kept:.2f`, {glue:text}`lost:+d` and {glue:text}`other.ipynb::theirs`"
+    kept = v4.new_output("display_data", metadata={"scrapbook": {"name": "kept"}})
+    cells = [v4.new_markdown_cell(text), v4.new_code_cell("", outputs=[kept])]
+    assert reports.unglued(v4.new_notebook(cells=cells)) == ["lost"]

@@ -253,7 +253,8 @@ def execute(template: Path, output: Path, parameters: Mapping[str, Any]) -> nbfo
     Raises
     ------
     SeqattnError
-        If a parameter is unknown, a cell raises, or nothing can be written.
+        If a parameter is unknown, a cell raises, the text asks for a number that no cell glues, or
+        nothing can be written.
     """
     import nbformat
     import papermill
@@ -278,8 +279,29 @@ def execute(template: Path, output: Path, parameters: Mapping[str, Any]) -> nbfo
             f"{partial} shows where"
         ) from error
     notebook = nbformat.read(partial, as_version=4)
+    if lacking := unglued(notebook):
+        raise SeqattnError(
+            f"notebook {template.stem}: its text asks for {lacking[0]!r}, which no cell glues; add "
+            f"it to a call of book.glue. {partial} shows what was glued"
+        )
     partial.unlink()
     return notebook
+
+
+_GLUED = re.compile(r"\{glue:\w+\}`([^`:]+)(?::[^:`][^`]*)?`")
+
+
+def unglued(notebook: nbformat.NotebookNode) -> list[str]:
+    """Return the names that an executed notebook's text asks for and no cell has glued."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    kept = {
+        output["metadata"]["scrapbook"]["name"]
+        for output in outputs
+        if "scrapbook" in output.get("metadata", {})
+    }
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    asked = dict.fromkeys(name for text in texts for name in _GLUED.findall(text))
+    return [name for name in asked if name not in kept]
 
 
 def write_notebook(notebook: nbformat.NotebookNode, output: Path) -> None:

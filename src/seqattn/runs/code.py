@@ -89,7 +89,7 @@ class _FStrings(ast.NodeTransformer):
 
     def _part(self, value: Any) -> str:
         if isinstance(value, ast.Constant):
-            text = value.value.replace("{", "{{").replace("}", "}}")
+            text = cast(str, value.value).replace("{", "{{").replace("}", "}}")
             plain = (c if c != "\\" and c.isprintable() else _escaped(c) for c in text)
             return "".join(plain)
         inner = ast.unparse(self.visit(value.value))

@@ -122,6 +122,7 @@ def lambda_ends(frame: pd.DataFrame, ticks: Sequence[str]) -> Figure:
         axes.axhline(0, color="black", linewidth=0.8)
         axes.set(title=title, ylabel="λ")
         axes.set_xticks(range(len(ticks)), ticks)
+        axes.set_xlim(-0.5, len(ticks) - 0.5)
     start = Line2D([], [], marker="o", color=GREY, markerfacecolor="none", label="start")
     legend_above(figure, [*variant_keys(models), start])
     return figure

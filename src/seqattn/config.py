@@ -134,7 +134,7 @@ class ModelConfig:
     @property
     def changed_attention(self) -> list[str]:
         """The fields that make attention another than SASRec's."""
-        return [name for name, usual in ATTENTION.items() if getattr(self, name) != usual]
+        return _changed(self, ATTENTION)
 
     def __post_init__(self) -> None:
         _require_types(self)
@@ -257,14 +257,14 @@ class TrainConfig:
     lambda_start: float = LAMBDA["lambda_start"]
     lambda_rate: float = LAMBDA["lambda_rate"]
     lambda_decay: float = LAMBDA["lambda_decay"]
-    confidence: float = 0.0
-    least_target: float = 0.0
-    least_quantile: float = 0.0
+    confidence: float = TARGETS["confidence"]
+    least_target: float = TARGETS["least_target"]
+    least_quantile: float = TARGETS["least_quantile"]
 
     @property
     def changed_targets(self) -> list[str]:
         """The fields that make targets count by their intensity."""
-        return [name for name, usual in TARGETS.items() if getattr(self, name) != usual]
+        return _changed(self, TARGETS)
 
     def __post_init__(self) -> None:
         _require_types(self)
@@ -310,7 +310,7 @@ class TrainConfig:
     @property
     def changed_lambda(self) -> list[str]:
         """The fields that make lambda train another way than the published variants'."""
-        return [name for name, usual in LAMBDA.items() if getattr(self, name) != usual]
+        return _changed(self, LAMBDA)
 
     def _check_target_fields(self) -> None:
         for name in ("confidence", "least_target"):
@@ -431,6 +431,10 @@ def require_seed(seed: int) -> None:
     """
     if not 0 <= seed < 2**63:
         raise SeqattnError(f"a seed must be at least 0 and less than 2**63, not {seed}")
+
+
+def _changed(config: Any, usual: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in usual.items() if getattr(config, name) != value]
 
 
 def _require_types(config: Any) -> None:

@@ -161,6 +161,7 @@ def test_a_page_is_titled_after_its_dataset_and_design(tmp_path, monkeypatch, pr
     monkeypatch.setattr(
         papermill, "execute_notebook", lambda source, target, *_, **__: copy(source, target)
     )
+    monkeypatch.setattr(reports, "unglued", lambda _: [])  # no cell was run, so none glued
     output = tmp_path / "out.ipynb"
     reports.run_notebook(TEMPLATES[0], output, {**GOOD, "preset": preset})
     assert "".join(_cells(output)[0]["source"]).splitlines()[0].endswith(ending)

@@ -10,6 +10,7 @@ import yaml
 from fabricated import fabricate, groups_of, keep
 
 from seqattn.book import reports
+from seqattn.cli import main
 from seqattn.config import SEEDS, get_preset
 from seqattn.errors import SeqattnError
 from seqattn.files import write_text
@@ -126,6 +127,37 @@ def test_progress_counts_each_run_once_and_estimates_by_the_stores_own_records(s
     assert len(plan.missing(groups)) == 4
 
 
+def test_a_part_of_a_study_wants_some_runs_only(study):
+    wanted = plan.wanted(study())
+    (add,) = plan.part(wanted, arms=["usual"], models=["ia-add"], seeds=[2])
+    assert [(s.model, s.seed) for s in plan.missing([add])] == [("ia-add", 2)]
+    assert plan.part(wanted, datasets=["ml-100k"])[0].specs == wanted[0].specs
+
+
+def test_a_part_of_a_study_is_fitted_alone(monkeypatch, capsys):
+    fitted = []
+    monkeypatch.setattr(plan, "load_dataset", lambda name: name)
+    monkeypatch.setattr(plan, "fit_runs", lambda *args, **_: fitted.extend(args[2]) or args[2])
+    assert main(["study", "dropout", "-a", "no dropout", "-m", "sasrec", "-s", "2021"]) == 0
+    assert {(spec.model, spec.seed) for spec in fitted} <= {("sasrec", 2021)}
+    assert capsys.readouterr().out.startswith(f"dropout: {len(fitted)} runs fitted, kept in ")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("-d", "ml-1m"), "--dataset names 'ml-1m'; known: ml-100k"),
+        (("-a", "wet"), "--arm names 'wet'; known: "),
+        (("-m", "gru4rec"), "--model names 'gru4rec'; known: sasrec"),
+        (("-s", "7"), "--seed names '7'; known: 2020"),
+        (("-s", "2020", "--tables"), "--tables writes those of the whole study; leave out -d"),
+    ],
+)
+def test_a_part_that_a_study_lacks_is_one_line(capsys, option, message):
+    assert main(["study", "dropout", *option]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_a_missing_search_is_no_error_and_its_command_is_told(tmp_path):
     fabricate(tmp_path, "ml-100k", models=("sasrec",))
     _, groups = groups_of(tmp_path)
@@ -145,7 +177,7 @@ def test_an_arm_is_compared_with_the_arm_it_names(tmp_path):
 
 def test_a_study_never_replaces_a_table_by_one_with_fewer_rows(study, tmp_path, monkeypatch):
     found = study(tables=["levels"])
-    monkeypatch.setattr(reports, "fit_runs", lambda *_, **__: [])  # nothing can be fitted
+    monkeypatch.setattr(plan, "fit_runs", lambda *_, **__: [])  # nothing can be fitted
     monkeypatch.setattr(reports, "study_page", lambda study: study.folder / "page")
     found.folder.mkdir(parents=True)
     (found.folder / "levels.csv").write_text("dataset,mean\nml-100k,0.1\n")
@@ -157,7 +189,7 @@ def test_a_study_never_replaces_a_table_by_one_with_fewer_rows(study, tmp_path, 
 
 
 def test_tables_alone_are_written_from_what_is_there(study, monkeypatch):
-    monkeypatch.setattr(reports, "fit_runs", lambda *_, **__: pytest.fail("it was to fit nothing"))
+    monkeypatch.setattr(plan, "fit_runs", lambda *_, **__: pytest.fail("it was to fit nothing"))
     monkeypatch.setattr(reports, "study_page", lambda study: study.folder / "page")
     found = study(tables=["runs"])
     spec = plan.wanted(found)[0].specs[0]
@@ -186,7 +218,7 @@ def test_missing_runs_are_never_fitted_into_a_committed_folder(study, tmp_path, 
     monkeypatch.setenv("SEQATTN_RESULTS", str(tmp_path / "own"))
     monkeypatch.setattr(reports, "study_page", lambda study: study.folder / "page")
     into = []
-    monkeypatch.setattr(reports, "fit_runs", lambda store, *_, **__: into.append(store.path))
+    monkeypatch.setattr(plan, "fit_runs", lambda store, *_, **__: into.append(store.path) or [])
     committed, own = study(results="results/campaign", tables=[]), study(tables=[])
     for found in (committed, own):
         reports.make_study(found)
@@ -202,3 +234,17 @@ def test_a_table_that_was_cut_short_is_one_line(study, content):
     write_text(found.folder / "levels.csv", content)
     with pytest.raises(SeqattnError, match=r"levels.csv is damaged; remove it and run"):
         found.table("levels")
+
+
+def test_runs_that_a_study_wants_are_collected_and_others_named(study, tmp_path, monkeypatch, capsys):
+    found = study(tables=[])
+    spec = plan.wanted(found)[0].specs[0]
+    stranger = dataclasses.replace(spec, seed=99)
+    for one in (spec, stranger):
+        keep(tmp_path / "elsewhere", one, np.arange(1, 944), [])
+    assert plan.wanted_in(tmp_path) == set()
+    assert main(["collect", str(tmp_path / "elsewhere"), "-o", str(found.results)]) == 0
+    assert [run.spec for run in Store(found.results).runs()] == [spec]
+    assert "1 runs of" in capsys.readouterr().err
+    assert main(["collect", str(tmp_path / "elsewhere"), "-o", str(found.results)]) == 0
+    assert capsys.readouterr().out.strip() == ""

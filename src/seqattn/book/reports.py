@@ -22,12 +22,11 @@ from seqattn.book import (
     open_chapter,
 )
 from seqattn.config import BASELINE, DESIGNS
-from seqattn.data import find_entry, load_dataset
+from seqattn.data import find_entry
 from seqattn.data.own import is_yaml
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, make_folder, write_text
 from seqattn.models import has_lambda, needs_intensity
-from seqattn.runs.fitting import fit_runs
 from seqattn.studies import plan
 from seqattn.studies.plan import Study
 from seqattn.studies.tables import TABLES
@@ -148,14 +147,9 @@ def make_study(
         If a model can't be fitted, a table would lose rows that are kept, or nothing can be
         written. Finished runs stay in the store.
     """
-    stores = study.stores
-    groups = plan.read(plan.wanted(study), *stores)
-    lacking = plan.missing(groups) if missing else []
-    for dataset in dict.fromkeys(spec.dataset for spec in lacking):
-        specs = [spec for spec in lacking if spec.dataset == dataset]
-        fit_runs(stores[-1], load_dataset(dataset), specs, device=device, workers=workers)
-    if lacking:
-        groups = plan.read(groups, *stores)
+    groups = plan.read(plan.wanted(study), *study.stores)
+    if missing and plan.fit_missing(study, groups, device=device, workers=workers):
+        groups = plan.read(groups, *study.stores)
     tables = {name: TABLES[name](study, groups) for name in study.tables}
     for name, table in tables.items():
         _require_no_loss(study, name, len(table))

@@ -36,7 +36,9 @@ EXAMPLES = """examples:
   seqattn report ml-100k
   seqattn collect .seqattn/results -o results/campaign
   seqattn check results/campaign
+  seqattn collect .seqattn/results -o results/fixed
   seqattn study replication --plan
+  seqattn study positions -d ml-100k -a rope -s 2020 2021
 """
 
 DATASET = "a name that `seqattn datasets` lists, or the YAML file of your own log"
@@ -276,6 +278,12 @@ def _add_study(verbs: Verbs) -> None:
     verb.add_argument("--plan", action="store_true", help=told)
     told = "fit nothing: write the tables and the page from the runs that are there"
     verb.add_argument("--tables", action="store_true", help=told)
+    told = "only fit the study's runs of these, and write no table"
+    part = verb.add_argument_group("a part of it", told)
+    part.add_argument("-d", "--dataset", nargs="+", metavar="NAME")
+    part.add_argument("-a", "--arm", nargs="+", metavar="NAME")
+    part.add_argument("-m", "--model", nargs="+", metavar="NAME")
+    part.add_argument("-s", "--seed", nargs="+", type=int)
     verb.add_argument("--device", default="cpu", help="cpu or cuda")
     verb.add_argument("--workers", type=int, help="processes on the CPU; default: one a core")
 

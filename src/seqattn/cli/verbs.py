@@ -128,8 +128,11 @@ def _tune(options: argparse.Namespace) -> None:
 
 
 def _collect(options: argparse.Namespace) -> None:
+    from seqattn.studies.plan import wanted_in
+
     tell = partial(print, "seqattn:", file=sys.stderr)
-    new = [p for source in options.source for p in collect(source, options.output, tell=tell)]
+    kept = partial(collect, target=options.output, studied=wanted_in(options.output), tell=tell)
+    new = [path for source in options.source for path in kept(source)]
     print(*new, sep="\n")
     print(f"{len(new)} new in {options.output}", file=sys.stderr)
 
@@ -362,14 +365,26 @@ def _study(options: argparse.Namespace) -> None:
     from seqattn.book.reports import make_study
     from seqattn.studies import plan
 
+    part = {
+        "datasets": options.dataset,
+        "arms": options.arm,
+        "models": options.model,
+        "seeds": options.seed,
+    }
+    if options.tables and any(part.values()):
+        raise SeqattnError("--tables writes those of the whole study; leave out -d, -a, -m and -s")
+    fit = {"device": options.device, "workers": options.workers}
     for study in map(plan.read_study, options.study):
+        wanted = plan.part(plan.wanted(study), **part) if any(part.values()) else plan.wanted(study)
         if options.plan:
-            groups = plan.read(plan.wanted(study), *study.stores)
             print(f"{study.name}: {study.question}")
-            print(plan.progress(study, groups).to_string(index=False, float_format="%.1f"))
-            continue
-        fit = {"device": options.device, "workers": options.workers}
-        print(*make_study(study, missing=not options.tables, **fit), sep="\n")
+            progress = plan.progress(study, plan.read(wanted, *study.stores))
+            print(progress.to_string(index=False, float_format="%.1f"))
+        elif any(part.values()):
+            runs = plan.fit_missing(study, plan.read(wanted, *study.stores), **fit)
+            print(f"{study.name}: {len(runs)} runs fitted, kept in {study.stores[-1].path}")
+        else:
+            print(*make_study(study, missing=not options.tables, **fit), sep="\n")
 
 
 def _pages(options: argparse.Namespace) -> None:

@@ -1,19 +1,19 @@
 """Results of several machines in one folder: searches first, then the runs they ask for.
 
-A run is of use where a search wants its settings. So what is collected is decided search by
-search, and a run that no search of the target asks for is left where it is. A run of RecBole's
-models holds its own search, so it is collected without one.
+A run is of use where a search or a study wants its settings. So what is collected is decided search
+by search, and a run that neither a search of the target nor a study asks for is left where it is. A
+run of RecBole's models holds its own search, so it is collected without one.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from seqattn.config import BASELINE
 from seqattn.errors import SeqattnError
-from seqattn.runs.store import RunSpec, Store
+from seqattn.runs.store import Fittable, RunSpec, Store
 from seqattn.search.record import Search, read_search, search_path, searches
 
 
@@ -33,6 +33,7 @@ def collect(
     source: str | Path,
     target: str | Path,
     *,
+    studied: Collection[Fittable] = (),
     weights: bool = False,
     tell: Callable[[str], None] = lambda line: None,
 ) -> list[Path]:
@@ -42,9 +43,10 @@ def collect(
     rests on the search of SASRec that is kept. A run that the target already has stays: equal
     keys mean equal settings and data.
 
-    Ranks are enough for every table, so models' weights are copied only with `weights`. `tell` is
-    called with a line for each search that is not taken, since the target has found otherwise, and
-    for each run that is damaged or at another's place.
+    `studied` are runs that are wanted without a search, see `seqattn.studies.plan.wanted_in`. Ranks
+    are enough for every table, so models' weights are copied only with `weights`. `tell` is called
+    with a line for each search that is not taken, since the target has found otherwise, for each
+    run that is damaged or at another's place, and for runs that nothing asks for.
 
     Raises
     ------
@@ -70,11 +72,17 @@ def collect(
     runs = list(Store(source).runs())
     for line in Store(source).unusable(runs):
         tell(f"{line}; it is left out")
-    for run in runs:
-        spec = run.spec
-        asked_for = run.engine != RunSpec.engine or dataclasses.replace(spec, seed=0) in wanted
-        if asked_for and store.get(spec) is None:
-            new.append(store.adopt(run, weights=weights).folder)
+    of_use = [
+        run
+        for run in runs
+        if run.engine != RunSpec.engine
+        or run.spec in studied
+        or dataclasses.replace(run.spec, seed=0) in wanted
+    ]
+    lacking = [run for run in of_use if store.get(run.spec) is None]
+    new += [store.adopt(run, weights=weights).folder for run in lacking]
+    if left := len(runs) - len(of_use):
+        tell(f"{left} runs of {source} are left out: no search or study of {target} asks for them")
     for found in offered:
         have = read_search(target, found.dataset, found.model, found.design)
         if have is None or have.preset != found.preset:

@@ -23,12 +23,13 @@ Searches and runs are read from `results`, by default ``results/campaign``. What
 fitted there as well, unless that is a committed folder, one in ``results``: then into the usual
 store (``.seqattn/results``), from where `seqattn collect` takes it.
 
-A caller first says which runs it wants (`wanted`), then reads what is there (`read`), then fits
-what is missing (`missing`, `seqattn.runs.fitting.fit_runs`).
+A caller first says which runs it wants (`wanted`, a `part` of them), then reads what is there
+(`read`), then fits what is missing (`fit_missing`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -47,7 +48,7 @@ from seqattn.data.yaml_files import load_yaml, section
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, results_folder
 from seqattn.models import MODELS, RECBOLE_MODELS
-from seqattn.runs.fitting import recbole_spec, run_spec
+from seqattn.runs.fitting import fit_runs, recbole_spec, run_spec
 from seqattn.runs.store import Fittable, Run, Store
 from seqattn.search.record import settings
 
@@ -336,6 +337,59 @@ def missing(groups: Sequence[Group]) -> list[Fittable]:
     return [spec for spec in dict.fromkeys(specs) if spec not in have]
 
 
+def wanted_in(folder: str | Path) -> set[Fittable]:
+    """Return the runs that studies want in a results folder.
+
+    A dataset that has no record and is not at hand has none: no run of it can be named.
+    """
+    specs: set[Fittable] = set()
+    for study in map(read_study, names()):
+        if study.results.resolve() != Path(folder).resolve():
+            continue
+        for dataset in study.datasets:
+            with contextlib.suppress(SeqattnError):
+                groups = wanted(dataclasses.replace(study, datasets=(dataset,)))
+                specs.update(spec for group in groups for spec in (*group.specs, *group.base_specs))
+    return specs
+
+
+def part(
+    groups: Sequence[Group],
+    *,
+    datasets: Sequence[str] | None = None,
+    arms: Sequence[str] | None = None,
+    models: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+) -> list[Group]:
+    """Return the groups of some datasets, arms and models, with the runs of some seeds only.
+
+    What they are compared with is left out, unless it is a group of the part itself.
+
+    Raises
+    ------
+    SeqattnError
+        If a name or a seed is none of the study's.
+    """
+    _require_known("--dataset", dict.fromkeys(g.dataset.name for g in groups), set(datasets or ()))
+    _require_known("--arm", dict.fromkeys(g.arm for g in groups), set(arms or ()))
+    _require_known("--model", dict.fromkeys(g.model for g in groups), set(models or ()))
+    of_seeds = dict.fromkeys(str(spec.seed) for group in groups for spec in group.specs)
+    _require_known("--seed", of_seeds, {str(seed) for seed in seeds or ()})
+    return [
+        dataclasses.replace(
+            group,
+            specs=tuple(spec for spec in group.specs if not seeds or spec.seed in seeds),
+            runs=tuple(run for run in group.runs if not seeds or run.spec.seed in seeds),
+            base_specs=(),
+            base=(),
+        )
+        for group in groups
+        if group.dataset.name in (datasets or [group.dataset.name])
+        and group.arm in (arms or [group.arm])
+        and group.model in (models or [group.model])
+    ]
+
+
 def progress(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Return how far a study is: a row for each dataset and arm.
 
@@ -363,6 +417,34 @@ def progress(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         hours = sum(_estimate(seconds, spec) for spec in left) / 3600
         told.append((dataset, arm, len(row["done"]), len(left), hours, row["lacking"]))
     return pd.DataFrame(told, columns=["dataset", "arm", "done", "missing", "hours", "lacking"])
+
+
+def fit_missing(
+    study: Study, groups: Sequence[Group], *, device: str = "cpu", workers: int | None = None
+) -> list[Run]:
+    """Fit what no store had, dataset by dataset, and return it.
+
+    Parameters
+    ----------
+    groups : sequence of Group
+        As `read` returned them.
+    device : str
+        ``cpu`` or ``cuda``.
+    workers : int, optional
+        Processes on the CPU; by default one a core.
+
+    Raises
+    ------
+    SeqattnError
+        If a model can't be fitted, or there is no such device. Finished runs stay in the store.
+    """
+    lacking = missing(groups)
+    runs = []
+    for dataset in dict.fromkeys(spec.dataset for spec in lacking):
+        specs = [spec for spec in lacking if spec.dataset == dataset]
+        data = load_dataset(dataset)
+        runs += fit_runs(study.stores[-1], data, specs, device=device, workers=workers)
+    return runs
 
 
 def _estimate(seconds: pd.DataFrame, spec: Fittable) -> float:

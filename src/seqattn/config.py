@@ -391,7 +391,7 @@ def strict(cls: type[T], values: Mapping[str, Any]) -> T:
     Traceback (most recent call last):
     seqattn.errors.SeqattnError: unknown ModelConfig key 'heads'; known keys: attention_dropout, ...
     """
-    types = get_type_hints(cls)
+    types = _types(cls)
     for key, value in values.items():
         if key not in types:
             raise SeqattnError(
@@ -437,9 +437,19 @@ def _changed(config: Any, usual: Mapping[str, Any]) -> list[str]:
     return [name for name, value in usual.items() if getattr(config, name) != value]
 
 
+# Reading annotations anew takes a millisecond, and a study makes thousands of configs.
+_TYPES: dict[type, dict[str, Any]] = {}
+
+
+def _types(cls: type) -> dict[str, Any]:
+    if cls not in _TYPES:
+        _TYPES[cls] = get_type_hints(cls)
+    return _TYPES[cls]
+
+
 def _require_types(config: Any) -> None:
     """Refuse a config whose constructor was given values of wrong types."""
-    for key, expected in get_type_hints(type(config)).items():
+    for key, expected in _types(type(config)).items():
         _require_type(type(config), key, getattr(config, key), expected)
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -223,14 +224,22 @@ def test_prepare_writes_a_record_of_what_was_done(described, tmp_path, capsys):
     assert record["fingerprint"] == load_dataset(path).fingerprint
 
 
-def test_cells_of_own_data_are_fitted_in_worker_processes(described, tmp_path, monkeypatch):
+def test_runs_of_own_data_fitted_in_worker_processes_equal_those_fitted_one_by_one(
+    described, tmp_path, monkeypatch
+):
     path = described()
     monkeypatch.chdir(tmp_path)  # workers must not depend on the folder
     dataset = load_dataset("my.yaml")
     assert dataset.reference == path
-    wanted = [("ia-add", 1), ("ia-add", 2)]
-    cells = fit_wanted(tmp_path / "store", dataset, wanted, "smoke", workers=2, progress=False)
-    assert {cell.folder.parents[1].name for cell in cells} == {"fashion"}
+    wanted = [("ia-val", 1), ("sasrec", 2), ("ia-val", 2)]
+    wanted += [("pop", 2020)] if find_spec("recbole") else []
+    together = fit_wanted(tmp_path / "a", dataset, wanted, "smoke", workers=2, progress=False)
+    assert [(run.model, run.seed) for run in together] == wanted
+    assert {run.folder.parents[1].name for run in together} == {"fashion"}
+    alone = fit_wanted(tmp_path / "b", dataset, wanted, "smoke", workers=1, progress=False)
+    for one, other in zip(together, alone, strict=True):
+        assert np.array_equal(one.ranks(), other.ranks())
+        assert one.facts["spec"] == other.facts["spec"]
 
 
 def test_models_that_need_an_intensity_say_so_for_a_log_without(described, tmp_path):

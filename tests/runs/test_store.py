@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, checksum
 from seqattn.runs import fitting
 from seqattn.runs import store as store_module
-from seqattn.runs.fitting import fit_run, run_spec
+from seqattn.runs.fitting import run_spec
 from seqattn.runs.results import histories, summary
 from seqattn.runs.store import RecBoleSpec, Result, Run, RunSpec, Store
 from seqattn.stats.metrics import metric
@@ -323,20 +322,6 @@ def test_a_fit_killed_at_a_random_moment_ends_in_the_same_artifact(tmp_path, syn
     weights = undisturbed[0].weights()
     assert all(torch.equal(value, weights[key]) for key, value in again[0].weights().items())
     assert not list((tmp_path / "killed").rglob("*.partial"))
-
-
-def test_cells_fitted_in_parallel_equal_cells_fitted_one_by_one(tmp_path, synthetic):
-    models, seeds = ["sasrec", "ia-val"], [1, 2]
-    together = fit_wanted(
-        tmp_path / "a", synthetic, list(product(models, seeds)), "smoke", workers=2, progress=False
-    )
-    store = Store(tmp_path / "b")
-    for run in together:
-        spec = run_spec(synthetic, run.model, run.seed, SMOKE)
-        alone = fit_run(store, synthetic, spec)
-        assert np.array_equal(run.ranks(), alone.ranks())
-        assert run.facts["spec"] == alone.facts["spec"]
-    assert [(c.model, c.seed) for c in together] == [(m, s) for m in models for s in seeds]
 
 
 def test_every_folder_is_read_once(tmp_path, synthetic, monkeypatch):

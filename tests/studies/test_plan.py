@@ -236,7 +236,7 @@ def test_a_table_that_was_cut_short_is_one_line(study, content):
         found.table("levels")
 
 
-def test_runs_that_a_study_wants_are_collected_and_others_named(study, tmp_path, monkeypatch, capsys):
+def test_runs_a_study_wants_are_collected_and_others_named(study, tmp_path, monkeypatch, capsys):
     found = study(tables=[])
     spec = plan.wanted(found)[0].specs[0]
     stranger = dataclasses.replace(spec, seed=99)

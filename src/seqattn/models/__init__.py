@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
+
+import torch
 
 from seqattn.config import ModelConfig, strict
 from seqattn.errors import SeqattnError
@@ -106,21 +108,34 @@ def build_model(name: str, n_items: int, **config: Any) -> Backbone:
     return MODELS[name].build(n_items, strict(ModelConfig, config))
 
 
+def _example(name: str) -> Backbone:
+    """Return a small model, to ask what kind it is; the global random generator stays as it is."""
+    if name not in MODELS:
+        return build_model(name, 1)  # says which names there are
+    return _example_of(MODELS[name].build)
+
+
+@cache
+def _example_of(build: Callable[[int, ModelConfig], Backbone]) -> Backbone:
+    with torch.random.fork_rng(devices=[]):
+        return build(1, ModelConfig())
+
+
 def is_masked(name: str) -> bool:
     """Return whether a model is trained on masked items (AE), not on next items (AR)."""
-    return build_model(name, 1).objective == "masked_item"
+    return _example(name).objective == "masked_item"
 
 
 def needs_intensity(name: str) -> bool:
     """Return whether a model reads intensity."""
-    return build_model(name, 1).needs_intensity
+    return _example(name).needs_intensity
 
 
 def has_lambda(name: str) -> bool:
     """Return whether a model has one lambda a layer, which runs record every epoch."""
-    return bool(build_model(name, 1).lambda_parameters)
+    return bool(_example(name).lambda_parameters)
 
 
 def is_stackable(name: str) -> bool:
     """Return whether several seeds of a model can be fitted as one stacked model."""
-    return build_model(name, 1).stackable
+    return _example(name).stackable

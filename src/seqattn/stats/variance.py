@@ -98,6 +98,73 @@ def variance_components(differences: ArrayLike) -> Components:
     )
 
 
+@dataclass(frozen=True)
+class Between(Record):
+    """Result of `between_searches`: standard deviations, in units of the metric.
+
+    `search_sd` of what another search would give, with `low` and `high` the ends of its 95 %
+    interval; `seed_sd` of what another training seed would give with the same configuration.
+    """
+
+    mean: float
+    search_sd: float
+    low: float
+    high: float
+    seed_sd: float
+
+
+def between_searches(values: ArrayLike) -> Between:
+    r"""Tell how much the search that chose a configuration moves a metric's mean.
+
+    With search k, training seed s and user u, ``y_ksu = mu + t_k + a_ks + b_u + c_ku + e_ksu``;
+    the users are the same for all. Averaged over seeds the values are a crossed layout of searches
+    and users, whose mean squares give :math:`\sigma_t^2 + \sigma_a^2 / S`; the seeds' part comes
+    from within each search, see `variance_components`.
+
+    .. math:: \hat\sigma_t^2 = \frac{M_k - M_e}{U} - \frac{\hat\sigma_a^2}{S}
+
+    The ends are those of the F distribution with K - 1 and (K - 1)(U - 1) degrees of freedom under
+    :math:`M_k`, the seeds' part taken as known; right for normal data.
+
+    Parameters
+    ----------
+    values
+        Shape (K, S, U): K searches, each winner fitted with S seeds and ranked for U users.
+
+    Raises
+    ------
+    SeqattnError
+        If there are fewer than 2 searches, seeds or users, or a value is not finite.
+
+    References
+    ----------
+    Searle, Casella & McCulloch 1992, Variance Components, chapter 4.
+    """
+    values_KSU = np.asarray(values, dtype=float)
+    if values_KSU.ndim != 3:
+        raise SeqattnError(
+            f"values must have shape (searches, seeds, users), not {values_KSU.shape}"
+        )
+    of_seeds = float(np.mean([variance_components(each).seed_sd ** 2 for each in values_KSU]))
+    by_search_KU, _ = as_pair(values_KSU.mean(axis=1), values_KSU.mean(axis=1), ndim=2)
+    n_searches, n_users = by_search_KU.shape
+    of_searches, _, rest = mean_squares(by_search_KU)
+    df = n_searches - 1, (n_searches - 1) * (n_users - 1)
+    f_high, f_low = scipy_stats.f.ppf([0.025, 0.975], *df)
+
+    def sd(f: float) -> float:
+        variance = (of_searches / f - rest) / n_users - of_seeds / values_KSU.shape[1]
+        return float(np.sqrt(max(0.0, variance)))
+
+    return Between(
+        mean=float(values_KSU.mean()),
+        search_sd=sd(1.0),
+        low=sd(f_low),
+        high=sd(f_high),
+        seed_sd=float(np.sqrt(of_seeds)),
+    )
+
+
 def expected_levels(
     components: Components, n_seeds: int, n_users: int, alpha: float = 0.05
 ) -> dict[str, float]:

@@ -59,15 +59,21 @@ SETTINGS = (*DESIGNS, VARIANT_BACKBONE, *PRESETS)
 
 @dataclass(frozen=True)
 class Settings:
-    """How the models of an arm are set: `like` a preset or design, with some values changed."""
+    """How the models of an arm are set: `like` a preset or design, with some values changed.
+
+    `searches` is the folder whose searches a design reads; by default it is the study's.
+    """
 
     like: str
     model: dict = field(default_factory=dict)
     train: dict = field(default_factory=dict)
+    searches: str = ""
 
     def __post_init__(self) -> None:
         if self.like not in SETTINGS:
             raise SeqattnError(f"unknown settings {self.like!r}; choose from {', '.join(SETTINGS)}")
+        if self.searches and self.like in PRESETS:
+            raise SeqattnError(f"settings like {self.like!r} read no searches; leave the key out")
         replace(PRESETS["quick"].model, **self.model)
         replace(PRESETS["quick"].train, **self.train)
 
@@ -116,15 +122,24 @@ class Study:
 
     @property
     def stores(self) -> tuple[Store, ...]:
-        """Where its runs may lie. The last takes what is fitted: no committed folder does."""
+        """Where its runs may lie, beside the searches that ask for them too.
+
+        The last takes what is fitted: no committed folder does.
+        """
         committed = self.results.is_relative_to(ROOT / "results")
-        folders = (self.results, results_folder("")) if committed else (self.results,)
-        return tuple(map(Store, folders))
+        own = results_folder("") if committed else self.results
+        folders = dict.fromkeys((self.results, *map(self.searches, self.arms)))
+        folders.pop(own, None)
+        return tuple(map(Store, (*folders, own)))
 
     @property
     def notebook(self) -> Path:
         """Its notebook's template."""
         return FOLDER / f"{self.name}.ipynb"
+
+    def searches(self, arm: Arm) -> Path:
+        """Return the folder whose searches an arm of a design reads."""
+        return ROOT / arm.settings.searches if arm.settings.searches else self.results
 
     def arm(self, name: str) -> Arm:
         """Return an arm by name."""
@@ -312,7 +327,7 @@ def _specs(study: Study, dataset: DataFacts, arm: Arm, of: str, model: str) -> t
     if model in RECBOLE_MODELS:
         return tuple(dict.fromkeys(recbole_spec(dataset, model, seed) for seed in study.seeds))
     like = DESIGNS[0] if arm.settings.like == VARIANT_BACKBONE else arm.settings.like
-    preset = arm.settings.changed(settings(study.results, dataset, of, like))
+    preset = arm.settings.changed(settings(study.searches(arm), dataset, of, like))
     return tuple(run_spec(dataset, model, seed, preset) for seed in study.seeds)
 
 

@@ -44,6 +44,9 @@ from seqattn.studies import (
     targets,
     travel,
 )
+from seqattn.studies import (
+    luck as search_luck,
+)
 from seqattn.studies.ia import published
 from seqattn.studies.judge import ALPHA, corrected, crossed_percent, judge, relative, stacked
 from seqattn.studies.plan import RECORDS, VARIANT_BACKBONE, Group, Study
@@ -166,7 +169,7 @@ def _cut_short(study: Study, key: Mapping[str, object], model: str) -> str:
     if arm.settings.like not in DESIGNS:
         return ""
     found = {
-        name: read_search(study.results, str(key["dataset"]), name, arm.settings.like)
+        name: read_search(study.searches(arm), str(key["dataset"]), name, arm.settings.like)
         for name in (BASELINE, model)
     }
     return "; ".join(
@@ -217,7 +220,8 @@ def searches(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         if arm.settings.like not in DESIGNS:
             continue
         try:
-            found = chosen(study.results, group.dataset.name, group.model, arm.settings.like)
+            where = study.searches(arm), group.dataset.name, group.model
+            found = chosen(*where, arm.settings.like)
         except SeqattnError:
             continue
         n_users = len(group.runs[0].ranks()) if group.runs else group.dataset.n_users
@@ -420,6 +424,10 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "lambdas": lambdas,
     "searches": searches,
     "luck": luck,
+    "by_search": search_luck.by_search,
+    "by_model": search_luck.by_model,
+    "by_pair": search_luck.by_pair,
+    "worth": search_luck.worth,
     "ties": ties,
     "baselines": baselines,
     "rates": calibration.rates,

@@ -81,7 +81,7 @@ def test_start_here_trains_a_model_and_answers_with_film_titles(tmp_path):
     papermill.execute_notebook(
         str(book.ROOT / "notebooks" / "start_here.ipynb"),
         str(output),
-        {"preset": "smoke"},
+        {"preset": "smoke", "epochs": 1},
         cwd=str(tmp_path),
         progress_bar=False,
     )
@@ -145,7 +145,8 @@ def test_a_failing_notebook_leaves_what_it_had_and_no_result(tmp_path):
         new_code_cell("print('all that it had')\nraise ValueError(dataset)"),
     ]
     template, output = tmp_path / "failing.ipynb", tmp_path / "out" / "failing.ipynb"
-    nbformat.write(new_notebook(cells=cells), template)
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), template)
     with pytest.raises(SeqattnError, match="failing stopped with ValueError: synthetic"):
         reports.run_notebook(template, output, {"dataset": "synthetic"})
     assert [path.name for path in output.parent.iterdir()] == ["failing.failed.ipynb"]

@@ -134,6 +134,13 @@ SECTIONS = {
             ("slowest_seconds", "longest until a page's playgrounds answer, seconds", ""),
         ],
     ),
+    "playground_ways": (
+        "One playground, three ways",
+        [
+            ("lightest", "least to load", ""),
+            ("heaviest_over_lightest", "most to load over least", ""),
+        ],
+    ),
     "preparation": (
         "Preparation beside RecBole",
         [

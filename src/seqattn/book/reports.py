@@ -76,8 +76,12 @@ def report(
     shutil.rmtree(partial, ignore_errors=True)
     make_folder(partial)
     chapter.all_runs()
-    for name in notebooks:
+
+    def run(name: str) -> None:
         run_notebook(template / f"{name}.ipynb", partial / f"{name}.ipynb", values, notebooks)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # they only read the runs
+        list(pool.map(run, notebooks))
     return _take_place(partial, output, notebooks)
 
 

@@ -16,6 +16,7 @@ import seqattn
 from seqattn import book
 from seqattn.book import reports
 from seqattn.errors import SeqattnError
+from seqattn.studies import plan
 
 TEMPLATES = [book.ROOT / "notebooks" / f"{name}.ipynb" for name in book.NOTEBOOKS]
 
@@ -368,3 +369,39 @@ def test_a_number_that_the_text_asks_for_and_no_cell_glues_is_named():
     kept = v4.new_output("display_data", metadata={"scrapbook": {"name": "kept"}})
     cells = [v4.new_markdown_cell(text), v4.new_code_cell("", outputs=[kept])]
     assert reports.unglued(v4.new_notebook(cells=cells)) == ["lost"]
+
+
+def test_a_studys_page_is_made_again_only_where_something_it_may_read_has_changed(
+    tmp_path, monkeypatch
+):
+    import nbformat.v4 as v4
+
+    for folder in ("studies", "notebooks", "results/levels", "pages"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.setattr(reports, "ROOT", tmp_path)
+    monkeypatch.setattr(reports, "STUDIES", tmp_path / "pages")
+    monkeypatch.setattr(plan, "ROOT", tmp_path)
+    monkeypatch.setattr(plan, "FOLDER", tmp_path / "studies")
+    for name in ("levels", "other"):
+        text = "title: A\nquestion: B?\ndatasets: [ml-100k]\ntables: []\n"
+        (tmp_path / "studies" / f"{name}.yaml").write_text(text)
+        (tmp_path / "studies" / f"{name}.ipynb").write_text("a template")
+    made = []
+
+    def execute(template, *_):
+        made.append(template.stem)
+        return v4.new_notebook(cells=[v4.new_markdown_cell("# A page")])
+
+    def again():
+        made.clear()
+        assert [path.stem for path in reports.study_pages()] == ["levels", "other"]
+        return sorted(made)
+
+    monkeypatch.setattr(reports, "execute", execute)
+    assert again() == ["levels", "other"] and again() == []
+    (tmp_path / "studies" / "other.ipynb").write_text("another template")
+    assert again() == ["other"]
+    (tmp_path / "results" / "levels" / "levels.csv").write_text("a,b\n")  # others may read it, too
+    assert again() == ["levels", "other"] and again() == []
+    (tmp_path / "pages" / "levels.ipynb").write_text("{")
+    assert again() == ["levels"]

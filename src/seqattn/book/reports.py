@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -25,7 +27,7 @@ from seqattn.config import BASELINE, DESIGNS
 from seqattn.data import find_entry
 from seqattn.data.own import is_yaml
 from seqattn.errors import SeqattnError
-from seqattn.files import ROOT, make_folder, write_text
+from seqattn.files import ROOT, checksum, make_folder, write_text
 from seqattn.models import has_lambda, needs_intensity
 from seqattn.studies import plan
 from seqattn.studies.plan import Study
@@ -183,13 +185,21 @@ def study_page(study: Study) -> Path:
     SeqattnError
         If a cell raises, or nothing can be written.
     """
+    return _study_page(study, _made_from(study, _read_by_pages()))
+
+
+def _study_page(study: Study, made_from: str) -> Path:
     output = STUDIES / study.notebook.name
-    write_notebook(execute(study.notebook, output, {}), output)
+    notebook = execute(study.notebook, output, {})
+    notebook.metadata["seqattn"] = {"made_from": made_from}
+    write_notebook(notebook, output)
     return output
 
 
 def study_pages() -> list[Path]:
     """Run the notebooks of all studies whose tables are kept, one process a core.
+
+    A page stays as it is where nothing that it may show has changed, see `_read_by_pages`.
 
     Raises
     ------
@@ -198,8 +208,43 @@ def study_pages() -> list[Path]:
     """
     studies = [plan.read_study(name) for name in plan.names()]
     ready = [s for s in studies if all((s.folder / f"{t}.csv").exists() for t in s.tables)]
+    files = _read_by_pages()
+    wanted = [(study, _made_from(study, files)) for study in ready]
+    old = [pair for pair in wanted if _made_page_from(pair[0]) != pair[1]]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(study_page, ready))
+        list(pool.map(lambda pair: _study_page(*pair), old))
+    return [STUDIES / study.notebook.name for study in ready]
+
+
+def _made_from(study: Study, files: str) -> str:
+    return checksum({"template": study.notebook.read_text(encoding="utf-8"), "files": files})
+
+
+def _made_page_from(study: Study) -> str:
+    try:
+        page = json.loads((STUDIES / study.notebook.name).read_text(encoding="utf-8"))
+        return page["metadata"]["seqattn"]["made_from"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "nothing that is known"
+
+
+def _read_by_pages() -> str:
+    """Return a checksum of all that any study's page may read beside its own notebook.
+
+    That is the studies' YAML files, everything under ``results`` but the ranks of runs (whose
+    records hold the checksums of theirs), benchmarks' results, this package, the pinned versions
+    and Python's.
+    """
+    read = {
+        plan.FOLDER: ["*.yaml"],
+        ROOT / "results": ["**/*.csv", "**/*.json"],
+        ROOT / "benchmarks" / "results": ["*.json"],
+        Path(__file__).parents[1]: ["**/*.py", "**/*.yaml", "**/*.mplstyle"],
+        ROOT: ["constraints.txt"],
+    }
+    paths = {p for folder, patterns in read.items() for each in patterns for p in folder.glob(each)}
+    files = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    return checksum(files | {"python": sys.version})
 
 
 def run_notebook(

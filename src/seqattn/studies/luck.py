@@ -23,6 +23,7 @@ from seqattn.studies.plan import Group, Study
 
 READINGS = ("gain", "loss", "neither")
 FEW, TIMES = 6, 4  # 24 of the protocol's 25 trials
+SPREAD = ["dataset", "model", "n_searches", "mean", "search_sd", "low", "high", "seed_sd"]
 PAIR = ["dataset", "model", "search", "base_search", "change", "low", "high", "reading"]
 
 

@@ -83,7 +83,7 @@ def report(
         run_notebook(template / f"{name}.ipynb", partial / f"{name}.ipynb", values, notebooks)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # they only read the runs
-        list(pool.map(run, notebooks))
+        list(pool.map(run, reversed(notebooks)))  # later ones take longer
     return _take_place(partial, output, notebooks)
 
 

@@ -116,3 +116,20 @@ def test_links_to_a_heading_find_it():
             if aim in known and anchor not in known[aim]:
                 lost.append(f"{path}: {target}#{anchor}")
     assert lost == []
+
+
+@pytest.mark.parametrize(
+    ("path", "left_out"),
+    [
+        ("book/runs/.ml-100k.partial/05_lambda.failed.ipynb", True),
+        ("book/runs/.ml-100k.partial/01_data.ipynb", True),
+        ("book/studies/levels.failed.ipynb", True),
+        ("book/studies/levels.ipynb", False),
+        ("book/runs/ml-100k/01_data.ipynb", False),
+    ],
+)
+def test_what_a_stopped_report_left_is_no_page_of_the_book(path, left_out):
+    matching = pytest.importorskip("sphinx.util.matching")
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    excluded = matching.Matcher(config["exclude_patterns"])
+    assert any(map(excluded, (path, str(Path(path).parent)))) == left_out  # a folder: all in it

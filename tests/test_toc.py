@@ -67,6 +67,7 @@ def test_a_new_studys_page_comes_last_among_the_studies(root):
 
 def test_what_is_unfinished_or_listed_by_hand_is_not_added(root):
     report(root, "begun", "Begun", NOTEBOOKS[:3])
+    report(root, ".ml-100k.partial", "Stopped")
     report(root, "listed", "Listed")
     own = {"caption": "Mine", "chapters": [{"file": "book/runs/listed/01_data"}]}
     toc = {**OWN, "parts": [*OWN["parts"], own]}

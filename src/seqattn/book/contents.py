@@ -62,6 +62,8 @@ def _unlisted_reports(root: Path, listed: set[str]) -> list[dict[str, Any]]:
     parts = []
     finished = sorted(path.parent for path in (root / RUNS).glob(f"*/{NOTEBOOKS[-1]}.ipynb"))
     for folder in finished:
+        if folder.name.startswith("."):  # what a report that was stopped left behind
+            continue
         names = [name for name in NOTEBOOKS if (folder / f"{name}.ipynb").is_file()]
         files = [f"{RUNS}/{folder.name}/{name}" for name in names]
         if listed.isdisjoint(files):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from seqattn import build_model
+from seqattn import build_model, models
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS, PLUGINS
 from seqattn.models.injection import IntensityInjection
@@ -187,3 +187,11 @@ def test_an_injection_that_returns_other_queries_than_were_asked_for_is_refused(
     assert model(items, intensity).shape == (2, 8, 8)
     with pytest.raises(SeqattnError, match=r"OfTheKeys: its context has 8 positions, and 1 quer"):
         model(items, intensity, read_from=7)
+
+
+def test_asking_what_a_model_is_draws_nothing():
+    models._example_of.cache_clear()
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    assert models.is_masked("bert4rec") and models.needs_intensity("ia-add")
+    assert torch.equal(torch.get_rng_state(), before)

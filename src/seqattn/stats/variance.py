@@ -124,7 +124,7 @@ def between_searches(values: ArrayLike) -> Between:
     .. math:: \hat\sigma_t^2 = \frac{M_k - M_e}{U} - \frac{\hat\sigma_a^2}{S}
 
     The ends are those of the F distribution with K - 1 and (K - 1)(U - 1) degrees of freedom under
-    :math:`M_k`, the seeds' part taken as known; right for normal data.
+    :math:`M_k`, the seeds' part taken as known: near enough for normal data (see the tests).
 
     Parameters
     ----------

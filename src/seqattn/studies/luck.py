@@ -18,7 +18,7 @@ from seqattn.runs.results import value_matrix
 from seqattn.search.record import searches
 from seqattn.stats.budget import worth_of_trials
 from seqattn.stats.variance import between_searches
-from seqattn.studies.judge import judge, stacked
+from seqattn.studies.judge import judge
 from seqattn.studies.plan import Group, Study
 
 READINGS = ("gain", "loss", "neither")
@@ -65,29 +65,25 @@ def by_pair(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     A row a (dataset, model, its search, SASRec's search): change, low, high (percent, over users
     and seeds) and reading, one of `READINGS` by the clustered rule. Only whole sets count.
     """
-    frames = []
+    rows = []
     for dataset, model in dict.fromkeys((g.dataset.name, g.model) for g in groups):
         mine, base = (_whole(study, groups, dataset, name) for name in (model, BASELINE))
         for variant, sasrec in product(mine, base) if model != BASELINE else ():
             cells = judge(sasrec.runs, {model: variant.runs})
             row = cells[(cells["metric"] == "NDCG") & (cells["k"] == 10)].iloc[0]
-            reading = READINGS[[1, -1].index(row["direction"])] if row["robust_clustered"] else ""
-            frames.append(
-                pd.DataFrame(
-                    {
-                        "dataset": dataset,
-                        "model": model,
-                        "search": variant.arm,
-                        "base_search": sasrec.arm,
-                        "change": row["relative_change_percent"],
-                        "low": row["crossed_low"],
-                        "high": row["crossed_high"],
-                        "reading": reading or READINGS[2],
-                    },
-                    index=[0],
-                )
+            robust = {1: "gain", -1: "loss"}.get(row["direction"], "neither")
+            key = {"dataset": dataset, "model": model, "search": variant.arm}
+            rows.append(
+                key
+                | {
+                    "base_search": sasrec.arm,
+                    "change": row["relative_change_percent"],
+                    "low": row["crossed_low"],
+                    "high": row["crossed_high"],
+                    "reading": robust if row["robust_clustered"] else "neither",
+                }
             )
-    return stacked(frames)
+    return pd.DataFrame(rows)
 
 
 def worth(study: Study, groups: Sequence[Group]) -> pd.DataFrame:

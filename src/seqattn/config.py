@@ -36,6 +36,7 @@ INTENSITIES = ("real", *PLACEBOS, "planted")
 ATTENTION: dict[str, Any] = {
     "positions": "absolute",
     "sliding_window": 0,
+    "memory_slots": 0,
     "kernel": "none",
     "n_queries": 1,
     "query_pooling": "current",
@@ -83,9 +84,10 @@ class ModelConfig:
 
     ``positions`` is a scheme of `seqattn.models.positions.SCHEMES`. Under a ``sliding_window`` a
     query sees that many interactions, its own among them, and the layers together reach `reach`;
-    0: all that are read. ``kernel`` says what `seqattn.models.kernels.PositionalKernel` filters. A
-    position asks with ``n_queries`` queries, see `seqattn.models.queries.SeveralQueries` for the
-    two fields after it.
+    0: all that are read. ``memory_slots`` are the zeros that Transformer-XL's positions let a query
+    look at before its history. ``kernel`` says what `seqattn.models.kernels.PositionalKernel`
+    filters. A position asks with ``n_queries`` queries, see `seqattn.models.queries.SeveralQueries`
+    for the two fields after it.
 
     ``head="transform"`` puts BERT4Rec's own output layer behind the blocks, see
     `seqattn.models.heads.TransformHead`; ``tied`` scores items by their embeddings as they are.
@@ -111,6 +113,7 @@ class ModelConfig:
     scope: str = "causal"
     positions: str = "absolute"
     sliding_window: int = 0
+    memory_slots: int = 0
     kernel: str = "none"
     n_queries: int = 1
     query_pooling: str = "current"
@@ -177,8 +180,21 @@ class ModelConfig:
             self.positions,
             f"one of {', '.join(SHIFT_INVARIANT)} under a sliding_window",
         )
+        self._check_memory()
         _require(
             not window or self.scope == "causal", "scope", self.scope, "causal under sliding_window"
+        )
+
+    def _check_memory(self) -> None:
+        slots, expected = self.memory_slots, "at least 0, and 0 under a sliding_window"
+        _require(
+            slots >= 0 and not (slots and self.sliding_window), "memory_slots", slots, expected
+        )
+        _require(
+            not slots or self.positions == "transformer-xl",
+            "positions",
+            self.positions,
+            "transformer-xl with memory_slots",
         )
 
 

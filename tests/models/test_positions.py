@@ -180,6 +180,40 @@ def test_transformer_xl_is_that_of_transformers():
     torch.testing.assert_close(theirs.layer_norm(x + ours(x, Sight())), expected)
 
 
+@pytest.mark.parametrize("slots", [1, 5, 30])
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_memory_slots_are_zeros_before_the_history(slots, mode):
+    """[AE]'s code puts hidden states of zeros before every window, and asks nothing of them."""
+    ours = model_of(positions="transformer-xl", memory_slots=slots, attention_dropout=0.0)
+    t, d = 9, SMALL["hidden_size"]
+    theirs = model_of(positions="transformer-xl", max_length=12 + slots).blocks[0].attention
+    ours = ours.train(mode == "train").blocks[0].attention
+    theirs.qkv.bias.data.zero_()  # or a state of zeros would have a key
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(2, t, d, dtype=torch.double)
+    before = torch.cat([x.new_zeros(2, slots, d), x], dim=1)
+    expected = theirs(before, Sight())[:, slots:]
+    torch.testing.assert_close(ours(x, Sight()), expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(ours(x, Sight(), read_from=4), expected[:, 4:], rtol=0, atol=1e-12)
+    map_BHTT = ours.weights(x, Sight())
+    assert map_BHTT.shape == (2, 2, t, t)
+    torch.testing.assert_close(map_BHTT, theirs.weights(before, Sight())[..., slots:, slots:])
+    assert (map_BHTT.sum(-1) < 1).all()
+
+
+def test_memory_slots_with_other_settings_are_refused_by_name():
+    with pytest.raises(SeqattnError, match=r"'positions' must be transformer-xl with memory_slots"):
+        ModelConfig(memory_slots=3)
+    with pytest.raises(
+        SeqattnError, match=r"'memory_slots' must be at least 0, and 0 under a slid"
+    ):
+        ModelConfig(memory_slots=3, positions="transformer-xl", sliding_window=4)
+    with pytest.raises(SeqattnError, match=r"Add has no intensity for memory slots; set memory_sl"):
+        build_model("ia-add", N_ITEMS, **SMALL, positions="transformer-xl", memory_slots=3)
+    with pytest.raises(SeqattnError, match=r"BERT4Rec looks both ways, and positions ="):
+        build_model("bert4rec", N_ITEMS, **SMALL, positions="transformer-xl", memory_slots=3)
+
+
 def test_shaw_is_its_equation_written_out():
     t, h, f = 6, 2, 4
     scheme = SCHEMES["shaw"](ModelConfig(max_length=4, hidden_size=h * f, n_heads=h))

@@ -119,6 +119,11 @@ class Attention(nn.Module):
                 f"{type(self.injection).__name__} adds vectors that have no position, and "
                 f"positions {config.positions!r} change all vectors; choose other positions"
             )
+        if self.positions.n_slots and type(self.injection) is not Injection:
+            raise SeqattnError(
+                f"{type(self.injection).__name__} has no intensity for memory slots; set "
+                "memory_slots to 0"
+            )
         self.injection.complete(config)
         if config.kernel != "none":
             self.kernel = PositionalKernel(config)
@@ -169,6 +174,9 @@ class Attention(nn.Module):
         """
         dropout_p = self.dropout if self.training else 0.0
         mask, bias = self.injection.seen(q, k, mask, bias)
+        if n_slots := self.positions.n_slots:
+            v = F.pad(v, (0, 0, n_slots, 0))
+            mask = None if mask is None else F.pad(mask, (n_slots, 0), value=True)
         if not self.positions.reads_weights:
             return attend(q, k, v, mask, dropout_p, bias)
         if v.shape[-1] * self.n_heads != self.output.in_features:
@@ -180,14 +188,17 @@ class Attention(nn.Module):
         return weights_BHST @ v + self.positions.values(weights_BHST)
 
     def weights(self, x_BTD: Tensor, sight: Sight) -> Tensor:
-        """Return the attention map, (B, H, T, T): rows are queries and sum to 1."""
+        """Return the attention map, (B, H, T, T): rows are queries and sum to 1.
+
+        With memory slots they sum to what is left for the history.
+        """
         q, k, v = self.project(x_BTD)
         k, v = self.kernel(k, v)
         q, k, bias = self.positions(q, k)
         q, k, _ = self.injection.before(q, k, v, sight.signal)
         mask, bias = self.injection.seen(q, k, sight.mask, bias)
         weights = torch.softmax(masked_logits(q, k, mask, bias), dim=-1)
-        return self.injection.by_position(weights)
+        return self.injection.by_position(weights)[..., self.positions.n_slots :]
 
 
 def _queries_from(sight: Sight, read_from: int) -> Sight:

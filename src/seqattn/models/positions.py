@@ -11,8 +11,8 @@ lets no query look.
 
 References
 ----------
-[REV] "Revisiting Self-Attentive Sequential Recommendation" (2025); the papers named below. The
-dense forms stand on the book's page "Positions".
+[REV] "Revisiting Self-Attentive Sequential Recommendation" (2025); [AE] "The Lonely Neighborhood"
+(2025); the papers named below. The dense forms stand on the book's page "Positions".
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Positions(nn.Module):
 
     reads_weights = False  # whether `values` adds to the context
     rotates = False  # whether queries and keys are turned by their place
+    n_slots = 0  # zero keys it puts before the others, whose values are 0 as well
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -218,7 +219,11 @@ class TransformerXL(Positions):
     """Content and distance, each with a bias of its own (Dai et al., 2019).
 
     ``((q + u).k + (q + v).W_R r[t - i]) / sqrt(F)``, r a sinusoid of the distance; u and v are
-    vectors of a head and start at 0. Without their memory of the segment before.
+    vectors of a head and start at 0. Their memory of the segment before is missing:
+    ``memory_slots`` are what [AE]'s code has in its place, zeros that stand before every history. A
+    slot's logit is the second term alone and it gives nothing: a query that looks there looks away.
+    Slots tell how far into its window a query stands, so as with absolute positions packed training
+    is exact only for histories that fit into one window.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -233,10 +238,13 @@ class TransformerXL(Positions):
         nn.init.normal_(self.project.weight, std=INIT_STD)
         self.content_H1F = nn.Parameter(torch.zeros(h, 1, d // h))
         self.distance_H1F = nn.Parameter(torch.zeros(h, 1, d // h))
-        self.n_distances = RelativeBias.n_entries(config)
+        self.n_slots = config.memory_slots
+        self.n_distances = RelativeBias.n_entries(config) + self.n_slots
 
     def forward(self, q_BHSF: Tensor, k_BHTF: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return ``q + u``, the keys, and ``(q + v).W_R r``, (B, H, S, T)."""
+        """Return ``q + u``, the keys behind the slots, and ``(q + v).W_R r``, (B, H, S, T)."""
+        if self.n_slots:
+            k_BHTF = nn.functional.pad(k_BHTF, (0, 0, self.n_slots, 0))
         h, scale = len(self.content_H1F), math.sqrt(q_BHSF.shape[-1])
         n_N = torch.arange(self.n_distances, device=q_BHSF.device)
         r_ND = sinusoid(n_N, self.project.in_features).to(q_BHSF.dtype)

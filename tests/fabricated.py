@@ -16,7 +16,7 @@ from seqattn.studies.plan import Arm, DataFacts, Settings, Study
 from seqattn.studies.tables import TABLES
 
 TRAIN = TrainConfig()
-ENVIRONMENT = {"device": "a made-up device", "commit": "0123456789abcdef"}
+ENVIRONMENT = {"device": "CPU, AVX2, 1 thread", "commit": "0123456789abcdef"}
 
 
 def fabricate(
@@ -65,7 +65,7 @@ def made_up_search(dataset, model, design="own_search", trials=25, **changes):
     )
 
 
-def keep(folder, spec, ranks_U, lambdas=(), epochs=1, best_epoch=1):
+def keep(folder, spec, ranks_U, lambdas=(), epochs=1, best_epoch=1, seconds=3600.0):
     """Write a cell with these ranks as its test and validation ranks."""
     facts = {
         "lambdas": list(lambdas),
@@ -74,7 +74,7 @@ def keep(folder, spec, ranks_U, lambdas=(), epochs=1, best_epoch=1):
             for number in range(epochs)
         ],
         "best_epoch": best_epoch,
-        "seconds": 3600.0,
+        "seconds": seconds,
         "environment": ENVIRONMENT,
     }
     kinds = [

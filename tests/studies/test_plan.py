@@ -125,6 +125,14 @@ def test_progress_counts_each_run_once_and_estimates_by_the_stores_own_records(s
     seconds = next(store.runs()).facts["seconds"]
     assert table.loc["usual", "hours"] == pytest.approx(2 * seconds / 3600)
     assert len(plan.missing(groups)) == 4
+    # Hours on a CPU say nothing of a GPU, and those of another dropout come last.
+    assert table.loc["bare", "hours"] == pytest.approx(2 * seconds / 3600)
+    assert np.isnan(plan.progress(found, groups, "cuda").set_index("arm").loc["usual", "hours"])
+    slow = groups[2].specs[0]
+    keep(found.results, slow, np.arange(1, 944), [], seconds=50 * seconds)
+    table = plan.progress(found, plan.read(groups, store)).set_index("arm")
+    assert table.loc["usual", "hours"] == pytest.approx(2 * seconds / 3600)
+    assert table.loc["bare", "hours"] == pytest.approx(50 * seconds / 3600)
 
 
 def test_a_part_of_a_study_wants_some_runs_only(study):

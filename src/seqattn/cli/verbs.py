@@ -378,7 +378,7 @@ def _study(options: argparse.Namespace) -> None:
         wanted = plan.part(plan.wanted(study), **part) if any(part.values()) else plan.wanted(study)
         if options.plan:
             print(f"{study.name}: {study.question}")
-            progress = plan.progress(study, plan.read(wanted, *study.stores))
+            progress = plan.progress(study, plan.read(wanted, *study.stores), options.device)
             print(progress.to_string(index=False, float_format="%.1f"))
         elif any(part.values()):
             runs = plan.fit_missing(study, plan.read(wanted, *study.stores), **fit)

@@ -405,20 +405,18 @@ def part(
     ]
 
 
-def progress(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+def progress(study: Study, groups: Sequence[Group], device: str = "cpu") -> pd.DataFrame:
     """Return how far a study is: a row for each dataset and arm.
 
     Returns
     -------
     DataFrame
         dataset, arm, done, missing (runs), hours (an estimate for the missing ones: the median of
-        the store's runs of that dataset and model, else of that dataset; NaN without any) and
-        lacking (why some runs cannot be named yet).
+        the stores' runs on such a device that differ in the seed alone, else of that dataset and
+        model, else of that dataset; NaN without any) and lacking (why some runs cannot be named
+        yet).
     """
-    seconds = pd.DataFrame(
-        [(r.dataset, r.model, r.facts["seconds"]) for store in study.stores for r in store.runs()],
-        columns=["dataset", "model", "seconds"],
-    )
+    seconds = _seconds(study, device)
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for group in groups:
         key = group.dataset.name, group.arm
@@ -462,7 +460,20 @@ def fit_missing(
     return runs
 
 
+def _seconds(study: Study, device: str) -> pd.DataFrame:
+    """Return what runs on a CPU, or on a GPU, have taken: model, spec (but for its seed) by row."""
+    rows = []
+    for run in (run for store in study.stores for run in store.runs()):
+        on = run.facts.get("environment", {}).get("device", "CPU")
+        if on.startswith("CPU") == (device == "cpu"):
+            told = run.facts["seconds"] / len(run.facts.get("stacked_seeds", [run.seed]))
+            rows.append((run.dataset, run.model, dataclasses.replace(run.spec, seed=0).key, told))
+    return pd.DataFrame(rows, columns=["dataset", "model", "spec", "seconds"])
+
+
 def _estimate(seconds: pd.DataFrame, spec: Fittable) -> float:
-    of_data = seconds[seconds["dataset"] == spec.dataset]
-    of_model = of_data[of_data["model"] == spec.model]
-    return float((of_model if len(of_model) else of_data)["seconds"].median())
+    alike = seconds["spec"] == dataclasses.replace(spec, seed=0).key
+    of_data = seconds["dataset"] == spec.dataset
+    of_model = of_data & (seconds["model"] == spec.model)
+    chosen = next((rows for rows in (alike, of_model, of_data) if rows.any()), of_data)
+    return float(seconds.loc[chosen, "seconds"].median())

@@ -19,6 +19,7 @@ WINDOWS = ("packed", "prefix", "whole")
 # in, and those that read distances alone.
 INPUT_POSITIONS = ("absolute", "reversed")
 SHIFT_INVARIANT = ("none", "relative", "t5", "alibi", "rope", "shaw", "transformer-xl")
+TWO_SIDED = ("transformer-xl",)  # of these, what a model that looks both ways can read as well
 PLACEBO_POSITIONS = ("shuffled",)  # the weights of a scheme without what they tell
 KERNELS = ("none", "keys", "values", "both")
 POOLINGS = ("current", "all", "mean")

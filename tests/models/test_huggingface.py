@@ -26,6 +26,8 @@ def test_without_the_library_a_plugin_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(SeqattnError, match=r"need the library transformers.*seqattn\[hf\]"):
         build_model("hf-albert-ar", N_ITEMS, **SMALL)
+    # Its runs can be named and judged all the same.
+    assert [is_masked(name) for name in PLUGINS] == [name.endswith("-ae") for name in PLUGINS]
 
 
 @pytest.fixture(autouse=True)

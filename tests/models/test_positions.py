@@ -180,6 +180,45 @@ def test_transformer_xl_is_that_of_transformers():
     torch.testing.assert_close(theirs.layer_norm(x + ours(x, Sight())), expected)
 
 
+def test_transformer_xl_both_ways_is_its_equation_written_out():
+    t, h, d = 5, 2, 8
+    model = model_of("bert4rec", positions="transformer-xl", n_layers=1, max_length=7)
+    attention = model.blocks[0].attention
+    scheme, f = attention.positions, d // h
+    x = torch.randn(1, t, d, dtype=torch.double)
+    q, k, _ = attention.project(x)
+    expected = torch.zeros(1, h, t, t, dtype=torch.double)
+    for head in range(h):
+        u, v = scheme.content_H1F[head, 0], scheme.distance_H1F[head, 0]
+        for n in range(t):
+            for i in range(t):
+                r = scheme.project(sinusoid(torch.tensor([n - i]), d).double())[0].view(h, f)[head]
+                asked = q[0, head, n] * f**0.5
+                logit = (asked + u) @ k[0, head, i] + (asked + v) @ r
+                expected[0, head, n, i] = logit / f**0.5
+    seen = Sight(torch.ones(1, 1, 1, t, dtype=torch.bool))
+    torch.testing.assert_close(attention.weights(x, seen), torch.softmax(expected, dim=-1))
+    # The order of what lies ahead counts, and padding does not.
+    items, _ = rows([6])
+    swapped = items[:, [0, 1, 2, 4, 3, 5]]
+    assert (model(items)[0, 0] - model(swapped)[0, 0]).abs().max() > 1e-3
+    padded = torch.nn.functional.pad(items, (0, 1))
+    torch.testing.assert_close(model(padded)[:, :6], model(items))
+
+
+def test_transformers_own_shift_does_not_look_both_ways():
+    """[AE] takes the mask off; the shift that follows gives a key just ahead no distance at all."""
+    xl = pytest.importorskip("transformers.models.deprecated.transfo_xl.modeling_transfo_xl")
+    d, h, t = 8, 2, 6
+    theirs = xl.RelPartialLearnableMultiHeadAttn(h, d, d // h, 0.0, dropatt=0.0).eval()
+    far = torch.arange(t - 1, -1, -1.0)[:, None, None, None].expand(t, t, 1, 1).transpose(0, 1)
+    shifted = theirs._rel_shift(far.contiguous())[:, :, 0, 0]
+    told = distances(t, t).float()
+    assert torch.equal(shifted.tril(), told.tril())  # what lies behind has its distance
+    assert (shifted.diagonal(1) == 0).all()
+    assert (shifted.triu(2) > 0).sum() == (t - 1) * (t - 2) / 2  # as if it lay behind, far away
+
+
 @pytest.mark.parametrize("slots", [1, 5, 30])
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_memory_slots_are_zeros_before_the_history(slots, mode):
@@ -210,8 +249,8 @@ def test_memory_slots_with_other_settings_are_refused_by_name():
         ModelConfig(memory_slots=3, positions="transformer-xl", sliding_window=4)
     with pytest.raises(SeqattnError, match=r"Add has no intensity for memory slots; set memory_sl"):
         build_model("ia-add", N_ITEMS, **SMALL, positions="transformer-xl", memory_slots=3)
-    with pytest.raises(SeqattnError, match=r"BERT4Rec looks both ways, and positions ="):
-        build_model("bert4rec", N_ITEMS, **SMALL, positions="transformer-xl", memory_slots=3)
+    both = build_model("bert4rec", N_ITEMS, **SMALL, positions="transformer-xl", memory_slots=3)
+    assert both.eval()(rows([5])[0]).shape == (1, 5, 8)
 
 
 def test_shaw_is_its_equation_written_out():

@@ -17,7 +17,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from seqattn.config import INPUT_POSITIONS, OWN, SHIFT_INVARIANT, ModelConfig
+from seqattn.config import INPUT_POSITIONS, OWN, SHIFT_INVARIANT, TWO_SIDED, ModelConfig
 from seqattn.errors import SeqattnError
 from seqattn.models.attention import (
     INIT_STD,
@@ -86,6 +86,8 @@ class Backbone(nn.Module):
             self.position_embedding = None
         for block in self.blocks:
             block.attention.complete(config)
+            if self.looks_both_ways:
+                block.attention.positions.look_both_ways()
 
     def check(self, config: ModelConfig) -> None:
         """Refuse what this model does not read, or cannot look both ways with."""
@@ -96,6 +98,8 @@ class Backbone(nn.Module):
                     "leave it out for this model"
                 )
         changed = config.changed_attention
+        if config.positions in TWO_SIDED:
+            changed = [name for name in changed if name not in ("positions", "memory_slots")]
         if self.looks_both_ways and changed:
             raise SeqattnError(
                 f"{type(self).__name__} looks both ways, and {changed[0]} = "

@@ -46,6 +46,9 @@ class Positions(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
 
+    def look_both_ways(self) -> None:
+        """Tell keys that lie ahead by their distance as well; in the input there is none."""
+
     def forward(self, q_BHSF: Tensor, k_BHTF: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return queries, keys and what is added to their logits, broadcast to (B, H, S, T)."""
         return q_BHSF, k_BHTF, None
@@ -208,10 +211,10 @@ class Shaw(Positions):
         return weight_BHSN @ self.value_NF
 
 
-def _by_distance(logits_BHSN: Tensor, t: int) -> Tensor:
+def _by_distance(logits_BHSN: Tensor, t: int, nearest: int = 0) -> Tensor:
     """Return each key's logit, (B, H, S, T), from one a distance, the last for all beyond."""
     s, n = logits_BHSN.shape[-2:]
-    entry_ST = distances(s, t, logits_BHSN.device).clamp(0, n - 1)
+    entry_ST = (distances(s, t, logits_BHSN.device) - nearest).clamp(0, n - 1)
     return logits_BHSN.gather(-1, entry_ST.expand(*logits_BHSN.shape[:2], s, t))
 
 
@@ -239,18 +242,23 @@ class TransformerXL(Positions):
         self.content_H1F = nn.Parameter(torch.zeros(h, 1, d // h))
         self.distance_H1F = nn.Parameter(torch.zeros(h, 1, d // h))
         self.n_slots = config.memory_slots
-        self.n_distances = RelativeBias.n_entries(config) + self.n_slots
+        self.farthest = RelativeBias.n_entries(config) + self.n_slots - 1
+        self.nearest = 0  # the first distance there is; below 0 ahead of a query
+
+    def look_both_ways(self) -> None:
+        """Give keys ahead distances below 0, of which the sinusoids are others."""
+        self.nearest = -self.farthest
 
     def forward(self, q_BHSF: Tensor, k_BHTF: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return ``q + u``, the keys behind the slots, and ``(q + v).W_R r``, (B, H, S, T)."""
         if self.n_slots:
             k_BHTF = nn.functional.pad(k_BHTF, (0, 0, self.n_slots, 0))
         h, scale = len(self.content_H1F), math.sqrt(q_BHSF.shape[-1])
-        n_N = torch.arange(self.n_distances, device=q_BHSF.device)
+        n_N = torch.arange(self.nearest, self.farthest + 1, device=q_BHSF.device)
         r_ND = sinusoid(n_N, self.project.in_features).to(q_BHSF.dtype)
         r_HNF = self.project(r_ND).view(len(n_N), h, -1).transpose(0, 1)
         by_distance_BHSN = (q_BHSF + self.distance_H1F / scale) @ r_HNF.transpose(-2, -1)
-        bias_BHST = _by_distance(by_distance_BHSN, k_BHTF.shape[2])
+        bias_BHST = _by_distance(by_distance_BHSN, k_BHTF.shape[2], self.nearest)
         return q_BHSF + self.content_H1F / scale, k_BHTF, bias_BHST
 
 

@@ -171,7 +171,7 @@ def _filtered(name: str) -> list[dict[str, object]]:
 
 
 def printed(table: int, folder: Path = ROOT / "results" / "published") -> pd.DataFrame:
-    """Return one of [AE]'s Tables 1 to 5 as printed, its datasets under our names.
+    """Return one of [AE]'s Tables 1 to 6 as printed, its datasets under our names.
 
     Raises
     ------

@@ -17,18 +17,15 @@ export PYTHON TORCH_INDEX
 # Every kernel and worker imports PyTorch: without kept bytecode each compiles it anew, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: book pages slides cheatsheet pdf paper paper-check test test-slow lint lab bench bench-rectools ci clean
+.PHONY: book pages written studies timings messages playgrounds slides cheatsheet pdf paper paper-check test test-slow lint lab bench bench-rectools ci clean
 
 book: $(READY)  ## run every notebook on ML-100K, then build the pages
 	@$(BIN)/python -m benchmarks.forecast --preset $(PRESET) $(if $(SEEDS),--seeds $(SEEDS))
 	$(BIN)/seqattn report ml-100k --preset $(PRESET) $(if $(SEEDS),-s $(SEEDS))
 	$(MAKE) pages
 
-pages: $(READY) $(TUTORIAL) $(TRAINED)  ## build the pages from notebooks that are there
-	$(BIN)/python -m benchmarks.page
-	$(BIN)/python tools/bad_input_page.py
-	$(BIN)/python tools/playground_data.py forest luck travel
-	$(BIN)/seqattn pages
+pages: $(READY)  ## build the pages from notebooks that are there
+	@$(MAKE) -j 2 written
 	$(BIN)/jupyter-book build -n -W --keep-going --toc _build/_toc.yml .
 	@echo "The book: $(CURDIR)/_build/html/index.html"
 
@@ -40,6 +37,21 @@ cheatsheet: $(READY)  ## one page to print, _build/pdf/cheatsheet.pdf
 
 pdf: $(READY)  ## the built book as one file, _build/pdf/book.pdf
 	$(BIN)/python tools/pdf.py book
+
+# What Sphinx reads and nobody wrote. Each is slow by itself and waits for none of the others.
+written: studies $(TUTORIAL) $(TRAINED) timings messages playgrounds
+
+studies: | $(READY)
+	$(BIN)/seqattn pages
+
+timings: | $(READY)
+	$(BIN)/python -m benchmarks.page
+
+messages: | $(READY)
+	$(BIN)/python tools/bad_input_page.py
+
+playgrounds: | $(READY)
+	$(BIN)/python tools/playground_data.py forest luck travel
 
 $(TUTORIAL): book/appendix/tutorial.md tools/tutorial_page.py | $(READY)
 	$(BIN)/python tools/tutorial_page.py

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+# Test models are tiny, and tests run side by side: threads would only wait for each other. What a
+# test starts inherits this: two notebooks of two threads each took ten times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
 from hypothesis import settings
@@ -11,7 +17,6 @@ from seqattn.data import Dataset, load_dataset
 # A busy machine must not fail a property test for being slow.
 settings.register_profile("seqattn", deadline=None)
 settings.load_profile("seqattn")
-# Test models are tiny: threads would only wait for each other.
 torch.set_num_threads(1)
 
 

@@ -229,7 +229,7 @@ def test_a_report_without_intensity_leaves_out_what_is_about_it(tmp_path, monkey
     (tmp_path / "plain.yaml").write_text(f"name: plain\npath: log.csv\n{columns}")
     ran, fitted = [], []
 
-    def run_notebook(template, output, values, names):
+    def run_notebook(template, output, values, names, kernel):
         ran.append((template.stem, values, names))
         output.write_text("{}")
 
@@ -248,7 +248,7 @@ def test_a_report_of_models_without_a_lambda_leaves_the_notebook_about_it_out(
 ):
     ran = []
 
-    def run_notebook(template, output, values, names):
+    def run_notebook(template, output, values, names, kernel):
         ran.append(template.stem)
         output.write_text("{}")
 
@@ -329,7 +329,7 @@ def test_a_title_of_a_users_is_shown_as_it_is_and_nothing_else(title):
 
 
 def test_a_report_that_stops_leaves_the_older_one_as_it_was(tmp_path, monkeypatch):
-    def run_notebook(template, output, values, names):
+    def run_notebook(template, output, values, names, kernel):
         if broken and template.stem == "03_training":
             raise SeqattnError("stopped")
         output.write_text(f"{len(broken)}")

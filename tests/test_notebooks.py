@@ -51,9 +51,16 @@ def parameters(tmp_path_factory):
     }
 
 
+@pytest.fixture(scope="module")
+def kernel():
+    """One for all notebooks, as a report has it: each finds nothing of the one before."""
+    with reports.kernel_for_several() as one:
+        yield one
+
+
 @pytest.mark.smoke
 @pytest.mark.parametrize("name", book.NOTEBOOKS)
-def test_a_notebook_runs_and_is_titled_after_its_dataset(name, parameters, tmp_path):
+def test_a_notebook_runs_and_is_titled_after_its_dataset(name, parameters, kernel, tmp_path):
     if name == book.NOTEBOOKS[0]:  # the notebooks share these; fitting in one process is faster
         models = [*parameters["models"], *book.AE_VS_AR]
         fit_wanted(
@@ -65,7 +72,9 @@ def test_a_notebook_runs_and_is_titled_after_its_dataset(name, parameters, tmp_p
             progress=False,
         )
     output = tmp_path / f"{name}.ipynb"
-    reports.run_notebook(book.ROOT / "notebooks" / f"{name}.ipynb", output, parameters)
+    template = book.ROOT / "notebooks" / f"{name}.ipynb"
+    reports.run_notebook(template, output, parameters, kernel=kernel)
+    reports.forget(kernel)
     cells = _executed(output)
     assert "".join(cells[0]["source"]).splitlines()[0].endswith(": Synthetic log")
     assert any(
@@ -136,6 +145,24 @@ def test_every_notebook_runs_on_short_histories(short_log, parameters, tmp_path)
     assert [path.stem for path in written] == list(book.NOTEBOOKS)
     for path in written:
         _executed(path)
+
+
+def test_a_kernel_forgets_names_figures_and_settings(tmp_path):
+    imports = "import matplotlib.pyplot as plt, pandas as pd, torch\n"
+    width = "pd.get_option('display.width')"
+    left = "x = 1; plt.figure(); plt.rcParams['lines.linewidth'] = 9; pd.options.display.width = 7"
+    left += "; torch.set_grad_enabled(False)"
+    found = f"print('x' in dir(), plt.get_fignums(), plt.rcParams['lines.linewidth'], {width})"
+    found += "\nprint(torch.is_grad_enabled())"
+    with reports.kernel_for_several() as one:
+        for name, source in (("first", left), ("second", found)):
+            cell = new_code_cell(imports + source)
+            metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+            nbformat.write(new_notebook(cells=[cell], metadata=metadata), tmp_path / name)
+            executed = reports.execute(tmp_path / name, tmp_path / f"{name}.ipynb", {}, one)
+            reports.forget(one)
+    assert executed.cells[-1].execution_count == 1
+    assert executed.cells[-1].outputs[0].text == "False [] 1.5 80\nTrue\n"
 
 
 def test_a_failing_notebook_leaves_what_it_had_and_no_result(tmp_path):

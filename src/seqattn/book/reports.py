@@ -9,11 +9,12 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from seqattn.book import (
     ABOUT_INTENSITY,
@@ -35,7 +36,10 @@ from seqattn.studies.tables import TABLES
 
 if TYPE_CHECKING:
     import nbformat
+    from jupyter_client import AsyncKernelManager
 
+
+T = TypeVar("T")
 
 STUDIES = ROOT / "book" / "studies"
 
@@ -79,11 +83,11 @@ def report(
     make_folder(partial)
     chapter.all_runs()
 
-    def run(name: str) -> None:
-        run_notebook(template / f"{name}.ipynb", partial / f"{name}.ipynb", values, notebooks)
+    def run(name: str, kernel: AsyncKernelManager) -> None:
+        paths = template / f"{name}.ipynb", partial / f"{name}.ipynb"
+        run_notebook(*paths, values, notebooks, kernel=kernel)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # they only read the runs
-        list(pool.map(run, reversed(notebooks)))  # later ones take longer
+    _side_by_side(run, reversed(notebooks))  # they only read the runs, later ones longer
     return _take_place(partial, output, notebooks)
 
 
@@ -188,16 +192,16 @@ def study_page(study: Study) -> Path:
     return _study_page(study, _made_from(study, _read_by_pages()))
 
 
-def _study_page(study: Study, made_from: str) -> Path:
+def _study_page(study: Study, made_from: str, kernel: AsyncKernelManager | None = None) -> Path:
     output = STUDIES / study.notebook.name
-    notebook = execute(study.notebook, output, {})
+    notebook = execute(study.notebook, output, {}, kernel)
     notebook.metadata["seqattn"] = {"made_from": made_from}
     write_notebook(notebook, output)
     return output
 
 
 def study_pages() -> list[Path]:
-    """Run the notebooks of all studies whose tables are kept, one process a core.
+    """Run the notebooks of all studies whose tables are kept, with one kernel a core.
 
     A page stays as it is where nothing that it may show has changed, see `_read_by_pages`.
 
@@ -211,9 +215,54 @@ def study_pages() -> list[Path]:
     files = _read_by_pages()
     wanted = [(study, _made_from(study, files)) for study in ready]
     old = [pair for pair in wanted if _made_page_from(pair[0]) != pair[1]]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(lambda pair: _study_page(*pair), old))
+    _side_by_side(lambda pair, kernel: _study_page(*pair, kernel), old)
     return [STUDIES / study.notebook.name for study in ready]
+
+
+def _side_by_side(run: Callable[[T, AsyncKernelManager], object], jobs: Iterable[T]) -> None:
+    """Run notebooks with one kernel a core, each in turn by the kernel that is free."""
+    waiting = iter(list(jobs))  # threads take from it one by one
+
+    def work(_: int) -> None:
+        with kernel_for_several() as kernel:
+            for job in waiting:
+                run(job, kernel)
+                forget(kernel)
+
+    n = os.cpu_count() or 1
+    with ThreadPoolExecutor(n) as pool:
+        list(pool.map(work, range(n)))
+
+
+@contextmanager
+def kernel_for_several() -> Iterator[AsyncKernelManager]:
+    """Keep a kernel for notebooks that run one after another: starting one takes most of a page."""
+    from jupyter_client import AsyncKernelManager
+    from jupyter_core.utils import run_sync
+
+    kernel = AsyncKernelManager(kernel_name="python3")  # starts with the first notebook
+    try:
+        yield kernel
+    finally:
+        if kernel.has_kernel:
+            run_sync(kernel.shutdown_kernel)(now=True)
+
+
+def forget(kernel: AsyncKernelManager) -> None:
+    """Leave the next notebook no name, figure or setting of the last one."""
+    if not kernel.has_kernel:
+        return
+    import nbclient
+    import nbformat
+
+    cell = nbformat.v4.new_code_cell(
+        "import matplotlib.pyplot as plt, pandas as pd, torch\n"
+        "plt.close('all'), plt.rcdefaults(), pd.reset_option('all', silent=True)\n"
+        "torch.set_grad_enabled(True), torch.manual_seed(0)\n"
+        "%reset -f\n"
+        "get_ipython().execution_count = 1"
+    )
+    nbclient.NotebookClient(nbformat.v4.new_notebook(cells=[cell]), km=kernel).execute()
 
 
 def _made_from(study: Study, files: str) -> str:
@@ -252,19 +301,20 @@ def run_notebook(
     output: Path,
     parameters: Mapping[str, Any],
     present: Sequence[str] = NOTEBOOKS,
+    kernel: AsyncKernelManager | None = None,
 ) -> None:
     """Execute one template with papermill, and title the result after its dataset and design.
 
     The output appears only when the notebook ran to its end; a failed run leaves what it had
     beside it, as ``<name>.failed.ipynb``, to look at. It links to the notebooks that are `present`
-    only.
+    only. `kernel` is that of `execute`.
 
     Raises
     ------
     SeqattnError
         If a parameter is unknown or of the wrong type, a cell raises, or nothing can be written.
     """
-    notebook = execute(template, output, parameters)
+    notebook = execute(template, output, parameters, kernel)
     title = plain(find_entry(parameters["dataset"]).title)
     if parameters.get("preset") in DESIGNS:  # a dataset may have a chapter of each
         title += f", {parameters['preset'].replace('_', ' ')}"
@@ -288,10 +338,16 @@ def plain(text: str) -> str:
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
 
 
-def execute(template: Path, output: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:
+def execute(
+    template: Path,
+    output: Path,
+    parameters: Mapping[str, Any],
+    kernel: AsyncKernelManager | None = None,
+) -> nbformat.NotebookNode:
     """Run a notebook's template with papermill and return what came out; `output` is not written.
 
-    A failed run leaves what it had beside the output, as ``<name>.failed.ipynb``, to look at.
+    A failed run leaves what it had beside the output, as ``<name>.failed.ipynb``, to look at. The
+    `kernel` goes on after the notebook; by default there is one for this notebook alone.
 
     Raises
     ------
@@ -315,6 +371,7 @@ def execute(template: Path, output: Path, parameters: Mapping[str, Any]) -> nbfo
             kernel_name="python3",
             language="python",
             cwd=str(template.parent),
+            km=kernel,
         )
     except papermill.PapermillExecutionError as error:
         raise SeqattnError(

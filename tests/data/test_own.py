@@ -259,7 +259,7 @@ def test_report_goes_to_a_folder_of_the_yamls_name(described, tmp_path, monkeypa
     monkeypatch.setattr(reports, "NOTEBOOKS", ("01_data",))
     calls = []
 
-    def run_notebook(*arguments):
+    def run_notebook(*arguments, kernel):
         calls.append(arguments)
         arguments[1].write_text("{}")
 

@@ -35,7 +35,7 @@ from seqattn.runs.store import Fittable, RecBoleSpec, Result, Run, RunSpec, Stor
 from seqattn.training.course import Epoch, Fit
 from seqattn.training.device import environment, one_thread, require_device
 from seqattn.training.fit import fit
-from seqattn.training.stacked import fit_stacked
+from seqattn.training.stacked import fit_stacked, why_one_by_one
 
 Report = Callable[[str], None]
 
@@ -238,15 +238,9 @@ def _fit_on_gpu(
     store: Store, dataset: Dataset, specs: Sequence[RunSpec], device: str, report: Report
 ) -> list[Run]:
     """Fit the seeds of one configuration, together where they can be stacked."""
-    config = specs[0].train_config
-    stackable = config.windows != "whole" and config.loss == "ce" and config.intensity == "real"
-    one_by_one = (
-        config.pretrain_epochs
-        or config.least_target
-        or config.least_quantile
-        or config.changed_lambda
-    )
-    if stackable and not one_by_one and is_stackable(specs[0].model):
+    first = specs[0]
+    reason = why_one_by_one(first.model_config, first.train_config)
+    if not reason and is_stackable(first.model):
         return fit_runs_stacked(store, dataset, specs, device=device, report=report)
     return [fit_run(store, dataset, spec, device=device, report=report) for spec in specs]
 

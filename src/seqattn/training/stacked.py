@@ -170,33 +170,29 @@ def fit_stacked(
 def _check(seeds: Sequence[int], model_config: ModelConfig, train_config: TrainConfig) -> None:
     if not seeds or len(set(seeds)) != len(seeds):
         raise SeqattnError(f"seeds {list(seeds)} must be different ones, and at least one")
-    if train_config.pretrain_epochs:
-        raise SeqattnError("pre-training goes seed by seed; fit the seeds one by one")
-    if train_config.intensity != "real":
-        raise SeqattnError("each seed has intensities of its own; fit the seeds one by one")
-    if train_config.changed_lambda:
-        raise SeqattnError("a stack trains all parameters alike; fit the seeds one by one")
-    if train_config.windows == "whole":
-        raise SeqattnError(
-            "batches of whole histories differ in shape from seed to seed; fit the seeds one by one"
-        )
-    if train_config.loss != "ce":
-        raise SeqattnError(
-            f"loss {train_config.loss!r} draws negatives seed by seed; fit the seeds one by one"
-        )
-    if train_config.least_target or train_config.least_quantile:
-        raise SeqattnError(
-            "a batch may hold no target of enough intensity, and seeds could not step together; "
-            "fit the seeds one by one"
-        )
-    if train_config.batch_targets < model_config.max_length:
+    if reason := why_one_by_one(model_config, train_config):
+        raise SeqattnError(f"{reason}; fit the seeds one by one")
+
+
+def why_one_by_one(model_config: ModelConfig, train_config: TrainConfig) -> str:
+    """Return why seeds of a configuration cannot be fitted as one model; "" if they can."""
+    batch, longest = train_config.batch_targets, model_config.max_length
+    reasons = {
+        "pre-training goes seed by seed": train_config.pretrain_epochs,
+        "each seed has intensities of its own": train_config.intensity != "real",
+        "a stack trains all parameters alike": train_config.changed_lambda,
+        "batches of whole histories differ in shape from seed to seed": train_config.windows
+        == "whole",
+        f"loss {train_config.loss!r} draws negatives seed by seed": train_config.loss != "ce",
+        "a batch may hold no target of enough intensity, and seeds could not step together": (
+            train_config.least_target or train_config.least_quantile
+        ),
         # A window of more targets than a batch would take the place of several batches, and seeds
         # would differ in their number of steps.
-        raise SeqattnError(
-            f"batch_targets = {train_config.batch_targets} is below max_length = "
-            f"{model_config.max_length}: seeds could not step together; raise batch_targets, or "
-            "fit the seeds one by one"
-        )
+        f"batch_targets = {batch} is below max_length = {longest}, and seeds could not step "
+        "together": batch < longest,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 class StackedBatch(NamedTuple):

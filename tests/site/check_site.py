@@ -10,13 +10,11 @@ and axe-core finds nothing critical or serious for readers with disabilities.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -180,34 +178,17 @@ def _same_titles(seen: dict[str, dict]) -> Iterator[tuple[str, str]]:
             yield from ((name, f"title not its own: {title!r}") for name in names)
 
 
-def _open_each(
-    base: str, screenshots: Path | None, names: Sequence[str]
-) -> dict[str, tuple[dict, list[str]]]:
-    """Open some pages in a browser of their own; returns page -> what `_open` returns."""
-    opened = {}
-    with sync_playwright() as playwright:
+def check(folder: Path, screenshots: Path | None = None) -> dict[str, list[str]]:
+    """Open every page below `folder`; returns page -> problems, empty lists for good pages."""
+    names = pages(folder)
+    seen: dict[str, dict] = {}
+    problems: dict[str, list[str]] = {}
+    with serve(folder) as base, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
         for name in names:
             picture = screenshots / Path(name).with_suffix(".png") if screenshots else None
-            opened[name] = _open(browser, base, name, picture)
+            seen[name], problems[name] = _open(browser, base, name, picture)
         browser.close()
-    return opened
-
-
-def check(folder: Path, screenshots: Path | None = None) -> dict[str, list[str]]:
-    """Open every page below `folder`; returns page -> problems, empty lists for good pages."""
-    # The largest first, in turns, so that all browsers have as much to do.
-    names = sorted(pages(folder), key=lambda name: -(folder / name).stat().st_size)
-    n = min(os.cpu_count() or 1, len(names))
-    with serve(folder) as base:
-        with ThreadPoolExecutor(n) as pool:
-            shares = pool.map(
-                partial(_open_each, base, screenshots), [names[i::n] for i in range(n)]
-            )
-            opened = {name: found for share in shares for name, found in share.items()}
-        names.sort()
-        seen = {name: opened[name][0] for name in names}
-        problems = {name: opened[name][1] for name in names}
         for name, problem in [*_dead_links(base, seen), *_same_titles(seen)]:
             problems[name].append(problem)
         for name in names:

@@ -461,7 +461,7 @@ def fit_missing(
 
 
 def _seconds(study: Study, device: str) -> pd.DataFrame:
-    """Return what runs on a CPU, or on a GPU, have taken: model, spec (but for its seed) by row."""
+    """Return what runs on a CPU, or on a GPU, have taken; `spec` is a key without its seed."""
     rows = []
     for run in (run for store in study.stores for run in store.runs()):
         on = run.facts.get("environment", {}).get("device", "CPU")

@@ -176,16 +176,16 @@ def _check(seeds: Sequence[int], model_config: ModelConfig, train_config: TrainC
 
 def why_one_by_one(model_config: ModelConfig, train_config: TrainConfig) -> str:
     """Return why seeds of a configuration cannot be fitted as one model; "" if they can."""
-    batch, longest = train_config.batch_targets, model_config.max_length
+    train, longest = train_config, model_config.max_length
+    batch, whole = train.batch_targets, train.windows == "whole"
     reasons = {
-        "pre-training goes seed by seed": train_config.pretrain_epochs,
-        "each seed has intensities of its own": train_config.intensity != "real",
-        "a stack trains all parameters alike": train_config.changed_lambda,
-        "batches of whole histories differ in shape from seed to seed": train_config.windows
-        == "whole",
-        f"loss {train_config.loss!r} draws negatives seed by seed": train_config.loss != "ce",
+        "pre-training goes seed by seed": train.pretrain_epochs,
+        "each seed has intensities of its own": train.intensity != "real",
+        "a stack trains all parameters alike": train.changed_lambda,
+        "batches of whole histories differ in shape from seed to seed": whole,
+        f"loss {train.loss!r} draws negatives seed by seed": train.loss != "ce",
         "a batch may hold no target of enough intensity, and seeds could not step together": (
-            train_config.least_target or train_config.least_quantile
+            train.least_target or train.least_quantile
         ),
         # A window of more targets than a batch would take the place of several batches, and seeds
         # would differ in their number of steps.

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from seqattn.book import ABOUT_INTENSITY, NOTEBOOKS
-from seqattn.book.contents import write_toc
+from seqattn.book.contents import pages, write_toc
 from seqattn.files import ROOT
 
 OWN = yaml.safe_load((ROOT / "_toc.yml").read_text())
@@ -73,6 +73,28 @@ def test_what_is_unfinished_or_listed_by_hand_is_not_added(root):
     toc = {**OWN, "parts": [*OWN["parts"], own]}
     (root / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False))
     assert written(root) == toc
+
+
+def test_pages_below_a_page_come_after_it_under_its_part():
+    sections = [{"file": "a/1", "sections": [{"file": "a/1/x"}]}, {"file": "a/2"}]
+    chapters = [{"file": "a", "sections": sections}, {"file": "b"}]
+    toc = {"root": "index", "parts": [{"caption": "Part", "chapters": chapters}]}
+    files = ["a", "a/1", "a/1/x", "a/2", "b"]
+    assert pages(toc) == [("index", ""), *((file, "Part") for file in files)]
+
+
+def test_the_api_has_a_page_a_room_with_every_module_of_models_and_statistics():
+    folder = ROOT / "book" / "appendix" / "api"
+    files = [file for file, _ in pages(OWN) if "/api/" in file]
+    assert {f"{ROOT / file}.md" for file in files} == {str(p) for p in folder.glob("*.md")}
+    table = (folder.parent / "api.md").read_text()
+    assert re.findall(r"\(api/(\w+)\.md\)", table) == [Path(file).name for file in files]
+    for room in ("models", "stats"):
+        names = {p.stem for p in (ROOT / "src" / "seqattn" / room).glob("[!_]*.py")}
+        shown = re.findall(
+            rf"automodule:: seqattn\.{room}\.(\w+)", (folder / f"{room}.md").read_text()
+        )
+        assert names - {"inputs"} == set(shown)  # `inputs` checks what the others are given
 
 
 def test_pages_built_with_other_contents_are_removed_and_others_kept(root):

@@ -26,6 +26,8 @@ from pypdf import PdfReader, PdfWriter
 from pypdf.annotations import Link
 from pypdf.generic import ArrayObject, Fit, NameObject
 
+from seqattn.book.contents import pages
+
 ROOT = Path(__file__).resolve().parents[1]
 SHEET = ROOT / "book/appendix/cheatsheet.html"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -91,14 +93,6 @@ def browser() -> Iterator[Browser]:
             yield started
         finally:
             started.close()
-
-
-def chapters(toc: dict) -> list[tuple[str, str]]:
-    """Return the pages of a table of contents in their order, as (file, caption of its part)."""
-    found = [(toc["root"], "")]
-    for part in toc["parts"]:
-        found += [(chapter["file"], part["caption"]) for chapter in part["chapters"]]
-    return found
 
 
 def print_page(chrome: Browser, path: Path, css: str = PAPER) -> tuple[str, bytes]:
@@ -181,7 +175,7 @@ def write(writer: PdfWriter, path: Path) -> Path:
 
 def book(html: Path, toc: dict, output: Path) -> Path:
     """Print a built book, `html` being the folder of its pages, in the order of `toc`."""
-    wanted = [(html / f"{file}.html", part) for file, part in chapters(toc)]
+    wanted = [(html / f"{file}.html", part) for file, part in pages(toc)]
     missing = [str(path) for path, _ in wanted if not path.is_file()]
     if missing:
         raise SystemExit(f"Not built: {', '.join(missing)}; run `make book` first")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def contents(root: Path) -> dict[str, Any]:
     part of the studies.
     """
     toc = yaml.safe_load((root / "_toc.yml").read_text())
-    listed = {chapter["file"] for part in toc["parts"] for chapter in part["chapters"]}
+    listed = {file for file, _ in pages(toc)}
     parts, places = [], [0]
     for part in toc["parts"]:
         chapters = part["chapters"]
@@ -50,6 +51,18 @@ def contents(root: Path) -> dict[str, Any]:
             places.append(len(parts))
     place = places[-1] or len(parts)
     return {**toc, "parts": parts[:place] + _unlisted_reports(root, listed) + parts[place:]}
+
+
+def pages(toc: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the pages of a table of contents in their order, as (file, caption of its part)."""
+
+    def below(page: Mapping[str, Any]) -> list[str]:
+        return [page["file"], *(file for one in page.get("sections", []) for file in below(one))]
+
+    found = [(toc["root"], "")]
+    for part in toc["parts"]:
+        found += [(file, part["caption"]) for page in part["chapters"] for file in below(page)]
+    return found
 
 
 def _unlisted_studies(root: Path, listed: set[str]) -> list[dict[str, str]]:

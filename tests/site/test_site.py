@@ -46,6 +46,10 @@ def test_every_page_reads_offline_without_errors(problems: dict[str, list[str]])
         ("<a href='missing.html'>x</a>", "link to a missing file"),
         ("<a href='page.html#nowhere'>x</a>", "link to a missing anchor"),
         ("<p style='color: #aaa; background: #fff'>pale</p>", "barrier, color-contrast"),
+        (
+            "<p>one<p>two<p>three<p>four<p style='background: #555'>five",
+            "barrier, color-contrast",
+        ),
         ("<input type='range'>", "barrier, label"),
     ],
 )

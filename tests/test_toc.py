@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,20 @@ def _pages():
             prose = ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"]
             own[place / path.name] = "\n\n".join(prose)
     return own
+
+
+def test_each_study_leads_to_the_page_after_it():
+    files = [file for file, _ in pages(OWN)]
+    written = {str(path.with_suffix("")): text for path, text in _pages().items()}
+    wrong = {}
+    for file, after in pairwise(files):
+        if file.startswith("book/studies/") and after.startswith("book/studies/"):
+            last = re.split(r"\bNext:|## Read next", written[file])[-1]
+            first = re.search(r"\]\((\w+)\.ipynb\)|\{doc\}`(\w+)`", last)
+            to = first and (first[1] or first[2])
+            if to != Path(after).name:
+                wrong[file] = (to, after)
+    assert wrong == {}
 
 
 def test_links_to_a_heading_find_it():

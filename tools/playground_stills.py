@@ -20,8 +20,8 @@ from check_site import CHROMIUM_FLAGS, chromium  # noqa: E402
 
 SCRIPTS = ROOT / "book" / "_static" / "js" / "playgrounds"
 # The others show results, and stand beside a figure.
-STILLS = ("injection", "masks", "power", "samples")
-PAGE = """<!doctype html><script src="{folder}/playground.js"></script>
+STILLS = ("entropy", "injection", "masks", "power", "ranks", "samples")
+PAGE = """<!doctype html><meta charset="utf-8"><script src="{folder}/playground.js"></script>
 <div class="playground" data-playground="{name}"></div>"""
 STYLE = (
     "text { font: 13px sans-serif; fill: #222 } .strong { font-weight: bold } "

@@ -18,12 +18,14 @@ from seqattn.models.attention import attend
 from seqattn.models.injection import Add, Injection, Mul, Val
 from seqattn.models.intensity import normalise
 from seqattn.stats.criterion import dual_criterion
+from seqattn.stats.metrics import metric
 from seqattn.studies.plan import read_study
+from seqattn.training.ranking import _ranks
 from tools import playground_data, playground_stills
 
 pytestmark = pytest.mark.site
 STATIC = Path(__file__).resolve().parents[2] / "book" / "_static"
-PAGE = """<!doctype html><html lang="en"><head><title>Playground</title>
+PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Playground</title>
 <link rel="stylesheet" href="css/playground.css">
 <script src="js/playgrounds/playground.js"></script></head>
 <body><div class="playground" data-playground="{name}" {data}></div></body></html>"""
@@ -292,6 +294,33 @@ def test_the_rules_are_the_packages(play):
         assert numbers(page)[f"{rule} rule"][0] / 100 == pytest.approx(share, abs=4 * error)
 
 
+@pytest.mark.parametrize("counts", [[5, 10, 25, 35, 25], [20] * 5, [0, 0, 3, 0, 97]])
+def test_bits_of_a_rating_are_scipys(play, counts):
+    page = play("entropy")
+    for star, count in enumerate(counts, 1):
+        put(page, f"stars_{star}", count)
+    shown = numbers(page)
+    shares = np.array(counts) / sum(counts)
+    assert shown["all"] == pytest.approx([1, scipy.stats.entropy(shares, base=2)])
+    assert [shown[str(star)][0] for star in range(1, 6)] == pytest.approx(shares)
+
+
+@pytest.mark.parametrize(
+    ("above", "seen", "tied", "k"), [(11, 5, 0, 10), (0, 3, 0, 1), (30, 9, 7, 25), (49, 0, 20, 50)]
+)
+def test_metrics_of_a_moved_target_are_the_packages(play, above, seen, tied, k):
+    """Ranks from scores with so many items above and beside the target, as a fit ranks them."""
+    page = play("ranks")
+    for control, value in (("above", above), ("seen", seen), ("tied", tied), ("k", k)):
+        put(page, control, value)
+    shown, seen = numbers(page), min(seen, above)
+    for kind, hidden in (("unfiltered", 0), ("filtered", seen)):
+        scores = torch.tensor([[1.0] + [2.0] * (above - hidden) + [1.0] * tied + [0.0] * 3])
+        rank = _ranks(scores, torch.tensor([[0]])).numpy()
+        values = [float(metric(rank, name, k)[0]) for name in ("Recall", "NDCG", "MRR")]
+        assert shown[kind] == pytest.approx([rank[0], *values])
+
+
 @pytest.mark.parametrize("factor", [1.0, 0.0, -0.55, 2.5])
 def test_a_model_in_the_browser_scores_as_in_python(play, synthetic_models, factor):
     data, models = synthetic_models
@@ -357,9 +386,11 @@ def test_the_forest_shows_what_its_filters_leave(play):
 @pytest.mark.parametrize(
     ("name", "data"),
     [
+        ("entropy", None),
         ("injection", None),
         ("masks", None),
         ("power", None),
+        ("ranks", None),
         ("samples", None),
         ("luck", LUCK),
         ("forest", FOREST),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
 import pandas as pd
 
 from seqattn.config import BASELINE, PLACEBOS, SEEDS
 from seqattn.runs.store import Run
+from seqattn.studies import targets
 from seqattn.studies.ia import published
 from seqattn.studies.judge import is_gain, judge, stacked
 from seqattn.studies.plan import Group, Study
@@ -32,12 +34,27 @@ def over_placebo(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     A row a (dataset, arm, part, model, metric, k), `arm` being the placebo's; columns of
     `seqattn.studies.judge.judge`, with the placebo's runs as the baseline.
     """
-    runs_of = {(g.dataset.name, g.arm, g.model): g.runs for g in groups}
     return stacked(
-        same_model(group, base=group.runs, runs=runs_of[group.dataset.name, real, group.model])
+        same_model(group, base=group.base, runs=group.runs) for group in _against_placebos(groups)
+    )
+
+
+def changes_over_placebo(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return `seqattn.studies.targets.changes` of real intensities against each placebo.
+
+    Rows have the placebo's arm, and `base` is the placebo's NDCG@10.
+    """
+    return targets.changes(study, _against_placebos(groups))
+
+
+def _against_placebos(groups: Sequence[Group]) -> list[Group]:
+    """Return the groups of placebos, each as what real intensities are compared with."""
+    runs_of = {(g.dataset.name, g.arm, g.model): g.runs for g in groups}
+    return [
+        replace(group, base=group.runs, runs=runs_of[group.dataset.name, real, group.model])
         for group in groups
         if (real := real_arm(group.arm))
-    )
+    ]
 
 
 def same_model(group: Group, *, base: Sequence[Run], runs: Sequence[Run]) -> pd.DataFrame:
@@ -50,7 +67,7 @@ def same_model(group: Group, *, base: Sequence[Run], runs: Sequence[Run]) -> pd.
 
 
 def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFrame:
-    """Return what the study's rule says of each dataset and variant.
+    """Return what the study's rule says of each dataset, arm of real intensities and variant.
 
     Parameters
     ----------
@@ -62,33 +79,36 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
     Returns
     -------
     DataFrame
-        Columns dataset, part, model, seeds (the least of the comparisons with SASRec) and verdict,
+        Columns dataset, arm, part, model, seeds (the least of the comparisons with SASRec) and verdict,
         one of `VERDICTS`. Without all seeds of SASRec, real intensities and each placebo it is
         ``not run``.
     """
-    arms = [arm.name for arm in study.arms if arm.name != REAL]
-    models = [name for name in study.arm(REAL).models if name != BASELINE]
+    placebos: dict[str, list[str]] = {arm.name: [] for arm in study.arms if not real_arm(arm.name)}
+    for arm in study.arms:
+        if real := real_arm(arm.name):
+            placebos[real].append(arm.name)
     above, better = _ndcg(cells), _ndcg(over)
     rows = []
-    for dataset, model in product(study.datasets, models):
-        mine, theirs = (
-            table[(table["dataset"] == dataset) & (table["model"] == model)].set_index("arm")
-            for table in (above, better)
-        )
-        seeds = int(mine["n_seeds"].reindex([REAL, *arms]).fillna(0).min())
-        whole = seeds == len(SEEDS) and set(arms) <= set(theirs.index)
-        verdict = _verdict(mine, theirs, arms) if whole else "not run"
-        rows.append((dataset, model, mine["part"].eq(True).any(), seeds, verdict))
-    return pd.DataFrame(rows, columns=["dataset", "model", "part", "seeds", "verdict"])
+    for dataset, (real, arms) in product(study.datasets, placebos.items()):
+        for model in (name for name in study.arm(real).models if name != BASELINE):
+            mine, theirs = (
+                table[(table["dataset"] == dataset) & (table["model"] == model)].set_index("arm")
+                for table in (above, better)
+            )
+            seeds = int(mine["n_seeds"].reindex([real, *arms]).fillna(0).min())
+            whole = seeds == len(SEEDS) and set(arms) <= set(theirs.index)
+            verdict = _verdict(mine, theirs, real, arms) if whole else "not run"
+            rows.append((dataset, real, model, mine["part"].eq(True).any(), seeds, verdict))
+    return pd.DataFrame(rows, columns=["dataset", "arm", "model", "part", "seeds", "verdict"])
 
 
-def _verdict(by_arm: pd.DataFrame, over_arm: pd.DataFrame, arms: list[str]) -> str:
+def _verdict(by_arm: pd.DataFrame, over_arm: pd.DataFrame, real: str, arms: list[str]) -> str:
     gains, wins = is_gain(by_arm), is_gain(over_arm)
-    if gains[REAL] and wins[arms].all():
+    if gains[real] and wins[arms].all():
         return "information"
     if any(gains[arm] and not wins[arm] for arm in arms):
         return "channel"
-    return "nothing" if by_arm.loc[REAL, "equivalent"] else "can't be told"
+    return "nothing" if by_arm.loc[real, "equivalent"] else "can't be told"
 
 
 def _ndcg(cells: pd.DataFrame) -> pd.DataFrame:

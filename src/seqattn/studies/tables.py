@@ -81,7 +81,7 @@ def runs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     for key, mine in _by_arm(groups):
         for group in mine:
             sides = [(group.model, "", group.runs)]
-            if group.arm == VARIANT_BACKBONE:
+            if study.arm(group.arm).settings.like == VARIANT_BACKBONE:
                 sides.append((BASELINE, group.model, group.base))
             for model, base_of, kept in sides:
                 rows += [key | {"model": model, "base_of": base_of} | _run(run) for run in kept]
@@ -147,7 +147,7 @@ def comparisons(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     frames = []
     for key, mine in _by_arm(groups):
         of_data = [group for group in mine if _same_data(group)]
-        if key["arm"] == VARIANT_BACKBONE:
+        if study.arm(str(key["arm"])).settings.like == VARIANT_BACKBONE:
             told = stacked([judge(group.base, {group.model: group.runs}) for group in of_data])
         else:
             base = next((group.base for group in of_data if group.base), ())
@@ -443,6 +443,7 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "spectra_by_head": maps.spectra_by_head,
     "mean_maps": maps.mean_maps,
     "over_placebo": placebo.over_placebo,
+    "changes_over_placebo": placebo.changes_over_placebo,
     "over_nothing": control.over_nothing,
     "ceiling": control.ceiling,
     "patience": repeats.patience,

@@ -47,6 +47,30 @@ def changes_over_placebo(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     return targets.changes(study, _against_placebos(groups))
 
 
+def pairs(changes: pd.DataFrame, over: pd.DataFrame) -> pd.DataFrame:
+    """Return each change that a verdict is made of, by design.
+
+    Parameters
+    ----------
+    changes, over : DataFrame
+        The tables ``changes`` and ``changes_over_placebo``.
+
+    Returns
+    -------
+    DataFrame
+        Their rows with `arm` the one of real intensities, `what` is changed (``real`` or a placebo)
+        and what it is compared with, `against` (SASRec or a placebo).
+    """
+    tables = []
+    for table, rival in ((changes, BASELINE), (over, "")):
+        arms = table.get("arm", pd.Series(dtype=str))
+        reals, kinds = arms.map(lambda arm: real_arm(arm) or arm), arms.str.split().str[-1]
+        placebos = kinds.where(arms != reals, REAL)
+        told = {"what": placebos, "against": rival} if rival else {"what": REAL, "against": kinds}
+        tables.append(table.assign(arm=reals, **told))
+    return stacked(tables)
+
+
 def _against_placebos(groups: Sequence[Group]) -> list[Group]:
     """Return the groups of placebos, each as what real intensities are compared with."""
     runs_of = {(g.dataset.name, g.arm, g.model): g.runs for g in groups}
@@ -79,9 +103,9 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
     Returns
     -------
     DataFrame
-        Columns dataset, arm, part, model, seeds (the least of the comparisons with SASRec) and verdict,
-        one of `VERDICTS`. Without all seeds of SASRec, real intensities and each placebo it is
-        ``not run``.
+        Columns dataset, arm, model, part, seeds (the least of the comparisons with SASRec) and
+        verdict, one of `VERDICTS`. Without all seeds of SASRec, real intensities and each
+        placebo it is ``not run``.
     """
     placebos: dict[str, list[str]] = {arm.name: [] for arm in study.arms if not real_arm(arm.name)}
     for arm in study.arms:

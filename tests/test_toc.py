@@ -76,14 +76,6 @@ def test_what_is_unfinished_or_listed_by_hand_is_not_added(root):
     assert written(root) == toc
 
 
-def test_pages_below_a_page_come_after_it_under_its_part():
-    sections = [{"file": "a/1", "sections": [{"file": "a/1/x"}]}, {"file": "a/2"}]
-    chapters = [{"file": "a", "sections": sections}, {"file": "b"}]
-    toc = {"root": "index", "parts": [{"caption": "Part", "chapters": chapters}]}
-    files = ["a", "a/1", "a/1/x", "a/2", "b"]
-    assert pages(toc) == [("index", ""), *((file, "Part") for file in files)]
-
-
 def test_the_api_has_a_page_a_room_with_every_module_of_models_and_statistics():
     folder = ROOT / "book" / "appendix" / "api"
     files = [file for file, _ in pages(OWN) if "/api/" in file]

@@ -55,13 +55,9 @@ def contents(root: Path) -> dict[str, Any]:
 
 def pages(toc: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the pages of a table of contents in their order, as (file, caption of its part)."""
-
-    def below(page: Mapping[str, Any]) -> list[str]:
-        return [page["file"], *(file for one in page.get("sections", []) for file in below(one))]
-
     found = [(toc["root"], "")]
     for part in toc["parts"]:
-        found += [(file, part["caption"]) for page in part["chapters"] for file in below(page)]
+        found += [(page["file"], part["caption"]) for page in part["chapters"]]
     return found
 
 

@@ -14,6 +14,7 @@ import yaml
 from seqattn.book import ABOUT_INTENSITY, NOTEBOOKS
 from seqattn.book.contents import pages, write_toc
 from seqattn.files import ROOT
+from tools.house import ROOMS
 
 OWN = yaml.safe_load((ROOT / "_toc.yml").read_text())
 
@@ -82,12 +83,20 @@ def test_the_api_has_a_page_a_room_with_every_module_of_models_and_statistics():
     assert {f"{ROOT / file}.md" for file in files} == {str(p) for p in folder.glob("*.md")}
     table = (folder.parent / "api.md").read_text()
     assert re.findall(r"\(api/(\w+)\.md\)", table) == [Path(file).name for file in files]
+    names = [Path(file).name for file in files if not file.endswith("/settings")]
+    assert names == [room for room in ROOMS if room in names]  # the lower ones first, as it says
     for room in ("models", "stats"):
         names = {p.stem for p in (ROOT / "src" / "seqattn" / room).glob("[!_]*.py")}
         shown = re.findall(
             rf"automodule:: seqattn\.{room}\.(\w+)", (folder / f"{room}.md").read_text()
         )
         assert names - {"inputs"} == set(shown)  # `inputs` checks what the others are given
+
+
+def test_each_chapter_of_the_foundations_has_a_playground():
+    chapters = [file for file, part in pages(OWN) if part == "Foundations"]
+    texts = {file: (ROOT / f"{file}.md").read_text() for file in chapters}
+    assert chapters and all("data-playground=" in text for text in texts.values())
 
 
 def test_pages_built_with_other_contents_are_removed_and_others_kept(root):

@@ -39,7 +39,7 @@ GENERATED = {"genindex.html", "search.html", "index.html"}
 # What axe-core may say of what Sphinx itself writes: a citation's link back to the text is no
 # child that a list should have.
 NOT_OURS = {("aria-required-children", ".citation-list")}
-# Contrast takes axe-core three quarters of its time, most of it in code and in long tables; of what
+# Contrast takes axe-core most of its time, nearly all of it in code and in long tables; of what
 # has the same font and colour on the same grounds it is shown the first three only.
 AXE = """async () => {
   const grounds = new Map(), seen = {};
@@ -47,7 +47,8 @@ AXE = """async () => {
     const s = getComputedStyle(e), own = [s.backgroundColor, s.backgroundImage, s.opacity];
     grounds.set(e, (grounds.get(e.parentElement) ?? "") + own);
     const look = [grounds.get(e), s.color, s.fontSize, s.fontWeight, s.textShadow];
-    const text = [...e.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.data.trim());
+    const text = e.value || e.placeholder ||
+      [...e.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.data.trim());
     if (text && e.checkVisibility()) seen[look] = (seen[look] ?? 0) + 1;
     if (!text || seen[look] > 3) e.dataset.alike = "";
   }

@@ -50,6 +50,7 @@ def test_every_page_reads_offline_without_errors(problems: dict[str, list[str]])
             "<p>one<p>two<p>three<p>four<p style='background: #555'>five",
             "barrier, color-contrast",
         ),
+        ("<input value=pale aria-label=x style='color: #aaa; background: #fff'>", "color-contrast"),
         ("<input type='range'>", "barrier, label"),
     ],
 )

@@ -17,18 +17,14 @@
       { id: "k", kind: "range", label: "Cut-off k", min: 1, max: 50, step: 1, value: 10 },
     ],
     compute: ({ above, seen, tied, k }) => {
-      const half = Math.floor(tied / 2);
-      const rank = 1 + above + half;
+      const rank = 1 + above + Math.floor(tied / 2);
       const filtered = rank - Math.min(seen, above);
       const of = (r) => Object.values(METRICS).map((metric) => metric(r, k));
-      const [, plain] = of(rank);
-      const [, hidden] = of(filtered);
+      const ndcg = (r) => `rank ${r}, NDCG@${k} ${METRICS.NDCG(r, k).toFixed(3)}`;
       return {
         rank,
         filtered,
-        sentence:
-          `Rank ${rank}, NDCG@${k} ${plain.toFixed(3)}; without the items the user has, ` +
-          `rank ${filtered}, NDCG@${k} ${hidden.toFixed(3)}.`,
+        sentence: `Of all items: ${ndcg(rank)}; without those the user has: ${ndcg(filtered)}.`,
         table: {
           head: ["ranking", "rank", ...Object.keys(METRICS).map((name) => `${name}@${k}`)],
           digits: [0, 0, 3, 3, 3],

@@ -77,8 +77,8 @@ class Printed(NamedTuple):
 
 def chromium() -> str:
     """Find the browser, or say how to get it."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    found = found or shutil.which("google-chrome")
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
     if found is None:
         raise SystemExit(NO_CHROMIUM)
     return found

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -145,24 +143,18 @@ def deck(tmp_path):
 
 
 @pytest.mark.site
-def test_slides_need_no_network_and_stay_on_the_screen(deck):
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("no Chromium on PATH")
+def test_slides_need_no_network_and_stay_on_the_screen(deck, browser):
     asked = []
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 720})
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: asked.append(f"error: {error}"))
-        page.goto(deck.as_uri())
-        page.wait_for_selector("body[data-ready]", state="attached")
-        assert page.locator(".slides mjx-container").count() == 1
-        bottoms = []
-        while not page.evaluate("Reveal.isLastSlide()"):
-            page.evaluate("Reveal.next()")
-            bottoms.append(page.evaluate("Reveal.getCurrentSlide().getBoundingClientRect().bottom"))
-        browser.close()
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: asked.append(f"error: {error}"))
+    page.goto(deck.as_uri())
+    page.wait_for_selector("body[data-ready]", state="attached")
+    assert page.locator(".slides mjx-container").count() == 1
+    bottoms = []
+    while not page.evaluate("Reveal.isLastSlide()"):
+        page.evaluate("Reveal.next()")
+        bottoms.append(page.evaluate("Reveal.getCurrentSlide().getBoundingClientRect().bottom"))
+    page.close()
     assert len(bottoms) == 2 and max(bottoms) <= 720
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []

@@ -61,14 +61,17 @@ def pairs(changes: pd.DataFrame, over: pd.DataFrame) -> pd.DataFrame:
         Their rows with `arm` the one of real intensities, `what` is changed (``real`` or a placebo)
         and what it is compared with, `against` (SASRec or a placebo).
     """
-    tables = []
-    for table, rival in ((changes, BASELINE), (over, "")):
-        arms = table.get("arm", pd.Series(dtype=str))
-        reals, kinds = arms.map(lambda arm: real_arm(arm) or arm), arms.str.split().str[-1]
-        placebos = kinds.where(arms != reals, REAL)
-        told = {"what": placebos, "against": rival} if rival else {"what": REAL, "against": kinds}
-        tables.append(table.assign(arm=reals, **told))
-    return stacked(tables)
+    over_sasrec = _told(changes).assign(against=BASELINE)
+    over_placebo = _told(over).rename(columns={"what": "against"}).assign(what=REAL)
+    return stacked([over_sasrec, over_placebo])
+
+
+def _told(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with `arm` that of real intensities, and `what`: real, or which placebo."""
+    arms = table.get("arm", pd.Series(dtype=str))
+    reals = arms.map(lambda arm: real_arm(arm) or arm)
+    kinds = arms.str.split().str[-1]
+    return table.assign(arm=reals, what=kinds.where(arms != reals, REAL))
 
 
 def _against_placebos(groups: Sequence[Group]) -> list[Group]:

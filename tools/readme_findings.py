@@ -17,7 +17,7 @@ import pandas as pd
 from seqattn import plots
 from seqattn.config import BACKBONES, SEEDS
 from seqattn.files import ROOT, write_text
-from seqattn.plots import changes
+from seqattn.plots import changes, name_of
 from seqattn.studies import arms, calibration, control, judge, known, placebo, texts
 from seqattn.studies.ia import published
 from seqattn.studies.plan import read_study
@@ -33,7 +33,7 @@ configuration that no search chose: {placebo}. With the real ones on ML-1M, NDCG
 changes by {fixed}. In configurations that searches chose, with a constant as a third \
 placebo: {searched}.
 - **Could an injection use an intensity that tells more?** Real sequences, and intensities drawn \
-so that high ones tell, in five doses, whose usual successor is still to come: {planted}.
+so that high ones tell, in doses up to all, whose usual successor is still to come: {planted}.
 - **What such a study can see.** The smallest change that it would find in four of five \
 repetitions is {least:.1f} % at best and {most:.1f} % at worst, by dataset and model.
 - **Positions.** Learned distances under a sliding window, against absolute positions: NDCG@10 \
@@ -88,13 +88,16 @@ def _planted() -> str:
     verdicts = control.verdicts(study, cells, _cells("positive_control", "over_nothing"))
     unfinished = set(verdicts.loc[verdicts["verdict"] == "not run", "dataset"])
     ceilings = study.table("ceiling").set_index("dataset")["ceiling"]
-    cells = cells[(cells["metric"] == "NDCG") & (cells["k"] == 10) & (cells["arm"] != "real")]
-    changes = published.with_titles(cells).groupby(["dataset", "title"])["relative_change_percent"]
+    cells = cells[(cells["metric"] == "NDCG") & (cells["k"] == 10) & (cells["arm"] != placebo.REAL)]
+    shown = published.with_titles(cells).groupby(["dataset", "title"])
+    by_dataset = verdicts.groupby("dataset")["verdict"]
     told = [
         f"on {title}, SASRec with those successors ranked first would gain "
-        f"{ceilings[dataset]:.0f} % of NDCG@10; Add, Mul and Val change it by {rows.min():+.1f} to "
-        f"{rows.max():+.1f} %"
-        for (dataset, title), rows in changes
+        f"{ceilings[dataset]:.0f} % of NDCG@10; {', '.join(rows['model'].map(name_of).unique())} "
+        f"change it by {rows['relative_change_percent'].min():+.1f} to "
+        f"{rows['relative_change_percent'].max():+.1f} % ({rows['n_seeds'].min()} seeds; "
+        f"verdicts: {texts.counted(by_dataset.get_group(dataset).value_counts())})"
+        for (dataset, title), rows in shown
         if dataset not in unfinished
     ]
     return "; ".join(told) or "not run"

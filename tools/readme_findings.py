@@ -82,24 +82,26 @@ def _verdicts(study: str) -> str:
 
 
 def _planted() -> str:
-    """Say what each dataset of *Positive control* that has all its runs came to."""
+    """Say what the variants of *Positive control* that have a verdict came to, by dataset."""
     study = read_study("positive_control")
     cells = _cells("positive_control")
     verdicts = control.verdicts(study, cells, _cells("positive_control", "over_nothing"))
-    unfinished = set(verdicts.loc[verdicts["verdict"] == "not run", "dataset"])
     ceilings = study.table("ceiling").set_index("dataset")["ceiling"]
-    cells = cells[(cells["metric"] == "NDCG") & (cells["k"] == 10) & (cells["arm"] != placebo.REAL)]
-    shown = published.with_titles(cells).groupby(["dataset", "title"])
-    by_dataset = verdicts.groupby("dataset")["verdict"]
-    told = [
-        f"on {title}, SASRec with those successors ranked first would gain "
-        f"{ceilings[dataset]:.0f} % of NDCG@10; {', '.join(rows['model'].map(name_of).unique())} "
-        f"change it by {rows['relative_change_percent'].min():+.1f} to "
-        f"{rows['relative_change_percent'].max():+.1f} % ({rows['n_seeds'].min()} seeds; "
-        f"verdicts: {texts.counted(by_dataset.get_group(dataset).value_counts())})"
-        for (dataset, title), rows in shown
-        if dataset not in unfinished
-    ]
+    wanted = (cells["metric"] == "NDCG") & (cells["k"] == 10)
+    full = cells["arm"].map(control.doses(study)) == 1
+    changes = cells[wanted & full].merge(verdicts[verdicts["verdict"] != "not run"])
+    told = []
+    for (dataset, title), rows in published.with_titles(changes).groupby(["dataset", "title"]):
+        verdict = "; ".join(
+            f"{', '.join(part['model'].map(name_of))}: {verdict} "
+            f"({part['relative_change_percent'].min():+.1f} to "
+            f"{part['relative_change_percent'].max():+.1f} %)"
+            for verdict, part in rows.groupby("verdict", sort=False)
+        )
+        told.append(
+            f"on {title}, with those successors ranked first SASRec would gain "
+            f"{ceilings[dataset]:.0f} % of NDCG@10 ({rows['n_seeds'].min()} seeds). {verdict}"
+        )
     return "; ".join(told) or "not run"
 
 

@@ -14,7 +14,7 @@ from fabricated import keep
 from matplotlib.figure import Figure
 
 from seqattn import book, plots
-from seqattn.config import get_preset, replace
+from seqattn.config import VARIANTS, get_preset, replace
 from seqattn.data import load_dataset
 from seqattn.data.planted import promised, with_planted
 from seqattn.runs.fitting import fit_run, run_spec
@@ -46,7 +46,9 @@ def verdict(gains, beyond, margin=20.0):
 def test_the_study_asks_for_all_doses_of_all_variants_against_sasrec_on_real_intensities():
     assert tuple(sorted(ARMS)) == DOSES and len(STUDY.seeds) == 3
     planted = [arm for arm in STUDY.arms if arm.name != "real"]
-    assert all(arm.models == ("ia-add", "ia-mul", "ia-val") for arm in planted)
+    beyond = read_study("beyond_lambda").arm("real").models
+    expected = (*VARIANTS, *(model for model in beyond if model not in ("sasrec", *VARIANTS)))
+    assert all(arm.models == expected for arm in planted) and len(expected) == 10
     assert {arm.against for arm in STUDY.arms} == {"real"}
     real = STUDY.arm("real")
     assert real.models == ("sasrec",) and real.settings.train == {}
@@ -74,21 +76,33 @@ def test_a_robust_loss_is_no_gain():
     assert told["verdict"].iloc[0] == "can't be told" and not told["alarm"].iloc[0]
 
 
-def test_a_cell_without_all_doses_or_seeds_is_not_run():
+def test_a_cell_without_both_ends_of_the_dial_or_a_seed_there_is_not_run():
     cells = [cell(p, True) for p in DOSES]
     for mine, own in (
         (cells[:-1], cells[1:]),
-        (cells, cells[2:]),
+        (cells[1:], cells[1:]),
+        (cells, cells[1:-1]),
         ([*cells[:-1], cell(1.0, True, n_seeds=2)], cells[1:]),
         ([], []),
     ):
         told = control.verdicts(ONE, pd.DataFrame(mine), pd.DataFrame(own))
         assert told.query("model == 'ia-add'")["verdict"].tolist() == ["not run"]
-        assert len(told) == 3
+        assert told["seen_from"].isna().all() and len(told) == 10
+
+
+def test_both_ends_of_the_dial_give_a_verdict_and_only_all_doses_a_smallest_one():
+    ends = [cell(0.0, False), cell(1.0, True)]
+    told = control.verdicts(ONE, pd.DataFrame(ends), pd.DataFrame(ends[1:])).iloc[0]
+    assert told["verdict"] == "reads" and np.isnan(told["seen_from"]) and not told["alarm"]
 
 
 def small_study(tmp_path):
-    study = dataclasses.replace(STUDY, datasets=("synthetic",), results=tmp_path)
+    few = {"real": ("sasrec",)}  # models of an arm: two are enough for a page
+    arms = tuple(
+        dataclasses.replace(arm, models=few.get(arm.name, ("ia-add", "ia-gate")))
+        for arm in STUDY.arms
+    )
+    study = dataclasses.replace(STUDY, datasets=("synthetic",), results=tmp_path, arms=arms)
     data = load_dataset("synthetic")
     return study, data, DataFacts(data.name, data.fingerprint, data.n_targets, data.n_users)
 
@@ -177,30 +191,31 @@ def executed(study, monkeypatch):
             exec(compile(ast.Module([*statements, last], []), "page", "exec"), names)
     prose = "".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
     assert set(re.findall(r"\{glue:text\}`(\w+)", prose)) == set(glued)
-    figure = next(one for one in shown if isinstance(one, Figure))
+    figures = [one for one in shown if isinstance(one, Figure)]
     tables = [one.to_html() for one in shown if hasattr(one, "to_html")]
     assert not any(re.search(r"\bnan\b", table) for table in [*tables, *map(str, glued.values())])
-    return glued, figure, tables
+    return glued, figures, tables
 
 
 def test_without_runs_the_page_says_so_everywhere(page):
-    glued, figure, tables = page(None)
-    assert (glued["cells"], glued["judged"], glued["earliest"]) == (3, 0, "none")
+    glued, figures, tables = page(None)
+    assert (glued["cells"], glued["judged"], glued["earliest"]) == (2, 0, "none")
     assert glued["applies"] == "not run"
-    assert figure.axes[0].texts[0].get_text() == "not run"
+    assert [one.axes[0].texts[0].get_text() for one in figures] == ["not run"] * 2
     assert all("not run" in table for table in tables[1:])
 
 
 def test_with_runs_of_a_strong_effect_the_page_says_that_variants_read(page):
-    glued, figure, tables = page(6)
-    assert (glued["judged"], glued["reads"], glued["blind"], glued["alarms"]) == (3, 3, 0, 0)
+    glued, (forest, curves), tables = page(6)
+    assert (glued["judged"], glued["reads"], glued["blind"], glued["alarms"]) == (2, 2, 0, 0)
     assert glued["earliest"].startswith("p = 0.")
-    left, right = figure.axes
+    assert len(forest.axes) == 2
+    left, right = curves.axes
     stars = [line for line in left.lines if line.get_marker() == "*" and len(line.get_xdata())]
-    assert len(stars) == 3 and right.get_ylabel() == "λ"
+    assert len(stars) == 1 and right.get_ylabel() == "λ"
     assert not any("not run" in table for table in tables)
 
 
 def test_with_runs_without_effect_no_variant_reads(page):
     glued, _, _ = page(1)
-    assert (glued["judged"], glued["reads"], glued["alarms"]) == (3, 0, 0)
+    assert (glued["judged"], glued["reads"], glued["alarms"]) == (2, 0, 0)

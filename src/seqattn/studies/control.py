@@ -96,7 +96,8 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
     -------
     DataFrame
         Columns dataset, part, model; seen_from, the smallest p from which on all are read (NaN:
-        none); alarm, whether p = 0 is a robust gain over SASRec; and verdict, one of `VERDICTS`.
+        none, or not all doses were run); alarm, whether p = 0 is a robust gain over SASRec; and
+        verdict, one of `VERDICTS`, which takes the doses 0 and 1.
     """
     p_of, n_seeds = doses(study), len(study.seeds)
     against, beyond = (_by_dose(table, p_of, n_seeds) for table in (cells, over))
@@ -109,24 +110,34 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
                 for t in (against, beyond)
             )
             part = bool(mine["part"].any())
-            complete = {*p_of.values()} <= {*mine.index} and {*p_of.values()} <= {*own.index, 0.0}
-            told = _verdict(mine, own) if complete else (np.nan, False, "not run")
-            rows.append((dataset, part, model, *told))
+            there = {0.0, *own.index} & {*mine.index}
+            seen = _seen_from(mine, own) if {*p_of.values()} <= there else np.nan
+            told = _verdict(mine, own) if {0.0, 1.0} <= there else (False, "not run")
+            rows.append((dataset, part, model, seen, *told))
     return pd.DataFrame(rows, columns=[*_KEY, "seen_from", "alarm", "verdict"])
 
 
-def _verdict(mine: pd.DataFrame, own: pd.DataFrame) -> tuple[float, bool, str]:
-    gains, beyond = is_gain(mine), is_gain(own)
+def _seen_from(mine: pd.DataFrame, own: pd.DataFrame) -> float:
+    """Return the smallest p from which on every dose is read; NaN where p = 1 is not."""
+    read = is_gain(mine).reindex(own.index) & is_gain(own)
     seen_from = np.nan
     for p in sorted(own.index, reverse=True):
-        if not (gains[p] and beyond[p]):
+        if not read[p]:
             break
         seen_from = p
-    alarm = bool(gains[0.0])
-    if not np.isnan(seen_from):
-        return seen_from, alarm, "reads"
-    nothing = own.loc[1.0, "margin"] <= MARGIN_PERCENT
-    return seen_from, alarm, "does not read" if nothing else "can't be told"
+    return seen_from
+
+
+def _verdict(mine: pd.DataFrame, own: pd.DataFrame) -> tuple[bool, str]:
+    """Return whether p = 0 is an alarm, and what the rule says of p = 1."""
+    gains = is_gain(mine)
+    if gains[1.0] and is_gain(own)[1.0]:
+        told = "reads"
+    elif own.loc[1.0, "margin"] <= MARGIN_PERCENT:
+        told = "does not read"
+    else:
+        told = "can't be told"
+    return bool(gains[0.0]), told
 
 
 def _by_dose(table: pd.DataFrame, p_of: Mapping[str, float], n_seeds: int) -> pd.DataFrame:

@@ -93,16 +93,17 @@ def _planted() -> str:
     told = []
     for (dataset, title), rows in published.with_titles(changes).groupby(["dataset", "title"]):
         verdict = "; ".join(
-            f"{', '.join(part['model'].map(name_of))}: {verdict} "
+            f"{verdict}: {', '.join(part['model'].map(name_of))} "
             f"({part['relative_change_percent'].min():+.1f} to "
             f"{part['relative_change_percent'].max():+.1f} %)"
             for verdict, part in rows.groupby("verdict", sort=False)
         )
         told.append(
             f"on {title}, with those successors ranked first SASRec would gain "
-            f"{ceilings[dataset]:.0f} % of NDCG@10 ({rows['n_seeds'].min()} seeds). {verdict}"
+            f"{ceilings[dataset]:.0f} % of NDCG@10 ({rows['n_seeds'].min()} seeds). At the full "
+            f"dose, verdicts and changes: {verdict}"
         )
-    return "; ".join(told) or "not run"
+    return ". ".join(told) or "not run"
 
 
 def filled(readme: str) -> str:

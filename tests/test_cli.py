@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -269,6 +270,35 @@ def test_a_reader_of_the_output_may_stop_reading():
     command = f"{sys.executable} -m seqattn.cli datasets | head -1; echo ${{PIPESTATUS[0]}}"
     told = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert told.stderr == "" and told.stdout.splitlines()[-1] == "0"
+
+
+@pytest.mark.parametrize(
+    ("redirected", "code", "message"),
+    [(">/dev/full", "2", "seqattn: output: No space left on device\n"), (">&-", "0", "")],
+)
+def test_output_that_nobody_can_take_is_no_traceback(redirected, code, message):
+    command = f"{sys.executable} -m seqattn.cli datasets {redirected}"
+    told = subprocess.run(["bash", "-c", f"{command}; echo $? >&2"], capture_output=True, text=True)
+    assert told.stderr == f"{message}{code}\n"
+
+
+def test_a_terminal_without_a_sign_shows_the_rest(tmp_path):
+    for name, values in (("a", "1 2"), ("b", "2 4")):
+        rows = "".join(f"u{n},{value}\n" for n, value in enumerate(values.split()))
+        (tmp_path / f"{name}.csv").write_text(f"user,v\n{rows}")
+    command = [sys.executable, "-m", "seqattn.cli", "compare", "a.csv", "b.csv"]
+    told = subprocess.run(
+        *(command,), cwd=tmp_path, capture_output=True, check=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert b"within ?5 %" in told.stdout
+
+
+def test_one_seed_is_refused_before_it_is_fitted(tmp_path, capsys):
+    asked = ["significance", "synthetic", "-s", "1", "--results-dir", str(tmp_path / "store")]
+    assert main(asked) == 2
+    assert "give at least two, by -s" in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
 
 
 def test_an_empty_path_is_refused_and_nothing_written(tmp_path, monkeypatch, capsys):

@@ -1,6 +1,7 @@
 """Text files appear whole or not at all."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,20 @@ def test_an_empty_results_folder_is_the_default_and_a_tilde_is_home(
 ):
     monkeypatch.setenv("SEQATTN_RESULTS", variable)
     assert results_folder(name) == expected
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
+    (tmp_path / "real.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to("real.csv")
+    assert write_text(tmp_path / "link.csv", "new") == tmp_path / "real.csv"
+    assert (tmp_path / "link.csv").is_symlink() and (tmp_path / "real.csv").read_text() == "new"
+
+
+def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        heard = pool.submit(pipe.read_text)
+        write_text(pipe, "told")
+        assert heard.result(timeout=10) == "told"
+    assert pipe.is_fifo() and [*tmp_path.iterdir()] == [pipe]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -139,9 +140,11 @@ def test_the_data_notebook_runs_on_an_order_without_times_or_intensity_and_is_ti
 
 
 @pytest.mark.slow
-def test_every_notebook_runs_on_short_histories(short_log, parameters, tmp_path):
+def test_every_notebook_runs_on_short_histories(short_log, parameters, tmp_path, monkeypatch):
     values = {**parameters, "results_dir": str(tmp_path / "store")}
-    written = reports.report(str(short_log), values, tmp_path / "pages")
+    monkeypatch.chdir(tmp_path)  # from where a relative folder must be found
+    written = reports.report(str(short_log), values, Path("pages"))
+    assert {path.parent for path in written} == {tmp_path / "pages"}
     assert [path.stem for path in written] == list(book.NOTEBOOKS)
     for path in written:
         _executed(path)

@@ -18,6 +18,9 @@ from seqattn.errors import SeqattnError
 def write_text(path: str | Path, text: str) -> Path:
     """Write beside the target and rename, so that no reader ever sees half a file.
 
+    A link stays, and the file it leads to is replaced; what is no file, such as a pipe or
+    ``/dev/stdout``, is written to.
+
     Raises
     ------
     SeqattnError
@@ -25,6 +28,10 @@ def write_text(path: str | Path, text: str) -> Path:
     """
     path, partial = Path(path), None
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            path.write_text(text, encoding="utf-8")
+            return path
+        path = path.resolve() if path.is_symlink() else path
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path)
         handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

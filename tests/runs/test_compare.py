@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from seqattn.cli import main
 from seqattn.errors import SeqattnError
-from seqattn.runs.compare import compare, of_file
+from seqattn.runs.compare import PerUser, compare, of_file
 from seqattn.stats.metrics import metric, parse_metric
 
 
@@ -97,6 +101,11 @@ def test_one_seed_has_an_interval_over_users_only(files, tmp_path):
         ("user,seed,a\n1,1,0\n1,1,1\n", "line 3: user 1 has a second value for seed 1"),
         ("user,seed,a\n1,1,0\n2,1,1\n1,2,0\n", "seed 2 lacks user 2"),
         ("user,a\n1,inf\n", "is not a number"),
+        ("user,a\n", "no row below the names of columns"),
+        ("user,a\n,1\n2,0\n", "line 2: no user; values are paired"),
+        ("user,seed,a\n1,,0\n2,1,0\n", "line 2: seed 'nan' is no whole number"),
+        ("user,seed,a\n1,1,0\n2,one,0\n", "line 3: seed 'one' is no whole number"),
+        ("user,seed,a\n1,1.5,0\n2,1,0\n", "line 2: seed '1.5' is no whole number"),
     ],
 )
 def test_a_file_that_cannot_be_paired_is_one_line(tmp_path, text, message):
@@ -113,8 +122,53 @@ def test_files_without_common_users_and_copies_of_a_seed_are_refused(tmp_path):
     c = written(tmp_path / "c.csv", [*"xy", *range(30)] * 2, [*range(32)] * 2, [1] * 32 + [2] * 32)
     with pytest.raises(SeqattnError, match=r"c.csv: seeds 1 and 2 have the same value for every"):
         compare(of_file(c), of_file(c))
-    with pytest.raises(SeqattnError, match=r"has 1 seeds and c\.csv 2"):
-        compare(a, of_file(c))
+    with pytest.raises(
+        SeqattnError, match=r"a\.csv has the seeds 0 and c\.csv has 1, 2; seeds are"
+    ):
+        compare(of_file(written(tmp_path / "a.csv", ["x", "y"], [1, 2])), of_file(c))
+    with pytest.raises(SeqattnError, match="a margin of -5 %; give a positive one"):
+        compare(a, a, margin_percent=-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.permutations([1, 2, 9, 10]), st.permutations(range(30)))
+def test_seeds_are_paired_by_their_numbers_and_users_by_their_ids(seeds, users):
+    rng = np.random.default_rng(0)
+    base, variant = (pd.DataFrame(rng.random((30, 4)), columns=[1, 2, 9, 10]) for _ in range(2))
+    base.index = variant.index = pd.Index([f"u{n}" for n in range(30)], name="user")
+    expected = compare(PerUser("a", base), PerUser("b", variant)).table
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "b.csv"
+        told = variant.iloc[users][seeds].rename_axis(columns="seed").stack().rename("value")
+        told.reset_index().to_csv(path, index=False, float_format="%.17g")
+        pd.testing.assert_frame_equal(compare(PerUser("a", base), of_file(path)).table, expected)
+        with pytest.raises(SeqattnError, match=r"b\.csv has no seed 3; there are: 1, 2, 9, 10"):
+            of_file(path).of_seeds([1, 3])
+        with pytest.raises(SeqattnError, match=r"has the seeds 1, 2, 9, 10 and b\.csv has 1, 9; "):
+            compare(PerUser("a", base), of_file(path).of_seeds([9, 1]))
+
+
+def test_a_change_has_the_direction_of_the_difference_whatever_the_sign_of_the_base(tmp_path):
+    a = of_file(written(tmp_path / "a.csv", list("abcd"), [-1, -3, -5, -2]))
+    b = of_file(written(tmp_path / "b.csv", list("abcd"), [-0.5, -3.2, -4, -1.5]))
+    row = answer(compare(a, b).table, "over users")
+    assert row["estimate"] == pytest.approx(100 * 0.45 / 2.75)
+    assert row["low"] < row["estimate"] < row["high"]
+    zero = of_file(written(tmp_path / "c.csv", list("abcd"), [0, 0, 0, 0]))
+    table = compare(zero, b).table
+    assert answer(table, "of the base")["note"] == "no change in percent of 0"
+    assert "equal for every user" in answer(compare(b, b).table, "of the variant")["note"]
+
+
+def test_parquet_and_another_name_for_users_are_read(tmp_path):
+    frame = pd.DataFrame({"customer": ["x", "y", "z"], "ndcg": [0.1, 0.2, 0.4], "hr": [0, 1, 1]})
+    frame.set_index("customer").to_parquet(tmp_path / "a.pq")
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    asked = {"column": "ndcg", "by": "customer"}
+    there, here = (of_file(tmp_path / name, **asked).values for name in ("a.pq", "a.csv"))
+    pd.testing.assert_frame_equal(there, here)
+    with pytest.raises(SeqattnError, match=r"no column 'user' .* name that column, by --by"):
+        of_file(tmp_path / "a.pq")
 
 
 def test_the_command_prints_what_was_asked_for_and_who_is_missing(files, capsys):
@@ -151,6 +205,38 @@ def test_models_of_a_dataset_are_compared_as_their_exported_files_are(
     names = [str(tmp_path / f"{name}.csv") for name in ("sasrec", "ia-add")]
     assert main(["compare", *names, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == of_models
+
+
+def test_a_file_a_run_and_a_model_under_any_preset_are_compared(tmp_path, capsys, one_process):
+    store = ["--results-dir", str(tmp_path / "store")]
+    asked = ["-d", "synthetic", "-m", "sasrec", "-s", "3", "--preset", "smoke", *store]
+    assert main(["fit", *asked]) == 0
+    (folder,) = (tmp_path / "store").glob("*/sasrec/seed-3-*")
+    assert main(["export", str(folder), "--per-user", str(tmp_path / "u.csv")]) == 0
+    capsys.readouterr()
+    frame = pd.read_csv(tmp_path / "u.csv", dtype=str)[["user", "NDCG@10_unfiltered"]]
+    frame.assign(seed=3).to_csv(tmp_path / "u.csv", index=False)
+    told = []
+    for base in ("sasrec:smoke", str(folder), str(tmp_path / "u.csv")):
+        asked = [base, "ia-val:smoke", "-d", "synthetic", "-s", "3", "--json", *store]
+        assert main(["compare", *asked]) == 0
+        told.append(json.loads(capsys.readouterr().out))
+    assert told[0] == told[1] == told[2]
+    assert main(["compare", str(folder), str(folder)]) == 0  # a run says which data it is of
+    assert "equal for every user" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--metric", "HR@10"], "--metric goes with a model or a run, and none is compared"),
+        (["--kind", "filtered"], "--kind goes with a model or a run"),
+        (["-s", "7"], "a.csv has no seed 7; there are: 0, 1, 2"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(files, capsys, option, message):
+    assert main(["compare", *map(str, files[:2]), *option]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_metrics_have_the_fields_names(tmp_path):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -120,11 +122,45 @@ def test_an_export_replaces_an_export_and_nothing_else(runs, synthetic, tmp_path
     export_model(runs["sasrec"], tmp_path / "out", synthetic)
     export_model(runs["ia-val"], tmp_path / "out", synthetic)
     assert seqattn.load(tmp_path / "out").about["model"] == "ia-val"
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    with pytest.raises(SeqattnError, match="is no exported model; choose another folder"):
-        export_model(runs["sasrec"], tmp_path / "mine", synthetic)
-    assert (tmp_path / "mine" / "thesis.txt").exists()
+    (tmp_path / "empty").mkdir()
+    export_model(runs["sasrec"], tmp_path / "empty", synthetic)
+    export_model(runs["sasrec"], tmp_path / "not" / "there" / "yet", synthetic)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (None, r"holds 'thesis\.txt'; name a new or an empty folder"),
+        ({"library": "seqattn"}, r"holds 'thesis\.txt'"),
+        ({"model_type": "bert"}, r"holds 'thesis\.txt'"),
+    ],
+)
+def test_an_export_touches_no_folder_with_anything_else_in_it(
+    runs, synthetic, tmp_path, monkeypatch, config, message
+):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years of work")
+    if config is not None:
+        (mine / "config.json").write_text(json.dumps(config))
+    monkeypatch.chdir(mine)
+    for folder in (mine, mine.relative_to(mine)):  # by name, and as "."
+        with pytest.raises(SeqattnError, match=message):
+            export_model(runs["sasrec"], folder, synthetic)
+    (mine / "thesis.txt").rename(tmp_path / "thesis.txt")
+    if config != {"library": "seqattn"}:
+        (mine / "config.json").write_text(json.dumps(config or {}))
+        with pytest.raises(SeqattnError, match="is no exported model"):
+            export_model(runs["sasrec"], mine, synthetic)
+        assert (mine / "config.json").exists()
+
+
+def test_a_link_to_an_export_stays_a_link(runs, synthetic, tmp_path):
+    export_model(runs["sasrec"], tmp_path / "v1", synthetic)
+    (tmp_path / "latest").symlink_to(tmp_path / "v1")
+    export_model(runs["ia-val"], tmp_path / "latest", synthetic)
+    assert (tmp_path / "latest").is_symlink()
+    assert seqattn.load(tmp_path / "v1").about["model"] == "ia-val"
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "items.json", "config.json"])
@@ -132,16 +168,43 @@ def test_a_damaged_export_is_one_line(runs, synthetic, tmp_path, name):
     folder = export_model(runs["sasrec"], tmp_path / "out", synthetic)
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(content[: len(content) // 2])
-    with pytest.raises(SeqattnError, match=r"do not hold one model .*; export it again"):
+    with pytest.raises(SeqattnError, match=r"not as they were exported; export the model again"):
         seqattn.load(folder)
 
 
-def test_items_of_another_model_are_refused(runs, synthetic, tmp_path):
-    folder = export_model(runs["sasrec"], tmp_path / "out", synthetic)
-    ids = json.loads((folder / "items.json").read_text())
-    (folder / "items.json").write_text(json.dumps(ids[:-1]))
-    with pytest.raises(SeqattnError, match="do not hold one model"):
+@pytest.mark.parametrize(
+    ("name", "edit"),
+    [
+        ("items.json", lambda ids: ids[::-1]),
+        ("items.json", lambda ids: ids[:-1]),
+        ("items.json", lambda ids: [ids[0], *ids[:-1]]),
+        ("config.json", lambda config: config | {"model": "ia-mul"}),
+        ("config.json", lambda config: config | {"model_config": "none"}),
+        ("config.json", lambda config: [config]),
+        ("config.json", lambda config: None),
+    ],
+)
+def test_an_edited_export_is_refused(runs, synthetic, tmp_path, name, edit):
+    folder = export_model(runs["ia-val"], tmp_path / "out", synthetic)
+    (folder / "README.md").write_text("a card of my own")  # the card is the user's
+    seqattn.load(folder)
+    (folder / name).write_text(json.dumps(edit(json.loads((folder / name).read_text()))))
+    with pytest.raises(SeqattnError, match="not as they were exported"):
         seqattn.load(folder)
+
+
+def test_words_of_a_log_are_no_markup_of_its_card(runs, synthetic, tmp_path):
+    entry = dataclasses.replace(synthetic.entry, intensity="<img src=x onerror=alert(1)>")
+    folder = export_model(runs["ia-val"], tmp_path, dataclasses.replace(synthetic, entry=entry))
+    card = (folder / "README.md").read_text()
+    assert "<img" not in card and "&lt;img" in card and "(split: leave-one-out)" in card
+
+
+def test_a_run_in_another_runs_place_is_refused(runs, tmp_path):
+    place = tmp_path / runs["sasrec"].folder.name.replace("2020", "2021")
+    shutil.copytree(runs["sasrec"].folder, place)
+    with pytest.raises(SeqattnError, match=f"holds the run {runs['sasrec'].folder.name}"):
+        seqattn.load(place)
 
 
 def test_ranks_per_user_carry_ids_and_average_to_the_runs_metrics(runs, synthetic):

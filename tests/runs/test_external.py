@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,8 @@ import pytest
 import torch
 
 from seqattn.cli import main
+from seqattn.data import Dataset, Interactions, load_dataset
+from seqattn.data.splits import Splitting
 from seqattn.errors import SeqattnError
 from seqattn.runs import external
 from seqattn.runs.store import Store
@@ -106,9 +110,104 @@ def test_an_item_without_score_ranks_behind_all_others(synthetic, scores, tmp_pa
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s.astype(float) * 2.0**-600,
+        lambda s: s.astype(float) * 2.0**600,
+        lambda s: s.astype(float) + 1e9,
+        lambda s: s.astype(np.int64) + 2**40,
+        lambda s: s.astype(np.uint64) + np.uint64(2**63),
+        lambda s: (s * 2).astype(np.float16),
+        lambda s: s.astype(">f8"),
+        lambda s: s.astype(np.int8),
+    ],
+)
+def test_scores_of_any_scale_and_type_give_the_ranks_of_their_order(
+    synthetic, scores, tmp_path, change
+):
+    given = change(scores)
+    for user in (0, 5):  # the order is the same in each user's row
+        np.testing.assert_array_equal(
+            np.unique(given[user], return_inverse=True)[1],
+            np.unique(scores[user], return_inverse=True)[1],
+        )
+    ranked = external.ranks_of_scores(saved(tmp_path / "s.npz", synthetic, given), synthetic)
+    for kind, ranks in expected(synthetic, scores).items():
+        np.testing.assert_array_equal(ranked.ranks[f"test_{kind}"], ranks)
+
+
+def test_what_must_not_be_recommended_ranks_behind_the_lowest_number(synthetic, scores, tmp_path):
+    """A third of the scores -inf: ranks counted one by one, ties in the middle."""
+    given = scores.astype(float) - 1e308
+    given[np.random.default_rng(3).random(given.shape) < 1 / 3] = -np.inf
+    ranked = external.ranks_of_scores(saved(tmp_path / "s.npz", synthetic, given), synthetic)
+    targets = synthetic.split.targets("test") - 1
+    for user, target in enumerate(targets):
+        own = given[user].tolist()
+        higher, ties = sum(v > own[target] for v in own), own.count(own[target]) - 1
+        assert ranked.ranks["test_unfiltered"][user] == 1 + higher + ties // 2
+
+
+def seen_by_user(synthetic):
+    """Return each user's items before the test target, but for the target, as columns."""
+    log = synthetic.sequences
+    for begin, end in pairwise(log.offsets):
+        yield np.setdiff1d(log.items[begin : end - 1], log.items[end - 1]) - 1
+
+
+@pytest.mark.parametrize("hidden", [-np.inf, -1e10])
+@pytest.mark.parametrize("part", ["all", "training"])
+@pytest.mark.parametrize("listed", [None, 20])
+def test_scores_that_hide_what_users_have_give_the_filtered_kind_alone(
+    synthetic, tmp_path, hidden, part, listed
+):
+    """Of all items, or of the 20 that suit a user best and the lowest score for the others."""
+    scores = np.random.default_rng(4).normal(size=(synthetic.n_users, synthetic.n_items))
+    whole = expected(synthetic, scores.astype(np.float32))["filtered"]
+    for user, seen in enumerate(seen_by_user(synthetic)):
+        last = synthetic.split.targets("valid")[user] - 1
+        scores[user, seen if part == "all" else np.setdiff1d(seen, last)] = hidden
+        if listed:
+            scores[user, np.argsort(-scores[user])[listed:]] = hidden
+    ranked = external.ranks_of_scores(saved(tmp_path / "s.npz", synthetic, scores), synthetic)
+    assert list(ranked.ranks) == ["test_filtered"] and ranked.looks_filtered
+    near = whole <= (10 if listed else synthetic.n_items)
+    np.testing.assert_array_equal(ranked.ranks["test_filtered"][near], whole[near])
+
+
+def test_scores_that_are_all_alike_or_few_hide_nothing(tmp_path):
+    """Each of 100 users has four items of 400; two others have a score, as after a Markov chain."""
+    dataset = prepared([(u, 4 * u + n, n) for u in range(100) for n in range(4)])
+    log = dataset.sequences
+    scores = np.full((100, 400), -np.inf)
+    scores[np.arange(100), (4 * np.arange(100) + 9) % 400] = 1
+    scores[np.arange(100), (4 * np.arange(100) + 13) % 400] = 2
+    for given in (scores, np.zeros_like(scores)):
+        np.savez(tmp_path / "s.npz", users=log.user_ids, items=log.item_ids, scores=given)
+        ranked = external.ranks_of_scores(tmp_path / "s.npz", dataset)
+        assert len(ranked.ranks) == 2 and not ranked.looks_filtered
+
+
+def prepared(rows, **changes):
+    """Prepare rows of user, item and time without any filter."""
+    entry = load_dataset("synthetic").entry
+    entry = replace(entry, raw=None, core=None, preparation=replace(entry.preparation, core=1))
+    frame = pd.DataFrame(rows, columns=["user", "item", "timestamp"])
+    return Dataset.from_interactions(Interactions.from_frame(frame), replace(entry, **changes))
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"scores": None}, "no array 'scores' .there are: users, items."),
+        ({"scores": np.array([["high"]])}, "scores are <U4 of shape .*; save real numbers"),
+        ({"scores": np.ones((60, 1), complex)}, "scores are complex128 of shape"),
+        ({"scores": np.ones((60, 1), bool)}, "scores are bool of shape"),
+        ({"scores": np.zeros((0, 0))}, r"scores are float64 of shape \(0, 0\)"),
+        ({"users": np.array(7)}, r"users are int64 of shape \(\); save them as one row"),
+        ({"items": np.array([[1, 2]])}, r"items are int64 of shape \(1, 2\)"),
+        ({"users": np.arange(60.0)}, "users are float64 of shape"),
+        ({"users": np.array([b"1"])}, r"users are \|S1 of shape"),
         ({"scores": np.zeros((3, 3))}, r"scores have shape \(3, 3\) for 60 users"),
         ({"scores": np.full((60, 1), np.nan)}, "for 60 users and"),
         ({"users": np.array(["u"] * 60)}, "user 'u' occurs twice"),
@@ -125,23 +224,66 @@ def test_arrays_that_do_not_fit_are_one_line(synthetic, scores, tmp_path, change
         external.ranks_of_scores(tmp_path / "s.npz", synthetic)
 
 
-def test_nan_among_scores_and_a_file_that_is_none_are_one_line(synthetic, scores, tmp_path):
-    scores[2, 2] = np.nan
-    with pytest.raises(SeqattnError, match="a score is NaN"):
+@pytest.mark.parametrize(("value", "told"), [(np.nan, "NaN"), (np.inf, r"\+inf")])
+def test_a_score_that_is_none_is_one_line(synthetic, scores, tmp_path, value, told):
+    scores[2, 2] = value
+    user, item = synthetic.sequences.user_ids[2], synthetic.sequences.item_ids[2]
+    with pytest.raises(SeqattnError, match=rf"a score is {told} \(user {user}, item {item}\)"):
         external.ranks_of_scores(saved(tmp_path / "s.npz", synthetic, scores), synthetic)
+
+
+def test_an_item_twice_among_scores_is_one_line(synthetic, scores, tmp_path):
+    ids, twice = synthetic.sequences, synthetic.sequences.item_ids.copy()
+    twice[4] = twice[0]
+    np.savez(tmp_path / "s.npz", users=ids.user_ids, items=twice, scores=scores)
+    with pytest.raises(SeqattnError, match=f"item '{twice[0]}' occurs twice; give each item once"):
+        external.ranks_of_scores(tmp_path / "s.npz", synthetic)
+
+
+def test_a_file_of_scores_that_is_none_is_one_line(synthetic, tmp_path):
     (tmp_path / "junk.npz").write_bytes(b"PK\x03\x04 junk")
-    for name in ("junk.npz", "missing.npz"):
-        with pytest.raises(SeqattnError, match="no readable"):
+    (tmp_path / "text.npz").write_text("user,item,score\n1,2,3\n")
+    (tmp_path / "empty.npz").write_bytes(b"")
+    np.save(tmp_path / "one.npy", np.ones(3))
+    files = ("junk.npz", "text.npz", "empty.npz", "missing.npz", ".", "one.npy")
+    for name in files:
+        with pytest.raises(SeqattnError, match=r"no readable|holds one array") as told:
             external.ranks_of_scores(tmp_path / name, synthetic)
+        assert "\n" not in str(told.value) and str(tmp_path) in str(told.value)
 
 
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
         (lambda f: f.drop(columns="rank"), "column 'score' is missing"),
-        (lambda f: f.assign(rank=f["rank"] - 1), "line 2: '0' is no rank; ranks start at 1"),
-        (lambda f: f.assign(rank="first"), "line 2: 'first' is no rank"),
-        (lambda f: pd.concat([f, f.head(1)]), "the pair of user and item is twice"),
+        (
+            lambda f: f.assign(rank=f["rank"] - 1),
+            r"line 2 \(user '.*'\): '0' is no rank; ranks are",
+        ),
+        (lambda f: f.assign(rank=f["rank"] + 0.5), r"line 2 \(user '.*'\): '1.5' is no rank"),
+        (lambda f: f.assign(rank="first"), r"line 2 \(user '.*'\): 'first' is no rank"),
+        (lambda f: f.assign(rank="3,3"), "'3,3' is no rank; give a finite number, with a point"),
+        (lambda f: f.assign(rank=f["rank"] > 2), "'False' is no rank"),
+        (lambda f: f.assign(rank=np.inf), "'inf' is no rank"),
+        (lambda f: f.assign(rank=f["rank"].replace(3, 2)), "line 4 .*: rank 2 occurs twice"),
+        (
+            lambda f: f.assign(rank=f["rank"].replace(3, 9)),
+            "line 4 .*: rank 9 lacks the one before it",
+        ),
+        (lambda f: f[f["rank"] != 2], "line 3 .*: rank 3 lacks the one before it"),
+        (
+            lambda f: f.assign(rank=f["rank"] + 10**6),
+            "line 2 .*: rank 1000001 lacks the one before it",
+        ),
+        (lambda f: f.assign(rank=f["rank"].where(f["rank"] > 1)), "line 2 .*: no rank; fill"),
+        (lambda f: f.assign(item=f["item"].where(f["rank"] > 1)), "line 2 .*: no item; fill"),
+        (lambda f: f.assign(user=f["user"].where(f["rank"] > 1)), "line 2 .*: no user; fill"),
+        (lambda f: scored(f, "abc"), r"line 2 .*: 'abc' is no score; give a finite number"),
+        (lambda f: scored(f, "3,3"), r"'3,3' is no score"),
+        (lambda f: scored(f, None), r"line 2 .*: no score; fill the cell in"),
+        (lambda f: scored(f, -np.inf), "'-inf' is no score"),
+        (lambda f: scored(f, "2024-01-31"), "'2024-01-31' is no score"),
+        (lambda f: pd.concat([f, f.head(1)]), "line 302 .*: item .* is twice in the list"),
         (lambda f: f[f["user"] != f["user"].iloc[0]], "1 users of synthetic are missing"),
         (lambda f: f.assign(item="x"), "item 'x' is not among the"),
         (lambda f: f.assign(user=f["user"].astype(str) + "x"), "users of synthetic are missing"),
@@ -150,8 +292,78 @@ def test_nan_among_scores_and_a_file_that_is_none_are_one_line(synthetic, scores
 def test_lists_that_do_not_fit_are_one_line(synthetic, scores, tmp_path, edit, message):
     path = tmp_path / "lists.csv"
     edit(lists(synthetic, scores, 5, "rank")).to_csv(path, index=False)
-    with pytest.raises(SeqattnError, match=message):
+    with pytest.raises(SeqattnError, match=message) as told:
         external.ranks_of_lists(path, synthetic)
+    assert "\n" not in str(told.value) and str(path) in str(told.value)
+
+
+def scored(frame, first):
+    """Return lists with scores instead of ranks, the first one of them given."""
+    column = (-frame["rank"]).astype(object)
+    column.iloc[0] = first
+    return frame.drop(columns="rank").assign(score=column)
+
+
+def test_an_unknown_kind_and_two_columns_of_ranks_are_one_line(synthetic, scores, tmp_path):
+    path, frame = tmp_path / "lists.csv", lists(synthetic, scores, 5, "rank")
+    frame.to_csv(path, index=False)
+    with pytest.raises(SeqattnError, match="kind 'all' is unknown; use unfiltered or filtered"):
+        external.ranks_of_lists(path, synthetic, "all")
+    frame = frame.assign(score=1.0, again=1)
+    frame.columns = [name.replace("again", "rank") for name in frame.columns]
+    frame.to_csv(path, index=False)
+    with pytest.raises(SeqattnError, match="column 'rank' twice"):
+        external.ranks_of_lists(path, synthetic)
+
+
+@pytest.mark.parametrize("scale", [2.0**-600, 2.0**600, 2**53 + 1])
+def test_scores_of_lists_are_compared_as_they_are(synthetic, scores, tmp_path, scale):
+    """A whole number adds itself, anything else multiplies: neither changes an order."""
+    frame = lists(synthetic, scores, None)
+    whole = isinstance(scale, int)
+    changed = frame["score"].astype(int) + scale if whole else frame["score"] * scale
+    frame.assign(score=changed).to_csv(tmp_path / "lists.csv", index=False)
+    ranked = external.ranks_of_lists(tmp_path / "lists.csv", synthetic)
+    np.testing.assert_array_equal(
+        ranked.ranks["test_unfiltered"], expected(synthetic, scores)["unfiltered"]
+    )
+
+
+def test_filtered_lists_hold_nothing_that_a_user_already_has(synthetic, tmp_path):
+    scores = np.random.default_rng(5).random((synthetic.n_users, synthetic.n_items))
+    path, whole = tmp_path / "lists.csv", expected(synthetic, scores.astype(np.float32))
+    lists(synthetic, scores, 20, "rank").to_csv(path, index=False)
+    assert not external.ranks_of_lists(path, synthetic).looks_filtered
+    told = r"line \d+ \(user '.*'\): this user already has item '.*'; leave out `--kind filtered`"
+    with pytest.raises(SeqattnError, match=told):
+        external.ranks_of_lists(path, synthetic, "filtered")
+    for user, seen in enumerate(seen_by_user(synthetic)):
+        scores[user, seen] = -1
+    for depth in (9, 20):
+        frame = lists(synthetic, scores, depth)
+        frame[frame["score"] >= 0].to_csv(path, index=False)
+        # Of short lists none may hold such an item by chance.
+        assert external.ranks_of_lists(path, synthetic).looks_filtered == (depth == 20)
+        ranked = external.ranks_of_lists(path, synthetic, "filtered")
+        assert not ranked.looks_filtered  # it was said
+        near = whole["filtered"] <= depth
+        found = ranked.ranks["test_filtered"]
+        np.testing.assert_array_equal(found[near], whole["filtered"][near])
+        assert (found[~near] == synthetic.n_items).all()
+
+
+def test_the_depth_is_that_of_users_whom_the_test_asks(tmp_path):
+    """User 3 is gone before the cut, and has no list or a short one."""
+    rows = [(u, i, t) for u in (1, 2) for t, i in enumerate("abcdef")] + [(3, "a", 0), (3, "b", 1)]
+    cut = Splitting(time="1970-01-01T00:00:05", validation="last")
+    dataset = prepared(rows, splitting=cut)
+    assert dataset.split.users("test").tolist() == [0, 1]
+    told = [(1, "f", 1), (1, "a", 2), (2, "f", 1), (2, "b", 2), (2, "c", 3)]
+    for more in ([], [(3, "a", 1)]):
+        path = tmp_path / "lists.csv"
+        given = pd.DataFrame([*told, *more], columns=["user", "item", "rank"])
+        given.to_csv(path, index=False)
+        assert external.ranks_of_lists(path, dataset).depth == 2
 
 
 def test_the_command_keeps_a_run_that_says_what_it_is(synthetic, scores, tmp_path, capsys):

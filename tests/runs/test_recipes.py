@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from seqattn.cli import main
+from seqattn.data import Dataset, Interactions, load_dataset
 from seqattn.files import ROOT
-from seqattn.runs.external import split_table
+from seqattn.runs.external import ranks_of_scores, split_table
+from seqattn.stats.metrics import averages_by_kind
 
 RECIPES = ROOT / "book" / "appendix" / "recipes"
 RECTOOLS = ROOT / ".venv-rectools" / "bin" / "python"
@@ -33,12 +36,11 @@ def last_line(folder, *command) -> dict[str, float]:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def evaluated(folder, capsys, *options) -> dict[str, float]:
-    """Evaluate a recipe's output and return the run's only, or unfiltered, metrics."""
+def evaluated(folder, capsys, *options) -> dict[str, dict[str, float]]:
+    """Evaluate a recipe's output and return the run's metrics by kind."""
     command = ["evaluate", "-d", "synthetic", "--name", "theirs", "--json", *map(str, options)]
     assert main([*command, "--results-dir", str(folder / "store")]) == 0
-    metrics = json.loads(capsys.readouterr().out)["metrics"]
-    return metrics.get("test_unfiltered") or metrics["test_filtered"]
+    return json.loads(capsys.readouterr().out)["metrics"]
 
 
 def assert_equal(ours, theirs):
@@ -66,8 +68,29 @@ def test_a_model_fitted_by_recbole_is_judged_as_recbole_judges_it(split, tmp_pat
     capsys.readouterr()
     ours = evaluated(tmp_path, capsys, "--scores", tmp_path / "scores.npz")
     assert len(theirs) == 6
-    assert_equal(ours, theirs)
+    assert_equal(ours["test_unfiltered"], theirs)
     assert 0 < theirs["ndcg@10"] < theirs["recall@10"] < 1
+
+
+def test_scores_of_recboles_general_models_hide_nothing_and_give_both_kinds(tmp_path):
+    """On a log where nobody has all items, among which RecBole draws negatives."""
+    pytest.importorskip("recbole.config")
+    rng = np.random.default_rng(0)
+    rows = [(u, i, t) for u in range(50) for t, i in enumerate(rng.choice(60, 12, replace=False))]
+    frame = pd.DataFrame(rows, columns=["user", "item", "timestamp"])
+    entry = load_dataset("synthetic").entry
+    entry = replace(entry, raw=None, core=None, preparation=replace(entry.preparation, core=1))
+    dataset = Dataset.from_interactions(Interactions.from_frame(frame), entry)
+    split_table(dataset).to_csv(tmp_path / "s.csv", index=False)
+    command = (sys.executable, RECIPES / "from_recbole.py", "s.csv", "scores.npz", "BPR", 2)
+    theirs = last_line(tmp_path, *command)
+    ranked = ranks_of_scores(tmp_path / "scores.npz", dataset)
+    ours = averages_by_kind(ranked.ranks, {})
+    assert len(theirs) == 6 and not ranked.looks_filtered
+    assert_equal(ours["test_filtered"], theirs)
+    # What a user already has takes places of its own.
+    assert (ranked.ranks["test_unfiltered"] >= ranked.ranks["test_filtered"]).all()
+    assert (ranked.ranks["test_unfiltered"] > ranked.ranks["test_filtered"]).mean() > 0.5
 
 
 @pytest.mark.slow
@@ -80,5 +103,5 @@ def test_a_model_fitted_by_rectools_is_judged_as_rectools_judges_it(split, tmp_p
     theirs = last_line(tmp_path, RECTOOLS, "-I", script, split, tmp_path / "lists.csv")
     capsys.readouterr()
     ours = evaluated(tmp_path, capsys, "--lists", tmp_path / "lists.csv", "--kind", "filtered")
-    assert_equal(ours, theirs)
+    assert_equal(ours["test_filtered"], theirs)
     assert 0 < theirs["ndcg@10"] < 1

@@ -19,7 +19,7 @@ from seqattn.runs import fitting
 from seqattn.runs import store as store_module
 from seqattn.runs.fitting import run_spec
 from seqattn.runs.results import histories, summary
-from seqattn.runs.store import RecBoleSpec, Result, Run, RunSpec, Store
+from seqattn.runs.store import RecBoleSpec, Result, Run, RunSpec, Store, whole
 from seqattn.stats.metrics import metric
 
 SMOKE = get_preset("smoke")
@@ -246,6 +246,33 @@ def test_a_failing_write_leaves_no_half_written_run(tmp_path, monkeypatch):
         store.compute(SPEC, lambda: RESULT)
     assert store.get(SPEC) is None
     assert not list(tmp_path.rglob("*.partial"))
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_a_folder_that_cannot_be_replaced_stays_whole(tmp_path, monkeypatch, broken):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "old.txt").write_text("old")
+    moves, move = [], os.replace
+
+    def replace(source, target):
+        moves.append((source, target))
+        if len(moves) == broken + 1:
+            raise OSError(16, "Device or resource busy")
+        move(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(SeqattnError, match="resource busy"), whole(folder) as partial:
+        (partial / "new.txt").write_text("new")
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "old.txt"]
+
+
+def test_a_folder_whose_replacement_was_killed_half_way_comes_back(tmp_path):
+    (tmp_path / ".out.old").mkdir()
+    (tmp_path / ".out.old" / "old.txt").write_text("old")
+    with pytest.raises(RuntimeError), whole(tmp_path / "out"):
+        raise RuntimeError
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "old.txt"]
 
 
 def test_a_results_folder_that_cannot_be_made_is_named(tmp_path):

@@ -133,3 +133,8 @@ def test_a_run_that_is_there_twice_is_refused_by_the_places_of_its_seeds():
     dual_criterion(base, variant)
     zeros = np.zeros((3, 20))  # and nobody hits
     dual_criterion(zeros, zeros)
+    hits = (rng.random((3, 1000)) < [[0.2], [0.2], [0.2]]).astype(float)
+    hits[2] = hits[0]  # of 200 who hit, another seed would miss some
+    with pytest.raises(SeqattnError, match="the seeds at places 0 and 2 have the same values"):
+        dual_criterion(hits, hits)
+    dual_criterion(hits[:, :30], hits[:, :30])  # few may agree by chance

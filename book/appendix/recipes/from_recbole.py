@@ -6,7 +6,8 @@
 
 Prints RecBole's own metrics of the test targets. It hides a user's history from its general
 models, such as BPR: these metrics are seqattn's *filtered* ones. It does not from its sequential
-models, such as SASRec: there they are the *unfiltered* ones.
+models, such as SASRec: there they are the *unfiltered* ones. The scores that are saved hide
+nothing, so seqattn gives both kinds.
 """
 
 import json
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_model, get_trainer, init_seed
@@ -53,7 +55,10 @@ train, valid, test = data_preparation(config, dataset)
 model = get_model(name)(config, train._dataset).to(config["device"])
 trainer = get_trainer(config["MODEL_TYPE"], name)(config, model)
 trainer.fit(train, valid, verbose=False, show_progress=False)
+metrics = trainer.evaluate(test, load_best_model=False, show_progress=False)
 
+if not test.is_sequential:  # else full_sort_scores gives what a user already has -inf, as it did
+    test.uid2history_item.fill(torch.tensor([], dtype=torch.long))
 numbers = np.arange(1, dataset.user_num)  # 0 is padding, of users and of items
 scores = full_sort_scores(numbers, model, test, device=config["device"])
 np.savez(
@@ -62,4 +67,4 @@ np.savez(
     items=dataset.id2token("item_id", np.arange(1, dataset.item_num)).astype(str),
     scores=scores[:, 1:].cpu().numpy(),
 )
-print(json.dumps(trainer.evaluate(test, load_best_model=False, show_progress=False)))
+print(json.dumps(metrics))

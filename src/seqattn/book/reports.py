@@ -61,7 +61,7 @@ def report(
         the same name, there is no SASRec to compare with or a single seed, a notebook stops, or
         nothing can be written.
     """
-    output = output or ROOT / "book" / "runs" / find_entry(dataset).name
+    output = (output or ROOT / "book" / "runs" / find_entry(dataset).name).resolve()
     if is_yaml(dataset):
         dataset = str(Path(dataset).resolve())  # notebooks run in another folder
     _require_own_place(output, dataset)
@@ -221,6 +221,11 @@ def study_pages() -> list[Path]:
 
 def _side_by_side(run: Callable[[T, AsyncKernelManager], object], jobs: Iterable[T]) -> None:
     """Run notebooks with one kernel a core, each in turn by the kernel that is free."""
+    # A notebook runs in its own folder, and papermill takes this process along: what is named from
+    # here must be found from there.
+    for name in ("SEQATTN_DATA", "SEQATTN_CACHE", "SEQATTN_RESULTS"):
+        if value := os.environ.get(name):
+            os.environ[name] = str(Path(value).expanduser().resolve())
     waiting = iter(list(jobs))  # threads take from it one by one
 
     def work(_: int) -> None:

@@ -32,6 +32,7 @@ EXAMPLES = """examples:
   seqattn significance ml-100k
   seqattn compare sasrec ia-add -d ml-100k --metric Recall@20
   seqattn compare theirs.csv mine.csv --column ndcg
+  seqattn compare ia-add:shared_backbone ia-add:own_search -d ml-100k
   seqattn evaluate -d ml-100k --lists top100.csv --name implicit-als
   seqattn report ml-100k
   seqattn collect .seqattn/results -o results/campaign
@@ -41,6 +42,7 @@ EXAMPLES = """examples:
   seqattn study positions -d ml-100k -a rope -s 2020 2021
 """
 
+METRIC, KIND = "NDCG@10", "unfiltered"
 DATASET = "a name that `seqattn datasets` lists, or the YAML file of your own log"
 
 
@@ -203,7 +205,7 @@ def _add_evaluate(verbs: Verbs) -> None:
     what = verb.add_mutually_exclusive_group(required=True)
     told = "npz with users (U,), items (V,) and scores (U, V), from histories up to the target"
     what.add_argument("--scores", type=_path, metavar="FILE", help=told)
-    told = "CSV or Parquet with columns user, item and rank or score: each user's recommendations"
+    told = "CSV or Parquet with columns user, item and rank (1, 2, 3, ...) or score"
     what.add_argument("--lists", type=_path, metavar="FILE", help=told)
     told = "of lists: whether they leave out what a user already has; default: unfiltered"
     verb.add_argument("--kind", choices=("unfiltered", "filtered"), default="unfiltered", help=told)
@@ -241,17 +243,22 @@ def _add_significance(verbs: Verbs) -> None:
 
 
 def _add_compare(verbs: Verbs) -> None:
-    told = "compare two systems user by user: models of a dataset, or CSV files of any library"
+    told = "compare two systems user by user: models, runs, or files of any library"
     verb = verbs.add_parser("compare", help=told)
-    told = "a CSV file with columns user, a value and, if several, seed; or a model's name, with -d"
+    told = (
+        "a CSV or Parquet file with columns user, a value and, if several, seed; a run's folder; "
+        "or, with -d, a model, MODEL:PRESET (ia-add:own_search), or a name given to `evaluate`"
+    )
     verb.add_argument("base", help=told)
     verb.add_argument("variant", help="the same; the change is from base to variant")
-    verb.add_argument("-d", "--dataset", help=f"for models: {DATASET}")
-    told = f"for models; default: {SEEDS[0]} to {SEEDS[-1]}"
-    verb.add_argument("-s", "--seed", nargs="+", type=int, default=list(SEEDS), help=told)
-    _add_metric(verb, "of models: NDCG@10 (default), Recall@20, MRR@50, ...")
-    _add_kind(verb)
+    verb.add_argument("-d", "--dataset", help=f"for models, and runs of your own log: {DATASET}")
+    told = f"default: {SEEDS[0]} to {SEEDS[-1]} of models, else all that are there"
+    verb.add_argument("-s", "--seed", nargs="+", type=int, help=told)
+    _add_metric(verb, "not of files: NDCG@10 (default), Recall@20, MRR@50, ...", default=None)
+    _add_kind(verb, default=None)
     verb.add_argument("--column", help="of files: the column of values, if there are several")
+    told = "of files: the column of users, by whose ids values are paired; default: user"
+    verb.add_argument("--by", metavar="COLUMN", help=told)
     told = f"margin of equivalence, percent, chosen before you look; default: {MARGIN_PERCENT:g}"
     verb.add_argument("--margin", type=float, default=MARGIN_PERCENT, help=told)
     _add_common(verb)
@@ -312,13 +319,13 @@ def _add_models(verb: argparse.ArgumentParser, **more: Any) -> None:
     verb.add_argument("-m", "--model", nargs="+", **{"choices": list(MODELS), **more})
 
 
-def _add_metric(verb: argparse.ArgumentParser, told: str) -> None:
-    verb.add_argument("--metric", default="NDCG@10", help=told)
+def _add_metric(verb: argparse.ArgumentParser, told: str, default: str | None = METRIC) -> None:
+    verb.add_argument("--metric", default=default, help=told)
 
 
-def _add_kind(verb: argparse.ArgumentParser) -> None:
+def _add_kind(verb: argparse.ArgumentParser, default: str | None = KIND) -> None:
     told = "models rank all items, or only those the user does not have yet; default: unfiltered"
-    verb.add_argument("--kind", choices=("unfiltered", "filtered"), default="unfiltered", help=told)
+    verb.add_argument("--kind", choices=("unfiltered", "filtered"), default=default, help=told)
 
 
 def _add_json(verb: argparse.ArgumentParser) -> None:

@@ -15,17 +15,20 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from seqattn.config import AE_VS_AR, BASELINE, NORMALISATIONS, VARIANTS, get_preset
+from seqattn.cli.arguments import KIND, METRIC
+from seqattn.config import AE_VS_AR, BASELINE, NORMALISATIONS, SEEDS, VARIANTS, get_preset
 from seqattn.data import CATALOGUE, Dataset, Sequences, load_dataset
 from seqattn.data.sources import how_to_get, status
 from seqattn.errors import SeqattnError
 from seqattn.files import results_folder, write_text
-from seqattn.models import MODELS
+from seqattn.models import MODELS, RECBOLE_MODELS
 from seqattn.runs.store import Run
 from seqattn.search.collect import collect
 from seqattn.search.record import SearchConfig
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from seqattn.runs.compare import PerUser
     from seqattn.runs.recommender import Recommender
 
@@ -149,8 +152,10 @@ def _fit(options: argparse.Namespace) -> None:
 
 def _recommend(options: argparse.Namespace) -> None:
     model = _loaded(options)
-    histories = _histories(model, options)
-    frame = model.recommend_all(histories, options.k, exclude_seen=options.exclude_seen)
+    histories, user_ids = _histories(model, options)
+    frame = model.recommend_all(
+        histories, options.k, exclude_seen=options.exclude_seen, user_ids=user_ids
+    )
     if options.history:
         frame = frame.drop(columns="user")
     if options.json:
@@ -160,9 +165,11 @@ def _recommend(options: argparse.Namespace) -> None:
 
 
 def _attention(options: argparse.Namespace) -> None:
-    options.user, options.file = options.user and [options.user], None
+    options.user, options.file = None if options.user is None else [options.user], None
     model = _loaded(options)
-    weights = model.attention(_histories(model, options))
+    weights = model.attention(_histories(model, options)[0])
+    if options.output and options.csv:
+        raise SeqattnError("--csv prints and -o draws; give one of them")
     if options.output:
         from seqattn.plots import save, use_style
         from seqattn.plots.attention import one_history
@@ -191,22 +198,33 @@ def _loaded(options: argparse.Namespace) -> Recommender:
     return load(source, options.dataset)
 
 
-def _histories(model: Recommender, options: argparse.Namespace) -> Sequences:
-    """Return the histories that a command names, in the model's codes."""
+def _histories(
+    model: Recommender, options: argparse.Namespace
+) -> tuple[Sequences, np.ndarray | None]:
+    """Return the histories that a command names, in the model's codes.
+
+    And the ids of all users of the training log, if the histories are theirs.
+    """
     from seqattn.data.readers.delimited import header_of, read_delimited
 
     if options.intensity and not options.history:
         raise SeqattnError("--intensity goes with --history; a file has a column for it")
-    if options.user:
-        dataset = load_dataset(options.dataset or model.about["dataset"])
+    if options.user is not None:
+        name = options.dataset or model.about["dataset"]
+        if not options.dataset and name not in CATALOGUE:
+            raise SeqattnError(f"the model was fitted on your own log {name!r}; name it, by -d")
+        dataset = load_dataset(name)
         if dataset.fingerprint != model.about["fingerprint"]:
             raise SeqattnError(f"the model was not fitted on {dataset.name}; name its data, by -d")
-        return dataset.sequences.of_users(options.user)
+        return dataset.sequences.of_users(options.user), dataset.sequences.user_ids
     if options.file:
         table = read_delimited(options.file, ",", {n: n for n in header_of(options.file, ",")})
-        return model.histories(table.frame)
-    intensity = options.intensity.split(",") if options.intensity else None
-    return model.history(options.history.split(","), intensity)
+        return model.histories(table.frame, str(options.file)), None
+    items, intensity = (
+        text and [part.strip() for part in text.split(",")]
+        for text in (options.history, options.intensity)
+    )
+    return model.history(items, intensity), None
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -242,9 +260,17 @@ def _evaluate(options: argparse.Namespace) -> None:
     for kind, metrics in run.facts["metrics"].items():
         told = ", ".join(f"{name} {metrics[name]:.4f}" for name in ("NDCG@10", "Recall@10"))
         print(f"{options.name}, {kind}: {told}  {run.folder}")
+    notes = []
+    if options.scores and "test_unfiltered" not in ranked.ranks:
+        notes.append("the scores hide what users already have, so there are filtered ranks only")
+    if ranked.looks_filtered and options.lists:
+        notes.append("no list holds what its user already has; if that is so, say --kind filtered")
     if ranked.depth < dataset.n_items:
-        told = f"the shortest list holds {ranked.depth} items: metrics beyond it are lower bounds"
-        print(f"seqattn: {told}", file=sys.stderr)
+        notes.append(
+            f"the shortest list holds {ranked.depth} items: metrics beyond it are lower bounds"
+        )
+    for note in notes:
+        print(f"seqattn: {note}", file=sys.stderr)
 
 
 def _metrics(options: argparse.Namespace) -> None:
@@ -266,6 +292,8 @@ def _significance(options: argparse.Namespace) -> None:
     if options.model is None:
         told = load_dataset(options.dataset).has_intensity
         options.model = [BASELINE, *VARIANTS] if told else list(AE_VS_AR)
+    if len(options.seed) < 2:  # before minutes of fits
+        raise SeqattnError("one seed is no test over seeds; give at least two, by -s")
     runs = _runs(options)
     frame = verdicts(runs, kind=options.kind).frame()
     if options.json:
@@ -301,45 +329,94 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _systems(options: argparse.Namespace) -> list[PerUser]:
-    """Return what a command compares: both from files, or both models of a dataset."""
+    """Return the two systems that a command compares, each from wherever it is."""
+    asked = [options.base, options.variant]
+    of_files = {name for name in asked if Path(name).expanduser().is_file()}
+    for value, name, files in (
+        (options.metric, "--metric", False),
+        (options.kind, "--kind", False),
+        (options.column, "--column", True),
+        (options.by, "--by", True),
+    ):
+        if value and not (of_files if files else {*asked} - of_files):
+            whose = "a file" if files else "a model or a run"
+            raise SeqattnError(f"{name} goes with {whose}, and none is compared; leave it out")
+    # What needs no fit comes first: minutes of fits are lost on a typing error.
+    first = sorted(dict.fromkeys(asked), key=lambda name: _model_of(name) is not None)
+    found = {name: _system(name, options) for name in first}
+    return [found[name] for name in asked]
+
+
+def _model_of(name: str) -> tuple[str, str | None] | None:
+    """Return the model and, if it is named, the preset of ``MODEL`` or ``MODEL:PRESET``."""
+    model, _, preset = name.partition(":")
+    return (model, preset or None) if model in MODELS or model in RECBOLE_MODELS else None
+
+
+def _system(name: str, options: argparse.Namespace) -> PerUser:
+    """Return what one argument of `compare` names: a file, a run, a model, or another library's."""
     from seqattn.runs.compare import of_file, of_runs
+    from seqattn.runs.export import dataset_of
+    from seqattn.runs.store import read_run
     from seqattn.stats.metrics import parse_metric
 
-    asked = [options.base, options.variant]
-    if all(Path(name).is_file() for name in asked):
-        return [of_file(Path(name), options.column) for name in asked]
-    if not options.dataset:
-        first = next(name for name in asked if not Path(name).is_file())
-        raise SeqattnError(
-            f"{first}: no such file; for the runs of a model, name its dataset by -d"
+    path, model = Path(name).expanduser(), _model_of(name)
+    if path.is_file():
+        system = of_file(path, options.column, options.by or "user")
+        return system.of_seeds(options.seed) if options.seed else system
+    metric_name, k = parse_metric(options.metric or METRIC)
+    if path.is_dir() and model is None:
+        runs = [read_run(path)]
+        dataset = dataset_of(runs[0], options.dataset)
+    elif not options.dataset:
+        raise SeqattnError(f"{name}: no such file; for the runs of a model, name its dataset by -d")
+    else:
+        dataset = load_dataset(options.dataset)
+        own = model and {
+            "model": [model[0]],
+            "preset": model[1] or options.preset,
+            "seed": options.seed or list(SEEDS),
+        }
+        runs = (
+            _runs(argparse.Namespace(**{**vars(options), **own}))
+            if own
+            else _elsewhere(name, dataset, options)
         )
-    name, k = parse_metric(options.metric)
-    dataset = load_dataset(options.dataset)
-    ours = [model for model in dict.fromkeys(asked) if model in MODELS]
-    runs: dict[str, list[Run]] = {model: [] for model in asked}
-    for model in set(asked) - set(ours):  # before minutes of fits: it may be a typing error
-        runs[model] = _elsewhere(model, dataset, options.results_dir)
-    if ours:
-        options.model = ours
-        for run in _runs(options):
-            runs[run.model].append(run)
-    return [of_runs(model, runs[model], dataset, name, k, options.kind) for model in asked]
+    return of_runs(name, runs, dataset, metric_name, k, options.kind or KIND)
 
 
-def _elsewhere(name: str, dataset: Dataset, results_dir: str) -> list[Run]:
+def _elsewhere(name: str, dataset: Dataset, options: argparse.Namespace) -> list[Run]:
     """Return the runs of a model made elsewhere, one for each seed."""
     from seqattn.runs.store import Store
 
-    store = Store(results_folder(results_dir))
-    found = {
-        r.seed: r for r in store.runs(dataset.name, name) if r.fingerprint == dataset.fingerprint
-    }
+    store, kind = Store(results_folder(options.results_dir)), options.kind or KIND
+    found = [r for r in store.runs(dataset.name, name) if r.fingerprint == dataset.fingerprint]
     if not found:
         raise SeqattnError(
             f"{name!r} is no file, no model of seqattn ({', '.join(MODELS)}), and {store.path} has "
             f"no run of that name on {dataset.name}; `seqattn evaluate` makes one"
         )
-    return list(found.values())
+    # Lists of one kind tell nothing of the other, and may stand beside lists of the other.
+    alike = [r for r in found if f"test_{kind}" in r.facts["metrics"]]
+    if not alike:
+        other = "filtered" if kind == "unfiltered" else "unfiltered"
+        raise SeqattnError(f"{name} has {other} ranks only; compare those, by --kind {other}")
+    by_seed: dict[int, Run] = {}
+    for run in alike:
+        if options.seed and run.seed not in options.seed:
+            continue
+        if run.seed in by_seed:
+            raise SeqattnError(
+                f"two files were evaluated as {name} with seed {run.seed}: remove "
+                f"{by_seed[run.seed].folder} or {run.folder}"
+            )
+        by_seed[run.seed] = run
+    lacking = sorted({*(options.seed or ())} - {*by_seed})
+    if lacking:
+        raise SeqattnError(
+            f"{name} was not evaluated with seed {lacking[0]}; see `evaluate --seed`"
+        )
+    return list(by_seed.values())
 
 
 def _report(options: argparse.Namespace) -> None:

@@ -62,6 +62,8 @@ def save(figure: Figure, path: Path) -> Path:
     SeqattnError
         The format is unknown, or the file cannot be written.
     """
+    if not path.suffix:  # matplotlib would add one, and the path returned would not exist
+        raise SeqattnError(f"{path}: a name without a format; write .svg, .png or .pdf")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)

@@ -16,8 +16,9 @@ from scipy import special
 
 from seqattn.config import MARGIN_PERCENT
 from seqattn.data import Dataset
-from seqattn.data.readers.delimited import header_of, read_delimited
+from seqattn.data.readers.delimited import header_of, parquet_names, read_delimited, read_parquet
 from seqattn.errors import SeqattnError
+from seqattn.runs.results import rank_matrix
 from seqattn.runs.store import Run
 from seqattn.stats import (
     bootstrap_means,
@@ -39,75 +40,116 @@ class PerUser:
     name : str
         Where it comes from.
     values : DataFrame, (U, S)
-        Index: user ids as text. Columns: seeds.
+        Index: user ids as text. Columns: seeds, in their order.
     """
 
     name: str
     values: pd.DataFrame
 
+    def of_seeds(self, seeds: Sequence[int]) -> PerUser:
+        """Return these seeds alone.
+
+        Raises
+        ------
+        SeqattnError
+            If one of them is not there.
+        """
+        for seed in seeds:
+            if seed not in self.values.columns:
+                there = ", ".join(map(str, self.values.columns))
+                raise SeqattnError(f"{self.name} has no seed {seed}; there are: {there}")
+        return PerUser(self.name, self.values[sorted(seeds)])
+
 
 def of_runs(
     name: str, runs: Sequence[Run], dataset: Dataset, metric_name: str, k: int, kind: str
 ) -> PerUser:
-    """Return a metric of each run, one run per seed, by the ids of the dataset's users."""
-    users = dataset.sequences.user_ids[np.unique(dataset.split.users("test"))].astype(str)
-    columns = {r.seed: r.values(metric_name, k, kind=kind) for r in runs}
-    return PerUser(name, pd.DataFrame(columns, index=pd.Index(users, name="user")))
-
-
-def of_file(path: Path, column: str | None = None) -> PerUser:
-    """Read a CSV with a column ``user``, one of values and, for several seeds, ``seed``.
-
-    Parameters
-    ----------
-    path : Path
-        With a header. Users' ids are compared as text.
-    column : str, optional
-        The column of values. Needed if there is more than one beside user and seed.
+    """Return a metric of each run, one run per seed, by the ids of the dataset's users.
 
     Raises
     ------
     SeqattnError
-        A column is missing, a value is not a number, a user occurs twice in a seed, or a seed
-        lacks users that another has.
+        There are no such ranks, or those of two seeds are copies.
     """
-    names = header_of(path, ",")
-    if "user" not in names:
-        raise SeqattnError(
-            f"{path}: no column 'user' (columns present: {', '.join(names)}); values are paired by "
-            "the users' ids, never by their place in a file"
-        )
-    others = [name for name in names if name not in ("user", "seed")]
-    if column is None and len(others) != 1:
-        raise SeqattnError(f"{path}: name the column of values, by --column: {', '.join(others)}")
-    column = column or others[0]
-    if column not in others:
-        raise SeqattnError(f"{path}: no column {column!r}; there are: {', '.join(others)}")
-    used = {name: name for name in ("user", "seed", column) if name in names}
-    frame = read_delimited(path, ",", used).frame
-    frame = frame.assign(user=frame["user"].astype(str))
-    if "seed" not in frame.columns:
-        frame["seed"] = 0
-    values = pd.to_numeric(frame[column], errors="coerce")
-    bad = ~np.isfinite(values)
-    if bad.any():
-        line, value = bad.idxmax(), frame[column][bad.idxmax()]
-        raise SeqattnError(
-            f"{path}: line {line}, column {column!r}: {str(value)!r} is not a number"
-        )
-    twice = frame.duplicated(["user", "seed"])
-    if twice.any():
+    users = dataset.sequences.user_ids[np.unique(dataset.split.users("test"))].astype(str)
+    ordered = sorted(runs, key=lambda run: run.seed)
+    rank_matrix(ordered, kind=kind)  # refuses copies, which a metric may not show
+    columns = {run.seed: run.values(metric_name, k, kind=kind) for run in ordered}
+    return PerUser(name, pd.DataFrame(columns, index=pd.Index(users, name="user")))
+
+
+def of_file(path: Path, column: str | None = None, by: str = "user") -> PerUser:
+    """Read a CSV or Parquet file: users, one column of values and, for several seeds, ``seed``.
+
+    Parameters
+    ----------
+    path : Path
+        With names of columns. Users' ids are compared as text.
+    column : str, optional
+        The column of values. Needed if there is more than one beside users and seed.
+    by : str
+        The column of users, by whose ids values are paired.
+
+    Raises
+    ------
+    SeqattnError
+        A column or every row is missing, an id is blank, a value is not a number, a seed no whole
+        number, a user occurs twice in a seed, or a seed lacks users that another has.
+    """
+    parquet = path.suffix in (".parquet", ".pq")
+    names = parquet_names(path) if parquet else header_of(path, ",")
+    column = _column_of_values(path, names, column, by)
+    used = {by: "user", column: "value"} | ({"seed": "seed"} if "seed" in names else {})
+    texts = ("value",)  # pandas' own parser of numbers is off in the last bit
+    table = read_parquet(path, used) if parquet else read_delimited(path, ",", used, texts=texts)
+    frame = table.frame
+    if frame.empty:
+        raise SeqattnError(f"{path}: no row below the names of columns; was the file cut off?")
+
+    def line(wrong: pd.Series) -> str:
+        return f"{path}: {frame.index.name} {wrong.idxmax()}"
+
+    if (blank := frame["user"].isna()).any():
+        raise SeqattnError(f"{line(blank)}: no {by}; values are paired by the users' ids")
+    values = pd.to_numeric(frame["value"], errors="coerce")
+    if (bad := ~np.isfinite(values)).any():
+        told = str(frame["value"][bad.idxmax()])
+        raise SeqattnError(f"{line(bad)}, column {column!r}: {told!r} is not a number")
+    values = frame["value"].astype(float)
+    seeds = pd.to_numeric(frame["seed"], errors="coerce") if "seed" in frame else values * 0
+    if (bad := ~np.isfinite(seeds) | (seeds % 1 != 0)).any():
+        told = str(frame["seed"][bad.idxmax()])
+        raise SeqattnError(f"{line(bad)}: seed {told!r} is no whole number")
+    frame = pd.DataFrame(
+        {"user": frame["user"].astype(str), "seed": seeds.astype(np.int64), "value": values}
+    )
+    if (twice := frame.duplicated(["user", "seed"])).any():
         row = frame.loc[twice.idxmax()]
         raise SeqattnError(
-            f"{path}: line {twice.idxmax()}: user {row['user']} has a second value"
+            f"{line(twice)}: user {row['user']} has a second value"
             + (f" for seed {row['seed']}" if "seed" in used else "; name seeds in a column 'seed'")
         )
-    wide = frame.assign(value=values).pivot(index="user", columns="seed", values="value")
+    wide = frame.pivot(index="user", columns="seed", values="value")
     if wide.isna().any(axis=None):
         user = wide.index[wide.isna().any(axis=1)][0]
         seed = wide.columns[wide.loc[user].isna()][0]
         raise SeqattnError(f"{path}: seed {seed} lacks user {user}, whom another seed has")
     return PerUser(path.name, wide)
+
+
+def _column_of_values(path: Path, names: Sequence[str], column: str | None, by: str) -> str:
+    if by not in names:
+        raise SeqattnError(
+            f"{path}: no column {by!r} (columns present: {', '.join(names)}); values are paired by "
+            "the users' ids, never by their place in a file: name that column, by --by"
+        )
+    others = [name for name in names if name not in (by, "seed") and name != "nan"]
+    if column is None and len(others) != 1:
+        raise SeqattnError(f"{path}: name the column of values, by --column: {', '.join(others)}")
+    column = column or others[0]
+    if column not in others:
+        raise SeqattnError(f"{path}: no column {column!r}; there are: {', '.join(others)}")
+    return column
 
 
 @dataclass(frozen=True)
@@ -122,7 +164,7 @@ class Comparison:
 def compare(
     base: PerUser, variant: PerUser, *, margin_percent: float = MARGIN_PERCENT
 ) -> Comparison:
-    """Compare two systems user by user.
+    """Compare two systems user by user, and seed by seed.
 
     Returns
     -------
@@ -130,14 +172,16 @@ def compare(
         Its table has columns question, estimate, low, high, p and note: means of both, change in
         percent, its intervals over seeds (t), over users (bootstrap, clustered), over both
         (crossed) and as published (pooled), and equivalence within the margin. What needs two
-        seeds is left out with one.
+        seeds is left out with one, and changes in percent where the base's mean is 0.
 
     Raises
     ------
     SeqattnError
-        Fewer than two users are in common, the numbers of seeds differ, or two seeds of a system
-        are copies.
+        Fewer than two users are in common, the seeds differ, two seeds of a system are copies, or
+        the margin is not positive.
     """
+    if not margin_percent > 0:
+        raise SeqattnError(f"a margin of {margin_percent:g} %; give a positive one")
     common = base.values.index[base.values.index.isin(variant.values.index)]
     missing = [
         sorted(set(one.values.index) - set(other.values.index))
@@ -149,10 +193,7 @@ def compare(
             f"needed (first users: {base.values.index[0]!r} and {variant.values.index[0]!r})"
         )
     b_SU, v_SU = (one.values.loc[common].to_numpy(float).T for one in (base, variant))
-    if len(b_SU) != len(v_SU):
-        raise SeqattnError(
-            f"{base.name} has {len(b_SU)} seeds and {variant.name} {len(v_SU)}; give as many"
-        )
+    _require_same_seeds(base, variant)
     for one, values in ((base, b_SU), (variant, v_SU)):
         if found := copies(values):
             seeds = one.values.columns[list(found)]
@@ -163,12 +204,32 @@ def compare(
     return Comparison(_table(b_SU, v_SU, margin_percent), *missing)
 
 
+def _require_same_seeds(base: PerUser, variant: PerUser) -> None:
+    """Refuse other seeds than the base's; of one seed each, the number tells nothing."""
+    ours, theirs = ([*one.values.columns] for one in (base, variant))
+    if len(ours) == len(theirs) == 1 or ours == theirs:
+        return
+    told = [f"{', '.join(map(str, s[:6]))}{', ...' if len(s) > 6 else ''}" for s in (ours, theirs)]
+    raise SeqattnError(
+        f"{base.name} has the seeds {told[0]} and {variant.name} has {told[1]}; seeds are paired "
+        "by their numbers: choose those of both, by -s, or number them alike"
+    )
+
+
 def _table(b_SU: np.ndarray, v_SU: np.ndarray, margin_percent: float) -> pd.DataFrame:
     level, d_SU = float(b_SU.mean()), v_SU - b_SU
-    percent = 100 / level if level else np.nan
+    percent = 100 / abs(level) if level else np.nan
     rows: list[dict[str, Any]] = [
-        {"question": "mean of the base", "estimate": level},
-        {"question": "mean of the variant", "estimate": float(v_SU.mean())},
+        {
+            "question": "mean of the base",
+            "estimate": level,
+            "note": "" if level else "no change in percent of 0",
+        },
+        {
+            "question": "mean of the variant",
+            "estimate": float(v_SU.mean()),
+            "note": "" if d_SU.any() else "equal for every user: one system twice?",
+        },
     ]
 
     def change(question: str, ends: Iterable[float], p: float, note: str) -> None:

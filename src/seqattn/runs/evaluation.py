@@ -121,7 +121,9 @@ def _exposure(
     split = dataset.split
     _, first = np.unique(split.users("test"), return_index=True)  # one list a user
     context = split.histories.before(split.rows("test")[first])
-    lists = fitted.recommend_all(context, k, exclude_seen=kind == "filtered")
+    lists = fitted.recommend_all(
+        context, k, exclude_seen=kind == "filtered", user_ids=split.histories.user_ids
+    )
     codes = places_of(lists["item"], fitted.item_ids, "item")
     exposure_V = np.bincount(codes, minlength=dataset.n_items)
     return {

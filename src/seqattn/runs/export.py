@@ -4,15 +4,16 @@
 
     folder/
       model.safetensors   the best weights
-      config.json         model, its configuration, and what it was trained on
       items.json          the items' ids by code
-      README.md           the model card
+      config.json         model, its configuration, what it was trained on, and checksums
+      README.md           the model card, for you to edit
 
 The names are those that the Hugging Face Hub expects.
 """
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -29,6 +30,7 @@ from seqattn.config import ModelConfig, strict
 from seqattn.data import CATALOGUE, Dataset, load_dataset
 from seqattn.data.intensities import with_intensities
 from seqattn.errors import SeqattnError
+from seqattn.files import make_folder, read_record, write_record
 from seqattn.models import build_model
 from seqattn.runs.recommender import Recommender
 from seqattn.runs.store import Run, read_run, whole
@@ -37,6 +39,7 @@ from seqattn.stats.metrics import METRICS
 _FILES = _WEIGHTS, _CONFIG, _ITEMS, _CARD = (
     *("model.safetensors", "config.json", "items.json", "README.md"),
 )
+_ABOUT = ("model", "dataset", "fingerprint", "seed")
 
 
 def load(source: str | Path | Run, dataset: str | Dataset | None = None) -> Recommender:
@@ -68,8 +71,7 @@ def load(source: str | Path | Run, dataset: str | Dataset | None = None) -> Reco
         source = read_run(folder)
     data = dataset_of(source, dataset)
     config = asdict(source.spec.model_config)
-    about = {name: source.facts["spec"][name] for name in ("model", "dataset", "fingerprint")}
-    about["seed"] = source.seed
+    about = {name: source.facts["spec"][name] for name in _ABOUT}
     return _recommender(source.weights(), data.sequences.item_ids, config, about)
 
 
@@ -107,22 +109,31 @@ def _recommender(
 
 
 def _load_exported(folder: Path) -> Recommender:
+    about = read_record(folder, _CONFIG)
+    if about is None:
+        raise SeqattnError(
+            f"{folder}: a file is missing, or {', '.join(_FILES[:3])} are not as they were "
+            "exported; export the model again"
+        )
     try:
-        about = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
         ids = json.loads((folder / _ITEMS).read_text(encoding="utf-8"))
         weights = load_file(folder / _WEIGHTS)
         config = strict(ModelConfig, about.pop("model_config"))
         text = any(isinstance(item, str) for item in ids)
         item_ids = np.array(ids, dtype=object if text else np.int64)
+        about = {name: about[name] for name in _ABOUT}
         return _recommender(weights, item_ids, asdict(config), about)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())  # PyTorch's own spans lines
         raise SeqattnError(
-            f"{folder}: {', '.join(_FILES[:3])} do not hold one model ({error}); export it again"
+            f"{folder}: {', '.join(_FILES[:3])} do not hold one model ({reason}); export it again"
         ) from error
 
 
 def export_model(run: Run, folder: Path, dataset: str | Dataset | None = None) -> Path:
     """Write a run's model into a folder of its own and return the folder.
+
+    An empty folder, or one that holds an exported model and nothing else, is replaced.
 
     Raises
     ------
@@ -130,19 +141,34 @@ def export_model(run: Run, folder: Path, dataset: str | Dataset | None = None) -
         The folder holds something else, cannot be written, or the run is without weights.
     """
     data, weights = dataset_of(run, dataset), run.weights()
-    if folder.exists() and not (folder / _CONFIG).exists():
-        raise SeqattnError(f"{folder} exists and is no exported model; choose another folder")
+    folder = folder.resolve()
+    _require_replaceable(folder)
+    make_folder(folder.parent)
     facts = run.facts["spec"]
-    about = {name: facts[name] for name in ("model", "dataset", "fingerprint", "seed")}
+    about = {name: facts[name] for name in _ABOUT}
     config = {"library": "seqattn", **about, "n_items": data.n_items}
     config["model_config"] = facts["model_config"]
     with whole(folder) as partial:
         save_file({name: value.contiguous() for name, value in weights.items()}, partial / _WEIGHTS)
-        (partial / _CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
         ids = data.sequences.item_ids.tolist()
         (partial / _ITEMS).write_text(json.dumps(ids) + "\n", encoding="utf-8")
-        (partial / _CARD).write_text(_card(run, data), encoding="utf-8")
+        write_record(partial, _CONFIG, config)
+        (partial / _CARD).write_text(_card(run, data), encoding="utf-8")  # not in the record
     return folder
+
+
+def _require_replaceable(folder: Path) -> None:
+    """Refuse a folder with anything in it that is not an exported model's."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    others = sorted({path.name for path in folder.glob("*")} - {*_FILES})
+    try:
+        ours = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))["library"] == "seqattn"
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = False
+    if others or not ours:
+        what = f"holds {others[0]!r}" if others else "is no exported model"
+        raise SeqattnError(f"{folder} {what}; name a new or an empty folder")
 
 
 def _card(run: Run, data: Dataset) -> str:
@@ -154,6 +180,8 @@ def _card(run: Run, data: Dataset) -> str:
         if name.endswith("@10")
     ]
     reads = f"{data.entry.intensity} ({data.entry.unit})" if data.has_intensity else "none"
+    one = run.owners() is None
+    asked = "Each user's test target" if one else "Each user's test targets, averaged within a user"
     return _CARD_TEXT.format(
         model=run.model,
         seed=run.seed,
@@ -162,7 +190,8 @@ def _card(run: Run, data: Dataset) -> str:
         users=data.n_users,
         items=data.n_items,
         interactions=len(data.sequences),
-        intensity=reads,
+        intensity=html.escape(reads),  # a user's own words
+        targets=f"{asked} (split: {data.entry.splitting.words})",
         rows="\n".join(rows),
     )
 
@@ -183,8 +212,8 @@ preparation. Intensity: {intensity}. Fingerprint of the prepared data:
 
 ## Accuracy
 
-Each user's last item, ranked among all items (*unfiltered*) or those the user does not have yet
-(*filtered*), averaged over users.
+{targets}, ranked among all items (*unfiltered*) or those the user does not have
+yet (*filtered*), averaged over users.
 
 | kind | metric | value |
 |---|---|---:|

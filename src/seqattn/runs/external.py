@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from pandas.api import types
 
 from seqattn.data import Dataset
 from seqattn.data.readers import read_delimited, read_parquet
@@ -25,13 +27,29 @@ from seqattn.runs.store import ExternalSpec, Result, Run, Store
 from seqattn.stats.metrics import averages_by_kind
 from seqattn.training.ranking import Ranker
 
+KINDS = ("unfiltered", "filtered")
+# A list of items that avoids a user's own by chance is no news: so many users, with lists so long.
+_TELLING_USERS, _TELLING_LENGTH = 20, 10
+
 
 @dataclass(frozen=True)
 class Ranked:
-    """Ranks ``{stage}_{kind}`` of (N,) targets, and how many items the shortest list holds."""
+    """Ranks of another library's output.
+
+    Attributes
+    ----------
+    ranks : dict of ndarray, (N,)
+        By ``{stage}_{kind}``; of one kind only, if that is all the file can tell.
+    depth : int
+        How many items the shortest list of a user whom the test asks holds.
+    looks_filtered : bool
+        Whether the file leaves out what users already have, although nobody said so. Scores then
+        give the filtered kind alone; lists are taken as what they were said to be.
+    """
 
     ranks: dict[str, np.ndarray]
     depth: int
+    looks_filtered: bool = False
 
 
 def require_name(name: str) -> None:
@@ -74,6 +92,8 @@ def split_table(dataset: Dataset) -> pd.DataFrame:
 def ranks_of_scores(path: Path, dataset: Dataset) -> Ranked:
     """Rank each user's test target by scores that another library gave to all items.
 
+    Scores are compared as they are stored, so their scale, offset and type do not matter.
+
     Parameters
     ----------
     path : Path
@@ -83,35 +103,67 @@ def ranks_of_scores(path: Path, dataset: Dataset) -> Ranked:
     Returns
     -------
     Ranked
-        Both kinds, ``test_unfiltered`` and ``test_filtered``.
+        Both kinds, ``test_unfiltered`` and ``test_filtered``; the latter alone if the scores hide
+        what users already have.
 
     Raises
     ------
     SeqattnError
-        An array is missing, of another shape or not numeric, an id is unknown or given twice, or
-        a user of the dataset is missing.
+        An array is missing, of another shape or type, an id is unknown or given twice, a user of
+        the dataset is missing, or a score is NaN or +inf.
     """
-    arrays = _arrays(path)
-    users, items, scores = arrays["users"], arrays["items"], arrays["scores"]
-    if scores.shape != (len(users), len(items)):
-        raise SeqattnError(
-            f"{path}: scores have shape {scores.shape} for {len(users)} users and {len(items)} "
-            "items; give one row for each user and one column for each item"
-        )
-    if np.isnan(scores).any():
-        raise SeqattnError(f"{path}: a score is NaN; give -inf for what must not be recommended")
+    users, items, scores = _arrays(path)
     rows = _rows_of_users(path, users, dataset)
+    _require_once(path, items, "item")
     columns = _places(path, items, dataset.sequences.item_ids, "item") + 1
-    least, users_N = np.finfo(np.float32).min, dataset.split.users("test")
+    column_of = np.full(dataset.n_items + 1, -1)
+    column_of[columns] = np.arange(len(columns))
+    users_N, column_N = dataset.split.users("test"), column_of[dataset.split.targets("test")]
 
     def scored(wanted: np.ndarray) -> torch.Tensor:
-        scores_BV = torch.full((len(wanted), dataset.n_items + 1), float(least))
-        values = np.maximum(scores[rows[users_N[wanted]]], least).astype(np.float32)
-        scores_BV[:, columns] = torch.as_tensor(values)
+        # A rank needs only which items are better or worse than the target, or tie with it. Three
+        # numbers say so for any scores and any number of items; float32 scores would not. Items
+        # that the file lacks are below all three, and so is a target among them.
+        scores_BV = torch.full((len(wanted), dataset.n_items + 1), -2.0)
+        own = rows[users_N[wanted]]
+        values, target_B1 = scores[own], scores[own, column_N[wanted]][:, None]
+        against = (values > target_B1).astype(np.float32) - (values < target_B1)
+        scores_BV[:, columns] = torch.as_tensor(against)
         return scores_BV
 
     ranks = Ranker(dataset.split, "test").rank(scored)
-    return Ranked({f"test_{kind}": values for kind, values in ranks.items()}, dataset.n_items)
+    hides = _hides_seen(scores, rows, column_of, dataset)
+    kept = {f"test_{kind}": ranks[kind] for kind in (KINDS[1:] if hides else KINDS)}
+    return Ranked(kept, dataset.n_items, looks_filtered=hides)
+
+
+def _hides_seen(
+    scores: np.ndarray, rows: np.ndarray, column_of: np.ndarray, dataset: Dataset
+) -> bool:
+    """Return whether scores (U, V) give what users already have the lowest score, such as -inf.
+
+    Whoever scores few items also gives most others the lowest score. So only users count of whom,
+    were their own items like others, half an item or more should have another score.
+    """
+    log = dataset.sequences
+    # Some hide what a model was fitted on and not the validation item.
+    seen = _seen(dataset) & dataset.split.parts.train & (column_of[log.items] >= 0)
+    user_n = log.user_of_row[seen]
+    row_n, column_n = rows[user_n], column_of[log.items[seen]]
+    # Each pair once: an item may have been met again and again.
+    _, first = np.unique(row_n * scores.shape[1] + column_n, return_index=True)
+    row_n, column_n = row_n[first], column_n[first]
+    if not len(row_n):
+        return False
+    lowest_U = scores.min(axis=1)
+    above_n = scores[row_n, column_n] > lowest_U[row_n]
+    own_U, above_U = (np.bincount(row_n, weights, len(scores)) for weights in (None, above_n))
+    above_all_U = (scores > lowest_U[:, None]).sum(axis=1)
+    share_U = (above_all_U - above_U) / np.maximum(scores.shape[1] - own_U, 1)
+    telling_U = own_U * share_U >= 0.5
+    return bool(
+        2 * telling_U.sum() >= (own_U > 0).sum() and (above_U[telling_U] == 0).mean() >= 0.95
+    )
 
 
 def ranks_of_lists(path: Path, dataset: Dataset, kind: str = "unfiltered") -> Ranked:
@@ -120,7 +172,8 @@ def ranks_of_lists(path: Path, dataset: Dataset, kind: str = "unfiltered") -> Ra
     Parameters
     ----------
     path : Path
-        CSV or Parquet with columns user, item and rank (from 1) or score (the higher, the better).
+        CSV or Parquet with columns user, item and rank (1, 2, 3, ... for each user) or score (the
+        higher, the better).
     kind : str
         ``filtered`` if the lists leave out what a user already has, else ``unfiltered``.
 
@@ -132,35 +185,39 @@ def ranks_of_lists(path: Path, dataset: Dataset, kind: str = "unfiltered") -> Ra
     Raises
     ------
     SeqattnError
-        A column is missing, an id is unknown, a pair occurs twice, a rank is none, or a user of
-        the dataset has no list.
+        A column is missing, a cell is blank, an id is unknown, a pair occurs twice, a user's ranks
+        are not 1, 2, 3, ..., a score is no number, a user of the dataset has no list, or a
+        filtered list holds what its user already has.
     """
+    if kind not in KINDS:
+        raise SeqattnError(f"kind {kind!r} is unknown; use {' or '.join(KINDS)}")
     frame, order = _list_table(path)
+    for name in ("user", "item"):
+        blank = (frame[name].isna() | (frame[name] == "")).to_numpy(dtype=bool)
+        _refuse(path, frame, blank, f"no {name}; fill the cell in, or leave the row out")
     _rows_of_users(path, frame["user"].unique(), dataset)
     users = _places(path, frame["user"], dataset.sequences.user_ids, "user")
     items = _places(path, frame["item"], dataset.sequences.item_ids, "item") + 1
     table = pd.DataFrame({"user": users, "item": items})
-    twice = table.duplicated()
-    if twice.any():
-        line = frame.index[int(np.argmax(twice))]
-        raise SeqattnError(f"{path}: {frame.index.name} {line}: the pair of user and item is twice")
-    if order == "rank":
-        table["place"] = _ranks(path, frame["rank"])
-    else:
-        # As everywhere: one more than the higher scores, and half of the ties, rounded down.
-        by_user = pd.to_numeric(frame["score"]).groupby(users)
-        higher = by_user.rank(method="min", ascending=False).to_numpy()
-        ties = by_user.rank(method="max", ascending=False).to_numpy() - higher
-        table["place"] = higher + ties // 2
+    twice = table.duplicated().to_numpy()
+    _refuse(path, frame, twice, "item {item!r} is twice in the list; keep one of the rows")
+    table["place"] = _list_places(path, frame, users, order)
     places = table.set_index(["user", "item"])["place"]
     asked = [dataset.split.users("test"), dataset.split.targets("test")]
     found = places.reindex(pd.MultiIndex.from_arrays(asked), fill_value=dataset.n_items)
     ranks = found.to_numpy(dtype=np.int32)
-    return Ranked({f"test_{kind}": ranks}, int(np.bincount(users).min()))
+    own = _are_seen(users, items, dataset)
+    if kind == "filtered":
+        told = "this user already has item {item!r}; leave out `--kind filtered`, or such items"
+        _refuse(path, frame, own, told)
+    length_U = np.bincount(users, minlength=dataset.n_users)[np.unique(asked[0])]
+    telling = (length_U >= _TELLING_LENGTH).sum() >= _TELLING_USERS
+    looks_filtered = kind == "unfiltered" and bool(telling) and not own.any()
+    return Ranked({f"test_{kind}": ranks}, int(length_U.min()), looks_filtered)
 
 
 def keep(store: Store, dataset: Dataset, name: str, path: Path, ranked: Ranked, seed: int) -> Run:
-    """Put another library's ranks into the store as a run, known by the file's content.
+    """Put another library's ranks into the store as a run, known by the file's content and kinds.
 
     Raises
     ------
@@ -168,7 +225,9 @@ def keep(store: Store, dataset: Dataset, name: str, path: Path, ranked: Ranked, 
         The store cannot be written.
     """
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    spec = ExternalSpec(dataset.name, dataset.fingerprint, name, seed, digest)
+    told = [kind for kind in KINDS if f"test_{kind}" in ranked.ranks]
+    kinds = "both" if len(told) > 1 else told[0]
+    spec = ExternalSpec(dataset.name, dataset.fingerprint, name, seed, digest, kinds)
     owners = dataset.split.owners()
     facts = {
         "file": path.name,
@@ -178,21 +237,84 @@ def keep(store: Store, dataset: Dataset, name: str, path: Path, ranked: Ranked, 
     return store.compute(spec, lambda: Result(facts, ranked.ranks, owners=owners))
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
+def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return users (U,), items (V,) and scores (U, V) of a file."""
+    users, items, scores = map(np.asarray, _stored(path))
+    for name, ids in (("users", users), ("items", items)):
+        if ids.ndim != 1 or ids.dtype.kind not in "iuU":
+            raise SeqattnError(
+                f"{path}: {name} are {ids.dtype} of shape {ids.shape}; save them as one row of "
+                "integers or text (numpy.array(ids, dtype=str))"
+            )
+    if scores.dtype.kind not in "iuf" or not scores.size:
+        raise SeqattnError(
+            f"{path}: scores are {scores.dtype} of shape {scores.shape}; save real numbers, such "
+            "as float32, one row for each user and one column for each item"
+        )
+    if scores.shape != (len(users), len(items)):
+        raise SeqattnError(
+            f"{path}: scores have shape {scores.shape} for {len(users)} users and {len(items)} "
+            "items; give one row for each user and one column for each item"
+        )
+    for fault, bad in (("NaN", np.isnan), ("+inf", np.isposinf)):
+        if scores.dtype.kind == "f" and (found := bad(scores)).any():
+            user, item = np.argwhere(found)[0]
+            raise SeqattnError(
+                f"{path}: a score is {fault} (user {users[user]}, item {items[item]}); give finite "
+                "scores, and -inf for what must not be recommended"
+            )
+    return users, items, scores
+
+
+def _stored(path: Path) -> list[np.ndarray]:
+    """Return the arrays of a file as they are."""
+    names = ("users", "items", "scores")
+    told = f"save {', '.join(names[:2])} and {names[2]} by numpy.savez"
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            missing = [name for name in ("users", "items", "scores") if name not in stored]
+        stored = np.load(path, allow_pickle=False)
+        if isinstance(stored, np.ndarray):
+            raise SeqattnError(f"{path}: holds one array without a name; {told}")
+        with stored:
+            missing = [name for name in names if name not in stored]
             if missing:
                 raise SeqattnError(
-                    f"{path}: no array {missing[0]!r} (there are: {', '.join(stored)}); save "
-                    "users, items and scores by numpy.savez"
+                    f"{path}: no array {missing[0]!r} (there are: {', '.join(stored)}); {told}"
                 )
-            return {name: stored[name] for name in ("users", "items", "scores")}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            return [stored[name] for name in names]
+    except (
+        *(OSError, ValueError, EOFError, NotImplementedError),
+        *(zipfile.BadZipFile, zlib.error),
+    ) as error:
         raise SeqattnError(
-            f"{path}: no readable .npz of plain arrays ({error}); save ids as integers or as text "
-            "(numpy.array(ids, dtype=str))"
+            f"{path}: no readable .npz of plain arrays ({' '.join(str(error).split())}); {told}, "
+            "ids as integers or as text (numpy.array(ids, dtype=str))"
         ) from error
+
+
+def _seen(dataset: Dataset) -> np.ndarray:
+    """Return which interactions, (n,) bool, came before all that the test asks of their user.
+
+    But for those with a target: its own rank is what is asked.
+    """
+    log, split = dataset.sequences, dataset.split
+    users, first = np.unique(split.users("test"), return_index=True)
+    until_U = np.zeros(log.n_users, dtype=np.int64)
+    until_U[users] = split.rows("test")[first]
+    asked = _pairs(split.users("test"), split.targets("test"), dataset)
+    is_target = np.isin(_pairs(log.user_of_row, log.items, dataset), asked)
+    return (np.arange(len(log)) < until_U[log.user_of_row]) & ~is_target
+
+
+def _are_seen(users: np.ndarray, items: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Return which pairs of user and item, (n,) bool, are among `_seen` ones."""
+    log, seen = dataset.sequences, _seen(dataset)
+    own = _pairs(log.user_of_row[seen], log.items[seen], dataset)
+    return np.isin(_pairs(users, items, dataset), own)
+
+
+def _pairs(users: np.ndarray, items: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Return a number for each pair of a user's number and an item's code."""
+    return users.astype(np.int64) * (dataset.n_items + 1) + items
 
 
 def _places(path: Path, ids: Iterable[object], known: np.ndarray, what: str) -> np.ndarray:
@@ -202,15 +324,21 @@ def _places(path: Path, ids: Iterable[object], known: np.ndarray, what: str) -> 
         raise SeqattnError(f"{path}: {error}") from None
 
 
+def _require_once(path: Path, ids: Iterable[object], what: str) -> pd.Index:
+    """Return ids as text, none of them twice; 7 and "7" are the same id."""
+    found = pd.Index([str(one) for one in ids], dtype=object)
+    if found.has_duplicates:
+        twice = found[found.duplicated()][0]
+        raise SeqattnError(f"{path}: {what} {twice!r} occurs twice; give each {what} once")
+    return found
+
+
 def _rows_of_users(path: Path, users: np.ndarray, dataset: Dataset) -> np.ndarray:
     """Return where each user of the dataset stands in the file's users, (U,).
 
     Users whom the test does not ask may be missing, and have -1.
     """
-    found = pd.Index([str(user) for user in users])
-    if found.has_duplicates:
-        raise SeqattnError(f"{path}: user {found[found.duplicated()][0]!r} occurs twice")
-    rows = found.get_indexer(dataset.sequences.user_ids.astype(str))
+    rows = _require_once(path, users, "user").get_indexer(dataset.sequences.user_ids.astype(str))
     asked = np.unique(dataset.split.users("test"))
     missing = asked[rows[asked] < 0]
     if len(missing):
@@ -234,17 +362,61 @@ def _list_table(path: Path) -> tuple[pd.DataFrame, str]:
     try:
         return read("rank"), "rank"
     except SeqattnError as error:
-        if "'rank'" not in str(error):
+        if "column 'rank' is missing" not in str(error):
             raise
         return read("score"), "score"
 
 
-def _ranks(path: Path, column: pd.Series) -> np.ndarray:
-    values = pd.to_numeric(column, errors="coerce").to_numpy(float)
-    bad = ~(values >= 1) | (values != np.floor(values))
+def _list_places(path: Path, frame: pd.DataFrame, users: np.ndarray, order: str) -> np.ndarray:
+    """Return each row's place in its user's list, (n,), from ranks or from scores."""
+    numbers = _numbers(path, frame, order)
+    if order == "rank":
+        values = numbers.to_numpy(float)
+        _require_places(path, frame, users, values)
+        return values
+    # As everywhere: one more than the higher scores, and half of the ties, rounded down.
+    by_user = numbers.groupby(users)
+    higher = by_user.rank(method="min", ascending=False).to_numpy()
+    ties = by_user.rank(method="max", ascending=False).to_numpy() - higher
+    return higher + ties // 2
+
+
+def _require_places(path: Path, frame: pd.DataFrame, users: np.ndarray, values: np.ndarray) -> None:
+    """Refuse ranks that are not 1, 2, 3, ... for each user, in whatever order the rows are.
+
+    A gap is refused, too. Either a row is lost, and might be the target's; or items were taken out
+    afterwards, and the ranks are of another list than the one at hand.
+    """
+    none = (values < 1) | (values != np.floor(values))
+    _refuse(path, frame, none, "{rank!r} is no rank; ranks are 1, 2, 3, ...")
+    order = np.lexsort((values, users))
+    before = np.roll(values[order], 1)
+    before[np.flatnonzero(np.diff(users[order], prepend=-1))] = 0
+    step = np.empty_like(values)
+    step[order] = values[order] - before
+    fix = "number each list 1, 2, 3, ... without gaps, or give scores"
+    _refuse(path, frame, step == 0, f"rank {{rank}} occurs twice in this user's list; {fix}")
+    _refuse(path, frame, step > 1, f"rank {{rank}} lacks the one before it; {fix}")
+
+
+def _numbers(path: Path, frame: pd.DataFrame, name: str) -> pd.Series:
+    """Return a column as finite numbers, whole numbers as such."""
+    column = frame[name]
+    blank = (column.isna() | (column == "")).to_numpy(dtype=bool)
+    _refuse(path, frame, blank, f"no {name}; fill the cell in, or leave the row out")
+    if not types.is_numeric_dtype(column) or types.is_bool_dtype(column):
+        column = column.astype(str)  # pandas would count truth values and dates as numbers, too
+    numbers = pd.to_numeric(column, errors="coerce")
+    bad = ~np.isfinite(numbers.to_numpy(float, na_value=np.nan))
+    told = f"{{{name}!r}} is no {name}; give a finite number, with a point for decimals"
+    _refuse(path, frame, bad, told)
+    return numbers
+
+
+def _refuse(path: Path, frame: pd.DataFrame, bad: np.ndarray, told: str) -> None:
+    """Raise for the first row of lists where `bad` is True; `told` may name its cells in braces."""
     if bad.any():
         at = int(np.argmax(bad))
-        hint = "; ranks start at 1" if values[at] == 0 else ""
-        where, value = f"{column.index.name} {column.index[at]}", str(column.iloc[at])
-        raise SeqattnError(f"{path}: {where}: {value!r} is no rank{hint}")
-    return values
+        row = {name: str(frame[name].iloc[at]) for name in frame.columns}
+        where = f"{frame.index.name} {frame.index[at]} (user {row['user']!r})"
+        raise SeqattnError(f"{path}: {where}: {told.format(**row)}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import pandas as pd
 import torch
 
 from seqattn.data import Sequences
-from seqattn.data.columns import intensities
+from seqattn.data.columns import intensities, refuse_nested
 from seqattn.data.sequences import places_of
 from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone
@@ -53,7 +54,8 @@ class Recommender:
         Parameters
         ----------
         history : sequence
-            Item ids, oldest first. Only the last ``max_length`` of them are read.
+            Item ids, oldest first: a list, an array or a column. Only the last ``max_length`` of
+            them are read.
         intensity : sequence of float, optional
             One for each item, in the unit of the training log. Models without injection ignore it.
         k : int
@@ -70,20 +72,25 @@ class Recommender:
         Raises
         ------
         SeqattnError
-            The history is empty, an item is unknown, or an intensity is missing or none.
+            The history is empty or no sequence, an item is unknown, an intensity is missing or
+            none, or k is no whole number of at least 1.
         """
         own = self.history(history, intensity)
         return self.recommend_all(own, k, exclude_seen=exclude_seen).drop(columns="user")
 
     def history(self, items: Sequence[Any], intensity: Sequence[float] | None = None) -> Sequences:
         """Return one history in this model's codes; see `recommend`."""
-        if intensity is not None and len(intensity) != len(items):
-            raise SeqattnError(
-                f"{len(intensity)} intensities for {len(items)} items; give one for each item"
-            )
-        rows = {"user": [0] * len(items), "item": list(items)}
-        rows |= {} if intensity is None else {"intensity": list(intensity)}
-        return self.histories(pd.DataFrame(rows))
+        rows = {"item": _listed(items, "a history", "item ids")}
+        if intensity is not None:
+            rows["intensity"] = _listed(intensity, "intensities", "numbers")
+            if len(rows["intensity"]) != len(rows["item"]):
+                raise SeqattnError(
+                    f"{len(rows['intensity'])} intensities for {len(rows['item'])} items; give "
+                    "one for each item"
+                )
+        # As they are: pandas would make 50.0 of a 50 beside a missing value.
+        frame = pd.DataFrame({name: pd.Series(row, dtype=object) for name, row in rows.items()})
+        return self.histories(frame.assign(user=0))
 
     @torch.inference_mode()
     def attention(self, history: Sequences) -> pd.DataFrame:
@@ -121,19 +128,24 @@ class Recommender:
             }
         )
 
-    def histories(self, frame: pd.DataFrame) -> Sequences:
+    def histories(self, frame: pd.DataFrame, source: str = "history") -> Sequences:
         """Return histories in this model's codes from rows in time order.
 
         Parameters
         ----------
         frame : DataFrame
             Columns user, item and, for a model that reads intensity, intensity.
+        source : str
+            Where they are from, for messages.
 
         Raises
         ------
         SeqattnError
-            There is no row, an item is unknown, or an intensity is missing or none.
+            A column or a cell is missing, there is no row, an item is unknown, or an intensity is
+            none.
         """
+        for name in ("user", "item"):
+            _require_ids(frame, name, source)
         if frame.empty:
             raise SeqattnError("an empty history; give at least one item")
         frame = frame.iloc[np.argsort(pd.factorize(frame["user"])[0], kind="stable")]
@@ -145,7 +157,7 @@ class Recommender:
                     f"{self.about.get('model', 'this model')} reads intensities; give one for "
                     "each item of the history"
                 )
-            values = intensities(frame["intensity"], "history")
+            values = intensities(frame["intensity"], source)
         numbers, users = pd.factorize(frame["user"])
         return Sequences(
             items=codes,
@@ -158,7 +170,12 @@ class Recommender:
 
     @torch.inference_mode()
     def recommend_all(
-        self, histories: Sequences, k: int = 10, *, exclude_seen: bool = False
+        self,
+        histories: Sequences,
+        k: int = 10,
+        *,
+        exclude_seen: bool = False,
+        user_ids: np.ndarray | None = None,
     ) -> pd.DataFrame:
         """Return the k items that score highest after each history.
 
@@ -169,6 +186,9 @@ class Recommender:
             fingerprint holds them.
         k, exclude_seen
             See `recommend`.
+        user_ids : (U,), optional
+            Ids of all users of the training log, if the histories are theirs: what a model keeps
+            of each user is then read. Without them nobody is known; most models need not know.
 
         Returns
         -------
@@ -178,11 +198,12 @@ class Recommender:
         Raises
         ------
         SeqattnError
-            If k is less than 1.
+            If k is no whole number of at least 1, or a history's user is not among `user_ids`.
         """
-        if k < 1:
-            raise SeqattnError(f"k = {k} recommendations; give at least 1")
-        gatherer = Gatherer(histories)
+        if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
+            raise SeqattnError(f"k = {k!r} recommendations; give a whole number of at least 1")
+        whose = None if user_ids is None else places_of(histories.user_ids, user_ids, "user")
+        gatherer = Gatherer(histories, users=whose)
         hidden_UD = next_item_hidden(self.model, histories, gatherer)
         at_once = max(1, SCORES_AT_ONCE // (len(self.item_ids) + 1))
         parts = []
@@ -202,4 +223,33 @@ class Recommender:
                 "item": self.item_ids[codes_UK[users, columns] - 1],
                 "score": best_UK[users, columns],
             }
+        )
+
+
+def _listed(values: object, what: str, wanted: str) -> list[Any]:
+    """Return the members of a sequence; refuse what is none or has another order than it seems."""
+    whole = not isinstance(values, (str, bytes, bytearray)) and getattr(values, "ndim", 1) == 1
+    if whole and isinstance(values, (Sequence, np.ndarray, pd.Series, pd.Index)):
+        return list(values)
+    raise SeqattnError(
+        f"{what} of type {type(values).__name__}; give a list of {wanted}, oldest first"
+    )
+
+
+def _require_ids(frame: pd.DataFrame, name: str, source: str) -> None:
+    """Refuse histories without a column of ids, or with a blank cell in it."""
+    if name not in frame.columns:
+        told = ", ".join(map(str, frame.columns))
+        raise SeqattnError(
+            f"{source}: no column {name!r} (columns present: {told}); give user, item and, for a "
+            "model that reads it, intensity, with commas between them"
+        )
+    column = frame[name]
+    refuse_nested(column, source)
+    blank = (column.isna() | (column == "")).to_numpy(dtype=bool)
+    if blank.any():
+        where = f"{frame.index.name or 'row'} {frame.index[int(np.argmax(blank))]}"
+        raise SeqattnError(
+            f"{source}: column {name!r}, {where}: the cell is blank; fill it in, or leave the row "
+            "out"
         )

@@ -91,9 +91,14 @@ class RecBoleSpec(_BaseSpec):
 
 @dataclass(frozen=True)
 class ExternalSpec(_BaseSpec):
-    """What another library's output is known by: the SHA-256 of its file; `model` is its name."""
+    """What another library's output is known by; `model` is its name.
+
+    ``source`` is the SHA-256 of its file, ``kinds`` which ranks it gives: unfiltered, filtered, or
+    both.
+    """
 
     source: str
+    kinds: str
 
     engine: ClassVar[str] = "external"
 
@@ -367,17 +372,25 @@ def whole(folder: Path) -> Iterator[Path]:
     SeqattnError
         If it cannot be written.
     """
-    partial = folder.parent / f".{folder.name}.partial"
+    partial, old = (folder.with_name(f".{folder.name}.{end}") for end in ("partial", "old"))
     shutil.rmtree(partial, ignore_errors=True)
     try:
+        if old.exists() and not folder.exists():  # killed between the two moves below
+            os.replace(old, folder)
+        shutil.rmtree(old, ignore_errors=True)
         partial.mkdir()
         yield partial
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():  # moved before anything of it is gone: it may be in use
+            os.replace(folder, old)
         os.replace(partial, folder)
     except (OSError, SafetensorError) as error:
+        if old.exists() and not folder.exists():
+            os.replace(old, folder)
         raise unwritable(folder, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def unwritable(folder: Path, error: Exception) -> SeqattnError:
@@ -414,13 +427,19 @@ def read_run(folder: Path) -> Run:
     Raises
     ------
     SeqattnError
-        It holds none, or a damaged one.
+        It holds none, a damaged one, or another than its name says.
     """
-    for engine in _FACTS:
-        run = _read(folder, engine)
-        if run is not None:
-            return run
-    raise SeqattnError(f"{folder}: no finished run, or a damaged one")
+    folder = folder.resolve()
+    runs = [run for engine in _FACTS if (run := _read(folder, engine)) is not None]
+    if not runs:
+        raise SeqattnError(f"{folder}: no finished run, or a damaged one")
+    try:
+        name = f"seed-{runs[0].seed}-{runs[0].spec.key}"
+    except (SeqattnError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SeqattnError(f"{folder} was written by another version, or by hand") from error
+    if folder.name != name:
+        raise SeqattnError(f"{folder} holds the run {name}; give the folder that name again")
+    return runs[0]
 
 
 def _read(folder: Path, engine: str) -> Run | None:

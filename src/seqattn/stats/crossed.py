@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from seqattn.stats.inputs import Floats, Record, as_pair, check_alpha
+from seqattn.stats.inputs import Floats, Record, as_pair, check_alpha, unit_of
 from seqattn.stats.variance import mean_squares
 
 
@@ -63,8 +63,7 @@ def crossed_interval(differences: ArrayLike, *, alpha: float = 0.05) -> Crossed:
     """
     d_SU, _ = as_pair(differences, differences, ndim=2)
     check_alpha(alpha)
-    # In units of a power of two near the largest value, so that no square over- or underflows.
-    unit = float(np.ldexp(1.0, np.frexp(np.abs(d_SU).max())[1]))
+    unit = unit_of(d_SU)
     d_SU = d_SU / unit
     total, df = _variance(d_SU)
     mean, error = float(d_SU.mean()), float(np.sqrt(total / d_SU.size))

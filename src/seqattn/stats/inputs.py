@@ -79,21 +79,40 @@ def as_pair(
     return first, second
 
 
-# Among fewer users, or with fewer different values (a hit or none), two seeds may agree by chance.
-_FEW_USERS, _FEW_VALUES = 20, 5
+def unit_of(*values: ArrayLike) -> float:
+    """Return a power of two near the largest value: in its units no square over- or underflows.
+
+    Dividing by it keeps every digit.
+    """
+    largest = max(float(np.abs(each).max(initial=0.0)) for each in map(np.asarray, values))
+    return float(np.ldexp(1.0, np.frexp(largest)[1] - 1))
+
+
+# Among fewer users, or with fewer different values (a hit or none), two seeds may agree by chance;
+# not where many users have another value than most. If seeds agreed on each of 100 such users with
+# probability 0.9, all would agree once in 40,000 pairs.
+_FEW_USERS, _FEW_VALUES, _MANY_OTHERS = 20, 5, 100
 
 
 def copies(values_SU: np.ndarray) -> tuple[int, int] | None:
     """Return two seeds that have the same value for every user, if there are such.
 
-    Few users, and values of few kinds such as hit or none, are no evidence of a copy.
+    Few users, and few users who differ from most in values of few kinds such as hit or none, are no
+    evidence of a copy.
     """
     seen: dict[bytes, int] = {}
     for seed, row in enumerate(values_SU):
         first = seen.setdefault(row.tobytes(), seed)
-        if first != seed and len(row) >= _FEW_USERS and len(np.unique(row)) >= _FEW_VALUES:
+        if first != seed and _is_no_chance(row):
             return first, seed
     return None
+
+
+def _is_no_chance(row: np.ndarray) -> bool:
+    """Return whether two seeds that agree on all of these values must be one."""
+    _, counts = np.unique(row, return_counts=True)
+    various = len(row) >= _FEW_USERS and len(counts) >= _FEW_VALUES
+    return various or len(row) - int(counts.max()) >= _MANY_OTHERS
 
 
 def check_alpha(alpha: float) -> None:

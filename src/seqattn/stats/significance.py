@@ -13,7 +13,7 @@ from scipy import special
 from scipy import stats as scipy_stats
 
 from seqattn.errors import SeqattnError
-from seqattn.stats.inputs import Floats, Record, as_floats, as_pair, check_alpha
+from seqattn.stats.inputs import Floats, Record, as_floats, as_pair, check_alpha, unit_of
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,7 @@ def standardised(base: Floats, variant: Floats) -> tuple[float, float, float]:
     and an infinity with the mean's sign otherwise.
     """
     largest = max(np.abs(base).max(), np.abs(variant).max())
-    # In units of a power of two near the largest value: no square overflows or vanishes, and the
-    # digits stay.
-    unit = float(np.ldexp(1.0, np.frexp(largest)[1]))
+    unit = unit_of(base, variant)
     differences = variant / unit - base / unit
     rounding = 16 * np.finfo(np.float64).eps * largest
     mean, spread = float(differences.mean()) * unit, float(differences.std(ddof=1)) * unit

@@ -17,7 +17,10 @@ from scipy import stats as scipy_stats
 
 from seqattn.errors import SeqattnError
 from seqattn.stats.bootstrap import bootstrap_means, bootstrap_p_value, percentile_interval
-from seqattn.stats.inputs import Floats, Record, as_pair, check_alpha
+from seqattn.stats.inputs import Floats, Record, as_floats, as_pair, check_alpha, unit_of
+
+# Beyond these powers of two the variance of differences leaves float64, or its digits do.
+_LARGEST_POWER = 480
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,10 @@ class Components(Record):
     @property
     def rho(self) -> float:
         """Correlation of a user's differences between two seeds, seed effects aside."""
-        total = self.user_variance + self.residual_sd**2
-        return self.user_variance / total if total > 0 else 0.0
+        unit = unit_of(self.residual_sd, np.sqrt(abs(self.user_variance)))
+        users = self.user_variance / unit / unit
+        total = users + (self.residual_sd / unit) ** 2
+        return users / total if total > 0 else 0.0
 
     def widening(self, n_seeds: int) -> float:
         r"""Return how many times wider than pooled ones honest intervals over users are.
@@ -80,21 +85,28 @@ def variance_components(differences: ArrayLike) -> Components:
     Raises
     ------
     SeqattnError
-        If there are fewer than 2 seeds or users, or a value is not finite.
+        If there are fewer than 2 seeds or users, a value is not finite, or the differences are so
+        large or small, about 1e144 or its inverse, that a variance is no float64.
 
     References
     ----------
     Searle, Casella & McCulloch 1992, Variance Components, chapter 4.
     """
     d_SU, _ = as_pair(differences, differences, ndim=2)
+    unit, largest = unit_of(d_SU), float(np.abs(d_SU).max())
+    if largest and abs(np.log2(unit)) > _LARGEST_POWER:
+        raise SeqattnError(
+            f"differences of up to {largest:g} have variances beyond 64-bit floats; give them in "
+            "another unit"
+        )
     n_seeds, n_users = d_SU.shape
-    of_seeds, of_users, rest = mean_squares(d_SU)
+    of_seeds, of_users, rest = mean_squares(d_SU / unit)
     least_f = scipy_stats.f.ppf(0.025, n_seeds - 1, (n_seeds - 1) * (n_users - 1))
     return Components(
-        seed_sd=float(np.sqrt(max(0.0, (of_seeds - rest) / n_users))),
-        seed_sd_upper=float(np.sqrt(max(0.0, (of_seeds / least_f - rest) / n_users))),
-        user_variance=(of_users - rest) / n_seeds,
-        residual_sd=float(np.sqrt(rest)),
+        seed_sd=float(np.sqrt(max(0.0, (of_seeds - rest) / n_users))) * unit,
+        seed_sd_upper=float(np.sqrt(max(0.0, (of_seeds / least_f - rest) / n_users))) * unit,
+        user_variance=(of_users - rest) / n_seeds * unit * unit,
+        residual_sd=float(np.sqrt(rest)) * unit,
     )
 
 
@@ -140,13 +152,15 @@ def between_searches(values: ArrayLike) -> Between:
     ----------
     Searle, Casella & McCulloch 1992, Variance Components, chapter 4.
     """
-    values_KSU = np.asarray(values, dtype=float)
+    values_KSU = as_floats(values, "values")
     if values_KSU.ndim != 3:
         raise SeqattnError(
             f"values must have shape (searches, seeds, users), not {values_KSU.shape}"
         )
-    of_seeds = float(np.mean([variance_components(each).seed_sd ** 2 for each in values_KSU]))
+    unit = unit_of(values_KSU)
+    values_KSU = values_KSU / unit
     by_search_KU, _ = as_pair(values_KSU.mean(axis=1), values_KSU.mean(axis=1), ndim=2)
+    of_seeds = float(np.mean([_seed_variance(each) for each in values_KSU]))
     n_searches, n_users = by_search_KU.shape
     of_searches, _, rest = mean_squares(by_search_KU)
     df = n_searches - 1, (n_searches - 1) * (n_users - 1)
@@ -154,15 +168,22 @@ def between_searches(values: ArrayLike) -> Between:
 
     def sd(f: float) -> float:
         variance = (of_searches / f - rest) / n_users - of_seeds / values_KSU.shape[1]
-        return float(np.sqrt(max(0.0, variance)))
+        return float(np.sqrt(max(0.0, variance))) * unit
 
     return Between(
-        mean=float(values_KSU.mean()),
+        mean=float(values_KSU.mean()) * unit,
         search_sd=sd(1.0),
         low=sd(f_low),
         high=sd(f_high),
-        seed_sd=float(np.sqrt(of_seeds)),
+        seed_sd=float(np.sqrt(of_seeds)) * unit,
     )
+
+
+def _seed_variance(values_SU: Floats) -> float:
+    """Return the seeds' part of the variance, see `variance_components`, of one search."""
+    own_SU, _ = as_pair(values_SU, values_SU, ndim=2)
+    of_seeds, _, rest = mean_squares(own_SU)
+    return max(0.0, (of_seeds - rest) / own_SU.shape[1])
 
 
 def expected_levels(
@@ -197,7 +218,10 @@ def expected_levels(
     Kish 1965, Survey Sampling, on the design effect. Derived on the book page "Calibration".
     """
     check_alpha(alpha)
-    a, b, e = components.seed_sd**2, components.user_variance, components.residual_sd**2
+    sds, b = (components.seed_sd, components.residual_sd), components.user_variance
+    unit = unit_of(*sds, np.sqrt(abs(b)))
+    a, e = ((sd / unit) ** 2 for sd in sds)
+    b = b / unit / unit
     of_users = n_seeds * b + e
     if of_users < -1e-12 * e:
         raise SeqattnError(
@@ -319,6 +343,7 @@ def user_correlation(
     True
     """
     d_SU, _ = as_pair(differences, differences, ndim=2)
+    d_SU = d_SU / unit_of(d_SU)
     # All that rho needs of a set of users are means over them: resample those.
     moments = np.vstack([d_SU, d_SU.mean(axis=0) ** 2, (d_SU**2).mean(axis=0)])
     resampled = bootstrap_means(moments, n_resamples, seed)

@@ -139,6 +139,21 @@ def test_each_study_leads_to_the_page_after_it():
     assert wrong == {}
 
 
+@pytest.mark.parametrize(
+    "page", sorted((ROOT / "notebooks" / "studies").glob("*.ipynb")), ids=lambda path: path.stem
+)
+def test_a_page_of_results_opens_with_its_answer_and_a_picture(page):
+    cells = json.loads(page.read_text())["cells"]
+    sources = ["".join(cell["source"]) for cell in cells]
+    answer = re.match(r"# .+\n\n\*\*(.+?)\*\*", sources[0])
+    assert answer and len(answer[1].split()) <= 65
+    picture = next(i for i, cell in enumerate(cells) if cell["metadata"].get("mystnb"))
+    before = list(zip(cells[:picture], sources[:picture], strict=True))
+    words = [len(text.split()) for cell, text in before if cell["cell_type"] == "markdown"]
+    assert sum(words) <= 160
+    assert not any("book.table(" in text for _, text in before)
+
+
 def test_links_to_a_heading_find_it():
     """A built page would tell as well, minutes later."""
     anchors = pytest.importorskip("mdit_py_plugins.anchors.index")

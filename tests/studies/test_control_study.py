@@ -141,14 +141,23 @@ def test_the_ceiling_is_what_the_oracle_rule_would_add(tmp_path):
     n_marked = round(told["marked"] * len(planted))
     marked = planted >= np.sort(planted)[-n_marked]
     ranks = run.ranks().copy()
+    counts = {"marks": 0, "open": 0, "last": 0}
     for user, row in enumerate(data.split.parts.test):
         rows = slice(data.sequences.offsets[user], row)
-        rule = promised(data.sequences.items[rows], marked[rows], neighbour_V)
+        history = data.sequences.items[rows]
+        rule = promised(history, marked[rows], neighbour_V)
         ranks[user] = 1 if rule == data.sequences.items[row] else ranks[user]
+        for place in np.flatnonzero(marked[rows]):
+            is_open = neighbour_V[history[place]] not in history
+            counts["marks"] += 1
+            counts["open"] += is_open
+            counts["last"] += is_open and place == len(history) - 1
     own, best = (np.where(r <= 10, 1 / np.log2(1 + r), 0).mean() for r in (run.ranks(), ranks))
     assert told["base"] == pytest.approx(own)
     assert told["ceiling"] == pytest.approx(100 * (best / own - 1))
     assert told["ceiling"] > 0 and told["open"] >= 1
+    assert told["still_open"] == pytest.approx(counts["open"] / counts["marks"])
+    assert told["at_last"] == pytest.approx(counts["last"] / counts["open"])
 
 
 @pytest.fixture
@@ -200,14 +209,15 @@ def executed(study, monkeypatch):
 def test_without_runs_the_page_says_so_everywhere(page):
     glued, figures, tables = page(None)
     assert (glued["cells"], glued["judged"], glued["earliest"]) == (2, 0, "none")
-    assert glued["applies"] == "not run"
+    assert (glued["applies"], glued["told"]) == ("not run", "no verdict yet")
     assert [one.axes[0].texts[0].get_text() for one in figures] == ["not run"] * 2
     assert all("not run" in table for table in tables[1:])
 
 
 def test_with_runs_of_a_strong_effect_the_page_says_that_variants_read(page):
     glued, (forest, curves), tables = page(6)
-    assert (glued["judged"], glued["reads"], glued["blind"], glued["alarms"]) == (2, 2, 0, 0)
+    assert (glued["judged"], glued["alarms"]) == (2, 0)
+    assert glued["told"] == "2 where the variant reads it"
     assert glued["earliest"].startswith("p = 0.")
     assert len(forest.axes) == 2
     left, right = curves.axes
@@ -218,4 +228,5 @@ def test_with_runs_of_a_strong_effect_the_page_says_that_variants_read(page):
 
 def test_with_runs_without_effect_no_variant_reads(page):
     glued, _, _ = page(1)
-    assert (glued["judged"], glued["reads"], glued["alarms"]) == (2, 0, 0)
+    assert (glued["judged"], glued["alarms"]) == (2, 0)
+    assert "the variant reads it" not in glued["told"]

@@ -51,8 +51,10 @@ def ceiling(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     Of SASRec on test, under leave-one-out; the rule is `seqattn.data.planted.promised`. A row a
     dataset: marked (share of interactions whose neighbour comes), applies (share of users whose
     target is a neighbour of something in their history), open (how many unseen neighbours these
-    histories have: what items alone leave to choose from), base and there (NDCG@10 of all users
-    and of those), n_seeds, and ceiling: the change, percent, if those targets were ranked first.
+    histories have: what items alone leave to choose from), still_open (share of the marks in all
+    histories before a test target whose neighbour was not seen yet), at_last (share of those that
+    are on the last item), base and there (NDCG@10 of all users and of those to whom it applies),
+    n_seeds, and ceiling: the change, percent, if those targets were ranked first.
     """
     rows = []
     for group in groups:
@@ -70,13 +72,19 @@ def _ceiling(data: Dataset, ranks_SU: np.ndarray) -> dict[str, float]:
     before = [items[start:row] for start, row in zip(starts, asked, strict=True)]
     open_ = [set(neighbour_V[h].tolist()) - {0} - set(h.tolist()) for h in before]
     applies_U = np.array([items[row] in left for row, left in zip(asked, open_, strict=True)])
+    marked_n = comes_later(data.sequences, neighbour_V)
+    marks = [marked_n[start:row] for start, row in zip(starts, asked, strict=True)]
+    opens = [m & ~np.isin(neighbour_V[h], h) for m, h in zip(marks, before, strict=True)]
+    n_open = sum(map(np.sum, opens))
     own, best = (
         metric(ranks, "NDCG", 10) for ranks in (ranks_SU, np.where(applies_U, 1, ranks_SU))
     )
     return {
-        "marked": comes_later(data.sequences, neighbour_V).mean(),
+        "marked": marked_n.mean(),
         "applies": applies_U.mean(),
         "open": np.array([len(left) for left in open_])[applies_U].mean(),
+        "still_open": n_open / sum(map(np.sum, marks)),
+        "at_last": sum(one[-1] for one in opens) / n_open,
         "base": own.mean(),
         "there": own[:, applies_U].mean(),
         "n_seeds": len(ranks_SU),

@@ -153,6 +153,22 @@ TIME = [
         times(10**9),
         {"time_unit": "us"},
     ),
+    Case(
+        "A placeholder among times in seconds",
+        ("log.csv", "line 38", "253402300799 seconds", "leave the cell empty"),
+        more("u1,i1,3,253402300799"),
+    ),
+    Case(
+        "A time in milliseconds among times in seconds",
+        ("log.csv", "line 38", "give all rows in one unit"),
+        more(f"u1,i1,3,{START}000"),
+    ),
+    Case(
+        "A time in seconds among times in milliseconds",
+        ("log.csv", "line 38", "most rows are much later", "give all rows in one unit"),
+        times(10**3) + f"u1,i1,3,{START}\n",
+        {"time_unit": "ms"},
+    ),
     Case("A unit of time that there is not", ("time_unit 'h'",), changes={"time_unit": "h"}),
     Case(
         "A placeholder for an unknown date",
@@ -182,6 +198,12 @@ FORM = [
         "A header where the YAML says there is none",
         ("log.txt", "line 1: 'user'", "leave header: false out"),
         "user item\n" + SPACED.replace("u", "1").replace("i", "2"),
+        named("txt", **PLAIN),
+    ),
+    Case(
+        "A header above ids of text where the YAML says there is none",
+        ("log.txt", "line 1: 'user_id' and 'item_id' look like names", "leave header: false out"),
+        "user_id item_id\n" + SPACED,
         named("txt", **PLAIN),
     ),
     Case(
@@ -243,18 +265,27 @@ FORM = [
     ),
     Case(
         "A decimal comma between commas",
-        ("log.csv", "line 2 has more than 4 cells", "decimal: ','"),
+        ("log.csv", "line 2 has more than 4 cells", "quote cells that hold the separator"),
         TEXT.replace(",1,", ",1,5,"),
+        {"decimal": ","},
     ),
     Case(
-        "A decimal comma and no other separator",
-        ("mine.yaml", 'separator: ";"'),
-        changes={"decimal": ","},
+        "A mark of thousands beside a decimal comma",
+        ("log.csv", "line 38", "'1.234,5' has a point", "leave marks of thousands out"),
+        SEMICOLONS + "u1;i1;1.234,5;1600000000\n",
+        {"separator": ";", "decimal": ","},
     ),
+    Case(
+        "A title with a quote that nothing closes",
+        ("log.tsv", "line 2: a quote opens a cell that ends on line 3", "set quote: none"),
+        TEXT.replace(",", "\t").replace("\ti0\t", '\t"Heroes\t', 1).replace("\ti1\t", '\ti"1\t', 1),
+        named("tsv"),
+    ),
+    Case("An unknown kind of quote", ("mine.yaml", "use none"), changes={"quote": "single"}),
     Case("An unknown decimal mark", ("mine.yaml", "decimal"), changes={"decimal": "'"}),
     Case("A separator that ends lines", ("mine.yaml", "separator"), changes={"separator": "\n"}),
     Case("A separator beyond ASCII", ("mine.yaml", "'‖'"), changes={"separator": "‖"}),
-    Case("A separator of two characters", ("mine.yaml", "'::'"), changes={"separator": "::"}),
+    Case("A separator of two characters", ("mine.yaml", "';;'"), changes={"separator": ";;"}),
     Case("A separator that is a digit", ("mine.yaml", "'1'"), changes={"separator": "1"}),
     Case("UTF-16 text", ("log.csv", "is not UTF-8"), TEXT.encode("utf-16")),
     Case("Latin-1 text", ("log.csv", "is not UTF-8"), more("é,i1,1,1600000000").encode("latin-1")),
@@ -264,6 +295,11 @@ CELLS = [
         "NULL as an item",
         ("log.csv", "line 38", "'NULL' is not an id", 'missing: ["NULL"]', "missing: []"),
         more("u1,NULL,1,1600000000"),
+    ),
+    Case(
+        "NA as a user",
+        ("log.csv", "line 38", "'NA' is not an id", 'missing: ["NA"]', "missing: []"),
+        more("NA,i1,1,1600000000"),
     ),
     Case(
         "\\N as a time",
@@ -372,6 +408,12 @@ DAMAGE = [
     Case("A header and nothing else", ("log.csv", "no rows"), "user,item,plays,at\n"),
 ]
 PARQUET = [
+    Case(
+        "A NUL character in a user",
+        ("log.parquet", "row 2", "holds a NUL character"),
+        parquet(user=["u", "u\0x"] * (N // 2)),
+        named("parquet"),
+    ),
     Case(
         "Lists as items",
         ("log.parquet", "'item', row 1: holds list"),
@@ -482,6 +524,11 @@ def parted(letters: str, *, user: str = "u1") -> str:
 SPLITS = [
     Case(
         "A cut that is none", ("neither like 'quantile 0.9'",), changes={"split": {"time": "0.9"}}
+    ),
+    Case(
+        "A cut at the moment of reading",
+        ("time 'now' is neither like 'quantile 0.9'", "nor a date"),
+        changes={"split": {"time": "now"}},
     ),
     Case(
         "A cut after everything",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import fields, replace
 
 import numpy as np
@@ -14,10 +15,13 @@ from audit_logs import TOY, entry, prepared, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqattn.audit import CHECKS, Check, audit, value_text
+from seqattn.audit import CHECKS, Check, audit, tied_tests, value_text
+from seqattn.audit.statistics import order_of, tie_effects
 from seqattn.cli.arguments import parser
 from seqattn.data import CATALOGUE, Dataset, Interactions, Preparation, synthetic_log
 from seqattn.data.own import OwnYaml
+from seqattn.data.splits import Splitting
+from seqattn.errors import SeqattnError
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +115,13 @@ YAML_KEYS = {field.name for field in fields(OwnYaml)}
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.key)
-def test_every_advice_names_a_command_or_a_line_of_yaml_that_exists(check):
-    named = re.findall("`([^`]+)`", check.advice)
-    assert named
+@pytest.mark.parametrize("intensity", [True, False])
+def test_every_advice_names_a_command_or_a_line_of_yaml_that_exists(check, intensity):
+    advice = check.told("ml-100k", intensity)
+    named = re.findall("`([^`]+)`", advice)
+    assert named and "NAME" not in advice
+    if not intensity:
+        assert not {"ia-add", "ia-mul", "sum"} & {*re.findall(r"[\w-]+", advice)}
     for text in named:
         if text.startswith("seqattn "):
             assert parser().parse_args(text.split()[1:]).verb
@@ -342,3 +350,116 @@ def test_losses_count_what_a_filter_of_histories_drops_after_the_core():
     dataset = Dataset.from_interactions(log, replace(entry(), preparation=how))
     assert [step.users for step in dataset.steps[-3:]] == [4, 3, 2]
     assert value(audit(log, dataset), "users_lost") == pytest.approx(2 / 4)
+
+
+def split_as(frame: pd.DataFrame, how: Splitting):
+    log = Interactions.from_frame(frame)
+    how_prepared = Preparation(core=1, exact="keep", pairs="keep")
+    kept = replace(entry(), preparation=how_prepared, splitting=how)
+    return log, Dataset.from_interactions(log, kept)
+
+
+def asked(dataset: Dataset, stage: str) -> dict[int, list[int]]:
+    """The items asked of each user, in no order."""
+    found: dict[int, list[int]] = {}
+    split = dataset.split
+    for user, item in zip(split.users(stage).tolist(), split.targets(stage), strict=True):
+        found.setdefault(user, []).append(int(item))
+    return found
+
+
+def differing(one: Dataset, other: Dataset, stage: str) -> float:
+    """Share of the targets of one dataset that are none of the other."""
+    first, second = (asked(each, stage) for each in (one, other))
+    left = sum((Counter(first[u]) - Counter(second.get(u, []))).total() for u in first)
+    return left / sum(map(len, first.values()))
+
+
+MOMENTS = st.lists(st.lists(st.integers(0, 5), min_size=6, max_size=9), min_size=2, max_size=4).map(
+    lambda users: [sorted(times) for times in users]
+)
+KINDS = [
+    Splitting(),
+    *(
+        Splitting(time="quantile 0.6", target=target, validation=validation)
+        for target in ("last", "first", "random", "all")
+        for validation in ("time", "last")
+    ),
+    Splitting(given=True),
+    Splitting(given=True, validation="last"),
+]
+
+
+@settings(max_examples=25, deadline=None)
+@given(MOMENTS, st.booleans(), st.randoms(use_true_random=False))
+@pytest.mark.parametrize("how", KINDS, ids=lambda how: f"{how.words}, {how.validation}")
+def test_the_lights_of_ties_equal_splitting_again_with_ties_reversed(how, moments, ordered, random):
+    rows = [
+        (user, 10 * user + n, t) for user, times in enumerate(moments) for n, t in enumerate(times)
+    ]
+    frame = table(rows)
+    items = frame["item"].to_numpy().copy()
+    random.shuffle(items)
+    frame["item"] = items
+    if ordered and not how.time:
+        frame = frame.assign(order=frame["timestamp"])
+    if how.given:
+        names = ["train"] * 3 + (["train"] if how.validation == "last" else ["valid"])
+        frame["part"] = [
+            (names + ["test"] * len(times))[n] for times in moments for n in range(len(times))
+        ]
+    try:
+        log, dataset = split_as(frame, how)
+        again = split_as(frame.iloc[::-1], how)[1]
+        by_id = split_as(frame.sort_values("item", kind="stable"), how)[1]
+    except SeqattnError:
+        return  # nobody has a target
+    order, part = order_of(log, dataset)  # not the whole audit, which takes ten times as long
+    when = dataset.sequences.timestamp if order is None else order
+    ties = tie_effects(dataset.split, when, part)
+    for stage, name in (("test", "test"), ("valid", "validation")):
+        assert ties[f"{name} target changes"] == pytest.approx(differing(dataset, again, stage))
+        by_item = ties[f"{name} target changes by item id"]
+        assert by_item == pytest.approx(differing(dataset, by_id, stage))
+    before, after = (asked(each, "test") for each in (dataset, again))
+    changed = {u for u in before if Counter(before[u]) != Counter(after[u])}
+    assert changed <= {*np.flatnonzero(tied_tests(log, dataset))}
+    if how.given or how.target == "all":
+        assert ties["test target changes"] == 0 and not tied_tests(log, dataset).any()
+
+
+def test_the_lights_of_ties_are_those_of_the_datasets_own_split():
+    rows = [(user, item, item // 2) for user in range(4) for item in range(8)]
+    last, every = (
+        split_as(table(rows), Splitting(time="quantile 0.6", target=target))
+        for target in ("last", "all")
+    )
+    assert (
+        value(audit(*last), "tie_targets") == 1 and light(audit(*every), "tie_targets") == "green"
+    )
+
+
+def test_users_with_a_test_target_are_users_and_not_targets():
+    rows = [(user, item, 10 * item + user) for user in range(4) for item in range(8)]
+    log, dataset = split_as(table(rows), Splitting(time="quantile 0.6", target="all"))
+    assert len(dataset.split.rows("test")) > 4
+    assert value(audit(log, dataset), "test_users") == 4
+
+
+def test_advice_names_the_dataset_and_no_model_that_it_cannot_have(toy):
+    assert "`seqattn compare sasrec ia-add -d toy`" in advice(toy, "test_users")
+    found = audit(*prepared(table().drop(columns="intensity")))
+    assert "`seqattn compare sasrec bert4rec -d toy`" in advice(found, "test_users")
+    assert "`duplicates: sum`" not in advice(found, "repeats")
+    assert not found.findings["advice"].str.contains("NAME").any()
+
+
+def test_advice_names_the_yaml_by_its_path(tmp_path, monkeypatch):
+    (tmp_path / "my logs").mkdir()
+    path = tmp_path / "my logs" / "own.yaml"
+    log, dataset = prepared(table())
+    found = audit(log, replace(dataset, reference=str(path)))
+    assert f"-d '{path}'`" in advice(found, "test_users")
+    monkeypatch.chdir(path.parent)
+    found = audit(log, replace(dataset, reference=str(path)))
+    assert "-d own.yaml`" in advice(found, "test_users")

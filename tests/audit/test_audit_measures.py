@@ -20,7 +20,7 @@ from seqattn.audit.statistics import (
     top_share,
 )
 from seqattn.data import Sequences, keep_latest_duplicate, leave_one_out, sort_by_time
-from seqattn.data.splits import TARGETS, Splitting, global_time_split, leave_one_out_rows
+from seqattn.data.splits import TARGETS, Split, Splitting, global_time_split, leave_one_out_rows
 from seqattn.stats.exposure import gini
 
 NAN = float("nan")
@@ -115,7 +115,7 @@ def test_ties_are_reversed_run_by_run():
         [(1, NAN), (2, NAN), (3, NAN)],
         [(1, 5), (2, 5), (3, 6)],
     )
-    found = tie_effects(s, s.timestamp)
+    found = tie_effects(Split(s, leave_one_out_rows(s), s), s.timestamp)
     # User 1's validation item, in the middle of the run, stays; its test item does not.
     assert found["test target changes"] == pytest.approx(1 / 3)
     assert found["validation target changes"] == pytest.approx(1 / 3)
@@ -128,12 +128,14 @@ def test_ties_are_reversed_run_by_run():
 def test_tie_effects_equal_a_second_sort_with_ties_reversed(table):
     s = sequences(table)
     order = np.lexsort((-np.arange(len(s)), s.timestamp, s.user_of_row))
-    last = (s.offsets[1:] - 1)[s.lengths >= 2]
+    last = (s.offsets[1:] - 1)[s.lengths >= 3]
     changed = s.items[order] != s.items
-    found = tie_effects(s, s.timestamp)
+    found = tie_effects(Split(s, leave_one_out_rows(s), s), s.timestamp)
     if len(last):
         assert found["test target changes"] == changed[last].mean()
         assert found["validation target changes"] == changed[last - 1].mean()
+        same = s.timestamp[last] == s.timestamp[last - 1]
+        assert found["validation and test at one moment"] == same.mean()
 
 
 def test_day_stamps_are_seen_in_any_time_zone():

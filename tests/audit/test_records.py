@@ -146,3 +146,57 @@ def test_a_diagnosis_is_that_of_the_record(kept):
     assert row["exact"] == table["raw, exact bits"]
     assert row["bits minmax"] == table["minmax, bits"]
     assert row["spread minmax"] == table["minmax, within history"]
+
+
+OWN = "name: own\npath: log.csv\nfilters: {k_core: 1}\n"
+OWN += "columns: {user: user, item: item, timestamp: timestamp}\n"
+
+
+def own(folder, shift: int = 0, text: str = OWN):
+    """A log of one's own in a folder, and its description."""
+    folder.mkdir(exist_ok=True)
+    rows = [f"u{u},i{i},{100 * i + u + shift}" for u in range(3) for i in range(4)]
+    (folder / "log.csv").write_text("\n".join(["user,item,timestamp", *rows]) + "\n")
+    (folder / "own.yaml").write_text(text)
+    return describe(str(folder / "own.yaml"))
+
+
+def test_an_edited_log_is_recorded_again_and_another_of_its_name_is_refused(tmp_path):
+    out = tmp_path / "out"
+    own(tmp_path / "a").write(out)
+    own(tmp_path / "a", shift=1).write(out)  # the file changed
+    mine = own(tmp_path / "a", text=OWN + "ties: item-id\n")  # the description changed
+    paths = mine.write(out)
+    kept = [path.read_bytes() for path in paths]
+    assert json.loads(kept[0])["fingerprint"] == mine.dataset["fingerprint"]
+    other = own(tmp_path / "b", shift=7)
+    with pytest.raises(SeqattnError, match=r"a/own\.yaml; give .* another name .* -o") as error:
+        other.write(out)
+    assert "\n" not in str(error.value)
+    assert [path.read_bytes() for path in paths] == kept
+    other.write(tmp_path / "elsewhere")
+
+
+def test_a_log_that_moved_unchanged_is_the_same_one(tmp_path):
+    own(tmp_path / "a").write(tmp_path / "out")
+    own(tmp_path / "b").write(tmp_path / "out")
+    own(tmp_path / "b", shift=1).write(tmp_path / "out")
+
+
+def test_a_renamed_log_of_the_same_yaml_is_recorded(tmp_path):
+    own(tmp_path / "a").write(tmp_path / "out")
+    own(tmp_path / "a", shift=1, text=OWN.replace("own", "mine")).write(tmp_path / "out")
+
+
+def test_a_dataset_of_the_book_is_not_written_over_another(tmp_path):
+    own(tmp_path / "a").write(tmp_path / "out")
+    with pytest.raises(SeqattnError, match=r"record of another log.*; give another folder with -o"):
+        describe("synthetic").write(tmp_path / "out")
+
+
+@pytest.mark.parametrize("held", ["", "{", "[]", '{"dataset": "own"}'])
+def test_records_that_are_damaged_or_of_before_the_yaml_was_kept_are_written_anew(tmp_path, held):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "dataset.json").write_text(held)
+    found = own(tmp_path / "a")
+    assert json.loads(found.write(tmp_path / "out")[0].read_text())["yaml"].endswith("a/own.yaml")

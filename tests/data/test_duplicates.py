@@ -158,3 +158,27 @@ def test_ties_by_item_are_in_the_order_of_ids():
     assert prepared.fingerprint != (
         Dataset.from_interactions(log(table), entry(core=1, pairs="keep")).fingerprint
     )
+
+
+@PROPERTY
+@given(st.permutations(range(6)), st.sampled_from(["latest", "first"]), st.integers(0, 2))
+def test_of_equal_times_the_later_part_of_a_given_split_is_the_later(order, policy, spread):
+    part = ["train", "train", "valid", "test", "valid", "train"]
+    frame = pd.DataFrame(
+        {
+            "user": [1, 1, 1, 1, 2, 2],
+            "item": 7,
+            "timestamp": [5, 5 - spread, 5, 5, 9, 9],
+            "part": part,
+        }
+    )
+    before = Interactions.from_frame(frame.iloc[order])
+    left = merge_repeats(before, policy, policy).frame.set_index("user")["part"]
+    assert left.to_dict() == ({1: 2, 2: 1} if policy == "latest" else {1: 0, 2: 0})
+
+
+def test_a_column_of_parts_may_not_stand_twice():
+    frame = pd.DataFrame([[1, 2, 3, "test", "test"]])
+    frame.columns = ["user", "item", "timestamp", "part", "part"]
+    with pytest.raises(SeqattnError, match="column 'part' appears twice"):
+        Interactions.from_frame(frame)

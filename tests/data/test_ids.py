@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from seqattn.data import Interactions
 from seqattn.data.readers import read_delimited, read_inter, read_parquet
+from seqattn.errors import SeqattnError
 
 NAMES = {name: name for name in ("user", "item", "timestamp")}
 TRICKY = ["007", "7", "0007", "1E5", "100000", "1.0", "1", "0", "-0", "12e3", "+5", "5", "0x1F"]
@@ -86,3 +87,56 @@ def test_a_column_that_pandas_kept_as_the_index_of_a_parquet_file_is_read(tmp_pa
     frame.set_index("user").to_parquet(tmp_path / "log.parquet")
     read = read_parquet(tmp_path / "log.parquet", NAMES).frame
     assert read["user"].tolist() == ["a", "b"]
+
+
+CUT_OFF = [["a", "a\0x"], ["a\0x", "a"], ["a", "b", "a\0"], ["a", "a\ud800"], ["\ud800", "\udfff"]]
+
+
+@pytest.mark.parametrize("kind", ["object", "category", "string"])
+@pytest.mark.parametrize("name", ["user", "item"])
+@pytest.mark.parametrize("cut", CUT_OFF)
+def test_texts_that_would_be_cut_and_merged_are_refused_in_any_order(cut, name, kind):
+    frame = pd.DataFrame({"user": "u", "item": "i", "timestamp": range(len(cut))})
+    try:
+        frame[name] = pd.Series(cut, dtype=kind)
+    except (ValueError, UnicodeError):
+        pytest.skip("pandas itself cannot hold it")
+    if frame[name].astype(object).tolist() != cut:
+        pytest.skip("pandas has merged it already")
+    at = next(n for n, text in enumerate(cut) if "\0" in text or not text.isprintable())
+    with pytest.raises(SeqattnError, match=f"column '{name}', row {at}.*remove it, or get"):
+        Interactions.from_frame(frame)
+
+
+def test_a_nul_character_of_parquet_is_refused_though_a_clean_id_comes_first(tmp_path):
+    pytest.importorskip("pyarrow")
+    frame = written(tmp_path / "log.parquet", ["a", "a\0x"], "parquet")
+    with pytest.raises(SeqattnError, match=r"row 2.*holds a NUL character"):
+        Interactions.from_frame(frame)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.tuples(st.sampled_from(["7", "8", "a b", "x"]), *[st.integers(0, 2)] * 2)),
+    st.sampled_from([None, "category"]),
+)
+def test_spaces_around_ids_never_count(padded, kind):
+    padded = [("7", 0, 0), *padded]
+    plain = [text for text, _, _ in padded]
+    texts = [" " * before + text + "\t" * after for text, before, after in padded]
+    frame = pd.DataFrame({"user": texts, "item": texts, "timestamp": range(len(texts))})
+    frame = frame.astype({"user": kind, "item": kind}) if kind else frame
+    log = Interactions.from_frame(frame)
+    assert [str(one) for one in log.frame["user"]] == plain
+    assert {step.users for step in log.steps} == {len(set(plain))}
+
+
+@pytest.mark.parametrize("kind", [None, "category"])
+def test_ids_of_spaces_are_blank_and_dropped_as_a_counted_step(kind):
+    frame = pd.DataFrame({"user": ["7", "  ", "", None], "item": "i", "timestamp": range(4)})
+    frame = frame.astype({"user": kind}) if kind else frame
+    log = Interactions.from_frame(frame, drop_incomplete=True)
+    assert log.frame["user"].tolist() == [7]
+    assert [(step.interactions, step.users) for step in log.steps] == [(4, 1), (1, 1)]
+    with pytest.raises(SeqattnError, match="row 1"):
+        Interactions.from_frame(frame)

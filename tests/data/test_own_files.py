@@ -233,3 +233,212 @@ def test_a_last_line_without_its_end_is_whole_or_refused(tmp_path, rows, whole):
     else:
         with pytest.raises(SeqattnError, match="the file ends inside line 3, as if it were cut"):
             read_delimited(path, ",", columns)
+
+
+TABLE = pd.DataFrame(ROWS, columns=["user", "item", "plays", "at"])
+
+
+@pytest.mark.parametrize("kind", ["int64", "float64", "object", "string"])
+@pytest.mark.parametrize("mark", [999, 999.0, "999"])
+@pytest.mark.parametrize("suffix", ["parquet", "pq"])
+def test_marks_in_numbers_of_parquet_are_compared_as_numbers(
+    described, tmp_path, kind, mark, suffix
+):
+    pytest.importorskip("pyarrow", exc_type=ImportError)
+    plays = TABLE["plays"].astype("int64").where(TABLE.index != 3, 999)
+    plays = plays.map(str) if kind == "string" else plays
+    path = described(path=f"log.{suffix}", missing=[mark])
+    TABLE.assign(plays=plays.astype(kind)).to_parquet(tmp_path / f"log.{suffix}")
+    assert [step.interactions for step in load_log(path).steps] == [len(ROWS), len(ROWS) - 1]
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "csv without a header"])
+@pytest.mark.parametrize(
+    ("marks", "left"), [([7], ["7.0", "07", "8"]), (["7.0"], ["7", "07", "8"])]
+)
+def test_marks_in_ids_are_compared_as_text(described, tmp_path, form, marks, left):
+    table = pd.DataFrame({"user": ["7", "7.0", "07", "8", " 7 "], "item": "i", "plays": 1, "at": 5})
+    table = table if marks == [7] else table.iloc[:4]
+    if form == "parquet":
+        pytest.importorskip("pyarrow", exc_type=ImportError)
+        path = described(path="log.parquet", missing=marks)
+        table.to_parquet(tmp_path / "log.parquet")
+    else:
+        text, header = table.to_csv(index=False), form == "csv"
+        listed = (
+            {}
+            if header
+            else {"header": False, "columns": ["user", "item", "intensity", "timestamp"]}
+        )
+        text = text if header else text.partition("\n")[2]
+        path = described(text, missing=marks, **listed)
+    log = load_log(path)
+    assert log.frame["user"].tolist() == left
+    assert [step.interactions for step in log.steps] == [len(table), 3]
+
+
+def test_a_mark_does_not_take_its_neighbour_among_large_ids(described, tmp_path):
+    pytest.importorskip("pyarrow", exc_type=ImportError)
+    path = described(path="log.parquet", missing=[2**60])
+    TABLE.assign(user=2**60 + TABLE.index).to_parquet(tmp_path / "log.parquet")
+    assert load_log(path).frame["user"].tolist() == [2**60 + n for n in range(1, len(ROWS))]
+
+
+WORDS = ["NULL", "Null", "NA", "na", "(null)", "NaT", "#N/A", "N/A", "None", "nan", "NaN", "<NA>"]
+
+
+@pytest.mark.parametrize("word", [*WORDS, "\\n", "-", " null "])
+@pytest.mark.parametrize("column", ["user", "item"])
+def test_words_for_unknown_ids_are_refused_unless_the_yaml_says_what_they_are(
+    described, word, column
+):
+    row = {"user": "u1", "item": "i1", column: word}
+    text = TEXT + f"{row['user']},{row['item']},1,1600000000\n"
+    with pytest.raises(SeqattnError, match=r"line 38: .* is not an id, it seems; say missing: \["):
+        load_log(described(text))
+    assert load_log(described(text, missing=[])).frame[column].iloc[-1] == word.strip()
+    assert len(load_log(described(text, missing=[word.strip()]))) == len(ROWS)
+
+
+QUOTED = TEXT.replace(",", "\t")
+STRAY = QUOTED.replace("i1\t", '"Heroes\t').replace("i4\t", '"Zorro\t')
+
+
+def test_quotes_that_are_text_are_kept_and_otherwise_refused_with_the_line(described):
+    with pytest.raises(
+        SeqattnError, match=r"line 3: a quote opens a cell that ends on line 6.*quote: none"
+    ):
+        load_log(described(STRAY, path="log.tsv"))
+    log = load_log(described(STRAY, path="log.tsv", quote="none"))
+    expected = [{"i1": '"Heroes', "i4": '"Zorro'}.get(item, item) for _, item, _, _ in ROWS]
+    assert log.frame["item"].tolist() == expected
+
+
+def test_a_quote_may_swallow_more_than_the_csv_module_takes_by_itself(described):
+    rows = "".join(f"u{n}\ti{n}\t1\t{1_600_000_000 + n}\n" for n in range(8_000))
+    head = QUOTED.partition("\n")[0] + "\n"
+    text = head + 'u\t"Heroes\t1\t1600000000\n' + rows + 'u\t"Zorro\t1\t1600000000\n'
+    with pytest.raises(SeqattnError, match="line 2: a quote opens a cell that ends on line 8003"):
+        load_log(described(text, path="log.tsv"))
+
+
+@PROPERTY
+@given(st.lists(st.sampled_from(["a", "b\nc", "d,\ne", 'f"g\n,,,', "h\n1,2", "\n"]), min_size=1))
+def test_proper_quotes_are_never_taken_for_stray_ones(tmp_path_factory, notes):
+    path = tmp_path_factory.mktemp("quotes") / "log.csv"
+    table = pd.DataFrame({"user": "u", "item": "i", "note": notes, "at": 5, "more": notes})
+    table.to_csv(path, index=False, lineterminator="\n")
+    assert len(read_delimited(path, ",", {"user": "user", "item": "item"}).frame) == len(notes)
+
+
+def test_a_quoted_decimal_comma_needs_no_other_separator(described):
+    halves = TEXT.replace(",1,", ",1.5,")
+    commas = TEXT.replace(",1,", ',"1,5",')
+    with pytest.raises(SeqattnError, match='say decimal: ","'):
+        load_log(described(commas))
+    found = load_dataset(described(commas, decimal=","))
+    assert found.fingerprint == load_dataset(described(halves)).fingerprint
+
+
+@pytest.mark.parametrize("cell", ["1.234", "1.234,5", "1.234.567", "-1.5"])
+@pytest.mark.parametrize("place", [0, 5])
+def test_a_point_beside_a_decimal_comma_is_refused_as_it_stands(described, cell, place):
+    lines = TEXT.replace(",", ";").splitlines()
+    user, item, _, at = lines[place + 1].split(";")
+    lines[place + 1] = f"{user};{item};{cell};{at}"
+    text = "\n".join(lines) + "\n"
+    message = rf"'plays' \(intensity\), line {place + 2}: '{cell}' has a point"
+    with pytest.raises(SeqattnError, match=message):
+        load_log(described(text, separator=";", decimal=","))
+
+
+def test_words_beside_a_decimal_comma_are_quoted_as_they_stand(described):
+    text = TEXT.replace(",", ";") + "u1;i1;a,b;1600000000\n"
+    with pytest.raises(SeqattnError, match="'a,b' is not a number"):
+        load_log(described(text, separator=";", decimal=","))
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_two_colons_separate_and_one_may_stand_in_an_id(described, header):
+    text = TEXT.replace("i1,", "i:1,").replace(",", "::")
+    text = text if header else text.partition("\n")[2]
+    columns = GOOD["columns"] if header else ["user", "item", "intensity", "timestamp"]
+    log = load_log(described(text, separator="::", header=header, columns=columns))
+    expected = load_log(described(TEXT.replace("i1,", "i:1,")))
+    pd.testing.assert_frame_equal(log.frame, expected.frame)
+
+
+def test_a_surplus_cell_between_two_colons_is_named_by_its_line(described):
+    text = TEXT.replace(",", "::") + "u1::i1::1::1600000000::9\n"
+    with pytest.raises(SeqattnError, match="line 38 has more than 4 cells; quote cells that"):
+        load_log(described(text, separator="::"))
+
+
+@pytest.mark.parametrize(
+    ("names", "refused"),
+    [
+        ("user,item,plays,at", True),
+        ("userId,movieId,rating,timestamp", True),
+        ("who,what,plays,when", True),  # others have numbers in the third column
+        ("u9,i9,3,1600000000", False),
+    ],
+)
+def test_a_line_of_names_is_no_row(described, names, refused):
+    text = names + "\n" + TEXT.partition("\n")[2]
+    columns = ["user", "item", "intensity", "timestamp"]
+    path = described(text, header=False, columns=columns)
+    if refused:
+        with pytest.raises(SeqattnError, match=r"line 1: .*leave header: false out"):
+            load_log(path)
+    else:
+        assert len(load_log(path)) == len(ROWS) + 1
+
+
+@pytest.mark.parametrize(
+    ("cells", "says"),
+    [
+        ("u1,i9,1,1600000000000", "after the year 5000"),
+        ("u1,i9,-1,1600000900", "is negative"),
+        ("u1,i9,1,yesterday", "cannot be read as a time"),
+        ("u1," + "x" * 2_000 + ",1,1600000900", "more than 1,000 characters"),
+    ],
+)
+@pytest.mark.parametrize("part", ["train", "valid", "test"])
+def test_a_fault_in_one_of_three_files_names_that_file_alone(
+    described, tmp_path, part, cells, says
+):
+    files = {name: f"{name}.csv" for name in ("train", "valid", "test")}
+    for name in files:
+        (tmp_path / f"{name}.csv").write_text(TEXT + (cells + "\n") * (name == part))
+    with pytest.raises(SeqattnError, match=says) as caught:
+        load_log(described(path="", split=files))
+    message = str(caught.value)
+    assert message.startswith(str(tmp_path / f"{part}.csv: ")) and "line 38" in message
+    assert not any(f"{name}.csv" in message for name in files if name != part)
+
+
+def test_a_file_in_another_unit_is_named(described, tmp_path):
+    files = {"train": "train.csv", "test": "test.csv"}
+    (tmp_path / "train.csv").write_text(TEXT)
+    (tmp_path / "test.csv").write_text(TEXT.partition("\n")[0] + "\nu1,i9,1,1600009999000\n")
+    with pytest.raises(SeqattnError, match=r"/test\.csv: .*line 2: .*all rows in one unit"):
+        load_log(described(path="", split={**files, "validation": "last"}))
+
+
+@pytest.mark.parametrize("gap", ["", "u9,i9,1,\n"])
+def test_an_order_of_snowflake_ids_has_no_ties(described, gap):
+    rows = "".join(f"{u},{i},1,{2**60 - n}\n" for n, (u, i, _, _) in enumerate(ROWS))
+    columns = {"user": "user", "item": "item", "order": "at"}
+    log = load_log(
+        described(TEXT.partition("\n")[0] + "\n" + rows + gap, columns=columns, intensity=None)
+    )
+    assert np.all(np.diff(log.frame["order"][: len(ROWS)]) < 0)
+
+
+def test_a_path_may_begin_with_the_home_folder(described, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = described()
+    (tmp_path / "mine.yaml").write_text(
+        (tmp_path / "mine.yaml").read_text().replace("log.csv", "~/log.csv")
+    )
+    assert len(load_log(path)) == len(ROWS)

@@ -225,3 +225,23 @@ def test_given_split_without_validation_needs_a_word():
 def test_part_that_is_none_is_refused_by_row():
     with pytest.raises(SeqattnError, match="column 'part', row 2: 'dev' is no part of a split"):
         dataset(GIVEN.assign(part=["train", "train", "dev", "test", "train", "valid", "test"]))
+
+
+@PROPERTY
+@given(rows(max_time=40), st.integers(1, 39), st.sampled_from(VALIDATIONS))
+def test_a_date_with_a_space_cuts_where_the_same_with_a_t_does(table, moment, validation):
+    s = timed(table)
+    date = pd.Timestamp(moment, unit="s")
+    found = [
+        global_time_split(s, Splitting(time=text, validation=validation))
+        for text in (f"{date:%F %T}", f"{date:%FT%T}")
+    ]
+    for name in ("train", "valid", "test"):
+        one, other = (getattr(parts, name).tolist() for parts in found)
+        assert one == other
+
+
+@pytest.mark.parametrize("time", ["now", "today", "NaT", " 2017-07-23", "quantile  0.9", "x"])
+def test_what_is_no_fixed_moment_is_no_cut(time):
+    with pytest.raises(SeqattnError, match="is neither like 'quantile"):
+        Splitting(time=time)

@@ -129,3 +129,71 @@ def test_what_is_no_date_is_refused(value):
 def test_seconds_of_a_day_and_a_half_ago_are_exact():
     moment = datetime(2024, 1, 31, 12, tzinfo=UTC) - timedelta(days=1.5)
     assert seconds([moment.isoformat()] * 3) == [moment.timestamp()] * 3
+
+
+@pytest.mark.parametrize("unit", TIME_UNITS)
+@pytest.mark.parametrize("as_type", [int, float, str])
+def test_a_placeholder_is_the_odd_row_and_no_reason_for_another_unit(unit, as_type):
+    values = [as_type(t * PER_SECOND[unit]) for t in (1_500_000_000, 1_500_000_001, 253402300799)]
+    message = refusal(values, unit)
+    assert "row 2" in message and "after the year 5000" in message
+    assert "leave the cell empty if the time is unknown, and give all rows in one unit" in message
+    assert "time_unit" not in message
+
+
+@PROPERTY
+@given(
+    st.sampled_from(TIME_UNITS),
+    st.sampled_from(TIME_UNITS),
+    st.lists(st.integers(7 * 10**8, 2 * 10**9), min_size=3, max_size=3),
+    st.integers(0, 2),
+)
+def test_a_row_in_another_unit_is_named(unit, odd, moments, at):
+    values = [t * PER_SECOND[unit] for t in moments]
+    values[at] = moments[at] * PER_SECOND[odd]
+    if unit == odd:
+        assert seconds(values, unit) == moments
+        return
+    message = refusal(values, unit)
+    assert f"row {at}: {values[at]} " in message and "time_unit" not in message
+    # The unit of the one row does not make all others times of 1970.
+    assert refusal(values, odd).endswith(f"set time_unit: {unit}")
+
+
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+def test_a_clock_that_starts_at_zero_may_run_for_years(unit):
+    moments = np.geomspace(1, 2 * 10**8, 50).round().astype(np.int64)
+    frames = pd.DataFrame({"user": 1, "item": 2, "timestamp": moments * PER_SECOND[unit]})
+    log = Interactions.from_frame(frames, time_unit=unit)
+    assert log.frame["timestamp"].tolist() == moments.tolist()
+
+
+def test_zeros_for_unknown_times_do_not_hide_the_unit():
+    assert refusal([0, 0, 1_500_000_000_000]).endswith("set time_unit: ms")
+
+
+def test_a_unit_that_there_is_not_is_refused():
+    assert "time_unit 'min' is unknown; use s, ms, us, ns" in refusal([1, 2, 3], "min")
+
+
+@pytest.mark.parametrize("kind", ["int64", "object", "string", "Int64", "uint64"])
+def test_an_order_of_many_digits_keeps_neighbours_apart(kind):
+    order = pd.Series([2**60 + 2, 2**60 + 1, 2**60 + 1])
+    order = order.map(str) if kind == "string" else order
+    found = Interactions.from_frame(frame(order=order.astype(kind))).frame["order"]
+    assert found.rank(method="dense").tolist() == [2, 1, 1]
+
+
+def test_an_order_of_many_digits_beside_an_empty_cell_keeps_neighbours_apart():
+    table = frame(order=[str(2**60 + 1), "", str(2**60)])
+    found = Interactions.from_frame(table).frame["order"]
+    assert found[0] > found[2] and np.isnan(found[1])
+
+
+def test_an_order_that_has_lost_digits_is_refused():
+    with pytest.raises(SeqattnError, match=r"row 1.*read the column as text or as whole numbers"):
+        Interactions.from_frame(frame(order=[1.0, 2.0**60, 3.0]))
+
+
+def test_a_small_order_stays_what_it_is():
+    assert Interactions.from_frame(frame(order=[2.5, 1, 7])).frame["order"].tolist() == [2.5, 1, 7]

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +34,7 @@ from seqattn.audit.statistics import (
 )
 from seqattn.data.dataset import Dataset
 from seqattn.data.interactions import Interactions, Step, encode, require_chronology
+from seqattn.data.own import is_yaml
 from seqattn.data.preparation import prepare
 from seqattn.data.sequences import Sequences
 from seqattn.data.splits import Parts
@@ -136,7 +139,7 @@ def _plain(value: object) -> object:
 
 
 def audit(log: Interactions, dataset: Dataset | None = None, quantile: float = 0.9) -> Audit:
-    """Audit a log, and what preparation and leave-one-out make of it.
+    """Audit a log, and what preparation and the dataset's split make of it.
 
     Parameters
     ----------
@@ -146,7 +149,7 @@ def audit(log: Interactions, dataset: Dataset | None = None, quantile: float = 0
         The same log prepared and split; None where it has no chronology, or to look at the raw
         log alone. Checks of the split are then grey.
     quantile : float
-        Place of the global time split that leave-one-out is compared with.
+        Place of the global time split that the others are compared with.
     """
     user, item = (encode(log.frame[name])[0] for name in ("user", "item"))
     order = np.lexsort((log.seconds, user))
@@ -170,14 +173,25 @@ def audit(log: Interactions, dataset: Dataset | None = None, quantile: float = 0
     }
     values = {"rows_incomplete": 1 - len(log) / log.steps[0].interactions}
     values |= _values(tables, () if dataset is None else dataset.steps)
+    if dataset is not None:  # a user may have several targets
+        values["test_users"] = len(np.unique(dataset.split.users("test")))
     if "order" in log.frame.columns and np.isnan(log.seconds).all():
         del values["stamps_missing"]  # a log of its own order needs none
+    notes = _notes(log, tables["ties"], dataset)
     return Audit(
         name=log.source if dataset is None else dataset.name,
         fingerprint=None if dataset is None else dataset.fingerprint,
-        findings=findings(values, _notes(log, tables["ties"], dataset)),
+        findings=findings(values, notes, _called(dataset), (dataset or log).has_intensity),
         **tables,
     )
+
+
+def _called(dataset: Dataset | None) -> str:
+    """Return what a command calls the dataset: a name, or the path of its YAML from here."""
+    if dataset is None or not is_yaml(dataset.reference):
+        return dataset.name if dataset else "NAME"
+    path, here = Path(dataset.reference), Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 
 def _notes(log: Interactions, ties: pd.DataFrame, dataset: Dataset | None) -> dict[str, str]:
@@ -228,9 +242,11 @@ def _distributions(rows: Mapping[str, _Rows]) -> pd.DataFrame:
 
 
 def _ties(log: Interactions, dataset: Dataset) -> pd.DataFrame:
-    sequences, by_order = dataset.sequences, order_of(log, dataset)
-    columns = {} if by_order is None else {"by order": tie_effects(sequences, by_order)}
-    return pd.DataFrame(columns | {"by timestamp": tie_effects(sequences, sequences.timestamp)})
+    order, part = order_of(log, dataset)
+    moments = {} if order is None else {"by order": order}
+    moments["by timestamp"] = dataset.sequences.timestamp
+    columns = {name: tie_effects(dataset.split, when, part) for name, when in moments.items()}
+    return pd.DataFrame(columns)
 
 
 def _split_table(sequences: Sequences, parts: Parts) -> pd.DataFrame:
@@ -286,7 +302,6 @@ def _values(tables: dict[str, pd.DataFrame], steps: Sequence[Step]) -> dict[str,
     test = tables["split"]["test"]
     values |= {
         "tie_targets": tables["ties"].loc["test target changes"].max(),
-        "test_users": test["targets"],
         "cold_items": test["cold items"],
         "popularity_shift": test["popularity, KS distance"],
         "intensity_shift": test["intensity, KS distance"],

@@ -23,6 +23,8 @@ class Check:
     advice : str
         What to do when it is not green, with the command, or the line of a dataset's YAML, that
         does it; NAME stands for the dataset.
+    without : str
+        The advice for a log without an intensity, where that is another one.
     """
 
     key: str
@@ -30,6 +32,7 @@ class Check:
     amber: float
     red: float
     advice: str
+    without: str = ""
 
     def light(self, value: float) -> str:
         """Return the light of a value; "grey" for NaN, which stands for "could not be measured"."""
@@ -39,6 +42,11 @@ class Check:
         if sign * value > sign * self.red:
             return "red"
         return "amber" if sign * value > sign * self.amber else "green"
+
+    def told(self, name: str, intensity: bool) -> str:
+        """Return the advice for a dataset, by its name, with or without an intensity."""
+        advice = self.advice if intensity else self.without or self.advice
+        return advice.replace("NAME", name)
 
 
 CHECKS = (
@@ -86,6 +94,8 @@ CHECKS = (
         1_000,
         "Report intervals, by `seqattn compare sasrec ia-add -d NAME`: differences of a few "
         "per cent are within chance here.",
+        "Report intervals, by `seqattn compare sasrec bert4rec -d NAME`: differences of a few "
+        "per cent are within chance here.",
     ),
     # Half is what an even log plus chance never reaches; four fifths leaves the tail unlearnable.
     Check(
@@ -104,6 +114,8 @@ CHECKS = (
         0.1,
         "Decide whether repeats are behaviour or noise, by `duplicates: keep` or `duplicates: "
         "sum` in the dataset's YAML; keeping only the latest hides re-use.",
+        "Decide whether repeats are behaviour or noise, by `duplicates: keep` in the dataset's "
+        "YAML; keeping only the latest hides re-use.",
     ),
     # Any missing stamp puts a row out of reach of the time checks below.
     Check(
@@ -165,8 +177,8 @@ CHECKS = (
         "test targets older than training events of others",
         0.0,
         0.5,
-        "Leave-one-out is not a forecast on this log: add a global time split, `split: {time: "
-        "quantile 0.9}` in the dataset's YAML.",
+        "The split is not a forecast on this log: compare models under a global time split also, "
+        "`split: {time: quantile 0.9}` in the dataset's YAML.",
     ),
     Check(
         "future_training",
@@ -219,10 +231,16 @@ def value_text(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def findings(values: Mapping[str, float], notes: Mapping[str, str] | None = None) -> pd.DataFrame:
+def findings(
+    values: Mapping[str, float],
+    notes: Mapping[str, str] | None = None,
+    name: str = "NAME",
+    intensity: bool = True,
+) -> pd.DataFrame:
     """Return a row per check: check, title, value, amber, red, light, advice.
 
-    A check whose key has no value, or NaN, is grey. A note is said after the advice.
+    A check whose key has no value, or NaN, is grey. A note is said after the advice, whose
+    commands hold the `name` of the dataset and fit a log with or without an `intensity`.
     """
     rows = []
     for check in CHECKS:
@@ -231,7 +249,7 @@ def findings(values: Mapping[str, float], notes: Mapping[str, str] | None = None
         advice = {
             "green": "Nothing to do.",
             "grey": "Not judged: the log lacks the column, the split or the stamps this needs.",
-        }.get(light, check.advice)
+        }.get(light, check.told(name, intensity))
         advice = f"{advice} {(notes or {}).get(check.key, '')}".rstrip()
         rows.append((check.key, check.title, value, check.amber, check.red, light, advice))
     columns = ["check", "title", "value", "amber", "red", "light", "advice"]

@@ -1,6 +1,7 @@
 """What is kept of a dataset: counts, audit, diagnosis of intensity; never a row of it.
 
-A folder holds ``dataset.json`` (source, options, counts after each step, fingerprint),
+A folder holds ``dataset.json`` (source, options, counts after each step, fingerprint; of an own
+log the path of its YAML),
 ``audit.json`` (tables and lights, see `seqattn.audit`), where there is an intensity
 ``intensity.json`` (see `seqattn.audit.intensity`), and where there is a chronology
 ``ties.json``: a bit a user, in the order of ranks, for a test target that a tie decides.
@@ -20,6 +21,7 @@ from seqattn.audit import Audit, audit, tied_tests
 from seqattn.audit.intensity import diagnose
 from seqattn.config import NORMALISATIONS
 from seqattn.data import CATALOGUE, Entry, Preparation, find_entry, load_dataset, load_log
+from seqattn.data.own import is_yaml
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, write_text
 
@@ -50,8 +52,9 @@ class Description:
         Raises
         ------
         SeqattnError
-            The folder cannot be made or written.
+            The folder cannot be made or written, or holds the records of another log.
         """
+        self._refuse_another(folder / "dataset.json")
         texts = {"dataset": json.dumps(self.dataset, indent=1), "audit": self.audit.json()}
         if self.intensity is not None:
             texts["intensity"] = self.intensity.to_json(
@@ -62,6 +65,28 @@ class Description:
             told = {"fingerprint": self.dataset["fingerprint"], "users": len(self.tied_tests)}
             texts["ties"] = json.dumps(told | {"tied_tests": bits}, indent=1)
         return [write_text(folder / f"{key}.json", text + "\n") for key, text in texts.items()]
+
+    def _refuse_another(self, path: Path) -> None:
+        """Refuse to write over the records of another log, which an edited one is not."""
+        try:
+            held = _load(path)
+        except SeqattnError:  # there are none, or none that anybody could use
+            return
+        same = "yaml" if {"yaml"} <= held.keys() & self.dataset.keys() else "dataset"
+        if held.get("fingerprint") == self.dataset["fingerprint"] or (
+            held.get(same) == self.dataset[same]
+        ):
+            return
+        other = held.get("yaml", f"dataset {held.get('dataset')!r}")
+        fix = f"another folder with -o, or remove {path.parent} if it is not needed"
+        raise SeqattnError(
+            f"{path} is the record of another log, of {other}; "
+            + (
+                f"give this one another name in its YAML, {fix}"
+                if same == "yaml"
+                else f"give {fix}"
+            )
+        )
 
 
 def dataset_facts(folder: str | Path) -> dict[str, dict[str, Any]]:
@@ -145,6 +170,8 @@ def describe(name: str) -> Description:
         "steps": [asdict(step) for step in (dataset or log).steps],
         "fingerprint": None if dataset is None else dataset.fingerprint,
     }
+    if is_yaml(name):
+        facts["yaml"] = str(Path(name).resolve())
     if dataset and not isinstance(options := dataset.entry.splitting.options(), str):
         users = len(np.unique(dataset.split.users("test")))
         facts["split"] = {"options": options, "n_targets": dataset.n_targets, "n_users": users}

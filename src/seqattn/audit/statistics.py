@@ -10,7 +10,7 @@ from seqattn.data.interactions import COLUMNS, Interactions
 from seqattn.data.preparation import prepare
 from seqattn.data.repeats import OF_INTENSITY, POLICIES, merge_repeats
 from seqattn.data.sequences import Sequences
-from seqattn.data.splits import with_times
+from seqattn.data.splits import Split, with_times
 from seqattn.stats.exposure import gini
 
 _QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
@@ -131,13 +131,19 @@ def policies(log: Interactions) -> pd.DataFrame:
     return pd.DataFrame(rows, dtype=np.float64).T.rename_axis("policy")
 
 
-def order_of(log: Interactions, dataset: Dataset) -> np.ndarray | None:
-    """Return the log's explicit order for each row of prepared histories, or None without one."""
-    if "order" not in log.frame.columns:
-        return None
+def order_of(log: Interactions, dataset: Dataset) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return the log's explicit order, and a given split's part, of each row of the histories.
+
+    None stands for what the log does not have.
+    """
+    if not {"order", "part"} & {*log.frame.columns}:
+        return None, None
     if dataset.entry.splitting.time:
         log = with_times(log)
-    return prepare(log, dataset.entry.preparation).when
+    prepared = prepare(log, dataset.entry.preparation)
+    order = prepared.when if "order" in prepared.frame.columns else None
+    given = dataset.entry.splitting.given
+    return order, prepared.frame["part"].to_numpy() if given else None
 
 
 def gaps(user: np.ndarray, time: np.ndarray) -> np.ndarray:
@@ -187,55 +193,91 @@ def stamp_facts(user: np.ndarray, time: np.ndarray) -> dict[str, float]:
     }
 
 
-def tie_effects(sequences: Sequences, when: np.ndarray) -> dict[str, float]:
-    """Return how much leave-one-out depends on the order of interactions at one moment.
+def tie_effects(split: Split, when: np.ndarray, part: np.ndarray | None = None) -> dict[str, float]:
+    """Return how much a split's targets depend on the order of interactions at one moment.
 
-    Each run of equal `when` within a user is reversed, and the held-out items are compared: an
-    exact count, not an estimate; then the items of each run are put in the order of their ids,
-    which no file decides. Only users whose last two moments are known count.
+    Each run of equal `when` within a user is reversed, and the user's held-out items are compared:
+    an exact count, not an estimate; then the items of each run are put in the order of their ids,
+    which no file decides. Where a split asks for all that happens after a moment, or was given,
+    ties have a say in what is asked last, and none in what is asked. Only users count whose targets
+    are all at known moments.
 
     Parameters
     ----------
     when : (n,) float64
         Moment of each row of the histories, NaN where unknown (never tied).
+    part : (n,) int8 or None
+        Part of each row in a given split, which orders rows of one moment; None for other splits.
 
     Returns
     -------
     dict
-        Shares of users: ``test target changes``, ``validation target changes``, ``validation
+        Shares of targets: ``test target changes``, ``validation target changes``, ``validation
         and test at one moment`` (which of the two is which is arbitrary); ``users judged`` is
-        the share of all users that the others refer to; ``test target changes by item id`` and
+        the share of all users whose test targets are meant; ``test target changes by item id`` and
         ``validation target changes by item id``.
     """
-    n, user = len(when), sequences.user_of_row
-    starts = np.ones(n, dtype=bool)
-    starts[1:] = (np.diff(user) != 0) | ~(np.diff(when) == 0)
-    run = np.cumsum(starts)
-    reversed_row = np.lexsort((-np.arange(n), run))
-    last = (sequences.offsets[1:] - 1)[sequences.lengths >= 2]
-    last = last[~np.isnan(when[last]) & ~np.isnan(when[last - 1])]
-    changed = sequences.items[reversed_row] != sequences.items
-    by_id = sequences.items[np.lexsort((sequences.items, run))] != sequences.items
-    return {
-        "test target changes": share(changed[last]),
-        "validation target changes": share(changed[last - 1]),
-        "validation and test at one moment": share(when[last] == when[last - 1]),
-        "users judged": len(last) / sequences.n_users,
-        "test target changes by item id": share(by_id[last]),
-        "validation target changes by item id": share(by_id[last - 1]),
+    histories, run = split.histories, _runs(split.histories, when, part)
+    test, valid = _judged(split, when)
+    facts = {
+        "validation and test at one moment": share(np.isin(run[test], run[valid])),
+        "users judged": len(np.unique(histories.user_of_row[test])) / histories.n_users,
     }
+    reversed_row = np.lexsort((-np.arange(len(run)), run))
+    by_id = np.lexsort((histories.items, run))
+    first, last = (
+        {
+            f"test target changes{how}": _changed(histories, histories.items[order], test),
+            f"validation target changes{how}": _changed(histories, histories.items[order], valid),
+        }
+        for how, order in (("", reversed_row), (" by item id", by_id))
+    )
+    return first | facts | last
+
+
+def _judged(split: Split, when: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the test and validation rows of users whose targets are all at known moments."""
+    user = split.histories.user_of_row
+    test, valid = split.rows("test"), split.rows("valid")
+    both = np.append(test, valid)
+    unknown = user[both[np.isnan(when[both])]]
+    return test[~np.isin(user[test], unknown)], valid[~np.isin(user[valid], unknown)]
+
+
+def _runs(sequences: Sequences, when: np.ndarray, part: np.ndarray | None) -> np.ndarray:
+    """Return a number for each row, (n,), the same for a user's neighbours of one moment."""
+    starts = np.ones(len(when), dtype=bool)
+    starts[1:] = (np.diff(sequences.user_of_row) != 0) | ~(np.diff(when) == 0)
+    if part is not None:
+        starts[1:] |= np.diff(part) != 0
+    return np.cumsum(starts) - 1
+
+
+def _changed(histories: Sequences, items: np.ndarray, rows: np.ndarray) -> float:
+    """Return the share of target rows whose item is none of the user's targets any more.
+
+    Several targets of a user are compared as a whole, for it is no matter which is asked first.
+    """
+    user = histories.user_of_row[rows] * (histories.n_items + 1)
+    pairs = np.append(user + histories.items[rows], user + items[rows])
+    distinct, pair = np.unique(pairs, return_inverse=True)
+    before, after = (np.bincount(each, minlength=len(distinct)) for each in np.split(pair, 2))
+    return float(np.maximum(before - after, 0).sum() / len(rows)) if len(rows) else float("nan")
 
 
 def tied_tests(log: Interactions, dataset: Dataset) -> np.ndarray:
-    """Return whether a tie decides a user's test target, (U,) bool: the last two share a moment.
+    """Return whether a tie decides which test target a user has, (U,) bool.
 
-    The moment is the log's explicit order where it has one. Users with fewer than two
-    interactions, or whose last two moments are not both known, have no tie.
+    It does where a target shares its moment with an interaction that is none: with another order
+    of the two, that one would be asked. The moment is the log's explicit order where it has one;
+    unknown moments are not tied.
     """
-    sequences, by_order = dataset.sequences, order_of(log, dataset)
-    when = sequences.timestamp if by_order is None else by_order
-    last = sequences.offsets[1:] - 1
-    return (sequences.lengths >= 2) & (when[last] == when[last - 1])
+    sequences, (order, part) = dataset.sequences, order_of(log, dataset)
+    run = _runs(sequences, sequences.timestamp if order is None else order, part)
+    rows = dataset.split.rows("test")
+    asked = np.bincount(run[rows], minlength=len(sequences))
+    decided = asked[run] < np.bincount(run, minlength=len(sequences))[run]
+    return np.isin(np.arange(sequences.n_users), sequences.user_of_row[rows[decided[rows]]])
 
 
 def share(condition: np.ndarray | pd.Series) -> float:

@@ -1,13 +1,15 @@
 """Columns of a raw log as arrays: ids, intensities, times, places; else one line that says why.
 
 Each function takes a column whose index numbers rows or lines, and the name of the source, for
-messages.
+messages. Where rows are of several files, the index says of each also in which, see `of_files`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import compress
 from numbers import Integral
 from typing import Any
 
@@ -23,6 +25,7 @@ _FIX_MISSING = "fill the cell in, or drop such rows with drop_incomplete=True"
 _FIX_TIME = "give seconds since 1970 or ISO 8601 dates (2024-01-31T12:00:00), one kind throughout"
 _FIX_DIGITS = "write dates as 2024-01-31, with a time as 2024-01-31T12:00:00"
 _FIX_YEAR = "leave the cell empty if the time is unknown"
+_FIX_UNIT = "leave the cell empty if the time is unknown, and give all rows in one unit"
 _FIX_ORDER = "give a number for each interaction whose place is known, and an empty cell elsewhere"
 _NESTED = (list, dict, set, np.ndarray)  # what a log's cells cannot be counted by
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
@@ -30,12 +33,17 @@ PARTS = ("train", "valid", "test")
 _NUMBER = {name: n for n, name in enumerate(PARTS)} | {"validation": 1}  # of a part
 _LARGEST_EXACT_INTEGER = 2.0**53  # beyond it float64 has already merged neighbouring ids
 _FIX_LARGE_IDS = "read these ids as text or as whole numbers (Int64)"
+_FIX_LARGE_ORDER = "read the column as text or as whole numbers (Int64)"
 _LONGEST_ID = 1_000  # characters; numpy gives every id the room of the longest
 _UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 TIME_UNITS = tuple(_PER_SECOND)
 # Between 1973 and 5138 a number has one reading: the ranges of the units touch and do not overlap.
 _SMALLEST_SECOND, _LARGEST_SECOND = 1e8, 1e11
+# Between the same moments in two units lies a factor of 1,000, less what the log's years make up.
+_BETWEEN_UNITS = 100
+_EDGES = [_SMALLEST_SECOND * per for per in (*_PER_SECOND.values(), 10**12)]
+_FILE = "file"  # name of an index level
 _WITH_ZONE = r"[T ]\d\d.*(?:Z|[+-]\d\d:?(?:\d\d)?)\s*$"
 _FULL_DATE = r"\s*\d{4}-\d\d-\d\d(?:[T ]|\s*$)"
 
@@ -53,11 +61,57 @@ def refuse_nested(column: pd.Series, source: str) -> None:
         _refuse(column, source, nested, "is not an id", _FIX_IDS)
 
 
+def of_files(frames: Sequence[pd.DataFrame], files: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of several files under each other, so that messages can name the file."""
+    line = frames[0].index.name or "row"
+    return pd.concat(frames, keys=files, names=[_FILE, line])
+
+
+def tidy_ids(column: pd.Series, source: str) -> pd.Series:
+    """Return ids as they count: without spaces around them, and missing where nothing else is.
+
+    Done before anything is counted or compared, so that ``" 7"`` is the same id whatever the
+    column's other ids are.
+
+    Raises
+    ------
+    SeqattnError
+        One is a list or the like, or a text that numpy and pandas would cut and so merge with
+        another; the message names the first row.
+    """
+    refuse_nested(column, source)
+    categorical = isinstance(column.dtype, pd.CategoricalDtype)
+    values = column.cat.categories if categorical else column
+    if not (types.is_object_dtype(values.dtype) or types.is_string_dtype(values.dtype)):
+        return column
+    # A set compares whole texts; pandas compares them up to the first NUL.
+    texts = {value for value in values.array if isinstance(value, str)}
+    for bad, told in ((_has_nul, "holds a NUL character"), (_is_broken, "is no valid text")):
+        if found := {text for text in texts if bad(text)}:
+            rows = column.map(found.__contains__).to_numpy(dtype=bool, na_value=False)
+            _refuse(column, source, rows, told, "remove it, or get the file again")
+    if all(text and text == text.strip() for text in texts):
+        return column
+    tidied = {text: text.strip() or None for text in texts}
+    return column.astype(object).map(
+        lambda value: tidied[value] if isinstance(value, str) else value
+    )
+
+
+def _has_nul(text: str) -> bool:
+    return "\0" in text
+
+
+def _is_broken(text: str) -> bool:
+    """Whether a text holds half of a character, which no file can store."""
+    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
 def ids(column: pd.Series, source: str) -> np.ndarray:
     """User or item ids as int64 where all are integers, else as an object array of str.
 
-    Text is an integer only as a computer would write it: 007, 1E5, 1.0 and -0 are other ids than
-    7, 100000, 1 and 0, and one such id makes all of a column text.
+    They are tidy, see `tidy_ids`. Text is an integer only as a computer would write it: 007, 1E5,
+    1.0 and -0 are other ids than 7, 100000, 1 and 0, and one such id makes all of a column text.
 
     Raises
     ------
@@ -65,18 +119,17 @@ def ids(column: pd.Series, source: str) -> np.ndarray:
         An id is missing, too long, a list or of another type than the others.
     """
     _refuse(column, source, ~_known(column), "is not an id", _FIX_MISSING)
-    given = column
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.cat.remove_unused_categories()
         if types.infer_dtype(column.cat.categories) == "string":
             texts = column.cat.categories.to_numpy(dtype=object)
-            _refuse_texts(given, source, column.cat.codes.to_numpy(), texts)
+            _refuse_long(column, source, column.cat.codes.to_numpy(), texts)
             return _integers_or_text(column.cat.codes.to_numpy(), texts)
         column = without_categories(column)
     kind = types.infer_dtype(column, skipna=False)
     if kind == "string":
         codes, texts = pd.factorize(column.to_numpy(dtype=object))
-        _refuse_texts(given, source, codes, texts)
+        _refuse_long(column, source, codes, texts)
         return _integers_or_text(codes, texts)
     if kind == "floating":  # as pandas reads an integer column with an empty cell
         values = column.to_numpy(dtype=np.float64)
@@ -95,20 +148,17 @@ def ids(column: pd.Series, source: str) -> np.ndarray:
     return column.to_numpy(dtype=np.int64)
 
 
-def _refuse_texts(column: pd.Series, source: str, codes: np.ndarray, texts: np.ndarray) -> None:
-    """Refuse ids that numpy's fixed-width text would cut or could not hold."""
-    nul = np.isin(codes, [code for code, text in enumerate(texts) if "\0" in text])
-    _refuse(column, source, nul, "holds a NUL character", "remove it, or get the file again")
+def _refuse_long(column: pd.Series, source: str, codes: np.ndarray, texts: np.ndarray) -> None:
+    """Refuse ids for which numpy's fixed-width text would need too much room."""
     long = np.isin(codes, [code for code, text in enumerate(texts) if len(text) > _LONGEST_ID])
     told = f"is an id of more than {_LONGEST_ID:,} characters"
     _refuse(column, source, long, told, "check the quotes, the separator and the columns")
 
 
 def _integers_or_text(codes: np.ndarray, texts: np.ndarray) -> np.ndarray:
-    stripped = [text.strip(" ") for text in texts]
-    if not all(map(_INTEGER.fullmatch, stripped)):
+    if not all(map(_INTEGER.fullmatch, texts)):
         return texts[codes]
-    numbers = [int(text) for text in stripped]
+    numbers = [int(text) for text in texts]
     if not -(2**63) <= min(numbers) <= max(numbers) < 2**63:
         return texts[codes]
     return np.array(numbers, dtype=np.int64)[codes]
@@ -174,22 +224,43 @@ def _in_seconds(numbers: pd.Series, unit: str) -> np.ndarray:
 
 
 def _refuse_unit(column: pd.Series, source: str, seconds: np.ndarray, unit: str) -> None:
-    """Refuse numbers that are no times in the unit given, and name the unit in which they are."""
-    size, known = np.abs(seconds), ~np.isnan(seconds)
+    """Refuse numbers that are no times in the unit given, and name the unit in which they are.
+
+    The unit of the middle one is that of the column; another row's is a slip or a placeholder.
+    """
+    known, given = ~np.isnan(seconds), TIME_UNITS.index(unit) + 1
+    numbers = np.where(known, np.abs(seconds) * _PER_SECOND[unit], 0.0)
     digits = known & _are_dates(np.rint(seconds[known] * _PER_SECOND[unit]))
     _refuse(column, source, digits, "is a date written as a number, it seems", _FIX_DIGITS)
-    far = size > _LARGEST_SECOND
-    where = "after the year 5000 or as long before 1970"
-    largest = size[known].max(initial=0.0)
-    if largest < _SMALLEST_SECOND:
-        # A clock that starts at 0 has such numbers, too, unless another unit fits the largest.
-        if _unit_of(largest * _PER_SECOND[unit]) in (None, unit):
-            return
-        far, where = size == largest, "before 1974, and no other time is later"
-    if far.any():
-        right = _unit_of(size[far][0] * _PER_SECOND[unit])
-        fix = f"it looks like {_UNITS[right]}: set time_unit: {right}" if right else _FIX_TIME
-        _refuse(column, source, far, f"{_UNITS[unit]} since 1970 is {where}", fix)
+    # 0: too small to tell, as a clock that starts at 0 has them; then the place of a unit; 5: none.
+    level = np.searchsorted(_EDGES, numbers, side="right")
+    told = np.sort(level[(level > 0) & (level < len(_EDGES))])
+    right = int(told[(len(told) - 1) // 2]) if len(told) else given
+    at_right = level == right
+    name = TIME_UNITS[min(right, len(TIME_UNITS)) - 1]
+    fix = f"it looks like {_UNITS[name]}: set time_unit: {name}" if right != given else _FIX_UNIT
+    if right < given:
+        if not (level >= given).any():
+            latest, when = numbers == numbers.max(), "before 1974, and no other time is later"
+            _refuse(column, source, latest, f"{_UNITS[unit]} since 1970 is {when}", fix)
+        elif _far_below(numbers, at_right, level > right):
+            when = "before 1974, as most rows are"
+            _refuse(column, source, at_right, f"{_UNITS[unit]} since 1970 is {when}", fix)
+        fix = _FIX_UNIT
+    late = at_right if right > given else level > given
+    when = "after the year 5000 or as long before 1970"
+    _refuse(column, source, late, f"{_UNITS[unit]} since 1970 is {when}", fix)
+    early = (level > 0) & (level < given)
+    if _far_below(numbers, early, level == given):
+        when = "before 1974, and most rows are much later"
+        _refuse(column, source, early, f"{_UNITS[unit]} since 1970 is {when}", fix)
+
+
+def _far_below(numbers: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> bool:
+    """Whether a gap as wide as between two units lies between two groups that are not empty."""
+    if not (lower.any() and upper.any()):
+        return False
+    return bool(numbers[lower].max() * _BETWEEN_UNITS <= numbers[upper].min())
 
 
 def _are_dates(numbers: np.ndarray) -> bool:
@@ -202,28 +273,37 @@ def _are_dates(numbers: np.ndarray) -> bool:
     return False
 
 
-def _unit_of(number: float) -> str | None:
-    """Return the unit in which a number is a moment between 1973 and 5138, or None."""
-    fits = (
-        unit
-        for unit, per in _PER_SECOND.items()
-        if _SMALLEST_SECOND <= number / per < _LARGEST_SECOND
-    )
-    return next(fits, None)
-
-
 def orders(column: pd.Series, source: str) -> np.ndarray:
     """Return explicit chronological positions as float64; an empty cell is unknown, NaN.
+
+    Numbers with more digits than float64 keeps, such as ids that grow with time, are replaced by
+    their ranks: only the order counts.
 
     Raises
     ------
     SeqattnError
-        One is no number.
+        One is no number, or has lost digits already.
     """
-    values = _numbers(column)
-    bad = ~np.isfinite(values) & _known(column)
-    _refuse(column, source, bad, "is not a position", _FIX_ORDER)
+    values, known = _numbers(column), _known(column)
+    _refuse(column, source, ~np.isfinite(values) & known, "is not a position", _FIX_ORDER)
+    large = known & (np.abs(values) > _LARGEST_EXACT_INTEGER)
+    if not large.any():
+        return values
+    whole = np.array([_is_whole(value) for value in column])
+    told = "has more digits than such numbers keep"
+    _refuse(column, source, large & ~whole, told, _FIX_LARGE_ORDER)
+    # Python compares an integer with a number with a point exactly.
+    exact = [int(v) if w else n for v, w, n in zip(column, whole, values, strict=True)]
+    rank = {value: float(at) for at, value in enumerate(sorted({*compress(exact, known)}))}
+    values[known] = [rank[value] for value in compress(exact, known)]
     return values
+
+
+def _is_whole(value: object) -> bool:
+    """Whether a cell is an integer, or a text of one."""
+    if isinstance(value, str):
+        return re.fullmatch(r"\s*[-+]?[0-9]+\s*", value) is not None
+    return isinstance(value, Integral)
 
 
 def parts(column: pd.Series, source: str) -> np.ndarray:
@@ -308,8 +388,12 @@ def without_categories(column: pd.Series) -> pd.Series:
     return column
 
 
-def _row(column: pd.Series, position: int) -> str:
-    return f"{column.index.name or 'row'} {column.index[position]}"
+def _place(column: pd.Series, source: str, position: int) -> tuple[str, str]:
+    """Return the file and the row of a place, the file being the source where there is one."""
+    index, label = column.index, column.index[position]
+    if index.names[0] == _FILE and index.nlevels == 2:
+        return label[0], f"{index.names[1]} {label[1]}"
+    return source, f"{index.name or 'row'} {label}"
 
 
 def _refuse(column: pd.Series, source: str, bad: np.ndarray, problem: str, fix: str) -> None:
@@ -321,9 +405,9 @@ def _refuse(column: pd.Series, source: str, bad: np.ndarray, problem: str, fix: 
     value = value.item() if isinstance(value, np.generic) else value
     more = int(bad.sum()) - 1
     others = f" (and {more} more)" if more else ""
+    file, row = _place(column, source, position)
     raise SeqattnError(
-        f"{source}: column {column.name!r}, {_row(column, position)}{others}: {_clipped(value)} "
-        f"{problem}; {fix}"
+        f"{file}: column {column.name!r}, {row}{others}: {_clipped(value)} {problem}; {fix}"
     )
 
 
@@ -356,8 +440,10 @@ def _refuse_types(column: pd.Series, source: str) -> None:
         first, same = 0, other
         what = "ids are"
     second = int(np.argmax(same))
+    (file, row), (other_file, other_row) = (_place(column, source, at) for at in (first, second))
+    other_row += f" of {other_file}" if other_file != file else ""
     raise SeqattnError(
-        f"{source}: column {column.name!r}: {what} of type {kinds.iloc[first]} in "
-        f"{_row(column, first)} and {kinds.iloc[second]} in {_row(column, second)}; "
-        f"{_FIX_IDS}, e.g. frame[{column.name!r}].astype(str)"
+        f"{file}: column {column.name!r}: {what} of type {kinds.iloc[first]} in {row} and "
+        f"{kinds.iloc[second]} in {other_row}; {_FIX_IDS}, e.g. "
+        f"frame[{column.name!r}].astype(str)"
     )

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from seqattn.data.columns import of_files
 from seqattn.data.entry import CATALOGUE, Counts, Entry
 from seqattn.data.interactions import Interactions, Step, require_chronology
 from seqattn.data.own import OwnData, is_yaml, read_yaml
@@ -281,10 +282,11 @@ def _open_own(description: Path) -> tuple[Entry, Interactions]:
         return _open_entry(own.entry)
     try:
         tables = [_read_own(own, path, part) for part, path in own.paths.items()]
-        frame = pd.concat([table.frame for table in tables])
+        files, frames = [t.source for t in tables], [t.frame for t in tables]
+        frame = of_files(frames, files) if len(files) > 1 else frames[0]
         if own.by_line:
             frame = frame.assign(order=range(len(frame)))
-        source = ", ".join(table.source for table in tables)
+        source = ", ".join(files)
         return _validated(own.entry, Table(frame, source, sum(t.malformed for t in tables)))
     except SeqattnError as error:
         raise SeqattnError(own.in_its_words(str(error))) from error

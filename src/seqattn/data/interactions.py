@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from seqattn.data.columns import (
+    TIME_UNITS,
     ids,
     intensities,
     orders,
     parts,
-    refuse_nested,
+    tidy_ids,
     times,
     without_categories,
 )
@@ -107,9 +108,9 @@ class Interactions:
         frame : pandas.DataFrame
             Columns ``user``, ``item``, ``timestamp`` or ``order`` or both, and optionally
             ``intensity`` and ``part`` (of a given split); others are ignored. Ids are integers or
-            strings. Times are seconds since 1970 (also as strings) or ISO 8601 dates. ``order``
-            numbers a user's interactions from old to new; it then takes the place of the
-            timestamp.
+            strings; spaces around them do not count. Times are seconds since 1970 (also as
+            strings) or ISO 8601 dates. ``order`` numbers a user's interactions from old to new;
+            it then takes the place of the timestamp.
         drop_incomplete : bool
             Drop rows with an empty cell as a counted step, instead of refusing them.
         chronological : bool
@@ -122,13 +123,19 @@ class Interactions:
         Raises
         ------
         SeqattnError
-            A column is missing or doubled, there is no row, an id is missing or of two types, an
-            intensity is not a finite number >= 0, or a time cannot be read. The message names
-            the source, the column, the first offending row (its index label) and the fix.
+            A column is missing or doubled, the unit is unknown, there is no row, an id is missing
+            or of two types, an intensity is not a finite number >= 0, or a time cannot be read.
+            The message names the source, the column, the first offending row (its index label)
+            and the fix.
         """
         _require_columns(frame, source, chronological)
+        if time_unit not in TIME_UNITS:
+            raise SeqattnError(
+                f"{source}: time_unit {time_unit!r} is unknown; use {', '.join(TIME_UNITS)}"
+            )
         if frame.empty:
             raise SeqattnError(f"{source}: no rows; give a log with at least one interaction")
+        frame = frame.assign(**{name: tidy_ids(frame[name], source) for name in ("user", "item")})
         read = Step.of("read", frame)
         steps = [replace(read, interactions=read.interactions + malformed)]
         if malformed:
@@ -210,11 +217,9 @@ def _require_columns(frame: pd.DataFrame, source: str, chronological: bool) -> N
                 f"{source}: column {name!r} is missing (columns present: {present}); rename the "
                 f"column that holds it to {name!r}"
             )
-    for name in COLUMNS:
+    for name in (*COLUMNS, "part"):
         if names.count(name) > 1:
             raise SeqattnError(f"{source}: column {name!r} appears twice; keep one of them")
-    for name in ("user", "item"):
-        refuse_nested(frame[name], source)
 
 
 def require_chronology(log: Interactions) -> np.ndarray:

@@ -3,7 +3,7 @@
 ::
 
     name: fashion
-    path: fashion.csv.gz          # relative to this file; .csv, .tsv, .parquet or .inter
+    path: fashion.csv.gz          # relative to this file; .csv, .tsv, .parquet (.pq) or .inter
     columns: {user: user, item: item, intensity: rating, timestamp: time}   # or order: position
     intensity: {meaning: rating, unit: stars}                               # if it has one
     filters: {k_core: 5}
@@ -20,6 +20,7 @@ and what describes a file::
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ class OwnData:
     There is one file, or one for each part of a given split, by its name. There is none for a
     dataset of the catalogue in another form. `columns` are the files' names of ours, `names` those
     of all columns where there is no header, and `missing` what stands for an unknown value, None
-    where the YAML does not say.
+    where the YAML does not say. Where `quoted` is false, quotes are text.
     """
 
     entry: Entry
@@ -52,6 +53,7 @@ class OwnData:
     by_line: bool = False
     missing: tuple[str, ...] | None = None
     decimal: str = "."
+    quoted: bool = True
 
     def in_its_words(self, message: str) -> str:
         """Return a message that names columns as the file does."""
@@ -83,6 +85,12 @@ class OwnYaml(EntryYaml):
     separator: str = ""
     decimal: str = "."
     missing: list | None = None
+    quote: str = ""
+
+
+def is_parquet(path: Path) -> bool:
+    """Return whether a file is a Parquet file, by its name."""
+    return path.suffix.lower() in (".parquet", ".pq")
 
 
 def is_yaml(name: str) -> bool:
@@ -117,10 +125,16 @@ def _own_data(path: Path, loaded: object) -> OwnData:
     files = given.split.files if given.split else {}
     if bool(given.path) == bool(files):
         raise SeqattnError("the file must name the log by `path`, or its parts under `split`")
-    paths = {part: path.parent / file for part, file in (files or {"": given.path}).items()}
+    paths = {
+        part: path.parent / os.path.expanduser(file)
+        for part, file in (files or {"": given.path}).items()
+    }
     suffixes = {suffix for file in paths.values() for suffix in file.suffixes}
-    if ".parquet" in suffixes and (names or given.separator or given.decimal != "."):
-        raise SeqattnError("header, separator and decimal are of text files, not of Parquet")
+    of_text = names or given.separator or given.decimal != "." or given.quote
+    if of_text and any(map(is_parquet, paths.values())):
+        raise SeqattnError("header, separator, decimal and quote are of text files, not of Parquet")
+    if given.quote not in ("", "none"):
+        raise SeqattnError(f"quote {given.quote!r} is unknown; use none, or leave it out")
     tab = not {".tsv", ".inter"}.isdisjoint(suffixes)
     return OwnData(
         entry,
@@ -131,6 +145,7 @@ def _own_data(path: Path, loaded: object) -> OwnData:
         given.order == "line",
         None if given.missing is None else _marks(given.missing),
         given.decimal,
+        quoted=not given.quote,
     )
 
 
@@ -206,15 +221,13 @@ def _require_intensity(given: OwnYaml, how: Preparation, columns: Mapping[str, s
 def _separator(given: OwnYaml) -> str:
     mark = _SEPARATORS.get(given.separator, given.separator)
     usable = len(mark) == 1 and mark.isascii() and not mark.isalnum() and mark not in '\n\r\0".'
-    if mark and not usable:
+    if mark and not usable and mark != "::":
         raise SeqattnError(
             f"separator {mark!r} must be one character of ASCII and no letter, digit, point, quote "
-            'or end of a line; use "," ";" "|" tab or space'
+            'or end of a line; use "," ";" "|" "::" tab or space'
         )
     if given.decimal not in (".", ","):
         raise SeqattnError(f'decimal {given.decimal!r} is unknown; use "." or ","')
-    if given.decimal == "," and mark in ("", ","):
-        raise SeqattnError('decimal: "," needs another separator, e.g. separator: ";"')
     return mark
 
 

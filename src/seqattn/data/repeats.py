@@ -83,7 +83,10 @@ def _merge(log: Interactions, policy: str, what: str, columns: Sequence[str]) ->
     if policy == "error" and len(repeated):
         _refuse_repeat(log, groups == groups[repeated[0]], repeated[0], _NOUNS[what][1])
     if policy not in ("keep", "error"):
-        order = repeated[np.lexsort((when[repeated], groups[repeated]))]  # lexsort is stable
+        # Of equal times the later part of a given split is the later, as in the histories.
+        parts = [log.frame["part"].to_numpy()] if "part" in log.frame.columns else []
+        keys = (*parts, when, groups)
+        order = repeated[np.lexsort([key[repeated] for key in keys])]  # lexsort is stable
         new = np.diff(groups[order], prepend=-1) != 0
         keep[order] = new if policy == "first" else np.append(new[1:], True)[: len(new)]
         log = _with_intensity(log, policy, order, np.flatnonzero(new), keep)

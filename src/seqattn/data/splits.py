@@ -256,7 +256,8 @@ def global_time_split(sequences: Sequences, how: Splitting) -> Parts:
     test = _chosen(user, time > cut, how.target)
     before = time <= cut  # false for NaN
     if how.validation == "time":
-        share = float(how.time.split()[1]) if " " in how.time else float((known <= cut).mean())
+        quantile = how.time.startswith("quantile ")  # a date may hold a space, too
+        share = float(how.time.split()[1]) if quantile else float((known <= cut).mean())
         valid_cut = np.quantile(time[before], share) if before.any() else cut
         valid = _chosen(user, before & (time > valid_cut), how.target)
         return Parts(how.words, time <= valid_cut, valid, test)
@@ -351,6 +352,8 @@ def _moment(cut: str, known: np.ndarray) -> float:
     if found := re.fullmatch(r"quantile (0?\.\d*[1-9]\d*)", cut):
         return float(np.quantile(known, float(found[1])))
     try:
+        if not cut[:1].isdigit():  # pandas would read "now" and "today" as the moment of reading
+            raise ValueError
         start = pd.to_datetime(cut, utc=True, format="ISO8601").timestamp()
     except (ValueError, TypeError, OverflowError):
         raise SeqattnError(

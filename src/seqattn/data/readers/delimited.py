@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import re
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +11,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.io.common import get_handle
+from pandas.api import types
 
+from seqattn.data.readers.raw_text import (
+    UNREADABLE,
+    RawText,
+    content_of,
+    one_line,
+    quoting,
+    with_one,
+)
 from seqattn.errors import SeqattnError
 
 
@@ -39,8 +45,10 @@ class Table:
 
 
 FIELDS = {name: name for name in ("user", "item", "intensity", "timestamp")}
-_UNREADABLE = (pd.errors.ParserError, UnicodeError, EOFError, OSError, zlib.error)
+IDS = ("user", "item")
 _ORDERS = ("order", "seq_pos")  # names of a mirror file's explicit order, the first one wins
+_WITH_COMMA = r"\s*[-+]?\d*,\d*(?:[eE][-+]?\d+)?\s*"
+_WITH_POINT = r"\s*[-+]?[\d.,]*\.[\d.,]*(?:[eE][-+]?\d+)?\s*"
 
 
 def read_delimited(
@@ -52,167 +60,127 @@ def read_delimited(
     missing: Sequence[str] = (),
     decimal: str = ".",
     texts: Sequence[str] = (),
+    quoted: bool = True,
 ) -> Table:
     """Read a delimited text file, compressed or not.
 
     Parameters
     ----------
+    separator : str
+        One character, or ``::``.
     columns : mapping of str to str
         The file's column names to ``user``, ``item``, ``intensity``, ``timestamp`` and ``order``.
     names : sequence of str, optional
         Names of all columns in file order, for a file whose first line does not give them.
     missing : sequence of str, optional
-        What stands for a missing value in any column, beside an empty cell.
+        What stands for a missing value in any column, beside an empty cell; of ids as a text,
+        of numbers as a number.
     decimal : str, optional
         The decimal mark, a point or a comma.
     texts : sequence of str, optional
         Our columns, beside the ids, whose cells are kept as they stand: numbers of many digits.
+    quoted : bool, optional
+        Whether quotes go round a cell; else they are text.
 
     Raises
     ------
     SeqattnError
-        The file is empty, damaged or cut off, lacks a column or names one twice, or a line has
-        more cells than there are columns.
+        The file is empty, damaged or cut off, lacks a column or names one twice, a line has more
+        cells than there are columns, or a quote that nothing closes has taken in other lines.
     """
-    header = not names
-    content = content_of(path)
-    present = header_of(path, separator, content) if header else list(names)
+    header, content = not names, content_of(path)
+    present = header_of(path, separator, content, quoted) if header else list(names)
     _require_names(path, present, list(columns), separator)
-    _refuse_surplus(path, content, separator, len(present), header)
-    if not content.endswith((b"\n", b"\r")):
-        _refuse_cut(path, content, separator, len(present), header)
+    content, mark = with_one(path, content, separator)
+    raw = RawText(path, content, mark, len(present), header, quoted)
+    raw.refuse_swallowed()
+    raw.refuse_surplus()
+    raw.refuse_cut()
+    if decimal != ".":
+        texts = (*texts, "intensity", "order")  # to see what stands there
     frame = _read(
         path,
         content,
-        sep=separator,
+        sep=mark,
+        quoting=quoting(quoted),
         header=0 if header else None,
         names=names or None,
         usecols=list(columns),
         # Ids as they stand in the file: a number would lose the zeros of 007 and the digits of 1E5.
         # Categories are text, each different id of which is made once.
-        dtype={name: "category" for name, ours in columns.items() if ours in ("user", "item")}
+        dtype={name: "category" for name, ours in columns.items() if ours in IDS}
         | {name: "str" for name, ours in columns.items() if ours in texts},
         index_col=False,
         skip_blank_lines=False,  # they count as lines in messages
-        na_values=["", *missing],
+        # pandas takes marks as numbers, so that of ids 7 would be 7.0 as well.
+        na_values={n: [""] if ours in IDS else ["", *missing] for n, ours in columns.items()},
         decimal=decimal,
     )
     frame = frame.rename(columns=dict(columns))
-    frame.index = _lines(content, separator, header, len(frame))
-    if decimal != ".":
-        frame = _with_points(frame, decimal)
+    frame.index = raw.lines(len(frame))
     empty = frame.isna().all(axis=1)
-    return Table(frame[~empty] if empty.any() else frame, str(path))
+    frame = frame[~empty] if empty.any() else frame
+    if missing:
+        frame = frame.assign(**{n: without_marks(frame[n], missing) for n in IDS if n in frame})
+    return Table(frame if decimal == "." else _with_points(frame, decimal, path), str(path))
 
 
-def _with_points(frame: pd.DataFrame, decimal: str) -> pd.DataFrame:
-    """Write decimals with a point where a column has kept its text, for one cell is no number."""
-    kept = [n for n in frame.columns if n not in ("user", "item") and frame[n].dtype == object]
-    return frame.assign(**{name: frame[name].str.replace(decimal, ".") for name in kept})
+def without_marks(column: pd.Series, marks: Sequence[str]) -> pd.Series:
+    """Return a column in which marks of a missing value are missing.
 
-
-def content_of(path: Path) -> bytes:
-    """Return the bytes of a text file, unpacked if its name says that it is compressed.
-
-    Raises
-    ------
-    SeqattnError
-        The archive is damaged, encrypted or not of one file, or the text holds NUL bytes.
+    Texts are compared as texts, without spaces around them, and numbers as numbers. In columns
+    other than ids a text may be a number, too.
     """
-    try:
-        with get_handle(path, "rb", is_text=False, compression="infer") as opened:
-            content: bytes = opened.handle.read()
-    except ImportError as error:
-        raise SeqattnError(f"{path}: {_one_line(error)} Or unpack the file first.") from None
-    except Exception as error:  # each kind of archive has errors of its own
-        raise SeqattnError(
-            f"{path}: cannot be read ({_one_line(error)}); get it again, or unpack it and give the "
-            "path of the one file that holds the log"
-        ) from error
-    if b"\0" in content and not content.startswith((b"\xff\xfe", b"\xfe\xff")):  # of UTF-16
-        line = content.count(b"\n", 0, content.index(b"\0")) + 1
-        raise SeqattnError(
-            f"{path}: line {line} holds a NUL byte, so the file is damaged or no text; get it again"
-        )
-    return content
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        found = _are_marks(column.cat.categories.to_series(name=column.name), marks)
+        return column.cat.remove_categories(column.cat.categories[found])
+    found = _are_marks(column, marks)
+    if found.any() and types.is_integer_dtype(column.dtype):
+        column = column.astype(object)  # numbers with a point would drop digits
+    return column.mask(found)
 
 
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:200]}..."
+def _are_marks(column: pd.Series, marks: Sequence[str]) -> np.ndarray:
+    numbers = [number for number in map(_number, marks) if number is not None]
+    # A number of Python equals an equal one of any type, and no text.
+    known = {*marks, *numbers}
+    found = column.map(lambda cell: (cell.strip() if isinstance(cell, str) else cell) in known)
+    if types.is_datetime64_any_dtype(column.dtype):
+        found = column.astype(str).isin(marks)
+    elif column.name not in IDS and not types.is_numeric_dtype(column.dtype):
+        found |= pd.to_numeric(column.astype(object), errors="coerce").isin(numbers)
+    return found.to_numpy(dtype=bool)
 
 
-def _lines(content: bytes, separator: str, header: bool, rows: int) -> pd.Index:
-    """Return the line on which each row starts; a quoted cell may hold the end of a line."""
-    physical = content.count(b"\n") + (not content.endswith(b"\n"))
-    if physical != rows + header:
+def _number(mark: str) -> int | float | None:
+    for kind in (int, float):
         try:
-            text = io.StringIO(content.decode("utf-8-sig"), newline="")
-            records = csv.reader(text, delimiter=separator)
-            starts = [1, *(records.line_num + 1 for _ in records)][:-1]
-        except (csv.Error, UnicodeError):  # a very long cell; or one that nobody asked for
-            starts = []
-        if len(starts) == rows + header:
-            return pd.Index(starts[header:], name="line")
-    return pd.RangeIndex(1 + header, 1 + header + rows, name="line")
+            return kind(mark)
+        except ValueError:
+            continue
+    return None
 
 
-def _column_as_text(
-    content: bytes, separator: str, header: bool, names: int, place: int
-) -> pd.Series:
-    """Cells of one column as they stand, of lines read as if they had `names` cells."""
-    return pd.read_csv(
-        io.BytesIO(content),
-        sep=separator,
-        header=None,
-        skiprows=int(header),
-        names=range(names),
-        usecols=[place],
-        index_col=False,
-        dtype=str,
-        skip_blank_lines=False,
-    )[place]
+def _with_points(frame: pd.DataFrame, decimal: str, path: Path) -> pd.DataFrame:
+    """Write decimals with a point where a column has kept its text; other cells stay.
 
-
-def _refuse_surplus(path: Path, content: bytes, separator: str, columns: int, header: bool) -> None:
-    """Refuse a line with more cells than there are columns, of which pandas would say nothing."""
-    try:
-        cells = _column_as_text(content, separator, header, columns + 1, columns)
-    except (pd.errors.EmptyDataError, *_UNREADABLE):
-        return  # no line is that long, or the file has other faults, which reading it will tell
-    surplus = np.flatnonzero(cells.notna())
-    if len(surplus):
-        line = _lines(content, separator, header, len(cells))[surplus[0]]
-        raise SeqattnError(
-            f"{path}: line {line} has more than {columns} cells; quote cells that hold the "
-            "separator, and write decimals with a point or say decimal: ','"
-        )
-
-
-def _refuse_cut(path: Path, content: bytes, separator: str, columns: int, header: bool) -> None:
-    """Refuse a last line that ends early, where no end of line says that it is whole.
-
-    It has fewer cells, or its last one, a number or a date, is shorter than all others.
+    A point is a mark of thousands there, so that 1.234 would become another number: it is refused.
     """
-    try:
-        cells = _column_as_text(content, separator, header, columns, columns - 1)
-    except (pd.errors.EmptyDataError, *_UNREADABLE):
-        return
-    others, last = cells.iloc[:-1], cells.iloc[-1]
-    if others.empty:
-        return
-    if pd.isna(last):
-        ends_early = others.notna().all()
-    else:
-        numbers = others.str.match(r"[-+.\d]").fillna(False).all()
-        ends_early = numbers and len(last) < others.str.len().min()
-    if ends_early:
-        line = _lines(content, separator, header, len(cells))[-1]
-        raise SeqattnError(
-            f"{path}: the file ends inside line {line}, as if it were cut off: its last cell is "
-            "absent or shorter than all others and no end of line follows; get the file again, or "
-            "end the line if it is whole"
-        )
+    kept = [n for n in ("intensity", "timestamp", "order") if n in frame]
+    for name in (name for name in kept if types.is_object_dtype(frame[name].dtype)):
+        column = frame[name].astype("string")
+        pointed = column.str.fullmatch(_WITH_POINT).fillna(False).to_numpy(dtype=bool)
+        if name != "timestamp" and pointed.any():
+            line = frame.index[pointed][0]
+            raise SeqattnError(
+                f"{path}: column {name!r}, line {line}: {frame.loc[line, name]!r} has a point "
+                f"beside decimal: {decimal!r}; leave marks of thousands out"
+            )
+        comma = column.str.fullmatch(_WITH_COMMA) | column.str.match(r"\s*\d{4}-\d\d-\d\d")
+        replaced = column.str.replace(decimal, ".", regex=False)
+        found = comma.fillna(False).to_numpy(dtype=bool)
+        frame = frame.assign(**{name: frame[name].mask(found, replaced.astype(object))})
+    return frame
 
 
 def delimited(columns: Mapping[str, str], separator: str = ",") -> Callable[..., Table]:
@@ -228,9 +196,14 @@ def delimited(columns: Mapping[str, str], separator: str = ",") -> Callable[...,
     return read
 
 
-def header_of(path: Path, separator: str, content: bytes | None = None) -> list[str]:
+def header_of(
+    path: Path, separator: str, content: bytes | None = None, quoted: bool = True
+) -> list[str]:
     """Names in a file's first line; `content` is the file's, where it has been read."""
-    first = _read(path, content, sep=separator, header=None, nrows=1, dtype=str)
+    if len(separator) > 1:
+        content, separator = with_one(path, content or content_of(path), separator)
+    how = {"sep": separator, "quoting": quoting(quoted), "dtype": str}
+    first = _read(path, content, header=None, nrows=1, **how)
     return [str(name) for name in first.iloc[0]]
 
 
@@ -241,9 +214,7 @@ def read_u_data(paths: Sequence[Path]) -> Table:
 
 def read_ratings_dat(paths: Sequence[Path]) -> Table:
     """Read MovieLens 1M's ``ratings.dat``: user, item, rating and seconds, between ``::``."""
-    # pandas' fast parser takes separators of one character: every second column is empty.
-    names = ["user", "", "item", " ", "intensity", "  ", "timestamp"]
-    return read_delimited(paths[0], ":", FIELDS, names=names)
+    return read_delimited(paths[0], "::", FIELDS, names=list(FIELDS))
 
 
 def read_mirror(path: Path) -> Table:
@@ -278,8 +249,11 @@ def _read(path: Path, content: bytes | None, **options: Any) -> pd.DataFrame:
         raise SeqattnError(f"{path}: the file is empty; get it again") from None
     except UnicodeError as error:
         raise SeqattnError(f"{path}: is not UTF-8 text ({error}); save it as UTF-8") from error
-    except _UNREADABLE as error:
-        raise SeqattnError(f"{path}: cannot be read ({_one_line(error)}); get it again") from error
+    except UNREADABLE as error:
+        told = "; get it again"
+        if "EOF inside string" in str(error):
+            told += ", or set quote: none if quotes are part of the text"
+        raise SeqattnError(f"{path}: cannot be read ({one_line(error)}){told}") from error
 
 
 def _require_names(
@@ -304,14 +278,26 @@ def _listed(names: list[str]) -> str:
 
 def _hint(header: list[str], separator: str) -> str:
     """Return what a first line without the names wanted suggests."""
-    cells = header if len(header) > 1 else re.split(r"[ ;|\t,]", header[0][:200])
+    cells = header if len(header) > 1 else re.split(r"::|[ ;|\t,]", header[0][:200])
     if any(re.fullmatch(r"\d+", cell.strip()) for cell in cells):
         return "; or has the file no header? Then say header: false and list the columns in order"
     if len(header) == 1:
-        found = [mark for mark in ";\t|, " if mark != separator and mark in header[0]]
+        marks = ("::", ";", "\t", "|", ",", " ")
+        found = [mark for mark in marks if mark != separator and mark in header[0]]
         told = f": separator: {found[0]!r}" if found else "?"
         return f"; or is the separator another one{told}"
     return ""
+
+
+def parquet_names(path: Path) -> list[str]:
+    """Return the names of a Parquet file's columns, indexes among them.
+
+    Raises
+    ------
+    SeqattnError
+        As `read_parquet` does.
+    """
+    return _schema(path).names
 
 
 def read_parquet(path: Path, columns: Mapping[str, str]) -> Table:
@@ -322,6 +308,26 @@ def read_parquet(path: Path, columns: Mapping[str, str]) -> Table:
     SeqattnError
         pyarrow is not installed or too new for numpy 1, or the file is damaged or lacks a column.
     """
+    schema = _schema(path)
+    _require_names(path, schema.names, list(columns))
+    _refuse_nested(path, schema, list(columns))
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        # Without pandas' own notes in the file, by which a column may come back as the index, and
+        # without making numbers with a point of integers beside empty cells.
+        frame = parquet.read_table(path, columns=list(columns)).to_pandas(
+            ignore_metadata=True, integer_object_nulls=True
+        )
+    except (pyarrow.ArrowException, OSError) as error:
+        raise SeqattnError(f"{path}: cannot be read ({one_line(error)}); get it again") from error
+    frame = frame.rename(columns=dict(columns))
+    frame.index = pd.RangeIndex(1, 1 + len(frame), name="row")
+    return Table(frame, str(path))
+
+
+def _schema(path: Path) -> Any:
     try:
         import pyarrow
         from pyarrow import parquet
@@ -331,19 +337,9 @@ def read_parquet(path: Path, columns: Mapping[str, str]) -> Table:
             f"{path}: reading Parquet needs pyarrow ({error}); run: pip install 'pyarrow<22'"
         ) from None
     try:
-        schema = parquet.read_schema(path)
-        _require_names(path, schema.names, list(columns))
-        _refuse_nested(path, schema, list(columns))
-        # Without pandas' own notes in the file, by which a column may come back as the index, and
-        # without making numbers with a point of integers beside empty cells.
-        frame = parquet.read_table(path, columns=list(columns)).to_pandas(
-            ignore_metadata=True, integer_object_nulls=True
-        )
+        return parquet.read_schema(path)
     except (pyarrow.ArrowException, OSError) as error:
-        raise SeqattnError(f"{path}: cannot be read ({_one_line(error)}); get it again") from error
-    frame = frame.rename(columns=dict(columns))
-    frame.index = pd.RangeIndex(1, 1 + len(frame), name="row")
-    return Table(frame, str(path))
+        raise SeqattnError(f"{path}: cannot be read ({one_line(error)}); get it again") from error
 
 
 def _refuse_nested(path: Path, schema: Any, columns: Sequence[str]) -> None:

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
+from pandas.api import types
 
 from seqattn.data.interactions import COLUMNS
-from seqattn.data.own import OwnData
+from seqattn.data.own import OwnData, is_parquet
 from seqattn.data.readers.delimited import (
+    IDS,
     Table,
-    content_of,
     header_of,
     read_delimited,
     read_parquet,
+    without_marks,
 )
+from seqattn.data.readers.raw_text import content_of
 from seqattn.errors import SeqattnError
 
 # What databases and pandas write for an unknown value. An id may be such a word, so it is neither
-# taken for a missing one in silence nor kept as one.
-_WORDS = ("NULL", "null", "\\N", "None", "nan", "NaN", "<NA>", "-")
-_NUMBERS_WORDS = (*_WORDS, "NA", "N/A", "n/a", "#N/A", "none", "?")
+# taken for a missing one in silence nor kept as one. Case does not count.
+_WORDS = ("null", "(null)", "\\n", "none", "nan", "nat", "na", "n/a", "#n/a", "<na>", "-")
+_NUMBERS_WORDS = (*_WORDS, "?")
+# What a first line calls the columns of ids, whatever the ids are.
+_NAMES = {
+    "user": r"(user|customer|visitor|member|reviewer|session)s?[ _-]?(id|name)?(:token)?|u_?id",
+    "item": r"(item|movie|product|article|artist|track|song|book|video|game|business|parent)s?"
+    r"[ _-]?(id|name|asin)?(:token)?|i_?id|asin|sku",
+}
 
 
 def read_own(own: OwnData, path: Path) -> Table:
@@ -32,11 +42,12 @@ def read_own(own: OwnData, path: Path) -> Table:
     SeqattnError
         The file cannot be read as it is described; the message names the key that mends it.
     """
-    if path.suffix == ".parquet":
+    if is_parquet(path):
         table = read_parquet(path, own.columns)
         if own.missing:
-            frame = table.frame
-            table = Table(frame.mask(frame.astype(str).isin(own.missing)), table.source)
+            columns = table.frame.items()
+            frame = pd.DataFrame({name: without_marks(each, own.missing) for name, each in columns})
+            table = Table(frame, table.source)
     else:
         table = _read_text(own, path)
     if own.missing is None:
@@ -48,7 +59,7 @@ def read_own(own: OwnData, path: Path) -> Table:
 
 def _read_text(own: OwnData, path: Path) -> Table:
     if own.names:
-        first = header_of(path, own.separator, content_of(path))
+        first = header_of(path, own.separator, content_of(path), own.quoted)
         if len(first) < len(own.names):
             raise SeqattnError(
                 f"{path}: line 1 has {len(first)} cells, and columns lists {len(own.names)}; "
@@ -62,7 +73,8 @@ def _read_text(own: OwnData, path: Path) -> Table:
         missing=own.missing or (),
         decimal=own.decimal,
         # Beside an empty cell pandas would read them as float64, which drops digits.
-        texts=("timestamp",) if own.entry.time_unit == "ns" else (),
+        texts=("timestamp", "order") if own.entry.time_unit == "ns" else ("order",),
+        quoted=own.quoted,
     )
     if own.names:
         _refuse_header(table)
@@ -71,21 +83,39 @@ def _read_text(own: OwnData, path: Path) -> Table:
 
 def _refuse_header(table: Table) -> None:
     """Refuse a first line that names columns, where the file is said to have no header."""
-    for name in ("user", "item"):
-        ids = table.frame[name].astype(str)
-        numbers = ids.iloc[1:].str.fullmatch(r"\d+")
-        if len(numbers) and numbers.all() and not ids.iloc[0].isdecimal():
+    frame = table.frame
+    if len(frame) < 2:
+        return
+    line = frame.filter(COLUMNS).iloc[0].dropna().items()
+    first = {str(name): str(cell).strip() for name, cell in line}
+    if all(re.fullmatch(_NAMES[name], first.get(name, "").lower()) for name in IDS):
+        raise SeqattnError(
+            f"{table.source}: line 1: {first['user']!r} and {first['item']!r} look like names; "
+            "leave header: false out and name the columns as line 1 does"
+        )
+    for name, cell in first.items():
+        # Of ids all must be numbers, for a text may begin with a digit; a date does so, too.
+        like = r"\s*\d+\s*" if name in IDS else r"\s*[-+]?[.,\d].*"
+        others = frame[name].iloc[1:].dropna().astype(str)
+        if others.size and others.str.fullmatch(like).all() and not re.fullmatch(like, cell):
+            kind = "number" if name in IDS else "number or date"
             raise SeqattnError(
-                f"{table.source}: line 1: {ids.iloc[0]!r} is no number, as every other {name} is; "
-                "if line 1 is a header, leave header: false out and name its columns"
+                f"{table.source}: line 1: {cell!r} is no {kind}, as every other {name} is; if "
+                "line 1 is a header, leave header: false out and name its columns"
             )
 
 
 def _refuse_unnamed_missing(table: Table) -> None:
     for name, column in table.frame.filter(COLUMNS).items():
-        is_id = name in ("user", "item")
+        if types.is_numeric_dtype(column.dtype):
+            continue
+        is_id = name in IDS
         kind, other = ("an id", ", or missing: [] if it is one") if is_id else ("a number", "")
-        found = column.isin(_WORDS if is_id else _NUMBERS_WORDS)
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            column = column.cat.remove_unused_categories()
+        texts = pd.Series([each for each in column.unique() if isinstance(each, str)], dtype=str)
+        words = texts.str.strip().str.lower().isin(_WORDS if is_id else _NUMBERS_WORDS)
+        found = column.isin(texts[words])
         fix = "say missing: [{}] if it stands for an unknown value" + other
         _refuse_first(table, found, f"is not {kind}, it seems", fix)
 

@@ -1,0 +1,241 @@
+"""A delimited file before it is a table: its bytes, its lines, and what is wrong with them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.io.common import get_handle
+
+from seqattn.errors import SeqattnError
+
+UNREADABLE = (pd.errors.ParserError, UnicodeError, EOFError, OSError, zlib.error)
+_ONE = "\x1f"  # stands for a separator of two characters, which pandas' fast parser cannot take
+_NUMBER = re.compile(r"\s*[-+]?[.\d]")
+_LONGEST_CELL = 2**31 - 1  # of the csv module, which by itself stops at 131,072 characters
+
+
+@dataclass(frozen=True, eq=False)
+class RawText:
+    """The bytes of a delimited file, and how they are cut into cells.
+
+    Attributes
+    ----------
+    path : Path
+        The file, for messages.
+    content : bytes
+        What it holds.
+    separator : str
+        Between cells, one character.
+    columns : int
+        Cells of a row.
+    header : bool
+        Whether the first line names the columns.
+    quoted : bool
+        Whether quotes go round a cell; else they are text.
+    """
+
+    path: Path
+    content: bytes
+    separator: str
+    columns: int
+    header: bool
+    quoted: bool = True
+
+    def lines(self, rows: int) -> pd.Index:
+        """Return the line on which each row starts; a quoted cell may hold the end of a line."""
+        physical = self.content.count(b"\n") + (not self.content.endswith(b"\n"))
+        if physical != rows + self.header:
+            starts = self._starts[0][:-1]
+            if len(starts) == rows + self.header:
+                return pd.Index(starts[self.header :], name="line")
+        return pd.RangeIndex(1 + self.header, 1 + self.header + rows, name="line")
+
+    def refuse_swallowed(self) -> None:
+        """Refuse a quoted cell over several lines each of which is a row by itself.
+
+        A quote that is part of a title opens a cell, which goes on until the next quote.
+
+        Raises
+        ------
+        SeqattnError
+            There is one; the message names its first line.
+        """
+        if not self.quoted or b'"' not in self.content:
+            return
+        starts, text = self._starts
+        for start, after in pairwise(starts):
+            if after - start > 1 and self._are_rows(text[start - 1 : after - 1]):
+                raise SeqattnError(
+                    f"{self.path}: line {start}: a quote opens a cell that ends on line "
+                    f"{after - 1}, and each of these lines would be a row; set quote: none if "
+                    "quotes are part of the text, or double the quote"
+                )
+
+    def _are_rows(self, lines: list[str]) -> bool:
+        """Whether each line has the cells of a row, with numbers where the first one has them."""
+        first = lines[0].rstrip("\r\n").split(self.separator)
+        numbers = [at for at, cell in enumerate(first) if _NUMBER.match(cell)]
+        if len(first) != self.columns:
+            return False
+        for line in lines[1:]:
+            ways = (line.rstrip("\r\n").split(self.separator), *self._reader([line]))
+            cells = next((way for way in ways if len(way) == self.columns), None)
+            if cells is None or not all(_NUMBER.match(cells[at]) for at in numbers):
+                return False
+        return True
+
+    def refuse_surplus(self) -> None:
+        """Refuse a line with more cells than there are columns, of which pandas would say nothing.
+
+        Raises
+        ------
+        SeqattnError
+            There is one; the message names it.
+        """
+        try:
+            cells = self._column(self.columns, self.columns + 1)
+        except (pd.errors.EmptyDataError, *UNREADABLE):
+            return  # no line is that long, or the file has other faults, which reading will tell
+        surplus = np.flatnonzero(cells.notna())
+        if len(surplus):
+            line = self.lines(len(cells))[surplus[0]]
+            comma = ", such as decimals with a comma, or write those with a point"
+            raise SeqattnError(
+                f"{self.path}: line {line} has more than {self.columns} cells; quote cells that "
+                f"hold the separator{comma if self.separator == ',' else ''}"
+            )
+
+    def refuse_cut(self) -> None:
+        """Refuse a last line that ends early, where no end of line says that it is whole.
+
+        It has fewer cells, or its last one, a number or a date, is shorter than all others.
+
+        Raises
+        ------
+        SeqattnError
+            It does.
+        """
+        if self.content.endswith((b"\n", b"\r")):
+            return
+        try:
+            cells = self._column(self.columns - 1, self.columns)
+        except (pd.errors.EmptyDataError, *UNREADABLE):
+            return
+        others, last = cells.iloc[:-1], cells.iloc[-1]
+        if others.empty:
+            return
+        if pd.isna(last):
+            ends_early = others.notna().all()
+        else:
+            numbers = others.str.match(r"[-+.\d]").fillna(False).all()
+            ends_early = numbers and len(last) < others.str.len().min()
+        if ends_early:
+            line = self.lines(len(cells))[-1]
+            raise SeqattnError(
+                f"{self.path}: the file ends inside line {line}, as if it were cut off: its last "
+                "cell is absent or shorter than all others and no end of line follows; get the "
+                "file again, or end the line if it is whole"
+            )
+
+    @cached_property
+    def _starts(self) -> tuple[list[int], list[str]]:
+        """The line on which each record starts, and the one after the last; and all lines."""
+        try:
+            text = list(io.StringIO(self.content.decode("utf-8-sig"), newline=""))
+            with _cells_of_any_length():
+                records = self._reader(text)
+                return [1, *(records.line_num + 1 for _ in records)], text
+        except (csv.Error, UnicodeError):  # reading the file will tell
+            return [1], []
+
+    def _reader(self, lines: list[str]) -> Any:
+        form: dict[str, Any] = {"delimiter": self.separator, "quoting": quoting(self.quoted)}
+        return csv.reader(lines, **form)
+
+    def _column(self, place: int, cells: int) -> pd.Series:
+        """Cells of one column as they stand, of lines read as if they had that many cells."""
+        return pd.read_csv(
+            io.BytesIO(self.content),
+            sep=self.separator,
+            quoting=quoting(self.quoted),
+            header=None,
+            skiprows=int(self.header),
+            names=range(cells),
+            usecols=[place],
+            index_col=False,
+            dtype=str,
+            skip_blank_lines=False,
+        )[place]
+
+
+def quoting(quoted: bool) -> int:
+    """Return what the csv module and pandas call it whether quotes go round a cell."""
+    return csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+
+
+@contextmanager
+def _cells_of_any_length() -> Iterator[None]:
+    before = csv.field_size_limit(_LONGEST_CELL)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def with_one(path: Path, content: bytes, separator: str) -> tuple[bytes, str]:
+    """Return bytes in which the separator is one character, and this character.
+
+    Raises
+    ------
+    SeqattnError
+        The separator has two, and the file holds the character that would stand for them.
+    """
+    if len(separator) == 1:
+        return content, separator
+    if _ONE.encode() in content:
+        raise SeqattnError(f"{path}: holds the control character 0x1f; remove it")
+    return content.replace(separator.encode(), _ONE.encode()), _ONE
+
+
+def content_of(path: Path) -> bytes:
+    """Return the bytes of a text file, unpacked if its name says that it is compressed.
+
+    Raises
+    ------
+    SeqattnError
+        The archive is damaged, encrypted or not of one file, or the text holds NUL bytes.
+    """
+    try:
+        with get_handle(path, "rb", is_text=False, compression="infer") as opened:
+            content: bytes = opened.handle.read()
+    except ImportError as error:
+        raise SeqattnError(f"{path}: {one_line(error)} Or unpack the file first.") from None
+    except Exception as error:  # each kind of archive has errors of its own
+        raise SeqattnError(
+            f"{path}: cannot be read ({one_line(error)}); get it again, or unpack it and give the "
+            "path of the one file that holds the log"
+        ) from error
+    if b"\0" in content and not content.startswith((b"\xff\xfe", b"\xfe\xff")):  # of UTF-16
+        line = content.count(b"\n", 0, content.index(b"\0")) + 1
+        raise SeqattnError(
+            f"{path}: line {line} holds a NUL byte, so the file is damaged or no text; get it again"
+        )
+    return content
+
+
+def one_line(error: Exception) -> str:
+    """Return what an error says, on one line of some length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -17,7 +17,7 @@ export PYTHON TORCH_INDEX
 # Every kernel and worker imports PyTorch: without kept bytecode each compiles it anew, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: book pages written studies timings messages playgrounds slides cheatsheet pdf paper paper-check test test-slow lint lab bench bench-rectools ci clean
+.PHONY: book pages written studies timings messages playgrounds stills slides cheatsheet pdf paper paper-check test test-slow lint lab bench bench-rectools ci clean
 
 book: $(READY)  ## run every notebook on ML-100K, then build the pages
 	@$(BIN)/python -m benchmarks.forecast --preset $(PRESET) $(if $(SEEDS),--seeds $(SEEDS))
@@ -39,7 +39,7 @@ pdf: $(READY)  ## the built book as one file, _build/pdf/book.pdf
 	$(BIN)/python tools/pdf.py book
 
 # What Sphinx reads and nobody wrote. Each is slow by itself and waits for none of the others.
-written: studies $(TUTORIAL) $(TRAINED) timings messages playgrounds
+written: studies $(TUTORIAL) timings messages stills
 
 studies: | $(READY)
 	$(BIN)/seqattn pages
@@ -52,6 +52,9 @@ messages: | $(READY)
 
 playgrounds: | $(READY)
 	$(BIN)/python tools/playground_data.py forest luck travel
+
+stills: $(TRAINED) playgrounds | $(READY)
+	$(BIN)/python tools/playground_stills.py data
 
 $(TUTORIAL): book/appendix/tutorial.md tools/tutorial_page.py | $(READY)
 	$(BIN)/python tools/tutorial_page.py

@@ -36,19 +36,15 @@ NO_CHROMIUM = (
     "Chromium is not on PATH, and only it can print the pages. On Debian or Ubuntu: apt-get "
     "install chromium; on macOS: brew install --cask chromium"
 )
-# What paper needs beside the theme's own rules for print.
+# What a whole book on paper needs beside the page's own rules for print (css/print.css).
 PAPER = """
 * { animation: none !important; transition: none !important; }
 html { font-size: 13px !important; }
-#jb-print-toc, .bd-sidebar, .bd-header, .bd-header-article, .prev-next-area, .bd-footer,
-.headerlink, .copybtn { display: none !important; }
+#jb-print-toc, .bd-sidebar, .bd-header, .bd-header-article, .prev-next-area,
+.bd-footer { display: none !important; }
 .bd-main .bd-content .bd-article-container { max-width: none !important; padding: 0 !important; }
-figure, img, tr, .playground, .admonition, .cell_input, pre { break-inside: avoid; }
-h1, h2, h3, h4 { break-after: avoid; }
-pre { white-space: pre-wrap !important; }
-.cell_output, .cell_output *, .pst-scrollable-table-container { overflow: visible !important; }
 """
-# Solutions unfold; long tables that the page folds stay folded. Once equations, fonts and pictures
+# Solutions unfold; long tables print whole by their own rules. Once equations, fonts and pictures
 # are there, what is wider than the paper shrinks, and a short table is kept on one sheet.
 SETTLE = """async () => {
   document.querySelectorAll("details:not(.hide)").forEach(e => e.open = true);

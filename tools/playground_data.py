@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -29,13 +31,15 @@ from seqattn.config import (
     TrainConfig,
     replace,
 )
-from seqattn.data import CATALOGUE, load_dataset
+from seqattn.data import CATALOGUE, Dataset, load_dataset
+from seqattn.data.interactions import Interactions
 from seqattn.files import write_text
 from seqattn.models.backbone import Backbone
 from seqattn.plots.style import name_of
 from seqattn.runs.store import Store
 from seqattn.studies.ia import published
-from seqattn.studies.plan import names, read_study
+from seqattn.studies.judge import over_both
+from seqattn.studies.plan import Study, names, read_study
 from seqattn.training.fit import fit
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,28 +47,95 @@ CAMPAIGN, RECORDS = ROOT / "results" / "campaign", ROOT / "results" / "datasets"
 FOLDER = ROOT / "book" / "appendix" / "generated" / "static" / "playgrounds"
 NUMBERS = {"change": "relative_change_percent", "low": "low", "high": "high"}
 NUMBERS |= {"seeds": "n_seeds", "users": "n_users"}
+SAME = ("dataset", "model", "base")  # of a comparison that two studies have, beside its numbers
+# Tables of comparisons, and what each row is compared with.
+AGAINST = {
+    "comparisons": BASELINE,
+    "over_placebo": "{model}, real over {arm}",
+    "over_nothing": "{model}, {arm} over p = 0",
+}
+KINDS = {"constant": "constant", "within": "shuffled within", "across": "shuffled"}
+ARMS = {"real": "real intensities", "quick": "quick settings", "fixed": "fixed settings"}
+ARMS |= {"sliding": "learned distances, sliding window", "relative": "learned distances"}
+ARMS |= {"shuffled": "shuffled distances", "none": "no positions", "usual": "usual dropout"}
 SMALL = ModelConfig(max_length=20, hidden_size=16, inner_size=32)
 SHORT = TrainConfig(learning_rate=1e-2, batch_targets=128, epochs=30, patience=30)
+# Lambda's own rate is three times as high: the training is short, and it has far to go.
+LONGER = replace(SHORT, batch_targets=256, epochs=20, patience=20, lambda_rate=3.0)
+FACTORS = np.arange(-1, 3.01, 0.25)  # on the trained lambda, where the page's slider goes
 
 
 def forest() -> list[dict[str, object]]:
-    """Return each comparison of NDCG@10 that has all seeds, of every study."""
-    rows = []
-    studies = (study for study in map(read_study, names()) if "comparisons" in study.tables)
-    for study in studies:
-        cells = study.table("comparisons")
-        if cells.empty:
-            continue
-        wanted = (cells["metric"] == "NDCG") & (cells["k"] == 10) & (cells["n_seeds"] == len(SEEDS))
-        for cell in cells[wanted].to_dict("records"):
-            title, arm = CATALOGUE[cell["dataset"]].title, BACKBONES.get(cell["arm"], cell["arm"])
-            what = arm if cell["model"] == BASELINE else f"{name_of(cell['model'])}, {arm}"
-            rows.append(
-                {"study": study.title, "dataset": title, "arm": arm, "name": f"{title}: {what}"}
-                | {key: float(cell[column]) for key, column in NUMBERS.items()}
-                | {"robust": bool(cell["robust_clustered"])}
-            )
-    return rows
+    """Return each comparison of NDCG@10 that has all seeds of its study, of every study.
+
+    Against SASRec, and where a study has the table, of real intensities against a placebo. What
+    two studies read from the same runs is one row with both their titles. Intervals are over users
+    and seeds; a table that was kept without them (`low` and `high` are over users) says so.
+    """
+    rows: defaultdict[tuple[object, ...], list[dict[str, Any]]] = defaultdict(list)
+    # A study that reads another's searches comes after it, and adds to its rows.
+    for study in sorted(map(read_study, names()), key=_borrows):
+        for table, against in AGAINST.items():
+            if table not in study.tables:
+                continue
+            for cell in _told(study, study.table(table)):
+                row = _row(cell, against)
+                key = (table, *(cell[name] for name in SAME), row["change"], row["low"])
+                # Arms of one study may have the same runs, too, and stay apart.
+                others = [other for other in rows[key] if study.title not in other["study"]]
+                others.sort(key=lambda other, arm=row["arm"]: other["arm"] != arm)
+                if others:
+                    others[0]["study"].append(study.title)
+                else:
+                    rows[key].append(row | {"study": [study.title]})
+    found = [row for same in rows.values() for row in same]
+    named = Counter(row["name"] for row in found)
+    for row in found:  # the same arms with other seeds
+        if named[row["name"]] > 1:
+            row["name"] += f", {row['seeds']:g} seeds"
+    return found
+
+
+def _borrows(study: Study) -> bool:
+    return any(arm.settings.searches for arm in study.arms)
+
+
+def _told(study: Study, cells: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a table's whole comparisons of NDCG@10, intervals over users and seeds if it can."""
+    if cells.empty:
+        return []
+    seeds = cells["n_seeds"] == len(study.seeds)
+    cells = cells[(cells["metric"] == "NDCG") & (cells["k"] == 10) & seeds]
+    over = "users and seeds" if "crossed_low" in cells else "users"
+    cells = over_both(cells) if over != "users" else cells
+    return cells.assign(over=over).to_dict("records")
+
+
+def _row(cell: Mapping[str, Any], against: str) -> dict[str, object]:
+    """Return a comparison as the figure shows it."""
+    title, arm = CATALOGUE[cell["dataset"]].title, arm_title(cell["arm"])
+    what = arm if cell["model"] == BASELINE else f"{name_of(cell['model'])}, {arm}"
+    if against != BASELINE:
+        what = against.format(model=name_of(cell["model"]), arm=arm)
+    return (
+        {"dataset": title, "arm": arm, "name": f"{title}: {what}", "over": cell["over"]}
+        | {key: float(f"{cell[column]:.6g}") for key, column in NUMBERS.items()}
+        | {"robust": bool(cell["robust_clustered"])}
+    )
+
+
+def arm_title(arm: str) -> str:
+    """Return what an arm of a study is called in words.
+
+    >>> arm_title("variant_backbone across"), arm_title("p 0.5"), arm_title("alibi")
+    ("variant's backbone, shuffled", 'planted, p = 0.5', 'alibi')
+    """
+    stem, _, kind = arm.rpartition(" ")
+    if kind in KINDS:
+        return ", ".join(filter(None, [BACKBONES.get(stem, stem), KINDS[kind]]))
+    if stem == "p":
+        return f"planted, p = {kind}"
+    return BACKBONES.get(arm, ARMS.get(arm, arm))
 
 
 def luck() -> list[dict[str, object]]:
@@ -110,22 +181,77 @@ def travel() -> dict[str, object]:
 
 
 def history() -> dict[str, object]:
-    """Return the three variants, trained on the synthetic log, and six of its users.
+    """Return the three variants, trained on a log in which intensity tells, and six of its users.
 
-    Three whose next item Add ranks highest, and three whose it ranks lowest; seconds.
+    For each variant the two whose next item is among its first ten, and goes furthest while lambda
+    moves as far as the page's slider lets it; and how many users' next items leave the ten.
     """
-    dataset = load_dataset("synthetic")
-    fits = {name: fit(dataset, name, SEEDS[0], SMALL, SHORT) for name in VARIANTS}
+    dataset = telling()
+    fits = {name: fit(dataset, name, SEEDS[0], SMALL, LONGER) for name in VARIANTS}
     context, targets = dataset.split.context("test"), dataset.split.targets("test")
-    users = np.flatnonzero((context.lengths >= 8) & (context.lengths <= SMALL.max_length))
-    users = users[np.argsort(fits["ia-add"].ranks["test_unfiltered"][users], kind="stable")]
-    told = []
-    for user in [*users[:3], *users[-3:]]:
-        own = slice(*context.offsets[user : user + 2])
-        rows = {"items": context.items[own].tolist(), "intensity": context.intensity[own].tolist()}
-        told.append({"name": int(user), "next": int(targets[user]), **rows})
-    models = {name_of(name): exported(fitted.model) for name, fitted in fits.items()}
-    return {"users": told, "models": models}
+    n = int(context.lengths[0])  # of every user
+    items, minutes = context.items.reshape(-1, n), context.intensity.reshape(-1, n)
+    chosen: list[int] = []
+    models = {}
+    for name, fitted in fits.items():
+        ranks = ranks_by_factor(fitted.model, items, minutes, targets)
+        furthest, inside = ranks.max(axis=0), fitted.ranks["test_unfiltered"] <= 10
+        order = np.argsort(-np.where(inside, furthest, 0), kind="stable")
+        chosen += [int(user) for user in order if user not in chosen][:2]
+        counts = {"inside": int(inside.sum()), "leave": int((inside & (furthest > 10)).sum())}
+        models[name_of(name)] = exported(fitted.model) | counts
+    users = [
+        {"name": user, "next": int(targets[user])}
+        | {"items": items[user].tolist(), "intensity": minutes[user].tolist()}
+        for user in chosen
+    ]
+    return {"users": users, "models": models}
+
+
+def ranks_by_factor(
+    model: Backbone, items: np.ndarray, minutes: np.ndarray, targets: np.ndarray
+) -> np.ndarray:
+    """Return the targets' ranks with each factor on the trained lambdas, (factors, users)."""
+    trained = model.lambdas
+    rows, intensity = torch.tensor(items), torch.tensor(minutes)
+    wanted, found = torch.tensor(targets)[:, None], []
+    with torch.inference_mode():
+        for factor in FACTORS:
+            for parameter, lam in zip(model.lambda_parameters, trained, strict=True):
+                parameter.fill_(factor * lam)
+            scores = model.logits(model.next_item_hidden(rows, intensity))[:, 1:]
+            higher = scores > scores.gather(1, wanted - 1)
+            found.append(1 + higher.sum(dim=1).numpy())
+        for parameter, lam in zip(model.lambda_parameters, trained, strict=True):
+            parameter.fill_(lam)
+    return np.stack(found)
+
+
+def telling(n_users: int = 300, n_items: int = 40, length: int = 12) -> Dataset:
+    """Return a log whose intensity tells what comes: users go on from what took them longest.
+
+    Items lie on a ring. Half of the time a user takes one of the next three from the item with the
+    most minutes so far, or the first after it that is new; else any new one. Minutes are
+    log-normal.
+    """
+    rng, rows = np.random.default_rng(0), []
+    for user in range(n_users):
+        items, minutes = [int(rng.integers(n_items))], [_minutes(rng)]
+        while len(items) < length:
+            start = items[int(np.argmax(minutes))] + rng.integers(1, 4)
+            if rng.random() < 0.5:
+                start = rng.integers(n_items)
+            ring = ((start + step) % n_items for step in range(n_items))
+            items.append(next(int(item) for item in ring if item not in items))
+            minutes.append(_minutes(rng))
+        rows += [(user, i, w, t) for t, (i, w) in enumerate(zip(items, minutes, strict=True))]
+    frame = pd.DataFrame(rows, columns=["user", "item", "intensity", "timestamp"])
+    log = Interactions.from_frame(frame, source="a log whose intensity tells")
+    return Dataset.from_interactions(log, CATALOGUE["synthetic"])
+
+
+def _minutes(rng: np.random.Generator) -> int:
+    return max(1, round(float(np.exp(3 + 1.5 * rng.normal()))))
 
 
 def masks() -> dict[str, object]:

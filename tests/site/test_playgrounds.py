@@ -12,7 +12,7 @@ import scipy.stats
 import torch
 
 from seqattn.analysis.attention import l1_l2
-from seqattn.config import NORMALISATIONS, ModelConfig
+from seqattn.config import NORMALISATIONS, ModelConfig, replace
 from seqattn.models import build_model
 from seqattn.models.attention import attend
 from seqattn.models.injection import Add, Injection, Mul, Val
@@ -29,6 +29,14 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Play
 <link rel="stylesheet" href="css/playground.css">
 <script src="js/playgrounds/playground.js"></script></head>
 <body><div class="playground" data-playground="{name}" {data}></div></body></html>"""
+QUICK = replace(playground_data.LONGER, epochs=2, patience=2)
+CUT = """() => [...document.querySelectorAll(".playground-table")]
+  .filter(frame => frame.scrollWidth > frame.clientWidth).map(frame => frame.textContent)"""
+SMALLEST = """() => {
+  const svg = document.querySelector("svg"), scale = svg.clientWidth / svg.viewBox.baseVal.width;
+  const size = text => parseFloat(getComputedStyle(text).fontSize);
+  return Math.min(...[...svg.querySelectorAll("text")].map(size)) * scale;
+}"""
 LUCK = [{"name": "A", "values": [0.01, 0.02, 0.05, 0.03]}, {"name": "B", "values": [0.2, 0.1]}]
 TRAVEL = {
     "paper": [{"name": "P", "lambda": 0.6}],
@@ -43,8 +51,12 @@ TRAVEL = {
 }
 FOREST = [
     {"study": s, "dataset": d, "arm": a, "name": f"{d}: {a}", "change": c, "low": c - 2,
-     "high": c + 2, "seeds": 5, "users": 10, "robust": abs(c) > 3}
-    for s, d, a, c in [("S", "D", "x", 4.0), ("S", "E", "x", -5.0), ("T", "D", "y", 1.0)]
+     "high": c + 2, "over": o, "seeds": 5, "users": 10, "robust": abs(c) > 3}
+    for s, d, a, c, o in [
+        (["S"], "D", "x", 4.0, "users and seeds"),
+        (["S", "T"], "E", "x", -39.0, "users and seeds"),
+        (["T"], "D", "y", 1.0, "users"),
+    ]
 ]  # fmt: skip
 
 
@@ -93,18 +105,21 @@ def synthetic_models():
     ]
     return {
         "users": users,
-        "models": {n: playground_data.exported(m) for n, m in models.items()},
+        "models": {
+            n: playground_data.exported(m) | {"inside": 2, "leave": 1} for n, m in models.items()
+        },
     }, models
 
 
-def numbers(page):
-    """Return the numbers of the table, to the last bit: {head of the row: [values]}."""
+def numbers(page, table=0):
+    """Return the numbers of a table, to the last bit: {head of the row: [values]}."""
+    found = page.query_selector_all("table.playground-values")[table]
     return {
         row.query_selector("th, td").inner_text(): [
             float(cell.get_attribute("data-value"))
             for cell in row.query_selector_all("td[data-value]")
         ]
-        for row in page.query_selector_all("table.playground-values tbody tr")
+        for row in found.query_selector_all("tbody tr")
     }
 
 
@@ -224,16 +239,41 @@ def test_a_trained_map_is_cut_and_scaled(play):
 def test_the_lucky_search_is_a_best_of_so_many_draws(play):
     page = play("luck", LUCK)
     page.locator("[data-control=once]").click()
-    assert "1 searches of 25 trials" in page.locator("[role=status]").inner_text()
+    assert "1 search of 5 trials: it found 0.0" in page.locator("[role=status]").inner_text()
     put(page, "trials", 1)
     for _ in range(4):
         page.locator("[data-control=many]").click()
-    shown = numbers(page)["2000"]
+    mean, *shown = numbers(page)["1"]
     assert shown == pytest.approx([0.01, 0.01, 0.05, 0.05])
+    # Four standard errors of a mean of 2,000 draws.
+    values = np.array(LUCK[0]["values"])
+    assert mean == pytest.approx(values.mean(), abs=4 * values.std() / np.sqrt(2000))
     put(page, "search", 1)
-    put(page, "trials", 100)
+    put(page, "trials", 50)
     page.locator("[data-control=many]").click()
-    assert numbers(page)["500"] == pytest.approx([0.2] * 4)
+    assert numbers(page)["50"] == pytest.approx([0.2] * 5)
+
+
+def test_a_search_of_more_trials_is_drawn_over_the_one_of_fewer(play):
+    page = play("luck", LUCK)
+    page.locator("[data-control=many]").click()
+    for trials in (9, 17, 25):  # as a slider passes them
+        put(page, "trials", trials)
+    page.locator("[data-control=many]").click()
+    of_five, of_many = (numbers(page)[n][0] for n in ("5", "25"))
+    told = page.locator("[role=status]").inner_text()
+    assert f"From 5 trials to 25 (outline: 5), the mean grows by {told_gain(told)} %" in told
+    assert told_gain(told) == f"{100 * (of_many / of_five - 1):.1f}"
+    assert "None can exceed 0.0500, the best of the 4 trials that were run" in told
+    # By the distribution of a best of n: P(best <= x) = F(x) ** n.
+    values = np.sort(LUCK[0]["values"])
+    for n, mean in ((5, of_five), (25, of_many)):
+        shares = np.diff((np.arange(5) / 4) ** n)
+        assert mean == pytest.approx((values * shares).sum(), abs=2e-3)
+
+
+def told_gain(text):
+    return text.partition("grows by ")[2].partition(" %")[0]
 
 
 def test_seeds_that_agree_leave_users_as_the_only_doubt(play):
@@ -354,6 +394,11 @@ def test_a_models_map_in_the_browser_is_pythons(play, synthetic_models):
     weights = [float(text.rpartition(" ")[2]) for text in told if " reads item " in text]
     seen = torch.ones(map_nn.shape).tril().bool()
     assert weights == pytest.approx(map_nn[seen].tolist(), abs=6e-4)
+    last = [values[0] for values in numbers(page, table=1).values()]
+    assert last == pytest.approx(map_nn[-1].tolist(), abs=1e-5)
+    put(page, "query", 3)
+    read = [values[0] for values in numbers(page, table=1).values()]
+    assert read == pytest.approx(map_nn[3, :4].tolist(), abs=1e-5)
 
 
 def test_lambda_goes_as_far_as_learning_rate_times_steps(play):
@@ -362,15 +407,33 @@ def test_lambda_goes_as_far_as_learning_rate_times_steps(play):
     put(page, "steps", 500)
     text = page.locator("[role=status]").inner_text()
     assert "from 1 to between 0.50 and 1.50" in text
-    assert "1 of 3 runs could not go further; 1 could not go half a unit" in text
+    assert "1 of 3 runs had no more; 1 could not go half a unit" in text
+    assert "None went further than its own rate times steps" in text
+    assert numbers(page, table=1)["E, Add"] == pytest.approx([10.0, -2.0, 0.3])
     assert numbers(page) == {"all": pytest.approx([1.0, 0.5])}
     put(page, "dataset", "E")
     assert numbers(page) == {"E": pytest.approx([10.0, 0.3])}
+    put(page, "power", -4)
+    put(page, "steps", 10)
+    told = "about 0.0010 at most: from 1 to between 0.9990 and 1.0010"
+    assert told in page.locator("[role=status]").inner_text()
+
+
+def test_runs_that_went_further_than_rate_times_steps_are_counted(play):
+    beyond = {"dataset": "D", "model": "Mul", "lambda": 0.89, "steps": 100, "rate": 1e-3}
+    page = play("travel", TRAVEL | {"runs": [*TRAVEL["runs"], beyond]})
+    told = "1 went further than its own rate times steps, by up to 10.0 %"
+    assert told in page.locator("[role=status]").inner_text()
 
 
 def test_the_forest_shows_what_its_filters_leave(play):
     page = play("forest", FOREST)
     assert len(numbers(page)) == 3 == page.locator(".forest-line").count()
+    assert page.locator(".clipped").count() == 1  # the one that goes on to -41 %
+    put(page, "study", "T")
+    assert list(numbers(page)) == ["D: y", "E: x"]
+    assert "(over users alone for 1, see the table)" in page.locator("[role=status]").inner_text()
+    put(page, "study", "all")
     put(page, "dataset", "D")
     assert list(numbers(page)) == ["D: x", "D: y"]
     put(page, "only", "not robust")
@@ -400,15 +463,26 @@ def test_the_forest_shows_what_its_filters_leave(play):
 def test_a_phone_shows_a_playground_without_scrolling_sideways(play, name, data):
     page = play(name, data, width=390)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate(CUT) == []
+    assert page.evaluate(SMALLEST) >= 9
     assert page.locator("svg").get_attribute("aria-label")
     for control in page.query_selector_all(".playground [data-control]"):
         named = control.evaluate("e => (e.labels && e.labels.length) || e.textContent.length")
         assert named
 
 
+def test_a_phone_shows_long_and_wide_tables_whole(play, synthetic_models):
+    page = play("luck", LUCK, width=390)
+    page.locator("[data-control=many]").click()
+    assert page.evaluate(CUT) == []
+    page = play("history", synthetic_models[0], width=390)
+    assert page.evaluate(CUT) == []
+    assert page.evaluate(SMALLEST) >= 9
+
+
 def test_scripts_are_small():
     sizes = [path.stat().st_size for path in (STATIC / "js" / "playgrounds").glob("*.js")]
-    assert sum(sizes) < 60_000
+    assert sum(sizes) < 64_000
 
 
 def test_the_pictures_for_readers_without_scripts_are_the_playgrounds_as_they_start(
@@ -417,6 +491,86 @@ def test_the_pictures_for_readers_without_scripts_are_the_playgrounds_as_they_st
     for name, text in playground_stills.stills(browser, tmp_path).items():
         kept = STATIC / "js" / "playgrounds" / f"{name}.svg"
         assert kept.read_text() == text, "draw them anew: python tools/playground_stills.py"
+
+
+def test_playgrounds_of_results_are_drawn_from_their_data(browser, tmp_path, synthetic_models):
+    told = {"forest": FOREST, "travel": TRAVEL, "luck": LUCK, "history": synthetic_models[0]}
+    assert set(told) == set(playground_stills.WITH_DATA)
+    for name, data in told.items():
+        script = f"(window.playgroundData ||= {{}}).{name} = {json.dumps(data)};"
+        (tmp_path / f"{name}.data.js").write_text(script)
+    drawn = playground_stills.stills(browser, tmp_path, tmp_path)
+    assert all("<svg" in text and "<line" in drawn["luck"] for text in drawn.values())
+    assert "D: x" in drawn["forest"] and "what item" in drawn["history"]
+
+
+def test_without_chromium_a_picture_of_results_says_so(tmp_path, monkeypatch):
+    def none(data):
+        raise SystemExit("no Chromium")
+
+    monkeypatch.setattr(playground_stills, "drawn", none)
+    monkeypatch.setattr(playground_stills, "DATA", tmp_path)
+    playground_stills.main(["data"])
+    assert all("without Chromium" in path.read_text() for path in tmp_path.glob("*.svg"))
+    assert len(list(tmp_path.glob("*.svg"))) == len(playground_stills.WITH_DATA)
+
+
+@pytest.fixture(scope="module")
+def history():
+    return json.loads(json.dumps(playground_data.history()))
+
+
+def test_lambda_moves_a_next_item_out_of_the_ten_and_other_items_in(play, history):
+    """What the page asks a reader to find is there, for two users of each model."""
+    page = play("history", history)
+    for number, name in enumerate(("Add", "Mul", "Val")):
+        model, counted = history["models"][name], page.locator("[role=status]")
+        assert model["inside"] > model["leave"] > model["inside"] // 10
+        put(page, "variant", name)
+        for user in (2 * number, 2 * number + 1):
+            put(page, "user", user)
+            ranks, new = [], []
+            for factor in np.arange(-1, 3.01, 0.5):
+                put(page, "factor", factor)
+                words = counted.inner_text()
+                ranks.append(int(words.partition("is at rank ")[2].split()[0].strip(",")))
+                new.append(int(words.partition("); ")[2].split()[0]))
+                trained = int(words.partition("(as trained: ")[2].partition(")")[0])
+            assert trained <= 10 < max(ranks) and max(new) >= 3, (name, user)
+
+
+def test_the_ranks_that_choose_the_users_are_the_fits():
+    dataset = playground_data.telling()
+    fitted = playground_data.fit(dataset, "ia-add", 2020, playground_data.SMALL, QUICK)
+    context, targets = dataset.split.context("test"), dataset.split.targets("test")
+    rows = (x.reshape(len(targets), -1) for x in (context.items, context.intensity))
+    ranks = playground_data.ranks_by_factor(fitted.model, *rows, targets)
+    trained = list(playground_data.FACTORS).index(1)
+    assert ranks[trained].tolist() == fitted.ranks["test_unfiltered"].tolist()
+
+
+def test_the_data_of_the_trained_models_are_light(history):
+    assert len(json.dumps(history, separators=(",", ":"))) < 300_000
+
+
+def test_comparisons_have_their_studys_seeds_both_intervals_and_no_doubles():
+    rows = playground_data.forest()
+    assert len({row["name"] for row in rows}) == len(rows)
+    told = {study for row in rows for study in row["study"]}
+    assert told >= {"Positive control", "Dropout or injection", "Is lambda identified?"}
+    assert not any("_" in row["name"] for row in rows)
+    assert all(len(set(row["study"])) == len(row["study"]) for row in rows)
+    shared = [
+        row for row in rows if {"Replication", "Placebo in searched settings"} <= {*row["study"]}
+    ]
+    assert len(shared) > 20
+    cells = read_study("placebo").table("over_placebo").query("metric == 'NDCG' and k == 10")
+    cell = cells.query("dataset == 'ml-1m' or dataset == 'amazon-office'").iloc[0]
+    title = playground_data.CATALOGUE[cell["dataset"]].title
+    name = f"{title}: {playground_data.name_of(cell['model'])}, real over shuffled within"
+    (over,) = (row for row in rows if row["name"] == name)
+    for ours, theirs in (("change", "relative_change_percent"), ("low", "crossed_low")):
+        assert over[ours] == pytest.approx(cell[theirs], rel=1e-5)
 
 
 def test_the_data_of_playgrounds_are_the_results_and_light(tmp_path, monkeypatch):
@@ -428,8 +582,10 @@ def test_the_data_of_playgrounds_are_the_results_and_light(tmp_path, monkeypatch
         assert len(text) < 300_000
         json.loads(text.partition(" = ")[2].removesuffix(";\n"))
     rows = playground_data.forest()
-    office = next(row for row in rows if row["name"] == "Amazon-Office: sliding")
+    sliding = "Amazon-Office: learned distances, sliding window"
+    office = next(row for row in rows if row["name"] == sliding)
     cells = read_study("positions").table("comparisons").query("arm == 'sliding' and k == 10")
     cell = cells[(cells["metric"] == "NDCG") & (cells["dataset"] == "amazon-office")].iloc[0]
-    assert office["change"] == pytest.approx(cell["relative_change_percent"])
-    assert {row["study"] for row in rows} >= {"Replication", "Positions"}
+    assert office["change"] == pytest.approx(cell["relative_change_percent"], rel=1e-5)
+    assert office["high"] == pytest.approx(cell["crossed_high"], rel=1e-5)
+    assert office["study"] == ["Positions"]

@@ -1,4 +1,5 @@
 // A trained model in the browser: its attention and its list, with lambda under the reader's hand.
+// Its log is generated, with an intensity that tells what comes (tools/playground_data.py).
 (() => {
   const { sum, injections, log1pMinmax } = playground;
 
@@ -69,6 +70,8 @@
     return { maps, scores: scores.slice(1).sort((a, b) => b.score - a.score) };
   };
 
+  const LISTED = 10;
+
   playground.define("history", {
     title: "One user of a generated log: a trained model's attention, and its list",
     size: [640, 360],
@@ -91,6 +94,13 @@
         value: "0,0",
       },
       {
+        id: "query",
+        kind: "select",
+        label: "Read from",
+        options: [["last", "the last item"], ...data.users[0].items.slice(0, -1).map((_, q) => [String(q), `item at place ${q + 1}`])],
+        value: "last",
+      },
+      {
         id: "factor",
         kind: "range",
         label: "λ, times the trained",
@@ -107,47 +117,61 @@
       const found = run(model, values.variant, user, values.factor);
       const trained = run(model, values.variant, user, 1);
       const rank = (list) => 1 + list.findIndex((s) => s.item === user.next);
-      const moved = found.scores.slice(0, 10).filter((s) => !trained.scores.slice(0, 10).some((t) => t.item === s.item));
+      const [now, before] = [found.scores, trained.scores].map(rank);
+      const shown = found.scores.slice(0, LISTED);
+      const moved = shown.filter((s) => !trained.scores.slice(0, LISTED).some((t) => t.item === s.item));
       const [layer, head] = values.part.split(",").map(Number);
       const lambdas = model.blocks.map((b) => (values.factor * b.lambda).toFixed(2)).join(" and ");
+      const map = found.maps[layer][head];
+      const query = values.query === "last" ? map.length - 1 : Math.min(Number(values.query), map.length - 1);
       return {
-        map: found.maps[layer][head],
+        map,
+        query,
         user,
         sentence:
-          `λ is ${lambdas} in the two layers. The next item, ${user.next}, is at rank ${rank(found.scores)} ` +
-          `(as trained: ${rank(trained.scores)}); ${moved.length} of the ten are new.`,
+          `λ is ${lambdas} in the two layers. The next item, ${user.next}, is at rank ${now}` +
+          `${now > LISTED ? ", outside the first ten" : ""} (as trained: ${before}); ` +
+          `${moved.length} of the ten are new. As trained, ${values.variant} has the next item of ` +
+          `${model.inside} users among its ten; for ${model.leave} of them λ can move it out on this slider.`,
         table: {
           head: ["rank", "item", "score", "was at rank"],
           digits: [0, 0, 4, 0],
-          rows: found.scores.slice(0, 10).map((s, i) => [
+          rows: shown.map((s, i) => [
             String(i + 1),
             `${s.item}${s.item === user.next ? " (next)" : ""}`,
             s.score,
             String(1 + trained.scores.findIndex((t) => t.item === s.item)),
           ]),
         },
+        more: [
+          {
+            caption: `What item ${user.items[query]}, at place ${query + 1}, reads`,
+            head: ["place", "item", "minutes", "weight"],
+            rows: map[query].map((weight, k) => [String(k + 1), String(user.items[k]), String(user.intensity[k]), weight]),
+          },
+        ],
       };
     },
-    draw: (picture, { map, user }) => {
+    draw: (picture, { map, query, user }) => {
       const { svg, colours } = playground;
       const n = user.items.length;
       const cell = Math.min(24, 250 / n);
-      const left = 100;
+      const left = 108;
       const largest = Math.max(...map.flat().map(Math.abs));
       map.forEach((row, q) => {
         svg(picture, "text", { x: left - 6, y: 16 + (q + 0.7) * cell, "text-anchor": "end", class: "small" }, `item ${user.items[q]}`);
         row.forEach((weight, k) => {
-          const box = svg(picture, "rect", {
-            x: left + k * cell,
-            y: 16 + q * cell,
-            width: cell - 0.5,
-            height: cell - 0.5,
-            fill: weight < 0 ? colours.vermilion : colours.blue,
-            "fill-opacity": 0.05 + (0.95 * Math.abs(weight)) / largest,
-          });
+          const fill = playground.pale(
+            weight < 0 ? colours.vermilion : colours.blue,
+            0.05 + (0.95 * Math.abs(weight)) / largest,
+          );
+          const place = { x: left + k * cell, y: 16 + q * cell, width: cell - 0.5, height: cell - 0.5 };
+          const box = svg(picture, "rect", { ...place, fill });
           svg(box, "title", {}, `item ${user.items[q]} reads item ${user.items[k]}: ${weight.toFixed(3)}`);
         });
       });
+      const frame = { x: left, y: 16 + query * cell, width: (query + 1) * cell, height: cell - 0.5 };
+      svg(picture, "rect", { ...frame, fill: "none", stroke: colours.orange, "stroke-width": 2 });
       const bottom = 16 + n * cell;
       const most = Math.max(...user.intensity.map(Math.log1p));
       user.intensity.forEach((w, k) => {
@@ -155,13 +179,12 @@
         const bar = svg(picture, "rect", { x: left + k * cell, y: bottom + 60 - height, width: cell - 1, height, fill: colours.orange });
         svg(bar, "title", {}, `item ${user.items[k]}: ${w} minutes`);
       });
-      svg(picture, "text", { x: left - 6, y: bottom + 45, "text-anchor": "end", class: "small" }, "log minutes");
+      svg(picture, "text", { x: left - 6, y: bottom + 45, "text-anchor": "end", class: "small" }, "log min.");
       svg(picture, "text", { x: left + (n * cell) / 2, y: bottom + 78, "text-anchor": "middle" }, "the history, oldest first");
-      const last = map.at(-1);
       const right = left + n * cell + 40;
       const room = 620 - right;
-      svg(picture, "text", { x: right, y: 12 }, "what the last query reads");
-      last.forEach((weight, k) => {
+      svg(picture, "text", { x: right, y: 12 }, `what item ${user.items[query]} reads`);
+      map[query].forEach((weight, k) => {
         const y = 16 + k * cell;
         svg(picture, "rect", { x: right, y, width: Math.max(0.5, (room * Math.abs(weight)) / Math.max(1, largest)), height: cell - 2, fill: weight < 0 ? colours.vermilion : colours.blue });
       });

@@ -82,7 +82,7 @@
       const all = bars.flatMap((b) => b.weights);
       const place = scale(Math.min(0, ...all), Math.max(1, ...all), 220, 16);
       axis(picture, place, { x: 50, label: "", at: [0, 0] });
-      svg(picture, "text", { x: 14, y: 118, transform: "rotate(-90 14 118)", "text-anchor": "middle" }, "weight");
+      svg(picture, "text", { x: 16, y: 118, transform: "rotate(-90 16 118)", "text-anchor": "middle" }, "weight");
       const fills = [colours.blue, colours.orange, colours.green];
       bars.forEach((bar, i) => {
         bar.weights.forEach((weight, k) => {

@@ -91,7 +91,7 @@
       const { svg, scale, axis, colours } = playground;
       const cell = 230 / n;
       svg(picture, "text", { x: 145, y: 14, "text-anchor": "middle" }, "key");
-      svg(picture, "text", { x: 12, y: 140, transform: "rotate(-90 12 140)", "text-anchor": "middle" }, "query");
+      svg(picture, "text", { x: 16, y: 140, transform: "rotate(-90 16 140)", "text-anchor": "middle" }, "query");
       map.forEach((row, q) =>
         row.forEach((weight, k) =>
           svg(picture, "rect", {
@@ -99,8 +99,7 @@
             y: 22 + q * cell,
             width: cell - 0.5,
             height: cell - 0.5,
-            fill: colours.blue,
-            "fill-opacity": 0.06 + 0.94 * Math.sqrt(weight),
+            fill: playground.pale(colours.blue, 0.06 + 0.94 * Math.sqrt(weight)),
           }),
         ),
       );

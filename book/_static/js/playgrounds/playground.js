@@ -3,13 +3,17 @@
 // A page holds <div class="playground" data-playground="NAME"></div>; NAME.js beside this file calls
 // playground.define("NAME", {...}) with
 //   controls  what a reader moves: {id, kind: "range" | "select" | "button", label, ...}
-//   compute   (values, data, memory, moved) -> result; `result.sentence` and `result.table` are shown
-//   draw      (picture, result): fills an empty SVG of `size`
+//   compute   (values, data, memory, moved) -> result; `result.sentence`, `result.table` and the
+//             tables of `result.more` are shown
+//   draw      (picture, result, values): fills an empty SVG of `size`
+// `values` are the controls', and `values.narrow`, whether the screen is a phone's; `size` may be a
+// function of that.
 // Data, if any, are what NAME.data.js puts into window.playgroundData.NAME.
 const playground = (() => {
   const folder = document.currentScript.src.replace(/[^/]*$/, "");
   const defined = {};
   const NS = "http://www.w3.org/2000/svg";
+  const phone = window.matchMedia("(max-width: 500px)"); // as in playground.css
 
   const html = (tag, attributes = {}, ...children) => {
     const element = document.createElement(tag);
@@ -75,6 +79,13 @@ const playground = (() => {
     return { uniform, normal, below: (n) => Math.floor(uniform() * n) };
   };
 
+  // A colour mixed with white: opacity would mix it with the page, which may be dark.
+  const pale = (colour, strength) => {
+    const parts = [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16));
+    const mixed = parts.map((c) => Math.round(255 + (c - 255) * strength));
+    return `#${mixed.map((c) => c.toString(16).padStart(2, "0")).join("")}`;
+  };
+
   const sum = (values) => values.reduce((a, b) => a + b, 0);
 
   const softmax = (logits) => {
@@ -98,7 +109,7 @@ const playground = (() => {
   };
 
   // The options of a select over the values that rows of data have.
-  const valuesOf = (rows, key) => [["all"], ...[...new Set(rows.map((r) => r[key]))].sort().map((x) => [x])];
+  const valuesOf = (rows, key) => [["all"], ...[...new Set(rows.flatMap((r) => r[key]))].sort().map((x) => [x])];
 
   const quantile = (values, p) => {
     const sorted = [...values].sort((a, b) => a - b);
@@ -169,29 +180,48 @@ const playground = (() => {
     return [html("thead", {}, head), html("tbody", {}, ...rows)];
   };
 
+  // A table in a frame that a keyboard can scroll.
+  const framed = (root) => {
+    const table = html("table", { class: "playground-values" });
+    const frame = html("div", { class: "playground-table", tabindex: "0", role: "region" }, table);
+    root.append(frame);
+    return {
+      fill: (content) => {
+        frame.hidden = !content.rows.length;
+        frame.setAttribute("aria-label", content.caption || "The numbers in the figure");
+        const caption = content.caption ? [html("caption", {}, content.caption)] : [];
+        table.replaceChildren(...caption, ...show(content));
+      },
+    };
+  };
+
   const start = (root, definition) => {
     const data = (window.playgroundData || {})[root.dataset.playground];
     const given = definition.controls;
     const controls = given instanceof Function ? given(data) : given;
-    const [width, height] = definition.size;
+    const size = definition.size;
     const picture = document.createElementNS(NS, "svg");
-    picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
     picture.setAttribute("role", "img");
     const sentence = html("p", { role: "status" });
-    const table = html("table", { class: "playground-values" });
+    const frames = [];
     const bar = html("div", { class: "playground-controls" });
     const built = {};
     let memory = {};
 
     const update = (moved) => {
       const values = Object.fromEntries(Object.entries(built).map(([id, c]) => [id, c.get()]));
+      values.narrow = phone.matches;
       const result = definition.compute(values, data, memory, moved);
+      const [width, height] = size instanceof Function ? size(values.narrow) : size;
+      picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
       picture.replaceChildren();
       picture.setAttribute("aria-label", result.sentence);
       definition.draw(picture, result, values);
       sentence.textContent = result.sentence;
-      table.hidden = !result.table.rows.length;
-      table.replaceChildren(...show(result.table));
+      [result.table, ...(result.more || [])].forEach((content, i) => {
+        frames[i] ||= framed(root);
+        frames[i].fill(content);
+      });
     };
     const reset = () => {
       memory = {};
@@ -208,12 +238,11 @@ const playground = (() => {
     const back = html("button", { type: "button", class: "playground-reset" }, "Reset");
     back.addEventListener("click", reset);
     bar.append(back);
-    const frame = html("div", { class: "playground-table", tabindex: "0", role: "region" }, table);
-    frame.setAttribute("aria-label", "The numbers in the figure");
     const title = html("p", { class: "playground-title" }, definition.title);
-    root.replaceChildren(title, bar, picture, sentence, frame);
+    root.replaceChildren(title, bar, picture, sentence);
     root.setAttribute("role", "group");
     root.setAttribute("aria-label", definition.title);
+    phone.addEventListener("change", () => update());
     reset();
     root.dataset.ready = "true";
   };
@@ -234,6 +263,7 @@ const playground = (() => {
     scale,
     axis,
     random,
+    pale,
     quantile,
     sum,
     softmax,

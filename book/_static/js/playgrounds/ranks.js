@@ -11,8 +11,8 @@
     title: "Move the target up and down the list: what do the metrics say?",
     size: [640, 300],
     controls: [
-      { id: "above", kind: "range", label: "Items above it", min: 0, max: 49, step: 1, value: 11 },
-      { id: "seen", kind: "range", label: "Seen among these", min: 0, max: 49, step: 1, value: 5 },
+      { id: "above", kind: "range", label: "Items above it", min: 0, max: 49, step: 1, value: 5 },
+      { id: "seen", kind: "range", label: "Seen among these", min: 0, max: 49, step: 1, value: 2 },
       { id: "tied", kind: "range", label: "Unseen ties", min: 0, max: 20, step: 1, value: 0 },
       { id: "k", kind: "range", label: "Cut-off k", min: 1, max: 50, step: 1, value: 10 },
     ],

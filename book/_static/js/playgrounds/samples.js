@@ -87,8 +87,7 @@
             y: 16 + 20 * s,
             width: 13,
             height: 18,
-            fill: x > 0 ? colours.blue : colours.vermilion,
-            "fill-opacity": 0.08 + (0.92 * Math.abs(x)) / largest,
+            fill: playground.pale(x > 0 ? colours.blue : colours.vermilion, 0.08 + (0.92 * Math.abs(x)) / largest),
           }),
         );
       });

@@ -1,8 +1,18 @@
-// How far can lambda go? Adam moves it by about the learning rate a step, at most.
+// How far can lambda go? Adam moves it by about the learning rate a step, at most; a step may
+// exceed the rate a little.
 (() => {
   const LOG = [-2.5, 1.5]; // powers of ten of the possible travel
   const START = 1;
   const travel = (point) => point.steps * point.rate;
+  const short = (x) => x.toFixed(x > 0 && x < 0.1 ? 4 : 2);
+
+  // What runs made of the product of rate and steps: who went beyond, and how far.
+  const excess = (kept) => {
+    const beyond = kept.map((r) => Math.abs(r.lambda - START) / travel(r)).filter((share) => share > 1);
+    if (!beyond.length) return "None went further than its own rate times steps.";
+    const most = (100 * (Math.max(...beyond) - 1)).toFixed(1);
+    return `${beyond.length} went further than its own rate times steps, by up to ${most} %: a step of Adam may exceed the rate a little.`;
+  };
 
   playground.define("travel", {
     title: "How far can λ go? Move the learning rate and the steps",
@@ -32,19 +42,28 @@
       const kept = data.runs.filter((r) => dataset === "all" || r.dataset === dataset);
       const inside = kept.filter((r) => travel(r) <= reach);
       const used = kept.map((r) => Math.abs(r.lambda - START) / travel(r));
+      const digits = reach < 0.1 ? 4 : 2;
       return {
         reach,
         kept,
         paper: data.paper,
         sentence:
-          `In ${steps} steps of ${(10 ** power).toPrecision(2)}, λ can go ${reach.toFixed(2)} at most: ` +
-          `from 1 to between ${(START - reach).toFixed(2)} and ${(START + reach).toFixed(2)}. ` +
-          `${inside.length} of ${kept.length} runs could not go further; ` +
-          `${kept.filter((r) => travel(r) < 0.5).length} could not go half a unit.`,
+          `In ${steps} steps of ${(10 ** power).toPrecision(2)}, λ can go about ${short(reach)} at most: ` +
+          `from 1 to between ${(START - reach).toFixed(digits)} and ${(START + reach).toFixed(digits)}. ` +
+          `${inside.length} of ${kept.length} runs had no more; ` +
+          `${kept.filter((r) => travel(r) < 0.5).length} could not go half a unit. ${excess(kept)}`,
         table: {
           head: ["", "runs", "possible travel, median", "used share, median"],
           rows: [[dataset, String(kept.length), playground.quantile(kept.map(travel), 0.5), playground.quantile(used, 0.5)]],
         },
+        more: [
+          {
+            caption: "Each run: λ started at 1",
+            head: ["run", "steps", "rate × steps", "λ", "used share"],
+            digits: [0, 0, 3, 2, 2],
+            rows: kept.map((r, i) => [`${r.dataset}, ${r.model}`, String(r.steps), travel(r), r.lambda, used[i]]),
+          },
+        ],
       };
     },
     draw: (picture, { reach, kept, paper }) => {

@@ -16,6 +16,7 @@ from scipy import special
 
 from seqattn.config import MARGIN_PERCENT
 from seqattn.data import Dataset
+from seqattn.data.own import is_parquet
 from seqattn.data.readers.delimited import header_of, parquet_names, read_delimited, read_parquet
 from seqattn.errors import SeqattnError
 from seqattn.runs.results import rank_matrix
@@ -96,7 +97,7 @@ def of_file(path: Path, column: str | None = None, by: str = "user") -> PerUser:
         A column or every row is missing, an id is blank, a value is not a number, a seed no whole
         number, a user occurs twice in a seed, or a seed lacks users that another has.
     """
-    parquet = path.suffix in (".parquet", ".pq")
+    parquet = is_parquet(path)
     names = parquet_names(path) if parquet else header_of(path, ",")
     column = _column_of_values(path, names, column, by)
     used = {by: "user", column: "value"} | ({"seed": "seed"} if "seed" in names else {})

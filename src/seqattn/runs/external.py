@@ -19,6 +19,7 @@ import torch
 from pandas.api import types
 
 from seqattn.data import Dataset
+from seqattn.data.own import is_parquet
 from seqattn.data.readers import read_delimited, read_parquet
 from seqattn.data.sequences import places_of
 from seqattn.errors import SeqattnError
@@ -355,7 +356,7 @@ def _list_table(path: Path) -> tuple[pd.DataFrame, str]:
 
     def read(order: str) -> pd.DataFrame:
         columns = {name: name for name in ("user", "item", order)}
-        if path.suffix == ".parquet":
+        if is_parquet(path):
             return read_parquet(path, columns).frame
         return read_delimited(path, ",", columns).frame
 

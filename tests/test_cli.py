@@ -233,7 +233,7 @@ def test_significance_compares_what_the_log_allows(tmp_path, monkeypatch, column
         asked.extend(options.model)
         raise SeqattnError("enough")
 
-    monkeypatch.setattr("seqattn.cli.verbs._runs", runs)
+    monkeypatch.setattr("seqattn.cli.verbs.runs_of", runs)
     assert main(["significance", str(tmp_path / "log.yaml")]) == 2
     assert asked == models
 

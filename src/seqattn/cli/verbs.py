@@ -9,28 +9,17 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
-from itertools import product
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from seqattn.cli.arguments import KIND, METRIC
-from seqattn.config import AE_VS_AR, BASELINE, NORMALISATIONS, SEEDS, VARIANTS, get_preset
-from seqattn.data import CATALOGUE, Dataset, Sequences, load_dataset
+from seqattn.cli.named import histories_of, loaded, runs_of, systems
+from seqattn.config import AE_VS_AR, BASELINE, NORMALISATIONS, VARIANTS, get_preset
+from seqattn.data import CATALOGUE, load_dataset
 from seqattn.data.sources import how_to_get, status
 from seqattn.errors import SeqattnError
 from seqattn.files import results_folder, write_text
-from seqattn.models import MODELS, RECBOLE_MODELS
-from seqattn.runs.store import Run
 from seqattn.search.collect import collect
 from seqattn.search.record import SearchConfig
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from seqattn.runs.compare import PerUser
-    from seqattn.runs.recommender import Recommender
 
 
 def _datasets(options: argparse.Namespace) -> None:
@@ -72,26 +61,6 @@ def _prepare(options: argparse.Namespace) -> None:
             print(f"{light:<5}  {finding.title}: {value_text(finding.value)}. {finding.advice}")
     print(f"fingerprint {found.dataset['fingerprint'] or 'none: no chronology, not prepared'}")
     print(*paths, sep="\n")
-
-
-def _runs(options: argparse.Namespace) -> list[Run]:
-    """Return the runs a command names, fitting missing ones."""
-    from seqattn.runs.fitting import fit_runs
-    from seqattn.runs.store import Store
-    from seqattn.search.record import wanted_specs
-
-    _require_different(options.seed)
-    results, dataset = results_folder(options.results_dir), load_dataset(options.dataset)
-    pairs, backbone = product(options.model, options.seed), getattr(options, "backbone_of", None)
-    specs = wanted_specs(results, dataset, pairs, options.preset, backbone_of=backbone)
-    progress = sys.stderr.isatty()
-    return fit_runs(Store(results), dataset, specs, device=options.device, progress=progress)
-
-
-def _require_different(seeds: list[int]) -> None:
-    twice = [seed for n, seed in enumerate(seeds) if seed in seeds[:n]]
-    if twice:
-        raise SeqattnError(f"seed {twice[0]} is given twice; a copy is no second observation")
 
 
 def _tune(options: argparse.Namespace) -> None:
@@ -141,7 +110,7 @@ def _collect(options: argparse.Namespace) -> None:
 
 
 def _fit(options: argparse.Namespace) -> None:
-    runs = _runs(options)
+    runs = runs_of(options)
     if options.json:
         print(json.dumps([{"folder": str(c.folder), **c.facts} for c in runs], indent=1))
         return
@@ -151,8 +120,8 @@ def _fit(options: argparse.Namespace) -> None:
 
 
 def _recommend(options: argparse.Namespace) -> None:
-    model = _loaded(options)
-    histories, user_ids = _histories(model, options)
+    model = loaded(options)
+    histories, user_ids = histories_of(model, options)
     frame = model.recommend_all(
         histories, options.k, exclude_seen=options.exclude_seen, user_ids=user_ids
     )
@@ -166,8 +135,8 @@ def _recommend(options: argparse.Namespace) -> None:
 
 def _attention(options: argparse.Namespace) -> None:
     options.user, options.file = None if options.user is None else [options.user], None
-    model = _loaded(options)
-    weights = model.attention(_histories(model, options)[0])
+    model = loaded(options)
+    weights = model.attention(histories_of(model, options)[0])
     if options.output and options.csv:
         raise SeqattnError("--csv prints and -o draws; give one of them")
     if options.output:
@@ -183,48 +152,6 @@ def _attention(options: argparse.Namespace) -> None:
         table = last.pivot(index=["key", "key_item"], columns=["layer", "head"], values="weight")
         print("weights of the last interaction, which predicts the next; a column per layer, head")
         print(table.to_string(float_format="%.3f"))
-
-
-def _loaded(options: argparse.Namespace) -> Recommender:
-    """Return the model that a command names: a model's run, fitted if missing, or a folder."""
-    from seqattn.runs.export import load
-
-    source: Run | Path = Path(options.model)
-    if options.model in MODELS:
-        if not options.dataset:
-            raise SeqattnError("name the dataset, by -d, or a model's folder, by -m")
-        options.model, options.seed = [options.model], [options.seed]
-        (source,) = _runs(options)
-    return load(source, options.dataset)
-
-
-def _histories(
-    model: Recommender, options: argparse.Namespace
-) -> tuple[Sequences, np.ndarray | None]:
-    """Return the histories that a command names, in the model's codes.
-
-    And the ids of all users of the training log, if the histories are theirs.
-    """
-    from seqattn.data.readers.delimited import header_of, read_delimited
-
-    if options.intensity and not options.history:
-        raise SeqattnError("--intensity goes with --history; a file has a column for it")
-    if options.user is not None:
-        name = options.dataset or model.about["dataset"]
-        if not options.dataset and name not in CATALOGUE:
-            raise SeqattnError(f"the model was fitted on your own log {name!r}; name it, by -d")
-        dataset = load_dataset(name)
-        if dataset.fingerprint != model.about["fingerprint"]:
-            raise SeqattnError(f"the model was not fitted on {dataset.name}; name its data, by -d")
-        return dataset.sequences.of_users(options.user), dataset.sequences.user_ids
-    if options.file:
-        table = read_delimited(options.file, ",", {n: n for n in header_of(options.file, ",")})
-        return model.histories(table.frame, str(options.file)), None
-    items, intensity = (
-        text and [part.strip() for part in text.split(",")]
-        for text in (options.history, options.intensity)
-    )
-    return model.history(items, intensity), None
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -278,7 +205,7 @@ def _metrics(options: argparse.Namespace) -> None:
     from seqattn.stats.metrics import parse_metric
 
     name, k = parse_metric(options.metric)
-    runs, dataset = _runs(options), load_dataset(options.dataset)
+    runs, dataset = runs_of(options), load_dataset(options.dataset)
     frame = evaluation(runs, dataset, name=name, k=k, kind=options.kind)
     if options.json:
         print(json.dumps(json.loads(frame.to_json(orient="index")), indent=1))
@@ -294,7 +221,7 @@ def _significance(options: argparse.Namespace) -> None:
         options.model = [BASELINE, *VARIANTS] if told else list(AE_VS_AR)
     if len(options.seed) < 2:  # before minutes of fits
         raise SeqattnError("one seed is no test over seeds; give at least two, by -s")
-    runs = _runs(options)
+    runs = runs_of(options)
     frame = verdicts(runs, kind=options.kind).frame()
     if options.json:
         print(json.dumps(json.loads(frame.to_json(orient="records")), indent=1))
@@ -309,7 +236,7 @@ def _significance(options: argparse.Namespace) -> None:
 def _compare(options: argparse.Namespace) -> None:
     from seqattn.runs.compare import compare
 
-    result = compare(*_systems(options), margin_percent=options.margin)
+    result = compare(*systems(options), margin_percent=options.margin)
     for name, only in ((options.base, result.only_base), (options.variant, result.only_variant)):
         if only:
             some = ", ".join(only[:3]) + (", ..." if len(only) > 3 else "")
@@ -326,97 +253,6 @@ def _compare(options: argparse.Namespace) -> None:
         )
     else:
         print(result.table.to_string(index=False, na_rep="", float_format="%.4g"))
-
-
-def _systems(options: argparse.Namespace) -> list[PerUser]:
-    """Return the two systems that a command compares, each from wherever it is."""
-    asked = [options.base, options.variant]
-    of_files = {name for name in asked if Path(name).expanduser().is_file()}
-    for value, name, files in (
-        (options.metric, "--metric", False),
-        (options.kind, "--kind", False),
-        (options.column, "--column", True),
-        (options.by, "--by", True),
-    ):
-        if value and not (of_files if files else {*asked} - of_files):
-            whose = "a file" if files else "a model or a run"
-            raise SeqattnError(f"{name} goes with {whose}, and none is compared; leave it out")
-    # What needs no fit comes first: minutes of fits are lost on a typing error.
-    first = sorted(dict.fromkeys(asked), key=lambda name: _model_of(name) is not None)
-    found = {name: _system(name, options) for name in first}
-    return [found[name] for name in asked]
-
-
-def _model_of(name: str) -> tuple[str, str | None] | None:
-    """Return the model and, if it is named, the preset of ``MODEL`` or ``MODEL:PRESET``."""
-    model, _, preset = name.partition(":")
-    return (model, preset or None) if model in MODELS or model in RECBOLE_MODELS else None
-
-
-def _system(name: str, options: argparse.Namespace) -> PerUser:
-    """Return what one argument of `compare` names: a file, a run, a model, or another library's."""
-    from seqattn.runs.compare import of_file, of_runs
-    from seqattn.runs.export import dataset_of
-    from seqattn.runs.store import read_run
-    from seqattn.stats.metrics import parse_metric
-
-    path, model = Path(name).expanduser(), _model_of(name)
-    if path.is_file():
-        system = of_file(path, options.column, options.by or "user")
-        return system.of_seeds(options.seed) if options.seed else system
-    metric_name, k = parse_metric(options.metric or METRIC)
-    if path.is_dir() and model is None:
-        runs = [read_run(path)]
-        dataset = dataset_of(runs[0], options.dataset)
-    elif not options.dataset:
-        raise SeqattnError(f"{name}: no such file; for the runs of a model, name its dataset by -d")
-    else:
-        dataset = load_dataset(options.dataset)
-        own = model and {
-            "model": [model[0]],
-            "preset": model[1] or options.preset,
-            "seed": options.seed or list(SEEDS),
-        }
-        runs = (
-            _runs(argparse.Namespace(**{**vars(options), **own}))
-            if own
-            else _elsewhere(name, dataset, options)
-        )
-    return of_runs(name, runs, dataset, metric_name, k, options.kind or KIND)
-
-
-def _elsewhere(name: str, dataset: Dataset, options: argparse.Namespace) -> list[Run]:
-    """Return the runs of a model made elsewhere, one for each seed."""
-    from seqattn.runs.store import Store
-
-    store, kind = Store(results_folder(options.results_dir)), options.kind or KIND
-    found = [r for r in store.runs(dataset.name, name) if r.fingerprint == dataset.fingerprint]
-    if not found:
-        raise SeqattnError(
-            f"{name!r} is no file, no model of seqattn ({', '.join(MODELS)}), and {store.path} has "
-            f"no run of that name on {dataset.name}; `seqattn evaluate` makes one"
-        )
-    # Lists of one kind tell nothing of the other, and may stand beside lists of the other.
-    alike = [r for r in found if f"test_{kind}" in r.facts["metrics"]]
-    if not alike:
-        other = "filtered" if kind == "unfiltered" else "unfiltered"
-        raise SeqattnError(f"{name} has {other} ranks only; compare those, by --kind {other}")
-    by_seed: dict[int, Run] = {}
-    for run in alike:
-        if options.seed and run.seed not in options.seed:
-            continue
-        if run.seed in by_seed:
-            raise SeqattnError(
-                f"two files were evaluated as {name} with seed {run.seed}: remove "
-                f"{by_seed[run.seed].folder} or {run.folder}"
-            )
-        by_seed[run.seed] = run
-    lacking = sorted({*(options.seed or ())} - {*by_seed})
-    if lacking:
-        raise SeqattnError(
-            f"{name} was not evaluated with seed {lacking[0]}; see `evaluate --seed`"
-        )
-    return list(by_seed.values())
 
 
 def _report(options: argparse.Namespace) -> None:

@@ -160,7 +160,7 @@ def between_searches(values: ArrayLike) -> Between:
     unit = unit_of(values_KSU)
     values_KSU = values_KSU / unit
     by_search_KU, _ = as_pair(values_KSU.mean(axis=1), values_KSU.mean(axis=1), ndim=2)
-    of_seeds = float(np.mean([_seed_variance(each) for each in values_KSU]))
+    of_seeds = float(np.mean([variance_components(each).seed_sd ** 2 for each in values_KSU]))
     n_searches, n_users = by_search_KU.shape
     of_searches, _, rest = mean_squares(by_search_KU)
     df = n_searches - 1, (n_searches - 1) * (n_users - 1)
@@ -177,13 +177,6 @@ def between_searches(values: ArrayLike) -> Between:
         high=sd(f_high),
         seed_sd=float(np.sqrt(of_seeds)) * unit,
     )
-
-
-def _seed_variance(values_SU: Floats) -> float:
-    """Return the seeds' part of the variance, see `variance_components`, of one search."""
-    own_SU, _ = as_pair(values_SU, values_SU, ndim=2)
-    of_seeds, _, rest = mean_squares(own_SU)
-    return max(0.0, (of_seeds - rest) / own_SU.shape[1])
 
 
 def expected_levels(

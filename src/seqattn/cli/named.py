@@ -1,0 +1,180 @@
+"""What the words of a command name: runs, fitted models, histories, systems to compare."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seqattn.cli.arguments import KIND, METRIC
+from seqattn.config import SEEDS
+from seqattn.data import CATALOGUE, Dataset, Sequences, load_dataset
+from seqattn.errors import SeqattnError
+from seqattn.files import results_folder
+from seqattn.models import MODELS, RECBOLE_MODELS
+from seqattn.runs.store import Run
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from seqattn.runs.compare import PerUser
+    from seqattn.runs.recommender import Recommender
+
+
+def runs_of(options: argparse.Namespace) -> list[Run]:
+    """Return the runs a command names, fitting missing ones."""
+    from seqattn.runs.fitting import fit_runs
+    from seqattn.runs.store import Store
+    from seqattn.search.record import wanted_specs
+
+    _require_different(options.seed)
+    results, dataset = results_folder(options.results_dir), load_dataset(options.dataset)
+    pairs, backbone = product(options.model, options.seed), getattr(options, "backbone_of", None)
+    specs = wanted_specs(results, dataset, pairs, options.preset, backbone_of=backbone)
+    progress = sys.stderr.isatty()
+    return fit_runs(Store(results), dataset, specs, device=options.device, progress=progress)
+
+
+def _require_different(seeds: list[int]) -> None:
+    twice = [seed for n, seed in enumerate(seeds) if seed in seeds[:n]]
+    if twice:
+        raise SeqattnError(f"seed {twice[0]} is given twice; a copy is no second observation")
+
+
+def loaded(options: argparse.Namespace) -> Recommender:
+    """Return the model that a command names: a model's run, fitted if missing, or a folder."""
+    from seqattn.runs.export import load
+
+    source: Run | Path = Path(options.model)
+    if options.model in MODELS:
+        if not options.dataset:
+            raise SeqattnError("name the dataset, by -d, or a model's folder, by -m")
+        options.model, options.seed = [options.model], [options.seed]
+        (source,) = runs_of(options)
+    return load(source, options.dataset)
+
+
+def histories_of(
+    model: Recommender, options: argparse.Namespace
+) -> tuple[Sequences, np.ndarray | None]:
+    """Return the histories that a command names, in the model's codes.
+
+    And the ids of all users of the training log, if the histories are theirs.
+    """
+    from seqattn.data.readers.delimited import header_of, read_delimited
+
+    if options.intensity and not options.history:
+        raise SeqattnError("--intensity goes with --history; a file has a column for it")
+    if options.user is not None:
+        name = options.dataset or model.about["dataset"]
+        if not options.dataset and name not in CATALOGUE:
+            raise SeqattnError(f"the model was fitted on your own log {name!r}; name it, by -d")
+        dataset = load_dataset(name)
+        if dataset.fingerprint != model.about["fingerprint"]:
+            raise SeqattnError(f"the model was not fitted on {dataset.name}; name its data, by -d")
+        return dataset.sequences.of_users(options.user), dataset.sequences.user_ids
+    if options.file:
+        table = read_delimited(options.file, ",", {n: n for n in header_of(options.file, ",")})
+        return model.histories(table.frame, str(options.file)), None
+    items, intensity = (
+        text and [part.strip() for part in text.split(",")]
+        for text in (options.history, options.intensity)
+    )
+    return model.history(items, intensity), None
+
+
+def systems(options: argparse.Namespace) -> list[PerUser]:
+    """Return the two systems that a command compares, each from wherever it is."""
+    asked = [options.base, options.variant]
+    of_files = {name for name in asked if Path(name).expanduser().is_file()}
+    for value, name, files in (
+        (options.metric, "--metric", False),
+        (options.kind, "--kind", False),
+        (options.column, "--column", True),
+        (options.by, "--by", True),
+    ):
+        if value and not (of_files if files else {*asked} - of_files):
+            whose = "a file" if files else "a model or a run"
+            raise SeqattnError(f"{name} goes with {whose}, and none is compared; leave it out")
+    # What needs no fit comes first: minutes of fits are lost on a typing error.
+    first = sorted(dict.fromkeys(asked), key=lambda name: _model_of(name) is not None)
+    found = {name: _system(name, options) for name in first}
+    return [found[name] for name in asked]
+
+
+def _model_of(name: str) -> tuple[str, str | None] | None:
+    """Return the model and, if it is named, the preset of ``MODEL`` or ``MODEL:PRESET``."""
+    model, _, preset = name.partition(":")
+    return (model, preset or None) if model in MODELS or model in RECBOLE_MODELS else None
+
+
+def _system(name: str, options: argparse.Namespace) -> PerUser:
+    """Return what one argument of `compare` names: a file, a run, a model, or another library's."""
+    from seqattn.runs.compare import of_file, of_runs
+    from seqattn.runs.export import dataset_of
+    from seqattn.runs.store import read_run
+    from seqattn.stats.metrics import parse_metric
+
+    path, model = Path(name).expanduser(), _model_of(name)
+    if path.is_file():
+        system = of_file(path, options.column, options.by or "user")
+        return system.of_seeds(options.seed) if options.seed else system
+    metric_name, k = parse_metric(options.metric or METRIC)
+    if path.is_dir() and model is None:
+        runs = [read_run(path)]
+        dataset = dataset_of(runs[0], options.dataset)
+    elif not options.dataset:
+        raise SeqattnError(f"{name}: no such file; for the runs of a model, name its dataset by -d")
+    else:
+        dataset = load_dataset(options.dataset)
+        own = model and {
+            "model": [model[0]],
+            "preset": model[1] or options.preset,
+            "seed": options.seed or list(SEEDS),
+        }
+        runs = (
+            runs_of(argparse.Namespace(**{**vars(options), **own}))
+            if own
+            else _elsewhere(name, dataset, options)
+        )
+    return of_runs(name, runs, dataset, metric_name, k, options.kind or KIND)
+
+
+def _elsewhere(name: str, dataset: Dataset, options: argparse.Namespace) -> list[Run]:
+    """Return the runs of a model made elsewhere, one for each seed."""
+    from seqattn.runs.store import Store
+
+    store, kind = Store(results_folder(options.results_dir)), options.kind or KIND
+    found = [
+        r
+        for r in store.runs(dataset.name, name)
+        if r.model == name and r.fingerprint == dataset.fingerprint
+    ]
+    if not found:
+        raise SeqattnError(
+            f"{name!r} is no file, no model of seqattn ({', '.join(MODELS)}), and {store.path} has "
+            f"no run of that name on {dataset.name}; `seqattn evaluate` makes one"
+        )
+    # Lists of one kind tell nothing of the other, and may stand beside lists of the other.
+    alike = [r for r in found if f"test_{kind}" in r.facts["metrics"]]
+    if not alike:
+        other = "filtered" if kind == "unfiltered" else "unfiltered"
+        raise SeqattnError(f"{name} has {other} ranks only; compare those, by --kind {other}")
+    by_seed: dict[int, Run] = {}
+    for run in alike:
+        if options.seed and run.seed not in options.seed:
+            continue
+        if run.seed in by_seed:
+            raise SeqattnError(
+                f"two files were evaluated as {name} with seed {run.seed}: remove "
+                f"{by_seed[run.seed].folder} or {run.folder}"
+            )
+        by_seed[run.seed] = run
+    lacking = sorted({*(options.seed or ())} - {*by_seed})
+    if lacking:
+        raise SeqattnError(
+            f"{name} was not evaluated with seed {lacking[0]}; see `evaluate --seed`"
+        )
+    return list(by_seed.values())

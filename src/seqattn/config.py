@@ -64,11 +64,12 @@ LOSS: dict[str, Any] = {
 # other parameters, without decay.
 LAMBDA: dict[str, Any] = {"lambda_start": 1.0, "lambda_rate": 1.0, "lambda_decay": 0.0}
 PLANTED: dict[str, Any] = {"planted_p": 1.0, "planted_tail": 2.0, "planted_popularity": 0.0}
+KEPT: dict[str, Any] = {"kept_intensity": 0.0}
 # What a loss makes of the intensity of its targets: nothing.
 TARGETS: dict[str, Any] = {"confidence": 0.0, "least_target": 0.0, "least_quantile": 0.0}
 # Fields that came after runs had been kept, with the value that those runs have: left out of
 # records and keys where they have it, so that what is kept is found.
-LATER: dict[str, Any] = ATTENTION | OWN | LOSS | PLANTED | LAMBDA | TARGETS
+LATER: dict[str, Any] = ATTENTION | OWN | LOSS | PLANTED | KEPT | LAMBDA | TARGETS
 LATER |= {"pretrain_epochs": 0, "intensity": "real", "last_item_samples": 0.0}
 LATER |= {"prune_from": 0, "prune_keep": 4}  # of a search
 
@@ -240,7 +241,8 @@ class TrainConfig:
     ones, a placebo of `seqattn.data.placebo`, or ``planted`` ones, see `seqattn.data.planted`:
     ``planted_p`` is what they tell of the items to come (0 nothing, 1 everything),
     ``planted_tail`` the standard deviation of their logarithm, and ``planted_popularity``, from -1
-    to 1, how they follow an item's popularity.
+    to 1, how they follow an item's popularity. Under the placebo ``across`` each intensity keeps
+    its place with probability ``kept_intensity``.
 
     ``lambda_start`` is where the lambda of every layer starts. Its learning rate is
     ``lambda_rate`` times that of the rest, so that 0 holds it where it starts, and each step takes
@@ -271,6 +273,7 @@ class TrainConfig:
     planted_p: float = PLANTED["planted_p"]
     planted_tail: float = PLANTED["planted_tail"]
     planted_popularity: float = PLANTED["planted_popularity"]
+    kept_intensity: float = KEPT["kept_intensity"]
     lambda_start: float = LAMBDA["lambda_start"]
     lambda_rate: float = LAMBDA["lambda_rate"]
     lambda_decay: float = LAMBDA["lambda_decay"]
@@ -304,6 +307,9 @@ class TrainConfig:
         )
         _require_one_of("intensity", self.intensity, INTENSITIES)
         self._check_planted()
+        kept, across = self.kept_intensity, self.intensity == "across"
+        _require(0 <= kept < 1, "kept_intensity", kept, "in [0, 1)")
+        _require(across or not kept, "kept_intensity", kept, "left out without intensity 'across'")
         _require(abs(self.lambda_start) <= 100, "lambda_start", self.lambda_start, "in [-100, 100]")
         for name in ("lambda_rate", "lambda_decay"):
             _require(0 <= getattr(self, name) < 1e6, name, getattr(self, name), "in [0, 1e6)")

@@ -22,6 +22,7 @@ from seqattn.audit.intensity import diagnose
 from seqattn.config import NORMALISATIONS
 from seqattn.data import CATALOGUE, Entry, Preparation, find_entry, load_dataset, load_log
 from seqattn.data.own import is_yaml
+from seqattn.data.sources import GENERATED
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, write_text
 
@@ -199,11 +200,11 @@ class Record:
 
 
 def read_records(folder: str | Path = RECORDS) -> list[Record]:
-    """Return one record per dataset of the catalogue, in its order; synthetic data left out."""
+    """Return one record per dataset of the catalogue, in its order; generated data left out."""
     named = ((Path(folder) / name, entry) for name, entry in CATALOGUE.items())
     # Another form of a dataset is the same data.
     named = ((path, entry) for path, entry in named if not entry.of)
-    return [_read(entry, path) for path, entry in named if path.name != "synthetic"]
+    return [_read(entry, path) for path, entry in named if path.name not in GENERATED]
 
 
 def _read(entry: Entry, folder: Path) -> Record:

@@ -5,6 +5,7 @@
 
 from seqattn.data.dataset import Dataset, find_entry, fingerprint, load_dataset, load_log
 from seqattn.data.entry import CATALOGUE, Counts, Entry
+from seqattn.data.held import held_log
 from seqattn.data.interactions import Interactions, Step, drop_missing, encode
 from seqattn.data.preparation import (
     Preparation,
@@ -32,6 +33,7 @@ __all__ = [
     "encode",
     "find_entry",
     "fingerprint",
+    "held_log",
     "k_core",
     "keep_latest_duplicate",
     "leave_one_out",

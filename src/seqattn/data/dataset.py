@@ -25,9 +25,8 @@ from seqattn.data.readers import (
 )
 from seqattn.data.readers.own import read_own
 from seqattn.data.sequences import Sequences
-from seqattn.data.sources import opened
+from seqattn.data.sources import GENERATED, opened
 from seqattn.data.splits import Split, split, with_times
-from seqattn.data.synthetic import synthetic_log
 from seqattn.errors import SeqattnError
 
 
@@ -265,8 +264,8 @@ def _open(name: str) -> tuple[Entry, Interactions]:
 def _open_entry(entry: Entry) -> tuple[Entry, Interactions]:
     """Read the files of an entry of the catalogue, or of the one that it is another form of."""
     files = CATALOGUE[entry.of or entry.name]
-    if files.name == "synthetic":
-        return entry, synthetic_log()
+    if files.name in GENERATED:
+        return entry, GENERATED[files.name]()
     with opened(files) as source:
         if source.kind == "mirror":
             return _validated(entry.mirrored(), read_mirror(source.paths[0]))

@@ -3,7 +3,8 @@
 ============ ======================================================================================
 ``constant`` the median of the log, for every interaction
 ``within``   each user's own intensities in a random order
-``across``   the log's intensities in a random order: who gave how much is lost, too
+``across``   the log's intensities in a random order: who gave how much is lost, too; with ``kept``,
+             a share of them stays where it is
 ============ ======================================================================================
 
 Histories, items and order stay. An injection that gains as much on a placebo has changed the
@@ -21,7 +22,7 @@ from seqattn.data.sequences import Sequences
 from seqattn.errors import SeqattnError
 
 
-def with_placebo(dataset: Dataset, kind: str, seed: int) -> Dataset:
+def with_placebo(dataset: Dataset, kind: str, seed: int, *, kept: float = 0.0) -> Dataset:
     """Return the dataset with a placebo for its intensities; itself where `kind` is ``real``.
 
     Parameters
@@ -30,6 +31,9 @@ def with_placebo(dataset: Dataset, kind: str, seed: int) -> Dataset:
         ``real``, or one of the placebos above.
     seed : int
         The training seed: each has a random order of its own.
+    kept : float
+        Under ``across``, the probability with which an intensity keeps its place: a dial from
+        nothing, 0, towards what the log tells. What stays at one value stays at every larger one.
 
     Raises
     ------
@@ -43,12 +47,12 @@ def with_placebo(dataset: Dataset, kind: str, seed: int) -> Dataset:
             f"dataset {dataset.name!r} has no intensity that a placebo could replace"
         )
     histories = dataset.sequences
-    told = replace(histories, intensity=_placebo(histories, kind, np.random.default_rng(seed)))
+    told = replace(histories, intensity=_placebo(histories, kind, seed, kept))
     return dataset.with_histories(told)
 
 
-def _placebo(histories: Sequences, kind: str, rng: np.random.Generator) -> np.ndarray:
-    real_n = np.asarray(histories.intensity)
+def _placebo(histories: Sequences, kind: str, seed: int, kept: float) -> np.ndarray:
+    rng, real_n = np.random.default_rng(seed), np.asarray(histories.intensity)
     if kind == "constant":
         return np.full_like(real_n, np.median(real_n))
     order_n = rng.permutation(len(real_n))
@@ -56,4 +60,7 @@ def _placebo(histories: Sequences, kind: str, rng: np.random.Generator) -> np.nd
         order_n = order_n[np.argsort(histories.user_of_row[order_n], kind="stable")]
     elif kind != "across":
         raise SeqattnError(f"unknown placebo {kind!r}; choose constant, within or across")
-    return real_n[order_n]
+    moved_n = np.random.default_rng([seed, 1]).random(len(real_n)) >= kept
+    told_n = real_n.copy()
+    told_n[moved_n] = real_n[order_n[moved_n[order_n]]]
+    return told_n

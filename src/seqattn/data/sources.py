@@ -1,5 +1,7 @@
 """Where raw files are: a local mirror, the cache, RecBole's wheel, else the web.
 
+A log of `GENERATED` has none.
+
 :func:`opened` gives them; :func:`download` fetches and :func:`extract` unpacks what is not there.
 """
 
@@ -18,7 +20,7 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -28,8 +30,15 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from seqattn.data.entry import Entry
+from seqattn.data.held import held_log
+from seqattn.data.interactions import Interactions
+from seqattn.data.synthetic import synthetic_log
 from seqattn.errors import SeqattnError
 
+GENERATED: Mapping[str, Callable[[], Interactions]] = {
+    "synthetic": synthetic_log,
+    "synthetic-held": held_log,
+}
 _ATTEMPTS = 4
 _TIMEOUT = 30.0  # seconds without a byte
 _CHUNK = 1 << 20  # bytes
@@ -270,7 +279,7 @@ def status(entry: Entry) -> tuple[str, Entry]:
     SeqattnError
         ``$SEQATTN_DATA`` is not a folder.
     """
-    if entry.name == "synthetic":
+    if entry.name in GENERATED:
         return "generated", entry
     source = find(entry)
     if source is None:
@@ -324,7 +333,7 @@ def locate(entry: Entry) -> Source:
 
 def how_to_get(entry: Entry) -> str:
     """Return what a user must do for a dataset's files, as the end of a sentence."""
-    if entry.name == "synthetic":
+    if entry.name in GENERATED:
         return "it is generated"
     if entry.url is not None:
         return f"`seqattn prepare {entry.name}` downloads {entry.url} into {cache_folder()}"

@@ -1,8 +1,9 @@
-"""The positive control: what variants make of intensities that tell what comes.
+"""Positive controls: what variants make of intensities that are known to tell what comes.
 
 References
 ----------
-`seqattn.data.planted` for the story behind the intensities; the study's YAML for the rule.
+`seqattn.data.planted` and `seqattn.data.held` for the stories behind the intensities; the studies'
+YAML for the rule.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pandas as pd
 
 from seqattn.config import BASELINE, MARGIN_PERCENT, TrainConfig, replace
 from seqattn.data import Dataset, load_dataset
+from seqattn.data.held import chances, held_last, knowing_items
 from seqattn.data.planted import comes_later, neighbours
 from seqattn.stats.metrics import metric
 from seqattn.studies.judge import is_gain, stacked
@@ -25,9 +27,14 @@ _KEY = ["dataset", "part", "model"]
 
 
 def doses(study: Study) -> dict[str, float]:
-    """Return p of each arm with planted intensities."""
-    trains = {arm.name: replace(TrainConfig(), **arm.settings.train) for arm in study.arms}
-    return {name: t.planted_p for name, t in trains.items() if t.intensity == "planted"}
+    """Return p of each arm of variants: what its intensities tell, from 0 to 1."""
+    arms = [arm for arm in study.arms if set(arm.models) != {BASELINE}]
+    return {arm.name: _dose(replace(TrainConfig(), **arm.settings.train)) for arm in arms}
+
+
+def _dose(train: TrainConfig) -> float:
+    dials = {"planted": train.planted_p, "across": train.kept_intensity, "real": 1.0}
+    return dials[train.intensity]
 
 
 def over_nothing(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -41,7 +48,7 @@ def over_nothing(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     return stacked(
         same_model(group, base=nothing[group.dataset.name, group.model], runs=group.runs)
         for group in groups
-        if p_of.get(group.arm, 0) > 0
+        if p_of.get(group.arm, 0) > 0 and group.model != BASELINE
     )
 
 
@@ -90,6 +97,44 @@ def _ceiling(data: Dataset, ranks_SU: np.ndarray) -> dict[str, float]:
         "n_seeds": len(ranks_SU),
         "ceiling": 100 * (best.mean() / own.mean() - 1),
     }
+
+
+def best_possible(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return NDCG@10 on test of what can be known about the log of `seqattn.data.held`.
+
+    A row a dataset: sees_minutes and sees_items, the expected values of ranking by the story's own
+    probabilities, equal ones in any order, and `base`, SASRec's mean over its `n_seeds` runs.
+    """
+    rows = []
+    for group in groups:
+        if group.model == BASELINE and group.runs:
+            told = _best_possible(load_dataset(group.dataset.name))
+            ranks = np.stack([run.ranks() for run in group.runs])
+            base = metric(ranks, "NDCG", 10).mean()
+            rows.append(
+                {"dataset": group.dataset.name, **told, "base": base, "n_seeds": len(ranks)}
+            )
+    return pd.DataFrame(rows)
+
+
+def _best_possible(data: Dataset) -> dict[str, float]:
+    histories, n_items = data.sequences, data.sequences.n_items
+    places, minutes = np.asarray(histories.item_ids).astype(int), np.asarray(histories.intensity)
+    values = []
+    for row in data.split.rows("test"):
+        rows = slice(histories.offsets[histories.user_of_row[row]], row)
+        items, target = places[histories.items[rows] - 1], places[histories.items[row] - 1]
+        seen = chances(held_last(items, minutes[rows]), items, n_items)
+        values.append([_expected(p, target) for p in (seen, knowing_items(items, n_items))])
+    means = np.mean(values, axis=0)
+    return {"sees_minutes": means[0], "sees_items": means[1]}
+
+
+def _expected(chance_V: np.ndarray, target: int) -> float:
+    """Return the NDCG@10 of a target ranked by chance, the mean over all orders of equal ones."""
+    better = int((chance_V > chance_V[target] + 1e-12).sum())
+    equal = int((np.abs(chance_V - chance_V[target]) <= 1e-12).sum())
+    return float(metric(1 + better + np.arange(equal), "NDCG", 10).mean())
 
 
 def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFrame:

@@ -446,6 +446,7 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "changes_over_placebo": placebo.changes_over_placebo,
     "over_nothing": control.over_nothing,
     "ceiling": control.ceiling,
+    "best_possible": control.best_possible,
     "patience": repeats.patience,
     "epochs": repeats.epochs,
     "changes": targets.changes,

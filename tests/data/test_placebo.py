@@ -61,6 +61,37 @@ def test_within_users_keep_their_own_and_across_they_do_not(seed):
     assert any(not np.array_equal(a, b) for a, b in zip(own, across, strict=True))
 
 
+@given(seed=st.integers(0, 2**31), kept=st.floats(0, 0.99))
+def test_a_dial_keeps_a_share_in_place_and_more_at_a_larger_one(seed, kept):
+    data = load_dataset("synthetic")
+    real = data.sequences.intensity
+    told = with_placebo(data, "across", seed, kept=kept).sequences.intensity
+    more = with_placebo(data, "across", seed, kept=(1 + kept) / 2).sequences.intensity
+    assert np.array_equal(np.sort(told), np.sort(real))
+    stays, stays_more = told == real, more == real
+    by_chance = (real[:, None] == real).mean()  # equal values that change places
+    expected = kept + (1 - kept) * by_chance
+    assert abs(stays.mean() - expected) < 4 * np.sqrt(0.25 / len(real)) + by_chance
+    assert (stays & ~stays_more).mean() < 0.1 + by_chance  # those stayed by chance
+    none = with_placebo(data, "across", seed, kept=0.0).sequences.intensity
+    assert np.array_equal(none, with_placebo(data, "across", seed).sequences.intensity)
+
+
+def test_a_run_reads_the_kept_share_and_a_dial_without_its_placebo_is_refused(tmp_path):
+    data, preset = load_dataset("synthetic"), with_train(intensity="across", kept_intensity=0.5)
+    keys = {run_spec(data, "ia-mul", 3, p).key for p in (preset, with_train(intensity="across"))}
+    assert len(keys) == 2
+    run = fit_run(Store(tmp_path), data, run_spec(data, "ia-mul", 3, preset))
+    told = with_placebo(data, "across", 3, kept=0.5)
+    assert np.array_equal(dataset_of(run, data).sequences.intensity, told.sequences.intensity)
+    by_hand = fit(told, "ia-mul", 3, SMOKE.model, SMOKE.train)
+    assert np.array_equal(run.ranks(), by_hand.ranks["test_unfiltered"])
+    with pytest.raises(SeqattnError, match="'kept_intensity' must be left out without intensity"):
+        with_train(kept_intensity=0.5)
+    with pytest.raises(SeqattnError, match="'kept_intensity' must be in"):
+        with_train(intensity="across", kept_intensity=1.0)
+
+
 def test_every_order_of_a_users_intensities_is_as_likely():
     data = load_dataset("synthetic")
     user = int(np.argmax(data.sequences.lengths >= 5))

@@ -4,7 +4,8 @@ There are V items, and each is followed by five others: those 1, 31, 73, 111 and
 modulo V. A user's story:
 
 1. Each item is left after some three minutes or *holds* them for about an hour, half and half:
-   minutes are ``exp(normal(1.1, 0.4))`` or ``exp(normal(4.1, 0.4))``, which do not overlap.
+   minutes are ``exp(normal(1.1, 0.4))`` or ``exp(normal(4.1, 0.4))``, and what takes over a quarter
+   of an hour holds (one in 30,000 of either kind is on the other's side).
 2. With probability 0.8 the next item is one of those that follow the item that held them last
    (while none has, their first item), each alike, as far as this user does not have them yet.
 3. Else, or if all five are taken, it is any item that they do not have.

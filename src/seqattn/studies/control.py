@@ -13,11 +13,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from seqattn.config import BASELINE, MARGIN_PERCENT, TrainConfig, replace
+from seqattn.config import BASELINE, MARGIN_PERCENT, VARIANTS, TrainConfig, replace
 from seqattn.data import Dataset, load_dataset
 from seqattn.data.held import chances, held_last, knowing_items
 from seqattn.data.planted import comes_later, neighbours
+from seqattn.plots.style import name_of
 from seqattn.stats.metrics import metric
+from seqattn.studies.ia import published
 from seqattn.studies.judge import is_gain, stacked
 from seqattn.studies.placebo import same_model
 from seqattn.studies.plan import Group, Study
@@ -200,3 +202,49 @@ def _by_dose(table: pd.DataFrame, p_of: Mapping[str, float], n_seeds: int) -> pd
         return pd.DataFrame(columns=[*columns, "p"])
     wanted = (table["metric"] == "NDCG") & (table["k"] == 10) & (table["n_seeds"] == n_seeds)
     return table.loc[wanted, [*columns, "arm"]].assign(p=table["arm"].map(p_of))
+
+
+def by_dose(study: Study, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of NDCG@10 of a table of comparisons, with their p and title.
+
+    Columns dataset, part, title, arm, model, p, change, low, high (percent) and n_seeds.
+    """
+    told = {"relative_change_percent": "change"}
+    columns = [*_KEY, "arm", "metric", "k", *told, "low", "high", "n_seeds"]
+    table = table.reindex(columns=columns).rename(columns=told)
+    rows = table[(table["metric"] == "NDCG") & (table["k"] == 10)]
+    return published.with_titles(rows).assign(p=rows["arm"].map(doses(study)))
+
+
+def at_full(rows: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `by_dose` at p = 1, by dataset and in the order of the verdicts."""
+    order = list(dict.fromkeys(verdicts["model"]))
+    rows = rows[(rows["p"] == 1) & rows["model"].isin(order)]
+    rows = rows.assign(place=rows["model"].map(order.index))
+    return rows.sort_values(["dataset", "place"], kind="stable")
+
+
+def all_doses(study: Study, verdicts: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows that have a p for each dataset, variant and p; those not run are there, empty.
+
+    The index is title, variant, p.
+    """
+    wanted = published.with_titles(verdicts).merge(
+        pd.DataFrame({"p": sorted(doses(study).values())}), how="cross"
+    )
+    wanted = wanted[["dataset", "title", "model", "p"]]
+    told = wanted.merge(rows.drop(columns="title", errors="ignore"), how="left")
+    told = told.assign(variant=told["model"].map(name_of))
+    return told.set_index(["title", "variant", "p"])
+
+
+def lambdas_by_dose(study: Study) -> pd.DataFrame:
+    """Return lambda of Add, Mul and Val by dose: the mean over layers and seeds, with its interval.
+
+    Columns of the table ``lambdas``, with title, p, mean, low and high.
+    """
+    told = {"lambda_mean": "mean", "seed_low": "low", "seed_high": "high"}
+    table = study.table("lambdas").reindex(columns=[*_KEY, "arm", *told])
+    table = published.with_titles(table.rename(columns=told))
+    table = table.assign(p=table["arm"].map(doses(study)))
+    return table[table["model"].isin(VARIANTS)]

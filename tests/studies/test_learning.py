@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.spatial import distance
 
 from seqattn.analysis.attention import load_model
 from seqattn.config import Preset, get_preset, replace
@@ -46,6 +47,18 @@ def test_curves_hold_every_epoch_of_every_run(groups):
         own = table[table["arm"] == group.arm]
         history = group.runs[0].facts["history"]
         assert own["valid_ndcg"].tolist() == [epoch["valid_ndcg"] for epoch in history]
+
+
+def test_the_cosine_of_items_is_the_mean_over_all_pairs(groups):
+    table = learning.item_cosines(STUDY, groups)
+    assert table["arm"].tolist() == ["absolute", "sliding"]
+    weight_Vd = groups[0].runs[0].weights()["item_embedding.weight"][1:].numpy()
+    pairs = [
+        1 - distance.cosine(weight_Vd[i], weight_Vd[j])
+        for i in range(len(weight_Vd))
+        for j in range(i)
+    ]
+    assert table["cosine"][0] == pytest.approx(np.mean(pairs), abs=1e-6)
 
 
 def test_a_model_reads_as_much_as_it_is_told_and_its_own_reach_gives_its_own_ranks(

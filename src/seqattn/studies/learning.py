@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
+from torch.nn import functional
 
 from seqattn.analysis.attention import load_model
 from seqattn.config import SHIFT_INVARIANT, ModelConfig, replace
@@ -116,6 +117,22 @@ def _by_distance(run: Run) -> pd.DataFrame:
             pd.DataFrame({"layer": int(layer) + 1, "term": term, **columns, "weight": weight})
         )
     return pd.concat(frames)
+
+
+def item_cosines(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return how alike the items' embeddings are: near 1, all point one way.
+
+    A row a run: dataset, arm, model, seed, key, cosine (the mean over all pairs of two different
+    items). Runs without weights as `of_weights` says.
+    """
+    return of_weights("item_cosines", study, groups, lambda config: True, _item_cosine)
+
+
+def _item_cosine(run: Run, dataset: str) -> pd.DataFrame:
+    items_Vd = run.weights()["item_embedding.weight"][1:].double()  # code 0 is the padding
+    unit_Vd, n = functional.normalize(items_Vd, dim=1), len(items_Vd)
+    cosine = (unit_Vd.sum(0).square().sum() - n) / (n * (n - 1))
+    return pd.DataFrame({"cosine": [float(cosine)]})
 
 
 def of_weights(

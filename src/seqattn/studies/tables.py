@@ -437,6 +437,7 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "reach": learning.reach,
     "by_distance": learning.by_distance,
     "by_tie": learning.by_tie,
+    "item_cosines": learning.item_cosines,
     "filters": maps.filters,
     "maps_by_head": maps.maps_by_head,
     "ranks_by_head": maps.ranks_by_head,

@@ -17,6 +17,7 @@ from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
 from seqattn.search.record import Search, SearchConfig
 
+CLI = "import runpy; runpy.run_module('seqattn.cli', run_name='__main__', alter_sys=True)"
 FIT = ["--preset", "smoke", "--results-dir"]
 
 
@@ -273,24 +274,23 @@ def test_a_reader_of_the_output_may_stop_reading():
 
 
 @pytest.mark.parametrize(
-    ("redirected", "code", "message"),
-    [(">/dev/full", "2", "seqattn: output: No space left on device\n"), (">&-", "0", "")],
+    ("output", "code", "message"),
+    [("/dev/full", 2, b"seqattn: output: No space left on device\n"), (None, 0, b"")],
 )
-def test_output_that_nobody_can_take_is_no_traceback(redirected, code, message):
-    command = f"{sys.executable} -m seqattn.cli datasets {redirected}"
-    told = subprocess.run(["bash", "-c", f"{command}; echo $? >&2"], capture_output=True, text=True)
-    assert told.stderr == f"{message}{code}\n"
+def test_output_that_nobody_can_take_is_no_traceback(output, code, message, warm):
+    """As in `seqattn datasets >/dev/full` and `seqattn datasets >&-`."""
+    with open(output or os.devnull, "wb") as file:
+        told = warm.run(CLI, "datasets", stdout=file.fileno(), closed=output is None)
+    assert (told.returncode, told.stderr) == (code, message)
 
 
-def test_a_terminal_without_a_sign_shows_the_rest(tmp_path):
+def test_a_terminal_without_a_sign_shows_the_rest(tmp_path, warm):
     for name, values in (("a", "1 2"), ("b", "2 4")):
         rows = "".join(f"u{n},{value}\n" for n, value in enumerate(values.split()))
         (tmp_path / f"{name}.csv").write_text(f"user,v\n{rows}")
-    command = [sys.executable, "-m", "seqattn.cli", "compare", "a.csv", "b.csv"]
-    told = subprocess.run(
-        *(command,), cwd=tmp_path, capture_output=True, check=True,
-        env={**os.environ, "PYTHONIOENCODING": "ascii"},
-    )  # fmt: skip
+    of_ascii = {"PYTHONIOENCODING": "ascii"}
+    told = warm.run(CLI, "compare", "a.csv", "b.csv", folder=tmp_path, environment=of_ascii)
+    told.check_returncode()
     assert b"within ?5 %" in told.stdout
 
 

@@ -122,7 +122,7 @@ def short_log(tmp_path_factory):
 
 @pytest.mark.smoke
 def test_the_data_notebook_runs_on_an_order_without_times_or_intensity_and_is_titled_by_the_yaml(
-    parameters, tmp_path
+    parameters, kernel, tmp_path
 ):
     rows = "".join(f"u{u},i{(u + k) % 9},{k}\n" for u in range(12) for k in range(6))
     (tmp_path / "log.csv").write_text("user,item,place\n" + rows)
@@ -133,7 +133,8 @@ def test_the_data_notebook_runs_on_an_order_without_times_or_intensity_and_is_ti
     )
     template, output = book.ROOT / "notebooks" / "01_data.ipynb", tmp_path / "out" / "01_data.ipynb"
     values = {**parameters, "dataset": str(tmp_path / "log.yaml"), "models": ["sasrec"]}
-    reports.run_notebook(template, output, values)
+    reports.run_notebook(template, output, values, kernel=kernel)
+    reports.forget(kernel)
     cells = _executed(output)
     assert "".join(cells[0]["source"]).splitlines()[0] == "# Data: Fashion"
     assert "only models that read no intensity" in str(cells)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from importlib.util import find_spec
 
@@ -41,11 +40,12 @@ assert "ray" not in sys.modules
 
 
 @pytest.mark.skipif(find_spec("recbole") is None, reason="ML-100K comes out of RecBole's wheel")
-def test_only_the_plug_in_imports_recbole_and_numpy_gets_no_name_but_recboles_own(monkeypatch):
+def test_only_the_plug_in_imports_recbole_and_numpy_gets_no_name_but_recboles_own(
+    monkeypatch, warm
+):
     monkeypatch.delenv("SEQATTN_DATA", raising=False)  # the log is that of the wheel
-    command = [sys.executable, "-c", IMPORTS]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
+    result = warm.run(IMPORTS)
+    assert result.returncode == 0, result.stderr.decode()
 
 
 def test_without_recbole_the_command_says_what_to_install(monkeypatch, tmp_path, capsys):

@@ -3,9 +3,7 @@
 import ast
 import importlib.util
 import json
-import os
 import shutil
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -95,18 +93,13 @@ print(json.dumps(changed))
 OURS = [name for name in MODELS if name not in PLUGINS]
 
 
-def test_a_formula_outside_a_models_class_is_its_code(tmp_path):
+def test_a_formula_outside_a_models_class_is_its_code(tmp_path, warm):
     copy = tmp_path / "seqattn"
     shutil.copytree(Path(seqattn.__file__).parent, copy)
     edits = json.dumps([(str(copy / file), old, new) for file, old, new, _ in EDITS])
-    told = subprocess.run(
-        [sys.executable, "-c", PROGRAM, edits],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    done = warm.run(PROGRAM, edits, folder=tmp_path, path=[tmp_path])
+    done.check_returncode()
+    told = done.stdout
     assert [set(names) for names in json.loads(told)] == [changed for *_, changed in EDITS]
 
 

@@ -89,8 +89,8 @@ def test_intensity_counts_for_a_model_that_reads_it_and_for_no_other(runs):
     [
         ([], None, 5, "an empty history"),
         (["nowhere"], [1], 5, "item 'nowhere' is not among the .* items of the data"),
-        ([1], None, 5, "ia-val reads intensities; give one for each item"),
-        ([1, 2], [1], 5, "1 intensities for 2 items"),
+        ([1], None, 5, "no intensity, and ia-val reads it"),
+        ([1, 2], [1], 5, "a history of 2 items, and an intensity of 1 number"),
         ([1], [-1], 5, "-1 is negative"),
         ([1], ["five"], 5, "'five' is not a number"),
         ([1], [1], 0, "k = 0 recommendations"),
@@ -247,9 +247,12 @@ def test_the_commands_recommend_and_export(runs, synthetic, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["-m", "sasrec", "--user", "1"], "name the dataset, by -d"),
-        (["-m", "nowhere", "--user", "1"], "nowhere: no finished run"),
+        (["-m", "nowhere", "--user", "1"], "'nowhere' is neither a model nor a folder"),
         (["-m", "OUT", "--user", "nobody"], "user 'nobody' is not among the 60 users"),
-        (["-m", "OUT", "--history", "1", "--intensity", "1,2"], "2 intensities for 1 items"),
+        (
+            ["-m", "OUT", "--history", "1", "--intensity", "1,2"],
+            "a history of 1 items, and an intensity of 2",
+        ),
         (["-m", "OUT", "--user", "1", "--intensity", "1"], "--intensity goes with --history"),
         (["-m", "OUT", "-d", "ml-100k", "--user", "1"], "the model was not fitted on"),
     ],

@@ -255,7 +255,7 @@ def test_a_file_of_scores_that_is_none_is_one_line(synthetic, tmp_path):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda f: f.drop(columns="rank"), "column 'score' is missing"),
+        (lambda f: f.drop(columns="rank"), "neither a column 'rank' nor 'score'"),
         (
             lambda f: f.assign(rank=f["rank"] - 1),
             r"line 2 \(user '.*'\): '0' is no rank; ranks are",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -27,13 +26,18 @@ def split(synthetic, tmp_path):
     return tmp_path / "s.csv"
 
 
-def last_line(folder, *command) -> dict[str, float]:
-    """Run a recipe and return the metrics it prints last."""
-    done = subprocess.run(
-        list(map(str, command)), cwd=folder, capture_output=True, text=True, check=False
-    )
+def last_line(done) -> dict[str, float]:
+    """Return the metrics that a recipe which was run printed last."""
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+@pytest.fixture
+def from_recbole(tmp_path, warm):
+    """Run the recipe of RecBole's models and return the metrics it prints."""
+    recipe = "import runpy, sys; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    script = RECIPES / "from_recbole.py"
+    return lambda *arguments: last_line(warm.run(recipe, script, *arguments, folder=tmp_path))
 
 
 def evaluated(folder, capsys, *options) -> dict[str, dict[str, float]]:
@@ -61,10 +65,11 @@ def test_the_written_split_is_the_datasets(synthetic, split):
     assert split_table(synthetic)["user"].tolist() == log["user"].tolist()
 
 
-def test_a_model_fitted_by_recbole_is_judged_as_recbole_judges_it(split, tmp_path, capsys):
+def test_a_model_fitted_by_recbole_is_judged_as_recbole_judges_it(
+    split, tmp_path, capsys, from_recbole
+):
     pytest.importorskip("recbole.config")
-    script = RECIPES / "from_recbole.py"
-    theirs = last_line(tmp_path, sys.executable, script, split, "scores.npz", "SASRec", 2)
+    theirs = from_recbole(split, "scores.npz", "SASRec", 2)
     capsys.readouterr()
     ours = evaluated(tmp_path, capsys, "--scores", tmp_path / "scores.npz")
     assert len(theirs) == 6
@@ -72,7 +77,7 @@ def test_a_model_fitted_by_recbole_is_judged_as_recbole_judges_it(split, tmp_pat
     assert 0 < theirs["ndcg@10"] < theirs["recall@10"] < 1
 
 
-def test_scores_of_recboles_general_models_hide_nothing_and_give_both_kinds(tmp_path):
+def test_scores_of_recboles_general_models_hide_nothing_and_give_both_kinds(tmp_path, from_recbole):
     """On a log where nobody has all items, among which RecBole draws negatives."""
     pytest.importorskip("recbole.config")
     rng = np.random.default_rng(0)
@@ -82,8 +87,7 @@ def test_scores_of_recboles_general_models_hide_nothing_and_give_both_kinds(tmp_
     entry = replace(entry, raw=None, core=None, preparation=replace(entry.preparation, core=1))
     dataset = Dataset.from_interactions(Interactions.from_frame(frame), entry)
     split_table(dataset).to_csv(tmp_path / "s.csv", index=False)
-    command = (sys.executable, RECIPES / "from_recbole.py", "s.csv", "scores.npz", "BPR", 2)
-    theirs = last_line(tmp_path, *command)
+    theirs = from_recbole("s.csv", "scores.npz", "BPR", 2)
     ranked = ranks_of_scores(tmp_path / "scores.npz", dataset)
     ours = averages_by_kind(ranked.ranks, {})
     assert len(theirs) == 6 and not ranked.looks_filtered
@@ -100,7 +104,8 @@ def test_scores_of_recboles_general_models_hide_nothing_and_give_both_kinds(tmp_
 )
 def test_a_model_fitted_by_rectools_is_judged_as_rectools_judges_it(split, tmp_path, capsys):
     script = RECIPES / "from_rectools.py"
-    theirs = last_line(tmp_path, RECTOOLS, "-I", script, split, tmp_path / "lists.csv")
+    command = [RECTOOLS, "-I", script, split, tmp_path / "lists.csv"]
+    theirs = last_line(subprocess.run(command, cwd=tmp_path, capture_output=True, check=False))
     capsys.readouterr()
     ours = evaluated(tmp_path, capsys, "--lists", tmp_path / "lists.csv", "--kind", "filtered")
     assert_equal(ours["test_filtered"], theirs)

@@ -3,8 +3,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -281,7 +279,7 @@ def test_a_results_folder_that_cannot_be_made_is_named(tmp_path):
         Store(tmp_path / "file" / "results")
 
 
-# One process imports PyTorch, before any of its threads, and forks those that the tests are about.
+# One process imports everything, before any of its threads, and forks those that the tests are about.
 HOST = """
 import os, random, signal, sys, time
 import torch
@@ -301,11 +299,13 @@ def ended(pid):
 """
 
 
-def hosted(program, *arguments):
-    folders = (ROOT / "src", ROOT / "tests")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
-    command = [sys.executable, "-c", HOST + program, *map(str, arguments)]
-    subprocess.run(command, env=environment, check=True)
+@pytest.fixture
+def hosted(warm):
+    def run(program, *arguments):
+        done = warm.run(HOST + program, *arguments, path=[ROOT / "src", ROOT / "tests"])
+        done.check_returncode()
+
+    return run
 
 
 TWO = """
@@ -322,7 +322,7 @@ assert [ended(pid) for pid in both] == [0, 0]
 """
 
 
-def test_two_processes_compute_a_cell_once(tmp_path):
+def test_two_processes_compute_a_cell_once(tmp_path, hosted):
     hosted(TWO, tmp_path / "store", tmp_path / "log")
     assert (tmp_path / "log").read_text() == "computed\n"
 
@@ -340,7 +340,7 @@ for attempt in range(4):
 """
 
 
-def test_a_fit_killed_at_a_random_moment_ends_in_the_same_artifact(tmp_path, synthetic):
+def test_a_fit_killed_at_a_random_moment_ends_in_the_same_artifact(tmp_path, synthetic, hosted):
     undisturbed = fit_wanted(tmp_path / "calm", synthetic, [("ia-add", 1)], "smoke", progress=False)
     hosted(KILLED, tmp_path / "killed")
     again = fit_wanted(tmp_path / "killed", synthetic, [("ia-add", 1)], "smoke", progress=False)

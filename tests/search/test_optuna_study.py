@@ -67,7 +67,7 @@ def test_a_killed_workers_trial_does_not_change_the_search(tmp_path, synthetic, 
     assert len({t["state"] for t in whole.trials}) == 1 + prune
 
 
-# One process imports PyTorch and forks the workers, which start at once that way.
+# One process imports everything and forks the workers, which start at once that way.
 WORKERS = """
 import os, random, sys, time
 from types import SimpleNamespace
@@ -100,8 +100,8 @@ assert [os.waitpid(worker, 0)[1] for worker in workers] == [0, 0, 0]
 """
 
 
-def test_workers_of_one_folder_share_the_trials_and_draw_none_twice(tmp_path):
-    subprocess.run([sys.executable, "-c", WORKERS, tmp_path], check=True)
+def test_workers_of_one_folder_share_the_trials_and_draw_none_twice(tmp_path, warm):
+    warm.run(WORKERS, tmp_path).check_returncode()
     found = read_search(tmp_path, "synthetic", "sasrec", "own_search")
     assert len(found.trials) == 6
     assert len({t["params"]["hidden_dropout"] for t in found.trials}) == 6

@@ -53,6 +53,11 @@ def loaded(options: argparse.Namespace) -> Recommender:
             raise SeqattnError("name the dataset, by -d, or a model's folder, by -m")
         options.model, options.seed = [options.model], [options.seed]
         (source,) = runs_of(options)
+    elif not Path(options.model).expanduser().exists():
+        raise SeqattnError(
+            f"{options.model!r} is neither a model nor a folder; models are {', '.join(MODELS)}, "
+            "and a run's folder is what `seqattn fit` prints"
+        )
     return load(source, options.dataset)
 
 

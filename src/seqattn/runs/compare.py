@@ -114,8 +114,9 @@ def of_file(path: Path, column: str | None = None, by: str = "user") -> PerUser:
         raise SeqattnError(f"{line(blank)}: no {by}; values are paired by the users' ids")
     values = pd.to_numeric(frame["value"], errors="coerce")
     if (bad := ~np.isfinite(values)).any():
-        told = str(frame["value"][bad.idxmax()])
-        raise SeqattnError(f"{line(bad)}, column {column!r}: {told!r} is not a number")
+        cell = frame["value"][bad.idxmax()]
+        told = "no value" if pd.isna(cell) else f"{str(cell)!r} is not a number"
+        raise SeqattnError(f"{line(bad)}, column {column!r}: {told}")
     values = frame["value"].astype(float)
     seeds = pd.to_numeric(frame["seed"], errors="coerce") if "seed" in frame else values * 0
     if (bad := ~np.isfinite(seeds) | (seeds % 1 != 0)).any():

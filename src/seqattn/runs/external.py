@@ -282,14 +282,23 @@ def _stored(path: Path) -> list[np.ndarray]:
                     f"{path}: no array {missing[0]!r} (there are: {', '.join(stored)}); {told}"
                 )
             return [stored[name] for name in names]
+    except SeqattnError:
+        raise
     except (
         *(OSError, ValueError, EOFError, NotImplementedError),
         *(zipfile.BadZipFile, zlib.error),
     ) as error:
         raise SeqattnError(
-            f"{path}: no readable .npz of plain arrays ({' '.join(str(error).split())}); {told}, "
+            f"{path}: no readable .npz of plain arrays ({_why(path, error)}); {told}, "
             "ids as integers or as text (numpy.array(ids, dtype=str))"
         ) from error
+
+
+def _why(path: Path, error: Exception) -> str:
+    """Return what is wrong with a file; numpy takes any other for a pickle."""
+    if path.is_file() and not zipfile.is_zipfile(path):
+        return "it is no zip archive, or was cut off"
+    return " ".join(str(error).split()).partition(" If you trust")[0].rstrip(".")
 
 
 def _seen(dataset: Dataset) -> np.ndarray:
@@ -365,7 +374,16 @@ def _list_table(path: Path) -> tuple[pd.DataFrame, str]:
     except SeqattnError as error:
         if "column 'rank' is missing" not in str(error):
             raise
+    try:
         return read("score"), "score"
+    except SeqattnError as error:
+        if "column 'score' is missing" not in str(error):
+            raise
+        told = str(error).partition("(columns present")[2].partition(")")[0]
+        raise SeqattnError(
+            f"{path}: neither a column 'rank' nor 'score' (columns present{told}); give user, item "
+            "and one of them"
+        ) from None
 
 
 def _list_places(path: Path, frame: pd.DataFrame, users: np.ndarray, order: str) -> np.ndarray:

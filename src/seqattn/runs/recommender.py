@@ -85,8 +85,8 @@ class Recommender:
             rows["intensity"] = _listed(intensity, "intensities", "numbers")
             if len(rows["intensity"]) != len(rows["item"]):
                 raise SeqattnError(
-                    f"{len(rows['intensity'])} intensities for {len(rows['item'])} items; give "
-                    "one for each item"
+                    f"a history of {len(rows['item'])} items, and an intensity of "
+                    f"{len(rows['intensity'])} numbers; give one for each item"
                 )
         # As they are: pandas would make 50.0 of a 50 beside a missing value.
         frame = pd.DataFrame({name: pd.Series(row, dtype=object) for name, row in rows.items()})
@@ -147,15 +147,18 @@ class Recommender:
         for name in ("user", "item"):
             _require_ids(frame, name, source)
         if frame.empty:
-            raise SeqattnError("an empty history; give at least one item")
+            raise SeqattnError(f"{source}: no row, an empty history; give at least one item")
         frame = frame.iloc[np.argsort(pd.factorize(frame["user"])[0], kind="stable")]
-        codes = places_of(frame["item"], self.item_ids, "item") + 1
+        try:
+            codes = places_of(frame["item"], self.item_ids, "item") + 1
+        except SeqattnError as error:
+            raise SeqattnError(f"{source}: {error}") from None
         values = None
         if self.model.needs_intensity:
             if "intensity" not in frame.columns:
                 raise SeqattnError(
-                    f"{self.about.get('model', 'this model')} reads intensities; give one for "
-                    "each item of the history"
+                    f"{source}: no intensity, and {self.about.get('model', 'this model')} reads "
+                    "it; give one number for each item"
                 )
             values = intensities(frame["intensity"], source)
         numbers, users = pd.factorize(frame["user"])

@@ -432,7 +432,9 @@ def read_run(folder: Path) -> Run:
     folder = folder.resolve()
     runs = [run for engine in _FACTS if (run := _read(folder, engine)) is not None]
     if not runs:
-        raise SeqattnError(f"{folder}: no finished run, or a damaged one")
+        raise SeqattnError(
+            f"{folder}: no finished run, or a damaged one; name a folder as `seqattn fit` prints it"
+        )
     try:
         name = f"seed-{runs[0].seed}-{runs[0].spec.key}"
     except (SeqattnError, KeyError, TypeError, ValueError, AttributeError) as error:

@@ -10,7 +10,8 @@ import pytest
 
 from seqattn.cli import main
 from seqattn.config import ModelConfig, Preset, TrainConfig, get_preset
-from seqattn.data import Dataset, Interactions, load_dataset
+from seqattn.data import CATALOGUE, Dataset, Interactions, load_dataset, synthetic_log
+from seqattn.data.splits import Splitting
 from seqattn.runs.evaluation import evaluation, reversed_ties, target_groups
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store
@@ -80,6 +81,19 @@ def test_targets_are_of_a_kind_by_their_item_and_by_their_users_own_intensity():
     assert groups["without cold"].tolist() == [False, True, False]
     # Upper quartiles of what came before: 2.5 for (1, 2, 3), 4, and 5 for (1, 1, 9).
     assert groups["high intensity"].tolist() == [False, True, True]
+
+
+def test_cold_users_are_those_whom_training_does_not_have(synthetic):
+    assert "cold users" not in target_groups(synthetic)  # leave-one-out trains on everybody
+    entry = replace(CATALOGUE["synthetic"], splitting=Splitting(time="quantile 0.5"))
+    frame = synthetic_log().frame
+    steps = frame.sort_values("timestamp").groupby("user").cumcount()
+    frame = frame.assign(timestamp=steps + 9.0 * (frame["user"].astype(int) % 2))
+    dataset = Dataset.from_interactions(Interactions.from_frame(frame), entry)
+    trained = set(np.unique(dataset.split.train.user_of_row))
+    expected = [user not in trained for user in dataset.split.users("test")]
+    assert target_groups(dataset)["cold users"].tolist() == expected
+    assert 0 < sum(expected) < len(expected)
 
 
 @pytest.fixture(scope="module")

@@ -36,8 +36,8 @@ def evaluation(
     -------
     DataFrame
         A row a model, means over its seeds. The metric over all targets, by popularity band
-        (``head``, ``torso``, ``tail``, see `popularity_bands`), ``without cold`` and ``high
-        intensity``, see `target_groups`; with ``ties reversed``, see `reversed_ties`; ``coverage``,
+        (``head``, ``torso``, ``tail``, see `popularity_bands`), ``without cold``, ``cold users``
+        and ``high intensity``, see `target_groups`; with ``ties reversed``, see `reversed_ties`; ``coverage``,
         ``Gini`` and ``novelty`` of the lists. NaN where no target is of a kind, and for the last
         four where a run was kept without weights.
 
@@ -68,14 +68,19 @@ def evaluation(
 def target_groups(dataset: Dataset) -> dict[str, np.ndarray]:
     """Return which test targets are of a kind, (N,) bool each; see `evaluation`.
 
-    ``high intensity``: at least the upper quartile of what the same user gave before. Without
-    an intensity there is no such kind.
+    ``without cold``: of items that training has. ``cold users``: of users whom training does not
+    have; there is no such kind where it has all of them, as after leave-one-out. ``high
+    intensity``: at least the upper quartile of what the same user gave before; no such kind without
+    an intensity.
     """
     items_N = dataset.split.targets("test")
     band_N = popularity_bands(_counts(dataset))[items_N - 1]
     groups = {"all": np.ones(len(items_N), dtype=bool)}
     groups |= {band: band_N == band for band in BANDS[:3]}
     groups["without cold"] = band_N != BANDS[3]
+    known_N = dataset.split.train.lengths[dataset.split.users("test")] > 0
+    if not known_N.all():
+        groups["cold users"] = ~known_N
     intensity_n = dataset.sequences.intensity
     if intensity_n is not None:
         own_N = _upper_quartiles(dataset.split.context("test"))

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import seqattn
+from seqattn.analysis.attention import attention_maps
 from seqattn.config import ModelConfig, Preset, TrainConfig
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS
@@ -79,6 +80,29 @@ def test_a_stranger_with_a_users_number_is_nobody_known(with_users, synthetic):
     own = with_users.recommend_all(log.of_users([user]), 5, user_ids=log.user_ids)
     np.testing.assert_allclose(told["score"], same["score"], rtol=1e-4, atol=1e-5)
     assert not np.allclose(told["score"], own["score"], rtol=1e-2)
+
+
+def test_attention_of_a_user_of_the_log_is_their_own(with_users, synthetic):
+    log, model = synthetic.sequences, with_users.model
+    user = log.user_ids[7]
+    history = log.of_users([user])
+    n = min(len(history), model.config.max_length)
+    told = with_users.attention(history, user_ids=log.user_ids)
+    items = torch.from_numpy(history.items[-n:].astype(np.int64))[None]
+    with torch.no_grad():
+        x = model.embed(items, torch.tensor([8]))
+        sight = model.sight(items, None)
+        first = model.blocks[0].attention.weights(x, sight)[0]
+    own = told[told["layer"] == 1]["weight"].to_numpy()
+    np.testing.assert_allclose(own, first.numpy().ravel(), rtol=1e-5, atol=0)
+    nobody = with_users.attention(history)  # as of somebody the log does not have
+    assert not np.allclose(told["weight"], nobody["weight"], rtol=1e-4, atol=0)
+    maps = attention_maps(model, synthetic, 5)  # of training's last five, each user's own
+    place = np.flatnonzero(synthetic.split.train.lengths >= 5).tolist().index(7)
+    rows = synthetic.split.train.of_users([user]).items[-5:].astype(np.int64)
+    with torch.no_grad():
+        expected = model.attention_maps(torch.from_numpy(rows)[None], None, torch.tensor([8]))
+    np.testing.assert_allclose(maps[place], expected[:, 0], rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("kind", ["unfiltered", "filtered"])

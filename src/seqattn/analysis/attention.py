@@ -88,8 +88,10 @@ def attention_maps(model: Backbone, dataset: Dataset, n: int, max_users: int = 2
     if len(users) == 0:
         raise SeqattnError(f"no user of {dataset.name!r} has {n} training interactions; lower n")
     start = train.offsets[users + 1] - n
-    items, intensity, _ = Gatherer(train).rows(start, np.full(len(users), n))
-    maps_LUHnn = model.eval().attention_maps(items, intensity)
+    gatherer = Gatherer(train, users=np.arange(train.n_users))
+    items, intensity, _ = gatherer.rows(start, np.full(len(users), n))
+    whose = (gatherer.users_of(start),) if model.needs_user else ()
+    maps_LUHnn = model.eval().attention_maps(items, intensity, *whose)
     return maps_LUHnn.transpose(0, 1).float().cpu().numpy()
 
 

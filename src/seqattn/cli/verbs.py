@@ -136,7 +136,8 @@ def _recommend(options: argparse.Namespace) -> None:
 def _attention(options: argparse.Namespace) -> None:
     options.user, options.file = None if options.user is None else [options.user], None
     model = loaded(options)
-    weights = model.attention(histories_of(model, options)[0])
+    history, user_ids = histories_of(model, options)
+    weights = model.attention(history, user_ids=user_ids)
     if options.output and options.csv:
         raise SeqattnError("--csv prints and -o draws; give one of them")
     if options.output:

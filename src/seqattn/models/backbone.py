@@ -274,8 +274,11 @@ class Backbone(nn.Module):
 
     def attention_maps(self, items_BT: Tensor, intensity_BT: Tensor | None = None) -> Tensor:
         """Return every layer's attention map, (layers, B, H, T, T); call in evaluation mode."""
-        x_BTD, maps = self.embed(items_BT), []
-        sight = self.sight(items_BT, intensity_BT)
+        return self.maps_of(self.embed(items_BT), self.sight(items_BT, intensity_BT))
+
+    def maps_of(self, x_BTD: Tensor, sight: Sight) -> Tensor:
+        """Return every layer's attention map for the first block's inputs."""
+        maps = []
         for block in self.blocks:
             maps.append(block.attention.weights(x_BTD, sight))
             x_BTD = block(x_BTD, sight)

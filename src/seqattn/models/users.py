@@ -80,6 +80,12 @@ class WithUser(Backbone):
         x_BTD = self.embed(items_BT, users_B)
         return self.read(x_BTD, self.sight(items_BT, intensity_BT), read_from)
 
+    def attention_maps(
+        self, items_BT: Tensor, intensity_BT: Tensor | None = None, users_B: Tensor | None = None
+    ) -> Tensor:
+        """Return every layer's attention map, (layers, B, H, T, T), of users' own histories."""
+        return self.maps_of(self.embed(items_BT, users_B), self.sight(items_BT, intensity_BT))
+
     def embed(self, items_BT: Tensor, users_B: Tensor | None = None) -> Tensor:
         """Return the first block's inputs, (B, T, D); without users those of nobody known."""
         if users_B is None:

@@ -93,7 +93,7 @@ class Recommender:
         return self.histories(frame.assign(user=0))
 
     @torch.inference_mode()
-    def attention(self, history: Sequences) -> pd.DataFrame:
+    def attention(self, history: Sequences, *, user_ids: np.ndarray | None = None) -> pd.DataFrame:
         """Return how much each position of one history looks at each other one.
 
         The masked-item models see the history itself, without an appended [MASK].
@@ -102,6 +102,8 @@ class Recommender:
         ----------
         history : Sequences
             Of one user, in this model's codes. Its last ``max_length`` interactions are read.
+        user_ids
+            See `recommend_all`.
 
         Returns
         -------
@@ -110,10 +112,11 @@ class Recommender:
             key_item and weight; the weights of a query add up to 1.
         """
         n = min(len(history), self.model.config.max_length)
-        items_BT, intensity_BT, _ = Gatherer(history).rows(
-            np.array([len(history) - n]), np.array([n])
-        )
-        maps = self.model.attention_maps(items_BT, intensity_BT)[:, 0].numpy()
+        whose = None if user_ids is None else places_of(history.user_ids, user_ids, "user")
+        gatherer, start = Gatherer(history, users=whose), np.array([len(history) - n])
+        items_BT, intensity_BT, _ = gatherer.rows(start, np.array([n]))
+        users = (gatherer.users_of(start),) if self.model.needs_user else ()
+        maps = self.model.attention_maps(items_BT, intensity_BT, *users)[:, 0].numpy()
         layer, head, query, key = (places.ravel() for places in np.indices(maps.shape))
         ids = self.item_ids[history.items[-n:] - 1]
         return pd.DataFrame(

@@ -53,6 +53,8 @@ AGAINST = {
     "comparisons": BASELINE,
     "over_placebo": "{model}, real over {arm}",
     "over_nothing": "{model}, {arm} over p = 0",
+    "pairs": "{model} over {ae}, {arm}",
+    "dial": "{model}, {arm} over heads that look as far as any",
 }
 KINDS = {"constant": "constant", "within": "shuffled within", "across": "shuffled"}
 ARMS = {"real": "real intensities", "quick": "quick settings", "fixed": "fixed settings"}
@@ -68,7 +70,8 @@ FACTORS = np.arange(-1, 3.01, 0.25)  # on the trained lambda, where the page's s
 def forest() -> list[dict[str, object]]:
     """Return each comparison of NDCG@10 that has all seeds of its study, of every study.
 
-    Against SASRec, and where a study has the table, of real intensities against a placebo. What
+    Against SASRec, and where a study has the table, of real intensities against a placebo, or of a
+    pair of models. What
     two studies read from the same runs is one row with both their titles. Intervals are over users
     and seeds; a table that was kept without them (`low` and `high` are over users) says so.
     """
@@ -116,7 +119,8 @@ def _row(cell: Mapping[str, Any], against: str) -> dict[str, object]:
     title, arm = CATALOGUE[cell["dataset"]].title, arm_title(cell["arm"])
     what = arm if cell["model"] == BASELINE else f"{name_of(cell['model'])}, {arm}"
     if against != BASELINE:
-        what = against.format(model=name_of(cell["model"]), arm=arm)
+        told = {name: name_of(cell[name]) for name in ("model", "ae") if name in cell}
+        what = against.format(**told, arm=arm)
     return (
         {"dataset": title, "arm": arm, "name": f"{title}: {what}", "over": cell["over"]}
         | {key: float(f"{cell[column]:.6g}") for key, column in NUMBERS.items()}
@@ -128,13 +132,13 @@ def arm_title(arm: str) -> str:
     """Return what an arm of a study is called in words.
 
     >>> arm_title("variant_backbone across"), arm_title("p 0.5"), arm_title("alibi")
-    ("variant's backbone, shuffled", 'planted, p = 0.5', 'alibi')
+    ("variant's backbone, shuffled", 'dose p = 0.5', 'alibi')
     """
     stem, _, kind = arm.rpartition(" ")
     if kind in KINDS:
         return ", ".join(filter(None, [BACKBONES.get(stem, stem), KINDS[kind]]))
     if stem == "p":
-        return f"planted, p = {kind}"
+        return f"dose p = {kind}"
     return BACKBONES.get(arm, ARMS.get(arm, arm))
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.meta_analysis import combine_effects
 
 from seqattn.errors import SeqattnError
-from seqattn.stats.pools import of_units, random_effects
+from seqattn.stats.pools import of_units, random_effects, tau_interval
 
 
 def effects(number, tau, n=12):
@@ -75,6 +75,27 @@ def test_its_interval_covers_the_mean_of_the_true_effects(tau):
         low, high = random_effects(*effects(number, tau)).ci
         inside += low <= 0.5 <= high
     assert scipy.stats.binomtest(inside, 1000).proportion_ci(0.999).high >= 0.95
+
+
+def test_with_equal_errors_the_interval_of_tau_is_that_of_a_variance():
+    y, s = np.array([1.0, 2.0, 6.0, -3.0, 0.5]), 0.7
+    squares = ((y - y.mean()) ** 2).sum()
+    low, high = (squares / scipy.stats.chi2(4).ppf(q) - s**2 for q in (0.975, 0.025))
+    assert tau_interval(y, np.full(5, s)) == pytest.approx((np.sqrt(low), np.sqrt(high)))
+    assert tau_interval(y / 9, np.full(5, 40.0)) == (0.0, 0.0)  # less spread than any tau allows
+    scaled = tau_interval(y * 1e-200, np.full(5, s * 1e-200))
+    assert scaled == pytest.approx((np.sqrt(low) * 1e-200, np.sqrt(high) * 1e-200))
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.5, 2.0])
+def test_the_interval_of_tau_covers_it(tau):
+    rng, n = np.random.default_rng(3), 400
+    inside = 0
+    for _ in range(n):
+        s = rng.uniform(0.5, 1.5, size=9)
+        low, high = tau_interval(rng.normal(scale=np.hypot(s, tau)), s)
+        inside += low <= tau <= high
+    assert scipy.stats.binomtest(inside, n, 0.95 if tau else 0.975).pvalue > 1e-3
 
 
 def test_units_have_the_t_interval_of_scipy():

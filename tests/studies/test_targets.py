@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from fabricated import fabricate, tables_of
 
-from seqattn.config import SEEDS
+from seqattn.config import MARGIN_PERCENT, SEEDS
 from seqattn.errors import SeqattnError
 from seqattn.stats.pools import random_effects
 from seqattn.studies import targets, travel
@@ -46,13 +46,29 @@ def test_a_change_on_test_is_that_of_the_comparison_with_its_crossed_interval(fo
     assert (both["error"] >= both["users_error"] * (1 - 1e-12)).all()
 
 
-def test_over_both_changes_the_interval_and_nothing_else(found):
+def test_over_both_changes_intervals_and_equivalence_and_nothing_else(found):
     cells = found["comparisons"]
     told = over_both(cells)
     assert told["low"].equals(cells["crossed_low"].rename("low"))
-    rest = cells.columns.drop(["low", "high"])
+    own = ["low", "high", "tost_p", "tost_low", "tost_high", "equivalent"]
+    rest = cells.columns.drop(own)
     pd.testing.assert_frame_equal(told[rest], cells[rest])
     assert over_both(pd.DataFrame()).empty
+    # The smallest margin is the farther end of the 90 % interval, around the same change.
+    ends = told[["tost_low", "tost_high"]]
+    assert ends.mean(axis=1).to_numpy() == pytest.approx(cells["relative_change_percent"])
+    assert ends.abs().max(axis=1).to_numpy() == pytest.approx(cells["margin"])
+    inside = (ends["tost_low"] > -MARGIN_PERCENT) & (ends["tost_high"] < MARGIN_PERCENT)
+    assert told["equivalent"].tolist() == inside.tolist() and inside.any() and not inside.all()
+    wider = told["low"] <= ends["tost_low"] + 1e-9
+    assert wider.all()
+
+
+def test_weights_are_those_of_the_pooled_mean(found):
+    rows = targets.pick(found["changes"], target="test", kind="unfiltered", arm="own_search")
+    share = targets.weights(rows)
+    assert share.sum() == pytest.approx(1)
+    assert (share * rows["change"]).sum() == pytest.approx(targets.pool(rows).estimate)
 
 
 def test_the_margin_is_the_smallest_band_that_holds_the_90_percent_interval():

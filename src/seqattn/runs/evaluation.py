@@ -37,9 +37,9 @@ def evaluation(
     DataFrame
         A row a model, means over its seeds. The metric over all targets, by popularity band
         (``head``, ``torso``, ``tail``, see `popularity_bands`), ``without cold``, ``cold users``
-        and ``high intensity``, see `target_groups`; with ``ties reversed``, see `reversed_ties`; ``coverage``,
-        ``Gini`` and ``novelty`` of the lists. NaN where no target is of a kind, and for the last
-        four where a run was kept without weights.
+        and ``high intensity``, see `target_groups`; with ``ties reversed``, see `reversed_ties`;
+        ``coverage``, ``Gini`` and ``novelty`` of the lists. NaN where no target is of a kind, and
+        for the last four where a run was kept without weights.
 
     Raises
     ------

@@ -68,6 +68,44 @@ def random_effects(effects: ArrayLike, errors: ArrayLike, *, alpha: float = 0.05
     return _pool(mean * unit, float(error), unit * np.sqrt(tau2), len(y_C), alpha)
 
 
+def tau_interval(
+    effects: ArrayLike, errors: ArrayLike, *, alpha: float = 0.05
+) -> tuple[float, float]:
+    """Return the Q-profile interval of tau, the standard deviation of true effects.
+
+    Its ends are the values of tau under which the weighted sum of squares is a quantile of
+    chi-squared with C - 1 degrees of freedom; 0 where already tau = 0 makes it smaller.
+
+    Parameters
+    ----------
+    effects, errors : array, shape (C,)
+        As for `random_effects`, which checks them.
+
+    References
+    ----------
+    Viechtbauer (2007), Statistics in Medicine 26.
+    """
+    y_C, s_C = as_floats(effects, "effects"), as_floats(errors, "errors")
+    check_alpha(alpha)
+    unit = float(s_C.max())
+    y_C, s_C = y_C / unit, s_C / unit
+
+    def end(quantile: float) -> float:
+        def excess(tau2: float) -> float:
+            mean, _ = _weighted(y_C, s_C, tau2)
+            return float(((y_C - mean) ** 2 / (s_C**2 + tau2)).sum()) - quantile
+
+        if excess(0.0) <= 0:
+            return 0.0
+        most = 1.0 + float(np.ptp(y_C)) ** 2 * len(y_C)
+        while excess(most) > 0:
+            most *= 4
+        return unit * float(np.sqrt(optimize.brentq(excess, 0.0, most, xtol=1e-14)))
+
+    low, high = (float(special.chdtri(len(y_C) - 1, p)) for p in (alpha / 2, 1 - alpha / 2))
+    return end(low), end(high)
+
+
 def of_units(values: ArrayLike, *, alpha: float = 0.05) -> Pool:
     """Return the mean of independent units, (C,), with its t interval; `tau` is their SD.
 

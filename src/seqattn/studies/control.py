@@ -238,6 +238,16 @@ def all_doses(study: Study, verdicts: pd.DataFrame, rows: pd.DataFrame) -> pd.Da
     return told.set_index(["title", "variant", "p"])
 
 
+def ceilings(study: Study) -> dict[str, float]:
+    """Return what SASRec could gain at p = 1 by each dataset, in percent of its NDCG@10."""
+    if "ceiling" in study.tables:
+        told = study.table("ceiling").reindex(columns=["dataset", "ceiling"])
+    else:
+        told = study.table("best_possible").reindex(columns=["dataset", "sees_minutes", "base"])
+        told = told.assign(ceiling=100 * (told["sees_minutes"] / told["base"] - 1))
+    return dict(zip(told["dataset"], told["ceiling"], strict=True))
+
+
 def lambdas_by_dose(study: Study) -> pd.DataFrame:
     """Return lambda of Add, Mul and Val by dose: the mean over layers and seeds, with its interval.
 

@@ -177,10 +177,23 @@ def is_gain(cells: pd.DataFrame) -> pd.Series:
 
 
 def over_both(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return comparisons whose `low` and `high` are over users and seeds, not over users alone."""
+    """Return comparisons whose intervals and equivalence are over users and seeds, not users alone.
+
+    `low` and `high` are of 95 %, `tost_low` and `tost_high` of 90 %, and `equivalent` is whether
+    the latter lies within the margin; `tost_p`, which is over users, is left out.
+    """
     if cells.empty:
         return cells
-    return cells.assign(low=cells["crossed_low"], high=cells["crossed_high"])
+    change = cells["relative_change_percent"]
+    half = cells["margin"] - change.abs()  # the margin is the farther end of the 90 % interval
+    told = cells["margin"].le(MARGIN_PERCENT).astype(object).where(cells["margin"].notna())
+    return cells.drop(columns="tost_p", errors="ignore").assign(
+        low=cells["crossed_low"],
+        high=cells["crossed_high"],
+        tost_low=change - half,
+        tost_high=change + half,
+        equivalent=told,
+    )
 
 
 def relative(record: DualCriterion, base: np.ndarray) -> dict[str, float | bool]:

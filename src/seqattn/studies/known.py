@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from seqattn.config import BASELINE, DESIGNS
+from seqattn.config import BASELINE, DESIGNS, SEEDS
 from seqattn.plots.style import name_of
 from seqattn.studies.ia import published
 from seqattn.studies.ia.agreement import OPEN
@@ -116,16 +116,16 @@ def detectable(needs: pd.DataFrame, largest: float) -> pd.DataFrame:
 def told_changes(cells: pd.DataFrame, arm: str, dataset: str) -> str:
     """Return the NDCG@10 changes of one arm on one dataset in a sentence's words.
 
-    Each as ``+2.4 % [+1.1, +3.8] (Add, 4 seeds)``; "not run" if there are none. `cells` is a
-    study's table ``comparisons``.
+    Each as ``+2.4 % [+1.1, +3.8] (Add)``, of those that have all seeds of the protocol; "not run"
+    if there are none. `cells` is a study's table ``comparisons``.
     """
     columns = ["arm", "dataset", "metric", "k", "model", "n_seeds", "low", "high"]
     cells = cells.reindex(columns=[*columns, "relative_change_percent"])
     wanted = (cells["arm"] == arm) & (cells["dataset"] == dataset)
+    wanted &= cells["n_seeds"] == len(SEEDS)
     ndcg = cells[wanted & (cells["metric"] == "NDCG") & (cells["k"] == 10)]
     told = [
-        f"{percent(row.relative_change_percent)} % {span(row.low, row.high)} "
-        f"({name_of(row.model)}, {row.n_seeds:.0f} seeds)"
+        f"{percent(row.relative_change_percent)} % {span(row.low, row.high)} ({name_of(row.model)})"
         for row in ndcg.itertuples()
     ]
     return ", ".join(told) or NOT_RUN

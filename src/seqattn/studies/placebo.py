@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
+import numpy as np
 import pandas as pd
 
 from seqattn.config import BASELINE, PLACEBOS, SEEDS
@@ -127,6 +128,25 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
             verdict = _verdict(mine, theirs, real, arms) if whole else "not run"
             rows.append((dataset, real, model, mine["part"].eq(True).any(), seeds, verdict))
     return pd.DataFrame(rows, columns=["dataset", "arm", "model", "part", "seeds", "verdict"])
+
+
+def on_validation(verdicts: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Take back *information* that the validation target does not show against each placebo.
+
+    Parameters
+    ----------
+    verdicts : DataFrame
+        Of `verdicts`.
+    pairs : DataFrame
+        Of `pairs`.
+    """
+    keys = ["dataset", "arm", "model"]
+    rows = pairs.query("what == 'real' and against != 'sasrec' and kind == 'unfiltered'")
+    rows = rows[rows["target"] == "valid"]
+    same = rows.assign(same=rows["change"] > 0).groupby(keys)["same"].all()
+    kept = [bool(same.get(key, False)) for key in verdicts[keys].itertuples(index=False, name=None)]
+    lost = verdicts["verdict"].eq("information") & ~np.array(kept, dtype=bool)
+    return verdicts.assign(verdict=verdicts["verdict"].mask(lost, "can't be told"))
 
 
 def _verdict(by_arm: pd.DataFrame, over_arm: pd.DataFrame, real: str, arms: list[str]) -> str:

@@ -19,7 +19,7 @@ from seqattn.config import BACKBONES, SEEDS
 from seqattn.plots.style import name_of
 from seqattn.runs.results import value_matrix
 from seqattn.stats.crossed import crossed_interval
-from seqattn.stats.pools import Pool, of_units, random_effects
+from seqattn.stats.pools import Pool, of_units, random_effects, tau_interval
 from seqattn.studies.ia import published
 from seqattn.studies.judge import crossed_percent, stacked
 from seqattn.studies.plan import Group, Study
@@ -83,6 +83,12 @@ def pool(rows: pd.DataFrame) -> Pool:
     return random_effects(rows["change"], rows["error"])
 
 
+def weights(rows: pd.DataFrame) -> pd.Series:
+    """Return the share that each row has in the mean of `pool`."""
+    weight = 1 / (rows["error"] ** 2 + pool(rows).tau ** 2)
+    return weight / weight.sum()
+
+
 def by_dataset(rows: pd.DataFrame) -> Pool:
     """Return the mean of datasets, each the mean of its variants, with its t interval.
 
@@ -96,8 +102,8 @@ def pools(
 ) -> pd.DataFrame:
     """Return both pools of each group of `changes`: one row per group of at least `least` rows.
 
-    Columns n, estimate, low, high and tau of the random effects; datasets, and units, units_low
-    and units_high of `by_dataset`, NaN for fewer than two datasets.
+    Columns n, estimate, low, high, tau, tau_low and tau_high of the random effects; datasets, and
+    units, units_low and units_high of `by_dataset`, NaN for fewer than two datasets.
     """
     found = []
     keys = list(by)
@@ -108,7 +114,8 @@ def pools(
         together = pool(mine)
         row = dict(zip(keys, key, strict=True)) | {"n": together.n}
         row |= {"estimate": together.estimate, "low": together.ci[0], "high": together.ci[1]}
-        row |= {"tau": together.tau, "datasets": n_datasets}
+        low, high = tau_interval(mine["change"], mine["error"])
+        row |= {"tau": together.tau, "tau_low": low, "tau_high": high, "datasets": n_datasets}
         if n_datasets > 1:
             units = by_dataset(mine)
             row |= {"units": units.estimate, "units_low": units.ci[0], "units_high": units.ci[1]}
@@ -157,7 +164,7 @@ def pools_table(found: pd.DataFrame) -> pd.DataFrame:
                 "ranking": row.kind,
                 "comparisons": row.n,
                 "pooled change, %": f"{row.estimate:+.2f} {span(row.low, row.high, '+.2f')}",
-                "τ, %": f"{row.tau:.2f}",
+                "τ, %": f"{row.tau:.1f} {span(row.tau_low, row.tau_high, '.1f')}",
                 "mean of datasets, %": f"{row.units:+.2f} {units}",
             }
         )

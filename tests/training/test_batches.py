@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
+from scipy import stats
 
+from seqattn.config import get_preset
 from seqattn.data import Sequences
 from seqattn.training.batches import (
     Gatherer,
@@ -149,6 +151,33 @@ def test_masked_batches_hide_only_real_scorable_items_and_at_least_one_a_row(
     assert (masked.nonzero() == torch.stack([batch.rows, batch.columns], 1)).all()
     assert (batch.targets > 0).all()
     assert (batch.columns.numpy() >= windows.first_scored[batch.rows.numpy()]).all()
+
+
+@pytest.mark.parametrize("length", [2, 5, 9])
+def test_a_row_that_would_hide_nothing_hides_any_place_alike(length):
+    """So the last item is hidden alone as often as any other: none are last-item samples."""
+    windows = packed_windows(_offsets([length] * 20_000), 9, 9, inputs_end=0)
+    rng = np.random.default_rng(0)
+    plan = masked_item_plan(windows, np.arange(len(windows.start)), 0.2, rng)
+    hidden = np.bincount(plan.rows)
+    assert (hidden >= 1).all()
+    alone = hidden[plan.rows] == 1
+    places = np.bincount(plan.columns[alone], minlength=length)
+    assert stats.chisquare(places).pvalue > 1e-3
+    by_chance = 0.2 * 0.8 ** (length - 1) + 0.8**length / length
+    n_last = int(places[-1])
+    assert stats.binomtest(n_last, len(windows.start), by_chance).pvalue > 1e-3
+
+
+def test_masked_items_of_a_preset_are_hidden_all_over_long_histories():
+    """With windows that overlap only what they end on would be hidden, and hardly a tenth of it."""
+    for name in ("quick", "fixed", "paper", "fixed-long"):
+        preset = get_preset(name)
+        length, n = preset.model.max_length, 4 * preset.model.max_length
+        windows = packed_windows(_offsets([n] * 50), length, preset.train_ae.stride, inputs_end=0)
+        rng, p = np.random.default_rng(0), preset.train_ae.mask_probability
+        plan = masked_item_plan(windows, np.arange(len(windows.start)), p, rng)
+        assert len(plan.targets) / windows.length.sum() == pytest.approx(p, rel=0.1), name
 
 
 @pytest.mark.parametrize("inputs_end", [0, 1])

@@ -123,8 +123,8 @@ def last_item_windows(
 ) -> Windows:
     """Give some histories a row that scores its last item alone, each with a `chance`.
 
-    `masked_item_plan` hides that item, since a row hides at least one: BERT4Rec's samples with only
-    the last item masked. Histories of one item are left out; nothing would be there to read.
+    `masked_item_plan` hides that item, since a row hides at least one of those it may hide:
+    BERT4Rec's samples with only the last item masked. Histories of one item are left out; nothing would be there to read.
     """
     length = np.diff(offsets)
     (users,) = np.nonzero((length > 1) & (rng.random(len(length)) < chance))
@@ -209,14 +209,16 @@ def masked_item_plan(
 ) -> Plan:
     """Plan a batch of BERT4Rec's cloze task: its scored positions are those to hide.
 
-    Each scorable item is hidden with `probability`; a row that would hide nothing hides its last
-    item, so every row teaches.
+    Each scorable item is hidden with `probability`; a row that would hide nothing hides one of
+    them, each alike, so that every row teaches and no place is asked more often than others.
     """
     start, length = windows.start[chosen], windows.length[chosen]
     column_T = np.arange(length.max())
     scorable_BT = (column_T < length[:, None]) & (column_T >= windows.first_scored[chosen, None])
     hidden_BT = (rng.random(scorable_BT.shape) < probability) & scorable_BT
-    hidden_BT[np.arange(len(length)), length - 1] |= ~hidden_BT.any(axis=1)
+    first, drawn = windows.first_scored[chosen], rng.random(len(length))
+    one = first + (drawn * (length - first)).astype(np.int64)
+    hidden_BT[np.arange(len(length)), one] |= ~hidden_BT.any(axis=1)
     rows, columns = np.nonzero(hidden_BT)
     return Plan(start, length, rows, columns, start[rows] + columns)
 

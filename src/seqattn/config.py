@@ -498,7 +498,7 @@ def _require_one_of(key: str, value: str, choices: tuple[str, ...]) -> None:
 
 # Written down before any of its runs was looked at, so it favours no model (no search chose it).
 _FIXED = TrainConfig(epochs=200, patience=10)
-# What is hidden lies anywhere in a window; of windows that overlap, only late items would be hidden.
+# What is hidden lies anywhere in a window; of windows that overlap, only late items would be.
 _FIXED_MASKED = dataclasses.replace(_FIXED, stride=50)
 # The same backbone reading whole histories in one pass: two layers of 50 reach 99 interactions.
 _FIXED_RELATIVE = ModelConfig(positions="relative", sliding_window=50, max_length=99)

@@ -251,6 +251,8 @@ def test_memory_slots_with_other_settings_are_refused_by_name():
         build_model("ia-add", N_ITEMS, **SMALL, positions="transformer-xl", memory_slots=3)
     both = build_model("bert4rec", N_ITEMS, **SMALL, positions="transformer-xl", memory_slots=3)
     assert both.eval()(rows([5])[0]).shape == (1, 5, 8)
+    maps = both.attention_maps(rows([5])[0])
+    assert maps.shape[-2:] == (5, 5) and (maps.sum(-1) < 1).all()
 
 
 def test_shaw_is_its_equation_written_out():
@@ -304,13 +306,14 @@ def test_shared_weights_start_alike_under_every_scheme(name):
         state = build_model(name, N_ITEMS, **SMALL, positions=scheme).state_dict()
         return {k: v for k, v in state.items() if "position" not in k and k != "mask_embedding"}
 
-    injection = build_model(name, 1).injections[0]
+    injection, absolute = build_model(name, 1).injections[0], shared("absolute")
     for scheme in SCHEMES:
         refused = {"shaw": injection.adds_keys, "rope": injection.adds_vectors}
         if refused.get(scheme):
             continue
-        for key, value in shared("absolute").items():
-            assert torch.equal(shared(scheme)[key], value), (scheme, key)
+        found = shared(scheme)
+        for key, value in absolute.items():
+            assert torch.equal(found[key], value), (scheme, key)
 
 
 def test_masked_item_models_keep_absolute_positions():

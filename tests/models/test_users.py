@@ -152,6 +152,27 @@ def test_evaluation_is_the_same_under_any_seed_and_reads_what_was_given(name):
     assert not torch.allclose(told["wrong"], told["usual"])
 
 
+@pytest.mark.parametrize("name", PLAIN)
+@torch.no_grad()
+def test_wrong_evaluation_draws_the_same_whatever_stands_beside(name):
+    model = build(name, sse_user=0.5, sse_item=0.5, sse_evaluation=True)
+    together = scores(model, USERS)
+    rows = (model.next_item_hidden(ITEMS[[n]], None, USERS[[n]]) for n in range(len(USERS)))
+    alone = model.logits(torch.cat([*rows]))
+    torch.testing.assert_close(alone, together, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("probability", [0.1, 0.92])
+def test_draws_that_follow_from_numbers_look_random(probability):
+    codes = torch.arange(1, 20_001)
+    drawn = replaced(codes, probability, 10, codes, 0 * codes)
+    assert torch.equal(drawn, replaced(codes, probability, 10, codes, 0 * codes))
+    changed = drawn[10:] != codes[10:]  # whose own code can not be drawn
+    assert stats.binomtest(int(changed.sum()), len(changed), probability).pvalue > 1e-3
+    counts = torch.bincount(drawn[10:][changed], minlength=11)[1:]
+    assert len(counts) == 10 and stats.chisquare(counts.numpy()).pvalue > 1e-3
+
+
 def test_weights_are_read_whatever_number_of_users_they_are_of():
     fitted = build("sse-pt-ar")
     model = build_model("sse-pt-ar", N_ITEMS, **SMALL).eval()

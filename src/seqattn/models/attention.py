@@ -197,6 +197,7 @@ class Attention(nn.Module):
         q, k, bias = self.positions(q, k)
         q, k, _ = self.injection.before(q, k, v, sight.signal)
         mask, bias = self.injection.seen(q, k, sight.mask, bias)
+        mask = None if mask is None else F.pad(mask, (self.positions.n_slots, 0), value=True)
         weights = torch.softmax(masked_logits(q, k, mask, bias), dim=-1)
         return self.injection.by_position(weights)[..., self.positions.n_slots :]
 

@@ -38,13 +38,24 @@ from seqattn.models.backbone import Backbone, BERT4Rec, SASRec
 from seqattn.models.positions import INIT_STD
 
 
-def replaced(
-    codes: Tensor, probability: float, n_codes: int, generator: torch.Generator | None = None
-) -> Tensor:
-    """Return codes, each with a probability another one, drawn from 1 to `n_codes` alike."""
-    how: dict[str, Any] = {"device": codes.device, "generator": generator}
-    chosen = torch.rand(codes.shape, **how) < probability
-    return torch.where(chosen, torch.randint(1, n_codes + 1, codes.shape, **how), codes)
+def replaced(codes: Tensor, probability: float, n_codes: int, *of: Tensor) -> Tensor:
+    """Return codes, each with a probability another one, drawn from 1 to `n_codes` alike.
+
+    What is drawn is random. With `of`, numbers that say which codes these are, it follows from
+    them alone: the same in any batch, on any device.
+    """
+    chance, which = (_mixed(*of, salt=n) if of else torch.rand_like(codes.double()) for n in (1, 2))
+    drawn = 1 + (which * n_codes).long()
+    return torch.where(chance < probability, drawn, codes)
+
+
+def _mixed(*numbers: Tensor, salt: int) -> Tensor:
+    """Return numbers in [0, 1), float64, that follow from integers and look random."""
+    mixed = torch.full_like(numbers[0], salt)
+    for number in numbers:  # steps of a linear congruential generator; int64 wraps around
+        mixed = (mixed + number) * 6364136223846793005 + 1442695040888963407
+        mixed = mixed ^ (mixed >> 29)
+    return ((mixed * 6364136223846793005 >> 20) & (2**43 - 1)).double() / 2**43
 
 
 class WithUser(Backbone):
@@ -92,12 +103,15 @@ class WithUser(Backbone):
             users_B = torch.zeros_like(items_BT[:, 0])
         read_BT, config = items_BT, self.config
         if self.training or config.sse_evaluation:
-            # In evaluation always the same draws, so that a run's ranks are one thing.
-            fixed = None if self.training else torch.Generator(items_BT.device).manual_seed(0)
-            drawn_BT = replaced(items_BT, config.sse_item, self.n_items, fixed)
+            # In evaluation a draw follows from whose history it is and from the place in it, so
+            # that a run's ranks are one thing, whatever is ranked beside.
+            places_BT = torch.arange(items_BT.shape[1], device=items_BT.device).expand_as(items_BT)
+            whose = () if self.training else (users_B[:, None] + 0 * items_BT, items_BT, places_BT)
+            drawn_BT = replaced(items_BT, config.sse_item, self.n_items, *whose)
             is_item_BT = (items_BT > 0) & (items_BT <= self.n_items)
             read_BT = torch.where(is_item_BT, drawn_BT, items_BT)
-            drawn_B = replaced(users_B, config.sse_user, max(len(self.user_UF), 1), fixed)
+            of_user = () if self.training else (users_B,)
+            drawn_B = replaced(users_B, config.sse_user, max(len(self.user_UF), 1), *of_user)
             users_B = torch.where(users_B > 0, drawn_B, users_B)
         item_BTF = self.embed_items(read_BT)[..., : self.config.hidden_size - self.n_own]
         user_BTF = self.user_vectors(users_B)[:, None].expand(-1, items_BT.shape[1], -1)

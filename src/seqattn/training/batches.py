@@ -124,7 +124,8 @@ def last_item_windows(
     """Give some histories a row that scores its last item alone, each with a `chance`.
 
     `masked_item_plan` hides that item, since a row hides at least one of those it may hide:
-    BERT4Rec's samples with only the last item masked. Histories of one item are left out; nothing would be there to read.
+    BERT4Rec's samples with only the last item masked. Histories of one item are left out; nothing
+    would be there to read.
     """
     length = np.diff(offsets)
     (users,) = np.nonzero((length > 1) & (rng.random(len(length)) < chance))

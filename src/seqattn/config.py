@@ -213,7 +213,8 @@ class TrainConfig:
     model with a ``sliding_window``; ``stride`` says nothing then. A model that looks both ways and
     predicts next items takes a row for every target, whatever ``windows`` says: in any other kind
     of row it would read its targets. ``batch_targets`` counts
-    targets, not rows. ``patience`` is in epochs. ``mask_probability`` is read by the masked-item
+    targets, not rows; of masked items those that may be hidden, of which a step hides a share of
+    ``mask_probability``. ``patience`` is in epochs. ``mask_probability`` is read by the masked-item
     objective only.
 
     ``last_item_samples``, read by that objective only as well, is the chance that an epoch gives a

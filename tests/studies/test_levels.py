@@ -8,9 +8,10 @@ import pytest
 from fabricated import fabricate, groups_of, keep, made_up_search, tables_of
 
 from seqattn.config import SEEDS
+from seqattn.errors import SeqattnError
 from seqattn.runs.store import RecBoleSpec, Result, Store
 from seqattn.studies import tables
-from seqattn.studies.levels import best_epochs, effort, leads, whole_grid, widened
+from seqattn.studies.levels import at_random, best_epochs, effort, leads, whole_grid, widened
 
 
 def row(frame, **where):
@@ -98,3 +99,12 @@ def test_a_table_is_widened_in_order_and_what_was_not_run_has_a_row():
     wide = widened(whole_grid(frame, ["a", "m"]), ["a"], "m", "v")
     assert list(wide.columns) == ["y", "x"] and list(wide.index) == ["z", "b"]
     assert wide["y"].tolist() == [1, 3] and np.isnan(wide["x"].iloc[1])
+
+
+def test_a_random_order_reaches_the_mean_over_all_places():
+    n_items = 2420  # of Amazon-Office's record
+    ranks = np.arange(1, n_items + 1)
+    expected = np.where(ranks <= 10, 1 / np.log2(1 + ranks), 0).mean()
+    assert at_random("amazon-office") == pytest.approx(expected)
+    with pytest.raises(SeqattnError, match="cannot read .*seqattn prepare nowhere"):
+        at_random("nowhere")

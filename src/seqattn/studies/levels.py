@@ -5,12 +5,36 @@ Frames in, frames out; see `seqattn.studies.tables` for their columns.
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pandas as pd
 
+from seqattn.audit.records import RECORDS
 from seqattn.config import BASELINE, SEEDS
+from seqattn.errors import SeqattnError
 from seqattn.plots.style import name_of
+from seqattn.stats.metrics import metric
 
 _ARM = ["dataset", "arm", "part"]
+
+
+def at_random(dataset: str, k: int = 10) -> float:
+    """Return the NDCG at k of a random order of all items, from the dataset's kept record.
+
+    Raises
+    ------
+    SeqattnError
+        There is no record of the dataset.
+    """
+    path = RECORDS / dataset / "dataset.json"
+    try:
+        n_items = json.loads(path.read_text(encoding="utf-8"))["steps"][-1]["items"]
+    except OSError as error:
+        raise SeqattnError(
+            f"cannot read {path}: {error.strerror}; run `seqattn prepare {dataset} -o {RECORDS}`"
+        ) from error
+    return float(metric(np.arange(1, k + 1), "NDCG", k).sum() / n_items)
 
 
 def effort(searches: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

@@ -8,9 +8,12 @@ import os
 # test starts inherits this: two notebooks of two threads each took ten times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from hypothesis import settings
+from warm import Warm
 
 from seqattn.data import Dataset, load_dataset
 
@@ -35,3 +38,11 @@ def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def synthetic() -> Dataset:
     """A small prepared dataset that needs no file."""
     return load_dataset("synthetic")
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """A Python for programs of their own, which has imported PyTorch already."""
+    host = Warm()
+    yield host
+    host.close()

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_logs import PROPERTY, frame
 
@@ -40,7 +40,7 @@ def fingerprint(values: object, unit: str = "s") -> str:
     return Dataset.from_interactions(log, ENTRY).fingerprint
 
 
-@PROPERTY
+@settings(PROPERTY, max_examples=30)  # each prepares seven datasets of three moments
 @given(st.lists(whole, min_size=3, max_size=3), st.integers(-14, 14))
 def test_moments_in_every_unit_and_as_dates_are_the_same_seconds(moments, hours):
     zone = f"{'-' if hours < 0 else '+'}{abs(hours):02}:00"

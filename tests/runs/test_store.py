@@ -279,7 +279,7 @@ def test_a_results_folder_that_cannot_be_made_is_named(tmp_path):
         Store(tmp_path / "file" / "results")
 
 
-# One process imports everything, before any of its threads, and forks those that the tests are about.
+# One process imports everything, before any of its threads; those the tests are about are forks.
 HOST = """
 import os, random, signal, sys, time
 import torch

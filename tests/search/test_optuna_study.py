@@ -24,11 +24,15 @@ from seqattn.search.tune import space, tune
 SMOKE = get_preset("smoke")
 # Past the sampler's ten random trials, where it begins to learn.
 LEARNING = SearchConfig(trials=15, epochs=3)
+READ = ("hidden_dropout", "n_layers", "learning_rate", "normalisation")
 
 
-@pytest.fixture
-def quick_fits(monkeypatch):
-    """Fits that take no time; their value depends on the settings alone."""
+@pytest.fixture(scope="module")
+def quick_fits():
+    """Fits that take no time; their value depends on the settings alone, on those it reads.
+
+    No other setting is searched: each costs a trial a tenth of its time, in the database.
+    """
 
     def train(dataset, model, seed, model_config, config, *, device, on_epoch):
         value = model_config.hidden_dropout + model_config.n_layers / 10
@@ -38,7 +42,13 @@ def quick_fits(monkeypatch):
             on_epoch(epoch)
         return SimpleNamespace(best_ndcg=epoch.valid_ndcg)
 
-    monkeypatch.setattr(module, "train", train)
+    def read(**kind):
+        return {name: drawn for name, drawn in space(**kind).items() if name in READ}
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "train", train)
+        patched.setattr(module, "space", read)
+        yield
 
 
 def counted(found):
@@ -48,7 +58,7 @@ def counted(found):
 def killed_worker(folder, dataset, budget, reports):
     """Leave what a worker killed in the middle of a trial leaves: the trial, still running."""
     study = open_study(f"sqlite:///{folder}/studies.sqlite3", dataset, "ia-add", budget, SMOKE)
-    trial = study.ask(space(intensity=True))
+    trial = study.ask(module.space(intensity=True))
     for epoch in range(reports):
         trial.report(9.0, epoch)
         trial.should_prune()
@@ -155,20 +165,26 @@ def test_a_trial_that_ends_while_another_is_claimed_stays_taken(
     assert next_sampler(claimed(study), budget, shared_backbone=shared_backbone) is None
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, synthetic, quick_fits):
+    """Searches that nothing happens to, of six trials each, by model."""
+    folder, budget = tmp_path_factory.mktemp("undisturbed"), SearchConfig(6, 3)
+    return {name: tune(folder, synthetic, name, budget, SMOKE) for name in ("sasrec", "ia-add")}
+
+
 @pytest.mark.parametrize("from_record", [False, True])
 def test_a_trial_lost_between_others_is_drawn_again_and_none_twice(
-    tmp_path, synthetic, quick_fits, from_record
+    tmp_path, synthetic, undisturbed, from_record
 ):
     def params(found):
         return sorted(str(sorted(trial["params"].items())) for trial in found.trials)
 
-    whole = tune(tmp_path / "whole", synthetic, "ia-add", SearchConfig(6, 3), SMOKE)
     cut = tmp_path / "cut"
     cut.mkdir()
     study = open_study(f"sqlite:///{cut}/studies.sqlite3", synthetic, "ia-add", LEARNING, SMOKE)
     trials = []
     for _ in range(3):
-        trials.append(claim(study, LEARNING, space(intensity=True), shared_backbone=False))
+        trials.append(claim(study, LEARNING, module.space(intensity=True), shared_backbone=False))
         trials[-1].set_user_attr("worker", ["elsewhere", 1, 0.0])
     study.tell(trials[0], 0.1)
     study.tell(trials[2], 0.2)
@@ -177,7 +193,7 @@ def test_a_trial_lost_between_others_is_drawn_again_and_none_twice(
         tune(cut, synthetic, "ia-add", SearchConfig(2, 3), SMOKE)
         (cut / "studies.sqlite3").unlink()
     resumed = tune(cut, synthetic, "ia-add", SearchConfig(6, 3), SMOKE)
-    assert params(resumed) == params(whole)
+    assert params(resumed) == params(undisturbed["ia-add"])
 
 
 def test_a_longer_search_takes_over_the_trials_of_a_shorter(tmp_path, synthetic, quick_fits):
@@ -210,7 +226,7 @@ def test_a_storage_that_is_no_url_is_quoted(tmp_path, synthetic):
     "reason", ["database or disk is full", "attempt to write a readonly database"]
 )
 def test_a_database_that_fails_midway_is_one_error_and_keeps_what_was_tried(
-    tmp_path, synthetic, quick_fits, monkeypatch, reason
+    tmp_path, synthetic, undisturbed, monkeypatch, reason
 ):
     real, told = optuna.Study.tell, []
 
@@ -220,7 +236,6 @@ def test_a_database_that_fails_midway_is_one_error_and_keeps_what_was_tried(
             raise sqlalchemy.exc.OperationalError("INSERT", {}, OSError(reason))
         return real(study, trial, *args, **kwargs)
 
-    whole = tune(tmp_path / "whole", synthetic, "sasrec", SearchConfig(6, 3), SMOKE)
     with monkeypatch.context() as patched:
         patched.setattr(optuna.Study, "tell", failing)
         with pytest.raises(SeqattnError, match=rf"studies\.sqlite3: {reason}; make room") as error:
@@ -229,7 +244,7 @@ def test_a_database_that_fails_midway_is_one_error_and_keeps_what_was_tried(
     assert read_search(tmp_path / "cut", "synthetic", "sasrec", "own_search") is None
     resumed = tune(tmp_path / "cut", synthetic, "sasrec", SearchConfig(6, 3), SMOKE)
     assert [t["number"] for t in resumed.trials[:3]] == [0, 1, 2]
-    assert counted(resumed) == counted(whole)
+    assert counted(resumed) == counted(undisturbed["sasrec"])
 
 
 def test_each_search_may_have_a_database_of_its_own(tmp_path, synthetic, quick_fits):

@@ -1,6 +1,8 @@
 """The search: budget, resumption, sharing, designs."""
 
+import shutil
 from dataclasses import replace as dataclass_replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,12 +22,26 @@ def dataset():
     return load_dataset("synthetic")
 
 
+@pytest.fixture(scope="module")
+def short(dataset, tmp_path_factory):
+    """The folder of two short searches that nothing happened to, by model; not to be written to."""
+    folder = tmp_path_factory.mktemp("short")
+    found = {name: tune(folder, dataset, name, SHORT, SMOKE) for name in ("sasrec", "ia-add")}
+    return SimpleNamespace(folder=folder, **{k.replace("-", "_"): v for k, v in found.items()})
+
+
+@pytest.fixture
+def after_sasrec(short, tmp_path):
+    """A results folder that has the short search of the baseline."""
+    return shutil.copytree(short.folder, tmp_path / "after_sasrec")
+
+
 def without_times(search):
     return [{k: v for k, v in trial.items() if k != "seconds"} for trial in search.trials]
 
 
-def test_search_ends_with_the_asked_number_of_trials_and_its_best(dataset, tmp_path):
-    found = tune(tmp_path, dataset, "ia-add", SHORT, SMOKE)
+def test_search_ends_with_the_asked_number_of_trials_and_its_best(short):
+    found = short.ia_add
     assert found.n_complete == 4
     best = max(found.trials, key=lambda trial: trial["value"])
     assert found.value == best["value"]
@@ -42,7 +58,7 @@ def test_a_search_never_ranks_test(dataset, tmp_path, monkeypatch):
 
     stages, targets = [], Split.targets
     monkeypatch.setattr(Split, "targets", spy)
-    tune(tmp_path, dataset, "sasrec", SHORT, SMOKE)
+    tune(tmp_path, dataset, "sasrec", SearchConfig(trials=2, epochs=1), SMOKE)
     assert set(stages) == {"valid"}
 
 
@@ -61,14 +77,11 @@ def test_a_shorter_search_of_another_kind_replaces_none(other, dataset, tmp_path
     assert again.trials == whole.trials
 
 
-def test_baseline_has_no_normalisation_to_search(dataset, tmp_path):
-    found = tune(tmp_path, dataset, "sasrec", SHORT, SMOKE)
-    assert all("normalisation" not in trial["params"] for trial in found.trials)
+def test_baseline_has_no_normalisation_to_search(short):
+    assert all("normalisation" not in trial["params"] for trial in short.sasrec.trials)
 
 
-def test_stopped_search_goes_on_to_the_same_trials(dataset, tmp_path):
-    whole = tune(tmp_path / "whole", dataset, "sasrec", SHORT, SMOKE)
-
+def test_stopped_search_goes_on_to_the_same_trials(dataset, tmp_path, short):
     class Stop(Exception):
         pass
 
@@ -79,13 +92,12 @@ def test_stopped_search_goes_on_to_the_same_trials(dataset, tmp_path):
         with pytest.raises(Stop):
             tune(tmp_path / "cut", dataset, "sasrec", SHORT, SMOKE, on_trial=stop)
     cut = tune(tmp_path / "cut", dataset, "sasrec", SHORT, SMOKE)
-    assert without_times(cut) == without_times(whole)
+    assert without_times(cut) == without_times(short.sasrec)
 
 
-def test_failed_trial_neither_counts_nor_changes_the_search(dataset, tmp_path, monkeypatch):
+def test_failed_trial_neither_counts_nor_changes_the_search(dataset, tmp_path, monkeypatch, short):
     import seqattn.search.tune as module
 
-    whole = tune(tmp_path / "whole", dataset, "sasrec", SHORT, SMOKE)
     real = module.train
 
     def failing(*args, **kwargs):
@@ -97,12 +109,14 @@ def test_failed_trial_neither_counts_nor_changes_the_search(dataset, tmp_path, m
     monkeypatch.setattr(module, "train", real)
     cut = tune(tmp_path / "cut", dataset, "sasrec", SHORT, SMOKE)
     complete = [t for t in cut.trials if t["state"] == "COMPLETE"]
-    assert [t["params"] for t in complete] == [t["params"] for t in whole.trials]
+    assert [t["params"] for t in complete] == [t["params"] for t in short.sasrec.trials]
 
 
-def test_matched_design_tries_each_normalisation_once_on_the_given_backbone(dataset, tmp_path):
-    baseline = tune(tmp_path, dataset, "sasrec", SHORT, SMOKE)
-    found = tune(tmp_path, dataset, "ia-mul", SHORT, SMOKE, design="shared_backbone")
+def test_matched_design_tries_each_normalisation_once_on_the_given_backbone(
+    dataset, after_sasrec, short
+):
+    baseline = short.sasrec
+    found = tune(after_sasrec, dataset, "ia-mul", SHORT, SMOKE, design="shared_backbone")
     assert sorted(t["params"]["normalisation"] for t in found.trials) == sorted(NORMALISATIONS)
     default = baseline.model_config.normalisation
     assert dataclass_replace(found.model_config, normalisation=default) == baseline.model_config
@@ -148,33 +162,31 @@ def test_another_fingerprint_is_another_study(dataset, tmp_path):
 
 
 def test_matched_design_goes_on_after_a_failed_trial_and_repeats_none(
-    dataset, tmp_path, monkeypatch
+    dataset, after_sasrec, monkeypatch
 ):
     import seqattn.search.tune as module
 
     def failing(*args, **kwargs):
         raise KeyboardInterrupt
 
-    tune(tmp_path, dataset, "sasrec", SHORT, SMOKE)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(module, "train", failing)
-        tune(tmp_path, dataset, "ia-mul", SHORT, SMOKE, design="shared_backbone")
-    found = tune(tmp_path, dataset, "ia-mul", SHORT, SMOKE, design="shared_backbone")
+        tune(after_sasrec, dataset, "ia-mul", SHORT, SMOKE, design="shared_backbone")
+    found = tune(after_sasrec, dataset, "ia-mul", SHORT, SMOKE, design="shared_backbone")
     complete = [t["params"]["normalisation"] for t in found.trials if t["state"] == "COMPLETE"]
     assert sorted(complete) == sorted(NORMALISATIONS)
 
 
-def test_a_kept_search_becomes_optunas_study_again(dataset, tmp_path):
-    found = tune(tmp_path, dataset, "ia-add", SHORT, SMOKE)
+def test_a_kept_search_becomes_optunas_study_again(short):
+    found = short.ia_add
     study = study_of(found)
     assert study.best_value == found.value
     assert [t.params for t in study.trials] == [t["params"] for t in found.trials]
 
 
-def test_a_kept_search_goes_on_without_its_study(dataset, tmp_path):
-    whole = tune(tmp_path / "whole", dataset, "ia-add", SHORT, SMOKE)
-    short = tune(tmp_path / "cut", dataset, "ia-add", SearchConfig(trials=2, epochs=1), SMOKE)
+def test_a_kept_search_goes_on_without_its_study(dataset, tmp_path, short):
+    began = tune(tmp_path / "cut", dataset, "ia-add", SearchConfig(trials=2, epochs=1), SMOKE)
     (tmp_path / "cut" / "studies.sqlite3").unlink()
     longer = tune(tmp_path / "cut", dataset, "ia-add", SHORT, SMOKE)
-    assert without_times(longer) == without_times(whole)
-    assert longer.trials[:2] == short.trials
+    assert without_times(longer) == without_times(short.ia_add)
+    assert longer.trials[:2] == began.trials

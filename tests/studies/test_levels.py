@@ -106,5 +106,5 @@ def test_a_random_order_reaches_the_mean_over_all_places():
     ranks = np.arange(1, n_items + 1)
     expected = np.where(ranks <= 10, 1 / np.log2(1 + ranks), 0).mean()
     assert at_random("amazon-office") == pytest.approx(expected)
-    with pytest.raises(SeqattnError, match="cannot read .*seqattn prepare nowhere"):
+    with pytest.raises(SeqattnError, match=r"cannot read .*seqattn prepare nowhere"):
         at_random("nowhere")

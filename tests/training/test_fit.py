@@ -31,8 +31,10 @@ PLAIN = replace(SMOKE.model, hidden_dropout=0.0, attention_dropout=0.0)
 
 @pytest.mark.parametrize("name", OURS)
 def test_a_fit_is_deterministic_given_its_seed(name, synthetic):
+    short = replace(SMOKE.train, epochs=1)  # of which the first loss is looked at
     first, second, other = (
-        fit(synthetic, name, seed, SMOKE.model, SMOKE.train) for seed in (1, 1, 2)
+        fit(synthetic, name, seed, SMOKE.model, train)
+        for seed, train in ((1, SMOKE.train), (1, SMOKE.train), (2, short))
     )
     assert [e.loss for e in first.history] == [e.loss for e in second.history]
     for kind, ranks in first.ranks.items():

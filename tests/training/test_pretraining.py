@@ -23,7 +23,7 @@ from seqattn.training.pretraining import take_over, twin_of
 from seqattn.training.stacked import fit_stacked
 
 MODEL = ModelConfig(max_length=8, hidden_size=8, inner_size=8)
-TRAIN = TrainConfig(batch_targets=64, epochs=2, stride=5, learning_rate=1e-2)
+TRAIN = TrainConfig(batch_targets=256, epochs=2, stride=5, learning_rate=1e-2)
 PRETRAINED = replace(TRAIN, pretrain_epochs=3)
 
 
@@ -88,7 +88,8 @@ def untrained(launch_epoch):
 
 
 def test_its_losses_fall_and_are_kept(synthetic):
-    fitted = fit(synthetic, "sasrec", 1, MODEL, replace(PRETRAINED, pretrain_epochs=20))
+    train = replace(PRETRAINED, pretrain_epochs=20, epochs=1, batch_targets=64)
+    fitted = fit(synthetic, "sasrec", 1, MODEL, train)
     losses = [epoch["loss"] for epoch in fitted.facts()["pretraining"]]
     assert [epoch["epoch"] for epoch in fitted.pretraining] == list(range(1, 21))
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.02

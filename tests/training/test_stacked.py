@@ -58,7 +58,7 @@ def _assert_same(stacked, alone):
 
 @pytest.mark.parametrize("name", STACKABLE)
 def test_without_dropout_each_seed_learns_what_it_learns_alone(name, synthetic, float64):
-    config = replace(SMOKE.train, epochs=3, learning_rate=1e-2)
+    config = replace(SMOKE.train, epochs=2, learning_rate=1e-2)
     stacked = fit_stacked(synthetic, name, SEEDS, PLAIN, config, device="cpu")
     assert list(stacked) == SEEDS
     for seed, fitted in stacked.items():

@@ -139,6 +139,8 @@ def test_the_rule_of_a_pair(values, expected):
     [
         (["AR", "AR", "AR", "not run"], "yes"),
         (["AR", "AR", "alike"], "no"),
+        (["AR", "can't be told", "AE"], "no"),
+        (["AR", "AR", "can't be told"], "can't be told"),
         (["AR", "AR", "not run"], "not run"),
     ],
 )
@@ -177,6 +179,13 @@ def test_a_factor_explains_more_than_half_of_the_gap_in_its_direction(gap, mask,
     )
     assert list(ae_ar.explained(effects, 5)["explains"]) == [expected]
     assert ae_ar.explained(effects, 6).empty
+
+
+def test_nothing_is_explained_where_there_may_be_no_gap():
+    rows = [("d", "gap", 10, -1, 21, 5), ("d", "mask", 6, 1, 11, 5), ("e", "mask", 6, 1, 11, 5)]
+    columns = ["dataset", "effect", "change", "low", "high", "n_seeds"]
+    told = ae_ar.explained(pd.DataFrame(rows, columns=columns), 5)
+    assert list(told["explains"]) == [False, False]  # nor where the gap was not run
 
 
 @pytest.mark.parametrize(

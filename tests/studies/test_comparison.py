@@ -18,7 +18,7 @@ from seqattn.stats import dual_criterion
 from seqattn.stats.metrics import metric
 from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, agreement, cell_outcome
 from seqattn.studies.ia.conclusions import CONCLUSIONS, Evidence, evidence
-from seqattn.studies.ia.self_test import self_test_table
+from seqattn.studies.ia.self_test import best_case, self_test_table
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +223,17 @@ def test_the_papers_own_tables_break_no_rule_and_two_rules_cannot_be_passed():
         "Nor at 20, 50 or 100",
         "λ and NDCG@10 change do not go together positively",
     ]
+
+
+def test_a_correlation_of_too_few_datasets_has_no_interval_to_decide_by():
+    facts = best_case()
+    order = np.arange(len(facts.lambdas), dtype=float)
+    rows = facts.lambdas.assign(mean=order, change=np.roll(order, 1))
+    (rule,) = (c for c in CONCLUSIONS if "do not go together" in c.claim)
+    for few, verdict in ((False, FALLS), (True, OPEN)):
+        mine = rows.assign(dataset="ml-100k") if few else rows
+        outcome = rule.judge(Evidence(facts.cells_10, facts.cells, mine))
+        assert outcome.verdict == verdict and outcome.reason.endswith("too few") == few
 
 
 def test_one_small_p_of_nine_fells_no_claim_about_nine(found):

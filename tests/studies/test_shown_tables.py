@@ -117,6 +117,18 @@ def test_the_conclusions_are_counted_as_they_stand(found):
         assert counts.loc["falls", name] == (told[name] == "falls").sum()
 
 
+def test_rules_about_lambda_read_only_cells_whose_fits_were_long_enough(found):
+    lambdas = found.lambdas
+    lengths = lambdas[["dataset", "arm", "model"]].assign(counted=False)
+    short = tables.conclusions(found.comparisons, lambdas, lengths)
+    usual = tables.conclusions(found.comparisons, lambdas)
+    about = short.index.str.startswith("λ")
+    assert about.sum() == 3 and short.loc[about, list(ARMS.values())].eq("can't be told").all(None)
+    assert short[~about].equals(usual[~about])
+    counted = tables.conclusions(found.comparisons, lambdas, lengths.assign(counted=True))
+    assert counted.equals(usual)
+
+
 def test_the_listing_has_every_comparison_that_was_run_with_its_trials(found):
     rows = rules.listing(found.comparisons, found.searches)
     assert len(rows) == 36 + 36 + 12 + 36  # of four datasets; Amazon-Music has one variant

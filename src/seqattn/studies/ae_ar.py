@@ -183,11 +183,18 @@ def beside_printed(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def claimed(rows: pd.DataFrame) -> pd.Series:
-    """Return by family whether [AE]'s claim holds: yes, no, or not run on three datasets."""
+    """Return by family whether [AE]'s claim holds.
+
+    Yes, no (AE is ahead, or both are alike, on a dataset), can't be told, or not run (on three).
+    """
 
     def told(verdicts: pd.Series) -> str:
         ran = verdicts[verdicts != "not run"]
-        return "not run" if len(ran) < LEAST_DATASETS else "yes" if (ran == "AR").all() else "no"
+        if len(ran) < LEAST_DATASETS:
+            return "not run"
+        if (ran == "AR").all():
+            return "yes"
+        return "no" if ran.isin(["AE", "alike"]).any() else "can't be told"
 
     return rows.groupby("arm", sort=False)["verdict"].agg(told)
 
@@ -205,15 +212,17 @@ def explained(effects: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The rows of mask, objective and samples with ``share``, of the gap, and ``explains``.
+        The rows of mask, objective and samples with ``share``, of the gap, and ``explains``, which
+        none does where the gap's interval holds 0.
     """
     whole = effects[effects["n_seeds"] == n_seeds]
-    gap = whole[whole["effect"] == "gap"].set_index("dataset")["change"]
+    gaps = whole[whole["effect"] == "gap"].set_index("dataset")
+    sure = (gaps["low"] > 0) | (gaps["high"] < 0)  # else there may be no gap to explain
     rows = whole[whole["effect"].isin(["mask", "objective", "samples"])].copy()
-    rows["share"] = rows["change"] / rows["dataset"].map(gap).astype(float)
+    rows["share"] = rows["change"] / rows["dataset"].map(gaps["change"]).astype(float)
     beyond = (rows["low"] > 0) | (rows["high"] < 0)
     # Samples help AE, so what they gain is taken off the gap, and has its sign where AR is ahead.
-    rows["explains"] = beyond & (rows["share"] > 0.5)
+    rows["explains"] = beyond & (rows["share"] > 0.5) & rows["dataset"].map(sure).eq(True)
     return rows
 
 

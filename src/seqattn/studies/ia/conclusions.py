@@ -26,6 +26,7 @@ from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, Outcome, agreement
 from seqattn.studies.judge import ALPHA, MARGIN_PERCENT, grid, with_columns
 
 STEAM = ("steam-3k", "steam-8k", "steam-15k")
+LEAST_DATASETS = 5  # behind a correlation with an interval
 _HALF = 0.5  # nearer to "off" (0) than to the initialisation (1), or not
 
 
@@ -190,6 +191,9 @@ def _no_correlation(e: Evidence) -> Outcome:
     usable = e.lambdas[e.lambdas["whole"].eq(True)]
     found = spearman(usable["mean"], usable["change"])
     told = f"{found.n} of {len(e.lambdas)} points"
+    n_datasets = usable["dataset"].nunique()
+    if n_datasets < LEAST_DATASETS:
+        return Outcome(OPEN, f"{told}, of {n_datasets} datasets: too few")
     if np.isnan(found.low):
         return Outcome(OPEN, told)
     told = f"ρ = {found.rho:+.2f} [{found.low:+.2f}, {found.high:+.2f}], {told}"

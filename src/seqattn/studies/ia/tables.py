@@ -6,6 +6,7 @@ Every function takes the study's table ``comparisons`` (`cells`), and ``lambdas`
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -14,13 +15,13 @@ from seqattn.analysis.lambdas import Spearman, spearman
 from seqattn.config import DESIGNS
 from seqattn.plots.style import name_of
 from seqattn.stats.metrics import METRICS
+from seqattn.studies import travel
 from seqattn.studies.ia import published
 from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, agreement
-from seqattn.studies.ia.conclusions import CONCLUSIONS, evidence
+from seqattn.studies.ia.conclusions import CONCLUSIONS, LEAST_DATASETS, evidence
 from seqattn.studies.texts import ARMS, NOT_RUN, change, is_true, pair, percent, share, span
 
 WHOLE, PART = "whole", "in part"
-LEAST_DATASETS = 5  # behind a correlation with an interval
 _CUT = "‡"  # a search that was cut short
 
 
@@ -156,12 +157,21 @@ def outcomes_table(cells: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).set_index(keys)
 
 
-def conclusions(cells: pd.DataFrame, lambdas: pd.DataFrame) -> pd.DataFrame:
+def conclusions(
+    cells: pd.DataFrame, lambdas: pd.DataFrame, lengths: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Return each conclusion of the paper with its rule and what each design says of it.
+
+    With `lengths`, `seqattn.studies.travel.by_cell` of the runs, rules about λ read only cells that
+    are counted there: elsewhere λ had no way to go.
 
     Columns conclusion, rule, and by design ``<design>`` (the verdict) and ``<design>, why``.
     """
     facts = {name: evidence(cells, lambdas, arm) for arm, name in ARMS.items()}
+    if lengths is not None and len(lengths):
+        points = {arm: facts[name].lambdas for arm, name in ARMS.items()}
+        for arm, rows in travel.only_counted(points, lengths).items():
+            facts[ARMS[arm]] = replace(facts[ARMS[arm]], lambdas=rows)
     rows = []
     for conclusion in CONCLUSIONS:
         claim = f"{conclusion.claim} (section {conclusion.section})"

@@ -19,7 +19,7 @@ from seqattn.config import MARGIN_PERCENT
 from seqattn.models import MODELS, is_masked
 from seqattn.runs.results import value_matrix
 from seqattn.runs.store import Run
-from seqattn.studies.judge import crossed_percent, judge, stacked
+from seqattn.studies.judge import ALPHA, crossed_percent, judge, stacked
 from seqattn.studies.maps import printed
 from seqattn.studies.plan import Group, Study
 
@@ -240,10 +240,11 @@ def local_holds(judged: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
     -------
     DataFrame
         A row a dataset with every window: window (the best of AE; -1: as far as any), change,
-        verdict, "holds" or "does not".
+        verdict, "holds" or "does not". The best of several is one of several tests: its p-value is
+        multiplied by their number (Bonferroni).
     """
     columns = ["dataset", "model", "metric", "k", "n_seeds", "window", "relative_change_percent"]
-    judged = judged.reindex(columns=[*columns, "robust_clustered", "direction"])
+    judged = judged.reindex(columns=[*columns, "robust_clustered", "direction", "p"])
     mine = judged[(judged["metric"] == "NDCG") & (judged["k"] == 10)]
     mine = mine[mine["model"].isin([name for name in mine["model"].unique() if is_masked(name)])]
     rows = []
@@ -252,6 +253,7 @@ def local_holds(judged: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
         change = float(best["relative_change_percent"])
         window = int(best["window"]) if change > 0 else ALL
         robust = bool(best["robust_clustered"]) and best["direction"] > 0
+        robust &= best["p"] * len(part) <= ALPHA
         verdict = "holds" if robust and 0 <= window < LOCAL else "does not"
         rows.append((dataset, window, max(change, 0.0), verdict))
     return pd.DataFrame(rows, columns=["dataset", "window", "change", "verdict"])

@@ -61,6 +61,15 @@ def test_only_auto_encoders_see_the_future(name):
     assert (moved[5:] > 0).any()
 
 
+@pytest.mark.parametrize("family", ["albert", "llama"])
+@torch.no_grad()
+def test_both_sides_read_a_single_item_alike(family):
+    """With one item there is no future to hide, and the weights of a seed are the same."""
+    ar, ae = (build(f"hf-{family}-{side}") for side in ("ar", "ae"))
+    ae.load_state_dict(ar.state_dict(), strict=False)
+    torch.testing.assert_close(ar(ITEMS[:, :1]), ae(ITEMS[:, :1]))
+
+
 @pytest.mark.parametrize("name", PLUGINS)
 @torch.no_grad()
 def test_padding_changes_nothing(name):

@@ -113,6 +113,15 @@ def test_padding_changes_nothing(name):
 
 
 @pytest.mark.parametrize("name", OURS)
+def test_what_stands_in_the_padding_vector_changes_nothing(name):
+    model, (items, intensity) = _build(name), _batch(6, [4, 8])
+    with torch.no_grad():
+        before = model.next_item_hidden(items, intensity)
+        model.item_embedding.weight[0] = 100 * torch.randn(model.item_embedding.weight.shape[1])
+        torch.testing.assert_close(model.next_item_hidden(items, intensity), before)
+
+
+@pytest.mark.parametrize("name", OURS)
 def test_attention_maps_are_row_stochastic_and_respect_the_mask(name):
     items, intensity = _batch(5, [8, 8])
     with torch.no_grad():

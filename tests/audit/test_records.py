@@ -16,6 +16,7 @@ from seqattn.audit.records import (
     sizes,
 )
 from seqattn.data import CATALOGUE
+from seqattn.data.sources import GENERATED
 from seqattn.errors import SeqattnError
 
 FILES = ("dataset", "audit", "intensity", "ties")
@@ -99,7 +100,7 @@ def kept(tmp_path_factory):
 def test_without_records_every_dataset_was_not_run_and_has_its_command(tmp_path):
     table = sizes(read_records(tmp_path))
     assert not table["run"].any() and table["as_read"].isna().all()
-    names = [n for n, entry in CATALOGUE.items() if n != "synthetic" and not entry.of]
+    names = [n for n, entry in CATALOGUE.items() if n not in GENERATED and not entry.of]
     assert list(table["command"]) == [f"seqattn prepare {n} -o results/datasets/{n}" for n in names]
     assert alarms(read_records(tmp_path)).empty and diagnoses(read_records(tmp_path)).empty
 

@@ -97,11 +97,7 @@ def _verdicts(name: str, lengths: pd.DataFrame | None = None) -> str:
 
     With `lengths`, of `travel.by_cell`, also how many of them come from fits that count.
     """
-    study, cells, over = read_study(name), _cells(name), _cells(name, "over_placebo")
-    verdicts = placebo.verdicts(study, cells, over)
-    if "changes_over_placebo" in study.tables:
-        pairs = placebo.pairs(study.table("changes"), study.table("changes_over_placebo"))
-        verdicts = placebo.on_validation(verdicts, pairs)
+    verdicts = placebo.of_study(read_study(name))
     run = verdicts[verdicts["verdict"] != "not run"]
     told = texts.counted(run["verdict"].value_counts()) or "none yet"
     if lengths is not None:
@@ -111,9 +107,9 @@ def _verdicts(name: str, lengths: pd.DataFrame | None = None) -> str:
 
 def _controlled(name: str) -> str:
     """Say what the variants of a positive control that have a verdict came to, by dataset."""
-    study, cells = read_study(name), _cells(name)
-    verdicts = control.verdicts(study, cells, _cells(name, "over_nothing"))
-    rows = control.at_full(control.by_dose(study, cells), verdicts)
+    study = read_study(name)
+    verdicts = control.of_study(study)
+    rows = control.at_full(control.by_dose(study, _cells(name)), verdicts)
     rows = rows.merge(verdicts[verdicts["verdict"] != "not run"])
     ceilings = control.ceilings(study)
     told = []
@@ -124,8 +120,8 @@ def _controlled(name: str) -> str:
             for verdict, part in mine.groupby("verdict", sort=False)
         )
         told.append(
-            f"on {title}, where at most {ceilings[dataset]:.0f} % of SASRec's NDCG@10 can be "
-            f"gained, {verdict} ({mine['n_seeds'].min()} seeds)"
+            f"on {title}, where the rule that reads it would gain {ceilings[dataset]:.0f} % of "
+            f"SASRec's NDCG@10, {verdict} ({mine['n_seeds'].min()} seeds)"
         )
     return ". ".join(told) or "not run"
 

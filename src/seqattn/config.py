@@ -64,13 +64,13 @@ LOSS: dict[str, Any] = {
 # other parameters, without decay.
 LAMBDA: dict[str, Any] = {"lambda_start": 1.0, "lambda_rate": 1.0, "lambda_decay": 0.0}
 PLANTED: dict[str, Any] = {"planted_p": 1.0, "planted_tail": 2.0, "planted_popularity": 0.0}
-KEPT: dict[str, Any] = {"kept_intensity": 0.0}
 # What a loss makes of the intensity of its targets: nothing.
 TARGETS: dict[str, Any] = {"confidence": 0.0, "least_target": 0.0, "least_quantile": 0.0}
 # Fields that came after runs had been kept, with the value that those runs have: left out of
 # records and keys where they have it, so that what is kept is found.
-LATER: dict[str, Any] = ATTENTION | OWN | LOSS | PLANTED | KEPT | LAMBDA | TARGETS
+LATER: dict[str, Any] = ATTENTION | OWN | LOSS | PLANTED | LAMBDA | TARGETS
 LATER |= {"pretrain_epochs": 0, "intensity": "real", "last_item_samples": 0.0}
+LATER |= {"kept_intensity": 0.0}
 LATER |= {"prune_from": 0, "prune_keep": 4}  # of a search
 
 T = TypeVar("T", bound="DataclassInstance")
@@ -274,7 +274,7 @@ class TrainConfig:
     planted_p: float = PLANTED["planted_p"]
     planted_tail: float = PLANTED["planted_tail"]
     planted_popularity: float = PLANTED["planted_popularity"]
-    kept_intensity: float = KEPT["kept_intensity"]
+    kept_intensity: float = 0.0
     lambda_start: float = LAMBDA["lambda_start"]
     lambda_rate: float = LAMBDA["lambda_rate"]
     lambda_decay: float = LAMBDA["lambda_decay"]

@@ -20,7 +20,7 @@ from seqattn.data.planted import comes_later, neighbours
 from seqattn.plots.style import name_of
 from seqattn.stats.metrics import metric
 from seqattn.studies.ia import published
-from seqattn.studies.judge import is_gain, stacked
+from seqattn.studies.judge import is_gain, over_both, stacked
 from seqattn.studies.placebo import same_model
 from seqattn.studies.plan import Group, Study
 
@@ -170,6 +170,12 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
             told = _verdict(mine, own) if {0.0, 1.0} <= there else (False, "not run")
             rows.append((dataset, part, model, seen, *told))
     return pd.DataFrame(rows, columns=[*_KEY, "seen_from", "alarm", "verdict"])
+
+
+def of_study(study: Study) -> pd.DataFrame:
+    """Return `verdicts` of a study from its kept tables, over users and seeds."""
+    cells, over = (over_both(study.table(name)) for name in ("comparisons", "over_nothing"))
+    return verdicts(study, cells, over)
 
 
 def _seen_from(mine: pd.DataFrame, own: pd.DataFrame) -> float:

@@ -13,7 +13,7 @@ from seqattn.config import BASELINE, PLACEBOS, SEEDS
 from seqattn.runs.store import Run
 from seqattn.studies import targets
 from seqattn.studies.ia import published
-from seqattn.studies.judge import is_gain, judge, stacked
+from seqattn.studies.judge import is_gain, judge, over_both, stacked
 from seqattn.studies.plan import Group, Study
 
 REAL = "real"
@@ -128,6 +128,18 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
             verdict = _verdict(mine, theirs, real, arms) if whole else "not run"
             rows.append((dataset, real, model, mine["part"].eq(True).any(), seeds, verdict))
     return pd.DataFrame(rows, columns=["dataset", "arm", "model", "part", "seeds", "verdict"])
+
+
+def of_study(study: Study) -> pd.DataFrame:
+    """Return `verdicts` of a study from its kept tables, over users and seeds.
+
+    Where the study has changes on both targets, *information* must be there on validation as well.
+    """
+    cells, over = (over_both(study.table(name)) for name in ("comparisons", "over_placebo"))
+    told = verdicts(study, cells, over)
+    if "changes_over_placebo" not in study.tables:
+        return told
+    return on_validation(told, pairs(*map(study.table, ("changes", "changes_over_placebo"))))
 
 
 def on_validation(verdicts: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:

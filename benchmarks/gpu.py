@@ -1,4 +1,4 @@
-"""Five seeds on one GPU: in turn, and stacked.
+"""Five seeds on one GPU: in turn, stacked, and side by side in processes of their own.
 
 Throughput in interleaved rounds, how busy the GPU is and with what, and the wall time of a whole
 stacked fit with its accuracy. ML-1M comes from `--log` or `$SEQATTN_DATA/ml-1m.csv.gz` (columns
@@ -15,8 +15,10 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import mean, median, stdev
 
@@ -35,11 +37,13 @@ from seqattn.data import CATALOGUE, Dataset, Interactions, Sequences, leave_one_
 from seqattn.data.preparation import prepare
 from seqattn.stats.metrics import metric
 from seqattn.training.batches import Gatherer, Plan
+from seqattn.training.device import one_thread
 from seqattn.training.fit import launch_epoch, seeded_model, training_batches, training_plans
 from seqattn.training.stacked import Stack, fit_stacked
 
 SEEDS = [2020, 2021, 2022, 2023, 2024]
 MODEL, TRAIN = ModelConfig(), TrainConfig()
+MPS = Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"))
 # Dense peaks in TFLOP/s from NVIDIA's data sheets, by what the device's name contains, in order.
 PEAKS = {
     "H200": {"float32": 67, "bfloat16": 989},
@@ -72,10 +76,10 @@ def dataset_for(name: str, log: Path | None) -> Dataset:
     return random_dataset(n_users=6040, mean_length=165, n_items=3416)
 
 
-def in_turn(dataset: Dataset, steps: int, device: str) -> Callable[[], float]:
+def in_turn(dataset: Dataset, steps: int, device: str, seeds: Sequence[int]) -> Callable[[], float]:
     """Return a function that does some steps of each seed, one seed after another."""
     fits = []
-    for seed in SEEDS:
+    for seed in seeds:
         model = seeded_model(dataset, "sasrec", seed, MODEL, device)
         optimiser = torch.optim.Adam(model.parameters(), lr=TRAIN.learning_rate, fused=True)
         fits.append((model, endless(training_batches(model, dataset, TRAIN, device)), optimiser))
@@ -86,6 +90,37 @@ def in_turn(dataset: Dataset, steps: int, device: str) -> Callable[[], float]:
         return sum(n for _, n in sums)
 
     return work
+
+
+def side_by_side(name: str, log: Path | None, steps: int, device: str) -> Callable[[], float]:
+    """Return a function that does some steps of each seed, all at once in processes."""
+    context = get_context("spawn")
+    ends = []
+    for seed in SEEDS:
+        ours, theirs = context.Pipe()
+        arguments = (theirs, name, log, steps, device, seed)
+        context.Process(target=_one_seed, args=arguments, daemon=True).start()
+        ends.append(ours)
+    for end in ends:
+        end.recv()  # has its data and model
+
+    def work() -> float:
+        for end in ends:
+            end.send("go")
+        return sum(end.recv() for end in ends)
+
+    return work
+
+
+def _one_seed(
+    end: Connection, name: str, log: Path | None, steps: int, device: str, seed: int
+) -> None:
+    """Do some steps of one seed whenever asked to, and say how many targets they had."""
+    with one_thread(device):
+        work = in_turn(dataset_for(name, log), steps, device, [seed])
+        end.send("ready")
+        while end.recv():
+            end.send(work())
 
 
 def stacked(dataset: Dataset, steps: int, device: str) -> Callable[[], float]:
@@ -168,7 +203,7 @@ def describe(
 ) -> dict[str, object]:
     """Return a contestant's row of the table."""
     row: dict[str, object] = {"contestant": name, "targets/s": median(rates)}
-    if device == "cpu":
+    if device == "cpu" or name == "side by side":  # other processes cannot be looked into
         return row
     # One seed's step at a time in turn, all seeds' at once in a stack: count all seeds' steps.
     measured = kernels(work, steps)
@@ -197,8 +232,9 @@ def main(arguments: list[str] | None = None) -> None:
         return
     dataset = dataset_for(options.dataset, options.log)
     contestants = {
-        "in turn": in_turn(dataset, options.steps, device),
+        "in turn": in_turn(dataset, options.steps, device, SEEDS),
         "stacked": stacked(dataset, options.steps, device),
+        "side by side": side_by_side(options.dataset, options.log, options.steps, device),
     }
     rates = interleave(contestants, options.rounds)
     rows = [
@@ -223,9 +259,11 @@ def main(arguments: list[str] | None = None) -> None:
             "dataset": dataset.name,
             "best": best,
             "ratio_stacked_vs_in_turn": ratios(rates, "stacked", "in turn")["median"],
+            "ratio_side_by_side_vs_in_turn": ratios(rates, "side by side", "in turn")["median"],
             "targets_per_second": median(rates[best]),
             "model_tflops": flops / 1e12,
             **{f"utilisation_{kind}": value and flops / value for kind, value in peaks.items()},
+            "multi_process_service": (MPS / "control").exists(),
             "bound_by": next(row.get("bound by") for row in rows if row["contestant"] == best),
             "epochs": options.epochs,
             "seconds_all_seeds": seconds,

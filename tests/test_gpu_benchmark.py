@@ -17,10 +17,12 @@ from seqattn.training.stacked import Stack
 
 def test_the_gpu_benchmark_runs_on_a_cpu_and_keeps_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(common, "RESULTS", tmp_path)
+    monkeypatch.setattr(gpu, "SEEDS", [1, 2])
     options = ["--device", "cpu", "--dataset", "synthetic", "--epochs", "1"]
     gpu.main([*options, "--steps", "1", "--rounds", "1"])
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert summary["ratio_stacked_vs_in_turn"] > 0
+    assert summary["ratio_side_by_side_vs_in_turn"] > 0
     assert summary["seconds_all_seeds"] > 0
     assert summary["utilisation_float32"] is None
     assert not list(tmp_path.iterdir())

@@ -385,6 +385,27 @@ def test_on_a_gpu_seeds_of_two_configurations_are_not_fitted_as_one(
     assert [run.spec for run in runs] == specs
 
 
+def test_on_a_gpu_workers_fit_runs_side_by_side_on_that_gpu(tmp_path, synthetic, monkeypatch):
+    asked = []
+
+    def beside(store, dataset, specs, device, workers, bar):
+        asked.append((list(specs), device, workers))
+        return {spec: store.compute(spec, lambda: RESULT) for spec in specs}
+
+    def alone(store, dataset, spec, *, device, report):
+        asked.append(([spec], device, 1))
+        return store.compute(spec, lambda: RESULT)
+
+    monkeypatch.setattr(fitting, "require_device", lambda device: None)
+    monkeypatch.setattr(fitting, "_fit_in_processes", beside)
+    monkeypatch.setattr(fitting, "fit_run", alone)
+    specs = [run_spec(synthetic, model, 1, SMOKE) for model in ("sasrec", "ia-add")]
+    for workers, path in ((8, "eight"), (1, "one")):
+        store = Store(tmp_path / path)
+        fitting.fit_runs(store, synthetic, specs, device="cuda", workers=workers, progress=False)
+    assert asked == [(specs, "cuda", 2), (specs[:1], "cuda", 1), (specs[1:], "cuda", 1)]
+
+
 def test_a_failure_in_a_worker_is_reported_and_finished_runs_are_kept(tmp_path, synthetic):
     fit_wanted(tmp_path, synthetic, [("sasrec", 1)], "smoke", progress=False)
     with pytest.raises(SeqattnError, match="unknown preset"):

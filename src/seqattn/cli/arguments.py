@@ -292,7 +292,8 @@ def _add_study(verbs: Verbs) -> None:
     part.add_argument("-m", "--model", nargs="+", metavar="NAME")
     part.add_argument("-s", "--seed", nargs="+", type=int)
     verb.add_argument("--device", default="cpu", help="cpu or cuda")
-    verb.add_argument("--workers", type=int, help="processes on the CPU; default: one a core")
+    told = "fits side by side; default: one a core, and on a GPU all seeds of a model as one"
+    verb.add_argument("--workers", type=int, help=told)
 
 
 def _add_pages(verbs: Verbs) -> None:

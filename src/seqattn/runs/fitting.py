@@ -2,8 +2,8 @@
 
 On a CPU each fit runs on one thread and the runs run side by side, one process a core: the bits
 of a fit then do not depend on how many cores the machine has. On a GPU the seeds of a model are
-fitted together, as one stacked model. RecBole's models, which only `seqattn.recbole` knows how to
-fit, run on the CPU.
+fitted together, as one stacked model, or on demand side by side as well. RecBole's models, which
+only `seqattn.recbole` knows how to fit, run on the CPU.
 """
 
 from __future__ import annotations
@@ -197,8 +197,9 @@ def fit_runs(
     device : str
         ``cpu`` or ``cuda``, for our models.
     workers : int, optional
-        Processes on the CPU; by default one a core. On a GPU the seeds of a configuration that are
-        missing are fitted at once, one configuration after another.
+        Fits side by side, each in a process of its own; by default one a core of the CPU. On a GPU
+        the default is one stacked model of all seeds of a configuration that are missing, one
+        configuration after another.
     progress : bool
         Whether to show a progress bar with loss, validation NDCG@10 and lambda.
 
@@ -216,7 +217,7 @@ def fit_runs(
     # The longest fits go first, so that no core is left with one at the end.
     missing = sorted((spec for spec in kept if spec not in runs), key=_epochs, reverse=True)
     with tqdm(total=len(missing), desc="fitting", unit="run", disable=not progress) as bar:
-        if torch.device(device).type != "cpu":
+        if torch.device(device).type != "cpu" and workers is None:
             ours = [spec for spec in missing if isinstance(spec, RunSpec)]
             for config in dict.fromkeys(replace(spec, seed=0) for spec in ours):
                 together = [spec for spec in ours if replace(spec, seed=0) == config]
@@ -226,10 +227,11 @@ def fit_runs(
             missing = [spec for spec in missing if not isinstance(spec, RunSpec)]
         workers = min(workers or os.cpu_count() or 1, len(missing))
         if workers > 1:
-            runs |= _fit_in_processes(store, dataset, missing, workers, bar)
+            runs |= _fit_in_processes(store, dataset, missing, device, workers, bar)
         else:
             for spec in missing:
-                runs[spec] = fit_run(store, dataset, spec, report=bar.set_postfix_str)
+                report = bar.set_postfix_str
+                runs[spec] = fit_run(store, dataset, spec, device=device, report=report)
                 bar.update()
     return [runs[spec] for spec in specs]
 
@@ -255,7 +257,12 @@ def _epochs(spec: Fittable) -> int:
 
 
 def _fit_in_processes(
-    store: Store, dataset: Dataset, specs: Iterable[Fittable], workers: int, bar: tqdm
+    store: Store,
+    dataset: Dataset,
+    specs: Iterable[Fittable],
+    device: str,
+    workers: int,
+    bar: tqdm,
 ) -> dict[Fittable, Run]:
     # Spawn, not fork: forking a process whose OpenMP threads have run can hang.
     context = get_context("spawn")
@@ -267,7 +274,7 @@ def _fit_in_processes(
     try:
         with _interrupts_ignored():
             jobs = {
-                pool.submit(_fit_in_worker, str(store.path), dataset.reference, spec): spec
+                pool.submit(_fit_in_worker, str(store.path), dataset.reference, spec, device): spec
                 for spec in specs
             }
         runs = {}
@@ -315,8 +322,9 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _fit_in_worker(results_dir: str, dataset: str, spec: Fittable) -> Run:
-    return fit_run(Store(results_dir), load_dataset(dataset), spec, report=_lines.put)
+def _fit_in_worker(results_dir: str, dataset: str, spec: Fittable, device: str) -> Run:
+    store, data = Store(results_dir), load_dataset(dataset)
+    return fit_run(store, data, spec, device=device, report=_lines.put)
 
 
 def _listen(lines: Queue, bar: tqdm) -> None:

@@ -444,7 +444,7 @@ def fit_missing(
     device : str
         ``cpu`` or ``cuda``.
     workers : int, optional
-        Processes on the CPU; by default one a core.
+        Fits side by side, see `seqattn.runs.fitting.fit_runs`.
 
     Raises
     ------

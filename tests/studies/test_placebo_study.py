@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from seqattn.config import PLACEBOS, get_preset, replace
 from seqattn.data import load_dataset
@@ -96,3 +97,25 @@ def test_real_intensities_are_judged_against_the_same_model_on_a_placebo(tmp_pat
     ]
     assert row["base"] == pytest.approx(means[0])
     assert row["difference"] == pytest.approx(means[1] - means[0])
+
+
+def test_lambdas_of_real_and_placebo_are_paired_by_seed_as_scipy_pairs_them():
+    real, within = [0.9, 0.4, 0.7, 0.5], [0.1, 0.3, 0.2, 0.05]
+    rows = [
+        {"dataset": "d", "part": False, "arm": arm, "model": "ia-add", "seed": seed}
+        | {"lam": lam, "steps": steps}
+        for arm, values, steps in (("real", real, 10), ("within", within[:3], 30))
+        for seed, lam in zip((3, 1, 2, 4), values, strict=False)
+    ]
+    rows += [row | {"model": "ia-mul", "seed": 1} for row in rows if row["arm"] == "real"][:1]
+    [told] = placebo.lambdas(pd.DataFrame(rows[::-1])).to_dict("records")  # in any order
+    ci = stats.ttest_rel(real[:3], within[:3]).confidence_interval()
+    assert (told["model"], told["against"], told["seeds"]) == ("ia-add", "within", 3)
+    assert told["real"] == pytest.approx(np.mean(real[:3]))  # the fourth has no placebo
+    assert told["gap"] == pytest.approx(told["real"] - told["placebo"])
+    assert (told["low"], told["high"]) == pytest.approx(ci)
+    assert (told["steps"], told["placebo_steps"]) == (10, 30)
+
+
+def test_without_a_placebo_there_are_no_lambdas_to_compare():
+    assert placebo.lambdas(pd.DataFrame()).empty

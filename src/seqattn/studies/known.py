@@ -7,6 +7,7 @@ import pandas as pd
 
 from seqattn.config import BASELINE, DESIGNS, SEEDS
 from seqattn.plots.style import name_of
+from seqattn.studies import targets
 from seqattn.studies.ia import published
 from seqattn.studies.ia.agreement import OPEN
 from seqattn.studies.rules import family
@@ -111,6 +112,19 @@ def detectable(needs: pd.DataFrame, largest: float) -> pd.DataFrame:
     columns = ["dataset", "variant", "design", "effect found in four studies of five, %"]
     frame = pd.DataFrame(rows, columns=columns).set_index(columns[:3])
     return frame.assign(among=["the smallest", "the largest"])
+
+
+def told_on_both(changes: pd.DataFrame) -> str:
+    """Return which comparisons leave out 0 on both targets, in a sentence's words.
+
+    Each as ``Mul on ML-1M (unfiltered)``; "none" if there are none. `changes` is a study's table of
+    that name, see `seqattn.studies.targets.replicated`.
+    """
+    told = []
+    for kind in targets.KINDS:
+        for row in published.with_titles(targets.replicated(changes, kind)).itertuples():
+            told.append(f"{name_of(row.model)} on {row.title} ({kind})")
+    return ", ".join(told) or "none"
 
 
 def told_changes(cells: pd.DataFrame, arm: str, dataset: str) -> str:

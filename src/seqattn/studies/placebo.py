@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
+from seqattn.analysis.lambdas import t_interval
 from seqattn.config import BASELINE, PLACEBOS, SEEDS
 from seqattn.runs.store import Run
 from seqattn.studies import targets
@@ -140,6 +141,43 @@ def of_study(study: Study) -> pd.DataFrame:
     if "changes_over_placebo" not in study.tables:
         return told
     return on_validation(told, pairs(*map(study.table, ("changes", "changes_over_placebo"))))
+
+
+def lambdas(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return where lambda ends with real intensities and with each placebo of them, by seeds.
+
+    Real and placebo runs of one seed start from the same weights and see the same batches, and the
+    intensities are the same numbers: what tells their lambdas apart is what they belong to.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        The table ``travel``.
+
+    Returns
+    -------
+    DataFrame
+        Columns dataset, part, arm (of real intensities), model, against (the placebo), seeds (that
+        both have); real and placebo, lambda's mean over layers and these seeds; gap, real minus
+        placebo, with low and high, its 95 % t interval over seeds (NaN for one seed); and steps and
+        placebo_steps, optimiser steps until the epoch that was kept.
+    """
+    keys = ["dataset", "part", "arm", "model", "seed"]
+    runs = runs.reindex(columns=[*keys, "lam", "steps"])
+    shams = runs.assign(real=runs["arm"].map(real_arm)).dropna(subset=["real"])
+    shams = shams.rename(columns={"arm": "against", "real": "arm", "lam": "placebo"})
+    shams = shams.rename(columns={"steps": "placebo_steps"})
+    both = runs.rename(columns={"lam": "real"}).merge(shams, on=keys)
+    rows = []
+    cell = [*keys[:-1], "against"]
+    for key, own in both.groupby(cell, sort=False):
+        gaps = (own["real"] - own["placebo"]).to_numpy()
+        low, high = t_interval(gaps)
+        means = own[["real", "placebo"]].mean()
+        steps = own[["steps", "placebo_steps"]].mean()
+        rows.append((*key, len(own), *means, gaps.mean(), low, high, *steps))
+    told = ["seeds", "real", "placebo", "gap", "low", "high", "steps", "placebo_steps"]
+    return pd.DataFrame(rows, columns=[*cell, *told])
 
 
 def on_validation(verdicts: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:

@@ -172,11 +172,15 @@ def pools_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def changes_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return each comparison's change on both targets and under both rankings, as text."""
+    """Return each comparison's change on both targets and under both rankings, as text.
+
+    An arm that is no backbone stands under its own name.
+    """
     told = published.with_titles(rows)
     told["cell"] = [f"{r.change:+.1f} {span(r.low, r.high)}" for r in told.itertuples()]
     told["column"] = told["target"] + ", " + told["kind"]
-    told["backbone"], told["variant"] = told["arm"].map(BACKBONES), told["model"].map(name_of)
+    told["backbone"] = [BACKBONES.get(arm, arm) for arm in told["arm"]]
+    told["variant"] = told["model"].map(name_of)
     index = ["title", "backbone", "variant"]
     wide = told.pivot(index=index, columns="column", values="cell")
     order = [f"{target}, {kind}" for target, kind in product(TARGETS, KINDS)]

@@ -38,10 +38,11 @@ import torch
 from benchmarks import rectools
 from benchmarks.common import RESULTS, finish
 from seqattn import load_dataset
-from seqattn.config import ModelConfig, TrainConfig, get_preset, replace
+from seqattn.config import ModelConfig, TrainConfig, replace
 from seqattn.data import Dataset
 from seqattn.files import write_text
 from seqattn.models.backbone import Backbone
+from seqattn.presets import get_preset
 from seqattn.stats import tost_paired
 from seqattn.stats.metrics import metric
 from seqattn.training.batches import Gatherer, prefix_windows, random_batches

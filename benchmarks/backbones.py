@@ -16,9 +16,9 @@ import torch
 
 from benchmarks.common import finish, interleave, ratios
 from benchmarks.steps import training_steps
-from seqattn.config import get_preset
 from seqattn.data import load_dataset
 from seqattn.errors import SeqattnError
+from seqattn.presets import get_preset
 from seqattn.studies.plan import read_study
 
 PRESETS = {"windows": "fixed", "sliding window": "fixed-relative"}

@@ -25,9 +25,9 @@ from benchmarks import run_times
 from benchmarks.common import interleave, machine
 from benchmarks.steps import training_steps
 from seqattn.book.reports import default_parameters
-from seqattn.config import get_preset
 from seqattn.data import load_dataset
 from seqattn.files import ROOT
+from seqattn.presets import get_preset
 
 RECORD = Path(__file__).with_name("forecast.json")
 STEPS, ROUNDS = 5, 5

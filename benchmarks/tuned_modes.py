@@ -12,9 +12,9 @@ hours, and goes on where it stood; what is kept lies in ``benchmarks/results/mod
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
-from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -23,9 +23,9 @@ if __package__ in (None, ""):
 
 from benchmarks.accuracy_parity import comparison
 from benchmarks.common import RESULTS, finish
-from seqattn import config as settings
 from seqattn import load_dataset
-from seqattn.config import BASELINE, SEEDS
+from seqattn.config import BASELINE, SEEDS, replace
+from seqattn.presets import get_preset
 from seqattn.runs.fitting import fit_runs
 from seqattn.runs.results import rank_matrix
 from seqattn.runs.store import Run, Store
@@ -47,8 +47,8 @@ def name_of(stride: int) -> str:
 def run(name: str, stride: int, trials: int, workers: int) -> None:
     """Search and fit SASRec in one mode, unless that is done already, and keep the records."""
     scratch, dataset = SCRATCH / str(stride), load_dataset(name)
-    paper = settings.get_preset("paper")
-    base = replace(paper, train=settings.replace(paper.train, stride=stride))
+    paper = get_preset("paper")
+    base = dataclasses.replace(paper, train=replace(paper.train, stride=stride))
     if (KEPT / str(stride)).exists():
         collect(KEPT / str(stride), scratch)
     tune(

@@ -12,9 +12,10 @@ import pytest
 from fabricated import groups_of
 
 from seqattn.cli import main, parser
-from seqattn.config import get_preset, replace
+from seqattn.config import replace
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
+from seqattn.presets import get_preset
 from seqattn.search.record import Search, SearchConfig
 
 CLI = "import runpy; runpy.run_module('seqattn.cli', run_name='__main__', alter_sys=True)"

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from seqattn.config import ModelConfig, TrainConfig, get_preset, record, replace, strict
+from seqattn.config import ModelConfig, TrainConfig, record, replace, strict
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS, BERT4Rec, Model, is_masked
+from seqattn.presets import get_preset
 
 
 def test_whole_numbers_are_accepted_as_floats_and_not_the_other_way_round():

@@ -28,7 +28,18 @@ PACKAGE = "seqattn"
 # From the ground up: a room imports only rooms before it. The last one is the package's own
 # `__init__`, its front door.
 ROOMS = (
-    *("errors", "config", "files", "stats", "data", "models", "plots", "training", "audit"),
+    *(
+        "errors",
+        "config",
+        "presets",
+        "files",
+        "stats",
+        "data",
+        "models",
+        "plots",
+        "training",
+        "audit",
+    ),
     *("recbole", "runs", "search", "analysis", "studies", "book", "cli", "__init__"),
 )
 HIDDEN = {"hide-input", "remove-input", "remove-cell"}

@@ -1,10 +1,10 @@
-"""Every setting of a run, in one place; unknown keys and wrong types are refused."""
+"""Every setting of a run, its defaults and limits; unknown keys and wrong types are refused."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from seqattn.errors import SeqattnError
@@ -363,35 +363,6 @@ class TrainConfig:
             _require(planted or value == usual, key, value, "left out without intensity 'planted'")
 
 
-@dataclass(frozen=True)
-class Preset:
-    """A named pair of configurations, with the masked-item models' own training settings."""
-
-    model: ModelConfig
-    train: TrainConfig
-    # An epoch of the masked-item objective supervises a fifth of the positions an epoch of
-    # next-item prediction does, so it is given its own number of epochs.
-    train_ae: TrainConfig = field(default_factory=TrainConfig)
-    # A log with fewer training targets than this takes batches of `small_batch` targets: with
-    # larger ones an epoch would be a handful of optimiser steps.
-    small_log: int = 0
-    small_batch: int = 256
-
-    def for_log(self, n_targets: int) -> Preset:
-        """Return the preset as it is for a log with this many training targets."""
-        if n_targets >= self.small_log:
-            return self
-        return dataclasses.replace(
-            self,
-            train=replace(self.train, batch_targets=self.small_batch),
-            train_ae=replace(self.train_ae, batch_targets=self.small_batch),
-        )
-
-    def train_for(self, *, masked: bool) -> TrainConfig:
-        """Return the training settings of an objective, masked items or next items."""
-        return self.train_ae if masked else self.train
-
-
 def strict(cls: type[T], values: Mapping[str, Any]) -> T:
     """Build a config dataclass from a mapping, rejecting unknown keys and wrong types.
 
@@ -495,65 +466,6 @@ def _require(condition: bool, key: str, value: object, expected: str) -> None:
 def _require_one_of(key: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise SeqattnError(f"config key {key!r} must be one of {', '.join(choices)}, not {value!r}")
-
-
-# Written down before any of its runs was looked at, so it favours no model (no search chose it).
-_FIXED = TrainConfig(epochs=200, patience=10)
-# What is hidden lies anywhere in a window; of windows that overlap, only late items would be.
-_FIXED_MASKED = dataclasses.replace(_FIXED, stride=50)
-# The same backbone reading whole histories in one pass: two layers of 50 reach 99 interactions.
-_FIXED_RELATIVE = ModelConfig(positions="relative", sliding_window=50, max_length=99)
-# Windows as long as most histories, the setting in which others publish levels on ML-1M.
-_FIXED_LONG = TrainConfig(epochs=200, patience=10, stride=200)
-
-PRESETS: dict[str, Preset] = {
-    # The book's default: every notebook on ML-100K within minutes on two cores.
-    "quick": Preset(
-        ModelConfig(inner_size=64),
-        TrainConfig(learning_rate=3e-3, epochs=8),
-        # Masked-item training starts with a plateau; less patience would stop on it. It hides items
-        # anywhere in a window, so windows need not overlap for late positions to be read.
-        # The limit lets patience end both models on ML-100K (after 54 and 38 epochs).
-        TrainConfig(learning_rate=3e-3, epochs=60, patience=10, stride=50),
-    ),
-    # The published protocol's final fits; what it searches for is not to be read from here.
-    "paper": Preset(
-        ModelConfig(),
-        TrainConfig(),
-        TrainConfig(learning_rate=3e-3, epochs=100, patience=10, stride=50),
-    ),
-    # The same with a window of its own for each late target, as RecBole reads it; slower.
-    "paper-exact": Preset(
-        ModelConfig(),
-        TrainConfig(stride=1),
-        TrainConfig(learning_rate=3e-3, epochs=100, patience=10, stride=50),
-    ),
-    "fixed": Preset(ModelConfig(), _FIXED, _FIXED_MASKED, small_log=100_000),
-    # Its models of masked items, which look both ways, are refused.
-    "fixed-relative": Preset(
-        _FIXED_RELATIVE, dataclasses.replace(_FIXED, windows="whole"), _FIXED, small_log=100_000
-    ),
-    "fixed-long": Preset(ModelConfig(max_length=200), _FIXED_LONG, _FIXED_LONG, small_log=100_000),
-    # Seconds, on synthetic data: proves that the notebooks run, says nothing about quality.
-    "smoke": Preset(
-        ModelConfig(max_length=10, hidden_size=8, inner_size=8),
-        TrainConfig(batch_targets=256, epochs=2, stride=5),
-        TrainConfig(batch_targets=256, epochs=2, stride=5),
-    ),
-}
-
-
-def get_preset(name: str) -> Preset:
-    """Return a preset by name.
-
-    Raises
-    ------
-    SeqattnError
-        If there is no preset of that name.
-    """
-    if name not in PRESETS:
-        raise SeqattnError(f"unknown preset {name!r}; choose one of {', '.join(PRESETS)}")
-    return PRESETS[name]
 
 
 DESIGNS = ("own_search", "shared_backbone")

@@ -10,10 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqattn.config import ModelConfig, get_preset, replace
+from seqattn.config import ModelConfig, replace
 from seqattn.data import load_dataset
 from seqattn.data.placebo import with_placebo
 from seqattn.errors import SeqattnError
+from seqattn.presets import get_preset
 from seqattn.runs.export import dataset_of
 from seqattn.runs.fitting import _fit_on_gpu, fit_run, run_spec
 from seqattn.runs.store import Store

@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from seqattn.config import LATER, PLANTED, ModelConfig, TrainConfig, get_preset, record, replace
+from seqattn.config import LATER, PLANTED, ModelConfig, TrainConfig, record, replace
 from seqattn.data import Dataset, Interactions, load_dataset
 from seqattn.data.intensities import with_intensities
 from seqattn.data.planted import comes_later, neighbours, promised, with_planted
 from seqattn.data.sequences import Sequences
 from seqattn.errors import SeqattnError
+from seqattn.presets import get_preset
 from seqattn.runs.export import dataset_of
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from seqattn import build_model
-from seqattn.config import get_preset, replace
+from seqattn.config import replace
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS, PLUGINS, is_masked, is_stackable, needs_intensity
+from seqattn.presets import get_preset
 from seqattn.runs.code import code_of
 from seqattn.training.fit import backward, fit, seeded_model, training_batches
 

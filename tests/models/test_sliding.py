@@ -8,12 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqattn.config import NORMALISATIONS, SHIFT_INVARIANT, TrainConfig, get_preset, replace
+from seqattn.config import NORMALISATIONS, SHIFT_INVARIANT, TrainConfig, replace
 from seqattn.data import Sequences
 from seqattn.errors import SeqattnError
 from seqattn.models import build_model
 from seqattn.models.reference import intensity_matrix
 from seqattn.models.sliding import sliding_mask, sliding_signal
+from seqattn.presets import get_preset
 from seqattn.training.batches import Gatherer
 from seqattn.training.fit import batch_loss, training_batches
 from seqattn.training.whole import whole_batch, whole_windows

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from seqattn.config import ModelConfig, Preset, TrainConfig, replace
+from seqattn.config import ModelConfig, TrainConfig, replace
 from seqattn.errors import SeqattnError
+from seqattn.presets import Preset
 from seqattn.runs import fitting
 from seqattn.runs.checkpoint import Checkpoint
 from seqattn.runs.fitting import fit_run, run_spec

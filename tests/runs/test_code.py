@@ -12,11 +12,11 @@ import pytest
 from wanted import fit_wanted
 
 import seqattn
-from seqattn.config import get_preset
 from seqattn.data import load_dataset
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
 from seqattn.models import MODELS, PLUGINS, Model, SASRec
+from seqattn.presets import get_preset
 from seqattn.runs.code import code_of, require_same_code, written
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store

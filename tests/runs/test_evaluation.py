@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from seqattn.cli import main
-from seqattn.config import ModelConfig, Preset, TrainConfig, get_preset
+from seqattn.config import ModelConfig, TrainConfig
 from seqattn.data import CATALOGUE, Dataset, Interactions, load_dataset, synthetic_log
 from seqattn.data.splits import Splitting
+from seqattn.presets import Preset, get_preset
 from seqattn.runs.evaluation import evaluation, reversed_ties, target_groups
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 import seqattn
 from seqattn.cli import main
-from seqattn.config import ModelConfig, Preset, TrainConfig
+from seqattn.config import ModelConfig, TrainConfig
 from seqattn.errors import SeqattnError
+from seqattn.presets import Preset
 from seqattn.runs.export import export_model, per_user
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store

@@ -9,9 +9,10 @@ import torch
 
 import seqattn
 from seqattn.analysis.attention import attention_maps
-from seqattn.config import ModelConfig, Preset, TrainConfig
+from seqattn.config import ModelConfig, TrainConfig
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS
+from seqattn.presets import Preset
 from seqattn.runs.evaluation import evaluation
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store

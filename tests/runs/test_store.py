@@ -10,9 +10,9 @@ import pytest
 import torch
 from wanted import fit_wanted
 
-from seqattn.config import get_preset
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, checksum
+from seqattn.presets import get_preset
 from seqattn.runs import fitting
 from seqattn.runs import store as store_module
 from seqattn.runs.fitting import run_spec

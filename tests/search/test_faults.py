@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from seqattn.config import get_preset
 from seqattn.errors import SeqattnError
+from seqattn.presets import get_preset
 from seqattn.runs.store import Result, RunSpec, Store
 from seqattn.search.record import SearchConfig, read_search, searches
 from seqattn.search.tune import tune

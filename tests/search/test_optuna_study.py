@@ -15,8 +15,9 @@ import pytest
 import sqlalchemy.exc
 
 import seqattn.search.tune as module
-from seqattn.config import NORMALISATIONS, get_preset
+from seqattn.config import NORMALISATIONS
 from seqattn.errors import SeqattnError
+from seqattn.presets import get_preset
 from seqattn.search.optuna_study import claim, claimed, next_sampler, open_study
 from seqattn.search.record import SearchConfig, read_search
 from seqattn.search.tune import space, tune
@@ -85,7 +86,8 @@ import optuna, torch
 torch.set_num_threads(1)
 import seqattn.search.tune as module
 from seqattn.search.record import SearchConfig
-from seqattn.config import NORMALISATIONS, get_preset
+from seqattn.config import NORMALISATIONS
+from seqattn.presets import get_preset
 from seqattn.data import load_dataset
 
 def train(dataset, model, seed, model_config, config, *, device, on_epoch):

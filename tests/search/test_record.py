@@ -11,8 +11,8 @@ import pytest
 import torch
 from fabricated import groups_of, runs_of
 
-from seqattn.config import get_preset
 from seqattn.errors import SeqattnError
+from seqattn.presets import get_preset
 from seqattn.runs.store import RecBoleSpec, Result, Store
 from seqattn.search.collect import collect
 from seqattn.search.record import Search, SearchConfig, chosen, read_search, search_path, settings

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 import seqattn.search.tune as module
-from seqattn.config import get_preset, record
+from seqattn.config import record
 from seqattn.errors import SeqattnError
+from seqattn.presets import get_preset
 from seqattn.search.record import SearchConfig, read_search
 from seqattn.search.tune import space, tune
 

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from seqattn.config import NORMALISATIONS, get_preset, replace
+from seqattn.config import NORMALISATIONS, replace
 from seqattn.data import load_dataset
 from seqattn.data.splits import Split
 from seqattn.errors import DivergedError, SeqattnError
+from seqattn.presets import get_preset
 from seqattn.search.record import SearchConfig, read_search
 from seqattn.search.tune import study_of, tune
 

@@ -15,10 +15,11 @@ from matplotlib.figure import Figure
 
 from seqattn import book, plots
 from seqattn.analysis.attention import load_model
-from seqattn.config import PLACEBOS, get_preset
+from seqattn.config import PLACEBOS
 from seqattn.data import load_dataset
 from seqattn.models import MODELS, needs_intensity
 from seqattn.models.key_bias import LEVELS
+from seqattn.presets import get_preset
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Result, Store
 from seqattn.studies import beyond, placebo, plan

@@ -10,9 +10,9 @@ import pytest
 from wanted import fit_wanted
 
 from seqattn.cli import main
-from seqattn.config import get_preset
 from seqattn.data import load_dataset
 from seqattn.files import checksum, write_text
+from seqattn.presets import get_preset
 from seqattn.runs.store import RecBoleSpec, Result, Run, Store
 from seqattn.search.collect import collect
 from seqattn.search.record import SearchConfig

@@ -14,9 +14,10 @@ from fabricated import keep
 from matplotlib.figure import Figure
 
 from seqattn import book, plots
-from seqattn.config import VARIANTS, get_preset, replace
+from seqattn.config import VARIANTS, replace
 from seqattn.data import load_dataset
 from seqattn.data.planted import promised, with_planted
+from seqattn.presets import get_preset
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store
 from seqattn.studies import control, plan

@@ -13,8 +13,9 @@ import torch
 from scipy.spatial import distance
 
 from seqattn.analysis.attention import load_model
-from seqattn.config import Preset, get_preset, replace
+from seqattn.config import replace
 from seqattn.data import load_dataset
+from seqattn.presets import Preset, get_preset
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store
 from seqattn.stats.metrics import metric

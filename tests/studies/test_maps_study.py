@@ -12,9 +12,9 @@ import pytest
 from scipy import stats
 
 from seqattn.analysis.attention import attention_maps, bounds, l1_l2, load_model
-from seqattn.config import get_preset
 from seqattn.data import Dataset, Interactions, load_dataset, load_log
 from seqattn.errors import SeqattnError
+from seqattn.presets import get_preset
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store
 from seqattn.studies import maps

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from seqattn.config import PLACEBOS, get_preset, replace
+from seqattn.config import PLACEBOS, replace
 from seqattn.data import load_dataset
+from seqattn.presets import get_preset
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store
 from seqattn.studies import placebo

@@ -11,9 +11,10 @@ from fabricated import fabricate, groups_of, keep
 
 from seqattn.book import reports
 from seqattn.cli import main
-from seqattn.config import SEEDS, get_preset
+from seqattn.config import SEEDS
 from seqattn.errors import SeqattnError
 from seqattn.files import write_text
+from seqattn.presets import get_preset
 from seqattn.runs.store import Store
 from seqattn.studies import plan
 from seqattn.studies.tables import TABLES, comparisons

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from fabricated import keep
 
-from seqattn.config import get_preset
 from seqattn.errors import SeqattnError
 from seqattn.plots.luck import changes_by_pair, winners
+from seqattn.presets import get_preset
 from seqattn.runs.fitting import run_spec
 from seqattn.runs.store import Store
 from seqattn.stats.variance import between_searches

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from seqattn.config import Preset, get_preset, record, replace
+from seqattn.config import record, replace
 from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
 from seqattn.models import is_masked
+from seqattn.presets import Preset, get_preset
 from seqattn.runs.code import code_of
 from seqattn.runs.export import load
 from seqattn.runs.fitting import fit_run, run_spec

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from scipy import stats
 
-from seqattn.config import get_preset
 from seqattn.data import Sequences
+from seqattn.presets import get_preset
 from seqattn.training.batches import (
     Gatherer,
     last_item_windows,

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 import torch
 
-from seqattn.config import ModelConfig, TrainConfig, get_preset, replace
+from seqattn.config import ModelConfig, TrainConfig, replace
 from seqattn.data import CATALOGUE, Dataset, Interactions, Preparation
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS, PLUGINS, build_model
+from seqattn.presets import get_preset
 from seqattn.stats.metrics import metric
 from seqattn.training.batches import Gatherer, length_buckets, packed_windows
 from seqattn.training.fit import (

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from seqattn.config import LAMBDA, TrainConfig, get_preset, record, replace
+from seqattn.config import LAMBDA, TrainConfig, record, replace
 from seqattn.errors import SeqattnError
+from seqattn.presets import get_preset
 from seqattn.runs.checkpoint import Checkpoint
 from seqattn.training.fit import fit, seeded_model
 from seqattn.training.optimiser import adam, start_lambda

@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from scipy import stats
 
-from seqattn.config import TrainConfig, get_preset, replace
+from seqattn.config import TrainConfig, replace
 from seqattn.data import Sequences
 from seqattn.models import build_model
+from seqattn.presets import get_preset
 from seqattn.stats.metrics import metric
 from seqattn.training.fit import backward, batch_loss, fit, other_loss, training_batches
 from seqattn.training.negatives import SampledLoss, bce, bpr, gbce, grouped, sampled_softmax

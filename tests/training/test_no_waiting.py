@@ -8,8 +8,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import seqattn.training.ranking as evaluation
-from seqattn.config import EXCLUDED, LOSSES, get_preset, replace
+from seqattn.config import EXCLUDED, LOSSES, replace
 from seqattn.models import MODELS, PLUGINS, is_stackable
+from seqattn.presets import get_preset
 from seqattn.training.batches import Gatherer
 from seqattn.training.fit import (
     launch_epoch,

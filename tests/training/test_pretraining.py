@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from seqattn.config import ModelConfig, Preset, TrainConfig, record, replace
+from seqattn.config import ModelConfig, TrainConfig, record, replace
 from seqattn.data.splits import leave_one_out
 from seqattn.errors import SeqattnError
 from seqattn.models import build_model
+from seqattn.presets import Preset
 from seqattn.runs.checkpoint import Checkpoint
 from seqattn.runs.fitting import _fit_on_gpu, run_spec
 from seqattn.runs.store import Store

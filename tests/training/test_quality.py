@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seqattn.config import get_preset
 from seqattn.data import load_dataset
 from seqattn.errors import SeqattnError
 from seqattn.models import is_masked
+from seqattn.presets import get_preset
 from seqattn.stats.metrics import metric
 from seqattn.training.fit import fit
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
 import seqattn.training.ranking as evaluation
-from seqattn.config import get_preset
 from seqattn.errors import SeqattnError
 from seqattn.models import build_model
+from seqattn.presets import get_preset
 from seqattn.stats.metrics import METRICS, metric
 from seqattn.training.ranking import rank_targets
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from seqattn.config import PLACEBO_POSITIONS, Preset, get_preset, replace
+from seqattn.config import PLACEBO_POSITIONS, replace
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS, PLUGINS, is_stackable
 from seqattn.models.positions import SCHEMES
+from seqattn.presets import Preset, get_preset
 from seqattn.runs import fitting
 from seqattn.runs.fitting import fit_runs_stacked, run_spec
 from seqattn.runs.store import Store

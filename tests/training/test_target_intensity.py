@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqattn.config import LATER, Preset, TrainConfig, get_preset, record, replace
+from seqattn.config import LATER, TrainConfig, record, replace
 from seqattn.data import Sequences
 from seqattn.errors import SeqattnError
+from seqattn.presets import Preset, get_preset
 from seqattn.runs import fitting
 from seqattn.runs.fitting import run_spec
 from seqattn.runs.store import Store

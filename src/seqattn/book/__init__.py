@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from seqattn.config import AE_VS_AR, BASELINE, DESIGNS, Preset, get_preset
+from seqattn.config import AE_VS_AR, BASELINE, DESIGNS
 from seqattn.data import Dataset, load_dataset
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, results_folder
 from seqattn.models import MODELS
+from seqattn.presets import Preset, get_preset
 from seqattn.runs.fitting import fit_runs
 from seqattn.runs.store import Run, Store
 from seqattn.search.record import Search, searches, settings, wanted_specs
@@ -180,7 +181,7 @@ def start(
     dataset : str
         A name that ``seqattn datasets`` lists, or the YAML file of one's own data.
     preset : str
-        A preset of `seqattn.config`, or a design whose searches are done.
+        A preset of `seqattn.presets`, or a design whose searches are done.
     seeds, models : list
         What is fitted: every model with every seed.
     results_dir : str

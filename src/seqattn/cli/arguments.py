@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqattn.config import AE_VS_AR, BASELINE, DESIGNS, MARGIN_PERCENT, PRESETS, SEEDS
+from seqattn.config import AE_VS_AR, BASELINE, DESIGNS, MARGIN_PERCENT, SEEDS
 from seqattn.models import MODELS, RECBOLE_MODELS
+from seqattn.presets import PRESETS
 from seqattn.studies.plan import names
 
 if TYPE_CHECKING:

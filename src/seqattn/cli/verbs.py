@@ -13,11 +13,12 @@ from functools import partial
 from tqdm import tqdm
 
 from seqattn.cli.named import histories_of, loaded, runs_of, systems
-from seqattn.config import AE_VS_AR, BASELINE, NORMALISATIONS, VARIANTS, get_preset
+from seqattn.config import AE_VS_AR, BASELINE, NORMALISATIONS, VARIANTS
 from seqattn.data import CATALOGUE, load_dataset
 from seqattn.data.sources import how_to_get, status
 from seqattn.errors import SeqattnError
 from seqattn.files import results_folder, write_text
+from seqattn.presets import get_preset
 from seqattn.search.collect import collect
 from seqattn.search.record import SearchConfig
 

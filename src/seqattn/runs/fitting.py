@@ -24,11 +24,11 @@ from types import ModuleType
 import torch
 from tqdm import tqdm
 
-from seqattn.config import Preset
 from seqattn.data import Dataset, load_dataset
 from seqattn.data.dataset import Described
 from seqattn.errors import SeqattnError
 from seqattn.models import is_masked, is_stackable
+from seqattn.presets import Preset
 from seqattn.runs.checkpoint import Checkpoint
 from seqattn.runs.code import code_of, require_same_code
 from seqattn.runs.store import Fittable, RecBoleSpec, Result, Run, RunSpec, Store

@@ -18,9 +18,10 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from seqattn.config import NORMALISATIONS, Preset, record
+from seqattn.config import NORMALISATIONS, record
 from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
+from seqattn.presets import Preset
 from seqattn.search.record import SearchConfig
 
 if TYPE_CHECKING:

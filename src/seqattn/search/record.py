@@ -33,11 +33,8 @@ from seqattn.config import (
     BASELINE,
     DESIGNS,
     OWN,
-    PRESETS,
     ModelConfig,
-    Preset,
     TrainConfig,
-    get_preset,
     record,
     replace,
     require_seed,
@@ -49,6 +46,7 @@ from seqattn.data.own import is_yaml
 from seqattn.errors import SeqattnError
 from seqattn.files import checksum, write_text
 from seqattn.models import RECBOLE_MODELS, is_masked
+from seqattn.presets import PRESETS, Preset, get_preset
 from seqattn.runs.fitting import recbole_spec, run_spec
 from seqattn.runs.store import Fittable, RunSpec
 

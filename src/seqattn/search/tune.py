@@ -16,10 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqattn.config import BASELINE, NORMALISATIONS, Preset, replace
+from seqattn.config import BASELINE, NORMALISATIONS, replace
 from seqattn.data import Dataset
 from seqattn.errors import DivergedError, SeqattnError
 from seqattn.models import is_masked, needs_intensity
+from seqattn.presets import Preset
 from seqattn.runs.store import Store, locked
 from seqattn.search.optuna_study import claim, done, draw_of, open_study, over, storage_errors
 from seqattn.search.record import Search, SearchConfig, read_search, search_path, settings

@@ -42,12 +42,13 @@ import numpy as np
 import pandas as pd
 
 from seqattn.audit.records import RECORDS
-from seqattn.config import BASELINE, DESIGNS, MASKED_ONLY, PRESETS, SEEDS, Preset, replace
+from seqattn.config import BASELINE, DESIGNS, MASKED_ONLY, SEEDS, replace
 from seqattn.data import load_dataset
 from seqattn.data.yaml_files import load_yaml, section
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, results_folder
 from seqattn.models import MODELS, RECBOLE_MODELS
+from seqattn.presets import PRESETS, Preset
 from seqattn.runs.fitting import fit_runs, recbole_spec, run_spec
 from seqattn.runs.store import Fittable, Run, Store
 from seqattn.search.record import settings

@@ -16,11 +16,12 @@ import pandas as pd
 
 from seqattn.analysis import lambdas as analysis
 from seqattn.audit.records import read_tied_tests
-from seqattn.config import BASELINE, DESIGNS, NORMALISATIONS, SEEDS, VARIANTS, get_preset
+from seqattn.config import BASELINE, DESIGNS, NORMALISATIONS, SEEDS, VARIANTS
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
 from seqattn.models import MODELS, RECBOLE_MODELS
 from seqattn.plots.style import name_of
+from seqattn.presets import get_preset
 from seqattn.runs.results import value_matrix, values
 from seqattn.runs.store import Run, Store
 from seqattn.search.record import Search, SearchConfig, chosen, read_search

@@ -241,7 +241,7 @@ def fit(
     Examples
     --------
     >>> from seqattn import load_dataset
-    >>> from seqattn.config import get_preset
+    >>> from seqattn.presets import get_preset
     >>> smoke = get_preset("smoke")
     >>> fitted = fit(load_dataset("synthetic"), "ia-add", 2020, smoke.model, smoke.train)
     >>> fitted.ranks["test_unfiltered"].shape

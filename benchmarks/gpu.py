@@ -37,7 +37,6 @@ from seqattn.data import CATALOGUE, Dataset, Interactions, Sequences, leave_one_
 from seqattn.data.preparation import prepare
 from seqattn.stats.metrics import metric
 from seqattn.training.batches import Gatherer, Plan
-from seqattn.training.device import one_thread
 from seqattn.training.fit import launch_epoch, seeded_model, training_batches, training_plans
 from seqattn.training.stacked import Stack, fit_stacked
 
@@ -100,6 +99,7 @@ def side_by_side(name: str, log: Path | None, steps: int, device: str) -> Callab
         ours, theirs = context.Pipe()
         arguments = (theirs, name, log, steps, device, seed)
         context.Process(target=_one_seed, args=arguments, daemon=True).start()
+        theirs.close()  # else a child that dies is waited for without end
         ends.append(ours)
     for end in ends:
         end.recv()  # has its data and model
@@ -116,11 +116,11 @@ def _one_seed(
     end: Connection, name: str, log: Path | None, steps: int, device: str, seed: int
 ) -> None:
     """Do some steps of one seed whenever asked to, and say how many targets they had."""
-    with one_thread(device):
-        work = in_turn(dataset_for(name, log), steps, device, [seed])
-        end.send("ready")
-        while end.recv():
-            end.send(work())
+    torch.set_num_threads(1)
+    work = in_turn(dataset_for(name, log), steps, device, [seed])
+    end.send("ready")
+    while end.recv():
+        end.send(work())
 
 
 def stacked(dataset: Dataset, steps: int, device: str) -> Callable[[], float]:
@@ -264,7 +264,7 @@ def main(arguments: list[str] | None = None) -> None:
             "model_tflops": flops / 1e12,
             **{f"utilisation_{kind}": value and flops / value for kind, value in peaks.items()},
             "multi_process_service": (MPS / "control").exists(),
-            "bound_by": next(row.get("bound by") for row in rows if row["contestant"] == best),
+            "bound_by": next(r.get("bound by", "unknown") for r in rows if r["contestant"] == best),
             "epochs": options.epochs,
             "seconds_all_seeds": seconds,
             "test_ndcg10_mean": mean(ndcg),

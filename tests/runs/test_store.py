@@ -406,6 +406,15 @@ def test_on_a_gpu_workers_fit_runs_side_by_side_on_that_gpu(tmp_path, synthetic,
     assert asked == [(specs, "cuda", 2), (specs[:1], "cuda", 1), (specs[1:], "cuda", 1)]
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("workers", [0, -3])
+def test_fits_need_a_worker(tmp_path, synthetic, monkeypatch, device, workers):
+    monkeypatch.setattr(fitting, "require_device", lambda device: None)
+    spec = run_spec(synthetic, "sasrec", 1, SMOKE)
+    with pytest.raises(SeqattnError, match=f"workers must be at least 1, not {workers}"):
+        fitting.fit_runs(Store(tmp_path), synthetic, [spec], device=device, workers=workers)
+
+
 def test_a_failure_in_a_worker_is_reported_and_finished_runs_are_kept(tmp_path, synthetic):
     fit_wanted(tmp_path, synthetic, [("sasrec", 1)], "smoke", progress=False)
     with pytest.raises(SeqattnError, match="unknown preset"):

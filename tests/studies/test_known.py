@@ -91,3 +91,26 @@ def test_changes_are_told_with_interval_model_and_seeds_and_none_is_not_run():
 def test_counts_are_told_in_words():
     assert texts.counted({"nothing": 2, "channel": 1, "information": 0}) == "2 nothing, 1 channel"
     assert texts.counted({}) == ""
+
+
+def test_changes_on_both_targets_are_told_by_arm_and_ranking_and_counted():
+    def rows(model, arm, kind, test, valid):
+        key = {"dataset": "ml-1m", "arm": arm, "part": False, "model": model, "kind": kind}
+        return [
+            key | {"target": target, "change": sum(ends) / 2, "low": ends[0], "high": ends[1]}
+            for target, ends in (("test", test), ("valid", valid))
+        ]
+
+    up, down, around = (1.0, 3.0), (-3.0, -1.0), (-1.0, 2.0)
+    table = [
+        *rows("ia-mul", "real", "unfiltered", up, up),
+        *rows("ia-mul", "shared_backbone", "unfiltered", down, down),
+        *rows("ia-mul", "real", "filtered", up, around),
+        *rows("ia-add", "real", "unfiltered", up, down),  # on opposite sides
+    ]
+    told = known.told_on_both(pd.DataFrame(table))
+    assert told == (
+        "2 of 4: Mul on ML-1M (real, unfiltered), Mul on ML-1M (SASRec's backbone, unfiltered)"
+    )
+    assert known.told_on_both(pd.DataFrame(table[-2:])) == "0 of 1"
+    assert known.told_on_both(pd.DataFrame()) == "not run"

@@ -120,3 +120,22 @@ def test_lambdas_of_real_and_placebo_are_paired_by_seed_as_scipy_pairs_them():
 
 def test_without_a_placebo_there_are_no_lambdas_to_compare():
     assert placebo.lambdas(pd.DataFrame()).empty
+
+
+def test_lambdas_are_told_apart_where_all_seeds_leave_out_no_difference():
+    row = {"dataset": "ml-1m", "part": False, "arm": "real", "model": "ia-add", "against": "across"}
+    row |= {"real": 0.377, "placebo": -0.001, "gap": 0.378, "low": 0.351, "high": 0.404}
+    lambdas = pd.DataFrame(
+        [
+            row | {"seeds": 5},
+            row | {"seeds": 4},
+            row | {"seeds": 5, "low": -0.1},
+            row | {"seeds": 5, "gap": -0.3, "low": -0.4, "high": -0.2},
+        ]
+    )
+    told = placebo.told_apart(lambdas, 5)
+    assert list(told["gap"]) == [0.378, -0.3]
+    assert told["words"].iloc[0] == (
+        "Add on ML-1M: 0.38, with *across* 0.00 (difference +0.38 [+0.35, +0.40])"
+    )
+    assert placebo.told_apart(placebo.lambdas(pd.DataFrame()), 5).empty

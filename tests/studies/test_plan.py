@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from fabricated import fabricate, groups_of, keep
@@ -257,3 +258,12 @@ def test_runs_a_study_wants_are_collected_and_others_named(study, tmp_path, monk
     assert "1 runs of" in capsys.readouterr().err
     assert main(["collect", str(tmp_path / "elsewhere"), "-o", str(found.results)]) == 0
     assert capsys.readouterr().out.strip() == ""
+
+
+@pytest.mark.parametrize("name", [n for n in plan.names() if "runs" in plan.read_study(n).tables])
+def test_every_run_that_a_table_names_is_in_the_repository(name):
+    study = plan.read_study(name)
+    named = set(study.table("runs").get("key", pd.Series(dtype=str)))
+    folders = {study.results, *map(study.searches, study.arms)}
+    kept = {path.parent.name.rsplit("-", 1)[1] for f in folders for path in f.glob("*/*/*/*.npz")}
+    assert named <= kept

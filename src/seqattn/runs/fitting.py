@@ -199,7 +199,7 @@ def fit_runs(
     workers : int, optional
         Fits side by side, each in a process of its own; by default one a core of the CPU. On a GPU
         the default is one stacked model of all seeds of a configuration that are missing, one
-        configuration after another.
+        configuration after another. RecBole's models count among them and stay on the CPU.
     progress : bool
         Whether to show a progress bar with loss, validation NDCG@10 and lambda.
 
@@ -207,9 +207,11 @@ def fit_runs(
     ------
     SeqattnError
         If a model can't be fitted on the dataset, a run was fitted with other code of its model,
-        or there is no such device. Finished runs stay in the store.
+        there is no such device, or fewer than one worker. Finished runs stay in the store.
     """
     require_device(device)
+    if workers is not None and workers < 1:
+        raise SeqattnError(f"workers must be at least 1, not {workers}")
     kept = {spec: store.get(spec) for spec in specs}
     runs = {spec: run for spec, run in kept.items() if run}
     for run in runs.values():
@@ -312,6 +314,7 @@ _lines: Queue  # in a worker: where its progress goes
 def _start_worker(lines: Queue) -> None:
     global _lines
     _lines = lines
+    torch.set_num_threads(1)  # on a GPU as well: its neighbours need the other cores
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from seqattn.config import BASELINE, DESIGNS, SEEDS
+from seqattn.config import BACKBONES, BASELINE, DESIGNS, SEEDS
 from seqattn.plots.style import name_of
 from seqattn.studies import targets
 from seqattn.studies.ia import published
@@ -115,16 +115,20 @@ def detectable(needs: pd.DataFrame, largest: float) -> pd.DataFrame:
 
 
 def told_on_both(changes: pd.DataFrame) -> str:
-    """Return which comparisons leave out 0 on both targets, in a sentence's words.
+    """Return which comparisons leave out 0 on both targets, and of how many, in words.
 
-    Each as ``Mul on ML-1M (unfiltered)``; "none" if there are none. `changes` is a study's table of
-    that name, see `seqattn.studies.targets.replicated`.
+    As ``1 of 20: Mul on ML-1M (real, unfiltered)``. `changes` is a table of that name, see
+    `seqattn.studies.targets.replicated`; each ranking of a comparison is looked at by itself.
     """
-    told = []
-    for kind in targets.KINDS:
-        for row in published.with_titles(targets.replicated(changes, kind)).itertuples():
-            told.append(f"{name_of(row.model)} on {row.title} ({kind})")
-    return ", ".join(told) or "none"
+    if changes.empty:
+        return NOT_RUN
+    looked_at = changes.groupby(["dataset", "arm", "part", "model", "kind"], sort=False).ngroups
+    found = [
+        f"{name_of(row.model)} on {row.title} ({BACKBONES.get(row.arm, row.arm)}, {kind})"
+        for kind in targets.KINDS
+        for row in published.with_titles(targets.replicated(changes, kind)).itertuples()
+    ]
+    return f"{len(found)} of {looked_at}" + ": " * bool(found) + ", ".join(found)
 
 
 def told_changes(cells: pd.DataFrame, arm: str, dataset: str) -> str:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from seqattn.analysis.lambdas import t_interval
 from seqattn.config import BASELINE, PLACEBOS, SEEDS
+from seqattn.plots.style import name_of
 from seqattn.runs.store import Run
 from seqattn.studies import targets
 from seqattn.studies.ia import published
 from seqattn.studies.judge import is_gain, judge, over_both, stacked
 from seqattn.studies.plan import Group, Study
+from seqattn.studies.texts import span
 
 REAL = "real"
 VERDICTS = ("information", "channel", "nothing", "can't be told", "not run")
@@ -147,7 +150,8 @@ def lambdas(runs: pd.DataFrame) -> pd.DataFrame:
     """Return where lambda ends with real intensities and with each placebo of them, by seeds.
 
     Real and placebo runs of one seed start from the same weights and see the same batches, and the
-    intensities are the same numbers: what tells their lambdas apart is what they belong to.
+    raw intensities are the same numbers: what tells their lambdas apart is what they belong to.
+    Normalised within a history they spread alike under ``within``, a little wider under ``across``.
 
     Parameters
     ----------
@@ -178,6 +182,27 @@ def lambdas(runs: pd.DataFrame) -> pd.DataFrame:
         rows.append((*key, len(own), *means, gaps.mean(), low, high, *steps))
     told = ["seeds", "real", "placebo", "gap", "low", "high", "steps", "placebo_steps"]
     return pd.DataFrame(rows, columns=[*cell, *told])
+
+
+def told_apart(lambdas: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
+    """Return the rows of `lambdas` with all seeds whose interval leaves out 0, with words for them.
+
+    The words are those of `words`, in a column of that name.
+    """
+    rows = lambdas[lambdas["seeds"] == n_seeds]
+    rows = published.with_titles(rows[(rows["low"] > 0) | (rows["high"] < 0)])
+    return rows.assign(words=[words(row) for row in rows.to_dict("records")])
+
+
+def words(row: Mapping[str, Any]) -> str:
+    """Return a row of `lambdas` with its title in a sentence's words.
+
+    ``Add on ML-1M: 0.38, with *across* 0.00 (difference +0.38 [+0.35, +0.40])``.
+    """
+    ends = [round(row[name], 2) + 0.0 for name in ("real", "placebo")]  # no -0.00
+    gap = f"difference {row['gap']:+.2f} {span(row['low'], row['high'], '+.2f')}"
+    name = f"{name_of(row['model'])} on {row['title']}"
+    return f"{name}: {ends[0]:.2f}, with *{row['against']}* {ends[1]:.2f} ({gap})"
 
 
 def on_validation(verdicts: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:

@@ -185,7 +185,8 @@ def changes_table(rows: pd.DataFrame) -> pd.DataFrame:
     wide = told.pivot(index=index, columns="column", values="cell")
     order = [f"{target}, {kind}" for target, kind in product(TARGETS, KINDS)]
     rows_ = told.set_index(index).index.unique()
-    return wide.reindex(index=rows_, columns=order).rename_axis(["dataset", *index[1:]])
+    wide = wide.reindex(index=rows_, columns=order).rename_axis(["dataset", *index[1:]])
+    return wide.rename_axis(columns=None)
 
 
 def retests_table(found: Mapping[str, Mapping[str, Spearman]]) -> pd.DataFrame:

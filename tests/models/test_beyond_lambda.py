@@ -167,6 +167,17 @@ def test_equal_lambdas_by_head_are_add():
     assert not torch.allclose(heads(items, stars), add(items, stars))
 
 
+def test_lambdas_by_head_of_the_position_are_alibi():
+    items, _ = batch(14)
+    heads = build("ia-add-per-head", normalisation="none", positions="none")
+    alibi = build("sasrec", positions="alibi")
+    for injection, block in zip(heads.injections, alibi.blocks, strict=True):
+        injection.lam_H.data = block.attention.positions.slope_H11.flatten()
+    places = torch.arange(8).expand_as(items).double()
+    found, expected = heads(items, places), alibi(items)
+    torch.testing.assert_close(found[items > 0], expected[items > 0], rtol=0, atol=1e-12)
+
+
 def test_hats_on_a_line_are_a_lambda_by_head_and_learned_even_slopes_one_for_all():
     """Where intensities are taken for quantiles: no log is told, and none is normalised."""
     items, _ = batch(8, [8])

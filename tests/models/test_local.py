@@ -92,6 +92,22 @@ def test_a_window_of_everything_is_the_model_without_one(name, locality):
     torch.testing.assert_close(wide[real], plain[real])
 
 
+@pytest.mark.parametrize("scheme", ["relative", "t5"])
+@pytest.mark.parametrize(("locality", "local_heads"), [("mixed", [0]), ("pure", [0, 1])])
+@torch.no_grad()
+def test_a_window_is_a_bias_by_distance_that_is_minus_infinity_beyond_it(
+    scheme, locality, local_heads
+):
+    local = build("local-ar", local_window=2, locality=locality, positions="none")
+    for parameter in local.parameters():
+        parameter += 0.3 * torch.randn_like(parameter)
+    biased = build("sasrec", positions=scheme)
+    biased.load_state_dict(local.state_dict(), strict=False)  # which has no biases: they are 0
+    for block in biased.blocks:
+        block.attention.positions.bias_HN[local_heads, 3:] = -torch.inf
+    torch.testing.assert_close(local(HISTORY), biased(HISTORY), rtol=0, atol=1e-5)
+
+
 @torch.no_grad()
 def test_the_dials_usual_place_is_local_ae_as_it_was():
     config = ModelConfig(**SMALL)

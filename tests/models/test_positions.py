@@ -49,6 +49,14 @@ def by_prefix(model, items_T, stars_T):
     return torch.stack(ends)
 
 
+def behind(model, before, items):
+    """Return the states of histories that stand behind other interactions and do not see them."""
+    both, n = torch.cat([before, items], dim=1), before.shape[1]
+    mask = torch.ones(both.shape[1], both.shape[1], dtype=torch.bool).tril()
+    mask[n:, :n] = False
+    return model.read(model.embed(both), Sight(mask))[:, n:]
+
+
 def test_every_scheme_of_the_configuration_has_a_class():
     assert set(SCHEMES) == {*INPUT_POSITIONS, *SHIFT_INVARIANT, *PLACEBO_POSITIONS}
     with pytest.raises(
@@ -70,6 +78,37 @@ def test_one_packed_row_is_one_row_per_prefix_for_all_schemes_but_reversed(schem
             torch.testing.assert_close(packed, ends, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("scheme", [*INPUT_POSITIONS, *SHIFT_INVARIANT])
+def test_how_far_into_a_row_a_history_stands_matters_to_absolute_positions_alone(scheme):
+    model = model_of(positions=scheme)
+    (items, _), (before, _) = rows([7]), rows([4], seed=2)
+    moved, own = behind(model, before, items), model(items)
+    if scheme == "absolute":
+        assert (moved - own).abs().max() > 0.1
+    else:
+        torch.testing.assert_close(moved, own, rtol=0, atol=1e-10)
+
+
+def test_reversed_positions_are_absolute_ones_behind_padding_with_the_table_turned_round():
+    """One row per prefix, as codes read it that pad on the left."""
+    reverse, absolute = model_of(positions="reversed"), model_of()
+    absolute.load_state_dict(reverse.state_dict())
+    absolute.position_embedding.weight.data = reverse.position_embedding.weight.data.flip(0)
+    items, _ = rows([9])
+    for n in range(1, 10):
+        padding = items.new_zeros(1, SMALL["max_length"] - n)
+        found = behind(absolute, padding, items[:, :n])
+        torch.testing.assert_close(found, reverse(items[:, :n]), rtol=0, atol=1e-10)
+
+
+def test_reversed_positions_of_a_single_interaction_are_absolute():
+    reverse, absolute = model_of(positions="reversed"), model_of()
+    absolute.load_state_dict(reverse.state_dict())
+    items, _ = rows([2])
+    assert torch.equal(reverse(items[:, :1]), absolute(items[:, :1]))
+    assert (reverse(items) - absolute(items)).abs().max() > 0.1
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_without_the_schemes_own_weights_attention_has_no_positions(scheme):
     if scheme in (*INPUT_POSITIONS, "rope", "alibi"):
@@ -81,6 +120,17 @@ def test_without_the_schemes_own_weights_attention_has_no_positions(scheme):
     own = {k: v for k, v in model.state_dict().items() if ".positions." not in k}
     bare.load_state_dict(own)
     items, _ = rows([9, 5])
+    torch.testing.assert_close(model(items), bare(items), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("scheme", "rate"), [("rope", "rate_F"), ("alibi", "slope_H11")])
+def test_with_rates_of_0_attention_has_no_positions(scheme, rate):
+    model, bare = model_of(positions=scheme), model_of(positions="none")
+    bare.load_state_dict(model.state_dict())
+    items, _ = rows([9, 5])
+    assert (model(items) - bare(items)).abs().max() > 0.01
+    for block in model.blocks:
+        getattr(block.attention.positions, rate).zero_()
     torch.testing.assert_close(model(items), bare(items), rtol=0, atol=1e-12)
 
 
@@ -158,6 +208,21 @@ def test_rope_is_that_of_transformers_and_keeps_lengths():
     assert bias is None
     with pytest.raises(SeqattnError, match="turns pairs of features, and a head has 3"):
         SCHEMES["rope"](ModelConfig(hidden_size=6, n_heads=2))
+
+
+def test_rope_with_a_base_of_infinity_turns_the_first_pair_of_features_alone(monkeypatch):
+    """By a radian a position, the base to the power of 0: no base gives attention no positions."""
+    monkeypatch.setattr("seqattn.models.positions.ROPE_BASE", math.inf)
+    t, f, first, others = 9, 6, [0, 3], [1, 2, 4, 5]
+    scheme = SCHEMES["rope"](ModelConfig(hidden_size=f, n_heads=1))
+    given_qk = torch.randn(2, 1, 1, t, f).unbind(0)
+    a_radian_each = torch.polar(torch.ones(t), torch.arange(t).float())
+    for given_x, turned_x in zip(given_qk, scheme(*given_qk)[:2], strict=True):
+        assert torch.equal(turned_x[..., others], given_x[..., others])
+        pair = torch.view_as_complex(given_x[..., first].contiguous())
+        torch.testing.assert_close(
+            turned_x[..., first], torch.view_as_real(pair * a_radian_each), rtol=0, atol=1e-5
+        )
 
 
 def test_transformer_xl_is_that_of_transformers():

@@ -102,6 +102,50 @@ def test_one_query_is_the_model_without(name):
         assert torch.equal(one.state_dict()[key], value)
 
 
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_interactions_and_their_queries_weights_may_change_places_together(pooling):
+    """Keys have no order here; a pooling that asks from the current position's context has one."""
+    m, d, order = 4, SMALL["hidden_size"], [2, 0, 3, 1]
+    model = model_of(n_queries=m, query_pooling=pooling, positions="none")
+    layer = model.blocks[0].attention
+    x = torch.randn(1, 7, d, dtype=torch.double)
+    before = layer(x, Sight())[:, -1]
+    with torch.no_grad():
+        for name in ("weight", "bias"):
+            earlier, own = getattr(layer.earlier, name), getattr(layer.qkv, name)
+            each = torch.cat([earlier, own[:d]]).unflatten(0, (m, d))[order]
+            earlier.copy_(each[:-1].flatten(0, 1))
+            own[:d] = each[-1]
+    moved = torch.cat([x[:, :-m], x[:, -m:][:, order]], dim=1)
+    after = layer(moved, Sight())[:, -1]
+    if pooling == "current":
+        assert (after - before).abs().max() > 1e-3
+    else:
+        torch.testing.assert_close(after, before, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_the_poolings_weights_sum_to_1(pooling):
+    """What is 1 in all m contexts, here the first feature of each head, is their sum."""
+    layer = model_of(n_queries=3, query_pooling=pooling).blocks[0].attention
+    context_BHmSF = torch.randn(2, 2, 3, 6, 4, dtype=torch.double)
+    context_BHmSF[..., 0] = 1
+    pooled_BSHF = layer.pooled(context_BHmSF).unflatten(2, (2, 4))
+    ones = torch.ones(2, 6, 2, dtype=torch.double)
+    torch.testing.assert_close(pooled_BSHF[..., 0], ones, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("pooling", ["current", "all"])
+def test_pooling_with_keys_of_0_is_the_mean(pooling):
+    model, mean = (model_of(n_queries=3, query_pooling=name) for name in (pooling, "mean"))
+    mean.load_state_dict({k: model.state_dict()[k] for k in mean.state_dict()})
+    items, _ = history(6)
+    assert (model(items) - mean(items)).abs().max() > 1e-3
+    for block in model.blocks:
+        block.attention.pool_key.weight.data.zero_()
+    torch.testing.assert_close(model(items), mean(items), rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("positions", ["absolute", "relative", "t5", "alibi", "rope"])
 @pytest.mark.parametrize("scope", QUERY_SCOPES)
 def test_the_future_and_padding_change_nothing(scope, positions):
@@ -210,6 +254,17 @@ def test_a_single_tap_reads_the_position_that_far_back(back):
         taps[0].flip(0)[None, None],
     )
     torch.testing.assert_close(read, dense.view(1, 2, 4, 8).transpose(2, 3))
+
+
+@pytest.mark.parametrize("back", [0, 1, 3])
+def test_attention_to_the_own_position_alone_reads_the_value_that_a_tap_fetches(back):
+    layer = model_of(kernel="values", positions="relative").blocks[0].attention
+    layer.positions.bias_HN.data[:, 1:] = -torch.inf
+    layer.kernel.values_HN.data.zero_()[:, back] = 1
+    x = torch.randn(1, 8, SMALL["hidden_size"], dtype=torch.double)
+    values = layer.qkv(x).chunk(3, dim=-1)[2]
+    fetched = torch.nn.functional.pad(values, (0, 0, back, 0))[:, :8]
+    torch.testing.assert_close(layer(x, Sight()), layer.output(fetched), rtol=0, atol=1e-12)
 
 
 def test_the_gate_is_a_relative_bias():

@@ -14,6 +14,7 @@ import torch
 from recbole.data import create_dataset
 from recbole.data.interaction import Interaction
 from recbole.evaluator import Collector, Evaluator
+from recbole.model.loss import BPRLoss
 from recbole_logs import RecBoleSASRec, histories, recbole_config, recbole_sasrec
 
 from seqattn.recbole import from_recbole
@@ -21,6 +22,7 @@ from seqattn.runs import external
 from seqattn.stats.metrics import CUTOFFS, METRICS, metric
 from seqattn.training.batches import Gatherer, packed_windows, prefix_windows
 from seqattn.training.fit import batch_loss
+from seqattn.training.negatives import bpr
 from seqattn.training.ranking import _ranks
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:recbole")
@@ -69,6 +71,18 @@ def test_packed_loss_is_the_sum_of_recboles_prefix_losses(training_rows):
     assert len(windows.start) == sequences.n_users > 300
     assert len(batch.targets) == len(short) > 10_000
     assert found == pytest.approx(expected, rel=1e-9)
+
+
+def test_bpr_is_recboles_but_for_the_constant_that_bounds_theirs():
+    """They add 1e-10 to the probability, so no pair costs more than 23 nats."""
+    margin = torch.linspace(-8, 8, 41, dtype=torch.float64)
+    zeros = torch.zeros_like(margin)
+    assert float(bpr(margin, zeros[:, None])) == pytest.approx(
+        float(BPRLoss()(margin, zeros)), rel=1e-6
+    )
+    far = torch.tensor([-60.0], dtype=torch.float64)
+    assert float(bpr(far, zeros[:1, None])) == pytest.approx(60)
+    assert float(BPRLoss()(far, zeros[:1])) == pytest.approx(-np.log(1e-10))
 
 
 def _recbole_metrics(

@@ -31,7 +31,8 @@ NEGATIVES = ("uniform", "popularity")
 EXCLUDED = ("target", "history")
 MASKED_ONLY = ("mask_probability", "last_item_samples")  # fields that other objectives ignore
 PLACEBOS = ("constant", "within", "across")
-INTENSITIES = ("real", *PLACEBOS, "planted")
+BY_ITEM = "items"  # no placebo: it tells the item, and not the person
+INTENSITIES = ("real", *PLACEBOS, BY_ITEM, "planted")
 # What makes attention another than SASRec's, and the loss another than the full cross-entropy, with
 # the usual value of each.
 ATTENTION: dict[str, Any] = {

@@ -22,7 +22,7 @@ from seqattn.training.fit import fit
 from seqattn.training.stacked import fit_stacked
 
 SMOKE = get_preset("smoke")
-KINDS = ("constant", "within", "across")
+KINDS = ("constant", "within", "across", "items")
 
 
 def with_train(**changed):
@@ -60,6 +60,21 @@ def test_within_users_keep_their_own_and_across_they_do_not(seed):
     within, across = (by_user(with_placebo(data, kind, seed)) for kind in ("within", "across"))
     assert all(np.array_equal(a, b) for a, b in zip(own, within, strict=True))
     assert any(not np.array_equal(a, b) for a, b in zip(own, across, strict=True))
+
+
+@given(seed=st.integers(0, 2**31))
+def test_items_keep_their_own_and_users_do_not(seed):
+    data = load_dataset("synthetic")
+
+    def by(told, group_n):
+        """Intensities by user or item, in order of size."""
+        values = told.sequences.intensity
+        return values[np.lexsort((values, group_n))]
+
+    told = with_placebo(data, "items", seed)
+    items, users = data.sequences.items, data.sequences.user_of_row
+    assert np.array_equal(by(told, items), by(data, items))
+    assert not np.array_equal(by(told, users), by(data, users))
 
 
 @given(seed=st.integers(0, 2**31), kept=st.floats(0, 0.99))

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from seqattn.config import PLACEBOS, replace
+from seqattn.config import BY_ITEM, PLACEBOS, replace
 from seqattn.data import load_dataset
 from seqattn.presets import get_preset
 from seqattn.runs.fitting import fit_run, run_spec
@@ -75,7 +75,15 @@ def test_the_study_asks_for_each_placebo_that_its_preset_does_not_normalise_away
     arms = {arm.name: arm.settings.train for arm in read_study("placebo").arms}
     assert arms["real"] == {}
     told = {train["intensity"] for name, train in arms.items() if name != "real"}
-    assert told == set(PLACEBOS) - {"constant"}
+    assert told == set(PLACEBOS) - {"constant"} | {BY_ITEM}
+
+
+def test_no_verdict_looks_at_intensities_that_still_tell_the_item():
+    whole = [cell("real", *UP), cell("within", *NONE), cell("across", *NONE)]
+    over = [cell("within", *UP), cell("across", *UP)]
+    for gains in (UP, NONE):
+        items = [*whole, cell("items", *gains)], [*over, cell("items", *NONE)]
+        assert verdict(*items) == verdict(whole, over) == ["information"]
 
 
 def test_real_intensities_are_judged_against_the_same_model_on_a_placebo(tmp_path):

@@ -5,6 +5,8 @@
 ``within``   each user's own intensities in a random order
 ``across``   the log's intensities in a random order: who gave how much is lost, too; with ``kept``,
              a share of them stays where it is
+``items``    each item's own intensities in a random order: what an item gets stays, who gave it is
+             lost; no placebo, then, but what is left of the signal without the person
 ============ ======================================================================================
 
 Histories, items and order stay. An injection that gains as much on a placebo has changed the
@@ -28,7 +30,7 @@ def with_placebo(dataset: Dataset, kind: str, seed: int, *, kept: float = 0.0) -
     Parameters
     ----------
     kind : str
-        ``real``, or one of the placebos above.
+        ``real``, or one of those above.
     seed : int
         The training seed: each has a random order of its own.
     kept : float
@@ -56,10 +58,12 @@ def _placebo(histories: Sequences, kind: str, seed: int, kept: float) -> np.ndar
     if kind == "constant":
         return np.full_like(real_n, np.median(real_n))
     order_n = rng.permutation(len(real_n))
-    if kind == "within":  # a random order in which users stand together again
-        order_n = order_n[np.argsort(histories.user_of_row[order_n], kind="stable")]
+    if kind in ("within", "items"):  # a random order among those of one user, or item
+        group_n = histories.user_of_row if kind == "within" else histories.items
+        order_n = order_n[np.argsort(group_n[order_n], kind="stable")]
+        order_n = order_n[np.argsort(np.argsort(group_n, kind="stable"))]
     elif kind != "across":
-        raise SeqattnError(f"unknown placebo {kind!r}; choose constant, within or across")
+        raise SeqattnError(f"unknown placebo {kind!r}; choose constant, within, across or items")
     moved_n = np.random.default_rng([seed, 1]).random(len(real_n)) >= kept
     told_n = real_n.copy()
     told_n[moved_n] = real_n[order_n[moved_n[order_n]]]

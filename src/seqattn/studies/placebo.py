@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from seqattn.analysis.lambdas import t_interval
-from seqattn.config import BASELINE, PLACEBOS, SEEDS
+from seqattn.config import BASELINE, BY_ITEM, PLACEBOS, SEEDS
 from seqattn.plots.style import name_of
 from seqattn.runs.store import Run
 from seqattn.studies import targets
@@ -25,12 +25,13 @@ VERDICTS = ("information", "channel", "nothing", "can't be told", "not run")
 
 
 def real_arm(arm: str) -> str | None:
-    """Return the arm with real intensities that an arm is the placebo of; None: it is none.
+    """Return the arm with real intensities that an arm shuffles; None: it shuffles none.
 
-    ``within`` is the placebo of ``real``, ``doses within`` that of ``doses``.
+    ``within`` is a placebo of ``real``, ``doses within`` one of ``doses``. ``items`` is no placebo:
+    it is compared with the real ones, and no verdict looks at it.
     """
     stem, _, kind = arm.rpartition(" ")
-    return (stem or REAL) if kind in PLACEBOS else None
+    return (stem or REAL) if kind in (*PLACEBOS, BY_ITEM) else None
 
 
 def over_placebo(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -117,7 +118,7 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
     """
     placebos: dict[str, list[str]] = {arm.name: [] for arm in study.arms if not real_arm(arm.name)}
     for arm in study.arms:
-        if real := real_arm(arm.name):
+        if (real := real_arm(arm.name)) and not arm.name.endswith(BY_ITEM):
             placebos[real].append(arm.name)
     above, better = _ndcg(cells), _ndcg(over)
     rows = []
@@ -216,7 +217,7 @@ def on_validation(verdicts: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
         Of `pairs`.
     """
     keys = ["dataset", "arm", "model"]
-    rows = pairs.query("what == 'real' and against != 'sasrec' and kind == 'unfiltered'")
+    rows = pairs[pairs["against"].isin(PLACEBOS)].query("what == 'real' and kind == 'unfiltered'")
     rows = rows[rows["target"] == "valid"]
     same = rows.assign(same=rows["change"] > 0).groupby(keys)["same"].all()
     kept = [bool(same.get(key, False)) for key in verdicts[keys].itertuples(index=False, name=None)]

@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from seqattn import plots
-from seqattn.config import BACKBONES, MARGIN_PERCENT, SEEDS
+from seqattn.config import BACKBONES, MARGIN_PERCENT, PLACEBOS, SEEDS
 from seqattn.files import ROOT, write_text
 from seqattn.plots import changes, name_of
 from seqattn.studies import (
@@ -42,7 +42,7 @@ and users calls a change robust in {own} comparisons where each model has a sear
 {variant} on the variant's configuration and in {shared} on SASRec's.
 - **Is it the intensity?** Each variant beside the same variant with shuffled intensities, in a \
 configuration that no search chose: {placebo}. On ML-1M NDCG@10 changes, where all seeds were run, \
-by {fixed} with the real ones ({robust}), and with shuffled ones by {shuffled}. In \
+by {fixed} with the real ones ({robust}), and with ones shuffled {shuffled}. In \
 configurations that searches chose, with a constant as a \
 third placebo: {searched}.
 - **Could an injection use an intensity that tells more?** Real sequences, and intensities that \
@@ -76,8 +76,9 @@ def findings() -> str:
     speed = json.loads((ROOT / "benchmarks" / "results" / "backbones.json").read_text())
     rates = [row["ratio"] for row in speed["rows"]]
     in_fixed = _cells("placebo")
-    kinds = (placebo.REAL, "within", "across")
-    told_of = {kind: known.told_changes(in_fixed, kind, "ml-1m") for kind in kinds}
+    told_of = {
+        kind: known.told_changes(in_fixed, kind, "ml-1m") for kind in (placebo.REAL, *PLACEBOS)
+    }
     return TEXT.format(
         trained=f"{trained.estimate:+.1f} {texts.span(*trained.ci)}",
         n_trained=trained.n,
@@ -85,8 +86,10 @@ def findings() -> str:
         placebo=_verdicts("placebo"),
         fixed=told_of[placebo.REAL],
         robust=_rule(in_fixed, placebo.REAL, "ml-1m"),
-        shuffled=" and by ".join(
-            f"{told_of[kind]} {kind} users" for kind in kinds[1:] if told_of[kind] != texts.NOT_RUN
+        shuffled=" and ".join(
+            f"{kind} users by {told_of[kind]}"
+            for kind in PLACEBOS
+            if told_of[kind] != texts.NOT_RUN
         )
         or texts.NOT_RUN,
         searched=_verdicts("placebo_searched", lengths),
@@ -111,7 +114,7 @@ def _verdicts(name: str, lengths: pd.DataFrame | None = None) -> str:
     """
     verdicts = placebo.of_study(read_study(name))
     run = verdicts[verdicts["verdict"] != "not run"]
-    named = run["verdict"].replace("nothing", f"no change beyond ±{MARGIN_PERCENT:g} %")
+    named = run["verdict"].replace("nothing", f"within ±{MARGIN_PERCENT:g} %")
     told = texts.counted(named.value_counts()) or "none yet"
     if lengths is not None:
         told += f"; {travel.counted(run, lengths).sum()} of these from fits long enough to count"
@@ -120,8 +123,7 @@ def _verdicts(name: str, lengths: pd.DataFrame | None = None) -> str:
 
 def _rule(cells: pd.DataFrame, arm: str, dataset: str) -> str:
     """Say how many NDCG@10 changes of an arm are robust by the paper's rule, and how many small."""
-    rows = cells.query("arm == @arm and dataset == @dataset and metric == 'NDCG' and k == 10")
-    rows = rows[rows["n_seeds"] == len(SEEDS)]
+    rows = known.whole_changes(cells, arm, dataset)
     small = rows["equivalent"].eq(True).sum()
     return f"{rows['robust'].sum()} of {len(rows)} robust, {small} within ±{MARGIN_PERCENT:g} %"
 

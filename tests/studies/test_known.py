@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 from fabricated import fabricate, tables_of
 
+from seqattn.audit.records import RECORDS
 from seqattn.config import DESIGNS
 from seqattn.studies import known, texts
 from seqattn.studies.texts import ARMS
@@ -114,3 +117,9 @@ def test_changes_on_both_targets_are_told_by_arm_and_ranking_and_counted():
     )
     assert known.told_on_both(pd.DataFrame(table[-2:])) == "0 of 1"
     assert known.told_on_both(pd.DataFrame()) == "not run"
+
+
+def test_ml_1m_is_the_log_with_the_most_interactions():
+    records = (json.loads(path.read_text("utf-8")) for path in RECORDS.glob("*/dataset.json"))
+    sizes = {record["dataset"]: record["steps"][-1]["interactions"] for record in records}
+    assert max(sizes, key=sizes.__getitem__) == "ml-1m"

@@ -60,8 +60,8 @@ def _placebo(histories: Sequences, kind: str, seed: int, kept: float) -> np.ndar
     order_n = rng.permutation(len(real_n))
     if kind in ("within", "items"):  # a random order among those of one user, or item
         group_n = histories.user_of_row if kind == "within" else histories.items
-        order_n = order_n[np.argsort(group_n[order_n], kind="stable")]
-        order_n = order_n[np.argsort(np.argsort(group_n, kind="stable"))]
+        places_n = np.argsort(group_n, kind="stable")
+        order_n[places_n] = order_n[np.argsort(group_n[order_n], kind="stable")]
     elif kind != "across":
         raise SeqattnError(f"unknown placebo {kind!r}; choose constant, within, across or items")
     moved_n = np.random.default_rng([seed, 1]).random(len(real_n)) >= kept

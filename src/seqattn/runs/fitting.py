@@ -221,11 +221,7 @@ def fit_runs(
     with tqdm(total=len(missing), desc="fitting", unit="run", disable=not progress) as bar:
         if torch.device(device).type != "cpu" and workers is None:
             ours = [spec for spec in missing if isinstance(spec, RunSpec)]
-            for config in dict.fromkeys(replace(spec, seed=0) for spec in ours):
-                together = [spec for spec in ours if replace(spec, seed=0) == config]
-                fits = _fit_on_gpu(store, dataset, together, device, bar.set_postfix_str)
-                runs |= zip(together, fits, strict=True)
-                bar.update(len(together))
+            runs |= _fit_by_configuration(store, dataset, ours, device, bar)
             missing = [spec for spec in missing if not isinstance(spec, RunSpec)]
         workers = min(workers or os.cpu_count() or 1, len(missing))
         if workers > 1:
@@ -236,6 +232,19 @@ def fit_runs(
                 runs[spec] = fit_run(store, dataset, spec, device=device, report=report)
                 bar.update()
     return [runs[spec] for spec in specs]
+
+
+def _fit_by_configuration(
+    store: Store, dataset: Dataset, specs: Sequence[RunSpec], device: str, bar: tqdm
+) -> dict[Fittable, Run]:
+    """Fit one configuration after another, the seeds of each at once."""
+    runs: dict[Fittable, Run] = {}
+    for config in dict.fromkeys(replace(spec, seed=0) for spec in specs):
+        together = [spec for spec in specs if replace(spec, seed=0) == config]
+        fits = _fit_on_gpu(store, dataset, together, device, bar.set_postfix_str)
+        runs |= zip(together, fits, strict=True)
+        bar.update(len(together))
+    return runs
 
 
 def _fit_on_gpu(

@@ -131,19 +131,23 @@ def told_on_both(changes: pd.DataFrame) -> str:
     return f"{len(found)} of {looked_at}" + ": " * bool(found) + ", ".join(found)
 
 
+def whole_changes(cells: pd.DataFrame, arm: str, dataset: str) -> pd.DataFrame:
+    """Return the NDCG@10 rows of a table ``comparisons`` of one arm and dataset with all seeds."""
+    columns = ["arm", "dataset", "metric", "k", "model", "n_seeds", "low", "high"]
+    cells = cells.reindex(columns=list(dict.fromkeys([*cells.columns, *columns])))
+    wanted = (cells["arm"] == arm) & (cells["dataset"] == dataset)
+    wanted &= cells["n_seeds"] == len(SEEDS)
+    return cells[wanted & (cells["metric"] == "NDCG") & (cells["k"] == 10)]
+
+
 def told_changes(cells: pd.DataFrame, arm: str, dataset: str) -> str:
     """Return the NDCG@10 changes of one arm on one dataset in a sentence's words.
 
     Each as ``+2.4 % [+1.1, +3.8] (Add)``, of those that have all seeds of the protocol; "not run"
     if there are none. `cells` is a study's table ``comparisons``.
     """
-    columns = ["arm", "dataset", "metric", "k", "model", "n_seeds", "low", "high"]
-    cells = cells.reindex(columns=[*columns, "relative_change_percent"])
-    wanted = (cells["arm"] == arm) & (cells["dataset"] == dataset)
-    wanted &= cells["n_seeds"] == len(SEEDS)
-    ndcg = cells[wanted & (cells["metric"] == "NDCG") & (cells["k"] == 10)]
     told = [
         f"{percent(row.relative_change_percent)} % {span(row.low, row.high)} ({name_of(row.model)})"
-        for row in ndcg.itertuples()
+        for row in whole_changes(cells, arm, dataset).itertuples()
     ]
     return ", ".join(told) or NOT_RUN

@@ -118,7 +118,7 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
     """
     placebos: dict[str, list[str]] = {arm.name: [] for arm in study.arms if not real_arm(arm.name)}
     for arm in study.arms:
-        if (real := real_arm(arm.name)) and not arm.name.endswith(BY_ITEM):
+        if (real := real_arm(arm.name)) and arm.name.split()[-1] in PLACEBOS:
             placebos[real].append(arm.name)
     above, better = _ndcg(cells), _ndcg(over)
     rows = []
@@ -152,7 +152,7 @@ def lambdas(runs: pd.DataFrame) -> pd.DataFrame:
 
     Real and placebo runs of one seed start from the same weights and see the same batches, and the
     raw intensities are the same numbers: what tells their lambdas apart is what they belong to.
-    Normalised within a history they spread alike under ``within``, a little wider under ``across``.
+    Divided by the largest of a history, those under ``across`` are other numbers all the same.
 
     Parameters
     ----------
@@ -188,11 +188,12 @@ def lambdas(runs: pd.DataFrame) -> pd.DataFrame:
 def told_apart(lambdas: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
     """Return the rows of `lambdas` with all seeds whose interval leaves out 0, with words for them.
 
-    The words are those of `words`, in a column of that name.
+    Columns `name` and `words`, see `words`, beside those of `lambdas`.
     """
     rows = lambdas[lambdas["seeds"] == n_seeds]
     rows = published.with_titles(rows[(rows["low"] > 0) | (rows["high"] < 0)])
-    return rows.assign(words=[words(row) for row in rows.to_dict("records")])
+    names = [f"{name_of(row.model)} on {row.title}" for row in rows.itertuples()]
+    return rows.assign(name=names, words=[words(row) for row in rows.to_dict("records")])
 
 
 def words(row: Mapping[str, Any]) -> str:

@@ -147,3 +147,13 @@ def test_lambdas_are_told_apart_where_all_seeds_leave_out_no_difference():
         'Add on ML-1M: 0.38, under "across" 0.00, difference +0.38 [+0.35, +0.40]'
     )
     assert placebo.told_apart(placebo.lambdas(pd.DataFrame()), 5).empty
+
+
+def test_where_nothing_has_all_seeds_validation_takes_nothing_back_but_information():
+    told = pd.DataFrame(
+        {"dataset": "d", "arm": "real", "model": ["ia-add", "ia-mul"]}
+        | {"verdict": ["nothing", "information"]}
+    )
+    none = placebo.pairs(pd.DataFrame(), pd.DataFrame())
+    assert list(placebo.on_validation(told, none)["verdict"]) == ["nothing", "can't be told"]
+    assert placebo.on_validation(told[:0], none).empty

@@ -218,6 +218,8 @@ def on_validation(verdicts: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
         Of `pairs`.
     """
     keys = ["dataset", "arm", "model"]
+    names = [*keys, "what", "against", "kind", "target", "change"]
+    pairs = pairs.reindex(columns=names)  # of none where nothing has all seeds
     rows = pairs[pairs["against"].isin(PLACEBOS)].query("what == 'real' and kind == 'unfiltered'")
     rows = rows[rows["target"] == "valid"]
     same = rows.assign(same=rows["change"] > 0).groupby(keys)["same"].all()

@@ -144,7 +144,7 @@ def test_lambdas_are_told_apart_where_all_seeds_leave_out_no_difference():
     told = placebo.told_apart(lambdas, 5)
     assert list(told["gap"]) == [0.378, -0.3]
     assert told["words"].iloc[0] == (
-        'Add on ML-1M: 0.38, under "across" 0.00, difference +0.38 [+0.35, +0.40]'
+        "Add on ML-1M: 0.38, under 'across' 0.00, difference +0.38 [+0.35, +0.40]"
     )
     assert placebo.told_apart(placebo.lambdas(pd.DataFrame()), 5).empty
 

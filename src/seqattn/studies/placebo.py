@@ -199,12 +199,13 @@ def told_apart(lambdas: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
 def words(row: Mapping[str, Any]) -> str:
     """Return a row of `lambdas` with its title in a sentence's words.
 
-    ``Add on ML-1M: 0.38, under "across" 0.00, difference +0.38 [+0.35, +0.40]``.
+    ``Add on ML-1M: 0.38, under 'across' 0.00, difference +0.38 [+0.35, +0.40]``.
     """
     ends = [round(row[name], 2) + 0.0 for name in ("real", "placebo")]  # no -0.00
     gap = f"{row['gap']:+.2f} {span(row['low'], row['high'], '+.2f')}"
     name = f"{name_of(row['model'])} on {row['title']}"
-    return f'{name}: {ends[0]:.2f}, under "{row["against"]}" {ends[1]:.2f}, difference {gap}'
+    other = row["against"]
+    return f"{name}: {ends[0]:.2f}, under '{other}' {ends[1]:.2f}, difference {gap}"
 
 
 def on_validation(verdicts: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:

@@ -53,6 +53,9 @@ def test_impossible_values_are_refused_by_key(config, change, message):
         ("bce", {"calibration": 0.0}),
         ("bpr", {"calibration": 0.0}),
         ("sampled-softmax", {"calibration": 0.0}),
+        ("sampled-softmax", {"score_offset": "prior"}),
+        ("bpr", {"score_offset": "prior"}),
+        ("ce", {"score_offset": "prior"}),
     ],
 )
 def test_what_a_loss_does_not_read_is_refused_by_name(loss, change):

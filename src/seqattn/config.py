@@ -27,7 +27,8 @@ QUERY_SCOPES = ("current", "own")
 HEADS = ("tied", "transform")
 LOCALITIES = ("mixed", "pure")
 LOSSES = ("ce", "sampled-softmax", "gbce", "bce", "bpr")
-NEGATIVES = ("uniform", "popularity")
+NEGATIVES = ("uniform", "popularity", "batch")
+OFFSETS = ("none", "prior")
 EXCLUDED = ("target", "history")
 MASKED_ONLY = ("mask_probability", "last_item_samples")  # fields that other objectives ignore
 PLACEBOS = ("constant", "within", "across")
@@ -60,6 +61,7 @@ LOSS: dict[str, Any] = {
     "negatives": "uniform",
     "exclude": "target",
     "calibration": 0.75,
+    "score_offset": "none",
 }
 # How lambda is trained, with what it is for the published variants: from 1, at the rate of all
 # other parameters, without decay.
@@ -233,11 +235,13 @@ class TrainConfig:
 
     ``loss="ce"`` is the cross-entropy over all items; the others draw ``n_negatives`` items for
     each target and are the functions of `seqattn.training.negatives`. ``negatives`` says how they
-    are drawn: ``uniform``, or ``popularity``, in proportion to an item's count among the training
-    interactions to the power 0.75. ``exclude`` says what is never a negative of a target: the
-    ``target`` itself, or all of the user's training ``history``. ``calibration``, t, is gBCE's
-    alone, which takes uniform negatives. A field that the chosen loss does not read is refused
-    where it is changed.
+    are drawn: ``uniform``, ``popularity``, in proportion to an item's count among the training
+    interactions to the power 0.75, or ``batch``, from the targets of the same step. ``exclude``
+    says what is never a negative of a target: the ``target`` itself, or all of the user's training
+    ``history``. ``calibration``, t, is gBCE's alone, which takes uniform negatives.
+    ``score_offset="prior"`` lets the binary losses start where a guess would stand, see
+    `seqattn.training.negatives.prior_log_odds`. A field that the chosen loss does not read is
+    refused where it is changed.
 
     ``intensity`` says which intensities a model reads, in training and evaluation: the ``real``
     ones, a placebo of `seqattn.data.placebo`, or ``planted`` ones, see `seqattn.data.planted`:
@@ -271,6 +275,7 @@ class TrainConfig:
     negatives: str = "uniform"
     exclude: str = "target"
     calibration: float = 0.75
+    score_offset: str = "none"
     intensity: str = "real"
     planted_p: float = PLANTED["planted_p"]
     planted_tail: float = PLANTED["planted_tail"]
@@ -319,9 +324,12 @@ class TrainConfig:
         _require_one_of("loss", self.loss, LOSSES)
         _require_one_of("negatives", self.negatives, NEGATIVES)
         _require_one_of("exclude", self.exclude, EXCLUDED)
+        _require_one_of("score_offset", self.score_offset, OFFSETS)
         _require(self.n_negatives >= 1, "n_negatives", self.n_negatives, "at least 1")
         _require(0 <= self.calibration <= 1, "calibration", self.calibration, "in [0, 1]")
-        unread = {"ce": tuple(LOSS)[1:], "gbce": ()}.get(self.loss, ("calibration",))
+        unread = {"ce": tuple(LOSS)[1:], "gbce": (), "bce": ("calibration",)}.get(
+            self.loss, ("calibration", "score_offset")
+        )
         for key in unread:
             expected = f"left out with loss {self.loss!r}, which does not read it"
             _require(getattr(self, key) == LOSS[key], key, getattr(self, key), expected)

@@ -11,13 +11,21 @@ import torch
 import torch.nn.functional as F
 from scipy import stats
 
-from seqattn.config import TrainConfig, replace
+from seqattn.config import NEGATIVES, TrainConfig, replace
 from seqattn.data import Sequences
 from seqattn.models import build_model
 from seqattn.presets import get_preset
 from seqattn.stats.metrics import metric
 from seqattn.training.fit import backward, batch_loss, fit, other_loss, training_batches
-from seqattn.training.negatives import SampledLoss, bce, bpr, gbce, grouped, sampled_softmax
+from seqattn.training.negatives import (
+    SampledLoss,
+    bce,
+    bpr,
+    gbce,
+    grouped,
+    prior_log_odds,
+    sampled_softmax,
+)
 from seqattn.training.ranking import rank_targets
 
 SMOKE = get_preset("smoke")
@@ -28,7 +36,13 @@ LOSSES = {
         "n_negatives": 16,
         "negatives": "popularity",
     },
+    "sampled-softmax, batch": {
+        "loss": "sampled-softmax",
+        "n_negatives": 16,
+        "negatives": "batch",
+    },
     "gbce": {"loss": "gbce", "n_negatives": 2},
+    "gbce, prior": {"loss": "gbce", "n_negatives": 2, "score_offset": "prior"},
     "bce": {"loss": "bce", "n_negatives": 1},
     "bpr": {"loss": "bpr", "n_negatives": 1, "exclude": "history"},
 }
@@ -66,7 +80,7 @@ def full_loss(hidden, weight, targets, places, config):
     logits = hidden @ weight.T
     out = torch.ones_like(logits, dtype=torch.bool)
     out[:, 1:] = False
-    if config.negatives == "popularity":
+    if config.negatives != "uniform":
         out[:, N_ITEMS] = True
     for n, place in enumerate(places.tolist()):
         if config.exclude == "history":
@@ -76,7 +90,7 @@ def full_loss(hidden, weight, targets, places, config):
 
 
 @pytest.mark.parametrize("exclude", ["target", "history"])
-@pytest.mark.parametrize("negatives", ["uniform", "popularity"])
+@pytest.mark.parametrize("negatives", NEGATIVES)
 def test_sampled_softmax_tends_to_the_full_loss_and_gradient(negatives, exclude, train):
     inputs = slots(train)
     kinds = {"loss": "sampled-softmax", "negatives": negatives, "exclude": exclude}
@@ -174,6 +188,66 @@ def test_the_optimum_of_gbce_is_as_probable_as_derived(t):
         torch.testing.assert_close(optimum, chance)
 
 
+@pytest.mark.parametrize(("k", "t"), [(1, 0.0), (1, 0.75), (4, 0.0), (4, 0.75), (9, 1.0)])
+def test_the_prior_is_the_best_score_of_items_that_are_all_as_likely(k, t):
+    """Found by minimising the loss over one score that all ten items share."""
+    v = 10
+    score = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([score], max_iter=100, tolerance_grad=1e-12, tolerance_change=0.0)
+
+    def closure():
+        optimiser.zero_grad()
+        loss = gbce(score.expand(1), score.expand(1, k), t, v)
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    assert prior_log_odds(k, v, t) == pytest.approx(score.item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["gbce", "bce"])
+def test_a_loss_that_starts_at_its_prior_is_the_loss_of_shifted_scores(name, train):
+    """By a last feature of every state and a last one of every item, whose product is the shift."""
+    hidden, weight, targets, places = slots(train)
+    config = TrainConfig(loss=name, n_negatives=5)
+    plain, prior = (
+        SampledLoss(train, config),
+        SampledLoss(train, replace(config, score_offset="prior")),
+    )
+    shift = prior_log_odds(5, N_ITEMS, 0.75 if name == "gbce" else 0.0)
+    shifted = (
+        F.pad(hidden, (0, 1), value=1.0),
+        F.pad(weight, (0, 1), value=shift),
+        targets,
+        places,
+    )
+    found, wanted = [], []
+    for loss, arguments, kept in (
+        (prior, (hidden, weight, targets, places), found),
+        (plain, shifted, wanted),
+    ):
+        torch.manual_seed(0)
+        kept.append(loss(*arguments))
+    torch.testing.assert_close(found, wanted)
+    torch.manual_seed(0)
+    assert abs(plain(hidden, weight, targets, places) - found[0]) > 1e-3
+
+
+def test_a_new_model_at_the_prior_pushes_all_items_nowhere(train):
+    """Scores of 0 everywhere: from 0, gBCE's step moves the states' shared direction; not here."""
+    hidden, weight, targets, places = slots(train, repeats=2_000)
+    config = TrainConfig(loss="gbce", n_negatives=8)
+    pushed = []
+    for offset in ("none", "prior"):
+        torch.manual_seed(0)
+        loss = SampledLoss(train, replace(config, score_offset=offset))
+        score = torch.zeros((), dtype=torch.float64, requires_grad=True)
+        states = torch.ones_like(hidden[:, :1]) * score  # one feature, every item's is 1
+        loss(states, torch.ones_like(weight[:, :1]), targets, places).backward()
+        pushed.append(abs(score.grad.item()))
+    assert pushed[1] < 0.02 * pushed[0]
+
+
 def test_the_gradient_of_bpr_is_that_on_paper():
     positive = torch.tensor([0.3, -1.0], dtype=torch.float64, requires_grad=True)
     negative = torch.tensor([[0.1, 2.0], [0.0, -3.0]], dtype=torch.float64, requires_grad=True)
@@ -200,17 +274,19 @@ def test_with_two_items_bpr_is_the_cross_entropy():
 # The draw ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("negatives", ["uniform", "popularity"])
+@pytest.mark.parametrize("negatives", NEGATIVES)
 def test_items_are_drawn_as_often_as_they_should_be(negatives, train):
     config = TrainConfig(loss="bce", n_negatives=40, negatives=negatives)
     torch.manual_seed(0)
-    drawn = SampledLoss(train, config).draw(500).numpy()
+    targets = torch.tensor(train.items, dtype=torch.long)
+    drawn = SampledLoss(train, config).draw(500, targets).numpy()
     assert drawn.shape == (500, 40) and drawn.min() >= 1 and drawn.max() <= N_ITEMS
     count = np.bincount(train.items, minlength=N_ITEMS + 1)[1:]
-    weight = count**0.75 if negatives == "popularity" else np.ones(N_ITEMS)
+    weight = count ** {"uniform": 0.0, "popularity": 0.75, "batch": 1.0}[negatives]
+    weight[N_ITEMS - 1] = negatives == "uniform"  # without a training interaction
     found = np.bincount(drawn.ravel(), minlength=N_ITEMS + 1)[1:]
     never = weight == 0
-    assert never.any() == (negatives == "popularity") and not found[never].any()
+    assert never.any() == (negatives != "uniform") and not found[never].any()
     expected = weight / weight.sum() * drawn.size
     assert stats.chisquare(found[~never], expected[~never]).pvalue > 1e-3
 
@@ -220,7 +296,7 @@ def test_draws_follow_from_pytorchs_seed(train):
     draws = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        draws.append(loss.draw(3))
+        draws.append(loss.draw(3, torch.ones(1, dtype=torch.long)))
     assert torch.equal(draws[0], draws[1]) and not torch.equal(draws[0], draws[2])
 
 
@@ -229,7 +305,7 @@ def test_targets_share_negatives_in_groups_no_larger_than_their_number(n, k, sha
     drawn = []
     loss = SampledLoss(train, TrainConfig(loss="bce", n_negatives=k))
     draw = loss.draw
-    loss.draw = lambda n_groups: drawn.append(draw(n_groups)) or drawn[-1]
+    loss.draw = lambda *step: drawn.append(draw(*step)) or drawn[-1]
     loss(*(x[:n] if i != 1 else x for i, x in enumerate(slots(train))))
     assert drawn[0].shape == shape
     assert grouped(torch.arange(n), shape[0]).shape[1] <= k
@@ -242,8 +318,8 @@ def test_a_loss_in_groups_is_that_of_its_targets_one_by_one(name, k, train):
     loss = SampledLoss(train, TrainConfig(loss=name, n_negatives=k, exclude="history"))
     n_groups = -(-len(targets) // k)
     size = -(-len(targets) // n_groups)
-    codes = loss.draw(n_groups)
-    loss.draw = lambda n_groups: codes
+    codes = loss.draw(n_groups, targets)
+    loss.draw = lambda *step: codes
     each = []
     for n, place in enumerate(places.tolist()):
         mine = codes[n // size]
@@ -293,7 +369,7 @@ def test_a_target_without_any_negative_left_teaches_nothing_wrong(train):
     hidden, weight, targets, places = slots(train)
     for name in ("sampled-softmax", "gbce", "bce", "bpr"):
         loss = SampledLoss(train, TrainConfig(loss=name, n_negatives=2))
-        loss.draw = lambda n_groups: targets[:1].expand(n_groups, 2)
+        loss.draw = lambda n_groups, _: targets[:1].expand(n_groups, 2)
         found = loss(hidden[:1], weight, targets[:1], places[:1])
         gradients = torch.autograd.grad(found, (hidden, weight))
         assert all(gradient.isfinite().all() for gradient in gradients)

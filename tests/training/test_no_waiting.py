@@ -96,10 +96,17 @@ def test_an_epoch_never_waits(name, windows, synthetic, watch):
     assert watch.waits == []
 
 
-@pytest.mark.parametrize("loss", LOSSES[1:])
-@pytest.mark.parametrize("exclude", EXCLUDED)
-def test_an_epoch_that_draws_negatives_never_waits(exclude, loss, synthetic, watch):
-    config = replace(SMOKE.train, loss=loss, exclude=exclude, n_negatives=8)
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        *({"loss": loss, "exclude": exclude} for loss in LOSSES[1:] for exclude in EXCLUDED),
+        {"loss": "bpr", "negatives": "batch"},
+        {"loss": "gbce", "score_offset": "prior"},
+    ],
+    ids=lambda drawn: " ".join(drawn.values()),
+)
+def test_an_epoch_that_draws_negatives_never_waits(drawn, synthetic, watch):
+    config = replace(SMOKE.train, **drawn, n_negatives=8)
     model = seeded_model(synthetic, "sasrec", 1, SMOKE.model, "cpu")
     optimiser = torch.optim.Adam(model.parameters(), fused=True)
     batches = training_batches(model, synthetic, config, "cpu")

@@ -13,7 +13,7 @@ G groups of S targets each that share their negatives.
 References
 ----------
 BPR: Rendle et al. (2009). The correction of sampled softmax, as importance sampling: Jean et al.
-(2015). gBCE: Petrov and Macdonald (2023).
+(2015). gBCE: Petrov and Macdonald (2023). The prior of a binary loss: Lin et al. (2017).
 """
 
 from __future__ import annotations
@@ -68,6 +68,24 @@ def gbce(positive_N: Tensor, negative_NK: Tensor, calibration: float, n_items: i
     return bce(positive_N, negative_NK, 1 - calibration * (1 - alpha))
 
 
+def prior_log_odds(n_negatives: int, n_items: int, calibration: float = 0.0) -> float:
+    r"""Return what a binary loss wants every item to score before anything is known, in nats.
+
+    The best answer to an item that is the target with probability P has the odds
+    :math:`\beta P / (\alpha (1 - P))`, with `gbce`'s :math:`\alpha` and :math:`\beta`. Where all
+    items are as likely, :math:`P = 1 / V`, the logarithm is
+
+    .. math:: \log \frac{\beta}{\alpha (V - 1)} = \log \frac{\beta}{K} .
+
+    Scores of a new model are near 0. With many negatives that is far from here, and a model takes
+    all items there at once, by a direction that every embedding shares. Added to all scores, this
+    number spares it the way. It changes no order of items. The start of a binary classifier at its
+    prior is Lin et al. (2017), "Focal loss", section 4.1.
+    """
+    alpha = n_negatives / max(n_items - 1, 1)
+    return math.log((1 - calibration * (1 - alpha)) / n_negatives)
+
+
 def bpr(positive_N: Tensor, negative_NK: Tensor) -> Tensor:
     r"""Return the mean pairwise loss, which reads differences of scores alone, in nats.
 
@@ -87,8 +105,8 @@ class SampledLoss:
     Parameters
     ----------
     train : Sequences
-        The training histories: the counts that ``popularity`` reads, and what ``history`` leaves
-        out. An item without a training interaction has no chance under ``popularity``.
+        The training histories: the counts that ``popularity`` and ``batch`` read, and what
+        ``history`` leaves out. An item without a training interaction has no chance under them.
     config : TrainConfig
         Its ``loss`` is any but ``ce``.
     """
@@ -98,13 +116,18 @@ class SampledLoss:
     ) -> None:
         self.config, self.n_items = config, train.n_items
         weight_V: np.ndarray = np.ones(train.n_items)
-        if config.negatives == "popularity":
+        if config.negatives != "uniform":
             count_V = np.bincount(train.items, minlength=train.n_items + 1)[1:]
-            weight_V = count_V**POPULARITY_POWER
+            # A target of the same step is any training interaction, each as often as the others.
+            weight_V = count_V ** (1.0 if config.negatives == "batch" else POPULARITY_POWER)
         weight = torch.tensor(weight_V, device=device)
         self.upto = weight.cumsum(dim=0)
         expected = config.n_negatives * weight / weight.sum()
         self.log_expected = expected.log().float()
+        self.offset = 0.0
+        if config.score_offset == "prior":
+            calibration = config.calibration if config.loss == "gbce" else 0.0
+            self.offset = prior_log_odds(config.n_negatives, train.n_items, calibration)
         if config.exclude == "history":
             pairs = train.user_of_row * (train.n_items + 1) + train.items  # one number each
             self.seen = torch.tensor(np.unique(pairs), device=device)
@@ -118,11 +141,13 @@ class SampledLoss:
         Item embeddings, (V, D), are rows by code.
         """
         n, n_groups = len(targets_N), -(-len(targets_N) // self.config.n_negatives)
-        codes_GK = self.draw(n_groups)
+        codes_GK = self.draw(n_groups, targets_N)
         # Looked up at once, so that the gradient of all items is written once.
         vectors = F.embedding(torch.cat([targets_N, codes_GK.flatten()]), weight_VD)
         positive_N = (hidden_ND * vectors[:n]).sum(dim=1)
         negative_GSK = grouped(hidden_ND, n_groups) @ vectors[n:].view(*codes_GK.shape, -1).mT
+        if self.offset:
+            positive_N, negative_GSK = positive_N + self.offset, negative_GSK + self.offset
         excluded_GSK = self.excluded(codes_GK, grouped(targets_N, n_groups), places_N)
         negative_NK = negative_GSK.masked_fill(excluded_GSK, -math.inf).flatten(0, 1)[:n]
         if self.config.loss == "sampled-softmax":
@@ -132,9 +157,11 @@ class SampledLoss:
             return gbce(positive_N, negative_NK, self.config.calibration, self.n_items)
         return {"bce": bce, "bpr": bpr}[self.config.loss](positive_N, negative_NK)
 
-    def draw(self, n_groups: int) -> Tensor:
-        """Return codes of items, (G, K)."""
+    def draw(self, n_groups: int, targets_N: Tensor) -> Tensor:
+        """Return codes of items, (G, K), for a step with these targets."""
         shape, device = (n_groups, self.config.n_negatives), self.upto.device
+        if self.config.negatives == "batch":
+            return targets_N[torch.randint(len(targets_N), shape, device=device)]
         point_GK = torch.rand(shape, dtype=torch.float64, device=device) * self.upto[-1]
         return torch.searchsorted(self.upto, point_GK, right=True).clamp(max=self.n_items - 1) + 1
 

@@ -33,6 +33,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +44,7 @@ import pandas as pd
 
 from seqattn.audit.records import RECORDS
 from seqattn.config import BASELINE, DESIGNS, MASKED_ONLY, SEEDS, replace
-from seqattn.data import load_dataset
+from seqattn.data import CATALOGUE, load_dataset
 from seqattn.data.yaml_files import load_yaml, section
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, results_folder
@@ -413,9 +414,10 @@ def progress(study: Study, groups: Sequence[Group], device: str = "cpu") -> pd.D
     -------
     DataFrame
         dataset, arm, done, missing (runs), hours (an estimate for the missing ones: the median of
-        the stores' runs on such a device that differ in the seed alone, else of that dataset and
-        model, else of that dataset; NaN without any) and lacking (why some runs cannot be named
-        yet).
+        the stores' runs on such a device that differ in the seed alone, else an epoch's median
+        time and number on that dataset and model, else on that dataset, else on the one that it
+        was made of, no more epochs than the run may take; NaN without any) and lacking (why some
+        runs cannot be named yet).
     """
     seconds = _seconds(study, device)
     rows: dict[tuple[str, str], dict[str, Any]] = {}
@@ -468,13 +470,22 @@ def _seconds(study: Study, device: str) -> pd.DataFrame:
         on = run.facts.get("environment", {}).get("device", "CPU")
         if on.startswith("CPU") == (device == "cpu"):
             told = run.facts["seconds"] / len(run.facts.get("stacked_seeds", [run.seed]))
-            rows.append((run.dataset, run.model, dataclasses.replace(run.spec, seed=0).key, told))
-    return pd.DataFrame(rows, columns=["dataset", "model", "spec", "seconds"])
+            key = dataclasses.replace(run.spec, seed=0).key
+            epochs = len(run.facts.get("history", []))
+            rows.append((run.dataset, run.model, key, told, epochs))
+    return pd.DataFrame(rows, columns=["dataset", "model", "spec", "seconds", "epochs"])
 
 
 def _estimate(seconds: pd.DataFrame, spec: Fittable) -> float:
     alike = seconds["spec"] == dataclasses.replace(spec, seed=0).key
+    if alike.any():
+        return float(seconds.loc[alike, "seconds"].median())
     of_data = seconds["dataset"] == spec.dataset
     of_model = of_data & (seconds["model"] == spec.model)
-    chosen = next((rows for rows in (alike, of_model, of_data) if rows.any()), of_data)
-    return float(seconds.loc[chosen, "seconds"].median())
+    origin = CATALOGUE[spec.dataset].of if spec.dataset in CATALOGUE else ""
+    of_origin = seconds["dataset"] == origin
+    rows = next((each for each in (of_model, of_data, of_origin) if each.any()), of_data)
+    runs = seconds[rows & (seconds["epochs"] > 0)]
+    limit = getattr(spec, "train_config", None)
+    epochs = min(runs["epochs"].median(), limit.epochs if limit else math.inf)
+    return float((runs["seconds"] / runs["epochs"]).median() * epochs)

@@ -46,13 +46,25 @@ def verdict(gains, beyond, margin=20.0):
 
 def test_the_study_asks_for_all_doses_of_all_variants_against_sasrec_on_real_intensities():
     assert tuple(sorted(ARMS)) == DOSES and len(STUDY.seeds) == 3
-    planted = [arm for arm in STUDY.arms if arm.name != "real"]
+    planted = [arm for arm in STUDY.arms if arm.name in ARMS.values()]
     beyond = read_study("beyond_lambda").arm("real").models
     expected = (*VARIANTS, *(model for model in beyond if model not in ("sasrec", *VARIANTS)))
     assert all(arm.models == expected for arm in planted) and len(expected) == 10
     assert {arm.against for arm in STUDY.arms} == {"real"}
     real = STUDY.arm("real")
     assert real.models == ("sasrec",) and real.settings.train == {}
+
+
+def test_the_other_dials_stand_beside_the_arm_with_their_p_alone():
+    assert control.dials(STUDY) == {
+        "light tail": "p 1", "heavy tail": "p 1", "popular": "p 1", "popular, p 0": "p 0",
+    }  # fmt: skip
+    trains = {arm.name: arm.settings.train for arm in STUDY.arms}
+    for name, usual in control.dials(STUDY).items():
+        (changed,) = {key for key in trains[name] if trains[name][key] != trains[usual].get(key)}
+        assert changed in ("planted_tail", "planted_popularity")
+        assert STUDY.arm(name).models == VARIANTS and STUDY.arm(name).against == "real"
+    assert not control.dials(read_study("held"))
 
 
 @pytest.mark.parametrize(
@@ -139,6 +151,34 @@ def test_a_dose_is_judged_against_the_same_variant_at_zero(tmp_path):
     ]
     assert row["base"] == pytest.approx(means[0])
     assert row["difference"] == pytest.approx(means[1] - means[0])
+
+
+def test_a_dial_is_judged_against_the_same_variant_with_the_usual_one(tmp_path):
+    study, data, facts = small_study(tmp_path)
+    smoke, store, groups = get_preset("smoke"), Store(tmp_path), []
+    for arm, model, rank in (
+        ("p 1", "ia-add", 4),
+        ("p 0", "ia-add", 9),
+        ("heavy tail", "ia-add", 2),
+        ("p 1", "ia-gate", 7),
+    ):
+        train = replace(smoke.train, **study.arm(arm).settings.train)
+        preset = dataclasses.replace(smoke, train=train)
+        specs = tuple(run_spec(data, model, seed, preset) for seed in (1, 2))
+        for spec in specs:
+            keep(tmp_path, spec, np.full(data.n_users, rank), [])
+        runs = tuple(filter(None, map(store.get, specs)))
+        groups.append(Group(facts, arm, model, specs, runs=runs))
+    table = control.over_usual(study, groups)
+    row = table.query("metric == 'NDCG' and k == 10").iloc[0]
+    assert table[["arm", "model"]].drop_duplicates().to_numpy().tolist() == [
+        ["heavy tail", "ia-add"]
+    ]
+    assert row["base"] == pytest.approx(1 / np.log2(5))
+    assert row["difference"] == pytest.approx(1 / np.log2(3) - 1 / np.log2(5))
+    told = control.by_dial(study, table.assign(dataset="synthetic"))["change"].unstack("dial")
+    assert told["heavy tail"].item() == pytest.approx(row["relative_change_percent"])
+    assert told.drop(columns="heavy tail").isna().all(axis=None)
 
 
 def test_the_ceiling_is_what_the_oracle_rule_would_add(tmp_path):

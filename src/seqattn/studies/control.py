@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from seqattn.config import BASELINE, MARGIN_PERCENT, VARIANTS, TrainConfig, replace
+from seqattn.config import BASELINE, MARGIN_PERCENT, PLANTED, VARIANTS, TrainConfig, replace
 from seqattn.data import Dataset, load_dataset
 from seqattn.data.held import chances, held_last, knowing_items
 from seqattn.data.planted import comes_later, neighbours
@@ -29,9 +29,30 @@ _KEY = ["dataset", "part", "model"]
 
 
 def doses(study: Study) -> dict[str, float]:
-    """Return p of each arm of variants: what its intensities tell, from 0 to 1."""
+    """Return p of each arm of variants: what its intensities tell, from 0 to 1.
+
+    Without the arms that turn another dial (`dials`).
+    """
+    return {name: _dose(train) for name, train in _arms(study) if not _other_dials(train)}
+
+
+def dials(study: Study) -> dict[str, str]:
+    """Return the arms with another tail or popularity, and of each the arm with its p alone."""
+    p_of = doses(study)
+    return {
+        name: next(usual for usual, p in p_of.items() if p == _dose(train))
+        for name, train in _arms(study)
+        if _other_dials(train)
+    }
+
+
+def _arms(study: Study) -> list[tuple[str, TrainConfig]]:
     arms = [arm for arm in study.arms if set(arm.models) != {BASELINE}]
-    return {arm.name: _dose(replace(TrainConfig(), **arm.settings.train)) for arm in arms}
+    return [(arm.name, replace(TrainConfig(), **arm.settings.train)) for arm in arms]
+
+
+def _other_dials(train: TrainConfig) -> bool:
+    return any(getattr(train, key) != PLANTED[key] for key in PLANTED if key != "planted_p")
 
 
 def _dose(train: TrainConfig) -> float:
@@ -51,6 +72,22 @@ def over_nothing(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         same_model(group, base=nothing[group.dataset.name, group.model], runs=group.runs)
         for group in groups
         if p_of.get(group.arm, 0) > 0 and group.model != BASELINE
+    )
+
+
+def over_usual(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Judge each arm of `dials` against the same variant with the usual tail and popularity.
+
+    A row a (dataset, arm, part, model, metric, k); columns of `seqattn.studies.judge.judge`.
+    """
+    usual = dials(study)
+    runs = {(g.dataset.name, g.arm, g.model): g.runs for g in groups}
+    return stacked(
+        same_model(
+            group, base=runs[group.dataset.name, usual[group.arm], group.model], runs=group.runs
+        )
+        for group in groups
+        if group.arm in usual and group.model != BASELINE
     )
 
 
@@ -207,6 +244,7 @@ def _by_dose(table: pd.DataFrame, p_of: Mapping[str, float], n_seeds: int) -> pd
     if table.empty:
         return pd.DataFrame(columns=[*columns, "p"])
     wanted = (table["metric"] == "NDCG") & (table["k"] == 10) & (table["n_seeds"] == n_seeds)
+    wanted &= table["arm"].isin(p_of)
     return table.loc[wanted, [*columns, "arm"]].assign(p=table["arm"].map(p_of))
 
 
@@ -218,8 +256,31 @@ def by_dose(study: Study, table: pd.DataFrame) -> pd.DataFrame:
     told = {"relative_change_percent": "change"}
     columns = [*_KEY, "arm", "metric", "k", *told, "low", "high", "n_seeds"]
     table = table.reindex(columns=columns).rename(columns=told)
-    rows = table[(table["metric"] == "NDCG") & (table["k"] == 10)]
-    return published.with_titles(rows).assign(p=rows["arm"].map(doses(study)))
+    p_of = doses(study)
+    rows = table[(table["metric"] == "NDCG") & (table["k"] == 10) & table["arm"].isin(p_of)]
+    return published.with_titles(rows).assign(p=rows["arm"].map(p_of))
+
+
+def by_dial(study: Study, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the changes of NDCG@10 of each arm of `dials`; those not run are there, empty.
+
+    The index is title, dial, variant; columns change, low, high (percent) and n_seeds. `table` is
+    one of comparisons, as ``comparisons`` or ``over_usual``.
+    """
+    told = {"relative_change_percent": "change"}
+    columns = ["dataset", "arm", "model", *told, "low", "high", "n_seeds", "metric", "k"]
+    rows = table.reindex(columns=columns).rename(columns=told)
+    rows = rows[(rows["metric"] == "NDCG") & (rows["k"] == 10)].drop(columns=["metric", "k"])
+    wanted = [
+        {"dataset": dataset, "arm": arm, "model": model}
+        for dataset in study.datasets
+        for arm in dials(study)
+        for model in study.arm(arm).models
+    ]
+    found = pd.DataFrame(wanted, columns=["dataset", "arm", "model"]).merge(rows, how="left")
+    found = published.with_titles(found.assign(part=False))
+    found = found.assign(variant=found["model"].map(name_of)).rename(columns={"arm": "dial"})
+    return found.set_index(["title", "dial", "variant"])[["change", "low", "high", "n_seeds"]]
 
 
 def at_full(rows: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -262,5 +323,6 @@ def lambdas_by_dose(study: Study) -> pd.DataFrame:
     told = {"lambda_mean": "mean", "seed_low": "low", "seed_high": "high"}
     table = study.table("lambdas").reindex(columns=[*_KEY, "arm", *told])
     table = published.with_titles(table.rename(columns=told))
-    table = table.assign(p=table["arm"].map(doses(study)))
-    return table[table["model"].isin(VARIANTS)]
+    p_of = doses(study)
+    table = table.assign(p=table["arm"].map(p_of))
+    return table[table["model"].isin(VARIANTS) & table["arm"].isin(p_of)]

@@ -447,6 +447,7 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "over_placebo": placebo.over_placebo,
     "changes_over_placebo": placebo.changes_over_placebo,
     "over_nothing": control.over_nothing,
+    "over_usual": control.over_usual,
     "ceiling": control.ceiling,
     "best_possible": control.best_possible,
     "patience": repeats.patience,

@@ -15,6 +15,7 @@ from seqattn.cli import main, parser
 from seqattn.config import replace
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
+from seqattn.models import MODELS, RECBOLE_MODELS
 from seqattn.presets import get_preset
 from seqattn.search.record import Search, SearchConfig
 
@@ -103,6 +104,18 @@ def test_an_unknown_model_is_refused_before_anything_runs(capsys):
         main(["fit", "-d", "synthetic", "-m", "sasrek", "-s", "1"])
     assert stop.value.code == 2
     assert "sasrek" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["fit", "tune", "metrics", "report"])
+def test_help_lists_the_models_once_and_breaks_no_name(verb, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    told = capsys.readouterr().out
+    known = [*MODELS, *RECBOLE_MODELS] if verb == "fit" else MODELS
+    listed = told.split("-m MODEL", 1)[1].split("--model MODEL [MODEL ...]", 1)[1].split(";", 1)[0]
+    assert " ".join(listed.split()) == ", ".join(known)
+    assert not re.search(r"\w-\n", told)
 
 
 def test_help_shows_examples(capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from seqattn.presets import PRESETS
 from seqattn.studies.plan import names
 
 if TYPE_CHECKING:
-    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+    Verbs = argparse._SubParsersAction["_Verb"]
 
 
 EXAMPLES = """examples:
@@ -47,6 +48,18 @@ METRIC, KIND = "NDCG@10", "unfiltered"
 DATASET = "a name that `seqattn datasets` lists, or the YAML file of your own log"
 
 
+class _Help(argparse.HelpFormatter):
+    """Help whose lines never break inside a name such as ``ia-add-per-head``."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
+
+
+class _Verb(argparse.ArgumentParser):
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**{"formatter_class": _Help, **more})
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the command's parser; ``verb`` of what it parses names the verb."""
     command = argparse.ArgumentParser(
@@ -55,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verbs = command.add_subparsers(required=True, metavar="VERB", dest="verb")
+    verbs = command.add_subparsers(required=True, metavar="VERB", dest="verb", parser_class=_Verb)
     for add in (
         _add_datasets,
         _add_prepare,
@@ -141,12 +154,12 @@ def _add_fit(verbs: Verbs) -> None:
     told = "fit the runs that are not in the results folder yet"
     verb = verbs.add_parser("fit", aliases=["train"], help=told)
     verb.add_argument("-d", "--dataset", required=True, help=DATASET)
-    told = f"{', '.join(RECBOLE_MODELS)} are RecBole's, with a small grid each instead of a preset"
+    told = f"the last {len(RECBOLE_MODELS)} are RecBole's, with a small grid each, no preset"
     _add_models(verb, required=True, choices=[*MODELS, *RECBOLE_MODELS], help=told)
     told = "training seeds, one run per seed; the protocol has 2020 to 2024"
     verb.add_argument("-s", "--seed", nargs="+", type=int, required=True, help=told)
     told = "fit with the settings of this model, as a control; default: each model's own"
-    verb.add_argument("--backbone-of", choices=list(MODELS), help=told)
+    verb.add_argument("--backbone-of", metavar="MODEL", choices=list(MODELS), help=told)
     _add_common(verb)
     _add_json(verb)
 
@@ -318,7 +331,11 @@ def _add_check(verbs: Verbs) -> None:
 
 
 def _add_models(verb: argparse.ArgumentParser, **more: Any) -> None:
-    verb.add_argument("-m", "--model", nargs="+", **{"choices": list(MODELS), **more})
+    choices, told = more.pop("choices", list(MODELS)), more.pop("help", "")
+    told = "; ".join([", ".join(choices), *filter(None, [told])])
+    verb.add_argument(
+        "-m", "--model", nargs="+", metavar="MODEL", choices=choices, help=told, **more
+    )
 
 
 def _add_metric(verb: argparse.ArgumentParser, told: str, default: str | None = METRIC) -> None:

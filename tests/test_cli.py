@@ -113,7 +113,8 @@ def test_help_lists_the_models_once_and_breaks_no_name(verb, capsys, monkeypatch
         main([verb, "--help"])
     told = capsys.readouterr().out
     known = [*MODELS, *RECBOLE_MODELS] if verb == "fit" else MODELS
-    listed = told.split("-m MODEL", 1)[1].split("--model MODEL [MODEL ...]", 1)[1].split(";", 1)[0]
+    of_models = told.split("--model MODEL [MODEL ...]")[-1]
+    listed = re.split(r";|\n  -", of_models)[0]
     assert " ".join(listed.split()) == ", ".join(known)
     assert not re.search(r"\w-\n", told)
 

@@ -236,10 +236,11 @@ class TrainConfig:
     ``loss="ce"`` is the cross-entropy over all items; the others draw ``n_negatives`` items for
     each target and are the functions of `seqattn.training.negatives`. ``negatives`` says how they
     are drawn: ``uniform``, ``popularity``, in proportion to an item's count among the training
-    interactions to the power 0.75, or ``batch``, from the targets of the same step. ``exclude``
-    says what is never a negative of a target: the ``target`` itself, or all of the user's training
-    ``history``. ``calibration``, t, is gBCE's alone, which takes uniform negatives.
-    ``score_offset="prior"`` lets the binary losses start where a guess would stand, see
+    interactions to the power 0.75, or ``batch``, from the targets of the same step, of those that
+    are computed together (a large step goes in parts of similar length). ``exclude`` says what is
+    never a negative of a target: the ``target`` itself, or all of the user's training ``history``.
+    ``calibration``, t, is gBCE's alone, which takes uniform negatives. ``score_offset="prior"``
+    lets the binary losses start where a guess would stand, see
     `seqattn.training.negatives.prior_log_odds`. A field that the chosen loss does not read is
     refused where it is changed.
 

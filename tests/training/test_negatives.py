@@ -221,16 +221,14 @@ def test_a_loss_that_starts_at_its_prior_is_the_loss_of_shifted_scores(name, tra
         targets,
         places,
     )
-    found, wanted = [], []
-    for loss, arguments, kept in (
-        (prior, (hidden, weight, targets, places), found),
-        (plain, shifted, wanted),
-    ):
+
+    def drawn(loss, *arguments):
         torch.manual_seed(0)
-        kept.append(loss(*arguments))
-    torch.testing.assert_close(found, wanted)
-    torch.manual_seed(0)
-    assert abs(plain(hidden, weight, targets, places) - found[0]) > 1e-3
+        return loss(*arguments)
+
+    found = drawn(prior, hidden, weight, targets, places)
+    torch.testing.assert_close(found, drawn(plain, *shifted))
+    assert abs(drawn(plain, hidden, weight, targets, places) - found) > 1e-3
 
 
 def test_a_new_model_at_the_prior_pushes_all_items_nowhere(train):

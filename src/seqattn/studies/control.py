@@ -67,12 +67,8 @@ def over_nothing(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     the runs at p = 0 as the baseline.
     """
     p_of = doses(study)
-    nothing = {(g.dataset.name, g.model): g.runs for g in groups if p_of.get(g.arm) == 0}
-    return stacked(
-        same_model(group, base=nothing[group.dataset.name, group.model], runs=group.runs)
-        for group in groups
-        if p_of.get(group.arm, 0) > 0 and group.model != BASELINE
-    )
+    nothing = next(name for name, p in p_of.items() if p == 0)
+    return _over({name: nothing for name, p in p_of.items() if p > 0}, groups)
 
 
 def over_usual(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -80,14 +76,18 @@ def over_usual(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 
     A row a (dataset, arm, part, model, metric, k); columns of `seqattn.studies.judge.judge`.
     """
-    usual = dials(study)
-    runs = {(g.dataset.name, g.arm, g.model): g.runs for g in groups}
+    return _over(dials(study), groups)
+
+
+def _over(base_of: Mapping[str, str], groups: Sequence[Group]) -> pd.DataFrame:
+    """Judge some arms' variants against the same variants in other arms, by the arms' names."""
+    runs = {(group.dataset.name, group.arm, group.model): group.runs for group in groups}
     return stacked(
         same_model(
-            group, base=runs[group.dataset.name, usual[group.arm], group.model], runs=group.runs
+            group, base=runs[group.dataset.name, base_of[group.arm], group.model], runs=group.runs
         )
         for group in groups
-        if group.arm in usual and group.model != BASELINE
+        if group.arm in base_of and group.model != BASELINE
     )
 
 
@@ -253,12 +253,16 @@ def by_dose(study: Study, table: pd.DataFrame) -> pd.DataFrame:
 
     Columns dataset, part, title, arm, model, p, change, low, high (percent) and n_seeds.
     """
+    p_of, rows = doses(study), _changes(table)
+    rows = rows[rows["arm"].isin(p_of)]
+    return published.with_titles(rows).assign(p=rows["arm"].map(p_of))
+
+
+def _changes(table: pd.DataFrame) -> pd.DataFrame:
     told = {"relative_change_percent": "change"}
     columns = [*_KEY, "arm", "metric", "k", *told, "low", "high", "n_seeds"]
-    table = table.reindex(columns=columns).rename(columns=told)
-    p_of = doses(study)
-    rows = table[(table["metric"] == "NDCG") & (table["k"] == 10) & table["arm"].isin(p_of)]
-    return published.with_titles(rows).assign(p=rows["arm"].map(p_of))
+    rows = table.reindex(columns=columns).rename(columns=told)
+    return rows[(rows["metric"] == "NDCG") & (rows["k"] == 10)]
 
 
 def by_dial(study: Study, table: pd.DataFrame) -> pd.DataFrame:
@@ -267,10 +271,7 @@ def by_dial(study: Study, table: pd.DataFrame) -> pd.DataFrame:
     The index is title, dial, variant; columns change, low, high (percent) and n_seeds. `table` is
     one of comparisons, as ``comparisons`` or ``over_usual``.
     """
-    told = {"relative_change_percent": "change"}
-    columns = ["dataset", "arm", "model", *told, "low", "high", "n_seeds", "metric", "k"]
-    rows = table.reindex(columns=columns).rename(columns=told)
-    rows = rows[(rows["metric"] == "NDCG") & (rows["k"] == 10)].drop(columns=["metric", "k"])
+    rows = _changes(table).drop(columns=["part", "metric", "k"])
     wanted = [
         {"dataset": dataset, "arm": arm, "model": model}
         for dataset in study.datasets

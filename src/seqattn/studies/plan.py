@@ -471,7 +471,7 @@ def _seconds(study: Study, device: str) -> pd.DataFrame:
         if on.startswith("CPU") == (device == "cpu"):
             told = run.facts["seconds"] / len(run.facts.get("stacked_seeds", [run.seed]))
             key = dataclasses.replace(run.spec, seed=0).key
-            epochs = len(run.facts.get("history", []))
+            epochs = len(run.facts.get("history", [])) or 1  # RecBole's models tell none
             rows.append((run.dataset, run.model, key, told, epochs))
     return pd.DataFrame(rows, columns=["dataset", "model", "spec", "seconds", "epochs"])
 
@@ -485,7 +485,7 @@ def _estimate(seconds: pd.DataFrame, spec: Fittable) -> float:
     origin = CATALOGUE[spec.dataset].of if spec.dataset in CATALOGUE else ""
     of_origin = seconds["dataset"] == origin
     rows = next((each for each in (of_model, of_data, of_origin) if each.any()), of_data)
-    runs = seconds[rows & (seconds["epochs"] > 0)]
+    runs = seconds[rows]
     limit = getattr(spec, "train_config", None)
     epochs = min(runs["epochs"].median(), limit.epochs if limit else math.inf)
     return float((runs["seconds"] / runs["epochs"]).median() * epochs)

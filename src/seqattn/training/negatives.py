@@ -77,10 +77,10 @@ def prior_log_odds(n_negatives: int, n_items: int, calibration: float = 0.0) -> 
 
     .. math:: \log \frac{\beta}{\alpha (V - 1)} = \log \frac{\beta}{K} .
 
-    Scores of a new model are near 0. With many negatives that is far from here, and a model takes
-    all items there at once, by a direction that every embedding shares. Added to all scores, this
-    number spares it the way. It changes no order of items. The start of a binary classifier at its
-    prior is Lin et al. (2017), "Focal loss", section 4.1.
+    Scores of a new model are near 0. With many negatives that is far from here, and a model can
+    take all items there at once, by a direction that every embedding shares. Added to all scores,
+    this number spares it the way. It changes no order of items. The start of a binary classifier at
+    its prior is Lin et al. (2017), "Focal loss", section 4.1.
     """
     alpha = n_negatives / max(n_items - 1, 1)
     return math.log((1 - calibration * (1 - alpha)) / n_negatives)

@@ -17,7 +17,7 @@ from seqattn.errors import SeqattnError
 from seqattn.files import write_text
 from seqattn.presets import get_preset
 from seqattn.runs.store import Store
-from seqattn.studies import plan
+from seqattn.studies import hours, plan
 from seqattn.studies.tables import TABLES, comparisons
 
 GOOD = {
@@ -157,6 +157,33 @@ def test_hours_of_a_log_without_a_run_are_those_of_the_log_it_was_made_of(study)
     of_time = dataclasses.replace(found, datasets=("ml-100k-time",))
     table = plan.progress(of_time, plan.wanted(of_time)).set_index("arm")
     assert table.loc["usual", "hours"] == pytest.approx(4 * 720 / 3600)
+
+
+def test_hours_of_other_windows_are_by_the_positions_an_epoch_computes(study):
+    found = study()
+    groups = plan.wanted(found)
+    for spec in groups[0].specs:
+        keep(found.results, spec, np.arange(1, 944), [], epochs=4, seconds=40.0)
+    usual = groups[0].specs[0]
+    long, stride = usual.model_config.max_length, usual.train_config.stride
+    (both_ways, by_prefix) = (
+        dataclasses.replace(usual, model="bidirectional-next"),
+        dataclasses.replace(
+            usual, train_config=dataclasses.replace(usual.train_config, windows="prefix")
+        ),
+    )
+    taken = hours.seconds_taken(Store(found.results).runs(), "cpu")
+    # ML-100K: 99,287 interactions of 943 users, so 103 without the last two; the last is no input.
+    assert long == 50
+    n_prefix = sum(min(n, long) for n in range(1, 103))
+    n_packed = long + -(-(102 - long) // stride) * long
+    expected = pytest.approx(40.0 * n_prefix / n_packed)
+    assert hours.estimate(taken, both_ways) == expected
+    assert hours.estimate(taken, by_prefix) == expected
+    # Once there is such a run, it tells more than any other.
+    keep(found.results, by_prefix, np.arange(1, 944), [], epochs=4, seconds=100.0)
+    taken = hours.seconds_taken(Store(found.results).runs(), "cpu")
+    assert hours.estimate(taken, both_ways) == pytest.approx(100.0)
 
 
 def test_a_part_of_a_study_wants_some_runs_only(study):

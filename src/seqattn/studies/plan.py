@@ -33,7 +33,7 @@ import contextlib
 import dataclasses
 import io
 import json
-import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +44,7 @@ import pandas as pd
 
 from seqattn.audit.records import RECORDS
 from seqattn.config import BASELINE, DESIGNS, MASKED_ONLY, SEEDS, replace
-from seqattn.data import CATALOGUE, load_dataset
+from seqattn.data import load_dataset
 from seqattn.data.yaml_files import load_yaml, section
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, results_folder
@@ -53,6 +53,7 @@ from seqattn.presets import PRESETS, Preset
 from seqattn.runs.fitting import fit_runs, recbole_spec, run_spec
 from seqattn.runs.store import Fittable, Run, Store
 from seqattn.search.record import settings
+from seqattn.studies.hours import estimate, seconds_taken
 
 FOLDER = ROOT / "notebooks" / "studies"
 VARIANT_BACKBONE = "variant_backbone"
@@ -413,13 +414,10 @@ def progress(study: Study, groups: Sequence[Group], device: str = "cpu") -> pd.D
     Returns
     -------
     DataFrame
-        dataset, arm, done, missing (runs), hours (an estimate for the missing ones: the median of
-        the stores' runs on such a device that differ in the seed alone, else an epoch's median
-        time and number on that dataset and model, else on that dataset, else on the one that it
-        was made of, no more epochs than the run may take; NaN without any) and lacking (why some
-        runs cannot be named yet).
+        dataset, arm, done, missing (runs), hours (an `estimate` for the missing ones, from the
+        stores' runs on such a device) and lacking (why some runs cannot be named yet).
     """
-    seconds = _seconds(study, device)
+    taken = seconds_taken((run for store in study.stores for run in store.runs()), device)
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for group in groups:
         key = group.dataset.name, group.arm
@@ -430,7 +428,8 @@ def progress(study: Study, groups: Sequence[Group], device: str = "cpu") -> pd.D
     told = []
     for (dataset, arm), row in rows.items():
         left = row["missing"] - row["done"]
-        hours = sum(_estimate(seconds, spec) for spec in left) / 3600
+        left_alike = Counter(dataclasses.replace(spec, seed=0) for spec in left)
+        hours = sum(n * estimate(taken, spec) for spec, n in left_alike.items()) / 3600
         told.append((dataset, arm, len(row["done"]), len(left), hours, row["lacking"]))
     return pd.DataFrame(told, columns=["dataset", "arm", "done", "missing", "hours", "lacking"])
 
@@ -461,31 +460,3 @@ def fit_missing(
         data = load_dataset(dataset)
         runs += fit_runs(study.stores[-1], data, specs, device=device, workers=workers)
     return runs
-
-
-def _seconds(study: Study, device: str) -> pd.DataFrame:
-    """Return what runs on a CPU, or on a GPU, have taken; `spec` is a key without its seed."""
-    rows = []
-    for run in (run for store in study.stores for run in store.runs()):
-        on = run.facts.get("environment", {}).get("device", "CPU")
-        if on.startswith("CPU") == (device == "cpu"):
-            told = run.facts["seconds"] / len(run.facts.get("stacked_seeds", [run.seed]))
-            key = dataclasses.replace(run.spec, seed=0).key
-            epochs = len(run.facts.get("history", [])) or 1  # RecBole's models tell none
-            rows.append((run.dataset, run.model, key, told, epochs))
-    return pd.DataFrame(rows, columns=["dataset", "model", "spec", "seconds", "epochs"])
-
-
-def _estimate(seconds: pd.DataFrame, spec: Fittable) -> float:
-    alike = seconds["spec"] == dataclasses.replace(spec, seed=0).key
-    if alike.any():
-        return float(seconds.loc[alike, "seconds"].median())
-    of_data = seconds["dataset"] == spec.dataset
-    of_model = of_data & (seconds["model"] == spec.model)
-    origin = CATALOGUE[spec.dataset].of if spec.dataset in CATALOGUE else ""
-    of_origin = seconds["dataset"] == origin
-    rows = next((each for each in (of_model, of_data, of_origin) if each.any()), of_data)
-    runs = seconds[rows]
-    limit = getattr(spec, "train_config", None)
-    epochs = min(runs["epochs"].median(), limit.epochs if limit else math.inf)
-    return float((runs["seconds"] / runs["epochs"]).median() * epochs)

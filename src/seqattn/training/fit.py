@@ -131,7 +131,7 @@ def training_plans(
     masked = model.objective == "masked_item"
 
     def epoch(rng: np.random.Generator) -> Iterator[list[Plan]]:
-        if not masked and (config.windows == "prefix" or model.looks_both_ways):
+        if one_row_a_prefix(model, config):
             windows = prefix_windows(offsets, length)
         else:
             inputs_end = 0 if masked else 1
@@ -152,6 +152,12 @@ def training_plans(
                     yield plans
 
     return epoch
+
+
+def one_row_a_prefix(model: Backbone, config: TrainConfig) -> bool:
+    """Return whether each next item has a row of its own, the items before it."""
+    masked = model.objective == "masked_item"
+    return not masked and (config.windows == "prefix" or model.looks_both_ways)
 
 
 def _check_next_items(model: Backbone, config: TrainConfig) -> None:

@@ -1,0 +1,122 @@
+"""How long runs that are missing will take, by those that are there.
+
+An epoch costs about as much as the positions it computes. Settings differ in these by a factor of
+ten and more: a model that looks both ways and predicts the next item has a row for each prefix of
+a history, where the others share a few windows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from seqattn.config import ModelConfig, TrainConfig
+from seqattn.data import CATALOGUE
+from seqattn.models import build_model
+from seqattn.runs.store import Fittable, Run, RunSpec
+from seqattn.training.batches import packed_windows, prefix_windows
+from seqattn.training.fit import one_row_a_prefix
+
+PREFIX = "prefix"
+
+
+def seconds_taken(runs: Iterable[Run], device: str) -> pd.DataFrame:
+    """Return what runs on a CPU, or on a GPU, have taken, a row each.
+
+    Parameters
+    ----------
+    device : str
+        ``cpu`` or ``cuda``; hours of one say nothing of the other.
+
+    Returns
+    -------
+    DataFrame
+        dataset, model, spec (a key without its seed), windows (as `windows_of`), seconds, epochs
+        and positions (as `positions_an_epoch`).
+    """
+    rows = []
+    for run in runs:
+        on = run.facts.get("environment", {}).get("device", "CPU")
+        if on.startswith("CPU") == (device == "cpu"):
+            told = run.facts["seconds"] / len(run.facts.get("stacked_seeds", [run.seed]))
+            epochs = len(run.facts.get("history", [])) or 1  # RecBole's models tell none
+            known = (run.dataset, run.model, _alike(run.spec), windows_of(run.spec))
+            rows.append((*known, told, epochs, positions_an_epoch(run.spec)))
+    columns = ["dataset", "model", "spec", "windows", "seconds", "epochs", "positions"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def estimate(taken: pd.DataFrame, spec: Fittable) -> float:
+    """Return the seconds that a run may take, NaN without any on its log.
+
+    The median of the runs that differ in the seed alone. Else an epoch's median time a position,
+    of runs with such windows if there are any, of the same model if there are any, on the same log
+    or, without any, on the one that it was made of; and as many epochs as these had, but no more
+    than the run may take.
+    """
+    alike = taken["spec"] == _alike(spec)
+    if alike.any():
+        return float(taken.loc[alike, "seconds"].median())
+    runs = _on_its_log(taken, spec)
+    for column, value in (("windows", windows_of(spec)), ("model", spec.model)):
+        if (runs[column] == value).any():
+            runs = runs[runs[column] == value]
+    limit = spec.train_config.epochs if isinstance(spec, RunSpec) else math.inf
+    epochs = min(runs["epochs"].median(), limit)
+    work = (positions_an_epoch(spec) / runs["positions"]).fillna(1.0)
+    return float((runs["seconds"] / runs["epochs"] * work).median() * epochs)
+
+
+def windows_of(spec: Fittable) -> str:
+    """Return how histories are cut: ``packed``, ``prefix`` or ``whole``; empty if not by us."""
+    if not isinstance(spec, RunSpec):
+        return ""
+    if _row_each_prefix(spec.model, spec.model_config, spec.train_config):
+        return PREFIX
+    return spec.train_config.windows
+
+
+def positions_an_epoch(spec: Fittable) -> float:
+    """Return how many positions an epoch computes for a history of the log's mean length.
+
+    NaN for RecBole's models and logs whose size the catalogue does not tell.
+    """
+    length = _mean_length(spec.dataset)
+    if not isinstance(spec, RunSpec) or math.isnan(length):
+        return math.nan
+    offsets, longest = np.array([0, round(length)]), spec.model_config.max_length
+    if (windows := windows_of(spec)) == PREFIX:
+        return float(prefix_windows(offsets, longest).length.sum())
+    if windows == "whole":
+        return float(offsets[-1])
+    return float(packed_windows(offsets, longest, spec.train_config.stride).length.sum())
+
+
+def _alike(spec: Fittable) -> str:
+    return dataclasses.replace(spec, seed=0).key
+
+
+def _on_its_log(taken: pd.DataFrame, spec: Fittable) -> pd.DataFrame:
+    runs = taken[taken["dataset"] == spec.dataset]
+    if len(runs) == 0 and spec.dataset in CATALOGUE:
+        runs = taken[taken["dataset"] == CATALOGUE[spec.dataset].of]
+    return runs
+
+
+def _mean_length(dataset: str) -> float:
+    """Return the mean length of a log's histories without what is held out; NaN if not known."""
+    entry = CATALOGUE.get(dataset)
+    core = entry and (entry.core or (CATALOGUE[entry.of].core if entry.of else None))
+    if not core or not core.users:
+        return math.nan
+    return max(core.interactions / core.users - 2, 2.0)
+
+
+@functools.cache
+def _row_each_prefix(model: str, model_config: ModelConfig, train_config: TrainConfig) -> bool:
+    return one_row_a_prefix(build_model(model, 1, **dataclasses.asdict(model_config)), train_config)

@@ -72,13 +72,15 @@ def test_a_target_is_noise_with_the_last_item_or_by_itself():
 
 
 def test_noise_in_targets_alone_leaves_the_rest_and_what_chance_hits():
-    model, rng = model_of("sasrec"), np.random.default_rng(3)
-    own = rank_targets(model, DATA.split, "test")["unfiltered"] <= 10
-    noise = Noise(0.4, inputs=False)
-    hits = [noisy_ranks(model, DATA.split, noise, rng) <= 10 for _ in range(400)]
-    expected = (1 - noise.rate) * own.mean() + noise.rate * 10 / DATA.n_items
-    spread = np.std([h.mean() for h in hits]) / np.sqrt(len(hits))
-    assert np.mean(hits) == pytest.approx(expected, abs=4 * spread)
+    rng, noise = np.random.default_rng(3), Noise(0.4)
+    places_NV = rng.permuted(np.tile(np.arange(DATA.n_items), (len(TARGETS), 1)), axis=1)
+    first_ten_NV = places_NV < 10
+    users = np.arange(len(TARGETS))
+    own = first_ten_NV[users, TARGETS - 1].mean()
+    draws = [drawn_anew(CONTEXT, TARGETS, noise, rng, "mask")[1] for _ in range(1000)]
+    hits = [first_ten_NV[users, targets - 1].mean() for targets in draws]
+    expected = (1 - noise.rate) * own + noise.rate * 10 / DATA.n_items
+    assert np.mean(hits) == pytest.approx(expected, abs=4 * np.std(hits) / np.sqrt(len(hits)))
 
 
 def test_another_user_changes_only_models_that_know_users():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
@@ -16,6 +17,8 @@ from seqattn.runs.store import Store
 from seqattn.stats.metrics import metric
 from seqattn.studies import noise
 from seqattn.studies.plan import DataFacts, Group
+
+N_ITEMS = load_dataset("synthetic").n_items
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +42,10 @@ def test_the_table_has_models_with_users_alone_and_their_own_level(table):
     for (name, measure), part in frame.groupby(["model", "metric"]):
         own = metric(runs[name].ranks("test"), measure, 10).mean()
         assert part["clean"].tolist() == pytest.approx([own] * len(part))
+        by_chance = np.mean([metric(np.array([r]), measure, 10)[0] for r in range(1, N_ITEMS + 1)])
+        rate = part["item"] * (1 - part["item"])
+        expected = (1 - rate) * own + rate * by_chance
+        assert part["targets"].tolist() == pytest.approx(expected.tolist())
 
 
 def test_shares_are_ratios_of_means_over_seeds():

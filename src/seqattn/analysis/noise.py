@@ -44,8 +44,6 @@ class Noise:
         p, the probability that a user's sample is hit.
     user : float
         The probability that a history counts as another user's; only models that know users ask.
-    inputs : bool
-        Whether what is read is drawn anew, too, or targets alone are.
 
     Raises
     ------
@@ -55,7 +53,6 @@ class Noise:
 
     item: float
     user: float = 0.0
-    inputs: bool = True
 
     def __post_init__(self) -> None:
         for name in ("item", "user"):
@@ -92,9 +89,8 @@ def noisy_ranks(
     read_n, target_N = drawn_anew(context, split.targets("test"), noise, rng, place)
     other_N = rng.random(context.n_users) < noise.user
     anybody_N = rng.integers(split.train.n_users, size=context.n_users)
-    if noise.inputs:
-        users_N = np.where(other_N, anybody_N, split.users("test"))
-        ranker.gatherer = Gatherer(replace(context, items=read_n), users=users_N)
+    users_N = np.where(other_N, anybody_N, split.users("test"))
+    ranker.gatherer = Gatherer(replace(context, items=read_n), users=users_N)
     ranker.targets_N = ranker.targets_N.new_tensor(target_N)
     return ranker(model, filtered=False)["unfiltered"]
 

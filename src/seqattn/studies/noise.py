@@ -8,6 +8,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ from seqattn.studies.learning import of_weights
 from seqattn.studies.maps import printed
 from seqattn.studies.plan import Group, Study
 
-DRAWS = 10  # evaluations that are averaged
+DRAWS = 5  # evaluations that are averaged
 USERS = (min(PUBLISHED), max(PUBLISHED))  # probabilities of another user
 WITH_USERS = tuple(name for name in MODELS if name.startswith("sse-pt"))
 
@@ -31,8 +32,8 @@ def noise(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Return what SSE-PT reaches where its evaluation is noise, too.
 
     A row a run, metric at 10 and kind of noise: dataset, arm, model, seed, key, metric, item and
-    user (probabilities, see `seqattn.analysis.noise.Noise`), clean, targets (with noise in the
-    targets alone) and noisy, means over `DRAWS` evaluations. Runs without weights as
+    user (probabilities, see `seqattn.analysis.noise.Noise`), clean, targets (what noise in the
+    targets alone would leave) and noisy, the mean over `DRAWS` evaluations. Runs without weights as
     `seqattn.studies.learning.of_weights` says.
     """
     data: dict[str, Dataset] = {}
@@ -47,24 +48,19 @@ def noise(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 
 
 def _noise(run: Run, dataset: Dataset) -> pd.DataFrame:
-    model = load_model(run, dataset)
-
-    def ranks(noise: Noise) -> list[np.ndarray]:
-        rng = np.random.default_rng(run.seed)
-        return [noisy_ranks(model, dataset.split, noise, rng) for _ in range(DRAWS)]
-
-    def mean(name: str, ranks_DN: Sequence[np.ndarray]) -> float:
-        return float(np.mean([metric(r, name, 10, run.owners()).mean() for r in ranks_DN]))
-
+    model, owners = load_model(run, dataset), run.owners()
+    any_rank = np.arange(1, dataset.n_items + 1)
     rows = []
-    for item in PUBLISHED:
-        targets = ranks(Noise(item, inputs=False))
-        for user in USERS:
-            noisy = ranks(Noise(item, user))
-            for name in ("Recall", "NDCG"):
-                told = {"metric": name, "item": item, "user": user}
-                told |= {"clean": mean(name, [run.ranks("test")]), "targets": mean(name, targets)}
-                rows.append({**told, "noisy": mean(name, noisy)})
+    for item, user in product(PUBLISHED, USERS):
+        kind, rng = Noise(item, user), np.random.default_rng(run.seed)
+        ranks = [noisy_ranks(model, dataset.split, kind, rng) for _ in range(DRAWS)]
+        for name in ("Recall", "NDCG"):
+            clean = metric(run.ranks("test"), name, 10, owners).mean()
+            by_chance = metric(any_rank, name, 10).mean()  # all that a random target gives
+            told = {"metric": name, "item": item, "user": user, "clean": clean}
+            told["targets"] = (1 - kind.rate) * clean + kind.rate * by_chance
+            told["noisy"] = np.mean([metric(r, name, 10, owners).mean() for r in ranks])
+            rows.append(told)
     return pd.DataFrame(rows)
 
 

@@ -16,6 +16,7 @@ import seqattn
 from seqattn import book
 from seqattn.book import reports
 from seqattn.errors import SeqattnError
+from seqattn.files import as_markdown
 from seqattn.studies import plan
 
 TEMPLATES = [book.ROOT / "notebooks" / f"{name}.ipynb" for name in book.NOTEBOOKS]
@@ -322,9 +323,10 @@ def test_a_title_of_a_users_is_shown_as_it_is_and_nothing_else(title):
     extensions = {"amsmath", "dollarmath", "substitution", "deflist", "html_image", "linkify"}
     config = MdParserConfig(enable_extensions=extensions, sub_delimiters=("{", "}"))
     parser = create_md_parser(config, DocutilsRenderer)
-    inline = parser.parse(f"# Data: {reports.plain(title)}\n\nText")[1]
+    inline = parser.parse(f"# Data: {as_markdown(title)}\n\nText")[1]
     assert {token.type for token in inline.children} <= {"text", "text_special"}
-    assert "".join(t.content for t in inline.children) == "Data: " + " ".join(title.split())
+    shown = " ".join(title.split()).replace("<", "\u2039").replace(">", "\u203a")
+    assert "".join(t.content for t in inline.children) == f"Data: {shown}"
     assert nodes.Text(title)
 
 

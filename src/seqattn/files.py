@@ -6,6 +6,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Mapping
@@ -48,13 +49,13 @@ def write_text(path: str | Path, text: str) -> Path:
     return path
 
 
-_ABANDONED = 3600.0  # seconds after which nobody is writing a part any more
+ABANDONED = 3600.0  # seconds after which nobody is writing a part any more
 
 
 def _remove_leftovers(path: Path) -> None:
     """Remove what a killed process left of the same file."""
     for part in path.parent.glob(f".{glob.escape(path.name)}.????????"):
-        if time.time() - part.stat().st_mtime > _ABANDONED:
+        if time.time() - part.stat().st_mtime > ABANDONED:
             part.unlink(missing_ok=True)
 
 
@@ -114,3 +115,14 @@ def make_folder(path: Path) -> None:
         raise SeqattnError(
             f"cannot make the folder {path}: {error.strerror}; choose another"
         ) from error
+
+
+def as_markdown(text: str) -> str:
+    """Return Markdown that shows a text of a user's, in one line, and does nothing else.
+
+    CommonMark shows punctuation behind a backslash as it is, so that no role, directive, formula,
+    link, HTML or substitution begins. Angle brackets become single quotation marks that look like
+    them: a heading also is the page's title, which themes and search put into HTML as it is.
+    """
+    text = text.translate({ord("<"): "\u2039", ord(">"): "\u203a"})
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))

@@ -1,6 +1,7 @@
 """What is kept of a dataset."""
 
 import json
+import os
 
 import pandas as pd
 import pytest
@@ -16,10 +17,12 @@ from seqattn.audit.records import (
     sizes,
 )
 from seqattn.data import CATALOGUE
+from seqattn.data import dataset as loading
 from seqattn.data.sources import GENERATED
 from seqattn.errors import SeqattnError
 
 FILES = ("dataset", "audit", "intensity", "ties")
+NO_INTENSITY = ("dataset", "audit", "ties")
 
 
 def test_the_records_of_a_dataset_are_its_counts_audit_and_diagnosis(synthetic, tmp_path):
@@ -44,6 +47,9 @@ def test_a_log_without_chronology_is_diagnosed_and_not_prepared(tmp_path, monkey
     frame = pd.read_csv(tmp_path / "steam-200k.csv")
     frame.to_csv(tmp_path / "steam-200k.csv.gz", index=False)
     monkeypatch.setenv("SEQATTN_DATA", str(tmp_path))
+    with pytest.raises(SeqattnError, match=r"the catalogue expects 70489 .* get it again"):
+        describe("steam-200k")  # a part is not the whole under its name
+    monkeypatch.setattr(loading, "_check_counts", lambda *facts: None)
     found = describe("steam-200k")
     assert found.dataset["fingerprint"] is None
     assert [step["name"] for step in found.dataset["steps"]] == ["read", "drop missing"]
@@ -193,6 +199,44 @@ def test_a_dataset_of_the_book_is_not_written_over_another(tmp_path):
     own(tmp_path / "a").write(tmp_path / "out")
     with pytest.raises(SeqattnError, match=r"record of another log.*; give another folder with -o"):
         describe("synthetic").write(tmp_path / "out")
+
+
+class Killed(BaseException):
+    """What no handler of errors catches, as a signal that cannot be caught."""
+
+
+@pytest.mark.parametrize("written", range(4))
+def test_a_record_that_was_stopped_is_none_and_no_part_of_an_older_one_stays(
+    tmp_path, monkeypatch, written
+):
+    out, replaced = tmp_path / "out", []
+    own(tmp_path / "a").write(out)
+
+    def replace_or_die(source, target):
+        if len(replaced) == written:
+            raise Killed
+        replaced.append(usual(source, target))
+
+    usual = os.replace
+    monkeypatch.setattr(os, "replace", replace_or_die)
+    mine = own(tmp_path / "a", shift=1)
+    n_parts = 3  # it has no intensity
+    if written < n_parts:
+        with pytest.raises(Killed):
+            mine.write(out)
+        assert not (out / "dataset.json").exists()  # so that nobody reads the rest
+        monkeypatch.undo()
+    mine.write(out)
+    prints = {json.loads((out / f"{n}.json").read_text())["fingerprint"] for n in NO_INTENSITY}
+    assert prints == {mine.dataset["fingerprint"]}
+
+
+def test_what_a_log_no_longer_has_is_not_kept(tmp_path):
+    out = tmp_path / "out"
+    own(tmp_path / "a").write(out)
+    (out / "intensity.json").write_text("[]")  # of the same log, when it had an intensity
+    own(tmp_path / "a").write(out)
+    assert sorted(path.stem for path in out.glob("*.json")) == sorted(NO_INTENSITY)
 
 
 @pytest.mark.parametrize("held", ["", "{", "[]", '{"dataset": "own"}'])

@@ -195,10 +195,15 @@ def test_an_edited_export_is_refused(runs, synthetic, tmp_path, name, edit):
 
 
 def test_words_of_a_log_are_no_markup_of_its_card(runs, synthetic, tmp_path):
-    entry = dataclasses.replace(synthetic.entry, intensity="<img src=x onerror=alert(1)>")
+    entry = dataclasses.replace(synthetic.entry, intensity="<img src=x onerror=alert(1)> $x$")
     folder = export_model(runs["ia-val"], tmp_path, dataclasses.replace(synthetic, entry=entry))
     card = (folder / "README.md").read_text()
-    assert "<img" not in card and "&lt;img" in card and "(split: leave-one-out)" in card
+    assert (
+        "<img" not in card
+        and "\u2039img" in card
+        and r"\$x\$" in card
+        and "(split: leave-one-out)" in card
+    )
 
 
 def test_a_run_in_another_runs_place_is_refused(runs, tmp_path):

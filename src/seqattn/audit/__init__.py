@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from seqattn.audit.findings import CHECKS, Check, findings, value_text
+from seqattn.audit.findings import ASKS_FOR_A_MODEL, CHECKS, Check, findings, value_text
 from seqattn.audit.splits import COVERAGE, cold, leakage, popularity_shift, shift, usual_splits
 from seqattn.audit.statistics import (
     core,
@@ -41,6 +41,7 @@ from seqattn.data.splits import Parts
 
 __all__ = ["CHECKS", "Audit", "Check", "audit", "gaps", "tied_tests", "value_text"]
 
+FEW_STAMPS = 40  # a single one of fewer is more than the share of dates that makes a light
 _FORMAT = 1  # of audit.json: raise it when a key changes its meaning
 
 
@@ -138,7 +139,12 @@ def _plain(value: object) -> object:
     return int(value) if isinstance(value, np.integer) else value
 
 
-def audit(log: Interactions, dataset: Dataset | None = None, quantile: float = 0.9) -> Audit:
+def audit(
+    log: Interactions,
+    dataset: Dataset | None = None,
+    quantile: float = 0.9,
+    name: str = "NAME",
+) -> Audit:
     """Audit a log, and what preparation and the dataset's split make of it.
 
     Parameters
@@ -150,6 +156,8 @@ def audit(log: Interactions, dataset: Dataset | None = None, quantile: float = 0
         log alone. Checks of the split are then grey.
     quantile : float
         Place of the global time split that the others are compared with.
+    name : str
+        What commands call a log without a dataset.
     """
     user, item = (encode(log.frame[name])[0] for name in ("user", "item"))
     order = np.lexsort((log.seconds, user))
@@ -175,23 +183,43 @@ def audit(log: Interactions, dataset: Dataset | None = None, quantile: float = 0
     values |= _values(tables, () if dataset is None else dataset.steps)
     if dataset is not None:  # a user may have several targets
         values["test_users"] = len(np.unique(dataset.split.users("test")))
-    if "order" in log.frame.columns and np.isnan(log.seconds).all():
-        del values["stamps_missing"]  # a log of its own order needs none
+    if np.isnan(log.seconds).all() and (log.when is None or "order" in log.frame.columns):
+        del values["stamps_missing"]  # a log of its own order, or without any, needs none
+    if np.isfinite(log.seconds).sum() < FEW_STAMPS:
+        del values["day_resolution"]
+    called = _called(dataset) if dataset else name
     notes = _notes(log, tables["ties"], dataset)
     return Audit(
         name=log.source if dataset is None else dataset.name,
         fingerprint=None if dataset is None else dataset.fingerprint,
-        findings=findings(values, notes, _called(dataset), (dataset or log).has_intensity),
+        findings=findings(
+            values, notes, called, (dataset or log).has_intensity, _instead(log, dataset)
+        ),
         **tables,
     )
 
 
-def _called(dataset: Dataset | None) -> str:
+def _called(dataset: Dataset) -> str:
     """Return what a command calls the dataset: a name, or the path of its YAML from here."""
-    if dataset is None or not is_yaml(dataset.reference):
-        return dataset.name if dataset else "NAME"
+    if not is_yaml(dataset.reference):
+        return dataset.name
     path, here = Path(dataset.reference), Path.cwd()
     return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+
+
+def _instead(log: Interactions, dataset: Dataset | None) -> dict[str, str]:
+    """Return what to say where the usual advice is not true of this log, by check."""
+    if log.when is None:
+        only = "A log without an order is here for diagnosis only: nothing can be fitted on it."
+        return dict.fromkeys(ASKS_FOR_A_MODEL, only)
+    if "order" in log.frame.columns:
+        return {
+            "tied": "The log's own order decides between these interactions. Report it.",
+            "day_resolution": "The stamps are dates; within a day the log's own order decides.",
+        }
+    if dataset is not None and dataset.entry.preparation.ties == "item-id":
+        return {"tied": "Item ids order these interactions, so that no file does. Report it."}
+    return {}
 
 
 def _notes(log: Interactions, ties: pd.DataFrame, dataset: Dataset | None) -> dict[str, str]:

@@ -49,6 +49,9 @@ class Check:
         return advice.replace("NAME", name)
 
 
+# Lights whose advice asks for a model, which no log without chronology can have.
+ASKS_FOR_A_MODEL = ("median_length", "popularity_top10", "day_resolution", "within_a_day")
+
 CHECKS = (
     # Reading drops rows with an empty cell; which rows lack one is seldom a matter of chance.
     Check(
@@ -236,11 +239,13 @@ def findings(
     notes: Mapping[str, str] | None = None,
     name: str = "NAME",
     intensity: bool = True,
+    instead: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Return a row per check: check, title, value, amber, red, light, advice.
 
     A check whose key has no value, or NaN, is grey. A note is said after the advice, whose
-    commands hold the `name` of the dataset and fit a log with or without an `intensity`.
+    commands hold the `name` of the dataset and fit a log with or without an `intensity`. Where the
+    usual advice is not true of a log, `instead` has another.
     """
     rows = []
     for check in CHECKS:
@@ -249,7 +254,7 @@ def findings(
         advice = {
             "green": "Nothing to do.",
             "grey": "Not judged: the log lacks the column, the split or the stamps this needs.",
-        }.get(light, check.told(name, intensity))
+        }.get(light, (instead or {}).get(check.key, check.told(name, intensity)))
         advice = f"{advice} {(notes or {}).get(check.key, '')}".rstrip()
         rows.append((check.key, check.title, value, check.amber, check.red, light, advice))
     columns = ["check", "title", "value", "amber", "red", "light", "advice"]

@@ -10,6 +10,7 @@ log the path of its YAML),
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, write_text
 
 RECORDS = ROOT / "results" / "datasets"
+PARTS = ("dataset", "audit", "intensity", "ties")
 BOUNDED = ("log1p_minmax", "minmax")  # in [0, 1], so their spread compares between datasets
 
 
@@ -56,7 +58,7 @@ class Description:
             The folder cannot be made or written, or holds the records of another log.
         """
         self._refuse_another(folder / "dataset.json")
-        texts = {"dataset": json.dumps(self.dataset, indent=1), "audit": self.audit.json()}
+        texts = {"audit": self.audit.json()}
         if self.intensity is not None:
             texts["intensity"] = self.intensity.to_json(
                 orient="records", indent=1, double_precision=10
@@ -65,7 +67,12 @@ class Description:
             bits = np.packbits(self.tied_tests).tobytes().hex()
             told = {"fingerprint": self.dataset["fingerprint"], "users": len(self.tied_tests)}
             texts["ties"] = json.dumps(told | {"tied_tests": bits}, indent=1)
-        return [write_text(folder / f"{key}.json", text + "\n") for key, text in texts.items()]
+        # A folder without dataset.json is no record: until all is there, old and new parts beside
+        # each other are none.
+        texts["dataset"] = json.dumps(self.dataset, indent=1)
+        _remove(folder / f"{key}.json" for key in ("dataset", "intensity", "ties"))
+        written = [write_text(folder / f"{key}.json", text + "\n") for key, text in texts.items()]
+        return sorted(written, key=lambda path: PARTS.index(path.stem))
 
     def _refuse_another(self, path: Path) -> None:
         """Refuse to write over the records of another log, which an edited one is not."""
@@ -88,6 +95,16 @@ class Description:
                 else f"give {fix}"
             )
         )
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    try:
+        for path in paths:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise SeqattnError(
+            f"cannot write {error.filename}: {error.strerror}; choose another folder"
+        ) from error
 
 
 def dataset_facts(folder: str | Path) -> dict[str, dict[str, Any]]:
@@ -176,7 +193,7 @@ def describe(name: str) -> Description:
     if dataset and not isinstance(options := dataset.entry.splitting.options(), str):
         users = len(np.unique(dataset.split.users("test")))
         facts["split"] = {"options": options, "n_targets": dataset.n_targets, "n_users": users}
-    return Description(facts, audit(log, dataset), intensity, tied)
+    return Description(facts, audit(log, dataset, name=entry.name), intensity, tied)
 
 
 def _options(how: Preparation) -> dict[str, Any]:

@@ -199,7 +199,8 @@ def tie_effects(split: Split, when: np.ndarray, part: np.ndarray | None = None) 
     Each run of equal `when` within a user is reversed, and the user's held-out items are compared:
     an exact count, not an estimate; then the items of each run are put in the order of their ids,
     which no file decides. Where a split asks for all that happens after a moment, or was given,
-    ties have a say in what is asked last, and none in what is asked. Only users count whose targets
+    ties have a say in what is asked last, and none in what is asked, but for the first item of a
+    history that begins after the moment, which nothing precedes. Only users count whose targets
     are all at known moments.
 
     Parameters

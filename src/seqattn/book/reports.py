@@ -28,7 +28,7 @@ from seqattn.config import BASELINE, DESIGNS
 from seqattn.data import find_entry
 from seqattn.data.own import is_yaml
 from seqattn.errors import SeqattnError
-from seqattn.files import ROOT, checksum, make_folder, write_text
+from seqattn.files import ROOT, as_markdown, checksum, make_folder, write_text
 from seqattn.models import has_lambda, needs_intensity
 from seqattn.studies import plan
 from seqattn.studies.plan import Study
@@ -320,7 +320,7 @@ def run_notebook(
         If a parameter is unknown or of the wrong type, a cell raises, or nothing can be written.
     """
     notebook = execute(template, output, parameters, kernel)
-    title = plain(find_entry(parameters["dataset"]).title)
+    title = as_markdown(find_entry(parameters["dataset"]).title)
     if parameters.get("preset") in DESIGNS:  # a dataset may have a chapter of each
         title += f", {parameters['preset'].replace('_', ' ')}"
     first = notebook.cells[0]
@@ -332,15 +332,6 @@ def run_notebook(
         if cell.cell_type == "markdown":
             cell.source = relink(cell.source, NOTEBOOKS, present, template.parent)
     write_notebook(notebook, output)
-
-
-def plain(text: str) -> str:
-    """Return Markdown that shows a text of a user's, in one line, and does nothing else.
-
-    CommonMark shows punctuation behind a backslash as it is, so that no role, directive, formula,
-    link, HTML or substitution begins.
-    """
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
 
 
 def execute(

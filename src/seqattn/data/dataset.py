@@ -309,5 +309,7 @@ def _validated(entry: Entry, table: Table) -> tuple[Entry, Interactions]:
         time_unit=entry.time_unit,
         malformed=table.malformed,
     )
+    if log.when is None:  # any other is counted where it is prepared
+        _check_counts(log.source, entry.raw, log.steps[0])
     known = log.has_intensity or entry.preparation.counts
     return (entry if known else entry.without_intensity()), log

@@ -7,10 +7,12 @@ A log of `GENERATED` has none.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import http.client
 import lzma
 import os
+import shutil
 import ssl
 import stat
 import sys
@@ -34,6 +36,7 @@ from seqattn.data.held import held_log
 from seqattn.data.interactions import Interactions
 from seqattn.data.synthetic import synthetic_log
 from seqattn.errors import SeqattnError
+from seqattn.files import ABANDONED
 
 GENERATED: Mapping[str, Callable[[], Interactions]] = {
     "synthetic": synthetic_log,
@@ -191,6 +194,7 @@ def extract(archive: Path, members: Sequence[str], folder: Path) -> tuple[Path, 
     targets = tuple(folder / member for member in members)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(folder)
         partial = tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent)
         with partial as where, zipfile.ZipFile(archive) as opened:
             _refuse_foreign(archive, opened, members)
@@ -207,6 +211,13 @@ def extract(archive: Path, members: Sequence[str], folder: Path) -> tuple[Path, 
             "SEQATTN_CACHE to a folder on another disk"
         ) from error
     return targets
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process left of unpacking into the same folder."""
+    for part in folder.parent.glob(f".{glob.escape(folder.name)}-*"):
+        if part.is_dir() and time.time() - part.stat().st_mtime > ABANDONED:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def _refuse_foreign(archive: Path, opened: zipfile.ZipFile, members: Sequence[str]) -> None:

@@ -13,7 +13,6 @@ The names are those that the Hugging Face Hub expects.
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -30,7 +29,7 @@ from seqattn.config import ModelConfig, strict
 from seqattn.data import CATALOGUE, Dataset, load_dataset
 from seqattn.data.intensities import with_intensities
 from seqattn.errors import SeqattnError
-from seqattn.files import make_folder, read_record, write_record
+from seqattn.files import as_markdown, make_folder, read_record, write_record
 from seqattn.models import build_model
 from seqattn.runs.recommender import Recommender
 from seqattn.runs.store import Run, read_run, whole
@@ -190,7 +189,7 @@ def _card(run: Run, data: Dataset) -> str:
         users=data.n_users,
         items=data.n_items,
         interactions=len(data.sequences),
-        intensity=html.escape(reads),  # a user's own words
+        intensity=as_markdown(reads),  # a user's own words
         targets=f"{asked} (split: {data.entry.splitting.words})",
         rows="\n".join(rows),
     )

@@ -360,6 +360,17 @@ DAMAGE = [
         ("log.csv", "cut off"),
         DATED[:-2],
     ),
+    Case(
+        "A file cut off in its last time, above it empty notes",
+        ("log.csv", f"line {N + 1}", "cut off"),
+        TEXT.replace("\n", ",\n").replace("at,\n", "at,note\n")[:-4],
+    ),
+    Case(
+        "A file cut off in a last time of ten digits, among others of nine",
+        ("log.csv", f"line {N + 1}", "cut off", "far smaller"),
+        "user,item,plays,at\n"
+        + "\n".join(f"{u},{i},{n},{t - START + 10**9 - 120}" for u, i, n, t in ROWS)[:-1],
+    ),
     Case("A file cut off inside quotes", ("log.csv", "cannot be read"), TEXT + '"u1'),
     Case(
         "A broken gzip file",

@@ -235,6 +235,52 @@ def test_a_last_line_without_its_end_is_whole_or_refused(tmp_path, rows, whole):
             read_delimited(path, ",", columns)
 
 
+@pytest.mark.parametrize(
+    ("rows", "whole"),
+    [
+        ("1,10,1600000000,\n2,11,1600000060,good\n3,12,16000000", False),
+        ('1,10,1600000000,\n2,11,1600000060,"a\nb"\n3,12', False),
+        ("1,10,1600000000,\n2,11,1600000060,good\n3,12,1600000090,", True),
+        ('1,10,1600000000,\n2,11,1600000060,good\n3,12,1600000090,"a\nb"', True),
+        ("1,10,1600000000\n2,11,1600000060,good\n3,12,1600000090", True),  # others are as short
+        ("1,10,1600000000\n2,11,1600000060,good\n3,12,160000009", False),
+        ("1,10,1600000000,\n2,11,1600000060,good\n ", True),  # blanks are no row
+    ],
+)
+def test_a_last_line_with_fewer_cells_is_cut_off_where_no_other_has_as_few(tmp_path, rows, whole):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item,at,note\n" + rows)
+    columns = {"user": "user", "item": "item", "at": "timestamp"}
+    if whole:
+        assert read_delimited(path, ",", columns).frame["timestamp"].min() == 1_600_000_000
+    else:
+        with pytest.raises(SeqattnError, match="the file ends inside line"):
+            read_delimited(path, ",", columns)
+
+
+@pytest.mark.parametrize(
+    ("times", "whole"),
+    [
+        ("999999970 1000000000 100000003", False),  # of 1000000030
+        ("999999970 0 1000000000 10000000", False),  # 0: unknown
+        ("999999970 1000000000 1000000030", True),
+        ("999999970 1000000000 999999990", True),
+        ("90 100 10", True),  # a count
+        ("123456 1000000000 234567", True),  # another is as small
+        ("999999970 never 100000003", True),
+    ],
+)
+def test_a_last_time_far_below_all_others_is_cut_off(tmp_path, times, whole):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item,at\n" + "\n".join(f"u,i,{at}" for at in times.split()))
+    columns = {"user": "user", "item": "item", "at": "timestamp"}
+    if whole:
+        assert len(read_delimited(path, ",", columns).frame) == len(times.split())
+    else:
+        with pytest.raises(SeqattnError, match=r"as if it were cut off: .*far smaller"):
+            read_delimited(path, ",", columns)
+
+
 TABLE = pd.DataFrame(ROWS, columns=["user", "item", "plays", "at"])
 
 

@@ -543,13 +543,24 @@ SPLITS = [
     ),
     Case(
         "A cut after everything",
-        ("no valid target has anything before it", "cut at another place"),
+        (
+            "time '2031-01-01'",
+            "no interaction is after it; the first is of 2020-09-13 and the last of 2020-09-13",
+        ),
         changes={"split": {"time": "2031-01-01"}},
     ),
     Case(
         "A cut before everything",
-        ("no valid target has anything before it", "cut at another place"),
+        (
+            "time '1999-01-01'",
+            "no interaction is before it; the first is of 2020-09-13 and the last of 2020-09-13",
+        ),
         changes={"split": {"time": "1999-01-01"}},
+    ),
+    Case(
+        "A validation by a tenth of too few users",
+        ("validation: user draws a tenth", "of these 6", "set validation: time or last"),
+        changes={"split": {"time": "quantile 0.8", "validation": "user"}},
     ),
     Case(
         "An unknown target",

@@ -313,6 +313,21 @@ CELLS = [
         "nan as a number", ("log.csv", "line 38", 'missing: ["nan"]'), more("u1,i1,nan,1600000000")
     ),
     Case(
+        "A point as the first time",
+        ("log.csv", "line 2: '.' is not a number", 'missing: ["."]'),
+        TEXT.replace(f",{START}\n", ",.\n", 1),
+    ),
+    Case(
+        "A word as the first time that is not listed as missing",
+        ("log.csv", "line 2: 'x' cannot be read as a time"),
+        TEXT.replace(f",{START}\n", ",x\n", 1),
+    ),
+    Case(
+        "A blank as a number",
+        ("log.csv", "line 38: ' ' is not a number", 'missing: [" "]'),
+        more("u1,i1, ,1600000000"),
+    ),
+    Case(
         "NULL without quotes in the YAML",
         ("mine.yaml", "put it into quotes"),
         changes={"missing": [None]},

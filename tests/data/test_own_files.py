@@ -146,13 +146,27 @@ def test_decimal_commas_between_semicolons(described):
     assert load_dataset(again).fingerprint == found.fingerprint
 
 
-@pytest.mark.parametrize("mark", ["NULL", "\\N", "-", "nan", "None", "-1", "?"])
+@pytest.mark.parametrize("mark", ["NULL", "\\N", "-", "nan", "None", "-1", "?", ".", "n.a.", " "])
 def test_marks_of_missing_values_drop_their_rows_as_a_counted_step(described, usual, mark):
     rows = f"u1,i1,{mark},1600000000\nu1,i1,1,{mark}\n{mark},i1,1,1600000000\nu1,{mark},1,1600000\n"
     marks = [int(mark)] if mark == "-1" else [mark]
     found = load_dataset(described(TEXT + rows, missing=marks))
     assert found.fingerprint == usual
     assert [step.interactions for step in found.steps[:2]] == [len(ROWS) + 4, len(ROWS)]
+
+
+@pytest.mark.parametrize("mark", [".", " ", "  ", "n.a.", "N.A."])
+@pytest.mark.parametrize("name", ["plays", "at"])
+@pytest.mark.parametrize("line", [2, 5])
+def test_marks_that_the_yaml_does_not_know_are_named_with_the_key(described, mark, name, line):
+    table = pd.DataFrame(ROWS, columns=["user", "item", "plays", "at"]).astype(str)
+    table.loc[line - 2, name] = mark
+    with pytest.raises(SeqattnError) as caught:
+        load_log(described(table.to_csv(index=False)))
+    told = str(caught.value)
+    assert f"line {line}: '{mark}' is not a number" in told and f'missing: ["{mark}"]' in told
+    kept = load_log(described(table.to_csv(index=False), missing=[mark]))
+    assert len(kept) == len(ROWS) - 1
 
 
 def test_an_item_may_be_called_null_if_the_yaml_says_so(described):

@@ -626,7 +626,8 @@ SPLITS = [
         PART,
     ),
     Case("No validation", ("set `validation: last`",), parted("uuut"), PART),
-    Case("No test", ("no test target",), parted("uuuv"), PART),
+    Case("No test", ("no interaction is in the part 'test'",), parted("uuuv"), PART),
+    Case("No training", ("no interaction is in the part 'train'",), parted("vvt"), PART),
 ]
 
 SECTIONS = {

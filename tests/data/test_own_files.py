@@ -485,6 +485,30 @@ def test_a_file_in_another_unit_is_named(described, tmp_path):
         load_log(described(path="", split={**files, "validation": "last"}))
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("empty", ["train", "valid", "test"])
+def test_an_empty_file_of_three_is_named_unless_validation_needs_none(described, tmp_path, empty):
+    head = "user,item,at\n"
+    texts = {
+        "train": head + "".join(f"7,{i},{1_600_000_000 + i}\n" for i in range(3)),
+        "valid": head + "7,8,1600000100\n",
+        "test": head + "7,9,1600000200\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.csv").write_text(head if name == empty else text)
+    path = described(
+        path="",
+        intensity=None,
+        columns={"user": "user", "item": "item", "timestamp": "at"},
+        split={name: f"{name}.csv" for name in texts} | {"validation": "last"},
+    )
+    if empty == "valid":
+        assert load_dataset(path).split.targets("valid").tolist() == [3]
+        return
+    with pytest.raises(SeqattnError, match=rf"/{empty}\.csv: no rows; the part '{empty}'"):
+        load_dataset(path)
+
+
 @pytest.mark.parametrize("gap", ["", "u9,i9,1,\n"])
 def test_an_order_of_snowflake_ids_has_no_ties(described, gap):
     rows = "".join(f"{u},{i},1,{2**60 - n}\n" for n, (u, i, _, _) in enumerate(ROWS))

@@ -64,7 +64,9 @@ def refuse_nested(column: pd.Series, source: str) -> None:
 def of_files(frames: Sequence[pd.DataFrame], files: Sequence[str]) -> pd.DataFrame:
     """Return the rows of several files under each other, so that messages can name the file."""
     line = frames[0].index.name or "row"
-    return pd.concat(frames, keys=files, names=[_FILE, line])
+    # A file without rows has no types either, and pandas warns that they will count.
+    full = [n for n, frame in enumerate(frames) if len(frame)] or [0]
+    return pd.concat([frames[n] for n in full], keys=[files[n] for n in full], names=[_FILE, line])
 
 
 def tidy_ids(column: pd.Series, source: str) -> pd.Series:

@@ -279,7 +279,8 @@ def given_split(sequences: Sequences, part: np.ndarray, how: Splitting) -> Parts
     Raises
     ------
     SeqattnError
-        A user's training interaction is later than one held out, or there is no validation.
+        A user's training interaction is later than one held out, or there is no training,
+        validation or test.
     """
     user = sequences.user_of_row
     back = (np.diff(part) < 0) & (np.diff(user) == 0)
@@ -291,6 +292,12 @@ def given_split(sequences: Sequences, part: np.ndarray, how: Splitting) -> Parts
             f"one in {earlier!r} ({int(back.sum())} such places): a model that predicts the next "
             "item cannot use such a split; give parts that follow each other in time"
         )
+    for number in (0, 2):
+        if not (part == number).any():
+            raise SeqattnError(
+                f"split: no interaction is in the part {PARTS[number]!r}; give some, or weaker "
+                "`filters` if they have dropped them"
+            )
     train, valid = part == 0, np.flatnonzero(part == 1)
     if not len(valid):
         if how.validation != "last":

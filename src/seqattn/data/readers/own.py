@@ -50,6 +50,9 @@ def read_own(own: OwnData, path: Path) -> Table:
             table = Table(frame, table.source)
     else:
         table = _read_text(own, path)
+    part = next(name for name, file in own.paths.items() if file == path)
+    if part in ("train", "test") and table.frame.empty:
+        raise SeqattnError(f"{path}: no rows; the part {part!r} of a split needs some")
     if own.missing is None:
         _refuse_unnamed_missing(table)
     if own.decimal == ".":

@@ -513,6 +513,12 @@ REPEATS = [
         {"duplicates": {"exact": "error", "pairs": "sum"}},
     ),
     Case(
+        "A sum that overflows",
+        ("log.csv", "user u1 with item i1 sum to 6e+38", "use a larger unit"),
+        more("u1,i1,3e38,1600009999", "u1,i1,3e38,1600009998"),
+        {"duplicates": "sum"},
+    ),
+    Case(
         "A sum of nothing",
         ("mine.yaml", "duplicates: sum"),
         changes={**NO_INTENSITY, "duplicates": "sum"},

@@ -313,6 +313,21 @@ CELLS = [
         "nan as a number", ("log.csv", "line 38", 'missing: ["nan"]'), more("u1,i1,nan,1600000000")
     ),
     Case(
+        "A point as the first time",
+        ("log.csv", "line 2: '.' is not a number", 'missing: ["."]'),
+        TEXT.replace(f",{START}\n", ",.\n", 1),
+    ),
+    Case(
+        "A word as the first time that is not listed as missing",
+        ("log.csv", "line 2: 'x' cannot be read as a time"),
+        TEXT.replace(f",{START}\n", ",x\n", 1),
+    ),
+    Case(
+        "A blank as a number",
+        ("log.csv", "line 38: ' ' is not a number", 'missing: [" "]'),
+        more("u1,i1, ,1600000000"),
+    ),
+    Case(
         "NULL without quotes in the YAML",
         ("mine.yaml", "put it into quotes"),
         changes={"missing": [None]},
@@ -359,6 +374,17 @@ DAMAGE = [
         "A file cut off in its last date",
         ("log.csv", "cut off"),
         DATED[:-2],
+    ),
+    Case(
+        "A file cut off in its last time, above it empty notes",
+        ("log.csv", f"line {N + 1}", "cut off"),
+        TEXT.replace("\n", ",\n").replace("at,\n", "at,note\n")[:-4],
+    ),
+    Case(
+        "A file cut off in a last time of ten digits, among others of nine",
+        ("log.csv", f"line {N + 1}", "cut off", "far smaller"),
+        "user,item,plays,at\n"
+        + "\n".join(f"{u},{i},{n},{t - START + 10**9 - 120}" for u, i, n, t in ROWS)[:-1],
     ),
     Case("A file cut off inside quotes", ("log.csv", "cannot be read"), TEXT + '"u1'),
     Case(
@@ -487,6 +513,12 @@ REPEATS = [
         {"duplicates": {"exact": "error", "pairs": "sum"}},
     ),
     Case(
+        "A sum that overflows",
+        ("log.csv", "user u1 with item i1 sum to 6e+38", "use a larger unit"),
+        more("u1,i1,3e38,1600009999", "u1,i1,3e38,1600009998"),
+        {"duplicates": "sum"},
+    ),
+    Case(
         "A sum of nothing",
         ("mine.yaml", "duplicates: sum"),
         changes={**NO_INTENSITY, "duplicates": "sum"},
@@ -532,13 +564,24 @@ SPLITS = [
     ),
     Case(
         "A cut after everything",
-        ("no valid target has anything before it", "cut at another place"),
+        (
+            "time '2031-01-01'",
+            "no interaction is after it; the first is of 2020-09-13 and the last of 2020-09-13",
+        ),
         changes={"split": {"time": "2031-01-01"}},
     ),
     Case(
         "A cut before everything",
-        ("no valid target has anything before it", "cut at another place"),
+        (
+            "time '1999-01-01'",
+            "no interaction is before it; the first is of 2020-09-13 and the last of 2020-09-13",
+        ),
         changes={"split": {"time": "1999-01-01"}},
+    ),
+    Case(
+        "A validation by a tenth of too few users",
+        ("validation: user draws a tenth", "of these 6", "set validation: time or last"),
+        changes={"split": {"time": "quantile 0.8", "validation": "user"}},
     ),
     Case(
         "An unknown target",
@@ -589,7 +632,8 @@ SPLITS = [
         PART,
     ),
     Case("No validation", ("set `validation: last`",), parted("uuut"), PART),
-    Case("No test", ("no test target",), parted("uuuv"), PART),
+    Case("No test", ("no interaction is in the part 'test'",), parted("uuuv"), PART),
+    Case("No training", ("no interaction is in the part 'train'",), parted("vvt"), PART),
 ]
 
 SECTIONS = {

@@ -146,13 +146,27 @@ def test_decimal_commas_between_semicolons(described):
     assert load_dataset(again).fingerprint == found.fingerprint
 
 
-@pytest.mark.parametrize("mark", ["NULL", "\\N", "-", "nan", "None", "-1", "?"])
+@pytest.mark.parametrize("mark", ["NULL", "\\N", "-", "nan", "None", "-1", "?", ".", "n.a.", " "])
 def test_marks_of_missing_values_drop_their_rows_as_a_counted_step(described, usual, mark):
     rows = f"u1,i1,{mark},1600000000\nu1,i1,1,{mark}\n{mark},i1,1,1600000000\nu1,{mark},1,1600000\n"
     marks = [int(mark)] if mark == "-1" else [mark]
     found = load_dataset(described(TEXT + rows, missing=marks))
     assert found.fingerprint == usual
     assert [step.interactions for step in found.steps[:2]] == [len(ROWS) + 4, len(ROWS)]
+
+
+@pytest.mark.parametrize("mark", [".", " ", "  ", "n.a.", "N.A."])
+@pytest.mark.parametrize("name", ["plays", "at"])
+@pytest.mark.parametrize("line", [2, 5])
+def test_marks_that_the_yaml_does_not_know_are_named_with_the_key(described, mark, name, line):
+    table = pd.DataFrame(ROWS, columns=["user", "item", "plays", "at"]).astype(str)
+    table.loc[line - 2, name] = mark
+    with pytest.raises(SeqattnError) as caught:
+        load_log(described(table.to_csv(index=False)))
+    told = str(caught.value)
+    assert f"line {line}: '{mark}' is not a number" in told and f'missing: ["{mark}"]' in told
+    kept = load_log(described(table.to_csv(index=False), missing=[mark]))
+    assert len(kept) == len(ROWS) - 1
 
 
 def test_an_item_may_be_called_null_if_the_yaml_says_so(described):
@@ -232,6 +246,52 @@ def test_a_last_line_without_its_end_is_whole_or_refused(tmp_path, rows, whole):
         assert len(read_delimited(path, ",", columns).frame) == len(rows.split())
     else:
         with pytest.raises(SeqattnError, match="the file ends inside line 3, as if it were cut"):
+            read_delimited(path, ",", columns)
+
+
+@pytest.mark.parametrize(
+    ("rows", "whole"),
+    [
+        ("1,10,1600000000,\n2,11,1600000060,good\n3,12,16000000", False),
+        ('1,10,1600000000,\n2,11,1600000060,"a\nb"\n3,12', False),
+        ("1,10,1600000000,\n2,11,1600000060,good\n3,12,1600000090,", True),
+        ('1,10,1600000000,\n2,11,1600000060,good\n3,12,1600000090,"a\nb"', True),
+        ("1,10,1600000000\n2,11,1600000060,good\n3,12,1600000090", True),  # others are as short
+        ("1,10,1600000000\n2,11,1600000060,good\n3,12,160000009", False),
+        ("1,10,1600000000,\n2,11,1600000060,good\n ", True),  # blanks are no row
+    ],
+)
+def test_a_last_line_with_fewer_cells_is_cut_off_where_no_other_has_as_few(tmp_path, rows, whole):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item,at,note\n" + rows)
+    columns = {"user": "user", "item": "item", "at": "timestamp"}
+    if whole:
+        assert read_delimited(path, ",", columns).frame["timestamp"].min() == 1_600_000_000
+    else:
+        with pytest.raises(SeqattnError, match="the file ends inside line"):
+            read_delimited(path, ",", columns)
+
+
+@pytest.mark.parametrize(
+    ("times", "whole"),
+    [
+        ("999999970 1000000000 100000003", False),  # of 1000000030
+        ("999999970 0 1000000000 10000000", False),  # 0: unknown
+        ("999999970 1000000000 1000000030", True),
+        ("999999970 1000000000 999999990", True),
+        ("90 100 10", True),  # a count
+        ("123456 1000000000 234567", True),  # another is as small
+        ("999999970 never 100000003", True),
+    ],
+)
+def test_a_last_time_far_below_all_others_is_cut_off(tmp_path, times, whole):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item,at\n" + "\n".join(f"u,i,{at}" for at in times.split()))
+    columns = {"user": "user", "item": "item", "at": "timestamp"}
+    if whole:
+        assert len(read_delimited(path, ",", columns).frame) == len(times.split())
+    else:
+        with pytest.raises(SeqattnError, match=r"as if it were cut off: .*far smaller"):
             read_delimited(path, ",", columns)
 
 
@@ -423,6 +483,30 @@ def test_a_file_in_another_unit_is_named(described, tmp_path):
     (tmp_path / "test.csv").write_text(TEXT.partition("\n")[0] + "\nu1,i9,1,1600009999000\n")
     with pytest.raises(SeqattnError, match=r"/test\.csv: .*line 2: .*all rows in one unit"):
         load_log(described(path="", split={**files, "validation": "last"}))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("empty", ["train", "valid", "test"])
+def test_an_empty_file_of_three_is_named_unless_validation_needs_none(described, tmp_path, empty):
+    head = "user,item,at\n"
+    texts = {
+        "train": head + "".join(f"7,{i},{1_600_000_000 + i}\n" for i in range(3)),
+        "valid": head + "7,8,1600000100\n",
+        "test": head + "7,9,1600000200\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.csv").write_text(head if name == empty else text)
+    path = described(
+        path="",
+        intensity=None,
+        columns={"user": "user", "item": "item", "timestamp": "at"},
+        split={name: f"{name}.csv" for name in texts} | {"validation": "last"},
+    )
+    if empty == "valid":
+        assert load_dataset(path).split.targets("valid").tolist() == [3]
+        return
+    with pytest.raises(SeqattnError, match=rf"/{empty}\.csv: no rows; the part '{empty}'"):
+        load_dataset(path)
 
 
 @pytest.mark.parametrize("gap", ["", "u9,i9,1,\n"])

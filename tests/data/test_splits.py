@@ -162,9 +162,36 @@ def test_split_in_time_without_stamps_is_refused():
         global_time_split(one_history(np.nan, np.nan), Splitting(time="quantile 0.9"))
 
 
-def test_cut_behind_everything_is_refused():
-    with pytest.raises(SeqattnError, match="no valid target has anything before it"):
-        split_as(one_history(0, 1, 2), Splitting(time="2020-01-01"))
+@pytest.mark.parametrize("cut", ["2020-01-01", "1970-01-04T00:00:01", "1970-01-02", "1900-01-01"])
+def test_a_date_outside_the_log_is_refused_with_its_first_and_last_day(cut):
+    days = 86_400 * np.arange(1, 4)
+    with pytest.raises(
+        SeqattnError, match=r"first is of 1970-01-02 and the last of 1970-01-04: cut"
+    ):
+        split_as(one_history(*days), Splitting(time=cut))
+
+
+def test_the_last_moment_of_a_log_is_a_cut():
+    split = split_as(one_history(0, 86_400, 2 * 86_400), Splitting(time="1970-01-03"))
+    assert split.targets("test").tolist() == [3]
+
+
+@pytest.mark.parametrize("n_users", [5, 15, 30])
+def test_validation_by_users_that_draws_none_says_so(n_users):
+    s = timed([(u, i, i) for u in range(n_users) for i in range(1, 11)])
+    how = Splitting(time="quantile 0.8", validation="user")
+    drawn = np.random.default_rng(2020).random(n_users) < 0.1
+    if drawn.any():
+        assert split_as(s, how).users("valid").tolist() == np.flatnonzero(drawn).tolist()
+        return
+    with pytest.raises(SeqattnError, match=f"of these {n_users} no user .*set validation: time or"):
+        split_as(s, how)
+
+
+def test_where_no_user_can_be_validated_the_cut_is_at_fault():
+    s = timed([(u, i, i) for u in range(5) for i in range(1, 4)])
+    with pytest.raises(SeqattnError, match="cut at another place"):
+        split_as(s, Splitting(time="quantile 0.1", validation="user"))
 
 
 def test_owners_are_told_where_a_user_has_several_targets():

@@ -126,6 +126,21 @@ def test_what_is_no_date_is_refused(value):
     assert "cannot be read as a time" in refusal(["2020-01-01", value, "2020-01-02"])
 
 
+@pytest.mark.parametrize("odd", [".", " ", "n.a.", "1600000000", "2020-01-01", "20200101"])
+@pytest.mark.parametrize("at", [0, 1, 2])
+@pytest.mark.parametrize("others", [["1500000000", "1500000001"], ["2019-01-01", "2019-01-02"]])
+def test_the_odd_row_is_named_wherever_it_stands(odd, at, others):
+    is_date = "-" in others[0]
+    if odd in (("2020-01-01", "20200101") if is_date else ("1600000000", "20200101")):
+        return  # of the same kind; eight digits are both
+    message = refusal([*others[:at], odd, *others[at:]])
+    assert f"row {at}: '{odd}' cannot be read as a time" in message
+
+
+def test_a_number_above_dates_is_the_odd_row_even_if_it_is_a_date_in_digits():
+    assert "row 0: '20200101' cannot be" in refusal(["20200101", "2020-01-02", "2020-01-03"])
+
+
 def test_seconds_of_a_day_and_a_half_ago_are_exact():
     moment = datetime(2024, 1, 31, 12, tzinfo=UTC) - timedelta(days=1.5)
     assert seconds([moment.isoformat()] * 3) == [moment.timestamp()] * 3

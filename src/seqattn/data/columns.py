@@ -64,7 +64,9 @@ def refuse_nested(column: pd.Series, source: str) -> None:
 def of_files(frames: Sequence[pd.DataFrame], files: Sequence[str]) -> pd.DataFrame:
     """Return the rows of several files under each other, so that messages can name the file."""
     line = frames[0].index.name or "row"
-    return pd.concat(frames, keys=files, names=[_FILE, line])
+    # A file without rows has no types either, and pandas warns that they will count.
+    full = [n for n, frame in enumerate(frames) if len(frame)] or [0]
+    return pd.concat([frames[n] for n in full], keys=[files[n] for n in full], names=[_FILE, line])
 
 
 def tidy_ids(column: pd.Series, source: str) -> pd.Series:
@@ -197,16 +199,26 @@ def times(column: pd.Series, source: str, gaps: bool, unit: str) -> np.ndarray:
     times, seconds = column[rows], np.full(len(column), np.nan)
     if not types.is_datetime64_any_dtype(column.dtype):
         seconds[rows] = _in_seconds(_numeric(times), unit)
-    dates = rows.any() and np.isnan(seconds[rows][0])
-    if dates:
+    numbers = seconds[rows]
+    are_dates = len(numbers) > 0 and bool(np.isnan(numbers[0]))
+    if are_dates:
         seconds[rows] = _dates(times)
-    _refuse(column, source, rows & ~np.isfinite(seconds), "cannot be read as a time", _FIX_TIME)
-    if dates:
+    bad = rows & ~np.isfinite(seconds)
+    if bad.any():
+        bad[rows] = _odd(seconds[rows], numbers if are_dates else _dates(times))
+    _refuse(column, source, bad, "cannot be read as a time", _FIX_TIME)
+    if are_dates:
         far = seconds > _LARGEST_SECOND
         _refuse(column, source, far, "is after the year 5000", _FIX_YEAR)
     else:
         _refuse_unit(column, source, seconds, unit)
     return seconds
+
+
+def _odd(seconds: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return which rows cannot be read as most are, of times as one kind and as the other."""
+    found, others = np.isfinite(seconds), np.isfinite(other)
+    return ~others | found if others.sum() > found.sum() else ~found
 
 
 def _in_seconds(numbers: pd.Series, unit: str) -> np.ndarray:

@@ -19,7 +19,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from seqattn.data.columns import intensities
 from seqattn.data.interactions import COLUMNS, Interactions, encode, require_chronology
 from seqattn.errors import SeqattnError
 
@@ -108,8 +107,8 @@ def _with_intensity(
         values[kept] = combine.reduceat(values[order], starts)
         if policy == "mean":
             values[kept] /= sizes
-    merged = pd.Series(values, name="intensity")
-    return replace(log, frame=log.frame.assign(intensity=intensities(merged, log.source)))
+    _refuse_overflow(log, values)
+    return replace(log, frame=log.frame.assign(intensity=values))
 
 
 def _numbered(frame: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
@@ -140,6 +139,18 @@ def _refuse_repeat(log: Interactions, same: np.ndarray, row: int, what: str) -> 
         f"{log.source}: {what}, the first of user {user} with item {item}, {int(same.sum())} "
         f"times; remove them, or choose another policy than error under `duplicates`"
     )
+
+
+def _refuse_overflow(log: Interactions, values: np.ndarray) -> None:
+    """Refuse a sum that sequences, which store float32, would make infinite."""
+    large = values > np.finfo(np.float32).max
+    if large.any():
+        row = int(np.argmax(large))
+        user, item = (log.frame[name].iloc[row] for name in ("user", "item"))
+        raise SeqattnError(
+            f"{log.source}: the intensities of user {user} with item {item} sum to "
+            f"{values[row]:g}, which overflows 32-bit floats; use a larger unit"
+        )
 
 
 def in_canonical_order(log: Interactions) -> Interactions:

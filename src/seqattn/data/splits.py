@@ -264,7 +264,7 @@ def global_time_split(sequences: Sequences, how: Splitting) -> Parts:
     valid = _chosen(user, before, "last")
     train = before
     if how.validation == "user":
-        drawn = np.random.default_rng(_SEED).random(sequences.n_users) < _USERS_HELD
+        drawn = _held_users(sequences)
         valid, train = valid[drawn[user[valid]]], before & ~drawn[user]
     else:
         train[valid] = False
@@ -279,7 +279,8 @@ def given_split(sequences: Sequences, part: np.ndarray, how: Splitting) -> Parts
     Raises
     ------
     SeqattnError
-        A user's training interaction is later than one held out, or there is no validation.
+        A user's training interaction is later than one held out, or there is no training,
+        validation or test.
     """
     user = sequences.user_of_row
     back = (np.diff(part) < 0) & (np.diff(user) == 0)
@@ -291,6 +292,12 @@ def given_split(sequences: Sequences, part: np.ndarray, how: Splitting) -> Parts
             f"one in {earlier!r} ({int(back.sum())} such places): a model that predicts the next "
             "item cannot use such a split; give parts that follow each other in time"
         )
+    for number in (0, 2):
+        if not (part == number).any():
+            raise SeqattnError(
+                f"split: no interaction is in the part {PARTS[number]!r}; give some, or weaker "
+                "`filters` if they have dropped them"
+            )
     train, valid = part == 0, np.flatnonzero(part == 1)
     if not len(valid):
         if how.validation != "last":
@@ -314,8 +321,37 @@ def split(sequences: Sequences, how: Splitting, part: np.ndarray | None = None) 
     if part is not None:
         return Split.of(sequences, given_split(sequences, part, how))
     if how.time:
-        return Split.of(sequences, global_time_split(sequences, how))
+        parts = global_time_split(sequences, how)
+        _refuse_useless_cut(sequences, how)
+        return Split.of(sequences, parts)
     return leave_one_out(sequences)
+
+
+def _refuse_useless_cut(sequences: Sequences, how: Splitting) -> None:
+    """Say why a split in time has nothing to ask for, where another cut is not the answer."""
+    known = sequences.timestamp[~np.isnan(sequences.timestamp)]
+    cut = _moment(how.time, known)
+    is_date = not how.time.startswith("quantile ")
+    if is_date and not known.min() <= cut < known.max():
+        first, last = (np.datetime64(int(end // 86_400), "D") for end in (known.min(), known.max()))
+        side = "after" if cut >= known.max() else "before"
+        raise SeqattnError(
+            f"split: time {how.time!r}: no interaction is {side} it; the first is of "
+            f"{first} and the last of {last}: cut between them"
+        )
+    before = np.bincount(sequences.user_of_row[sequences.timestamp <= cut], minlength=1)
+    able = np.flatnonzero(before >= 2)
+    drawn = _held_users(sequences)
+    if how.validation == "user" and len(able) and not drawn[able].any():
+        raise SeqattnError(
+            f"split: validation: user draws a tenth of the users, and of these {len(drawn)} no "
+            "user with two interactions before the cut; set validation: time or last"
+        )
+
+
+def _held_users(sequences: Sequences) -> np.ndarray:
+    """Return which users `validation: user` leaves out of training, (U,) bool."""
+    return np.random.default_rng(_SEED).random(sequences.n_users) < _USERS_HELD
 
 
 def with_times(log: Interactions) -> Interactions:

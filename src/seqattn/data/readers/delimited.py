@@ -142,8 +142,8 @@ def without_marks(column: pd.Series, marks: Sequence[str]) -> pd.Series:
 
 def _are_marks(column: pd.Series, marks: Sequence[str]) -> np.ndarray:
     numbers = [number for number in map(_number, marks) if number is not None]
-    # A number of Python equals an equal one of any type, and no text.
-    known = {*marks, *numbers}
+    # A number of Python equals an equal one of any type, and no text; of blanks any number is one.
+    known = {*(mark if mark.strip() else "" for mark in marks), *numbers}
     found = column.map(lambda cell: (cell.strip() if isinstance(cell, str) else cell) in known)
     if types.is_datetime64_any_dtype(column.dtype):
         found = column.astype(str).isin(marks)

@@ -25,7 +25,7 @@ from seqattn.errors import SeqattnError
 # What databases and pandas write for an unknown value. An id may be such a word, so it is neither
 # taken for a missing one in silence nor kept as one. Case does not count.
 _WORDS = ("null", "(null)", "\\n", "none", "nan", "nat", "na", "n/a", "#n/a", "<na>", "-")
-_NUMBERS_WORDS = (*_WORDS, "?")
+_NUMBERS_WORDS = (*_WORDS, "?", ".", "n.a.", "")  # the last: blanks alone
 # What a first line calls the columns of ids, whatever the ids are.
 _NAMES = {
     "user": r"(user|customer|visitor|member|reviewer|session)s?[ _-]?(id|name)?(:token)?|u_?id",
@@ -50,6 +50,9 @@ def read_own(own: OwnData, path: Path) -> Table:
             table = Table(frame, table.source)
     else:
         table = _read_text(own, path)
+    part = next(name for name, file in own.paths.items() if file == path)
+    if part in ("train", "test") and table.frame.empty:
+        raise SeqattnError(f"{path}: no rows; the part {part!r} of a split needs some")
     if own.missing is None:
         _refuse_unnamed_missing(table)
     if own.decimal == ".":
@@ -115,7 +118,7 @@ def _refuse_unnamed_missing(table: Table) -> None:
             column = column.cat.remove_unused_categories()
         texts = pd.Series([each for each in column.unique() if isinstance(each, str)], dtype=str)
         words = texts.str.strip().str.lower().isin(_WORDS if is_id else _NUMBERS_WORDS)
-        found = column.isin(texts[words])
+        found = column.isin(texts[words & (texts != "")])
         fix = "say missing: [{}] if it stands for an unknown value" + other
         _refuse_first(table, found, f"is not {kind}, it seems", fix)
 

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +23,8 @@ from seqattn.errors import SeqattnError
 UNREADABLE = (pd.errors.ParserError, UnicodeError, EOFError, OSError, zlib.error)
 _ONE = "\x1f"  # stands for a separator of two characters, which pandas' fast parser cannot take
 _NUMBER = re.compile(r"\s*[-+]?[.\d]")
+_LONG_NUMBER = re.compile(r"[1-9][0-9]{5,}")  # a time, perhaps; hardly a count or a rating
+_FAR = 5  # a digit less makes a number ten times smaller; a log's times make up some of that
 _LONGEST_CELL = 2**31 - 1  # of the csv module, which by itself stops at 131,072 characters
 
 
@@ -120,7 +122,8 @@ class RawText:
     def refuse_cut(self) -> None:
         """Refuse a last line that ends early, where no end of line says that it is whole.
 
-        It has fewer cells, or its last one, a number or a date, is shorter than all others.
+        It has fewer cells than any other, or its last one, a number or a date, is shorter than all
+        others or a number far below them.
 
         Raises
         ------
@@ -130,24 +133,40 @@ class RawText:
         if self.content.endswith((b"\n", b"\r")):
             return
         try:
-            cells = self._column(self.columns - 1, self.columns)
-        except (pd.errors.EmptyDataError, *UNREADABLE):
+            last = self._last()
+            # Blanks below the last row are no row; they are taken as its last cell.
+            full = len(last) >= self.columns or not "".join(last).strip()
+            cells = self._column((self.columns if full else len(last)) - 1, self.columns)
+            if len(cells) < 2:
+                return
+            ends_early = _is_shorter(cells) if full else not self._has_short(len(last))
+        except (pd.errors.EmptyDataError, csv.Error, *UNREADABLE):
             return
-        others, last = cells.iloc[:-1], cells.iloc[-1]
-        if others.empty:
-            return
-        if pd.isna(last):
-            ends_early = others.notna().all()
-        else:
-            numbers = others.str.match(r"[-+.\d]").fillna(False).all()
-            ends_early = numbers and len(last) < others.str.len().min()
-        if ends_early:
+        if ends_early or _is_far_below(cells):
             line = self.lines(len(cells))[-1]
             raise SeqattnError(
                 f"{self.path}: the file ends inside line {line}, as if it were cut off: its last "
-                "cell is absent or shorter than all others and no end of line follows; get the "
-                "file again, or end the line if it is whole"
+                "cell is absent, shorter or far smaller than all others and no end of line follows;"
+                " get the file again, or end the line if it is whole"
             )
+
+    def _last(self) -> list[str]:
+        """Return the cells of the last record, which may begin on an earlier line."""
+        if self.quoted and b'"' in self.content:
+            starts, text = self._starts
+            lines = text[starts[-2] - 1 :] if text else []
+        else:
+            tail = self.content.rpartition(b"\n")[2].rpartition(b"\r")[2]
+            lines = [tail.decode(errors="replace")]
+        with _cells_of_any_length():
+            return next(self._reader(lines), [])
+
+    def _has_short(self, cells: int) -> bool:
+        """Whether a record before the last one has at most that many cells, too."""
+        text = io.StringIO(self.content.decode("utf-8-sig", errors="replace"), newline="")
+        with _cells_of_any_length():
+            counts = [len(row) for row in self._reader(text) if "".join(row).strip()]
+        return min(counts[self.header : -1], default=0) <= cells
 
     @cached_property
     def _starts(self) -> tuple[list[int], list[str]]:
@@ -160,7 +179,7 @@ class RawText:
         except (csv.Error, UnicodeError):  # reading the file will tell
             return [1], []
 
-    def _reader(self, lines: list[str]) -> Any:
+    def _reader(self, lines: Iterable[str]) -> Any:
         form: dict[str, Any] = {"delimiter": self.separator, "quoting": quoting(self.quoted)}
         return csv.reader(lines, **form)
 
@@ -178,6 +197,29 @@ class RawText:
             dtype=str,
             skip_blank_lines=False,
         )[place]
+
+
+def _is_shorter(cells: pd.Series) -> bool:
+    """Whether the last cell is empty and no other is, or shorter than all others, all numbers."""
+    others, last = cells.iloc[:-1], cells.iloc[-1]
+    if pd.isna(last):
+        return bool(others.notna().all())
+    numbers = others.str.match(r"[-+.\d]", na=False).all()
+    return bool(numbers and len(last) < others.str.len().min())
+
+
+def _is_far_below(cells: pd.Series) -> bool:
+    """Whether the last cell is a long number with a gap to all others, as if digits were cut off.
+
+    Of times about 10^9 some have a digit less than others, so that its length tells nothing. Zero
+    stands for an unknown time, and is not compared.
+    """
+    others, last = cells.iloc[:-1].dropna(), str(cells.iloc[-1])
+    others = others[~others.str.fullmatch(r"0+")]
+    whole = not others.empty and others.str.fullmatch(r"[0-9]+").all()
+    if not (whole and _LONG_NUMBER.fullmatch(last) and len(last) < others.str.len().max()):
+        return False
+    return bool(float(last) * _FAR <= others.astype(float).min())
 
 
 def quoting(quoted: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import zipfile
@@ -101,3 +102,14 @@ def test_a_full_disk_leaves_nothing(archive, tmp_path, monkeypatch):
     with pytest.raises(SeqattnError, match="No space left on device; make room"):
         extract(path, ["log/u.data"], tmp_path / "out")
     assert everything_in(tmp_path) == ["in", "in/log.zip"]
+
+
+def test_what_a_killed_process_left_of_unpacking_is_removed_once_it_is_old(archive, tmp_path):
+    path, out = archive(), tmp_path / "out"
+    old, young, other = (tmp_path / name for name in (".out-abandoned", ".out-in_use", ".outer-x"))
+    for folder in (old, young, other):
+        (folder / "log").mkdir(parents=True)
+    for folder in (old, other):
+        os.utime(folder, (0, 0))
+    extract(path, ["log/u.data"], out)
+    assert not old.exists() and young.exists() and other.exists()

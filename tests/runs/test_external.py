@@ -405,3 +405,59 @@ def test_a_model_made_elsewhere_is_compared_by_name(
     assert main(["compare", "sasrec", "others", "-d", "synthetic", *store]) == 2
     assert "no run of that name on synthetic" in capsys.readouterr().err
     assert list(Store(tmp_path / "store").runs()) == before  # nothing is fitted for a name's sake
+
+
+def test_beyond_the_end_of_short_lists_nothing_is_compared(synthetic, scores, tmp_path, capsys):
+    store = ["--results-dir", str(tmp_path / "store")]
+    for name, n in (("whole", None), ("short", 10)):
+        lists(synthetic, scores, n).to_csv(tmp_path / f"{name}.csv", index=False)
+        path = str(tmp_path / f"{name}.csv")
+        assert main(["evaluate", "-d", "synthetic", "--lists", path, "--name", name, *store]) == 0
+    told = ["compare", "whole", "short", "-d", "synthetic", "--json", *store]
+    capsys.readouterr()
+    assert main([*told, "--metric", "NDCG@10"]) == 0
+    capsys.readouterr()
+    assert main([*told, "--metric", "NDCG@20"]) == 2
+    assert "short.csv holds 10 items, so NDCG@20 is not known" in capsys.readouterr().err
+
+
+def test_a_model_is_fitted_with_as_many_seeds_as_it_is_compared_with(
+    synthetic, scores, tmp_path, capsys, one_process
+):
+    store = ["--results-dir", str(tmp_path / "store")]
+    path = saved(tmp_path / "theirs.npz", synthetic, scores)
+    asked = ["evaluate", "-d", "synthetic", "--scores", str(path), "--name", "theirs"]
+    assert main([*asked, *store]) == 0
+    told = ["compare", "sasrec", "theirs", "-d", "synthetic", "--preset", "smoke", *store]
+    assert main(told) == 0  # the command that the book gives
+    assert len(list(Store(tmp_path / "store").runs("synthetic", "sasrec"))) == 1
+    assert capsys.readouterr().err == ""
+
+
+def test_what_has_no_weights_does_not_recommend(synthetic, scores, tmp_path, capsys):
+    store = ["--results-dir", str(tmp_path / "store")]
+    path = saved(tmp_path / "theirs.npz", synthetic, scores)
+    asked = ["evaluate", "-d", "synthetic", "--scores", str(path), "--name", "theirs"]
+    assert main([*asked, *store]) == 0
+    (run,) = Store(tmp_path / "store").runs()
+    for verb in ("recommend", "attention"):
+        capsys.readouterr()
+        assert main([verb, "-m", str(run.folder), "--history", "1,2"]) == 2
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert "without weights" in line
+
+
+def test_several_targets_a_user_are_said_to_be_ranked_by_one_list(tmp_path, capsys):
+    times = 1_600_000_000 + 86_400 * np.arange(12)
+    rows = [(u, (u + n) % 9, t) for u in range(8) for n, t in enumerate(times)]
+    pd.DataFrame(rows, columns=["user", "item", "time"]).to_csv(tmp_path / "log.csv", index=False)
+    (tmp_path / "own.yaml").write_text(
+        "name: own\npath: log.csv\ncolumns: {user: user, item: item, timestamp: time}\n"
+        "filters: {k_core: 1}\nsplit: {time: quantile 0.7, target: all}\n"
+    )
+    scores = pd.DataFrame([(u, i, i) for u in range(8) for i in range(9)])
+    scores.columns = ["user", "item", "score"]
+    scores.to_csv(tmp_path / "lists.csv", index=False)
+    asked = ["evaluate", "-d", str(tmp_path / "own.yaml"), "--lists", str(tmp_path / "lists.csv")]
+    assert main([*asked, "--name", "x", "--results-dir", str(tmp_path / "store")]) == 0
+    assert "several test targets" in capsys.readouterr().err

@@ -37,7 +37,7 @@ def test_paired_t_equals_scipy(pair):
 @settings(max_examples=20, deadline=None)  # scipy enumerates sign patterns when ranks tie
 @given(pairs(8))
 def test_wilcoxon_equals_scipy_on_the_nonzero_differences(pair):
-    base, variant = pair
+    base, variant = (np.round(1024 * each) / 1024 for each in pair)  # so that nothing is rounding
     differences = variant - base
     assume(np.any(differences != 0))
     ours = wilcoxon(base, variant)
@@ -138,3 +138,21 @@ def test_a_run_that_is_there_twice_is_refused_by_the_places_of_its_seeds():
     with pytest.raises(SeqattnError, match="the seeds at places 0 and 2 have the same values"):
         dual_criterion(hits, hits)
     dual_criterion(hits[:, :30], hits[:, :30])  # few may agree by chance
+
+
+def test_wilcoxon_takes_what_rounding_alone_tells_apart_for_equal():
+    same = wilcoxon([0.1 + 0.2] * 30, [0.3] * 30)
+    assert (same.p_value, same.n_nonzero) == (1.0, 0)
+    # Means over seeds of the same values in another order.
+    base = np.tile([0.1, 0.2, 0.3], (60, 1)).mean(axis=1)
+    variant = np.tile([0.3, 0.2, 0.1], (60, 1)).mean(axis=1)
+    assert (base != variant).any() and wilcoxon(base, variant).p_value == 1.0
+
+
+@pytest.mark.parametrize("unit", [1.0, 0.1, 1e-3, 2.0**-600])
+def test_wilcoxon_of_tenths_has_the_ties_of_whole_numbers(unit):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        base, variant = rng.integers(0, 11, (2, 60))
+        whole = scipy.stats.wilcoxon((variant - base)[variant != base])
+        assert wilcoxon(base * unit, variant * unit).p_value == pytest.approx(whole.pvalue)

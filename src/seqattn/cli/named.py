@@ -104,9 +104,18 @@ def systems(options: argparse.Namespace) -> list[PerUser]:
             whose = "a file" if files else "a model or a run"
             raise SeqattnError(f"{name} goes with {whose}, and none is compared; leave it out")
     # What needs no fit comes first: minutes of fits are lost on a typing error.
-    first = sorted(dict.fromkeys(asked), key=lambda name: _model_of(name) is not None)
-    found = {name: _system(name, options) for name in first}
+    first = sorted(dict.fromkeys(asked), key=_dearness)
+    found: dict[str, PerUser] = {}
+    for name in first:
+        before = next(iter(found.values()), None)
+        found[name] = _system(name, options, None if before is None else [*before.values.columns])
     return [found[name] for name in asked]
+
+
+def _dearness(name: str) -> int:
+    """Return 0 for what needs no fit, 1 for RecBole's models, some of which have one run only."""
+    model = _model_of(name)
+    return 0 if model is None else 2 - (model[0] in RECBOLE_MODELS)
 
 
 def _model_of(name: str) -> tuple[str, str | None] | None:
@@ -115,8 +124,12 @@ def _model_of(name: str) -> tuple[str, str | None] | None:
     return (model, preset or None) if model in MODELS or model in RECBOLE_MODELS else None
 
 
-def _system(name: str, options: argparse.Namespace) -> PerUser:
-    """Return what one argument of `compare` names: a file, a run, a model, or another library's."""
+def _system(name: str, options: argparse.Namespace, paired: list[int] | None = None) -> PerUser:
+    """Return what one argument of `compare` names: a file, a run, a model, or another library's.
+
+    `paired` are the seeds of the system that it is compared with, if they are known: a model is
+    then fitted with as many.
+    """
     from seqattn.runs.compare import of_file, of_runs
     from seqattn.runs.export import dataset_of
     from seqattn.runs.store import read_run
@@ -137,7 +150,7 @@ def _system(name: str, options: argparse.Namespace) -> PerUser:
         own = model and {
             "model": [model[0]],
             "preset": model[1] or options.preset,
-            "seed": options.seed or list(SEEDS),
+            "seed": options.seed or _seeds(paired),
         }
         runs = (
             runs_of(argparse.Namespace(**{**vars(options), **own}))
@@ -145,6 +158,13 @@ def _system(name: str, options: argparse.Namespace) -> PerUser:
             else _elsewhere(name, dataset, options)
         )
     return of_runs(name, runs, dataset, metric_name, k, options.kind or KIND)
+
+
+def _seeds(paired: list[int] | None) -> list[int]:
+    """Return the seeds to fit a model with: of one run each, the number tells nothing."""
+    if paired is None:
+        return list(SEEDS)
+    return paired if len(paired) > 1 else [SEEDS[0]]
 
 
 def _elsewhere(name: str, dataset: Dataset, options: argparse.Namespace) -> list[Run]:

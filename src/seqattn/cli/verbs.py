@@ -130,8 +130,10 @@ def _recommend(options: argparse.Namespace) -> None:
         frame = frame.drop(columns="user")
     if options.json:
         print(frame.to_json(orient="records", indent=1))
-        return
-    print(frame.to_string(index=False, float_format="%.4f"))
+    elif frame.empty:
+        print("seqattn: nothing is left to recommend: every item is seen", file=sys.stderr)
+    else:
+        print(frame.to_string(index=False, float_format="%.4f"))
 
 
 def _attention(options: argparse.Namespace) -> None:
@@ -197,6 +199,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     if ranked.depth < dataset.n_items:
         notes.append(
             f"the shortest list holds {ranked.depth} items: metrics beyond it are lower bounds"
+        )
+    if "test" in dataset.split.owners():
+        notes.append(
+            "a user has several test targets here, all ranked by the same list; our models read the "
+            "earlier ones before they are asked for the next, so the two are not compared alike"
         )
     for note in notes:
         print(f"seqattn: {note}", file=sys.stderr)

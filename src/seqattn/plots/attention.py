@@ -9,8 +9,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from seqattn.plots.audit import not_run
 from seqattn.plots.style import BLUE, COLOURS, GREY, ORANGE, SKY, VERMILION, name_of, panels_of
@@ -198,10 +200,19 @@ def one_history(weights: pd.DataFrame) -> Figure:
     for (layer, head), part in weights.groupby(["layer", "head"]):
         axes = panels[layer - 1, head - 1]
         matrix = part.pivot(index="query", columns="key", values="weight").to_numpy()
+        ends = (0.5, len(matrix) + 0.5)  # positions count from 1, as in the table
         # The square root keeps small weights visible beside large ones.
-        axes.imshow(np.sqrt(matrix), cmap="magma_r", vmin=0, vmax=1)
+        look: dict[str, Any] = {
+            "cmap": "magma_r",
+            "norm": PowerNorm(0.5, 0, 1),
+            "extent": (*ends, *ends[::-1]),
+        }
+        image = axes.imshow(matrix, **look)
         axes.set(title=f"layer {layer}, head {head}", xlabel="key")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(False)
     for axes in panels[:, 0]:
         axes.set_ylabel("query")
+    figure.colorbar(image, ax=panels, label="weight")
     return figure

@@ -70,8 +70,16 @@ def of_runs(
     Raises
     ------
     SeqattnError
-        There are no such ranks, or those of two seeds are copies.
+        There are no such ranks, those of two seeds are copies, or the lists of another library
+        are shorter than k: what stands behind their end is not known.
     """
+    for run in runs:
+        if k > (depth := run.facts.get("depth", k)):
+            raise SeqattnError(
+                f"{name}: the shortest list of its {run.facts['file']} holds {depth} items, so "
+                f"{metric_name}@{k} is not known; take k = {depth} or less, by --metric, or longer "
+                "lists"
+            )
     users = dataset.sequences.user_ids[np.unique(dataset.split.users("test"))].astype(str)
     ordered = sorted(runs, key=lambda run: run.seed)
     rank_matrix(ordered, kind=kind)  # refuses copies, which a metric may not show

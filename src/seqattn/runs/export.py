@@ -68,10 +68,11 @@ def load(source: str | Path | Run, dataset: str | Dataset | None = None) -> Reco
         if (folder / _CONFIG).exists():
             return _load_exported(folder)
         source = read_run(folder)
+    weights = source.weights()  # refuses RecBole's models and other libraries' output, first
     data = dataset_of(source, dataset)
     config = asdict(source.spec.model_config)
     about = {name: source.facts["spec"][name] for name in _ABOUT}
-    return _recommender(source.weights(), data.sequences.item_ids, config, about)
+    return _recommender(weights, data.sequences.item_ids, config, about)
 
 
 def dataset_of(run: Run, dataset: str | Dataset | None = None) -> Dataset:

@@ -224,7 +224,8 @@ def chosen(
     """
     found = read_search(results_dir, dataset, model, design, reference=reference)
     what = f"search of {model!r} on {dataset!r} for {design}"
-    run = f"run `{_command(reference or dataset, model, design, results_dir)}`"
+    own = "own_search" if model == BASELINE else design  # the baseline has no other search
+    run = f"run `{_command(reference or dataset, model, own, results_dir)}`"
     if found is None:
         raise SeqattnError(f"no {what}: {run}")
     if model == BASELINE:

@@ -15,6 +15,8 @@ from scipy import stats as scipy_stats
 from seqattn.errors import SeqattnError
 from seqattn.stats.inputs import Floats, Record, as_floats, as_pair, check_alpha, unit_of
 
+WILCOXON_DIGITS = 12  # of differences, in units near the largest value: below is rounding
+
 
 @dataclass(frozen=True)
 class PairedT(Record):
@@ -137,7 +139,9 @@ def wilcoxon(base: ArrayLike, variant: ArrayLike) -> Wilcoxon:
     Scale: Significance Testing for Large Search and Recommendation Experiments, SIGIR.
     """
     base, variant = as_pair(base, variant, ndim=1)
-    differences = variant - base
+    unit = unit_of(base, variant)
+    # Equal differences that rounding tells apart would be no ties, and none at all would be some.
+    differences = np.round(variant / unit - base / unit, WILCOXON_DIGITS)
     nonzero = differences[differences != 0]
     if not len(nonzero):
         return Wilcoxon(statistic=0.0, p_value=1.0, n_nonzero=0)

@@ -425,7 +425,8 @@ def _refuse(column: pd.Series, source: str, bad: np.ndarray, problem: str, fix: 
 
 def _clipped(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= 80 else f"{text[:60]}... ({len(text):,} characters)"
+    length = len(value if isinstance(value, str) else text)
+    return text if len(text) <= 80 else f"{text[:60]}... ({length:,} characters)"
 
 
 def _kind(value: object) -> str:

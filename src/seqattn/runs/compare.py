@@ -145,7 +145,7 @@ def _column_of_values(path: Path, names: Sequence[str], column: str | None, by: 
             f"{path}: no column {by!r} (columns present: {', '.join(names)}); values are paired by "
             "the users' ids, never by their place in a file: name that column, by --by"
         )
-    others = [name for name in names if name not in (by, "seed") and name != "nan"]
+    others = [name for name in names if name not in (by, "seed", "")]
     if column is None and len(others) != 1:
         raise SeqattnError(f"{path}: name the column of values, by --column: {', '.join(others)}")
     column = column or others[0]

@@ -169,6 +169,12 @@ TIME = [
         times(10**3) + f"u1,i1,3,{START}\n",
         {"time_unit": "ms"},
     ),
+    Case(
+        "Nanoseconds too close to be told apart, the later one first",
+        ("log.csv", "line 39", "less than a microsecond", "sort the rows by time"),
+        times(10**9) + f"u1,i1,3,{START + 9}000000100\nu1,i2,3,{START + 9}000000000\n",
+        {"time_unit": "ns"},
+    ),
     Case("A unit of time that there is not", ("time_unit 'h'",), changes={"time_unit": "h"}),
     Case(
         "A placeholder for an unknown date",

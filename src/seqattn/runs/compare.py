@@ -16,6 +16,7 @@ from scipy import special
 
 from seqattn.config import MARGIN_PERCENT
 from seqattn.data import Dataset
+from seqattn.data.columns import tidy_ids
 from seqattn.data.own import is_parquet
 from seqattn.data.readers.delimited import header_of, parquet_names, read_delimited, read_parquet
 from seqattn.errors import SeqattnError
@@ -85,7 +86,7 @@ def of_file(path: Path, column: str | None = None, by: str = "user") -> PerUser:
     Parameters
     ----------
     path : Path
-        With names of columns. Users' ids are compared as text.
+        With names of columns. Users' ids are compared as text, without spaces around them.
     column : str, optional
         The column of values. Needed if there is more than one beside users and seed.
     by : str
@@ -110,6 +111,7 @@ def of_file(path: Path, column: str | None = None, by: str = "user") -> PerUser:
     def line(wrong: pd.Series) -> str:
         return f"{path}: {frame.index.name} {wrong.idxmax()}"
 
+    frame = frame.assign(user=tidy_ids(frame["user"], str(path)))  # as of a log
     if (blank := frame["user"].isna()).any():
         raise SeqattnError(f"{line(blank)}: no {by}; values are paired by the users' ids")
     values = pd.to_numeric(frame["value"], errors="coerce")

@@ -169,6 +169,12 @@ TIME = [
         times(10**3) + f"u1,i1,3,{START}\n",
         {"time_unit": "ms"},
     ),
+    Case(
+        "Nanoseconds too close to be told apart, the later one first",
+        ("log.csv", "line 39", "less than a microsecond", "sort the rows by time"),
+        times(10**9) + f"u1,i1,3,{START + 9}000000100\nu1,i2,3,{START + 9}000000000\n",
+        {"time_unit": "ns"},
+    ),
     Case("A unit of time that there is not", ("time_unit 'h'",), changes={"time_unit": "h"}),
     Case(
         "A placeholder for an unknown date",
@@ -211,6 +217,23 @@ FORM = [
         ("log.txt", "line 1 has more than 2 cells"),
         SPACED.replace("\n", " 3\n"),
         named("txt", **PLAIN),
+    ),
+    Case(
+        "Two spaces where one separates",
+        ("log.txt", "line 2 has more than 2 cells", "write its double space once"),
+        SPACED.replace("u0 i1", "u0  i1"),
+        named("txt", **PLAIN),
+    ),
+    Case(
+        "A space at the start of a line where spaces separate",
+        ("log.txt", "line 1 has more than 2 cells", "remove the space at its start"),
+        " " + SPACED,
+        named("txt", **PLAIN),
+    ),
+    Case(
+        "A space in the header and a column without a name",
+        ("log.csv", "column 'user' is missing (columns present: '', ' user', item, plays, at)"),
+        ", " + TEXT.replace("\n", "\n0,"),
     ),
     Case(
         "Fewer cells than columns are listed",
@@ -352,7 +375,7 @@ CELLS = [
     ),
     Case(
         "An id of a million letters",
-        ("log.csv", "line 38", "more than 1,000 characters"),
+        ("log.csv", "line 38", "(1,000,000 characters)", "more than 1,000 characters"),
         more(f"u1,{'x' * 10**6},1,1600000000"),
     ),
     Case(
@@ -501,6 +524,11 @@ REPEATS = [
         changes={"duplicates": {"copies": "sum"}},
     ),
     Case(
+        "A truth value as a policy for repeats",
+        ("mine.yaml", "duplicates must be a word or a mapping of keys to values, not True"),
+        changes={"duplicates": True},
+    ),
+    Case(
         "Repeats where none may be",
         ("log.csv", "user u1 with item i1, 2 times"),
         more("u1,i1,9,1600009999"),
@@ -556,6 +584,16 @@ def parted(letters: str, *, user: str = "u1") -> str:
 SPLITS = [
     Case(
         "A cut that is none", ("neither like 'quantile 0.9'",), changes={"split": {"time": "0.9"}}
+    ),
+    Case(
+        "A share alone as a cut",
+        ("mine.yaml", "split: time 0.8 is a number; write quantile 0.8"),
+        changes={"split": {"time": 0.8}},
+    ),
+    Case(
+        "A year as a cut",
+        ("mine.yaml", "split: time 2020 is a number", "a date like 2018-01-31"),
+        changes={"split": {"time": 2020}},
     ),
     Case(
         "A cut at the moment of reading",

@@ -199,6 +199,18 @@ def test_an_order_of_many_digits_keeps_neighbours_apart(kind):
     assert found.rank(method="dense").tolist() == [2, 1, 1]
 
 
+@pytest.mark.parametrize("kind", ["int64", "string", "datetime64[ns]"])
+def test_times_that_seconds_merge_are_in_order_or_refused(kind):
+    start = 1_600_000_000 * 10**9
+    close = pd.Series([start + 200, start + 100, start])  # 240 ns are seen at most
+    close = close.map(str) if kind == "string" else close.astype(kind)
+    table = pd.DataFrame({"user": 1, "item": [1, 2, 3], "timestamp": close})
+    with pytest.raises(SeqattnError, match=r"less than a microsecond.*sort the rows by time, or"):
+        Interactions.from_frame(table, time_unit="ns")
+    for fine in (table[::-1], table.assign(user=[1, 2, 3]), table.assign(order=[3, 2, 1])):
+        assert len(Interactions.from_frame(fine, time_unit="ns")) == 3
+
+
 def test_an_order_of_many_digits_beside_an_empty_cell_keeps_neighbours_apart():
     table = frame(order=[str(2**60 + 1), "", str(2**60)])
     found = Interactions.from_frame(table).frame["order"]

@@ -103,6 +103,8 @@ def test_one_seed_has_an_interval_over_users_only(files, tmp_path):
         ("user,a\n1,inf\n", "is not a number"),
         ("user,a\n", "no row below the names of columns"),
         ("user,a\n,1\n2,0\n", "line 2: no user; values are paired"),
+        ("user,a\n1,1\n  ,0\n", "line 3: no user; values are paired"),
+        ("user,a\n1,1\n 1,0\n", "line 3: user 1 has a second value"),
         ("user,seed,a\n1,,0\n2,1,0\n", "line 2: seed 'nan' is no whole number"),
         ("user,seed,a\n1,1,0\n2,one,0\n", "line 3: seed 'one' is no whole number"),
         ("user,seed,a\n1,1.5,0\n2,1,0\n", "line 2: seed '1.5' is no whole number"),
@@ -112,6 +114,14 @@ def test_a_file_that_cannot_be_paired_is_one_line(tmp_path, text, message):
     (tmp_path / "x.csv").write_text(text)
     with pytest.raises(SeqattnError, match=message):
         of_file(tmp_path / "x.csv")
+
+
+def test_spaces_around_a_users_id_do_not_count_as_in_a_log(tmp_path):
+    spaced, plain = tmp_path / "spaced.csv", tmp_path / "plain.csv"
+    spaced.write_text("user,a\n x,1\ny ,2\n 7,3\n")
+    plain.write_text("user,a\nx,1\ny,2\n7,3\n")
+    assert of_file(spaced).values.equals(of_file(plain).values)
+    assert not compare(of_file(spaced), of_file(plain)).only_base
 
 
 def test_files_without_common_users_and_copies_of_a_seed_are_refused(tmp_path):

@@ -215,6 +215,33 @@ def times(column: pd.Series, source: str, gaps: bool, unit: str) -> np.ndarray:
     return seconds
 
 
+def refuse_too_close(
+    column: pd.Series, source: str, users: np.ndarray, seconds: np.ndarray
+) -> None:
+    """Refuse times that seconds as float64 merge, where the rows of a user are not in their order.
+
+    They are ties then, which stay as the rows are.
+
+    Raises
+    ------
+    SeqattnError
+        One is earlier than a row above it, by too little.
+    """
+    is_date = types.is_datetime64_any_dtype(column.dtype)
+    exact = (column.astype("int64") if is_date else _numeric(column)).to_numpy()
+    if exact.dtype.kind not in "iu" or np.abs(exact).max() <= _LARGEST_EXACT_INTEGER:
+        return
+    codes = pd.factorize(users)[0]
+    order = np.lexsort((seconds, codes))  # stable
+    tied = (np.diff(codes[order]) == 0) & (np.diff(seconds[order]) == 0)
+    back = np.zeros(len(order), dtype=bool)
+    back[order[1:]] = tied & (exact[order][1:] < exact[order][:-1])
+    told = (
+        "is before a row of the same user above it, by less than a microsecond, too little to see"
+    )
+    _refuse(column, source, back, told, "sort the rows by time, or give a column `order`")
+
+
 def _odd(seconds: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return which rows cannot be read as most are, of times as one kind and as the other."""
     found, others = np.isfinite(seconds), np.isfinite(other)
@@ -425,7 +452,8 @@ def _refuse(column: pd.Series, source: str, bad: np.ndarray, problem: str, fix: 
 
 def _clipped(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= 80 else f"{text[:60]}... ({len(text):,} characters)"
+    length = len(value if isinstance(value, str) else text)
+    return text if len(text) <= 80 else f"{text[:60]}... ({length:,} characters)"
 
 
 def _kind(value: object) -> str:

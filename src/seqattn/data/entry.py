@@ -173,13 +173,21 @@ class SplitYaml:
     A given split is a ``column`` of the file, or three files. ``validation`` may be left out.
     """
 
-    time: str = ""
+    time: str | int | float = ""  # a number is none, and told so in words
     target: str = ""
     validation: str = ""
     column: str = ""
     train: str = ""
     valid: str = ""
     test: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a share alone, and a year."""
+        if not isinstance(self.time, str):
+            share = self.time if 0 < self.time < 1 else 0.9
+            raise SeqattnError(
+                f"time {self.time} is a number; write quantile {share}, or a date like 2018-01-31"
+            )
 
     @property
     def files(self) -> dict[str, str]:
@@ -204,7 +212,7 @@ class SplitYaml:
             raise SeqattnError("split: a split in files needs at least train and test; name both")
         if self.target and not self.time:
             raise SeqattnError("split: target belongs to a split in time; leave it out")
-        chosen = {"time": self.time, "target": self.target, "validation": self.validation}
+        chosen = {"time": str(self.time), "target": self.target, "validation": self.validation}
         return Splitting(**{k: v for k, v in chosen.items() if v}, given=not self.time)
 
 

@@ -13,6 +13,7 @@ from seqattn.data.columns import (
     intensities,
     orders,
     parts,
+    refuse_too_close,
     tidy_ids,
     times,
     without_categories,
@@ -154,6 +155,8 @@ class Interactions:
             clean["intensity"] = intensities(given["intensity"], source)
         if "timestamp" in given:
             clean["timestamp"] = times(given["timestamp"], source, "order" in given, time_unit)
+            if "order" not in given:
+                refuse_too_close(given["timestamp"], source, clean["user"], clean["timestamp"])
         if "part" in frame.columns:
             clean["part"] = parts(without_categories(frame["part"]), source)
         if "order" in given:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound="DataclassInstance")
 _LARGEST_YAML = 2**20  # bytes
 _MOST_REFERENCES = 20
+_OTHERS = {str: "a word or ", list: "a list or "}  # than a section, where it may be one of them
 
 
 class _EachKeyOnce(yaml.SafeLoader):
@@ -76,8 +77,10 @@ def load_yaml(path: Path) -> Any:
         raise SeqattnError(f"{path}: cannot be read as YAML ({told})") from error
 
 
-def section(cls: type[T], values: Any, name: str) -> T:
+def section(cls: type[T], values: Any, name: str, other: str = "") -> T:
     """Build a section of a YAML file as a dataclass, and the dataclasses among its fields.
+
+    `other` is what a message says may stand there instead, such as "a word or ".
 
     Raises
     ------
@@ -86,7 +89,7 @@ def section(cls: type[T], values: Any, name: str) -> T:
         section inside the whole, whose name starts with "the", is called by its key alone.
     """
     if not isinstance(values, Mapping):
-        raise SeqattnError(f"{name} must be a mapping of keys to values, not {values!r}")
+        raise SeqattnError(f"{name} must be {other}a mapping of keys to values, not {values!r}")
     inside, hints = "" if name.startswith("the ") else f"{name}: ", get_type_hints(cls)
     built = dict(values)
     for key, value in values.items():
@@ -94,7 +97,8 @@ def section(cls: type[T], values: Any, name: str) -> T:
         kinds = [kind for kind in get_args(hint) or (hint,) if isinstance(kind, type)]
         inner = next(filter(is_dataclass, kinds), None)
         if inner and not isinstance(value, tuple(kind for kind in kinds if kind is not inner)):
-            built[key] = section(inner, value, f"{inside}{key}")
+            other = "".join(word for kind, word in _OTHERS.items() if kind in kinds)
+            built[key] = section(inner, value, f"{inside}{key}", other)
     try:
         return strict(cls, built)
     except TypeError:

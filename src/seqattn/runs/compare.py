@@ -16,6 +16,7 @@ from scipy import special
 
 from seqattn.config import MARGIN_PERCENT
 from seqattn.data import Dataset
+from seqattn.data.columns import tidy_ids
 from seqattn.data.own import is_parquet
 from seqattn.data.readers.delimited import header_of, parquet_names, read_delimited, read_parquet
 from seqattn.errors import SeqattnError
@@ -93,7 +94,7 @@ def of_file(path: Path, column: str | None = None, by: str = "user") -> PerUser:
     Parameters
     ----------
     path : Path
-        With names of columns. Users' ids are compared as text.
+        With names of columns. Users' ids are compared as text, without spaces around them.
     column : str, optional
         The column of values. Needed if there is more than one beside users and seed.
     by : str
@@ -118,6 +119,7 @@ def of_file(path: Path, column: str | None = None, by: str = "user") -> PerUser:
     def line(wrong: pd.Series) -> str:
         return f"{path}: {frame.index.name} {wrong.idxmax()}"
 
+    frame = frame.assign(user=tidy_ids(frame["user"], str(path)))  # as of a log
     if (blank := frame["user"].isna()).any():
         raise SeqattnError(f"{line(blank)}: no {by}; values are paired by the users' ids")
     values = pd.to_numeric(frame["value"], errors="coerce")
@@ -153,7 +155,7 @@ def _column_of_values(path: Path, names: Sequence[str], column: str | None, by: 
             f"{path}: no column {by!r} (columns present: {', '.join(names)}); values are paired by "
             "the users' ids, never by their place in a file: name that column, by --by"
         )
-    others = [name for name in names if name not in (by, "seed") and name != "nan"]
+    others = [name for name in names if name not in (by, "seed", "")]
     if column is None and len(others) != 1:
         raise SeqattnError(f"{path}: name the column of values, by --column: {', '.join(others)}")
     column = column or others[0]

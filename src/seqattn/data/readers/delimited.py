@@ -204,7 +204,7 @@ def header_of(
         content, separator = with_one(path, content or content_of(path), separator)
     how = {"sep": separator, "quoting": quoting(quoted), "dtype": str}
     first = _read(path, content, header=None, nrows=1, **how)
-    return [str(name) for name in first.iloc[0]]
+    return [str(name) for name in first.iloc[0].fillna("")]
 
 
 def read_u_data(paths: Sequence[Path]) -> Table:
@@ -272,7 +272,8 @@ def _require_names(
 
 
 def _listed(names: list[str]) -> str:
-    told = ", ".join(names)
+    # In quotes where there would be nothing to see.
+    told = ", ".join(name if name and name == name.strip() else repr(name) for name in names)
     return told if len(told) <= 400 else f"{told[:400]}..."
 
 

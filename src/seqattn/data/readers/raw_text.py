@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -113,11 +113,25 @@ class RawText:
         surplus = np.flatnonzero(cells.notna())
         if len(surplus):
             line = self.lines(len(cells))[surplus[0]]
-            comma = ", such as decimals with a comma, or write those with a point"
             raise SeqattnError(
-                f"{self.path}: line {line} has more than {self.columns} cells; quote cells that "
-                f"hold the separator{comma if self.separator == ',' else ''}"
+                f"{self.path}: line {line} has more than {self.columns} cells; "
+                f"{self._fix_of_surplus(surplus[0])}"
             )
+
+    def _fix_of_surplus(self, row: int) -> str:
+        """Return what mends a row with too many cells; spaces are easily doubled."""
+        if self.separator == " " and "" in (cells := self._row(row)[:-1]):
+            return (
+                "remove the space at its start" if not cells[0] else "write its double space once"
+            )
+        comma = ", such as decimals with a comma, or write those with a point"
+        return f"quote cells that hold the separator{comma if self.separator == ',' else ''}"
+
+    def _row(self, row: int) -> list[str]:
+        """Return the cells of a row as they stand."""
+        text = io.StringIO(self.content.decode("utf-8-sig"), newline="")
+        with _cells_of_any_length():
+            return next(islice(self._reader(text), row + self.header, None))
 
     def refuse_cut(self) -> None:
         """Refuse a last line that ends early, where no end of line says that it is whole.

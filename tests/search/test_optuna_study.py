@@ -19,7 +19,7 @@ from seqattn.config import NORMALISATIONS
 from seqattn.errors import SeqattnError
 from seqattn.presets import get_preset
 from seqattn.search.optuna_study import claim, claimed, next_sampler, open_study
-from seqattn.search.record import SearchConfig, read_search
+from seqattn.search.record import SearchConfig, chosen, read_search
 from seqattn.search.tune import space, tune
 
 SMOKE = get_preset("smoke")
@@ -278,3 +278,9 @@ def test_any_seed_of_a_search_draws_trials_and_the_same_ones_again(seed):
         return study.ask().suggest_float("x", 0, 1)
 
     assert draw() == draw()
+
+
+def test_a_missing_search_of_the_baseline_is_asked_for_by_the_design_that_it_has(tmp_path):
+    with pytest.raises(SeqattnError, match=r"-m sasrec --design own_search") as error:
+        chosen(tmp_path, "synthetic", "sasrec", "shared_backbone")
+    assert "--design shared_backbone" not in str(error.value)

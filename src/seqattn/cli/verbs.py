@@ -202,7 +202,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         )
     if "test" in dataset.split.owners():
         notes.append(
-            "a user has several test targets here, all ranked by the same list; our models read the "
+            "a user has several test targets here, all ranked by one list; our models read the "
             "earlier ones before they are asked for the next, so the two are not compared alike"
         )
     for note in notes:

@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import bad_commands  # noqa: E402
 import bad_input  # noqa: E402
 
-from seqattn.book.reports import plain  # noqa: E402
+from seqattn.files import as_markdown  # noqa: E402
 from seqattn.cli import main  # noqa: E402
 from seqattn.files import write_text  # noqa: E402
 
@@ -64,7 +64,7 @@ def page() -> str:
         for title, cases in (bad_input.SECTIONS | bad_commands.SECTIONS).items():
             lines += [f"## {title}", "", "| What is wrong | What is said |", "|---|---|"]
             rows = zip(cases, told[title], strict=True)
-            lines += [f"| {plain(case.title)} | {as_code(said)} |" for case, said in rows]
+            lines += [f"| {as_markdown(case.title)} | {as_code(said)} |" for case, said in rows]
             lines.append("")
     return "\n".join(lines)
 

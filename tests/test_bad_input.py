@@ -30,3 +30,13 @@ def test_without_its_fault_the_log_is_prepared(tmp_path, capsys):
     arguments = Case("nothing wrong", (), TEXT, dict(GOOD)).write(tmp_path)
     assert main([*arguments, "--output", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out" / "dataset.json").exists()
+
+
+def test_a_row_of_the_page_has_the_case_and_what_is_said(monkeypatch):
+    from tools import bad_input_page
+
+    monkeypatch.setattr(bad_input_page.bad_input, "SECTIONS", {"Logs": CASES[:1]})
+    monkeypatch.setattr(bad_input_page.bad_commands, "SECTIONS", {})
+    monkeypatch.setattr(bad_input_page.bad_commands, "prepared", lambda folder: None)
+    *_, row, _ = bad_input_page.page().split("\n")
+    assert row.startswith("| ") and "| ``` " in row and row.endswith(" ``` |")

@@ -18,9 +18,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 import bad_commands  # noqa: E402
 import bad_input  # noqa: E402
 
-from seqattn.files import as_markdown  # noqa: E402
 from seqattn.cli import main  # noqa: E402
-from seqattn.files import write_text  # noqa: E402
+from seqattn.files import as_markdown, write_text  # noqa: E402
 
 
 def of_log(case: bad_input.Case) -> str:

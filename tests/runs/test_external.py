@@ -419,6 +419,9 @@ def test_beyond_the_end_of_short_lists_nothing_is_compared(synthetic, scores, tm
     capsys.readouterr()
     assert main([*told, "--metric", "NDCG@20"]) == 2
     assert "short.csv holds 10 items, so NDCG@20 is not known" in capsys.readouterr().err
+    told = ["compare", "whole", "whole", "-d", "synthetic", "--json", *store]
+    assert synthetic.n_items < 1000
+    assert main([*told, "--metric", "NDCG@1000"]) == 0  # nothing is behind the end of whole lists
 
 
 def test_a_model_is_fitted_with_as_many_seeds_as_it_is_compared_with(

@@ -75,7 +75,8 @@ def of_runs(
         are shorter than k: what stands behind their end is not known.
     """
     for run in runs:
-        if k > (depth := run.facts.get("depth", k)):
+        depth = run.facts.get("depth", k)
+        if depth < min(k, dataset.n_items):
             raise SeqattnError(
                 f"{name}: the shortest list of its {run.facts['file']} holds {depth} items, so "
                 f"{metric_name}@{k} is not known; take k = {depth} or less, by --metric, or longer "

@@ -191,7 +191,7 @@ def test_a_log_is_called_by_its_name_where_it_has_no_dataset():
     frame = table()
     frame.loc[0, "item"] = None
     log = Interactions.from_frame(frame, drop_incomplete=True)
-    assert "`seqattn prepare mine` again" in advice(audit(log, name="mine"), "rows_incomplete")
+    assert "`seqattn prepare mine` again" in advice(audit(log, reference="mine"), "rows_incomplete")
 
 
 def test_ties_are_said_to_be_decided_by_what_decides_them():

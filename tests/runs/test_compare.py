@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from seqattn.cli import main
 from seqattn.errors import SeqattnError
 from seqattn.runs.compare import PerUser, compare, of_file
+from seqattn.runs.store import Store
 from seqattn.stats.metrics import metric, parse_metric
 
 
@@ -257,3 +258,14 @@ def test_metrics_have_the_fields_names(tmp_path):
     for wrong in ("NDCG", "NDCG@ten", "AUC@10", "NDCG@0"):
         with pytest.raises(SeqattnError):
             parse_metric(wrong)
+
+
+def test_a_model_is_fitted_with_the_seeds_of_a_file(tmp_path, synthetic, capsys, one_process):
+    users = synthetic.sequences.user_ids
+    rows = [(u, seed, 0.01 * (n + seed)) for seed in (3, 5) for n, u in enumerate(users)]
+    path = tmp_path / "theirs.csv"
+    pd.DataFrame(rows, columns=["user", "seed", "value"]).to_csv(path, index=False)
+    store = ["--results-dir", str(tmp_path / "store")]
+    asked = ["compare", "sasrec", str(path), "-d", "synthetic", "--preset", "smoke", *store]
+    assert main(asked) == 0, capsys.readouterr().err
+    assert sorted(run.seed for run in Store(tmp_path / "store").runs()) == [3, 5]

@@ -107,13 +107,11 @@ def drawn_anew(
     `target_place` is where a target belongs: to the place of the last item of its history, with
     which it is drawn anew, or to a place of its own behind that, of [MASK].
     """
-    hit_N = rng.random(context.n_users) < noise.item
-    place_n, place_N = (rng.random(n) < 1 - noise.item for n in (len(context), context.n_users))
-    drawn_n = np.repeat(hit_N, context.lengths) & place_n
-    drawn_N = hit_N & place_N
+    n, n_targets, end = len(context), context.n_users, context.n_items + 1
+    hit_N = rng.random(n_targets) < noise.item
+    drawn_n = np.repeat(hit_N, context.lengths) & (rng.random(n) < 1 - noise.item)
+    drawn_N = hit_N & (rng.random(n_targets) < 1 - noise.item)
     if target_place == "last item":
         drawn_N = drawn_n[context.offsets[1:] - 1]
-    item_n, item_N = (
-        rng.integers(1, context.n_items + 1, size=n) for n in map(len, (place_n, place_N))
-    )
+    item_n, item_N = rng.integers(1, end, size=n), rng.integers(1, end, size=n_targets)
     return np.where(drawn_n, item_n, context.items), np.where(drawn_N, item_N, target_N)

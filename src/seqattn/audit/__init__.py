@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from seqattn.audit.findings import ASKS_FOR_A_MODEL, CHECKS, Check, findings, value_text
+from seqattn.audit.findings import CHECKS, Check, findings, value_text
 from seqattn.audit.splits import COVERAGE, cold, leakage, popularity_shift, shift, usual_splits
 from seqattn.audit.statistics import (
     core,
@@ -143,7 +143,7 @@ def audit(
     log: Interactions,
     dataset: Dataset | None = None,
     quantile: float = 0.9,
-    name: str = "NAME",
+    reference: str = "NAME",
 ) -> Audit:
     """Audit a log, and what preparation and the dataset's split make of it.
 
@@ -156,8 +156,8 @@ def audit(
         log alone. Checks of the split are then grey.
     quantile : float
         Place of the global time split that the others are compared with.
-    name : str
-        What commands call a log without a dataset.
+    reference : str
+        What commands call a log without a dataset: a name, or the path of its YAML.
     """
     user, item = (encode(log.frame[name])[0] for name in ("user", "item"))
     order = np.lexsort((log.seconds, user))
@@ -187,7 +187,7 @@ def audit(
         del values["stamps_missing"]  # a log of its own order, or without any, needs none
     if np.isfinite(log.seconds).sum() < FEW_STAMPS:
         del values["day_resolution"]
-    called = _called(dataset) if dataset else name
+    called = _called((dataset.reference or dataset.name) if dataset else reference)
     notes = _notes(log, tables["ties"], dataset)
     return Audit(
         name=log.source if dataset is None else dataset.name,
@@ -199,11 +199,11 @@ def audit(
     )
 
 
-def _called(dataset: Dataset) -> str:
-    """Return what a command calls the dataset: a name, or the path of its YAML from here."""
-    if not is_yaml(dataset.reference):
-        return dataset.name
-    path, here = Path(dataset.reference), Path.cwd()
+def _called(reference: str) -> str:
+    """Return what a command calls a log: its name, or the path of its YAML from here."""
+    if not is_yaml(reference):
+        return reference
+    path, here = Path(reference).resolve(), Path.cwd()
     return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 
@@ -211,7 +211,7 @@ def _instead(log: Interactions, dataset: Dataset | None) -> dict[str, str]:
     """Return what to say where the usual advice is not true of this log, by check."""
     if log.when is None:
         only = "A log without an order is here for diagnosis only: nothing can be fitted on it."
-        return dict.fromkeys(ASKS_FOR_A_MODEL, only)
+        return {check.key: only for check in CHECKS if check.asks_for_a_model}
     if "order" in log.frame.columns:
         return {
             "tied": "The log's own order decides between these interactions. Report it.",

@@ -34,6 +34,11 @@ class Check:
     advice: str
     without: str = ""
 
+    @property
+    def asks_for_a_model(self) -> bool:
+        """Whether a command of the advice fits one or reads one."""
+        return "`seqattn fit" in self.advice or "`seqattn metrics" in self.advice
+
     def light(self, value: float) -> str:
         """Return the light of a value; "grey" for NaN, which stands for "could not be measured"."""
         if np.isnan(value):
@@ -48,9 +53,6 @@ class Check:
         advice = self.advice if intensity else self.without or self.advice
         return advice.replace("NAME", name)
 
-
-# Lights whose advice asks for a model, which no log without chronology can have.
-ASKS_FOR_A_MODEL = ("median_length", "popularity_top10", "day_resolution", "within_a_day")
 
 CHECKS = (
     # Reading drops rows with an empty cell; which rows lack one is seldom a matter of chance.

@@ -28,7 +28,6 @@ from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, write_text
 
 RECORDS = ROOT / "results" / "datasets"
-PARTS = ("dataset", "audit", "intensity", "ties")
 BOUNDED = ("log1p_minmax", "minmax")  # in [0, 1], so their spread compares between datasets
 
 
@@ -71,8 +70,10 @@ class Description:
         # each other are none.
         texts["dataset"] = json.dumps(self.dataset, indent=1)
         _remove(folder / f"{key}.json" for key in ("dataset", "intensity", "ties"))
-        written = [write_text(folder / f"{key}.json", text + "\n") for key, text in texts.items()]
-        return sorted(written, key=lambda path: PARTS.index(path.stem))
+        *others, last = (
+            write_text(folder / f"{key}.json", text + "\n") for key, text in texts.items()
+        )
+        return [last, *others]
 
     def _refuse_another(self, path: Path) -> None:
         """Refuse to write over the records of another log, which an edited one is not."""
@@ -193,7 +194,7 @@ def describe(name: str) -> Description:
     if dataset and not isinstance(options := dataset.entry.splitting.options(), str):
         users = len(np.unique(dataset.split.users("test")))
         facts["split"] = {"options": options, "n_targets": dataset.n_targets, "n_users": users}
-    return Description(facts, audit(log, dataset, name=entry.name), intensity, tied)
+    return Description(facts, audit(log, dataset, reference=name), intensity, tied)
 
 
 def _options(how: Preparation) -> dict[str, Any]:

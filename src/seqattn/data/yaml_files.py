@@ -97,8 +97,8 @@ def section(cls: type[T], values: Any, name: str, other: str = "") -> T:
         kinds = [kind for kind in get_args(hint) or (hint,) if isinstance(kind, type)]
         inner = next(filter(is_dataclass, kinds), None)
         if inner and not isinstance(value, tuple(kind for kind in kinds if kind is not inner)):
-            other = "".join(word for kind, word in _OTHERS.items() if kind in kinds)
-            built[key] = section(inner, value, f"{inside}{key}", other)
+            words = "".join(word for kind, word in _OTHERS.items() if kind in kinds)
+            built[key] = section(inner, value, f"{inside}{key}", words)
     try:
         return strict(cls, built)
     except TypeError:

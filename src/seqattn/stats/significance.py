@@ -121,7 +121,8 @@ def wilcoxon(base: ArrayLike, variant: ArrayLike) -> Wilcoxon:
     ``d = variant - base``, ranks of ``|d|`` (mean ranks for ties); zeros are dropped. It is sound
     only for independent entries: seed means, or one value a user averaged over seeds. Five seeds
     cannot reach p < 0.05 whatever the effect: the smallest exact p is 2 / 2**5 = 0.0625. Where all
-    differences are zero p is 1 and the statistic 0.
+    differences are zero p is 1 and the statistic 0. Differences are rounded to `WILCOXON_DIGITS`
+    digits after the point, in units near the largest value.
 
     It is no test of a mean. Its null hypothesis is that differences are symmetric about 0; where
     they are skewed, as a metric's are, it rejects on large samples of users although both means

@@ -88,7 +88,7 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
         left=means["noisy"] / means["clean"],
         n_seeds=seeds,
     ).reset_index()
-    found["rate"] = found["item"] * (1 - found["item"])
+    found["rate"] = [Noise(p).rate for p in found["item"]]
     found["attention"] = _sides(found["model"])
     return found[["attention", *keys, "rate", "ceiling", "left", "n_seeds"]]
 
@@ -107,6 +107,8 @@ def printed_ratios() -> pd.DataFrame:
 
 def beside_plain(levels: pd.DataFrame) -> pd.Series:
     """Return Recall@10 of SSE-PT, evaluated without noise, over that of the plain model.
+
+    Means over the seeds that each has, without an interval.
 
     Parameters
     ----------

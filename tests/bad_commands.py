@@ -114,6 +114,12 @@ def _nan(path: Path) -> None:
 
 
 EVALUATE = [
+    Asked(
+        "A metric of a model that nobody evaluated",
+        "metrics -d {here}/mine.yaml --preset smoke -m sasrec nobody -s 1 --results-dir "
+        "{here}/store",
+        ("'nobody'", "seqattn evaluate"),
+    ),
     Asked("Lists that are not there", _LISTS, ("l.csv",)),
     Asked(
         "Lists without a column item",
@@ -175,6 +181,36 @@ EVALUATE = [
     ),
     Asked("Lists without a row", _LISTS, ("l.csv",), {"l.csv": "user,item,rank\n"}),
     Asked("Scores that are no npz", _SCORES, ("s.npz",), {"s.npz": "user,item,score\n"}),
+    Asked(
+        "A kind said of scores, which have both",
+        _SCORES + " --kind filtered",
+        ("--kind goes with --lists",),
+        {"s.npz": scores()},
+    ),
+    Asked(
+        "Scores of a user that the dataset does not have",
+        _SCORES,
+        ("s.npz", "u99"),
+        {"s.npz": scores(users=[*USERS, "u99"], scores=np.zeros((7, 6)))},
+    ),
+    Asked(
+        "Lists with semicolons",
+        _LISTS,
+        ("l.csv", "';'", "with commas"),
+        {"l.csv": lists().replace(",", ";")},
+    ),
+    Asked(
+        "Lists without names of columns",
+        _LISTS,
+        ("l.csv", "first line should name"),
+        {"l.csv": lists().partition("\n")[2]},
+    ),
+    Asked(
+        "Lists in a spreadsheet",
+        _LISTS.replace("l.csv", "l.xlsx"),
+        ("l.xlsx", "is a spreadsheet", "save it as CSV"),
+        {"l.xlsx": b"PK\x03\x04\x14\0\x06\0" + b"\x08\0" * 20},
+    ),
     Asked("Scores without their items", _SCORES, ("s.npz", "items"), {"s.npz": scores(items=None)}),
     Asked(
         "Scores of another shape than users by items",
@@ -266,6 +302,12 @@ COMPARE = [
         },
     ),
     Asked(
+        "Values with tabs between them",
+        _FILES,
+        ("a.csv", "tabs", "with commas"),
+        {"a.csv": per_user().replace(",", "\t"), "b.csv": per_user()},
+    ),
+    Asked(
         "A file without a row", _FILES, ("a.csv",), {"a.csv": "user,value\n", "b.csv": per_user()}
     ),
     Asked(
@@ -286,6 +328,29 @@ COMPARE = [
 ]
 
 TAKE = [
+    Asked("An empty history", _RECOMMEND + " sasrec --history ", ("--history is empty",)),
+    Asked(
+        "A seed of a run",
+        "recommend -m {run} -s 2 -d {here}/mine.yaml --history i1",
+        ("--seed", "is one run", "leave it out"),
+    ),
+    Asked(
+        "A preset of a run",
+        "attention -m {run} --preset paper -d {here}/mine.yaml --history i1",
+        ("--preset", "is one run", "leave it out"),
+    ),
+    Asked(
+        "A blank intensity in a file of histories",
+        _RECOMMEND + " ia-add --file {here}/h.csv",
+        ("h.csv", "line 3", "'intensity'", "blank"),
+        {"h.csv": "user,item,intensity\nu0,i1,3\nu0,i2,\n"},
+    ),
+    Asked(
+        "A Parquet file that is none",
+        _RECOMMEND + " sasrec --file {here}/h.parquet",
+        ("h.parquet", "get it again"),
+        {"h.parquet": "user,item\nu0,i1\n"},
+    ),
     Asked(
         "A model that there is not",
         _RECOMMEND + " sasrek --user u0",

@@ -89,7 +89,7 @@ def test_one_seed_has_an_interval_over_users_only(files, tmp_path):
     b = written(tmp_path / "two.csv", [4, 3, 2, 1], [0.5, 0.4, 0.3, 0.2])
     table = compare(of_file(a), of_file(b)).table
     assert answer(table, "over users")["estimate"] == pytest.approx(40)
-    assert not table["question"].str.contains("seeds").any()
+    assert not table["question"].str.contains("over seeds").any()
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,35 @@ def test_the_command_prints_what_was_asked_for_and_who_is_missing(files, capsys)
     assert main(["compare", str(a), str(b), "--latex"]) == 0
     assert "\\begin{tabular}" in capsys.readouterr().out
     assert main(["compare", str(a), str(b), "--csv"]) == 0
-    assert capsys.readouterr().out.startswith("question,estimate,low")
+    assert capsys.readouterr().out.startswith("question,estimate,low,high,t,p,note")
+
+
+def test_the_table_says_how_many_and_has_the_t_of_scipy(files, capsys):
+    a, b, *_ = files
+    base, variant = of_file(a), of_file(b)
+    table = compare(base, variant).table
+    common = base.values.index.intersection(variant.values.index)
+    assert answer(table, "users in common")["estimate"] == len(common)
+    assert table.set_index("question")["estimate"]["seeds"] == base.values.shape[1]
+    means = (one.values.loc[common].mean() for one in (variant, base))
+    expected = scipy.stats.ttest_rel(*means).statistic
+    assert answer(table, "over seeds")["t"] == pytest.approx(expected)
+    assert main(["compare", str(a), str(b)]) == 0
+    assert "seeds and users" in capsys.readouterr().out
+
+
+def test_differences_without_spread_are_said_to_be_a_limit():
+    base = pd.DataFrame(
+        np.random.default_rng(0).random((30, 3)), index=[f"u{n}" for n in range(30)]
+    )
+    table = compare(PerUser("a", base), PerUser("b", base + 0.125)).table
+    told = table[table["note"].str.contains("no spread")]
+    assert [*told["question"]] == [q for q in table["question"] if q.startswith("change")]
+    # Each seed changes by the same amount, users by amounts of their own.
+    moved = base + np.where(np.arange(30) % 2, 0.25, 0.0)[:, None]
+    table = compare(PerUser("a", base), PerUser("b", moved)).table
+    told = table[table["note"].str.contains("no spread, each seed")]
+    assert [*told["question"]] == ["change, %: over seeds and users", "change, %: over seeds"]
 
 
 def test_models_of_a_dataset_are_compared_as_their_exported_files_are(
@@ -235,6 +263,14 @@ def test_a_file_a_run_and_a_model_under_any_preset_are_compared(tmp_path, capsys
     assert told[0] == told[1] == told[2]
     assert main(["compare", str(folder), str(folder)]) == 0  # a run says which data it is of
     assert "equal for every user" in capsys.readouterr().out
+
+
+def test_counts_are_printed_whole(tmp_path, capsys):
+    users = [f"u{n}" for n in range(12_345)]
+    values = np.random.default_rng(0).random((2, len(users)))
+    names = [str(written(tmp_path / f"{n}.csv", users, v)) for n, v in enumerate(values)]
+    assert main(["compare", *names]) == 0
+    assert " 12345 " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

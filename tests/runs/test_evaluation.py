@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -136,3 +137,40 @@ def test_the_command_prints_a_column_a_model(synthetic, tmp_path, capsys):
     assert main([*command.split(), "--results-dir", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert printed.split()[:3] == ["model", "sasrec", "ia-add"] and "novelty" in printed
+
+
+def test_a_model_made_elsewhere_stands_beside_ours(synthetic, tmp_path, capsys, one_process):
+    """Lists as the popularity of RecBole would give them, against the metric of its run."""
+    store, asked = ["--results-dir", str(tmp_path / "store")], ["-d", "synthetic"]
+    items = np.repeat(synthetic.sequences.item_ids[None], synthetic.n_users, axis=0)
+    counts = np.bincount(synthetic.split.train.items - 1, minlength=synthetic.n_items)
+    np.savez(
+        tmp_path / "s.npz",
+        users=synthetic.sequences.user_ids,
+        items=items[0],
+        scores=np.repeat(counts[None], synthetic.n_users, axis=0),
+    )
+    made = ["evaluate", *asked, "--scores", str(tmp_path / "s.npz"), "--name", "counts", *store]
+    assert main(made) == 0
+    capsys.readouterr()
+    told = ["metrics", *asked, "-m", "counts", "pop", "--metric", "HR@5", "--json", *store]
+    assert main(told) == 0
+    table = json.loads(capsys.readouterr().out)
+    assert [*table] == ["counts", "pop"]
+    assert table["counts"]["coverage"] is None
+    for column in ("all", "head", "tail"):
+        assert table["counts"][column] == pytest.approx(table["pop"][column])
+
+
+def test_a_metric_beyond_the_end_of_lists_is_refused(synthetic, tmp_path, capsys):
+    rows = [(u, i, n) for u in synthetic.sequences.user_ids for n, i in enumerate((1, 2, 3), 1)]
+    frame = pd.DataFrame(rows, columns=["user", "item", "rank"])
+    frame["item"] = synthetic.sequences.item_ids[frame["item"] - 1]
+    frame.to_csv(tmp_path / "l.csv", index=False)
+    store, asked = ["--results-dir", str(tmp_path / "store")], ["-d", "synthetic"]
+    made = ["evaluate", *asked, "--lists", str(tmp_path / "l.csv"), "--name", "short", *store]
+    assert main(made) == 0
+    capsys.readouterr()
+    assert main(["metrics", *asked, "-m", "short", "--metric", "HR@5", *store]) == 2
+    assert "holds 3 items, so HR@5 is not known; take k = 3" in capsys.readouterr().err
+    assert main(["metrics", *asked, "-m", "short", "--metric", "HR@3", *store]) == 0

@@ -38,6 +38,13 @@ def runs(synthetic, tmp_path_factory):
     return {model: fit_run(store, synthetic, spec) for model, spec in specs.items()}
 
 
+@pytest.fixture(scope="module")
+def another_seed(synthetic, tmp_path_factory):
+    """A run of SASRec with another seed."""
+    spec = run_spec(synthetic, "sasrec", 2021, SMALL)
+    return fit_run(Store(tmp_path_factory.mktemp("store")), synthetic, spec)
+
+
 @pytest.mark.parametrize("model", ["sasrec", "ia-val", "bert4rec"])
 @pytest.mark.parametrize("kind", ["unfiltered", "filtered"])
 def test_recommendations_put_each_target_where_the_run_ranked_it(runs, synthetic, model, kind):
@@ -119,10 +126,15 @@ def test_an_exported_model_gives_the_same_scores_without_store_and_data(
     assert synthetic.fingerprint in card and "unfiltered | NDCG@10 | " in card
 
 
-def test_an_export_replaces_an_export_and_nothing_else(runs, synthetic, tmp_path):
+def test_an_export_replaces_one_of_the_same_model_and_nothing_else(
+    runs, another_seed, synthetic, tmp_path
+):
     export_model(runs["sasrec"], tmp_path / "out", synthetic)
-    export_model(runs["ia-val"], tmp_path / "out", synthetic)
-    assert seqattn.load(tmp_path / "out").about["model"] == "ia-val"
+    export_model(another_seed, tmp_path / "out", synthetic)
+    assert seqattn.load(tmp_path / "out").about["seed"] == 2021
+    with pytest.raises(SeqattnError, match="out holds sasrec on synthetic; name a new or an empty"):
+        export_model(runs["ia-val"], tmp_path / "out", synthetic)
+    assert seqattn.load(tmp_path / "out").about["model"] == "sasrec"
     (tmp_path / "empty").mkdir()
     export_model(runs["sasrec"], tmp_path / "empty", synthetic)
     export_model(runs["sasrec"], tmp_path / "not" / "there" / "yet", synthetic)
@@ -156,12 +168,23 @@ def test_an_export_touches_no_folder_with_anything_else_in_it(
         assert (mine / "config.json").exists()
 
 
-def test_a_link_to_an_export_stays_a_link(runs, synthetic, tmp_path):
+def test_a_link_to_an_export_stays_a_link(runs, another_seed, synthetic, tmp_path):
     export_model(runs["sasrec"], tmp_path / "v1", synthetic)
     (tmp_path / "latest").symlink_to(tmp_path / "v1")
-    export_model(runs["ia-val"], tmp_path / "latest", synthetic)
+    export_model(another_seed, tmp_path / "latest", synthetic)
     assert (tmp_path / "latest").is_symlink()
-    assert seqattn.load(tmp_path / "v1").about["model"] == "ia-val"
+    assert seqattn.load(tmp_path / "v1").about["seed"] == 2021
+
+
+def test_an_edited_model_card_is_never_lost(runs, another_seed, synthetic, tmp_path):
+    folder = export_model(runs["sasrec"], tmp_path / "out", synthetic)
+    (folder / "README.md").write_text("my words")
+    export_model(runs["sasrec"], folder, synthetic)
+    assert (folder / "README.md").read_text() == "my words"
+    assert seqattn.load(folder).about["model"] == "sasrec"
+    with pytest.raises(SeqattnError, match=r"out holds another run, whose README\.md you edited"):
+        export_model(another_seed, folder, synthetic)
+    assert (folder / "README.md").read_text() == "my words"
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "items.json", "config.json"])

@@ -229,7 +229,8 @@ def test_record_is_frozen_and_survives_json():
     ("base", "variant", "options", "message"),
     [
         (np.ones((5, 9)), np.ones((5, 8)), {}, r"\(5, 9\) but variant has \(5, 8\)"),
-        (np.ones((1, 9)), np.ones((1, 9)), {}, "at least 2 entries"),
+        (np.ones((1, 9)), np.ones((1, 9)), {}, "at least 2 seeds"),
+        (np.ones((2, 1)), np.ones((2, 1)), {}, "at least 2 users"),
         (np.ones(9), np.ones(9), {}, r"expected \(seeds, users\)"),
         (np.ones((2, 2)), [[1, 1], [1, np.nan]], {}, r"variant holds nan at index \(1, 1\)"),
         (np.ones((2, 2)), np.ones((2, 2)), {"alpha": 0}, "alpha is 0"),

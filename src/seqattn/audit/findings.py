@@ -137,7 +137,8 @@ CHECKS = (
         "timestamps outside 1990-2050, as read",
         0.0,
         0.01,
-        "Check the unit, `time_unit: ms` in the dataset's YAML, and drop default dates before "
+        "Numbers count as seconds since 1970, unless the dataset's YAML says `time_unit: ms`, us "
+        "or ns; write days of a spreadsheet as dates, 2024-01-31. Drop default dates before "
         "splitting by time.",
     ),
     # By chance a second of the day holds about 1e-5 of the stamps.

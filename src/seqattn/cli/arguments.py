@@ -44,7 +44,7 @@ EXAMPLES = """examples:
   seqattn study positions -d ml-100k -a rope -s 2020 2021
 """
 
-METRIC, KIND = "NDCG@10", "unfiltered"
+METRIC, KIND, PRESET = "NDCG@10", "unfiltered", "quick"
 DATASET = "a name that `seqattn datasets` lists, or the YAML file of your own log"
 
 
@@ -192,12 +192,14 @@ def _add_whom(verb: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup
     verb.add_argument("-d", "--dataset", help=told)
     told = "a model's name, the folder of a run, or one that `export` wrote"
     verb.add_argument("-m", "--model", required=True, help=told)
-    verb.add_argument("-s", "--seed", type=int, default=SEEDS[0], help=f"default: {SEEDS[0]}")
+    verb.add_argument("-s", "--seed", type=int, help=f"of a model's name; default: {SEEDS[0]}")
     whom = verb.add_mutually_exclusive_group(required=True)
     whom.add_argument("--history", metavar="ID,ID,...", help="items, oldest first")
     told = "one number for each item of --history, for models that read intensity"
     verb.add_argument("--intensity", metavar="X,X,...", help=told)
     _add_common(verb)
+    # With a folder, which is one run, they would say nothing, and are refused.
+    verb.set_defaults(seed=None, preset=None, device=None, results_dir=None)
     return whom
 
 
@@ -222,7 +224,7 @@ def _add_evaluate(verbs: Verbs) -> None:
     told = "CSV or Parquet with columns user, item and rank (1, 2, 3, ...) or score"
     what.add_argument("--lists", type=_path, metavar="FILE", help=told)
     told = "of lists: whether they leave out what a user already has; default: unfiltered"
-    verb.add_argument("--kind", choices=("unfiltered", "filtered"), default="unfiltered", help=told)
+    verb.add_argument("--kind", choices=("unfiltered", "filtered"), help=told)
     told = "what to call the model; another than seqattn's"
     verb.add_argument("--name", required=True, help=told)
     verb.add_argument("-s", "--seed", type=int, default=0, help="its training seed; default: 0")
@@ -234,9 +236,13 @@ def _add_metrics(verbs: Verbs) -> None:
     told = "a metric by kind of target, with ties reversed, and coverage, Gini and novelty"
     verb = verbs.add_parser("metrics", help=told)
     verb.add_argument("-d", "--dataset", required=True, help=DATASET)
-    _add_models(verb, required=True)
-    told = f"default: {SEEDS[0]} to {SEEDS[-1]}; the means over them are shown"
-    verb.add_argument("-s", "--seed", nargs="+", type=int, default=list(SEEDS), help=told)
+    told = f"{', '.join([*MODELS, *RECBOLE_MODELS])}; or a name given to `evaluate`"
+    verb.add_argument("-m", "--model", nargs="+", metavar="MODEL", required=True, help=told)
+    told = (
+        f"default: {SEEDS[0]} to {SEEDS[-1]}, of names given to `evaluate` all that are there; the "
+        "means over them are shown"
+    )
+    verb.add_argument("-s", "--seed", nargs="+", type=int, help=told)
     _add_metric(verb, "NDCG@10 (default), Recall@20, MRR@50, ...; lists are as long as its cut-off")
     _add_kind(verb)
     _add_common(verb)
@@ -352,8 +358,8 @@ def _add_json(verb: argparse.ArgumentParser) -> None:
 
 
 def _add_common(verb: argparse.ArgumentParser) -> None:
-    told = "settings by name: a preset, or a design that was searched with `tune`; default: quick"
-    verb.add_argument("--preset", default="quick", choices=[*PRESETS, *DESIGNS], help=told)
+    told = f"settings by name: a preset, or a design searched with `tune`; default: {PRESET}"
+    verb.add_argument("--preset", default=PRESET, choices=[*PRESETS, *DESIGNS], help=told)
     _add_where(verb)
 
 

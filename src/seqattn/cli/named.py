@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqattn.cli.arguments import KIND, METRIC
+from seqattn.cli.arguments import KIND, METRIC, PRESET
 from seqattn.config import SEEDS
 from seqattn.data import CATALOGUE, Dataset, Sequences, load_dataset
 from seqattn.errors import SeqattnError
@@ -37,28 +37,51 @@ def runs_of(options: argparse.Namespace) -> list[Run]:
     return fit_runs(Store(results), dataset, specs, device=options.device, progress=progress)
 
 
+def runs_of_any(options: argparse.Namespace, dataset: Dataset) -> list[Run]:
+    """Return the runs of models by name, in the order of the names: ours, or made elsewhere."""
+    ours = [name for name in options.model if name in MODELS or name in RECBOLE_MODELS]
+    # First what needs no fit: a typing error is told before.
+    runs = [r for n in options.model if n not in ours for r in _elsewhere(n, dataset, options)]
+    if ours:
+        fitted = {"model": ours, "seed": options.seed or list(SEEDS)}
+        runs += runs_of(argparse.Namespace(**{**vars(options), **fitted}))
+    return sorted(runs, key=lambda run: options.model.index(run.model))
+
+
 def _require_different(seeds: list[int]) -> None:
     twice = [seed for n, seed in enumerate(seeds) if seed in seeds[:n]]
     if twice:
         raise SeqattnError(f"seed {twice[0]} is given twice; a copy is no second observation")
 
 
+# What says which run of a model is meant, with its default.
+_OF_A_FIT = {"seed": SEEDS[0], "preset": PRESET, "device": "cpu", "results_dir": ""}
+
+
 def loaded(options: argparse.Namespace) -> Recommender:
     """Return the model that a command names: a model's run, fitted if missing, or a folder."""
     from seqattn.runs.export import load
 
-    source: Run | Path = Path(options.model)
+    given = {name: getattr(options, name) for name in _OF_A_FIT}
     if options.model in MODELS:
         if not options.dataset:
             raise SeqattnError("name the dataset, by -d, or a model's folder, by -m")
-        options.model, options.seed = [options.model], [options.seed]
-        (source,) = runs_of(options)
-    elif not Path(options.model).expanduser().exists():
+        asked = {n: _OF_A_FIT[n] if value is None else value for n, value in given.items()}
+        asked |= {"model": [options.model], "seed": [asked["seed"]]}
+        (run,) = runs_of(argparse.Namespace(**{**vars(options), **asked}))
+        return load(run, options.dataset)
+    folder = Path(options.model).expanduser()
+    if not folder.exists():
         raise SeqattnError(
             f"{options.model!r} is neither a model nor a folder; models are {', '.join(MODELS)}, "
             "and a run's folder is what `seqattn fit` prints"
         )
-    return load(source, options.dataset)
+    if told := [name for name, value in given.items() if value is not None]:
+        raise SeqattnError(
+            f"--{told[0].replace('_', '-')} chooses a run of a model by its name, and {folder} is "
+            "one run; leave it out"
+        )
+    return load(folder, options.dataset)
 
 
 def histories_of(
@@ -68,7 +91,7 @@ def histories_of(
 
     And the ids of all users of the training log, if the histories are theirs.
     """
-    from seqattn.data.readers.delimited import header_of, read_delimited
+    from seqattn.data.readers.plain import plain_names, read_plain
 
     if options.intensity and not options.history:
         raise SeqattnError("--intensity goes with --history; a file has a column for it")
@@ -81,13 +104,18 @@ def histories_of(
             raise SeqattnError(f"the model was not fitted on {dataset.name}; name its data, by -d")
         return dataset.sequences.of_users(options.user), dataset.sequences.user_ids
     if options.file:
-        table = read_delimited(options.file, ",", {n: n for n in header_of(options.file, ",")})
-        return model.histories(table.frame, str(options.file)), None
-    items, intensity = (
-        text and [part.strip() for part in text.split(",")]
-        for text in (options.history, options.intensity)
-    )
+        extra = ["intensity"] if "intensity" in plain_names(options.file) else []
+        frame = read_plain(options.file, {name: name for name in ("user", "item", *extra)})
+        return model.histories(frame, str(options.file)), None
+    items, intensity = map(_parts, (options.history, options.intensity))
+    if not items:
+        raise SeqattnError("--history is empty; give ids of items, with commas between them")
     return model.history(items, intensity), None
+
+
+def _parts(text: str | None) -> list[str] | None:
+    """Return what stands between the commas of an option, if anything does."""
+    return [part.strip() for part in text.split(",")] if text and text.strip() else None
 
 
 def systems(options: argparse.Namespace) -> list[PerUser]:

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 
+import numpy as np
 from tqdm import tqdm
 
-from seqattn.cli.named import histories_of, loaded, runs_of, systems
+from seqattn.cli.arguments import KIND
+from seqattn.cli.named import histories_of, loaded, runs_of, runs_of_any, systems
 from seqattn.config import AE_VS_AR, BASELINE, NORMALISATIONS, VARIANTS
 from seqattn.data import CATALOGUE, load_dataset
 from seqattn.data.sources import how_to_get, status
@@ -177,11 +179,15 @@ def _evaluate(options: argparse.Namespace) -> None:
     from seqattn.runs.store import Store
 
     external.require_name(options.name)
+    if options.scores and options.kind:
+        raise SeqattnError(
+            "--kind goes with --lists; scores of all items give ranks of both kinds, leave it out"
+        )
     dataset, path = load_dataset(options.dataset), options.scores or options.lists
     ranked = (
         external.ranks_of_scores(path, dataset)
         if options.scores
-        else external.ranks_of_lists(path, dataset, options.kind)
+        else external.ranks_of_lists(path, dataset, options.kind or KIND)
     )
     store = Store(results_folder(options.results_dir))
     run = external.keep(store, dataset, options.name, path, ranked, options.seed)
@@ -203,7 +209,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     if "test" in dataset.split.owners():
         notes.append(
             "a user has several test targets here, all ranked by one list; our models read the "
-            "earlier ones before they are asked for the next, so the two are not compared alike"
+            "earlier ones before they are asked for the next, so the two are not compared alike; "
+            "under `target: first`, last or random of the split they are"
         )
     for note in notes:
         print(f"seqattn: {note}", file=sys.stderr)
@@ -214,7 +221,8 @@ def _metrics(options: argparse.Namespace) -> None:
     from seqattn.stats.metrics import parse_metric
 
     name, k = parse_metric(options.metric)
-    runs, dataset = runs_of(options), load_dataset(options.dataset)
+    dataset = load_dataset(options.dataset)
+    runs = runs_of_any(options, dataset)
     frame = evaluation(runs, dataset, name=name, k=k, kind=options.kind)
     if options.json:
         print(json.dumps(json.loads(frame.to_json(orient="index")), indent=1))
@@ -226,12 +234,17 @@ def _significance(options: argparse.Namespace) -> None:
     from seqattn.runs.results import verdicts
 
     if options.model is None:
-        told = load_dataset(options.dataset).has_intensity
-        options.model = [BASELINE, *VARIANTS] if told else list(AE_VS_AR)
+        has_intensity = load_dataset(options.dataset).has_intensity
+        options.model = [BASELINE, *VARIANTS] if has_intensity else list(AE_VS_AR)
     if len(options.seed) < 2:  # before minutes of fits
         raise SeqattnError("one seed is no test over seeds; give at least two, by -s")
     runs = runs_of(options)
     frame = verdicts(runs, kind=options.kind).frame()
+    if np.isinf(frame["t_statistic"]).any():
+        told = (
+            "each seed differs by the same amount somewhere, so that p = 0 of the t-test is a limit"
+        )
+        print(f"seqattn: {told}; look at the runs, or fit more seeds", file=sys.stderr)
     if options.json:
         print(json.dumps(json.loads(frame.to_json(orient="records")), indent=1))
         return
@@ -257,11 +270,15 @@ def _compare(options: argparse.Namespace) -> None:
     elif options.csv:
         print(result.table.to_csv(index=False), end="")
     elif options.latex:
-        print(
-            result.table.to_latex(index=False, na_rep="", float_format="%.4g", escape=True), end=""
-        )
+        told = result.table.to_latex(index=False, na_rep="", float_format=_number, escape=True)
+        print(told, end="")
     else:
-        print(result.table.to_string(index=False, na_rep="", float_format="%.4g"))
+        print(result.table.to_string(index=False, na_rep="", float_format=_number))
+
+
+def _number(value: float) -> str:
+    """Return a number with four digits, or a count with all of its own."""
+    return f"{value:.0f}" if value == round(value) and abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _report(options: argparse.Namespace) -> None:

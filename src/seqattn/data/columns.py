@@ -269,7 +269,10 @@ def _refuse_unit(column: pd.Series, source: str, seconds: np.ndarray, unit: str)
     """
     known, given = ~np.isnan(seconds), TIME_UNITS.index(unit) + 1
     numbers = np.where(known, np.abs(seconds) * _PER_SECOND[unit], 0.0)
-    digits = known & _are_dates(np.rint(seconds[known] * _PER_SECOND[unit]))
+    raw = seconds[known] * _PER_SECOND[unit]
+    years = known & _are_years(raw)
+    _refuse(column, source, years, "is a year, it seems", _FIX_DIGITS)
+    digits = known & _are_dates(np.rint(raw))
     _refuse(column, source, digits, "is a date written as a number, it seems", _FIX_DIGITS)
     # 0: too small to tell, as a clock that starts at 0 has them; then the place of a unit; 5: none.
     level = np.searchsorted(_EDGES, numbers, side="right")
@@ -300,6 +303,12 @@ def _far_below(numbers: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> boo
     if not (lower.any() and upper.any()):
         return False
     return bool(numbers[lower].max() * _BETWEEN_UNITS <= numbers[upper].min())
+
+
+def _are_years(numbers: np.ndarray) -> bool:
+    """Return whether all are years; a clock of any unit would run through so few numbers."""
+    ends = numbers.min(initial=np.inf), numbers.max(initial=0)
+    return bool(ends[0] >= 1900 and ends[1] <= 2100 and (numbers == np.rint(numbers)).all())
 
 
 def _are_dates(numbers: np.ndarray) -> bool:

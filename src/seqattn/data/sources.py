@@ -339,7 +339,29 @@ def locate(entry: Entry) -> Source:
         source = Source("official", "cache", (path,))
     elif source.paths[0].name == _basename(entry) and (source.place == "cache" or entry.sha256):
         verify(source.paths[0], entry.sha256)  # without a published one, the cache's first is kept
+    elif source.place == "cache":
+        _verify_unpacked(source.paths, entry)
     return source
+
+
+def _verify_unpacked(paths: Sequence[Path], entry: Entry) -> None:
+    """Refuse unpacked files that are not those of the archive beside them; it is verified, too."""
+    archive = cache_folder() / _basename(entry)
+    if archive.suffix != ".zip" or not archive.is_file():
+        return
+    verify(archive, entry.sha256)
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            _refuse_foreign(archive, opened, entry.files)
+            sums = [opened.getinfo(member).CRC for member in entry.files]
+    except _DAMAGED as error:
+        raise SeqattnError(f"{archive}: damaged archive ({error}); get it again") from error
+    for path, expected in zip(paths, sums, strict=True):
+        if zlib.crc32(path.read_bytes()) != expected:
+            raise SeqattnError(
+                f"{path}: differs from what {archive} holds; it was damaged or altered: delete it, "
+                "and it is unpacked again"
+            )
 
 
 def how_to_get(entry: Entry) -> str:

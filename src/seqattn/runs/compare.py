@@ -17,10 +17,9 @@ from scipy import special
 from seqattn.config import MARGIN_PERCENT
 from seqattn.data import Dataset
 from seqattn.data.columns import tidy_ids
-from seqattn.data.own import is_parquet
-from seqattn.data.readers.delimited import header_of, parquet_names, read_delimited, read_parquet
+from seqattn.data.readers.plain import plain_names, read_plain
 from seqattn.errors import SeqattnError
-from seqattn.runs.results import rank_matrix
+from seqattn.runs.results import rank_matrix, refuse_short_lists
 from seqattn.runs.store import Run
 from seqattn.stats import (
     bootstrap_means,
@@ -31,6 +30,7 @@ from seqattn.stats import (
 )
 from seqattn.stats.crossed import crossed_interval
 from seqattn.stats.inputs import copies
+from seqattn.stats.significance import standardised
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,7 @@ def of_runs(
         There are no such ranks, those of two seeds are copies, or the lists of another library
         are shorter than k: what stands behind their end is not known.
     """
-    for run in runs:
-        depth = run.facts.get("depth", k)
-        if depth < min(k, dataset.n_items):
-            raise SeqattnError(
-                f"{name}: the shortest list of its {run.facts['file']} holds {depth} items, so "
-                f"{metric_name}@{k} is not known; take k = {depth} or less, by --metric, or longer "
-                "lists"
-            )
+    refuse_short_lists(runs, dataset.n_items, metric_name, k)
     users = dataset.sequences.user_ids[np.unique(dataset.split.users("test"))].astype(str)
     ordered = sorted(runs, key=lambda run: run.seed)
     rank_matrix(ordered, kind=kind)  # refuses copies, which a metric may not show
@@ -107,13 +100,11 @@ def of_file(path: Path, column: str | None = None, by: str = "user") -> PerUser:
         A column or every row is missing, an id is blank, a value is not a number, a seed no whole
         number, a user occurs twice in a seed, or a seed lacks users that another has.
     """
-    parquet = is_parquet(path)
-    names = parquet_names(path) if parquet else header_of(path, ",")
+    names = plain_names(path)
     column = _column_of_values(path, names, column, by)
     used = {by: "user", column: "value"} | ({"seed": "seed"} if "seed" in names else {})
-    texts = ("value",)  # pandas' own parser of numbers is off in the last bit
-    table = read_parquet(path, used) if parquet else read_delimited(path, ",", used, texts=texts)
-    frame = table.frame
+    # pandas' own parser of numbers is off in the last bit
+    frame = read_plain(path, used, texts=("value",))
     if frame.empty:
         raise SeqattnError(f"{path}: no row below the names of columns; was the file cut off?")
 
@@ -165,6 +156,9 @@ def _column_of_values(path: Path, names: Sequence[str], column: str | None, by: 
     return column
 
 
+_COLUMNS = ("question", "estimate", "low", "high", "t", "p", "note")
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Two systems on the users they have in common; `table` has a row for each answer."""
@@ -182,10 +176,12 @@ def compare(
     Returns
     -------
     Comparison
-        Its table has columns question, estimate, low, high, p and note: means of both, change in
-        percent, its intervals over seeds (t), over users (bootstrap, clustered), over both
-        (crossed) and as published (pooled), and equivalence within the margin. What needs two
-        seeds is left out with one, and changes in percent where the base's mean is 0.
+        Its table has columns question, estimate, low, high, t, p and note: how many users and
+        seeds are compared, means of both, change in percent, its intervals over seeds (t), over
+        users (bootstrap, clustered), over both (crossed) and as published (pooled), and
+        equivalence within the margin. What needs two seeds is left out with one, and changes in
+        percent where the base's mean is 0. A test over seeds or users that all differ by one
+        amount has no spread to judge by: its p is a limit, and its note says so.
 
     Raises
     ------
@@ -232,40 +228,47 @@ def _require_same_seeds(base: PerUser, variant: PerUser) -> None:
 def _table(b_SU: np.ndarray, v_SU: np.ndarray, margin_percent: float) -> pd.DataFrame:
     level, d_SU = float(b_SU.mean()), v_SU - b_SU
     percent = 100 / abs(level) if level else np.nan
+    no_percent = "" if level else "no change in percent of 0"
+    alike = "" if d_SU.any() else "equal for every user: one system twice?"
     rows: list[dict[str, Any]] = [
-        {
-            "question": "mean of the base",
-            "estimate": level,
-            "note": "" if level else "no change in percent of 0",
-        },
-        {
-            "question": "mean of the variant",
-            "estimate": float(v_SU.mean()),
-            "note": "" if d_SU.any() else "equal for every user: one system twice?",
-        },
+        {"question": "users in common", "estimate": d_SU.shape[1]},
+        {"question": "seeds", "estimate": d_SU.shape[0]},
+        {"question": "mean of the base", "estimate": level, "note": no_percent},
+        {"question": "mean of the variant", "estimate": float(v_SU.mean()), "note": alike},
     ]
 
-    def change(question: str, ends: Iterable[float], p: float, note: str) -> None:
+    def change(over: str, ends: Iterable[float], p: float, note: str, t: float = np.nan) -> None:
         low, high = (end * percent for end in ends)
-        row = {"estimate": d_SU.mean() * percent, "low": low, "high": high, "p": p, "note": note}
-        rows.append({"question": question, **row})
+        row = {"question": f"change, %: {over}", "estimate": d_SU.mean() * percent, "note": note}
+        rows.append({**row, "low": low, "high": high, "t": t, "p": p})
 
+    flat = _flat(b_SU.mean(axis=0), v_SU.mean(axis=0), "user")
     if len(d_SU) > 1:
-        record = dual_criterion(b_SU, v_SU)
-        both = crossed_interval(d_SU)
+        record, both = dual_criterion(b_SU, v_SU), crossed_interval(d_SU)
         error = record.difference / record.t_statistic if record.t_statistic else 0.0
         reach = abs(error) * float(special.stdtrit(len(d_SU) - 1, 0.975))
         of_seeds = (record.difference - reach, record.difference + reach)
-        change("change, %: over seeds and users", both.ci, both.p_value, "crossed")
-        change("change, %: over seeds", of_seeds, record.t_p_value, "paired t")
-        change("change, %: over users", record.clustered_ci, record.clustered_p_value, "clustered")
-        change("change, %: as published", record.pooled_ci, record.pooled_p_value, "pooled")
+        flat_seeds = _flat(b_SU.mean(axis=1), v_SU.mean(axis=1), "seed")
+        change("over seeds and users", both.ci, both.p_value, f"crossed{flat_seeds or flat}")
+        told = f"paired t, {len(d_SU) - 1} df{flat_seeds}"
+        change("over seeds", of_seeds, record.t_p_value, told, record.t_statistic)
+        users, published = record.clustered_ci, record.pooled_ci
+        change("over users", users, record.clustered_p_value, f"clustered{flat}")
+        change("as published", published, record.pooled_p_value, f"pooled{flat}")
     else:
         means = bootstrap_means(d_SU, 2000)[0]
         ends, p = percentile_interval(means), float(bootstrap_p_value(means))
-        change("change, %: over users", ends, p, "bootstrap; one seed tells nothing of others")
+        change("over users", ends, p, f"bootstrap; one seed tells nothing of others{flat}")
     if level:
         tost = tost_paired(b_SU.mean(axis=0), v_SU.mean(axis=0), abs(level) * margin_percent / 100)
         note = f"{'equivalent' if tost.equivalent else 'not shown'} within ±{margin_percent:g} %"
-        change("change, %: equivalence (90 %)", tost.ci, tost.p_value, note)
-    return pd.DataFrame(rows, columns=["question", "estimate", "low", "high", "p", "note"])
+        change("equivalence (90 %)", tost.ci, tost.p_value, note + flat)
+    return pd.DataFrame(rows, columns=[*_COLUMNS]).fillna({"note": ""})
+
+
+def _flat(base: np.ndarray, variant: np.ndarray, what: str) -> str:
+    """Return a warning, if all differences are one number that is not 0, else nothing."""
+    mean, spread, _ = standardised(base, variant)
+    return f"; no spread, each {what} differs by the same amount: p is a limit" * bool(
+        mean and not spread
+    )

@@ -15,7 +15,7 @@ from seqattn.data import Dataset, Sequences
 from seqattn.data.sequences import places_of
 from seqattn.runs.export import dataset_of, load
 from seqattn.runs.recommender import Recommender
-from seqattn.runs.results import by_model
+from seqattn.runs.results import by_model, refuse_short_lists
 from seqattn.runs.store import Run
 from seqattn.stats.exposure import BANDS, coverage, gini, mean_where, novelty, popularity_bands
 from seqattn.stats.metrics import metric
@@ -39,13 +39,17 @@ def evaluation(
         (``head``, ``torso``, ``tail``, see `popularity_bands`), ``without cold``, ``cold users``
         and ``high intensity``, see `target_groups`; with ``ties reversed``, see `reversed_ties`;
         ``coverage``, ``Gini`` and ``novelty`` of the lists. NaN where no target is of a kind, and
-        for the last four where a run was kept without weights.
+        for the last four where a run was kept without weights, as RecBole's models and those made
+        elsewhere are.
 
     Raises
     ------
     SeqattnError
-        A run is of other data, or the metric is unknown.
+        A run is of other data, the metric is unknown, or another library's lists are shorter than
+        k.
     """
+    runs = list(runs)
+    refuse_short_lists(runs, dataset.n_items, name, k)
     groups, counts_V = target_groups(dataset), _counts(dataset)
     other, rows = reversed_ties(dataset), {}
     for model, group in by_model(runs).items():

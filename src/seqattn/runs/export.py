@@ -13,6 +13,7 @@ The names are those that the Hugging Face Hub expects.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -68,6 +69,11 @@ def load(source: str | Path | Run, dataset: str | Dataset | None = None) -> Reco
         if (folder / _CONFIG).exists():
             return _load_exported(folder)
         source = read_run(folder)
+    elif not isinstance(source, Run):
+        raise SeqattnError(
+            f"a model of type {type(source).__name__}; give a run, its folder, or the folder of an "
+            "exported model"
+        )
     weights = source.weights()  # refuses RecBole's models and other libraries' output, first
     data = dataset_of(source, dataset)
     config = asdict(source.spec.model_config)
@@ -133,42 +139,68 @@ def _load_exported(folder: Path) -> Recommender:
 def export_model(run: Run, folder: Path, dataset: str | Dataset | None = None) -> Path:
     """Write a run's model into a folder of its own and return the folder.
 
-    An empty folder, or one that holds an exported model and nothing else, is replaced.
+    An empty folder is filled, and one that holds an older export of the same model on the same
+    dataset is replaced. A model card that was edited stays, if the run is the same.
 
     Raises
     ------
     SeqattnError
-        The folder holds something else, cannot be written, or the run is without weights.
+        The folder holds something else or the edited card of another run, cannot be written, or
+        the run is without weights.
     """
     data, weights = dataset_of(run, dataset), run.weights()
     folder = folder.resolve()
-    _require_replaceable(folder)
-    make_folder(folder.parent)
     facts = run.facts["spec"]
     about = {name: facts[name] for name in _ABOUT}
+    before = _replaceable(folder, about)
+    make_folder(folder.parent)
+    card = _card(run, data)
     config = {"library": "seqattn", **about, "n_items": data.n_items}
+    config["card_sha256"] = _digest(card.encode())  # as it is written now, see `_edited_card`
     config["model_config"] = facts["model_config"]
     with whole(folder) as partial:
         save_file({name: value.contiguous() for name, value in weights.items()}, partial / _WEIGHTS)
         ids = data.sequences.item_ids.tolist()
         (partial / _ITEMS).write_text(json.dumps(ids) + "\n", encoding="utf-8")
         write_record(partial, _CONFIG, config)
-        (partial / _CARD).write_text(_card(run, data), encoding="utf-8")  # not in the record
+        # Not in the record: it is for its reader to edit.
+        kept = _edited_card(folder, before) or card.encode()
+        (partial / _CARD).write_bytes(kept)
     return folder
 
 
-def _require_replaceable(folder: Path) -> None:
-    """Refuse a folder with anything in it that is not an exported model's."""
+def _replaceable(folder: Path, about: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what an exported folder says of itself, nothing of a new one; refuse any other."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
+        return {}
     others = sorted({path.name for path in folder.glob("*")} - {*_FILES})
     try:
-        ours = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))["library"] == "seqattn"
+        found = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        ours = found["library"] == "seqattn"
     except (OSError, ValueError, KeyError, TypeError):
         ours = False
     if others or not ours:
         what = f"holds {others[0]!r}" if others else "is no exported model"
-        raise SeqattnError(f"{folder} {what}; name a new or an empty folder")
+    elif any(found.get(name) != about[name] for name in ("model", "dataset")):
+        what = f"holds {found.get('model')} on {found.get('dataset')}"
+    elif found != {**found, **about} and _edited_card(folder, found):
+        what = f"holds another run, whose {_CARD} you edited"
+    else:
+        return found
+    raise SeqattnError(f"{folder} {what}; name a new or an empty folder")
+
+
+def _edited_card(folder: Path, before: Mapping[str, Any]) -> bytes | None:
+    """Return the model card of a folder that was exported before, if it was edited since."""
+    path = folder / _CARD
+    if not path.is_file():
+        return None
+    card = path.read_bytes()
+    return None if _digest(card) == before.get("card_sha256") else card
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _card(run: Run, data: Dataset) -> str:

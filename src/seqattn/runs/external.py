@@ -19,8 +19,7 @@ import torch
 from pandas.api import types
 
 from seqattn.data import Dataset
-from seqattn.data.own import is_parquet
-from seqattn.data.readers import read_delimited, read_parquet
+from seqattn.data.readers.plain import plain_names, read_plain
 from seqattn.data.sequences import places_of
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS, RECBOLE_MODELS
@@ -115,6 +114,7 @@ def ranks_of_scores(path: Path, dataset: Dataset) -> Ranked:
     """
     users, items, scores = _arrays(path)
     rows = _rows_of_users(path, users, dataset)
+    _places(path, users, dataset.sequences.user_ids, "user")
     _require_once(path, items, "item")
     columns = _places(path, items, dataset.sequences.item_ids, "item") + 1
     column_of = np.full(dataset.n_items + 1, -1)
@@ -362,28 +362,14 @@ def _rows_of_users(path: Path, users: np.ndarray, dataset: Dataset) -> np.ndarra
 
 def _list_table(path: Path) -> tuple[pd.DataFrame, str]:
     """Return a file's columns user, item and rank, or score if it has no ranks, and which."""
-
-    def read(order: str) -> pd.DataFrame:
-        columns = {name: name for name in ("user", "item", order)}
-        if is_parquet(path):
-            return read_parquet(path, columns).frame
-        return read_delimited(path, ",", columns).frame
-
-    try:
-        return read("rank"), "rank"
-    except SeqattnError as error:
-        if "column 'rank' is missing" not in str(error):
-            raise
-    try:
-        return read("score"), "score"
-    except SeqattnError as error:
-        if "column 'score' is missing" not in str(error):
-            raise
-        told = str(error).partition("(columns present")[2].partition(")")[0]
-        raise SeqattnError(
-            f"{path}: neither a column 'rank' nor 'score' (columns present{told}); give user, item "
-            "and one of them"
-        ) from None
+    names = plain_names(path)
+    for order in ("rank", "score"):
+        if order in names:
+            return read_plain(path, {name: name for name in ("user", "item", order)}), order
+    raise SeqattnError(
+        f"{path}: neither a column 'rank' nor 'score' (columns present: {', '.join(names)}); its "
+        "first line should name user, item and one of them"
+    )
 
 
 def _list_places(path: Path, frame: pd.DataFrame, users: np.ndarray, order: str) -> np.ndarray:

@@ -78,7 +78,7 @@ class Recommender:
         own = self.history(history, intensity)
         return self.recommend_all(own, k, exclude_seen=exclude_seen).drop(columns="user")
 
-    def history(self, items: Sequence[Any], intensity: Sequence[float] | None = None) -> Sequences:
+    def history(self, items: Sequence[Any], intensity: Sequence[Any] | None = None) -> Sequences:
         """Return one history in this model's codes; see `recommend`."""
         rows = {"item": _listed(items, "a history", "item ids")}
         if intensity is not None:
@@ -163,6 +163,7 @@ class Recommender:
                     f"{source}: no intensity, and {self.about.get('model', 'this model')} reads "
                     "it; give one number for each item"
                 )
+            _refuse_blank(frame["intensity"], source)
             values = intensities(frame["intensity"], source)
         numbers, users = pd.factorize(frame["user"])
         return Sequences(
@@ -250,12 +251,15 @@ def _require_ids(frame: pd.DataFrame, name: str, source: str) -> None:
             f"{source}: no column {name!r} (columns present: {told}); give user, item and, for a "
             "model that reads it, intensity, with commas between them"
         )
-    column = frame[name]
-    refuse_nested(column, source)
+    refuse_nested(frame[name], source)
+    _refuse_blank(frame[name], source)
+
+
+def _refuse_blank(column: pd.Series, source: str) -> None:
     blank = (column.isna() | (column == "")).to_numpy(dtype=bool)
     if blank.any():
-        where = f"{frame.index.name or 'row'} {frame.index[int(np.argmax(blank))]}"
+        where = f"{column.index.name or 'row'} {column.index[int(np.argmax(blank))]}"
         raise SeqattnError(
-            f"{source}: column {name!r}, {where}: the cell is blank; fill it in, or leave the row "
-            "out"
+            f"{source}: column {column.name!r}, {where}: the cell is blank; fill it in, or leave "
+            "the row out"
         )

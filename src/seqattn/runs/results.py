@@ -109,6 +109,24 @@ def values(
     return {(name, k): metric(ranks_SN, name, k, owners) for name, k in cells}
 
 
+def refuse_short_lists(runs: Iterable[Run], n_items: int, name: str, k: int) -> None:
+    """Refuse runs of another library whose lists are shorter than k.
+
+    Raises
+    ------
+    SeqattnError
+        One is: what stands behind the end of its lists is not known.
+    """
+    for run in runs:
+        depth = run.facts.get("depth", k)
+        if depth < min(k, n_items):
+            raise SeqattnError(
+                f"{run.model}: the shortest list of its {run.facts['file']} holds {depth} items, "
+                f"so {name}@{k} is not known; take k = {depth} or less, by --metric, or longer "
+                "lists"
+            )
+
+
 def value_matrix(
     runs: Sequence[Run], name: str, k: int, stage: str = "test", kind: str = "unfiltered"
 ) -> np.ndarray:

@@ -66,9 +66,10 @@ def as_pair(
     if first.ndim != ndim:
         raise SeqattnError(f"{cell}base has shape {first.shape}; expected {_AXES[ndim]}")
     if min(first.shape) < 2:
+        few = "users" if ndim == 2 and len(first) > 1 else "seeds" if ndim == 2 else "entries"
         raise SeqattnError(
-            f"{cell}base has shape {first.shape}, {_AXES[ndim]}; a paired test needs at least "
-            "2 entries on each axis (run more seeds)"
+            f"{cell}base has shape {first.shape}, {_AXES[ndim]}; a paired test needs at least 2 "
+            f"{few}"
         )
     if ndim == 2 and len(first) > first.shape[1]:
         warnings.warn(

@@ -21,6 +21,19 @@ from pandas.io.common import get_handle
 from seqattn.errors import SeqattnError
 
 UNREADABLE = (pd.errors.ParserError, UnicodeError, EOFError, OSError, zlib.error)
+# How files that are no text begin, and what is said of them.
+_KINDS = {
+    b"PK\x03\x04": "is a spreadsheet or another archive by its content; save it as CSV",
+    b"\xd0\xcf\x11\xe0": "is a spreadsheet by its content; save it as CSV",
+    b"7z\xbc\xaf\x27\x1c": "is a 7z archive; unpack it and give the path of the log",
+    b"Rar!": "is a RAR archive; unpack it and give the path of the log",
+    b"PAR1": "is a Parquet file by its content; name it .parquet",
+    b"\x1f\x8b": "is compressed by its content; let its name end in .gz",
+    b"BZh": "is compressed by its content; let its name end in .bz2",
+    b"\xfd7zXZ": "is compressed by its content; let its name end in .xz",
+    b"\x28\xb5\x2f\xfd": "is compressed by its content; let its name end in .zst",
+    b"SQLite format 3": "is a database; write the table of the log as CSV",
+}
 _ONE = "\x1f"  # stands for a separator of two characters, which pandas' fast parser cannot take
 _NUMBER = re.compile(r"\s*[-+]?[.\d]")
 _LONG_NUMBER = re.compile(r"[1-9][0-9]{5,}")  # a time, perhaps; hardly a count or a rating
@@ -283,6 +296,10 @@ def content_of(path: Path) -> bytes:
             f"{path}: cannot be read ({one_line(error)}); get it again, or unpack it and give the "
             "path of the one file that holds the log"
         ) from error
+    no_text = b"\0" in content or not content[:64].isascii()
+    for begins, told in _KINDS.items():
+        if no_text and content.startswith(begins):  # a column may be called PAR1
+            raise SeqattnError(f"{path}: {told}")
     if b"\0" in content and not content.startswith((b"\xff\xfe", b"\xfe\xff")):  # of UTF-16
         line = content.count(b"\n", 0, content.index(b"\0")) + 1
         raise SeqattnError(

@@ -464,3 +464,107 @@ def test_several_targets_a_user_are_said_to_be_ranked_by_one_list(tmp_path, caps
     asked = ["evaluate", "-d", str(tmp_path / "own.yaml"), "--lists", str(tmp_path / "lists.csv")]
     assert main([*asked, "--name", "x", "--results-dir", str(tmp_path / "store")]) == 0
     assert "several test targets" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def several():
+    """A log cut in time, with all interactions after the cut asked for: several of each user."""
+    times = 1_600_000_000 + 86_400 * np.arange(12)
+    rows = [(u, (3 * u + n * (u % 2 + 1)) % 9, t) for u in range(8) for n, t in enumerate(times)]
+    frame = pd.DataFrame(rows, columns=["user", "item", "timestamp"])
+    entry = load_dataset("synthetic").entry
+    preparation = replace(entry.preparation, core=1)
+    splitting = Splitting(time="quantile 0.7", target="all")
+    entry = replace(
+        entry, raw=None, core=None, preparation=preparation, splitting=splitting, intensity=None
+    )
+    return Dataset.from_interactions(Interactions.from_frame(frame), entry)
+
+
+def numbered(several):
+    """User ids and numbers of the test targets, as `prepare --split` writes them."""
+    table = external.split_table(several)
+    asked = table[table["part"] == "test"].dropna(subset="target")
+    assert len(asked) == len(several.split.rows("test")) >= 2 * several.n_users
+    return asked["user"].to_numpy(), asked["target"].to_numpy(dtype=np.int64)
+
+
+def test_each_of_a_users_targets_may_have_scores_of_its_own(several, tmp_path):
+    users, numbers = numbered(several)
+    scores = np.random.default_rng(0).integers(0, 5, (len(users), several.n_items)).astype(float)
+    order = np.random.default_rng(1).permutation(len(users))
+    np.savez(
+        tmp_path / "s.npz",
+        users=users[order],
+        targets=numbers[order],
+        items=several.sequences.item_ids,
+        scores=scores[order],
+    )
+    ranked = external.ranks_of_scores(tmp_path / "s.npz", several)
+    padded = np.concatenate([np.zeros((len(scores), 1)), scores], axis=1)
+    expected = Ranker(several.split, "test").rank(lambda rows: torch.as_tensor(padded[rows]))
+    assert ranked.by_target
+    for kind in ("unfiltered", "filtered"):
+        np.testing.assert_array_equal(ranked.ranks[f"test_{kind}"], expected[kind])
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_each_of_a_users_targets_may_have_a_list_of_its_own(several, tmp_path, suffix):
+    users, numbers = numbered(several)
+    rng, ids = np.random.default_rng(0), several.sequences.item_ids
+    orders = [rng.permutation(several.n_items) for _ in users]
+    rows = [
+        (user, number, ids[item], rank)
+        for user, number, order in zip(users, numbers, orders, strict=True)
+        for rank, item in enumerate(order[:7], start=1)
+    ]
+    frame = pd.DataFrame(rows, columns=["user", "target", "item", "rank"])
+    path = tmp_path / f"l.{suffix}"
+    written = frame.sample(frac=1, random_state=0)
+    written.to_csv(path, index=False) if suffix == "csv" else written.to_parquet(path)
+    ranked = external.ranks_of_lists(path, several)
+    targets = several.split.targets("test") - 1
+    places = [order.tolist().index(t) + 1 for order, t in zip(orders, targets, strict=True)]
+    expected = [place if place <= 7 else several.n_items for place in places]
+    assert ranked.ranks["test_unfiltered"].tolist() == expected
+    assert (ranked.depth, ranked.by_target) == (7, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f[~((f["user"] == 3) & (f["target"] == 2))], "target 2 of user 3 is missing"),
+        (
+            lambda f: f.assign(target=f["target"] + 1),
+            "user [0-7] has no test target [3-9]; .*--split",
+        ),
+        (lambda f: f.assign(target=f["target"] - 0.5), "user 0 has no test target 0.5"),
+        (lambda f: f.assign(target="first"), "line 2 .*'first' is no target"),
+    ],
+)
+def test_targets_that_are_not_numbered_as_in_the_split_are_one_line(
+    several, tmp_path, change, message
+):
+    users, numbers = numbered(several)
+    item = several.sequences.item_ids[0]
+    frame = pd.DataFrame({"user": users, "target": numbers, "item": item, "rank": 1})
+    change(frame).to_csv(tmp_path / "l.csv", index=False)
+    with pytest.raises(SeqattnError, match=message):
+        external.ranks_of_lists(tmp_path / "l.csv", several)
+
+
+def test_one_list_a_user_serves_all_targets(several, tmp_path):
+    """Without numbers, as before: the same list for each of a user's targets."""
+    users, numbers = numbered(several)
+    ids = several.sequences.item_ids
+    rows = [(u, item, rank) for u in np.unique(users) for rank, item in enumerate(ids, start=1)]
+    frame = pd.DataFrame(rows, columns=["user", "item", "rank"])
+    frame.to_csv(tmp_path / "one.csv", index=False)
+    ranked = external.ranks_of_lists(tmp_path / "one.csv", several)
+    expected = several.split.targets("test")  # the list is in the order of the items' codes
+    np.testing.assert_array_equal(ranked.ranks["test_unfiltered"], expected)
+    assert not ranked.by_target
+    whole = pd.DataFrame({"user": users, "target": numbers}).merge(frame, on="user")
+    whole.to_csv(tmp_path / "each.csv", index=False)
+    each = external.ranks_of_lists(tmp_path / "each.csv", several)
+    np.testing.assert_array_equal(each.ranks["test_unfiltered"], expected)

@@ -219,9 +219,15 @@ def _add_evaluate(verbs: Verbs) -> None:
     verb = verbs.add_parser("evaluate", help=told)
     verb.add_argument("-d", "--dataset", required=True, help=DATASET)
     what = verb.add_mutually_exclusive_group(required=True)
-    told = "npz with users (U,), items (V,) and scores (U, V), from histories up to the target"
+    told = (
+        "npz with users (U,), items (V,) and scores (U, V), from histories up to the target; where "
+        "a user has several, also targets (U,), see `prepare --split`"
+    )
     what.add_argument("--scores", type=_path, metavar="FILE", help=told)
-    told = "CSV or Parquet with columns user, item and rank (1, 2, 3, ...) or score"
+    told = (
+        "CSV or Parquet with columns user, item and rank (1, 2, 3, ...) or score; where a user has "
+        "several targets, also target"
+    )
     what.add_argument("--lists", type=_path, metavar="FILE", help=told)
     told = "of lists: whether they leave out what a user already has; default: unfiltered"
     verb.add_argument("--kind", choices=("unfiltered", "filtered"), help=told)

@@ -206,11 +206,12 @@ def _evaluate(options: argparse.Namespace) -> None:
         notes.append(
             f"the shortest list holds {ranked.depth} items: metrics beyond it are lower bounds"
         )
-    if "test" in dataset.split.owners():
+    if "test" in dataset.split.owners() and not ranked.by_target:
         notes.append(
             "a user has several test targets here, all ranked by one list; our models read the "
             "earlier ones before they are asked for the next, so the two are not compared alike; "
-            "under `target: first`, last or random of the split they are"
+            "give each target its own, in a column or an array of targets, or ask for one by the "
+            "split's `target: first`, last or random"
         )
     for note in notes:
         print(f"seqattn: {note}", file=sys.stderr)

@@ -45,11 +45,14 @@ class Ranked:
     looks_filtered : bool
         Whether the file leaves out what users already have, although nobody said so. Scores then
         give the filtered kind alone; lists are taken as what they were said to be.
+    by_target : bool
+        Whether each of a user's targets has scores or a list of its own.
     """
 
     ranks: dict[str, np.ndarray]
     depth: int
     looks_filtered: bool = False
+    by_target: bool = False
 
 
 def require_name(name: str) -> None:
@@ -76,7 +79,8 @@ def split_table(dataset: Dataset) -> pd.DataFrame:
     DataFrame
         A row an interaction, each user's in order: user, item, intensity where there is one,
         timestamp (seconds; NaN where unknown) and part: train, valid, test, or context for what a
-        split in time neither trains on nor asks for.
+        split in time neither trains on nor asks for. Where a user may have several test targets,
+        also target: their numbers, 1, 2, ... within the user, blank elsewhere.
     """
     log = dataset.sequences
     columns = {
@@ -85,8 +89,24 @@ def split_table(dataset: Dataset) -> pd.DataFrame:
         "intensity": log.intensity,
         "timestamp": log.timestamp,
         "part": dataset.split.part_of_row(),
+        "target": _target_of_row(dataset),
     }
     return pd.DataFrame({name: column for name, column in columns.items() if column is not None})
+
+
+def _target_of_row(dataset: Dataset) -> pd.Series | None:
+    """Return which of its user's test targets each interaction is, where there are several."""
+    if "test" not in dataset.split.owners():
+        return None
+    numbers = pd.Series(pd.NA, index=range(len(dataset.sequences)), dtype="Int64")
+    numbers.iloc[dataset.split.rows("test")] = _numbers_of_targets(dataset)
+    return numbers
+
+
+def _numbers_of_targets(dataset: Dataset) -> np.ndarray:
+    """Return each test target's number among those of its user, (N,), from 1."""
+    users_N = dataset.split.users("test")  # ascending
+    return 1 + np.arange(len(users_N)) - np.searchsorted(users_N, users_N)
 
 
 def ranks_of_scores(path: Path, dataset: Dataset) -> Ranked:
@@ -98,7 +118,9 @@ def ranks_of_scores(path: Path, dataset: Dataset) -> Ranked:
     ----------
     path : Path
         An ``.npz`` file of numpy: ``users`` (U,) and ``items`` (V,), ids in any order, and
-        ``scores`` (U, V). Items that are not in it rank behind all others.
+        ``scores`` (U, V). Items that are not in it rank behind all others. With ``targets`` (U,),
+        a row is of one of its user's test targets, by its number in `split_table`, and made from
+        all before it.
 
     Returns
     -------
@@ -112,30 +134,32 @@ def ranks_of_scores(path: Path, dataset: Dataset) -> Ranked:
         An array is missing, of another shape or type, an id is unknown or given twice, a user of
         the dataset is missing, or a score is NaN or +inf.
     """
-    users, items, scores = _arrays(path)
-    rows = _rows_of_users(path, users, dataset)
-    _places(path, users, dataset.sequences.user_ids, "user")
+    users, items, scores, targets = _arrays(path)
+    row_N = _rows_of_targets(path, users, targets, dataset)
     _require_once(path, items, "item")
     columns = _places(path, items, dataset.sequences.item_ids, "item") + 1
     column_of = np.full(dataset.n_items + 1, -1)
     column_of[columns] = np.arange(len(columns))
-    users_N, column_N = dataset.split.users("test"), column_of[dataset.split.targets("test")]
+    column_N = column_of[dataset.split.targets("test")]
 
     def scored(wanted: np.ndarray) -> torch.Tensor:
         # A rank needs only which items are better or worse than the target, or tie with it. Three
         # numbers say so for any scores and any number of items; float32 scores would not. Items
         # that the file lacks are below all three, and so is a target among them.
         scores_BV = torch.full((len(wanted), dataset.n_items + 1), -2.0)
-        own = rows[users_N[wanted]]
+        own = row_N[wanted]
         values, target_B1 = scores[own], scores[own, column_N[wanted]][:, None]
         against = (values > target_B1).astype(np.float32) - (values < target_B1)
         scores_BV[:, columns] = torch.as_tensor(against)
         return scores_BV
 
     ranks = Ranker(dataset.split, "test").rank(scored)
+    rows = np.full(dataset.n_users, -1)  # of each user's first target
+    asked, first = np.unique(dataset.split.users("test"), return_index=True)
+    rows[asked] = row_N[first]
     hides = _hides_seen(scores, rows, column_of, dataset)
     kept = {f"test_{kind}": ranks[kind] for kind in (KINDS[1:] if hides else KINDS)}
-    return Ranked(kept, dataset.n_items, looks_filtered=hides)
+    return Ranked(kept, dataset.n_items, looks_filtered=hides, by_target=targets is not None)
 
 
 def _hides_seen(
@@ -174,7 +198,8 @@ def ranks_of_lists(path: Path, dataset: Dataset, kind: str = "unfiltered") -> Ra
     ----------
     path : Path
         CSV or Parquet with columns user, item and rank (1, 2, 3, ... for each user) or score (the
-        higher, the better).
+        higher, the better). With a column target, a list is of one of its user's test targets, by
+        its number in `split_table`, and made from all before it.
     kind : str
         ``filtered`` if the lists leave out what a user already has, else ``unfiltered``.
 
@@ -196,25 +221,32 @@ def ranks_of_lists(path: Path, dataset: Dataset, kind: str = "unfiltered") -> Ra
     for name in ("user", "item"):
         blank = (frame[name].isna() | (frame[name] == "")).to_numpy(dtype=bool)
         _refuse(path, frame, blank, f"no {name}; fill the cell in, or leave the row out")
-    _rows_of_users(path, frame["user"].unique(), dataset)
+    by_target, columns = "target" in frame, ["user"]
+    if by_target:
+        columns = ["user", "target"]
+        frame = frame.assign(target=_numbers(path, frame, "target"))
+    heads = frame[columns].drop_duplicates()
+    numbers = heads["target"].to_numpy() if by_target else None
+    head_N = _rows_of_targets(path, heads["user"].to_numpy(), numbers, dataset)
     users = _places(path, frame["user"], dataset.sequences.user_ids, "user")
     items = _places(path, frame["item"], dataset.sequences.item_ids, "item") + 1
-    table = pd.DataFrame({"user": users, "item": items})
+    lists = frame.groupby(columns, sort=False, observed=True).ngroup().to_numpy()
+    table = pd.DataFrame({"list": lists, "item": items})
     twice = table.duplicated().to_numpy()
     _refuse(path, frame, twice, "item {item!r} is twice in the list; keep one of the rows")
-    table["place"] = _list_places(path, frame, users, order)
-    places = table.set_index(["user", "item"])["place"]
-    asked = [dataset.split.users("test"), dataset.split.targets("test")]
+    table["place"] = _list_places(path, frame, lists, order)
+    places = table.set_index(["list", "item"])["place"]
+    asked = [head_N, dataset.split.targets("test")]
     found = places.reindex(pd.MultiIndex.from_arrays(asked), fill_value=dataset.n_items)
     ranks = found.to_numpy(dtype=np.int32)
     own = _are_seen(users, items, dataset)
     if kind == "filtered":
         told = "this user already has item {item!r}; leave out `--kind filtered`, or such items"
         _refuse(path, frame, own, told)
-    length_U = np.bincount(users, minlength=dataset.n_users)[np.unique(asked[0])]
-    telling = (length_U >= _TELLING_LENGTH).sum() >= _TELLING_USERS
+    length_N = np.bincount(lists)[np.unique(head_N)]
+    telling = (length_N >= _TELLING_LENGTH).sum() >= _TELLING_USERS
     looks_filtered = kind == "unfiltered" and bool(telling) and not own.any()
-    return Ranked({f"test_{kind}": ranks}, int(length_U.min()), looks_filtered)
+    return Ranked({f"test_{kind}": ranks}, int(length_N.min()), looks_filtered, by_target)
 
 
 def keep(store: Store, dataset: Dataset, name: str, path: Path, ranked: Ranked, seed: int) -> Run:
@@ -238,9 +270,9 @@ def keep(store: Store, dataset: Dataset, name: str, path: Path, ranked: Ranked, 
     return store.compute(spec, lambda: Result(facts, ranked.ranks, owners=owners))
 
 
-def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return users (U,), items (V,) and scores (U, V) of a file."""
-    users, items, scores = map(np.asarray, _stored(path))
+def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return users (U,), items (V,), scores (U, V) and, if any, targets (U,) of a file."""
+    users, items, scores, targets = _stored(path)
     for name, ids in (("users", users), ("items", items)):
         if ids.ndim != 1 or ids.dtype.kind not in "iuU":
             raise SeqattnError(
@@ -257,6 +289,11 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             f"{path}: scores have shape {scores.shape} for {len(users)} users and {len(items)} "
             "items; give one row for each user and one column for each item"
         )
+    if targets is not None and (targets.shape != users.shape or targets.dtype.kind not in "iu"):
+        raise SeqattnError(
+            f"{path}: targets are {targets.dtype} of shape {targets.shape} for {len(users)} rows; "
+            "give each row's number of the user's test target, 1, 2, ..."
+        )
     for fault, bad in (("NaN", np.isnan), ("+inf", np.isposinf)):
         if scores.dtype.kind == "f" and (found := bad(scores)).any():
             user, item = np.argwhere(found)[0]
@@ -264,10 +301,10 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
                 f"{path}: a score is {fault} (user {users[user]}, item {items[item]}); give finite "
                 "scores, and -inf for what must not be recommended"
             )
-    return users, items, scores
+    return users, items, scores, targets
 
 
-def _stored(path: Path) -> list[np.ndarray]:
+def _stored(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
     """Return the arrays of a file as they are."""
     names = ("users", "items", "scores")
     told = f"save {', '.join(names[:2])} and {names[2]} by numpy.savez"
@@ -281,7 +318,8 @@ def _stored(path: Path) -> list[np.ndarray]:
                 raise SeqattnError(
                     f"{path}: no array {missing[0]!r} (there are: {', '.join(stored)}); {told}"
                 )
-            return [stored[name] for name in names]
+            users, items, scores = (stored[name] for name in names)
+            return users, items, scores, stored.get("targets")
     except SeqattnError:
         raise
     except (
@@ -343,6 +381,40 @@ def _require_once(path: Path, ids: Iterable[object], what: str) -> pd.Index:
     return found
 
 
+def _rows_of_targets(
+    path: Path, users: np.ndarray, targets: np.ndarray | None, dataset: Dataset
+) -> np.ndarray:
+    """Return where each test target's scores or list stand in the file, (N,).
+
+    `users` and, where each target has its own, `targets` say whose they are, by ids and numbers.
+    """
+    users_N = dataset.split.users("test")
+    if targets is None:
+        rows = _rows_of_users(path, users, dataset)
+        _places(path, users, dataset.sequences.user_ids, "user")
+        return rows[users_N]
+    of_user = _places(path, users, dataset.sequences.user_ids, "user")
+    given = pd.MultiIndex.from_arrays([of_user, targets])
+    asked = pd.MultiIndex.from_arrays([users_N, _numbers_of_targets(dataset)])
+    rows_N, whose = given.get_indexer(asked), dataset.sequences.user_ids
+    if given.has_duplicates:
+        at = int(np.argmax(given.duplicated()))
+        raise SeqattnError(f"{path}: target {targets[at]} of user {users[at]} occurs twice")
+    if (odd := ~given.isin(asked)).any():
+        at = int(np.argmax(odd))
+        raise SeqattnError(
+            f"{path}: user {users[at]} has no test target {targets[at]}; `seqattn prepare --split` "
+            "numbers them; leave 'target' out if each user has one list"
+        )
+    if (rows_N < 0).any():
+        user, number = asked[int(np.argmin(rows_N))]
+        raise SeqattnError(
+            f"{path}: target {number} of user {whose[user]} is missing; give all that "
+            "`seqattn prepare --split` numbers"
+        )
+    return rows_N
+
+
 def _rows_of_users(path: Path, users: np.ndarray, dataset: Dataset) -> np.ndarray:
     """Return where each user of the dataset stands in the file's users, (U,).
 
@@ -365,7 +437,8 @@ def _list_table(path: Path) -> tuple[pd.DataFrame, str]:
     names = plain_names(path)
     for order in ("rank", "score"):
         if order in names:
-            return read_plain(path, {name: name for name in ("user", "item", order)}), order
+            used = ["user", "item", order, *(["target"] if "target" in names else [])]
+            return read_plain(path, {name: name for name in used}), order
     raise SeqattnError(
         f"{path}: neither a column 'rank' nor 'score' (columns present: {', '.join(names)}); its "
         "first line should name user, item and one of them"

@@ -1,9 +1,9 @@
 """Where the time of a training step goes, by kind of work.
 
-torch.profiler over some default steps of the configuration of `benchmarks.training`. Every
-operation counts with its own time, without that of the operations it calls, so the shares add up.
-The profiler itself slows small operations down, hence shares and not seconds; the time of a step
-is measured without it.
+torch.profiler over some steps of the configuration of `benchmarks.training`, in windows with the
+default stride and under a sliding window. Every operation counts with its own time, without that
+of the operations it calls, so the shares add up. The profiler itself slows small operations down,
+hence shares and not seconds; the time of a step is measured without it.
 
     python -m benchmarks.where_time_goes
 """
@@ -26,11 +26,14 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks import steps
 from benchmarks.common import finish, interleave
-from benchmarks.training import MODEL, TRAIN, all_of_ml_100k
+from benchmarks.training import MODEL, SLIDING, TRAIN, WHOLE, all_of_ml_100k
+from seqattn.config import ModelConfig, TrainConfig
 from seqattn.models import attention as dropout
 from seqattn.models import attention as layers
 
 STEPS = 20
+DENSE, WHOLE_WAY = "dense", "sliding window"
+WAYS = {DENSE: (MODEL, TRAIN), WHOLE_WAY: (SLIDING, WHOLE)}
 BATCH, DROPOUT, STEP = "cutting batches", "dropout", "the step"
 REST = "autograd, dispatch, Python"
 PRODUCTS = "matrix products"
@@ -106,18 +109,33 @@ def shares(work: Callable[[], float]) -> Counter[str]:
 def main() -> None:
     """Measure and report."""
     dataset = all_of_ml_100k()
-    plain = steps.training_steps(dataset, STEPS, model=MODEL, train=TRAIN)
-    rates = interleave({"steps": lambda: STEPS * (plain() > 0)}, rounds=3)["steps"]
-    with patch.object(steps, "endless", labelled):
-        work = steps.training_steps(dataset, STEPS, model=MODEL, train=TRAIN)
-    work()  # the first call also cuts the epoch's windows
-    found = shares(work)
-    step_ms = 1000 / median(rates)
+
+    def counted(model: ModelConfig, train: TrainConfig) -> Callable[[], float]:
+        work = steps.training_steps(dataset, STEPS, model=model, train=train)
+        return lambda: STEPS * (work() > 0)
+
+    rates = interleave({name: counted(*mode) for name, mode in WAYS.items()}, rounds=3)
+    step_ms = {name: 1000 / median(values) for name, values in rates.items()}
+    found = {}
+    for name, (model, train) in WAYS.items():
+        with patch.object(steps, "endless", labelled):
+            work = steps.training_steps(dataset, STEPS, model=model, train=train)
+        work()  # the first call also cuts the epoch's windows
+        found[name] = shares(work)
+    usual, sliding = found.values()
     rows = [
-        {"work": name, "share": share, "ms/step": share * step_ms}
-        for name, share in found.most_common()
+        {
+            "work": kind,
+            "share": share,
+            "ms/step": share * step_ms[DENSE],
+            f"share, {WHOLE_WAY}": sliding[kind],
+            f"ms/step, {WHOLE_WAY}": sliding[kind] * step_ms[WHOLE_WAY],
+        }
+        for kind, share in usual.most_common()
     ]
-    summary = {"step_ms": step_ms, "matrix_products_share": found[PRODUCTS]}
+    summary = {"step_ms": step_ms[DENSE], "matrix_products_share": usual[PRODUCTS]}
+    summary |= {"sliding_step_ms": step_ms[WHOLE_WAY]}
+    summary |= {"sliding_matrix_products_share": sliding[PRODUCTS]}
     finish("where_time_goes", rows, summary)
 
 

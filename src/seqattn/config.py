@@ -164,6 +164,9 @@ class ModelConfig:
         _require_one_of("query_pooling", self.query_pooling, POOLINGS)
         _require_one_of("query_scope", self.query_scope, QUERY_SCOPES)
         _require(self.n_queries >= 1, "n_queries", self.n_queries, "at least 1")
+        usual = (self.query_pooling, self.query_scope) == (POOLINGS[0], QUERY_SCOPES[0])
+        told = "at least 2 where query_pooling or query_scope is set"
+        _require(self.n_queries > 1 or usual, "n_queries", self.n_queries, told)
         _require_one_of("head", self.head, HEADS)
         _require_one_of("locality", self.locality, LOCALITIES)
         _require(0 <= self.user_share < 1, "user_share", self.user_share, "in [0, 1)")

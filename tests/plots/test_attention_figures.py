@@ -83,8 +83,39 @@ def test_by_distance_draws_a_panel_a_layer_and_term_and_colours_one_seed():
     assert {line.get_color() for line in figure.axes[0].lines[2:]} == {plots.style.GREY}
 
 
+def test_by_distance_has_numbers_on_its_axes_and_one_scale_a_term():
+    index = pd.MultiIndex.from_product(
+        [[1, 2], [1], ["keys", "values"], [5], range(50)],
+        names=["layer", "head", "term", "seed", "distance"],
+    )
+    frame = pd.DataFrame({"weight": np.linspace(0, 3, len(index))}, index=index).reset_index()
+    figure = plots.by_distance(frame, "weight")
+    figure.canvas.draw()
+    upper, _, lower, _ = figure.axes
+    assert upper.get_ylim() == lower.get_ylim() and len(lower.get_yticks()) > 2
+    assert [label.get_text() for label in lower.get_xticklabels() if label.get_text()]
+    assert lower.get_xlabel() == "distance" and not upper.get_xlabel()
+
+
 def test_by_distance_without_runs_reads_not_run():
     assert plots.by_distance(pd.DataFrame(), "weight").axes[0].texts[0].get_text() == "not run"
+    assert plots.by_length(pd.DataFrame(), "level", 50).axes[0].texts[0].get_text() == "not run"
+
+
+def test_by_length_draws_a_panel_a_dataset_and_gives_an_arm_one_colour():
+    rows = [
+        *(("a", "A", "sliding", n, 0.1 + n / 1000) for n in (10, 50, 99)),
+        *(("a", "A", "relative", n, 0.2) for n in (10, 50, 99)),
+        *(("b", "B", "relative", n, 0.3) for n in (10, 50, 99)),
+    ]
+    frame = pd.DataFrame(rows, columns=["dataset", "title", "arm", "read", "level"])
+    figure = plots.by_length(frame, "NDCG@10", 50)
+    left, right = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == ["A", "B"]
+    sliding, relative, _ = left.lines
+    assert sliding.get_ydata().tolist() == pytest.approx([0.11, 0.15, 0.199])
+    assert relative.get_color() == right.lines[0].get_color() != sliding.get_color()
+    assert [tick.get_text() for tick in left.get_xticklabels()] == ["10", "50", "99"]
 
 
 def test_a_level_stands_over_the_share_of_attention_nearby():

@@ -16,11 +16,16 @@ import math
 import torch
 from torch import Tensor, nn
 
-from seqattn.config import ModelConfig
+from seqattn.config import INPUT_POSITIONS, ModelConfig
 from seqattn.errors import SeqattnError
 from seqattn.models.attention import Attention, Sight
 from seqattn.models.intensity import Signal
 from seqattn.models.positions import INIT_STD, distances
+
+# Schemes in which a query keeps the position of the entry that it comes from: what is added to the
+# input; and ALiBi, whose bias for a query further back is that of the current one but for a
+# constant of its row, which the softmax loses.
+_OF_EACH_QUERY = (*INPUT_POSITIONS, "none", "alibi")
 
 
 class SeveralQueries(Attention):
@@ -45,17 +50,17 @@ class SeveralQueries(Attention):
     Raises
     ------
     SeqattnError
-        If the positions are Shaw's, which change the values by one distance for each query, or the
-        injection reads a query's own intensity.
+        If the positions are read from the place of a query, or the injection reads a query's own
+        intensity.
     """
 
     def complete(self, config: ModelConfig) -> None:
         """Draw the m - 1 further query weights, the vectors before a history, and the pooling's."""
         super().complete(config)
-        if self.positions.reads_weights:
+        if config.positions not in _OF_EACH_QUERY:
             raise SeqattnError(
-                f"several queries read positions of their own, and {config.positions!r} changes "
-                "values by them; choose other positions"
+                f"several queries stand at several positions, and {config.positions!r} would count "
+                f"all their distances from one; choose one of {', '.join(_OF_EACH_QUERY)}"
             )
         if self.injection.reads_queries:
             raise SeqattnError(

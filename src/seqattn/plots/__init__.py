@@ -2,7 +2,15 @@
 
 # ruff: noqa: F401  (names are handed on)
 
-from seqattn.plots.attention import attention_rows, boxes, by_distance, curves, maps_grid, masks
+from seqattn.plots.attention import (
+    attention_rows,
+    boxes,
+    by_distance,
+    by_length,
+    curves,
+    maps_grid,
+    masks,
+)
 from seqattn.plots.audit import (
     audit_lights,
     gap_distribution,

@@ -15,7 +15,18 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from seqattn.plots.audit import not_run
-from seqattn.plots.style import BLUE, COLOURS, GREY, ORANGE, SKY, VERMILION, name_of, panels_of
+from seqattn.plots.changes import legend_above
+from seqattn.plots.style import (
+    BLUE,
+    COLOURS,
+    GREY,
+    ORANGE,
+    OTHERS,
+    SKY,
+    VERMILION,
+    name_of,
+    panels_of,
+)
 
 
 def attention_rows(rows: Mapping[str, Mapping[str, np.ndarray]], intensity: np.ndarray) -> Figure:
@@ -37,23 +48,58 @@ def by_distance(frame: pd.DataFrame, ylabel: str) -> Figure:
     """Draw what was learned for each distance: a row a layer, a column a term, a line a head.
 
     Columns layer, head, term, seed, distance, weight. The first seed's heads have a colour each;
-    the other seeds' are thin grey lines, since heads of different seeds do not correspond. Without
-    rows the figure reads "not run".
+    the other seeds' are thin grey lines, since heads of different seeds do not correspond. A term
+    has one scale in all layers. Without rows the figure reads "not run".
     """
     if frame.empty:
         return not_run()
     terms, layers = list(frame["term"].unique()), sorted(frame["layer"].unique())
-    figure, panels = panels_of(len(terms), 3.2, len(layers))
+    size = (3.2 * len(terms), 2.6 * len(layers))
+    figure, panels = plt.subplots(
+        len(layers), len(terms), figsize=size, sharex=True, sharey="col", squeeze=False
+    )
     first = frame["seed"].min()
     for (layer, term), rows in frame.groupby(["layer", "term"]):
         axes = panels[layers.index(layer), terms.index(term)]
         for (seed, head), line in rows.groupby(["seed", "head"]):
-            look: dict[str, Any] = {"color": GREY, "linewidth": 0.5, "zorder": 1}
+            drawn: dict[str, Any] = {"color": GREY, "linewidth": 0.5, "zorder": 1}
             if seed == first:
-                look = {"color": f"C{head - 1}", "linewidth": 1.3, "label": f"head {head}"}
-            axes.plot(line["distance"], line["weight"], **look)
-        axes.set(title=f"layer {layer}: {term}", xlabel="distance", ylabel=ylabel)
+                drawn = {"color": f"C{head - 1}", "linewidth": 1.3, "label": f"head {head}"}
+            axes.plot(line["distance"], line["weight"], **drawn)
+        axes.axhline(0, color=GREY, linewidth=0.8, linestyle=":")
+        axes.set(title=f"layer {layer}: {term}", ylabel=ylabel)
+    for axes in panels[-1]:
+        axes.set(xlabel="distance")
     panels[0, 0].legend()
+    return figure
+
+
+def by_length(frame: pd.DataFrame, ylabel: str, trained: int) -> Figure:
+    """Draw a level by how many interactions are read: a panel a dataset, a line an arm.
+
+    Columns dataset, title, arm, read, level: one value each, drawn on a scale of doublings.
+    `trained` is how many a query saw in training, a dotted line. Without rows the figure reads
+    "not run".
+    """
+    if frame.empty:
+        return not_run()
+    names, arms = list(frame["dataset"].unique()), list(frame["arm"].unique())
+    figure, panels = plt.subplots(1, len(names), figsize=(2.9 * len(names), 3.2), squeeze=False)
+    for axes, name in zip(panels[0], names, strict=True):
+        part = frame[frame["dataset"] == name]
+        for arm, line in part.groupby("arm", sort=False):
+            colour = OTHERS[arms.index(arm) % len(OTHERS)]
+            axes.plot(line["read"], line["level"], marker="o", markersize=3, color=colour)
+        axes.axvline(trained, color=GREY, linewidth=0.8, linestyle=":")
+        lengths = sorted(part["read"].unique())
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(lengths, [str(length) for length in lengths], minor=False)
+        axes.set(title=part["title"].iloc[0], xlabel="interactions read")
+    panels[0, 0].set_ylabel(ylabel)
+    looks = [OTHERS[n % len(OTHERS)] for n in range(len(arms))]
+    legend_above(
+        figure, [Line2D([], [], color=c, label=arm) for c, arm in zip(looks, arms, strict=True)]
+    )
     return figure
 
 

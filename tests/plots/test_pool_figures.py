@@ -29,7 +29,8 @@ def rows(**more):
 
 
 def test_a_diamond_is_as_wide_as_the_pools_interval():
-    frame = rows(change=range(6)).assign(low=lambda f: f.change - 1, high=lambda f: f.change + 1)
+    frame = rows(change=range(6), counted=[True, True, False] * 2)
+    frame = frame.assign(low=lambda f: f.change - 1, high=lambda f: f.change + 1)
     found = {
         arm: random_effects(part["change"], [1.0] * len(part))
         for arm, part in frame.groupby("arm", sort=False)
@@ -40,6 +41,9 @@ def test_a_diamond_is_as_wide_as_the_pools_interval():
         x = diamond.get_xy()[:, 0]
         assert (x.min(), x.max()) == pytest.approx(pool.ci)
         assert axes.get_yticks()[-1] == diamond.get_xy()[0, 1]
+        assert f"{pool.estimate:+.1f} [" in axes.texts[-1].get_text()
+        dots = [line for line in axes.lines if line.get_marker() == "o"]
+        assert [line.get_markerfacecolor() == "white" for line in dots] == [False, False, True]
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()][-1] == "pooled"
 
 

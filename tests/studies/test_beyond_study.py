@@ -37,7 +37,7 @@ def test_the_study_asks_for_every_design_and_rival_with_its_placebos():
     assert beyond.rivals(STUDY) == RIVALS
     assert set(DESIGNS) == {m for m in MODELS if needs_intensity(m)} - {"ia-mul", "ia-val"}
     by_name = {arm.name: arm for arm in STUDY.arms}
-    assert len(by_name) == 9 and {arm.against for arm in STUDY.arms} == {"real"}
+    assert len(by_name) == 10 and {arm.against for arm in STUDY.arms} == {"real"}
     for name, arm in by_name.items():
         told = arm.settings.train.get("intensity", "real")
         assert (placebo.real_arm(name) is None) == (told == "real")
@@ -46,7 +46,9 @@ def test_the_study_asks_for_every_design_and_rival_with_its_placebos():
             own = {k: v for k, v in arm.settings.train.items() if k != "intensity"}
             real = by_name[placebo.real_arm(name)]
             assert own == real.settings.train
-            assert {*arm.models} - {"sasrec"} == {*real.models} - {"sasrec"}
+            kept = {"ia-nova", "ia-side-keys"}  # a constant changes no other design
+            wanted = kept if told == "constant" else {*real.models} - {"sasrec"}
+            assert {*arm.models} - {"sasrec"} == wanted
 
 
 def cell(arm, model, robust, direction=1, equivalent=False, n_seeds=5):
@@ -85,6 +87,24 @@ def test_a_rival_is_judged_by_the_rule_of_the_placebo_like_any_design():
     assert found["positives"] == "channel"
     assert found["ia-gate"] == "nothing"
     assert found["ia-nova"] == "not run"
+
+
+def test_a_design_that_a_constant_changes_has_that_placebo_too():
+    """NOVA is judged with three placebos, the gate with two, for it has no runs of the third."""
+    gains = {"real": True, "within": False, "across": False}
+    cells = [cell(arm, model, up) for model in ("ia-nova", "ia-gate") for arm, up in gains.items()]
+    over = [
+        cell(arm, model, True) for model in ("ia-nova", "ia-gate") for arm in ("within", "across")
+    ]
+
+    def found(cells, over):
+        told = beyond.verdicts(ONE, pd.DataFrame(cells), pd.DataFrame(over))
+        return told.set_index("model")["verdict"][["ia-nova", "ia-gate"]].tolist()
+
+    assert found(cells, over) == ["not run", "information"]
+    cells.append(cell("constant", "ia-nova", True))
+    assert found(cells, [*over, cell("constant", "ia-nova", False)]) == ["channel", "information"]
+    assert found(cells, [*over, cell("constant", "ia-nova", True)])[0] == "information"
 
 
 def test_without_runs_everything_is_not_run():

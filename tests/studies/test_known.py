@@ -123,3 +123,20 @@ def test_ml_1m_is_the_log_with_the_most_interactions():
     records = (json.loads(path.read_text("utf-8")) for path in RECORDS.glob("*/dataset.json"))
     sizes = {record["dataset"]: record["steps"][-1]["interactions"] for record in records}
     assert max(sizes, key=sizes.__getitem__) == "ml-1m"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        ([0.1, 0.1, 0.1, 0.1], [1, 1, 1, 1], "yes"),
+        ([0.1, -0.1, 0.1, 0.1], [1, 1, 1, 1], "not that these runs show"),
+        ([-2, -2, -2, -2], [-1, -1, -1, -1], "it harms"),
+        ([0.1, 0.1, 0.1], [1, 1, 1], "can't be told"),
+    ],
+)
+def test_the_answer_needs_both_targets_under_both_rankings(low, high, expected):
+    both = [(target, kind) for target in ("test", "valid") for kind in ("unfiltered", "filtered")]
+    pools = pd.DataFrame(both[: len(low)], columns=["target", "kind"])
+    pools = pools.assign(arm="shared_backbone", low=low, high=high)
+    other = pools.assign(arm="own_search", low=-1, high=1)
+    assert known.answer(pd.concat([pools, other])) == expected

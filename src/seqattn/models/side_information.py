@@ -3,8 +3,9 @@
 Where [IA] lets one number rescale attention, these describe an intensity by weights of its own, and
 keep it out of the values as far as they can. An intensity enters by its place u among those of the
 training log (`seqattn.models.key_bias.Quantiles`): by hats ``phi(u)`` at `KNOTS` quantiles, or by
-its bin. That all intensities are equal makes none of these SASRec, since a constant attribute still
-adds a learned vector: a placebo shows what that is worth.
+its bin. Where all intensities are equal, DIF-SR is SASRec, as a bias alike for all keys cancels.
+NOVA and side keys are not: a constant attribute still adds a learned vector, and a placebo of equal
+intensities shows what that is worth.
 
 Shapes: B batch, H heads, T positions, S queries, F features a head; M knots or bins.
 

@@ -27,7 +27,8 @@ _OUTCOMES = {"yes": BLUE, "no": VERMILION, "not run": "#cccccc"}
 def pooled_forest(rows: pd.DataFrame, pools: Mapping[str, Pool], *, xlabel: str) -> Figure:
     """Draw changes with their intervals and, below them, a diamond for each arm's pool.
 
-    Columns, beside the usual, change, low and high. The diamond is as wide as the pool's interval.
+    Columns, beside the usual, change, low, high and counted: rows that are not are hollow and thin.
+    The diamond is as wide as the pool's interval, which stands beside it in numbers.
     """
     if rows.empty:
         return not_run()
@@ -37,8 +38,10 @@ def pooled_forest(rows: pd.DataFrame, pools: Mapping[str, Pool], *, xlabel: str)
         label_rows(axes, frame)
         heights = row_heights(frame)
         for y, row in zip(heights, frame.itertuples(), strict=True):
-            axes.hlines(y, row.low, row.high, color=COLOURS[row.model], linewidth=1.8)
-            axes.plot(row.change, y, "o", color=COLOURS[row.model], markersize=4)
+            colour = COLOURS[row.model]
+            face, width = (colour, 1.8) if row.counted else ("white", 0.8)
+            axes.hlines(y, row.low, row.high, color=colour, linewidth=width)
+            axes.plot(row.change, y, "o", color=colour, markerfacecolor=face, markersize=4)
         _diamond(axes, pool, heights[-1] + 1.6)
         axes.set(title=BACKBONES[arm], xlabel=xlabel)
         axes.set_ylim(heights[-1] + 2.3, -0.7)
@@ -46,13 +49,21 @@ def pooled_forest(rows: pd.DataFrame, pools: Mapping[str, Pool], *, xlabel: str)
         axes.grid(axis="x")
     for axes in panels[1:]:  # every panel has the same rows
         axes.set_yticklabels([])
-    legend_above(figure, variant_keys(rows["model"]))
+    legend_above(figure, [*variant_keys(rows["model"]), _hollow()])
     return figure
+
+
+def _hollow() -> Line2D:
+    key = Line2D([], [], marker="o", color=GREY, markerfacecolor="white", linestyle="")
+    key.set_label("not counted")
+    return key
 
 
 def _diamond(axes: Axes, pool: Pool, y: float) -> None:
     (low, high), middle = pool.ci, pool.estimate
     axes.fill([low, middle, high, middle], [y, y - 0.4, y, y + 0.4], color="black")
+    told = f"{middle:+.1f} [{low:+.1f}, {high:+.1f}]"
+    axes.annotate(told, (high, y), (8, 0), textcoords="offset points", va="center", fontsize=8)
     ticks = [*axes.get_yticks(), y]
     axes.set_yticks(ticks, [*(label.get_text() for label in axes.get_yticklabels()), "pooled"])
 
@@ -61,7 +72,7 @@ def retest(both: pd.DataFrame, rhos: Mapping[str, float]) -> Figure:
     """Draw each comparison's change on the test target against that on the validation target.
 
     Columns, beside the usual, test and valid, in percent. One panel per arm, with its rank
-    correlation in the title.
+    correlation in the title. Both scales are linear within 2 % and logarithmic beyond.
     """
     if both.empty:
         return not_run()
@@ -99,9 +110,7 @@ def travelled(found: pd.DataFrame) -> Figure:
     axes.plot(ends, ends, color=GREY, linewidth=1)
     axes.set(xscale="log", yscale="log")
     axes.set(xlabel="possible travel: steps × learning rate", ylabel="travel of λ: |1 − λ|")
-    hollow = Line2D([], [], marker="o", color=GREY, markerfacecolor="white", linestyle="")
-    hollow.set_label("not counted")
-    legend_above(figure, [*variant_keys(found["model"]), hollow])
+    legend_above(figure, [*variant_keys(found["model"]), _hollow()])
     return figure
 
 

@@ -18,6 +18,7 @@ from seqattn.analysis.lambdas import t_interval
 from seqattn.config import PLACEBOS
 from seqattn.models.key_bias import LEVELS
 from seqattn.studies import placebo
+from seqattn.studies.judge import over_both
 from seqattn.studies.placebo import REAL, real_arm
 from seqattn.studies.plan import Group, Study
 
@@ -107,11 +108,22 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
 
     Parameters and columns are those of `seqattn.studies.placebo.verdicts`, `model` a rival's arm.
     """
-    names = rivals(study)
-    arms = tuple(
-        replace(arm, models=(*arm.models, *names))
-        for arm in study.arms
-        if arm.name in (REAL, *PLACEBOS)
-    )
+    names, all_arms = rivals(study), {arm.name for arm in study.arms}
+    arms = []
+    for arm in study.arms:
+        if arm.name in (REAL, *PLACEBOS):
+            kind = "" if arm.name == REAL else arm.name
+            own = [name for name in names if f"{name} {kind}".strip() in all_arms]
+            arms.append(replace(arm, models=(*arm.models, *own)))
     shown = (as_variants(study, table) for table in (cells, over))
-    return placebo.verdicts(replace(study, arms=arms), *shown)
+    return placebo.verdicts(replace(study, arms=tuple(arms)), *shown)
+
+
+def of_study(study: Study) -> pd.DataFrame:
+    """Return `verdicts` of a study from its kept tables, over users and seeds.
+
+    *Information* must be there on the validation target as well.
+    """
+    cells, over = (over_both(study.table(name)) for name in ("comparisons", "over_placebo"))
+    changed = (as_variants(study, study.table(n)) for n in ("changes", "changes_over_placebo"))
+    return placebo.on_validation(verdicts(study, cells, over), placebo.pairs(*changed))

@@ -14,6 +14,20 @@ from seqattn.studies.rules import family
 from seqattn.studies.texts import ARMS, NOT_RUN, change, percent, share, span
 
 
+def answer(pools: pd.DataFrame, arm: str = "shared_backbone") -> str:
+    """Return whether an arm's pools show one effect on both targets and under both rankings.
+
+    `pools` is of `seqattn.studies.targets.pools`. One pool that leaves out 0 is no answer: test and
+    validation, filtered and not, are four looks at one question.
+    """
+    mine = pools[pools["arm"] == arm]
+    if len(mine) < len(targets.TARGETS) * len(targets.KINDS):
+        return "can't be told"
+    if (mine["low"] > 0).all():
+        return "yes"
+    return "it harms" if (mine["high"] < 0).all() else "not that these runs show"
+
+
 def judged(cells: pd.DataFrame) -> pd.DataFrame:
     """Return what each design says of the paper's datasets: one column per design.
 

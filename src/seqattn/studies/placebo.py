@@ -113,8 +113,8 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
     -------
     DataFrame
         Columns dataset, arm, model, part, seeds (the least of the comparisons with SASRec) and
-        verdict, one of `VERDICTS`. Without all seeds of SASRec, real intensities and each
-        placebo it is ``not run``.
+        verdict, one of `VERDICTS`. Without all seeds of SASRec, real intensities and each of the
+        model's placebos it is ``not run``.
     """
     placebos: dict[str, list[str]] = {arm.name: [] for arm in study.arms if not real_arm(arm.name)}
     for arm in study.arms:
@@ -124,13 +124,14 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
     rows = []
     for dataset, (real, arms) in product(study.datasets, placebos.items()):
         for model in (name for name in study.arm(real).models if name != BASELINE):
+            own = [arm for arm in arms if model in study.arm(arm).models]
             mine, theirs = (
                 table[(table["dataset"] == dataset) & (table["model"] == model)].set_index("arm")
                 for table in (above, better)
             )
-            seeds = int(mine["n_seeds"].reindex([real, *arms]).fillna(0).min())
-            whole = seeds == len(SEEDS) and set(arms) <= set(theirs.index)
-            verdict = _verdict(mine, theirs, real, arms) if whole else "not run"
+            seeds = int(mine["n_seeds"].reindex([real, *own]).fillna(0).min())
+            whole = seeds == len(SEEDS) and set(own) <= set(theirs.index)
+            verdict = _verdict(mine, theirs, real, own) if whole else "not run"
             rows.append((dataset, real, model, mine["part"].eq(True).any(), seeds, verdict))
     return pd.DataFrame(rows, columns=["dataset", "arm", "model", "part", "seeds", "verdict"])
 

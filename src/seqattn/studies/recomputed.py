@@ -5,6 +5,7 @@ Changes are in percent of SASRec. Shapes: S seeds, U users.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -20,6 +21,7 @@ from seqattn.config import BASELINE, DESIGNS, SEEDS
 from seqattn.data import load_dataset
 from seqattn.runs.results import value_matrix, values
 from seqattn.search.record import read_search
+from seqattn.stats.crossed import crossed_interval
 from seqattn.stats.metrics import METRICS, metric
 from seqattn.stats.pools import random_effects
 from seqattn.studies import arms, placebo, targets, travel
@@ -307,26 +309,47 @@ def _coin(dataset: str, model: str, facts: Facts) -> Number:
 
 
 def _liked(arm: str, facts: Facts) -> Number:
-    """Return the pool of `_of_liked` over comparisons, less and plus one standard error."""
-    found = random_effects(*zip(*map(_of_liked, facts.pairs(arm)), strict=True))
+    """Return the review's pool of `_of_liked`, less and plus one standard error.
+
+    Of one true change, with errors over users alone.
+    """
+    change, error, _ = (np.array(part) for part in zip(*_all_liked(arm, facts), strict=True))
+    weight = 1 / error**2
+    pooled, spread = float(change @ weight / weight.sum()), float(weight.sum() ** -0.5)
+    return Number(pooled, pooled - spread, pooled + spread)
+
+
+def _liked_over_seeds(arm: str, facts: Facts) -> Number:
+    """Return the same of changes that may differ, with errors over users and seeds."""
+    change, _, error = zip(*_all_liked(arm, facts), strict=True)
+    found = random_effects(change, error)
     return Number(found.estimate, found.estimate - found.error, found.estimate + found.error)
 
 
-def _of_liked(group: Group) -> tuple[float, float]:
-    """Return the change on liked targets minus that on the others, in points, and its error.
+def _all_liked(arm: str, facts: Facts) -> list[tuple[float, float, float]]:
+    return [_of_liked(group) for group in facts.pairs(arm)]
+
+
+def _of_liked(group: Group) -> tuple[float, float, float]:
+    """Return the change on liked targets minus that on the others, in points, and its errors.
 
     Each change is in percent of SASRec on the same targets. Liked is a rating of 4 or more; of
-    play counts and play times, one above the targets' median.
+    play counts and play times, one above the targets' median. The first error is over users, the
+    second over users and seeds.
     """
     data = load_dataset(group.dataset.name)
     intensity = np.asarray(data.sequences.intensity)
     of_targets_U = intensity[data.split.rows("test")]
     is_rating = intensity.max() <= 5
     liked_U = of_targets_U >= 4 if is_rating else of_targets_U > np.median(of_targets_U)
-    base_U, own_U = (value_matrix(r, "NDCG", 10).mean(axis=0) for r in (group.base, group.runs))
-    parts = [100 * (own_U - base_U)[mine] / base_U[mine].mean() for mine in (liked_U, ~liked_U)]
-    liked, others = parts
-    return float(liked.mean() - others.mean()), float(np.hypot(*map(stats.sem, parts)))
+    base_SU, own_SU = (value_matrix(runs, "NDCG", 10) for runs in (group.base, group.runs))
+    parts = [
+        100 * (own_SU - base_SU)[:, mine] / base_SU[:, mine].mean() for mine in (liked_U, ~liked_U)
+    ]
+    liked, others = (part.mean() for part in parts)
+    over_users = math.hypot(*(stats.sem(part.mean(axis=0)) for part in parts))
+    over_both = math.hypot(*(crossed_interval(part).error for part in parts))
+    return float(liked - others), over_users, over_both
 
 
 def _hours(facts: Facts) -> Number:
@@ -439,6 +462,8 @@ OURS: dict[str, Callable[[Facts], Number | None]] = {
     "without_steam_filtered": partial(_pooled, SHARED, "test", kind="filtered", without="steam-au"),
     "liked_variant": partial(_liked, VARIANT),
     "liked_shared": partial(_liked, SHARED),
+    "liked_variant_over_seeds": partial(_liked_over_seeds, VARIANT),
+    "liked_shared_over_seeds": partial(_liked_over_seeds, SHARED),
     "office_hours": _hours,
     "trials": _trials,
 }

@@ -394,6 +394,7 @@ OURS: dict[str, Callable[[Facts], Number | None]] = {
             ("constant", "constant", BASELINE),
             ("real", "real", "constant"),
             ("permuted", "within", BASELINE),
+            ("real_over_permuted", "real", "within"),
         )
         for target in targets.TARGETS
     },

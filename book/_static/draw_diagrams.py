@@ -175,12 +175,12 @@ def leave_one_out() -> Canvas:
 
 def main() -> None:
     """Write all diagrams beside this script."""
-    from draw_statistics import dual_criterion, resampling
+    from draw_statistics import backbones, dual_criterion, resampling
 
     folder = Path(__file__).resolve().parent
     drawings = (
         history, transformer_block, three_injections, masks, leave_one_out, dual_criterion,
-        resampling,
+        resampling, backbones,
     )  # fmt: skip
     for draw in drawings:
         draw().save(folder / f"{draw.__name__}.svg")

@@ -68,3 +68,41 @@ def resampling() -> Canvas:
     c.text(726, 352, "however many seeds were run", size=15)
     c.arrow([(480, 90), (480, 360)], tint(INK, 0.2), width=1.2, head=False)
     return c
+
+
+def backbones() -> Canvas:
+    """Three comparisons of a variant with SASRec: whose settings each of the two is fitted with."""
+    c = Canvas(960, 330, "Three ways to compare a variant with SASRec: whose settings both have")
+    columns = (
+        (
+            40,
+            "Own search",
+            BLUE,
+            ORANGE,
+            ("as published: a change is that of", "two searches as well"),
+        ),
+        (
+            344,
+            "SASRec’s backbone",
+            BLUE,
+            BLUE,
+            ("only the injection differs; settings", "that suit SASRec"),
+        ),
+        (
+            648,
+            "Variant’s backbone",
+            ORANGE,
+            ORANGE,
+            ("only the injection differs; settings", "that suit the variant"),
+        ),
+    )
+    for x, title, base, variant, told in columns:
+        c.text(x + 136, 46, title, size=18, bold=True)
+        for y, name, colour in ((70, "SASRec", base), (170, "Variant", variant)):
+            whose = "SASRec’s" if colour == BLUE else "the variant’s"
+            c.box(x, y, 272, 62, [name, f"settings of {whose} search"], colour, bold_first=True)
+        c.arrow([(x + 136, 168), (x + 136, 134)])
+        c.text(x + 148, 157, "change", size=14, anchor="start", colour=MUTED)
+        for n, line in enumerate(told):
+            c.text(x + 136, 266 + 22 * n, line, size=15, colour=MUTED)
+    return c

@@ -51,6 +51,23 @@ def test_the_published_rungs_stop_where_they_should_and_find_the_best(tmp_path, 
     assert sum(lengths) < 0.8 * 12 * 200  # asynchronous: the first ones have nobody to lose to
 
 
+def test_no_trial_that_was_trained_to_the_end_is_pruned(tmp_path, synthetic, monkeypatch):
+    """Each curve is best in its middle and ends worse than that of the trial before."""
+    numbers = iter(range(12))
+
+    def train(dataset, model, seed, model_config, config, *, device, on_epoch):
+        own = next(numbers)
+        for number in (25, 50, 100, 200):
+            value = 0.1 + number / 1000 + own / 100 if number < 200 else 0.05 - own / 1000
+            on_epoch(SimpleNamespace(epoch=number, valid_ndcg=value))
+        return SimpleNamespace(best_ndcg=0.2 + own / 100)
+
+    monkeypatch.setattr(module, "train", train)
+    found = tune(tmp_path, synthetic, "sasrec", PUBLISHED, SMOKE)
+    assert {trial["state"] for trial in found.trials} == {"COMPLETE"}
+    assert found.value == pytest.approx(0.31)
+
+
 def test_without_pruning_every_trial_runs_to_its_end(tmp_path, synthetic, curves):
     tune(tmp_path, synthetic, "sasrec", SearchConfig(trials=2, epochs=200), SMOKE)
     assert [length for _, length in curves] == [200] * 2

@@ -17,6 +17,7 @@ from seqattn.runs.fitting import run_spec
 from seqattn.runs.store import Store
 from seqattn.stats.metrics import metric
 from seqattn.studies import ae_ar, plan
+from seqattn.studies.maps import printed
 from seqattn.studies.plan import DataFacts, Group, read_study, wanted
 
 PAIRS, WHY = read_study("ae_or_ar"), read_study("why_ar")
@@ -142,11 +143,29 @@ def test_the_rule_of_a_pair(values, expected):
         (["AR", "can't be told", "AE"], "no"),
         (["AR", "AR", "can't be told"], "can't be told"),
         (["AR", "AR", "not run"], "not run"),
+        (["AR", "AR", "AR", "AR", "AE"], "yes"),
+        (["AR", "AR", "AR", "AR", "can't be told"], "yes"),
+        (["AR", "AR", "AR", "AE", "AE"], "no"),
+        (["AR", "AR", "AR", "can't be told", "AE"], "can't be told"),
     ],
 )
-def test_a_claim_needs_every_dataset_that_was_run_and_three_of_them(verdicts, expected):
+def test_a_claim_needs_four_fifths_of_the_datasets_that_were_run_and_three_of_them(
+    verdicts, expected
+):
     rows = pd.DataFrame({"arm": "vanilla", "verdict": verdicts})
     assert ae_ar.claimed(rows).to_dict() == {"vanilla": expected}
+
+
+def test_most_families_of_the_papers_own_tables_pass_its_claim():
+    """Signs of the printed NDCG@10, single runs: AR is ahead on four of five, and AE on Yelp."""
+    told = pd.concat([printed(5), printed(6)])
+    told = told.pivot(index=["design", "dataset"], columns="attention", values="N@10")
+    signs = told.assign(verdict=["AR" if ar > ae else "AE" for ae, ar in told.to_numpy()])
+    rows = signs.reset_index().rename(columns={"design": "arm"})
+    claims = ae_ar.claimed(rows)
+    of_yelp = rows[rows["verdict"] == "AE"].groupby("arm")["dataset"].agg(set)
+    assert claims["ce"] == "yes" and of_yelp["ce"] == {"yelp"}
+    assert (claims == "yes").sum() > len(claims) / 2
 
 
 def test_what_is_printed_stands_beside_ours_of_the_same_family_and_dataset():

@@ -82,7 +82,10 @@ def retest(both: pd.DataFrame, rhos: Mapping[str, float]) -> Figure:
             axes.plot(part["valid"], part["test"], "o", color=COLOURS[model], markersize=5)
         axes.axhline(0, color="black", linewidth=0.8)
         axes.axvline(0, color="black", linewidth=0.8)
-        axes.set(title=f"{BACKBONES[arm]}\nρ = {rho:+.2f}", xlabel="change on validation (%)\nscales: log beyond ±2")
+        axes.set(
+            title=f"{BACKBONES[arm]}\nρ = {rho:+.2f}",
+            xlabel="change on validation (%)\nscales: log beyond ±2",
+        )
         axes.set_xscale("symlog", linthresh=2)
         axes.set_yscale("symlog", linthresh=2)
     panels[0].set_ylabel("change on test (%)")

@@ -274,7 +274,8 @@ def _evaluate(
     def report(epoch: Epoch) -> None:
         """Let the pruner see an epoch."""
         trial.report(epoch.valid_ndcg, epoch.epoch)
-        if budget.prune and trial.should_prune():
+        # After the last epoch stopping saves nothing, and would lose the best one.
+        if budget.prune and epoch.epoch < budget.epochs and trial.should_prune():
             raise optuna.TrialPruned
 
     config = replace(preset.train, epochs=budget.epochs, patience=budget.epochs)

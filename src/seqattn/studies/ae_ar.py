@@ -9,6 +9,7 @@ References
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from seqattn.studies.plan import Group, Study
 
 VERDICTS = ("AR", "AE", "alike", "can't be told", "not run")
 LEAST_DATASETS = 3  # for a claim over datasets
+LEAST_SHARE = 4 / 5  # of them, on which AR is to be ahead
 # Arms that [AE]'s Tables 5 and 6 call otherwise: its AE has no samples of the last item alone.
 _PRINTED = {"ce": "vanilla, no last"}
 ALL, LOCAL = -1, 8  # windows: as far as any; below this it is local
@@ -183,18 +185,21 @@ def beside_printed(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def claimed(rows: pd.DataFrame) -> pd.Series:
-    """Return by family whether [AE]'s claim holds.
+    """Return by family whether [AE]'s claim holds, that AR is ahead on four datasets of five.
 
-    Yes, no (AE is ahead, or both are alike, on a dataset), can't be told, or not run (on three).
+    Yes, no (AE is ahead, or both are alike, on so many that it cannot be), can't be told, or not
+    run (on three).
     """
 
     def told(verdicts: pd.Series) -> str:
         ran = verdicts[verdicts != "not run"]
         if len(ran) < LEAST_DATASETS:
             return "not run"
-        if (ran == "AR").all():
+        needed = math.ceil(LEAST_SHARE * len(ran))
+        if (ran == "AR").sum() >= needed:
             return "yes"
-        return "no" if ran.isin(["AE", "alike"]).any() else "can't be told"
+        against = ran.isin(["AE", "alike"]).sum()
+        return "no" if against > len(ran) - needed else "can't be told"
 
     return rows.groupby("arm", sort=False)["verdict"].agg(told)
 

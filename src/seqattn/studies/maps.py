@@ -46,6 +46,8 @@ KINDS = ("trained", "uniform", "dirichlet")
 DRAWS = 100  # of random maps
 _SIZES = ("users", "items", "interactions")
 
+MEASURES = ("whole", "row", "near", "median_rank", "missed")  # of the page's last table
+
 
 def maps_by_head(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Return sparsity, locality and the ranks that need no noise level, at fixed lengths.
@@ -226,6 +228,13 @@ def gaps(
     keys = ["dataset", "n", "measure"]
     rows = {key: _gap(part) for key, part in apart.groupby(level=keys, sort=False)}
     return pd.DataFrame(rows.values(), index=pd.MultiIndex.from_tuples(rows, names=keys))
+
+
+def gaps_of_largest(study: Study) -> pd.DataFrame:
+    """Return `gaps` of BERT4Rec and SASRec on a study's first dataset, of its largest maps."""
+    table = study.table("maps_by_head")
+    table = table[table["dataset"] == study.datasets[0]]
+    return gaps(table, MEASURES, "bert4rec").loc[(study.datasets[0], table["n"].max())]
 
 
 def _gap(of_seeds: pd.DataFrame) -> dict[str, object]:

@@ -93,16 +93,17 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
     return found[["attention", *keys, "rate", "ceiling", "left", "n_seeds"]]
 
 
-def printed_ratios() -> pd.DataFrame:
-    """Return Recall@10 of SSE-PT over that of the model with cross-entropy, as [AE] prints both.
+def printed_ratios(design: str = "sse-pt") -> pd.DataFrame:
+    """Return Recall@10 of a design over that of the model with cross-entropy, as [AE] prints both.
 
-    A row a (dataset, side): dataset, attention (``AE``, ``AR``), plain, sse_pt and ratio.
+    A row a (dataset, side): dataset, attention (``AE``, ``AR``), plain, other and ratio. `design`
+    is one of Table 5: SSE-PT, or ``bpr``, the plain model with another loss.
     """
     told = printed(5)
-    told = told[told["design"].isin(["ce", "sse-pt"])]
+    told = told[told["design"].isin(["ce", design])]
     told = told.pivot(index=["dataset", "attention"], columns="design", values="R@10")
-    told = told.rename(columns={"ce": "plain", "sse-pt": "sse_pt"}).rename_axis(columns=None)
-    return told.assign(ratio=told["sse_pt"] / told["plain"]).reset_index()
+    told = told.rename(columns={"ce": "plain", design: "other"}).rename_axis(columns=None)
+    return told.assign(ratio=told["other"] / told["plain"]).reset_index()
 
 
 def beside_plain(levels: pd.DataFrame) -> pd.Series:

@@ -22,7 +22,7 @@ from seqattn.studies.plan import DataFacts, Group, read_study
 
 STUDY = SimpleNamespace(stores=[], folder=Path("no such folder"), seeds=(3,))
 MODELS = ("sasrec", "local-ae", "bert4rec")
-TABLES = ("maps_by_head", "ranks_by_head", "spectra_by_head", "mean_maps")
+TABLES = ("maps_by_head", "near", "ranks_by_head", "spectra_by_head", "mean_maps")
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,14 @@ def test_values_lie_within_reach_and_a_mask_alone_has_no_layer(table):
     random = table[table["kind"] == "dirichlet"].set_index(["model", "n", "head"])["row"]
     uniform = table[table["kind"] == "uniform"].set_index(["model", "n", "head"])["row"]
     assert (random < uniform).all()  # of all rows over the same keys the even one is least sparse
+
+
+def test_the_share_nearby_is_a_mean_over_users_layers_and_heads(groups, table):
+    found = maps.near(STUDY, groups)
+    assert found["model"].tolist() == [*MODELS] and found["near"].between(0, 1).all()
+    own = table[(table["kind"] == "trained") & (table["n"] == found["n"].iloc[0])]
+    means = own.groupby("model")["near"].mean()  # heads have the same users
+    assert found["near"].to_numpy() == pytest.approx(means[found["model"]].to_numpy(), abs=1e-6)
 
 
 @pytest.mark.parametrize("name", TABLES)

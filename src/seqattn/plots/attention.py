@@ -201,7 +201,10 @@ def locality(points: pd.DataFrame, ylabel: str) -> Figure:
     """Draw a level against how much of its attention a model gives to its neighbourhood.
 
     Columns model, near, level, low and high: a point a model, with the interval of its level.
+    Without rows the figure reads "not run".
     """
+    if points.empty:
+        return not_run()
     figure, axes = plt.subplots()
     for row in points.itertuples():
         reach = [[row.level - row.low], [row.high - row.level]]

@@ -25,6 +25,7 @@ from seqattn.analysis.attention import (
     dirichlet_maps,
     load_model,
     map_sizes,
+    near_share,
     uniform_maps,
 )
 from seqattn.analysis.lambdas import t_interval
@@ -59,6 +60,24 @@ def maps_by_head(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     Runs without weights as `seqattn.studies.learning.of_weights` says.
     """
     return _of_maps("maps_by_head", study, groups, by_head.measures, KINDS)
+
+
+def near(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return how much of its attention each model gives to its neighbourhood.
+
+    A row a run: dataset, arm, model, seed, key, n (interactions, the middle size), users and near,
+    the share of weight at most 2 positions away, the mean over users, layers and heads. Runs
+    without weights as `seqattn.studies.learning.of_weights` says.
+    """
+
+    def rows(run: Run, name: str) -> pd.DataFrame:
+        dataset, sizes = _data(name), _sizes_of(run, name)
+        n = sizes[len(sizes) // 2]
+        maps = attention_maps(load_model(run, dataset), dataset, n, dataset.n_users)
+        share = round(float(near_share(maps).mean()), 8)
+        return pd.DataFrame([{"n": n, "users": len(maps), "near": share}])
+
+    return of_weights("near", study, groups, _has_maps, rows)
 
 
 def ranks_by_head(study: Study, groups: Sequence[Group]) -> pd.DataFrame:

@@ -442,6 +442,7 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "item_cosines": learning.item_cosines,
     "filters": maps.filters,
     "maps_by_head": maps.maps_by_head,
+    "near": maps.near,
     "ranks_by_head": maps.ranks_by_head,
     "spectra_by_head": maps.spectra_by_head,
     "mean_maps": maps.mean_maps,

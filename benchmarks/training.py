@@ -208,13 +208,6 @@ def main() -> None:
         "training",
         rows,
         {
-            "modes": {
-                "ratio_vs_recbole": "stride 10, the default",
-                "step_over_fp32_floor": "stride 10, the default",
-                "ratio_sliding_vs_recbole": "sliding window",
-                "sliding_over_fp32_floor": "sliding window",
-                "ratio_vs_rectools_fast": "sliding window, L = 200",
-            },
             "ratio_vs_recbole": default["median"],
             "ratio_vs_recbole_spread": [default["low"], default["high"]],
             "ratio_packed_vs_recbole": ratios(rates, "ours, packed", "RecBole")["median"],

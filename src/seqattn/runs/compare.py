@@ -269,6 +269,6 @@ def _table(b_SU: np.ndarray, v_SU: np.ndarray, margin_percent: float) -> pd.Data
 def _flat(base: np.ndarray, variant: np.ndarray, what: str) -> str:
     """Return a warning, if all differences are one number that is not 0, else nothing."""
     mean, spread, _ = standardised(base, variant)
-    return f"; no spread, each {what} differs by the same amount: p is a limit" * bool(
-        mean and not spread
-    )
+    if spread or not mean:
+        return ""
+    return f"; no spread, each {what} differs by the same amount: p is a limit"

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.attention.flex_attention import flex_attention
 
 from seqattn.config import NORMALISATIONS, SHIFT_INVARIANT, TrainConfig, replace
 from seqattn.data import Sequences
@@ -215,3 +216,9 @@ def test_a_window_that_cannot_slide_is_refused(values, message):
 def test_windows_are_named_in_the_configuration():
     with pytest.raises(SeqattnError, match="'windows' must be one of packed, prefix, whole"):
         TrainConfig(windows="sliding")
+
+
+def test_flex_attention_still_has_no_backward_pass_on_a_cpu():
+    q = torch.randn(1, 1, 16, 8, requires_grad=True)
+    with pytest.raises(NotImplementedError, match="does not support backward on CPU"):
+        flex_attention(q, q, q)

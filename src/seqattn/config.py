@@ -69,6 +69,7 @@ LAMBDA: dict[str, Any] = {"lambda_start": 1.0, "lambda_rate": 1.0, "lambda_decay
 PLANTED: dict[str, Any] = {"planted_p": 1.0, "planted_tail": 2.0, "planted_popularity": 0.0}
 # What a loss makes of the intensity of its targets: nothing.
 TARGETS: dict[str, Any] = {"confidence": 0.0, "least_target": 0.0, "least_quantile": 0.0}
+TARGETS |= {"contrast": 0.0}
 # Fields that came after runs had been kept, with the value that those runs have: left out of
 # records and keys where they have it, so that what is kept is found.
 LATER: dict[str, Any] = ATTENTION | OWN | LOSS | PLANTED | LAMBDA | TARGETS
@@ -258,11 +259,13 @@ class TrainConfig:
     ``lambda_rate`` times that of the rest, so that 0 holds it where it starts, and each step takes
     it towards 0 by the share learning rate x ``lambda_decay`` of itself.
 
-    Two ways to use intensity in the loss alone, with any model of next items, see
+    Three ways to use intensity in the loss alone, with any model of next items, see
     `seqattn.training.targets`. ``confidence``, alpha, weighs a target by ``1 + alpha r`` with r its
     raw intensity, divided by the mean over all targets. ``least_target`` scores only targets of at
     least that intensity, ``least_quantile`` those at or above that quantile of the training log's
-    intensities; histories stay whole. Validation and test ask for all targets as before.
+    intensities; histories stay whole. ``contrast`` is the weight of a second loss beside one of
+    these two: a target against the weaker items of its user alone. Validation and test ask for all
+    targets as before.
     """
 
     learning_rate: float = 1e-3
@@ -291,6 +294,7 @@ class TrainConfig:
     confidence: float = TARGETS["confidence"]
     least_target: float = TARGETS["least_target"]
     least_quantile: float = TARGETS["least_quantile"]
+    contrast: float = TARGETS["contrast"]
 
     @property
     def changed_targets(self) -> list[str]:
@@ -350,20 +354,24 @@ class TrainConfig:
         return _changed(self, LAMBDA)
 
     def _check_target_fields(self) -> None:
-        for name in ("confidence", "least_target"):
+        for name in ("confidence", "least_target", "contrast"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
         quantile = self.least_quantile
         _require(0 <= quantile < 1, "least_quantile", quantile, "in [0, 1)")
         for name in self.changed_targets:
             value, told = getattr(self, name), "left out with"
             _require(not self.pretrain_epochs, name, value, f"{told} pretrain_epochs")
-            if name == "confidence":
+            if name in ("confidence", "contrast"):
                 _require(self.loss == "ce", name, value, f"{told} loss {self.loss!r}")
-            else:
+            if name != "confidence":
                 whole = self.windows == "whole"
                 _require(not whole, name, value, f"{told} windows 'whole', which score all targets")
-        least = {"least_target", "least_quantile"} <= set(self.changed_targets)
-        _require(not least, "least_quantile", quantile, "left out with least_target")
+        least = {"least_target", "least_quantile"} & set(self.changed_targets)
+        _require(len(least) < 2, "least_quantile", quantile, "left out with least_target")
+        needs = "left out without least_target or least_quantile, which say what a weak item is"
+        _require(bool(least) or not self.contrast, "contrast", self.contrast, needs)
+        told = "left out with confidence"
+        _require(not (self.contrast and self.confidence), "contrast", self.contrast, told)
 
     def _check_planted(self) -> None:
         p, tail, popularity = (getattr(self, key) for key in PLANTED)

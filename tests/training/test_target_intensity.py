@@ -28,7 +28,11 @@ from seqattn.training.fit import (
     training_plans,
 )
 from seqattn.training.stacked import fit_stacked
-from seqattn.training.targets import scored_targets, target_weights
+from seqattn.training.targets import (
+    ContrastedCrossEntropy,
+    scored_targets,
+    target_weights,
+)
 
 SMOKE = get_preset("smoke")
 PLAIN = replace(SMOKE.model, hidden_dropout=0.0, attention_dropout=0.0)
@@ -191,6 +195,15 @@ def test_weighted_seeds_are_stacked_and_selected_ones_fitted_one_by_one(syntheti
         ({"confidence": 1.0, "loss": "bpr"}, "'confidence' must be left out with loss 'bpr'"),
         ({"least_target": 4.0, "least_quantile": 0.5}, "'least_quantile' must be left out with"),
         ({"least_target": 4.0, "windows": "whole"}, "'least_target' must be left out with windows"),
+        ({"contrast": 0.2}, "'contrast' must be left out without least_target or least_quantile"),
+        (
+            {"contrast": 0.2, "least_target": 4.0, "confidence": 1.0},
+            "'contrast' must be left out with confidence",
+        ),
+        (
+            {"contrast": 0.2, "least_target": 4.0, "loss": "bce"},
+            "'contrast' must be left out with loss 'bce'",
+        ),
         ({"confidence": 1.0, "pretrain_epochs": 1}, "'confidence' must be left out with pretrain"),
     ],
 )
@@ -225,3 +238,59 @@ def test_usual_values_leave_records_and_plans_as_they_were(synthetic):
     ]
     for one, other in zip(*plans, strict=True):
         assert all(np.array_equal(x, y) for x, y in zip(one, other, strict=True))
+
+
+def test_a_contrast_sets_a_target_against_the_weak_items_before_it():
+    # Two users; items 3 and 5 are weak before the last target of the first, 5 before that of the
+    # second, whose own later weak item 7 and whose neighbour's items do not count.
+    stars = [1.0, 5.0, 2.0, 4.0, 2.0, 5.0, 1.0]
+    train = dataclasses.replace(
+        histories([4, 3], stars), items=np.array([3, 1, 5, 2, 5, 6, 7], dtype=np.int32)
+    )
+    loss = ContrastedCrossEntropy(train, TrainConfig(least_target=4.0, contrast=0.5))
+    found = loss.rivals(torch.tensor([3, 5, 1]), 9)
+    assert [row.nonzero().flatten().tolist() for row in found] == [[3, 5], [5], [3]]
+    hidden, weight = torch.randn(3, 4), torch.randn(9, 4)
+    targets, places = torch.tensor([2, 6, 1]), torch.tensor([3, 5, 1])
+    plain = F.cross_entropy(hidden @ weight.T, targets)
+    scores = (hidden @ weight.T).exp()
+    rows = ((0, 2, [3, 5]), (1, 6, [5]), (2, 1, [3]))
+    own = [torch.log(1 + scores[i, rivals].sum() / scores[i, target]) for i, target, rivals in rows]
+    expected = plain + 0.5 * torch.stack(own).mean()
+    torch.testing.assert_close(loss(hidden, weight, targets, places), expected)
+
+
+@given(
+    lengths=st.lists(st.integers(2, 7), min_size=1, max_size=5),
+    seed=st.integers(0, 99),
+    weight=st.floats(0.01, 10),
+)
+@settings(max_examples=30, deadline=None)
+def test_a_contrast_is_no_less_than_nothing_and_nothing_without_weak_items(lengths, seed, weight):
+    stars = np.random.default_rng(seed).integers(2, 6, sum(lengths))
+    stars[1] = 5  # one target at least is strong
+    train = histories(lengths, stars.astype(float), seed)
+    torch.manual_seed(seed)
+    places = torch.tensor(np.setdiff1d(np.arange(len(train)), train.offsets))
+    hidden, table = torch.randn(len(places), 4, requires_grad=True), torch.randn(9, 4)
+    targets = torch.tensor(train.items[places.numpy()]).long()
+    plain = F.cross_entropy(hidden @ table.T, targets)
+    some = TrainConfig(least_target=4.0, contrast=weight)
+    none = TrainConfig(least_target=2.0, contrast=weight)
+    loss = ContrastedCrossEntropy(train, some)(hidden, table, targets, places)
+    assert loss.item() >= plain.item() - 1e-5
+    (gradient,) = torch.autograd.grad(loss, hidden)
+    assert gradient.isfinite().all()
+    without = ContrastedCrossEntropy(train, none)(hidden, table, targets, places)
+    torch.testing.assert_close(without, plain)
+
+
+@pytest.mark.parametrize("windows", ["packed", "prefix"])
+def test_a_contrast_trains_and_is_off_at_zero(windows, synthetic):
+    config = replace(SMOKE.train, least_quantile=0.5, windows=windows, epochs=2)
+    plain = fit(synthetic, "sasrec", 1, SMOKE.model, config)
+    on = fit(synthetic, "sasrec", 1, SMOKE.model, replace(config, contrast=0.25))
+    assert on.history[1].loss < on.history[0].loss
+    assert on.history[0].loss > plain.history[0].loss
+    assert other_loss(synthetic, config, "cpu") is None
+    assert "contrast" not in record(config)

@@ -12,7 +12,7 @@ from seqattn.errors import SeqattnError
 from seqattn.models import MODELS, RECBOLE_MODELS
 
 # Trainings of SASRec that figures show beside models, by the names that a study gives them.
-RIVALS = {"confidence": "Loss weight", "positives": "Strong targets"}
+RIVALS = {"confidence": "Loss weight", "positives": "Strong targets", "contrast": "Contrast"}
 LABELS = {name: model.label for name, model in MODELS.items()} | RECBOLE_MODELS | RIVALS
 COLOURS = {name: model.colour for name, model in MODELS.items()}
 # Okabe and Ito's palette: told apart by readers with any common colour blindness.

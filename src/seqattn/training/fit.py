@@ -44,11 +44,16 @@ from seqattn.training.negatives import SampledLoss
 from seqattn.training.optimiser import adam, start_lambda
 from seqattn.training.pretraining import take_over, twin_of, twins_training
 from seqattn.training.ranking import Ranker
-from seqattn.training.targets import WeightedCrossEntropy, scored_targets
+from seqattn.training.targets import (
+    ContrastedCrossEntropy,
+    WeightedCrossEntropy,
+    scored_targets,
+)
 from seqattn.training.whole import WholeBatch, whole_batch, whole_windows
 
 TRIM_EVERY = 32  # optimiser steps
-OtherLoss = SampledLoss | WeightedCrossEntropy  # in the place of the plain cross-entropy
+# In the place of the plain cross-entropy.
+OtherLoss = SampledLoss | WeightedCrossEntropy | ContrastedCrossEntropy
 Parts = Sequence[Batch | WholeBatch]  # of one step, computed one after another
 
 
@@ -356,10 +361,13 @@ def _pretrain(
 def other_loss(
     dataset: Dataset, config: TrainConfig, device: torch.device | str
 ) -> OtherLoss | None:
-    """Return the loss that draws negatives or weighs targets; None is the plain cross-entropy."""
+    """Return the loss that reads intensities or draws negatives; None is the plain one."""
+    train = dataset.split.train
     if config.confidence:
-        return WeightedCrossEntropy(dataset.split.train, config.confidence, device)
-    return None if config.loss == "ce" else SampledLoss(dataset.split.train, config, device)
+        return WeightedCrossEntropy(train, config.confidence, device)
+    if config.contrast:
+        return ContrastedCrossEntropy(train, config, device)
+    return None if config.loss == "ce" else SampledLoss(train, config, device)
 
 
 def forked_rng(device: torch.device | str) -> AbstractContextManager[None]:

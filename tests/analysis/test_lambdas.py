@@ -15,6 +15,7 @@ from seqattn.analysis.lambdas import (
     pace,
     ranks_by_scope,
     spearman,
+    spearman_by,
     t_interval,
     trajectories,
 )
@@ -158,6 +159,24 @@ def test_few_or_constant_points_have_no_bootstrap():
     for x, y in (([1, 2], [2, 1]), ([1] * 9, range(9)), (range(9), [1] * 9)):
         found = bootstrap_spearman(x, y)
         assert np.isnan([found.rho, found.low, found.high]).all() and found.n == len(x)
+
+
+def test_points_of_a_group_stay_together_in_a_resample():
+    """Copies of a point are no evidence: the interval is that of the groups, each once."""
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(2, 12))
+    once, often = spearman_by(x, y, range(12)), spearman_by(*np.tile([x, y], 5), [*range(12)] * 5)
+    assert (often.rho, often.low, often.high) == pytest.approx((once.rho, once.low, once.high))
+    drawn = np.random.default_rng(0).integers(12, size=(1000, 12))
+    rhos = [stats.spearmanr(x[d], y[d]).statistic for d in drawn]
+    assert (once.low, once.high) == pytest.approx(tuple(np.quantile(rhos, [0.025, 0.975])))
+
+
+def test_fewer_than_five_groups_have_no_interval():
+    x, y = np.random.default_rng(0).normal(size=(2, 40))
+    few, enough = (spearman_by(x, y, np.arange(40) % n) for n in (4, 5))
+    assert np.isnan([few.low, few.high]).all() and few.rho == enough.rho
+    assert enough.low < enough.rho < enough.high
 
 
 def test_resamples_of_one_point_are_left_out():

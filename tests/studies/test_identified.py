@@ -9,8 +9,11 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from seqattn.config import VARIANTS
+from seqattn.files import ROOT
 from seqattn.plots.lambdas import lambda_ends, lambda_phase, lambda_profile, thinned
-from seqattn.studies import identified, plan
+from seqattn.search.tune import space
+from seqattn.studies import identified, plan, travel
 from seqattn.studies.plan import read_study, wanted
 
 STARTS, THIN = read_study("lambda_starts"), read_study("thinning")
@@ -132,13 +135,56 @@ def test_figures_draw_what_there_is_and_say_what_there_is_not():
     ends = pd.DataFrame([one | {"arm": "start 0", "start": 0.0, "mean": 0.3}])
     profile = pd.DataFrame([one | {"value": 1.0, "change": 0.2}])
     thin = pd.DataFrame([one | {"arm": "a", "share": s, "mean": 0.3} for s in (10, 100)])
-    travel = pd.DataFrame({"possible": [0.1, 2.0], "moved": [0.1, np.nan]})
     for drawn in (
         lambda_ends(ends, ["real", "start 0"]),
         lambda_profile(profile, 5.0),
-        lambda_phase({"ours": travel}),
+        lambda_phase(travel.of_all_studies(), travel.published_phase()),
         thinned(thin),
         *(draw(pd.DataFrame(), *more) for draw, more in
-          ((lambda_ends, ([],)), (lambda_profile, (5.0,)), (thinned, ()))),
+          ((lambda_ends, ([],)), (lambda_profile, (5.0,)), (thinned, ()),
+           (lambda_phase, (pd.DataFrame(),)))),
     ):  # fmt: skip
         assert isinstance(drawn, Figure)
+
+
+def test_every_study_with_lambdas_and_committed_runs_is_in_the_phase_picture():
+    """Calibration and the referee's page read the runs of the replication."""
+    of_others = {"calibration", "referee"}
+    with_lambda = {
+        study.name
+        for study in map(read_study, plan.names())
+        if {*VARIANTS} & {model for arm in study.arms for model in arm.models}
+        and study.results.is_relative_to(ROOT / "results")
+    }
+    keeping = {name for name in plan.names() if "travel" in read_study(name).tables}
+    assert with_lambda - of_others == keeping
+    keys = ["dataset", "model", "seed", "lam"]
+    searched = read_study("replication").table("travel")[keys].drop_duplicates()
+    assert len(searched.merge(travel.of_all_studies()[keys])) == len(searched) > 100
+
+
+def test_each_run_is_drawn_once_and_none_that_was_held():
+    kept = travel.of_all_studies()
+    assert not kept.duplicated(["dataset", "model", "seed", "steps", "learning_rate", "lam"]).any()
+    assert set(kept["kind"]) <= set(travel.KINDS) and kept["possible"].gt(0).all()
+    assert not kept["log"].str.contains("-time|-50|-25|-10$").any()
+    whole = kept["lam"].sub(kept["start"]).abs()
+    assert (whole <= kept["moved"] + 1e-6).all()  # the mean's way is at most the mean way
+
+
+def test_the_papers_travel_is_told_as_far_as_it_can_be():
+    paper, steps = travel.published_phase(), travel.published_steps()
+    rates = space(intensity=False)["learning_rate"]
+    assert (paper["most"] == steps["steps"] * 50 * rates.high).all()
+    far = (1 - steps["lambda_mean"]).abs()
+    assert paper["least"].tolist() == np.maximum(far, steps["steps"] * rates.low).tolist()
+    assert (paper["least"] <= paper["most"]).all() and len(paper) == 21
+
+
+def test_the_table_of_the_phase_picture_takes_only_long_runs_where_it_says_so():
+    runs, paper = travel.of_all_studies(), travel.published_phase()
+    short = runs.assign(possible=0.4)
+    told = travel.phase_table(runs, paper)
+    assert told.loc["all", "points"] == len(runs)
+    assert travel.phase_table(short, paper).loc["all, long enough to count", "points"] == 0
+    assert told.iloc[-1][["points", "logs"]].tolist() == [21, 7]

@@ -254,3 +254,23 @@ def bootstrap_spearman(
     rhos = products_B[varied] / np.sqrt(xx_B * yy_B)[varied]
     low, high = np.quantile(rhos, [0.025, 0.975])
     return Spearman(float(stats.spearmanr(x, y).statistic), float(low), float(high), n)
+
+
+def spearman_by(
+    x: ArrayLike, y: ArrayLike, of: ArrayLike, n_resamples: int = 1000, seed: int = 0
+) -> Spearman:
+    """Return Spearman's correlation with the 95 % percentile interval of resampled groups.
+
+    Points of one group, `of` says which, stay together: they are not independent. Fewer than five
+    groups have no interval.
+    """
+    points_2N, (_, group_N) = np.array([x, y], dtype=float), np.unique(of, return_inverse=True)
+    found, n_groups = spearman(*points_2N), len(set(group_N))
+    rows = [np.flatnonzero(group_N == number) for number in range(n_groups)]
+    drawn = np.random.default_rng(seed).integers(n_groups, size=(n_resamples, n_groups))
+    low = high = np.nan
+    if n_groups >= 5 and not np.isnan(found.rho):
+        sets = (points_2N[:, np.concatenate([rows[number] for number in own])] for own in drawn)
+        rhos = [stats.spearmanr(*own).statistic for own in sets if np.ptp(own, axis=1).all()]
+        low, high = np.quantile(rhos, [0.025, 0.975])
+    return Spearman(found.rho, float(low), float(high), found.n)

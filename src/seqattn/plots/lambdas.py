@@ -8,12 +8,13 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from seqattn.plots.audit import not_run
 from seqattn.plots.changes import legend_above, variant_keys
-from seqattn.plots.style import BLUE, COLOURS, GREEN, GREY, VERMILION, name_of
+from seqattn.plots.style import BLUE, COLOURS, GREEN, GREY, ORANGE, VERMILION, name_of
 
 _KEPT: dict[str, Any] = {"marker": "o", "color": "black", "markersize": 3.5}
 _LAYERS = (BLUE, VERMILION, GREEN)
@@ -157,27 +158,60 @@ def lambda_profile(frame: pd.DataFrame, margin: float) -> Figure:
     return figure
 
 
-def lambda_phase(groups: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw how far lambda went against how far it could go, a colour a group of runs.
+def lambda_phase(runs: pd.DataFrame, paper: pd.DataFrame) -> Figure:
+    """Draw how far lambda went by steps x learning rate, and by the steps of an epoch.
+
+    Left a dot a run, and a line for each published value as wide as its travel may have been: the
+    paper prints neither. What no lambda can reach is grey. Right a dot a mean over seeds, and the
+    published values as diamonds.
 
     Parameters
     ----------
-    groups : mapping
-        By label, frames with columns possible (steps x learning rate) and moved.
+    runs : DataFrame
+        Columns of `seqattn.studies.travel.of_all_studies`.
+    paper : DataFrame
+        Columns of `seqattn.studies.travel.published_phase`.
     """
-    figure, axes = plt.subplots(figsize=(6.4, 4.2))
-    colours = (BLUE, VERMILION, GREEN, GREY)
-    for number, (label, frame) in enumerate(groups.items()):
-        told = frame[(frame["possible"] > 0) & (frame["moved"] > 0)]
-        style: dict[str, Any] = {"alpha": 0.6, "markersize": 4, "color": colours[number % 4]}
-        axes.plot(told["possible"], told["moved"], "os^D"[number % 4], label=label, **style)
-    low, high = axes.get_xlim()
-    span = np.geomspace(max(low, 1e-3), max(high, 1e-2), 2)
-    axes.plot(span, span, "--", color="black", linewidth=0.8, label="as far as it could")
-    axes.set(xscale="log", yscale="log")
-    axes.set(xlabel="possible travel: steps × learning rate", ylabel="distance of λ from its start")
-    legend_above(figure, axes.get_legend_handles_labels()[0])
+    if runs.empty:
+        return not_run()
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 4.4), sharey=True)
+    colours = (BLUE, VERMILION, GREEN, ORANGE)
+    runs = runs.assign(went=runs["lam"] - runs["start"])
+    means = _means(runs)
+    for (kind, own), colour in zip(runs.groupby("kind"), colours, strict=False):
+        dots: dict[str, Any] = {"color": colour, "alpha": 0.6, "markersize": 3.5}
+        left.plot(own["possible"], own["went"], "o", label=kind, **dots)
+        mine = means[means["kind"] == kind]
+        right.plot(mine["epoch_steps"], mine["went"], "o", **dots)
+    went = paper["lambda_mean"] - 1
+    left.hlines(went, paper["least"], paper["most"], color="black", linewidth=0.8, alpha=0.5)
+    right.plot(paper["steps"], went, "D", color="black", markerfacecolor="none", label="published")
+    left.set_xscale("log")
+    left.set_yscale("symlog", linthresh=1, linscale=2)
+    left.set_ylim(min(went.min(), runs["went"].min()) - 0.2, max(runs["went"].max(), 0) + 1)
+    _shade_out_of_reach(left)
+    left.set(xlabel="possible travel: steps × learning rate", ylabel="λ minus where it started")
+    right.set(xlabel="optimiser steps of an epoch", xscale="log")
+    handles = [*left.get_legend_handles_labels()[0], *right.get_legend_handles_labels()[0]]
+    legend_above(figure, handles)
     return figure
+
+
+def _means(runs: pd.DataFrame) -> pd.DataFrame:
+    keys = ["kind", "study", "dataset", "arm", "model"]
+    return runs.groupby(keys, sort=False, as_index=False)[["epoch_steps", "went"]].mean()
+
+
+def _shade_out_of_reach(axes: Axes) -> None:
+    """Shade where lambda can't be; the ticks are those of a scale that is linear from -1 to 1."""
+    ticks = [-1, -0.5, 0, 0.5, 1, 5]
+    (low, high), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    x = np.geomspace(low, high, 200)
+    axes.fill_between(x, x, np.maximum(x, top), color=GREY, alpha=0.15)
+    axes.fill_between(x, -x, np.minimum(-x, bottom), color=GREY, alpha=0.15)
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set(xlim=(low, high), ylim=(bottom, top))
 
 
 def thinned(frame: pd.DataFrame) -> Figure:

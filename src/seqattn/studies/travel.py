@@ -11,19 +11,26 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from seqattn.analysis.lambdas import Spearman, spearman
+from seqattn.analysis.lambdas import Spearman, spearman, spearman_by
 from seqattn.analysis.lambdas import pace as pace_of
-from seqattn.config import BACKBONES
+from seqattn.config import BACKBONES, LAMBDA
+from seqattn.data import CATALOGUE
 from seqattn.models import MODELS
 from seqattn.plots.style import name_of
+from seqattn.presets import PRESETS, get_preset
 from seqattn.studies.ia import published
 from seqattn.studies.judge import stacked
-from seqattn.studies.plan import Group, Study
+from seqattn.studies.plan import Arm, Group, Study, names, read_study
+from seqattn.studies.texts import span
 
 # Below either, a value of lambda says how long it was trained, and no more.
 LEAST_STEPS, LEAST_POSSIBLE = 200, 0.5
 _KEY = ["dataset", "arm", "part", "model"]
 _BATCH = 2048  # of the published steps: the paper states none, and ranks do not depend on it
+_RATES = 1e-4, 5e-3  # the learning rates that the paper searched
+# Settings that a search chose, or that were written down before; then what intensities were drawn.
+KINDS = ("searched", "not searched: real", "not searched: shuffled", "not searched: planted")
+_TOLD = {"real": KINDS[1], "planted": KINDS[3]}
 
 
 def travel(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -161,3 +168,89 @@ def published_length() -> Spearman:
     """Return the rank correlation of [IA]'s lambda with steps per epoch, over its 21 cells."""
     found = published_steps()
     return spearman(found["lambda_mean"], found["steps"])
+
+
+def of_all_studies() -> pd.DataFrame:
+    """Return the runs of every study that keeps a table ``travel``, each once.
+
+    The columns of `travel`, with study (the first that wants a run), kind (one of `KINDS`), log (of
+    which the dataset is all or a part), start (of lambda) and epoch_steps (optimiser steps an
+    epoch). Runs whose lambda was held could not travel and are left out.
+    """
+    frames = [
+        _described(study).assign(study=study.name)
+        for study in map(read_study, names())
+        if "travel" in study.tables
+    ]
+    own = ["dataset", "model", "seed", "steps", "learning_rate", "lam"]
+    found = stacked(frames).drop_duplicates(own, ignore_index=True)
+    return found[found["possible"] > 0]
+
+
+def _described(study: Study) -> pd.DataFrame:
+    arms = {arm.name: arm for arm in study.arms}
+    found = study.table("travel")
+    if found.empty:
+        return found
+    start = {name: (LAMBDA | arm.settings.train)["lambda_start"] for name, arm in arms.items()}
+    return found.assign(
+        kind=[_kind(arms[arm]) for arm in found["arm"]],
+        log=[CATALOGUE[name].of or name for name in found["dataset"]],
+        start=found["arm"].map(start),
+        epoch_steps=found["steps"] / found["epoch"],
+    )
+
+
+def _kind(arm: Arm) -> str:
+    if arm.settings.like not in PRESETS:
+        return KINDS[0]
+    return _TOLD.get(arm.settings.train.get("intensity", "real"), KINDS[2])
+
+
+def published_phase() -> pd.DataFrame:
+    """Return `published_steps` with moved, and the least and most that lambda's travel may be.
+
+    The paper prints neither the epochs that its weights had nor the learning rate. They are one
+    epoch at the smallest rate that it searched, or as far as lambda went; to the protocol's whole
+    number of epochs at the largest.
+    """
+    found = published_steps()
+    moved = (1 - found["lambda_mean"]).abs()
+    low, high = (found["steps"] * rate for rate in _RATES)
+    epochs = get_preset("paper").train.epochs
+    return found.assign(moved=moved, least=np.maximum(low, moved), most=high * epochs)
+
+
+def by_log(found: pd.DataFrame) -> Spearman:
+    """Return `against_length` of runs of `of_all_studies`, its interval over resampled logs."""
+    return spearman_by(found["moved"], found["possible"], found["log"])
+
+
+def phase_table(runs: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
+    """Return `by_log` as text: of all runs, of each kind, of runs that count, and of the paper.
+
+    `runs` is of `of_all_studies`, `paper` of `published_phase`; the paper's distances are compared
+    with the steps of an epoch.
+    """
+    long = runs[(runs["steps"] >= LEAST_STEPS) & (runs["possible"] >= LEAST_POSSIBLE)]
+    parts = {"all": runs, "all, long enough to count": long, **dict(list(runs.groupby("kind")))}
+    rows = {name: _phase_row(own, own["log"], by_log(own)) for name, own in parts.items()}
+    told = spearman_by(paper["moved"], paper["steps"], paper["dataset"])
+    rows["published, against steps of an epoch"] = _phase_row(paper, paper["dataset"], told)
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _phase_row(points: pd.DataFrame, logs: pd.Series, told: Spearman) -> dict[str, object]:
+    return {
+        "points": told.n,
+        "logs": logs.nunique(),
+        "rank correlation": f"{told.rho:+.2f}",
+        "95 % interval over logs": span(told.low, told.high, "+.2f") or "fewer than five logs",
+        "median share of travel used": f"{points['used'].median():.0%}" if "used" in points else "",
+    }
+
+
+def published_by_dataset() -> Spearman:
+    """Return `published_length` with an interval over resampled datasets, not over cells."""
+    found = published_steps()
+    return spearman_by(found["lambda_mean"], found["steps"], found["dataset"])

@@ -45,6 +45,24 @@ def test_the_variance_is_the_formula_worked_by_hand():
     assert result.p_value == pytest.approx(2 * scipy.stats.t.sf(5 / np.sqrt(12), 2304 / 1568))
 
 
+@pytest.mark.parametrize(
+    ("of_seeds", "of_users", "larger", "df"),
+    [([0, 0, 0], [0, 2, 4, 6], 20, 3), ([0, 3, 6], [0, 0, 0, 0], 36, 2)],
+)
+def test_where_a_component_is_below_zero_the_larger_mean_square_has_its_own_df(
+    of_seeds, of_users, larger, df
+):
+    # Rows and columns of the residuals sum to 0, and M_e = 4 / 6. One of M_s and
+    # M_u is 0, so that M_s + M_u - M_e is below the other, which has U - 1 = 3 or
+    # S - 1 = 2 degrees of freedom.
+    rest = [[1, -1, 0, 0], [-1, 1, 0, 0], [0, 0, 0, 0]]
+    d_SU = np.add.outer(of_seeds, of_users) + rest
+    assert mean_squares(d_SU.astype(float))[2] == pytest.approx(4 / 6)
+    result = crossed_interval(d_SU)
+    assert result.error == pytest.approx(np.sqrt(larger / 12))
+    assert result.df == pytest.approx(df)
+
+
 @given(st.integers(0, 10_000), st.sampled_from([0, 1]), st.sampled_from([0, 1]))
 def test_it_is_never_narrower_than_seeds_or_users_alone(number, seed_sd, user_sd):
     d_SU = layout(np.random.default_rng(number), 3, 8, seed_sd, user_sd, 1)

@@ -34,7 +34,8 @@ def crossed_interval(differences: ArrayLike, *, alpha: float = 0.05) -> Crossed:
 
     with the mean squares of seeds, users and the rest, never below :math:`M_s / (S U)` and
     :math:`M_u / (S U)`, what each side varies by itself. Satterthwaite's degrees of freedom, at
-    least S - 1.
+    least S - 1. Where a variance component is estimated below 0, so that the larger of both mean
+    squares stands alone, they are its own: U - 1 or S - 1.
 
     Parameters
     ----------

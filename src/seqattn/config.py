@@ -66,7 +66,12 @@ LOSS: dict[str, Any] = {
 # How lambda is trained, with what it is for the published variants: from 1, at the rate of all
 # other parameters, without decay.
 LAMBDA: dict[str, Any] = {"lambda_start": 1.0, "lambda_rate": 1.0, "lambda_decay": 0.0}
-PLANTED: dict[str, Any] = {"planted_p": 1.0, "planted_tail": 2.0, "planted_popularity": 0.0}
+PLANTED: dict[str, Any] = {
+    "planted_p": 1.0,
+    "planted_tail": 2.0,
+    "planted_popularity": 0.0,
+    "planted_next": False,
+}
 # What a loss makes of the intensity of its targets: nothing.
 TARGETS: dict[str, Any] = {"confidence": 0.0, "least_target": 0.0, "least_quantile": 0.0}
 TARGETS |= {"contrast": 0.0}
@@ -252,7 +257,8 @@ class TrainConfig:
     ones, a placebo of `seqattn.data.placebo`, or ``planted`` ones, see `seqattn.data.planted`:
     ``planted_p`` is what they tell of the items to come (0 nothing, 1 everything),
     ``planted_tail`` the standard deviation of their logarithm, and ``planted_popularity``, from -1
-    to 1, how they follow an item's popularity. Under the placebo ``across`` each intensity keeps
+    to 1, how they follow an item's popularity; with ``planted_next`` they tell of the very next
+    item alone. Under the placebo ``across`` each intensity keeps
     its place with probability ``kept_intensity``.
 
     ``lambda_start`` is where the lambda of every layer starts. Its learning rate is
@@ -287,6 +293,7 @@ class TrainConfig:
     planted_p: float = PLANTED["planted_p"]
     planted_tail: float = PLANTED["planted_tail"]
     planted_popularity: float = PLANTED["planted_popularity"]
+    planted_next: bool = PLANTED["planted_next"]
     kept_intensity: float = 0.0
     lambda_start: float = LAMBDA["lambda_start"]
     lambda_rate: float = LAMBDA["lambda_rate"]
@@ -374,7 +381,7 @@ class TrainConfig:
         _require(not (self.contrast and self.confidence), "contrast", self.contrast, told)
 
     def _check_planted(self) -> None:
-        p, tail, popularity = (getattr(self, key) for key in PLANTED)
+        p, tail, popularity, _ = (getattr(self, key) for key in PLANTED)
         _require(0 <= p <= 1, "planted_p", p, "in [0, 1]")
         _require(0 < tail <= 10, "planted_tail", tail, "in (0, 10]")  # float32 holds it
         _require(-1 <= popularity <= 1, "planted_popularity", popularity, "in [-1, 1]")

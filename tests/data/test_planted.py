@@ -14,7 +14,14 @@ from scipy import stats
 from seqattn.config import LATER, PLANTED, ModelConfig, TrainConfig, record, replace
 from seqattn.data import Dataset, Interactions, load_dataset
 from seqattn.data.intensities import with_intensities
-from seqattn.data.planted import comes_later, neighbours, promised, with_planted
+from seqattn.data.planted import (
+    comes_later,
+    comes_next,
+    neighbours,
+    promised,
+    promised_next,
+    with_planted,
+)
 from seqattn.data.sequences import Sequences
 from seqattn.errors import SeqattnError
 from seqattn.presets import get_preset
@@ -89,6 +96,14 @@ def test_a_neighbour_comes_if_the_same_user_has_it_later():
     assert not comes_later(histories, np.zeros(6, dtype=int)).any()
 
 
+def test_in_the_stricter_story_a_neighbour_comes_only_as_the_very_next_item():
+    histories = sequences([[1, 5, 2], [1, 2, 1], [2], [3, 1, 2], [3], [2]], 5)
+    comes = comes_next(histories, np.array([0, 2, 0, 2, 0, 0]))
+    assert np.flatnonzero(comes).tolist() == [3, 8]  # not across users, as 3 and 2 at the end
+    later = comes_later(histories, np.array([0, 2, 0, 2, 0, 0]))
+    assert (later >= comes).all()
+
+
 def test_neighbours_do_not_depend_on_what_is_asked_for(data):
     rows = np.append(data.split.parts.valid, data.split.parts.test)
     items = data.sequences.items.copy()
@@ -131,14 +146,17 @@ def test_marks_follow_what_comes_as_far_as_p_says(data):
         assert told[~comes].mean() == pytest.approx((1 - p) * q, abs=0.05)
 
 
+@pytest.mark.parametrize("next_only", [False, True])
 @pytest.mark.parametrize("confound", [0.0, 0.8])
-def test_without_p_intensities_are_independent_of_what_comes_given_items(data, confound):
+def test_without_p_intensities_are_independent_of_what_comes_given_items(data, confound, next_only):
     """A permutation within items keeps what intensity owes to the item itself."""
     rng = np.random.default_rng(3)
-    items, comes = data.sequences.items, come(data)
+    items = data.sequences.items
+    comes = (comes_next if next_only else comes_later)(data.sequences, neighbours(data.split.train))
 
     def p_value(p):
-        rank = stats.rankdata(with_planted(data, p, TAIL, confound, 5).sequences.intensity)
+        planted = with_planted(data, p, TAIL, confound, 5, next_only)
+        rank = stats.rankdata(planted.sequences.intensity)
         by_item = np.argsort(items, kind="stable")
         found = rank[comes].mean()
         null = []
@@ -173,6 +191,23 @@ def test_at_full_p_the_open_mark_is_the_target_wherever_it_applies(data, name):
             for h in (data.sequences.items[s : s + 9] for s in data.sequences.offsets[:-1])
         ]
         assert np.mean(open_) > 3
+
+
+@pytest.mark.parametrize("name", ["promises", "synthetic"])
+def test_at_full_p_a_marked_last_item_names_the_target_and_an_unmarked_one_excludes_it(data, name):
+    data = data if name == "promises" else load_dataset("synthetic")
+    told = with_planted(data, 1.0, TAIL, 0.5, 2, next_only=True)
+    neighbour = neighbours(data.split.train)
+    comes = comes_next(data.sequences, neighbour)
+    marked = marks(told, comes.sum())
+    assert np.array_equal(marked, comes)
+    hits = 0
+    for start, row in zip(data.sequences.offsets, data.split.parts.test, strict=False):
+        history, target = data.sequences.items[start:row], data.sequences.items[row]
+        rule = promised_next(history, marked[start:row], neighbour)
+        assert rule == (target if neighbour[history[-1]] == target else 0)
+        hits += rule == target
+    assert hits > 0.02 * data.n_users
 
 
 @pytest.mark.parametrize(("confound", "sign"), [(-0.7, -1), (0.7, 1)])
@@ -216,16 +251,19 @@ def test_keys_of_runs_without_planted_intensities_are_as_they_were():
     assert {name: run_spec(data, name, 2020, SMOKE).key for name in known} == known
     keys = {
         run_spec(data, "ia-mul", 2020, preset).key
-        for preset in (SMOKE, planted(), planted(planted_p=0.0), planted(planted_p=0.5))
+        for preset in (
+            *(SMOKE, planted(), planted(planted_p=0.0), planted(planted_p=0.5)),
+            planted(planted_next=True),
+        )
     }
-    assert len(keys) == 4
+    assert len(keys) == 5
 
 
 def test_a_run_is_evaluated_on_the_intensities_it_was_trained_on(tmp_path):
     data = load_dataset("synthetic")
-    preset = planted(planted_p=0.5, planted_tail=1.0, planted_popularity=-0.5)
+    preset = planted(planted_p=0.5, planted_tail=1.0, planted_popularity=-0.5, planted_next=True)
     run = fit_run(Store(tmp_path), data, run_spec(data, "ia-mul", 3, preset))
-    told = with_planted(data, 0.5, 1.0, -0.5, 3)
+    told = with_planted(data, 0.5, 1.0, -0.5, 3, next_only=True)
     assert np.array_equal(dataset_of(run, data).sequences.intensity, told.sequences.intensity)
     by_hand = fit(told, "ia-mul", 3, SMOKE.model, SMOKE.train)
     assert np.array_equal(run.ranks(), by_hand.ranks["test_unfiltered"])
@@ -235,8 +273,9 @@ def test_dials_out_of_range_or_without_planted_intensities_are_refused():
     for dial, value in (("planted_p", 1.5), ("planted_tail", 0.0), ("planted_popularity", -2.0)):
         with pytest.raises(SeqattnError, match=f"config key '{dial}' must be in"):
             planted(**{dial: value})
-    with pytest.raises(SeqattnError, match="'planted_p' must be left out without intensity"):
-        TrainConfig(planted_p=0.5)
+    for dial in ({"planted_p": 0.5}, {"planted_next": True}):
+        with pytest.raises(SeqattnError, match="must be left out without intensity"):
+            TrainConfig(**dial)
     data = load_dataset("synthetic")
     assert with_intensities(data, SMOKE.train, 1) is data
 

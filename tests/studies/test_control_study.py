@@ -67,6 +67,32 @@ def test_the_other_dials_stand_beside_the_arm_with_their_p_alone():
     assert not control.dials(read_study("held"))
 
 
+def test_marks_of_the_very_next_item_are_judged_against_marks_that_tell_nothing(tmp_path):
+    assert control.next_alone(STUDY) == {"next": 1.0}
+    strict = STUDY.arm("next")
+    assert strict.settings.train == {"intensity": "planted", "planted_next": True}
+    assert (strict.models, strict.against) == (VARIANTS, "real")
+    assert "next" not in {**control.dials(STUDY), **control.doses(STUDY)}
+    assert not control.next_alone(read_study("held"))
+    study, data, facts = small_study(tmp_path)
+    smoke, store, groups = get_preset("smoke"), Store(tmp_path), []
+    for arm, rank in (("p 0", 9), ("p 1", 7), ("next", 4)):
+        train = replace(smoke.train, **study.arm(arm).settings.train)
+        preset = dataclasses.replace(smoke, train=train)
+        specs = tuple(run_spec(data, "ia-add", seed, preset) for seed in (1, 2))
+        for spec in specs:
+            keep(tmp_path, spec, np.full(data.n_users, rank), [])
+        runs = tuple(filter(None, map(store.get, specs)))
+        groups.append(Group(facts, arm, "ia-add", specs, runs=runs))
+    table = control.over_nothing(study, groups)
+    rows = table.query("metric == 'NDCG' and k == 10").set_index("arm")
+    assert set(rows.index) == {"p 1", "next"}
+    assert rows.loc["next", "base"] == pytest.approx(1 / np.log2(10))
+    told = control.by_dial(study, table.assign(dataset="synthetic"), control.next_alone(study))
+    told = told["change"].item()
+    assert told == pytest.approx(rows.loc["next", "relative_change_percent"])
+
+
 @pytest.mark.parametrize(
     ("gains", "beyond", "margin", "expected", "seen_from"),
     [
@@ -176,7 +202,8 @@ def test_a_dial_is_judged_against_the_same_variant_with_the_usual_one(tmp_path):
     ]
     assert row["base"] == pytest.approx(1 / np.log2(5))
     assert row["difference"] == pytest.approx(1 / np.log2(3) - 1 / np.log2(5))
-    told = control.by_dial(study, table.assign(dataset="synthetic"))["change"].unstack("dial")
+    told = control.by_dial(study, table.assign(dataset="synthetic"), control.dials(study))
+    told = told["change"].unstack("dial")
     assert told["heavy tail"].item() == pytest.approx(row["relative_change_percent"])
     assert told.drop(columns="heavy tail").isna().all(axis=None)
 
@@ -193,17 +220,24 @@ def test_the_ceiling_is_what_the_oracle_rule_would_add(tmp_path):
     marked = planted >= np.sort(planted)[-n_marked]
     ranks = run.ranks().copy()
     counts = {"marks": 0, "open": 0, "last": 0}
+    strictly = run.ranks().copy()
     for user, row in enumerate(data.split.parts.test):
         rows = slice(data.sequences.offsets[user], row)
         history = data.sequences.items[rows]
         rule = promised(history, marked[rows], neighbour_V)
         ranks[user] = 1 if rule == data.sequences.items[row] else ranks[user]
+        follows = neighbour_V[history[-1]] == data.sequences.items[row]
+        strictly[user] = 1 if follows else strictly[user]
         for place in np.flatnonzero(marked[rows]):
             is_open = neighbour_V[history[place]] not in history
             counts["marks"] += 1
             counts["open"] += is_open
             counts["last"] += is_open and place == len(history) - 1
-    own, best = (np.where(r <= 10, 1 / np.log2(1 + r), 0).mean() for r in (run.ranks(), ranks))
+    own, best, best_next = (
+        np.where(r <= 10, 1 / np.log2(1 + r), 0).mean() for r in (run.ranks(), ranks, strictly)
+    )
+    assert told["next_ceiling"] == pytest.approx(100 * (best_next / own - 1))
+    assert 0 < told["next_applies"] <= told["applies"]
     assert told["base"] == pytest.approx(own)
     assert told["ceiling"] == pytest.approx(100 * (best / own - 1))
     assert told["ceiling"] > 0 and told["open"] >= 1

@@ -18,5 +18,5 @@ def with_intensities(dataset: Dataset, config: TrainConfig, seed: int) -> Datase
     """
     if config.intensity == "planted":
         dials = config.planted_p, config.planted_tail, config.planted_popularity
-        return with_planted(dataset, *dials, seed)
+        return with_planted(dataset, *dials, seed, next_only=config.planted_next)
     return with_placebo(dataset, config.intensity, seed, kept=config.kept_intensity)

@@ -4,7 +4,8 @@ Histories, items and order stay. The story of each interaction s of a user, with
 
 1. The *neighbour* N(i) of an item is the item that most often comes right after it in training, at
    least twice; of several, the first code. Many items have none.
-2. Its neighbour *comes*, ``z_s = 1``, if ``N(i_s)`` is among the later items of the same user.
+2. Its neighbour *comes*, ``z_s = 1``, if ``N(i_s)`` is among the later items of the same user; in
+   the stricter story, if it is the very next one.
 3. It is *marked*: ``b_s = z_s`` with probability p, else ``b_s ~ Bernoulli(q)``, where q is the
    mean of z over the log. So marks are about as many at every p, and only p says what they tell.
 4. Its *rank* follows ``(b_s, e_s)``, marks first: the k marked interactions get the k highest
@@ -22,6 +23,10 @@ the one number q.
   neighbour of anything in the history. So intensity suffices wherever it applies. It is needed
   there, too, as far as a history has several unseen neighbours: without marks, any may come.
 
+In the stricter story the last item alone asks: at p = 1 the target is its neighbour where it is
+marked (`promised_next`), and is not where it is not. At p = 0 both stories are one, as marks tell
+nothing and every order of intensities is as likely as any other.
+
 The tail and the confound c change no mark: p alone is what intensity tells. The dataset
 ``synthetic`` with planted intensities is a log whose whole story is known.
 """
@@ -38,7 +43,9 @@ from seqattn.data.sequences import Sequences
 _LEAST = 2  # times: a pair that was seen once may be chance, and fits training alone
 
 
-def with_planted(dataset: Dataset, p: float, tail: float, confound: float, seed: int) -> Dataset:
+def with_planted(
+    dataset: Dataset, p: float, tail: float, confound: float, seed: int, next_only: bool = False
+) -> Dataset:
     """Return the dataset with planted intensities; real ones are not read.
 
     Parameters
@@ -51,11 +58,13 @@ def with_planted(dataset: Dataset, p: float, tail: float, confound: float, seed:
         The c above, from -1 to 1: how intensity follows popularity among equally marked.
     seed : int
         The training seed: each has draws of its own, the same for every p.
+    next_only : bool
+        Whether a neighbour comes only as the very next item.
     """
     histories, train = dataset.sequences, dataset.split.train
     rng = np.random.default_rng([seed, 1])  # batches are drawn from the seed alone
     n = len(histories)
-    comes_n = comes_later(histories, neighbours(train))
+    comes_n = (comes_next if next_only else comes_later)(histories, neighbours(train))
     tells_n, chance_n = rng.random(n) < p, rng.random(n) < comes_n.mean()
     marked_n = np.where(tells_n, comes_n, chance_n)
     noise_n = np.sqrt(1 - confound**2) * rng.standard_normal(n)
@@ -97,6 +106,14 @@ def comes_later(histories: Sequences, neighbour_V: np.ndarray) -> np.ndarray:
     return (keys[place_n] == wanted_n) & (last_rows[place_n] > np.arange(len(base)))
 
 
+def comes_next(histories: Sequences, neighbour_V: np.ndarray) -> np.ndarray:
+    """Return whether each interaction's neighbour is its user's very next item, (n,) bool."""
+    items, user = histories.items, histories.user_of_row
+    comes_n = np.zeros(len(items), dtype=bool)
+    comes_n[:-1] = (user[1:] == user[:-1]) & (neighbour_V[items[:-1]] == items[1:])
+    return comes_n
+
+
 def promised(history: np.ndarray, marked: np.ndarray, neighbour_V: np.ndarray) -> int:
     """Return the neighbour of the last marked item whose own was not seen; 0 if none is open.
 
@@ -110,6 +127,11 @@ def promised(history: np.ndarray, marked: np.ndarray, neighbour_V: np.ndarray) -
     promises = neighbour_V[history[marked]]
     open_ = promises[(promises > 0) & ~np.isin(promises, history)]
     return int(open_[-1]) if len(open_) else 0
+
+
+def promised_next(history: np.ndarray, marked: np.ndarray, neighbour_V: np.ndarray) -> int:
+    """Return the neighbour of the last item if that is marked, else 0; arguments of `promised`."""
+    return int(neighbour_V[history[-1]]) if marked[-1] else 0
 
 
 def _popularity(histories: Sequences, train: Sequences) -> np.ndarray:

@@ -8,7 +8,7 @@ YAML for the rule.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -42,8 +42,16 @@ def dials(study: Study) -> dict[str, str]:
     return {
         name: next(usual for usual, p in p_of.items() if p == _dose(train))
         for name, train in _arms(study)
-        if _other_dials(train)
+        if _other_dials(train) and not train.planted_next
     }
+
+
+def next_alone(study: Study) -> dict[str, float]:
+    """Return p of each arm whose marks tell of the very next item alone, by the arm's name.
+
+    Where they tell nothing, at p = 0, such intensities are those of the usual arm.
+    """
+    return {name: _dose(train) for name, train in _arms(study) if train.planted_next}
 
 
 def _arms(study: Study) -> list[tuple[str, TrainConfig]]:
@@ -61,14 +69,15 @@ def _dose(train: TrainConfig) -> float:
 
 
 def over_nothing(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
-    """Judge each dose against the same variant at p = 0.
+    """Judge each dose, and each arm of `next_alone`, against the same variant at p = 0.
 
     A row a (dataset, arm, part, model, metric, k); columns of `seqattn.studies.judge.judge`, with
     the runs at p = 0 as the baseline.
     """
     p_of = doses(study)
     nothing = next(name for name, p in p_of.items() if p == 0)
-    return _over({name: nothing for name, p in p_of.items() if p > 0}, groups)
+    told = [name for name, p in (p_of | next_alone(study)).items() if p > 0]
+    return _over(dict.fromkeys(told, nothing), groups)
 
 
 def over_usual(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -100,7 +109,9 @@ def ceiling(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     histories have: what items alone leave to choose from), still_open (share of the marks in all
     histories before a test target whose neighbour was not seen yet), at_last (share of those that
     are on the last item), base and there (NDCG@10 of all users and of those to whom it applies),
-    n_seeds, and ceiling: the change, percent, if those targets were ranked first.
+    n_seeds, and ceiling: the change, percent, if those targets were ranked first. next_applies,
+    next_there and next_ceiling are the same for marks of the very next item alone: of users whose
+    target is the neighbour of their last item.
     """
     rows = []
     for group in groups:
@@ -118,12 +129,14 @@ def _ceiling(data: Dataset, ranks_SU: np.ndarray) -> dict[str, float]:
     before = [items[start:row] for start, row in zip(starts, asked, strict=True)]
     open_ = [set(neighbour_V[h].tolist()) - {0} - set(h.tolist()) for h in before]
     applies_U = np.array([items[row] in left for row, left in zip(asked, open_, strict=True)])
+    next_U = neighbour_V[items[asked - 1]] == items[asked]
     marked_n = comes_later(data.sequences, neighbour_V)
     marks = [marked_n[start:row] for start, row in zip(starts, asked, strict=True)]
     opens = [m & ~np.isin(neighbour_V[h], h) for m, h in zip(marks, before, strict=True)]
     n_open = sum(map(np.sum, opens))
-    own, best = (
-        metric(ranks, "NDCG", 10) for ranks in (ranks_SU, np.where(applies_U, 1, ranks_SU))
+    own, best, best_next = (
+        metric(np.where(told_U, 1, ranks_SU), "NDCG", 10)
+        for told_U in (np.zeros_like(applies_U), applies_U, next_U)
     )
     return {
         "marked": marked_n.mean(),
@@ -135,6 +148,9 @@ def _ceiling(data: Dataset, ranks_SU: np.ndarray) -> dict[str, float]:
         "there": own[:, applies_U].mean(),
         "n_seeds": len(ranks_SU),
         "ceiling": 100 * (best.mean() / own.mean() - 1),
+        "next_applies": next_U.mean(),
+        "next_there": own[:, next_U].mean(),
+        "next_ceiling": 100 * (best_next.mean() / own.mean() - 1),
     }
 
 
@@ -265,8 +281,8 @@ def _changes(table: pd.DataFrame) -> pd.DataFrame:
     return rows[(rows["metric"] == "NDCG") & (rows["k"] == 10)]
 
 
-def by_dial(study: Study, table: pd.DataFrame) -> pd.DataFrame:
-    """Return the changes of NDCG@10 of each arm of `dials`; those not run are there, empty.
+def by_dial(study: Study, table: pd.DataFrame, arms: Collection[str]) -> pd.DataFrame:
+    """Return the changes of NDCG@10 of arms as `dials` has them; those not run are there, empty.
 
     The index is title, dial, variant; columns change, low, high (percent) and n_seeds. `table` is
     one of comparisons, as ``comparisons`` or ``over_usual``.
@@ -275,7 +291,7 @@ def by_dial(study: Study, table: pd.DataFrame) -> pd.DataFrame:
     wanted = [
         {"dataset": dataset, "arm": arm, "model": model}
         for dataset in study.datasets
-        for arm in dials(study)
+        for arm in arms
         for model in study.arm(arm).models
     ]
     found = pd.DataFrame(wanted, columns=["dataset", "arm", "model"]).merge(rows, how="left")

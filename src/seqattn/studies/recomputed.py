@@ -294,12 +294,17 @@ def _crops(facts: Facts) -> tuple[int, int]:
     return ml1m, min(n for n, (least, _) in reach.items() if least <= 0.007)
 
 
-def _quick(facts: Facts) -> pd.Series:
-    """Return test NDCG@10 of SASRec with quick settings on ML-100K, by seed."""
+def quick_groups() -> dict[str, Group]:
+    """Return the models fitted with quick settings on ML-100K, by name, with their runs."""
     study = read_study("split_in_time")
     mine = [g for g in wanted(study) if (g.dataset.name, g.arm) == ("ml-100k", "quick")]
-    (group,) = (g for g in read(mine, *study.stores) if g.model == BASELINE)
-    return pd.Series({run.seed: float(run.values("NDCG", 10).mean()) for run in group.runs})
+    return {group.model: group for group in read(mine, *study.stores)}
+
+
+def _quick(facts: Facts) -> pd.Series:
+    """Return test NDCG@10 of SASRec with quick settings on ML-100K, by seed."""
+    runs = quick_groups()[BASELINE].runs
+    return pd.Series({run.seed: float(run.values("NDCG", 10).mean()) for run in runs})
 
 
 def _coin(dataset: str, model: str, facts: Facts) -> Number:

@@ -168,20 +168,6 @@ def test_most_families_of_the_papers_own_tables_pass_its_claim():
     assert (claims == "yes").sum() > len(claims) / 2
 
 
-def test_what_is_printed_stands_beside_ours_of_the_same_family_and_dataset():
-    study = dataclasses.replace(PAIRS, datasets=("video-one-pass", "ml-100k"))
-    mine = judged(robust=True) | {"dataset": "video-one-pass", "arm": "transformer-xl"}
-    mine |= {"relative_change_percent": 4.0, "crossed_low": 1.0, "crossed_high": 7.0}
-    told = ae_ar.beside_printed(ae_ar.verdicts(study, pd.DataFrame([mine])))
-    assert set(told["dataset"]) == {"video-one-pass"}  # nothing is printed of the other
-    unprinted = {"vanilla", "as released", "bce", "gbce", "sampled softmax"}
-    assert set(told["arm"]) == {arm.name for arm in PAIRS.arms} - unprinted
-    row = told.set_index("arm").loc["transformer-xl"]
-    assert row[["ae", "ar", "change", "low", "high"]].tolist() == [0.0516, 0.0569, 4.0, 1.0, 7.0]
-    assert row["gain"] == pytest.approx(100 * (569 / 516 - 1))
-    assert told.set_index("arm").loc["vanilla, no last", "ar"] == 0.0560  # theirs is called ce
-
-
 @pytest.mark.parametrize(
     ("gap", "mask", "expected"),
     [

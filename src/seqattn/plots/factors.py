@@ -1,4 +1,4 @@
-"""Figures of the factorial of AE and AR, and of attention whose reach is set."""
+"""Figures of the factorial of AE and AR, of attention whose reach is set, and of locality."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from seqattn.plots.audit import not_run
 from seqattn.plots.changes import legend_above, variant_keys
-from seqattn.plots.style import COLOURS, OTHERS
+from seqattn.plots.style import BLUE, COLOURS, GREY, OTHERS
 
 
 def effects_forest(frame: pd.DataFrame) -> Figure:
@@ -62,4 +63,42 @@ def dial_curves(frame: pd.DataFrame) -> Figure:
         axes.set(title=title, xlabel="window w", ylabel="NDCG@10", ylim=(0, None))
         axes.set_xticks(range(len(reaches)), ["all" if w < 0 else f"{w:g}" for w in reaches])
     legend_above(figure, variant_keys(models))
+    return figure
+
+
+def gains_over_locality(frame: pd.DataFrame) -> Figure:
+    """Draw AR's gains over how local their datasets are: small points printed, large ones ours.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns title, printed (bool), gain, low, high (percent; no interval where printed) and
+        locality. Circles are the means of what is printed of a dataset.
+    """
+    if frame.empty:
+        return not_run()
+    figure, axes = plt.subplots(figsize=(7, 3.8))
+    printed, ours = frame[frame["printed"]], frame[~frame["printed"]]
+    axes.plot(printed["locality"], printed["gain"], "o", color=GREY, markersize=3, alpha=0.6)
+    middle = printed.groupby("title")[["locality", "gain"]].mean()
+    axes.plot(*middle.to_numpy().T, "o", markersize=9, color="black", fillstyle="none")
+    around = np.abs(ours[["low", "high"]].sub(ours["gain"], axis=0)).to_numpy().T
+    if len(ours):
+        axes.errorbar(ours["locality"], ours["gain"], around, fmt="o", color=BLUE, capsize=3)
+    for title, part in frame.groupby("title"):
+        top = part[["gain", "high"]].max(axis=None)
+        place = part["locality"].iloc[0], top
+        name, _, _ = title.partition(",")  # without its filter
+        look = {"rotation": 45, "rotation_mode": "anchor", "fontsize": 8}  # near ones stay apart
+        axes.annotate(name, place, (0, 6), textcoords="offset points", **look)
+    axes.axhline(0, color="black", linewidth=0.8)
+    axes.set(xlabel="locality: last item over fourth last", ylabel="AR over AE, % of NDCG@10")
+    axes.margins(0.25, 0.3)
+    looks = {"a printed family": (GREY, 3, "full"), "mean of the printed": ("black", 9, "none")}
+    looks |= {"here, with interval": (BLUE, 6, "full")}
+    keys = [
+        Line2D([], [], color=c, marker="o", linestyle="", markersize=size, fillstyle=fill, label=k)
+        for k, (c, size, fill) in looks.items()
+    ]
+    legend_above(figure, keys)
     return figure

@@ -21,14 +21,11 @@ from seqattn.models import MODELS, is_masked
 from seqattn.runs.results import value_matrix
 from seqattn.runs.store import Run
 from seqattn.studies.judge import ALPHA, crossed_percent, judge, stacked
-from seqattn.studies.maps import printed
 from seqattn.studies.plan import Group, Study
 
 VERDICTS = ("AR", "AE", "alike", "can't be told", "not run")
 LEAST_DATASETS = 3  # for a claim over datasets
 LEAST_SHARE = 4 / 5  # of them, on which AR is to be ahead
-# Arms that [AE]'s Tables 5 and 6 call otherwise: its AE has no samples of the last item alone.
-_PRINTED = {"ce": "vanilla, no last"}
 ALL, LOCAL = -1, 8  # windows: as far as any; below this it is local
 # Cells of the factorial: (arm, model) of the study `why_ar`.
 _SASREC, _BOTH_NEXT = ("next", "sasrec"), ("next", "bidirectional-next")
@@ -158,30 +155,6 @@ def _verdict(row: Mapping[Hashable, Any], n_seeds: int) -> str:
     if row["robust_clustered"]:
         return "AR" if row["direction"] > 0 else "AE"
     return "alike" if row["margin"] <= MARGIN_PERCENT else "can't be told"
-
-
-def beside_printed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Put AR's change in NDCG@10 beside that of [AE]'s Tables 5 and 6, single runs.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        As of `verdicts`.
-
-    Returns
-    -------
-    DataFrame
-        A row a (arm, dataset) that is printed and that the study names: ae, ar and gain (in
-        percent) as printed, then change, low, high and n_seeds, NaN where a pair was not run.
-    """
-    told = pd.concat([printed(5), printed(6)])
-    told = told.assign(arm=told["design"].replace(_PRINTED))
-    told = told.pivot(index=["arm", "dataset"], columns="attention", values="N@10")
-    told = told.rename(columns={"AE": "ae", "AR": "ar"}).rename_axis(columns=None)
-    told["gain"] = 100 * (told["ar"] / told["ae"] - 1)
-    ours = rows.assign(plain=rows["dataset"].str.removesuffix("-one-pass"))
-    both = ours.merge(told, left_on=["arm", "plain"], right_index=True)
-    return both[["arm", "dataset", "ae", "ar", "gain", "change", "low", "high", "n_seeds"]]
 
 
 def claimed(rows: pd.DataFrame) -> pd.Series:

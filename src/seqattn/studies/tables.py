@@ -37,6 +37,7 @@ from seqattn.studies import (
     beyond,
     calibration,
     control,
+    gains,
     learning,
     maps,
     noise,
@@ -461,6 +462,7 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "pairs": ae_ar.pairs,
     "factorial": ae_ar.factorial,
     "dial": ae_ar.dial,
+    "locality": gains.locality,
     "gates": beyond.gates,
     "head_lambdas": beyond.head_lambdas,
 }

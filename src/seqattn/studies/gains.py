@@ -1,0 +1,131 @@
+"""AR's gain over AE: as [AE] prints it beside ours, and over how local a dataset is.
+
+References
+----------
+[AE] Tables 4 to 6, single runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from seqattn.analysis.locality import locality as of_split
+from seqattn.data import load_dataset
+from seqattn.errors import SeqattnError
+from seqattn.studies.judge import stacked
+from seqattn.studies.maps import printed
+from seqattn.studies.plan import Group, Study
+
+RELEASED = "as released"  # the arm of Table 4
+# Arms that [AE]'s Tables 5 and 6 call otherwise: its AE has no samples of the last item alone.
+_ARMS = {"ce": "vanilla, no last"}
+_METRICS = {"R": "Recall", "N": "NDCG"}
+
+
+def printed_gains() -> pd.DataFrame:
+    """Return what [AE] prints of AE and AR in its Tables 4 to 6, by our names.
+
+    A row a (arm, dataset, metric, k): ae, ar and gain, AR's in percent of AE.
+    """
+    tables = [printed(4).assign(design=RELEASED), printed(5), printed(6)]
+    told = pd.concat(tables).rename(columns={"design": "arm"}).replace({"arm": _ARMS})
+    told = told.melt(["arm", "dataset", "attention"], var_name="printed")
+    told = told.pivot(index=["arm", "dataset", "printed"], columns="attention", values="value")
+    told = told.rename_axis(columns=None).reset_index().rename(columns=str.lower)
+    told["metric"], told["k"] = told["printed"].str[0].map(_METRICS), told["printed"].str[2:]
+    told = told.astype({"k": int})
+    told["gain"] = 100 * (told["ar"] / told["ae"] - 1)
+    return told[["arm", "dataset", "metric", "k", "ae", "ar", "gain"]]
+
+
+def plain(dataset: str) -> str:
+    """Return a dataset's name without the filter it went through, as [AE]'s tables have it."""
+    return dataset.removesuffix("-one-pass")
+
+
+def beside_printed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Put AR's change in NDCG@10 beside that of [AE]'s Tables 5 and 6, single runs.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As of `seqattn.studies.ae_ar.verdicts`.
+
+    Returns
+    -------
+    DataFrame
+        A row a (arm, dataset) that is printed and that the study names: ae, ar and gain (in
+        percent) as printed, then change, low, high and n_seeds, NaN where a pair was not run.
+    """
+    told = printed_gains().query("metric == 'NDCG' and k == 10 and arm != @RELEASED")
+    told = told.rename(columns={"dataset": "plain"}).drop(columns=["metric", "k"])
+    both = rows.assign(plain=rows["dataset"].map(plain)).merge(told, on=["arm", "plain"])
+    return both[["arm", "dataset", "ae", "ar", "gain", "change", "low", "high", "n_seeds"]]
+
+
+def locality(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return how local each dataset is: its name and `seqattn.analysis.locality.locality`.
+
+    A dataset that is not at hand keeps the row that was kept of it.
+    """
+    path = study.folder / "locality.csv"
+    before = study.table("locality") if path.exists() else pd.DataFrame(columns=["dataset"])
+    frames = []
+    for name in study.datasets:
+        try:
+            told = of_split(load_dataset(name).split)
+        except SeqattnError:
+            frames.append(before[before["dataset"] == name])
+        else:
+            frames.append(pd.DataFrame([{"dataset": name} | told]).round(8))
+    return stacked(frames)
+
+
+def over_locality(rows: pd.DataFrame, local: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
+    """Return AR's gains in NDCG@10, printed and ours, beside how local their datasets are.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As of `seqattn.studies.ae_ar.verdicts`.
+    local : DataFrame
+        As of `locality`.
+    n_seeds : int
+        Pairs of ours with fewer are left out.
+
+    Returns
+    -------
+    DataFrame
+        A row a (arm, dataset): printed, gain (percent of AE), low and high (NaN where printed),
+        locality.
+    """
+    told = printed_gains().query("metric == 'NDCG' and k == 10").assign(printed=True)
+    named = local.assign(plain=local["dataset"].map(plain))
+    of_data = named.set_index("plain")[["dataset", "locality"]]
+    told = told.rename(columns={"dataset": "plain"}).join(of_data, on="plain", how="inner")
+    ours = rows[rows["n_seeds"] >= n_seeds].rename(columns={"change": "gain"})
+    ours = ours.merge(local[["dataset", "locality"]], on="dataset").assign(printed=False)
+    columns = ["arm", "dataset", "printed", "gain", "low", "high", "locality"]
+    found = [frame.reindex(columns=columns) for frame in (told, ours) if len(frame)]
+    return pd.concat(found, ignore_index=True)
+
+
+def rank_agreement(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
+    """Return Spearman's correlation of a few points, and its p-value over all their orders.
+
+    NaN for fewer than three points. Up to eight points, all orders are counted.
+    """
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if len(x) < 3:
+        return np.nan, np.nan
+    told = stats.permutation_test(
+        *((x,), lambda drawn: stats.spearmanr(drawn, y).statistic),
+        permutation_type="pairings",
+        n_resamples=50_000,
+    )
+    return float(told.statistic), float(told.pvalue)

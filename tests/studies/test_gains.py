@@ -1,0 +1,113 @@
+"""AR's gain over AE as printed beside ours, and over how local a dataset is."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from seqattn.analysis import locality
+from seqattn.data import load_dataset
+from seqattn.plots.factors import gains_over_locality
+from seqattn.studies import ae_ar, gains
+from seqattn.studies.maps import printed
+from seqattn.studies.plan import read_study
+
+PAIRS = read_study("ae_or_ar")
+COLUMNS = ["dataset", "arm", "metric", "k", "n_seeds", "base", "relative_change_percent"]
+COLUMNS += ["crossed_low", "crossed_high", "robust_clustered", "direction", "margin"]
+
+
+def pairs(*rows):
+    """Return the table ``pairs`` of NDCG@10: dataset, arm, seeds and change of each row."""
+    told = [
+        (dataset, arm, "NDCG", 10, seeds, 0.05, change, change - 3, change + 3, True, 1, 9.0)
+        for dataset, arm, seeds, change in rows
+    ]
+    return pd.DataFrame(told, columns=COLUMNS)
+
+
+def test_printed_gains_are_those_of_tables_4_to_6_in_six_metrics():
+    told = gains.printed_gains()
+    assert len(told) == 5 * 6 * (1 + 4 + 3)
+    of = told.set_index(["arm", "dataset", "metric", "k"])["gain"]
+    assert of["as released", "beauty", "NDCG", 10] == pytest.approx(100 * (251 / 158 - 1))
+    assert of["as released", "yelp", "Recall", 10] == pytest.approx(100 * (426 / 575 - 1))
+    assert of["vanilla, no last", "ml-1m", "NDCG", 10] == pytest.approx(100 * (1638 / 1301 - 1))
+    assert of["albert", "sports", "Recall", 20] == pytest.approx(
+        100 * float(_ratio("albert", "sports", "R@20") - 1)
+    )
+    # The mean gain that [AE] prints of its Table 4.
+    assert of["as released"].mean() == pytest.approx(25.35, abs=0.01)
+
+
+def _ratio(design, dataset, column):
+    rows = printed(6).set_index(["design", "dataset", "attention"])[column]
+    return rows[design, dataset, "AR"] / rows[design, dataset, "AE"]
+
+
+def test_what_is_printed_stands_beside_ours_of_the_same_family_and_dataset():
+    study = dataclasses.replace(PAIRS, datasets=("video-one-pass", "ml-100k"))
+    mine = pairs(("video-one-pass", "transformer-xl", 5, 4.0))
+    told = gains.beside_printed(ae_ar.verdicts(study, mine))
+    assert set(told["dataset"]) == {"video-one-pass"}  # nothing is printed of the other
+    unprinted = {"vanilla", "as released", "bce", "gbce", "sampled softmax"}
+    assert set(told["arm"]) == {arm.name for arm in PAIRS.arms} - unprinted
+    row = told.set_index("arm").loc["transformer-xl"]
+    assert row[["ae", "ar", "change", "low", "high"]].tolist() == [0.0516, 0.0569, 4.0, 1.0, 7.0]
+    assert row["gain"] == pytest.approx(100 * (569 / 516 - 1))
+    assert told.set_index("arm").loc["vanilla, no last", "ar"] == 0.0560  # theirs is called ce
+
+
+LOCAL = pd.DataFrame({"dataset": ["yelp-one-pass", "ml-100k"], "locality": [1.5, 2.0]})
+
+
+def test_gains_stand_over_the_locality_of_their_dataset():
+    study = dataclasses.replace(PAIRS, datasets=("yelp-one-pass", "ml-100k"))
+    mine = pairs(("ml-100k", "vanilla", 5, 20.0), ("ml-100k", "bpr", 4, 9.0))
+    told = gains.over_locality(ae_ar.verdicts(study, mine), LOCAL, 5)
+    theirs, ours = told[told["printed"]], told[~told["printed"]]
+    assert set(theirs["dataset"]) == {"yelp-one-pass"} and set(theirs["locality"]) == {1.5}
+    gain = theirs.set_index("arm")["gain"]
+    assert len(gain) == 8 and gain["as released"] == pytest.approx(100 * (216 / 333 - 1))
+    assert theirs[["low", "high"]].isna().all(axis=None)
+    # The pair of four seeds is not judged.
+    (row,) = ours.drop(columns="printed").to_numpy().tolist()
+    assert row == ["vanilla", "ml-100k", 20.0, 17.0, 23.0, 2.0]
+    nothing = gains.over_locality(ae_ar.verdicts(study, pd.DataFrame()), LOCAL, 5)
+    assert nothing["printed"].all() and len(nothing) == 8
+
+
+def test_the_table_is_that_of_the_split_and_a_dataset_not_at_hand_keeps_its_row(tmp_path):
+    kept = pd.DataFrame([{"dataset": "no-such-log", "locality": 2.0}])
+    (tmp_path / "locality.csv").touch()
+    study = SimpleNamespace(datasets=("synthetic", "no-such-log", "nor-this"), folder=tmp_path)
+    study.table = lambda name: kept
+    told = gains.locality(study, []).set_index("dataset")
+    assert list(told.index) == ["synthetic", "no-such-log"]
+    own = locality.locality(load_dataset("synthetic").split)
+    assert told.loc["synthetic", "locality"] == pytest.approx(own["locality"], abs=1e-7)
+    assert told.loc["no-such-log", "locality"] == 2.0
+
+
+def test_a_few_points_agree_by_all_their_orders():
+    """Of the 120 orders of five points, two are as far from 0 as 1 and -1."""
+    assert gains.rank_agreement([1, 2, 3, 4, 5], [1, 4, 9, 16, 25]) == pytest.approx((1, 2 / 120))
+    assert gains.rank_agreement([1, 2, 3], [3, 2, 1]) == pytest.approx((-1, 2 / 6))
+    assert np.isnan(gains.rank_agreement([1, 2], [1, 2])).all()
+
+
+def test_the_figure_has_a_circle_a_printed_dataset_and_says_what_there_is_not():
+    rows = [("T", True, 10.0, np.nan, np.nan, 2.0), ("T", True, 20.0, np.nan, np.nan, 2.0)]
+    rows += [("U", False, 5.0, 1.0, 9.0, 3.0)]
+    frame = pd.DataFrame(rows, columns=["title", "printed", "gain", "low", "high", "locality"])
+    axes = gains_over_locality(frame).axes[0]
+    assert [text.get_text() for text in axes.texts] == ["T", "U"]
+    circles = next(line for line in axes.lines if line.get_markersize() == 9)
+    assert circles.get_xydata().tolist() == [[2.0, 15.0]]
+    assert isinstance(gains_over_locality(frame[frame["printed"]]), Figure)
+    assert isinstance(gains_over_locality(pd.DataFrame()), Figure)

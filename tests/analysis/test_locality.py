@@ -29,6 +29,9 @@ def test_chances_and_locality_by_hand():
     assert (told["back_1"], told["back_2"]) == pytest.approx((2.75 / 3, 2 / 3))
     assert told["locality"] == pytest.approx(2.75 / 2)
     assert told["low"] < told["locality"] < told["high"]
+    # Nor does the order of the users matter, but for the draws of the interval.
+    other = locality(split_of([[3, 1, 1, 2, 1], [1, 2, 1, 2, 3, 1], [3, 1, 2, 1, 2]], 3), (1, 2))
+    assert other["locality"] == pytest.approx(told["locality"])
 
 
 def test_where_any_item_tells_the_next_one_nothing_is_local():

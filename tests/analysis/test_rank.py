@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.utils.extmath import randomized_svd
@@ -116,6 +116,15 @@ def test_published_threshold_counts_pure_noise_as_signal():
     noise = np.zeros((50, 50))
     assert noise_rank(noise, 1.0, np.random.default_rng(0)) > 10
     assert gavish_donoho_rank(np.random.default_rng(0).standard_normal((50, 50)), 1.0) == 0
+
+
+@given(rank=st.integers(1, 4), n=st.integers(30, 50), seed=st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_the_published_rank_recovers_planted_low_rank_in_little_noise(rank, n, seed):
+    """The threshold must pass the noise's largest singular value, about 2 sigma sqrt(n)."""
+    rng, sigma = np.random.default_rng(seed), 0.01
+    signal = planted(n, rank, 30 * sigma * n, rng)
+    assert noise_rank(signal, sigma, rng) == rank
 
 
 def test_noise_floor_is_the_rank_of_a_map_of_zeros_at_any_sigma():

@@ -49,7 +49,7 @@ def test_next_items_are_read_at_the_last_position_and_masked_ones_at_an_appended
     torch.testing.assert_close(causal.next_item_hidden(ITEMS)[:1], alone, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["bert4rec", "causal-masked", "local-ae"])
+@pytest.mark.parametrize("name", ["bert4rec", "causal-masked", "local-ae", "sse-pt-ae"])
 @torch.no_grad()
 def test_an_appended_mask_scores_as_brute_force_does(name):
     """History by history, without padding, the oldest item of a full one dropped."""

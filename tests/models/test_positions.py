@@ -4,8 +4,6 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from seqattn.config import INPUT_POSITIONS, PLACEBO_POSITIONS, SHIFT_INVARIANT, ModelConfig
@@ -132,29 +130,6 @@ def test_with_rates_of_0_attention_has_no_positions(scheme, rate):
     for block in model.blocks:
         getattr(block.attention.positions, rate).zero_()
     torch.testing.assert_close(model(items), bare(items), rtol=0, atol=1e-12)
-
-
-@given(
-    scheme=st.sampled_from(sorted(SCHEMES)),
-    name=st.sampled_from(["sasrec", "ia-add", "ia-mul"]),
-    lengths=st.lists(st.integers(1, 10), min_size=1, max_size=3),
-    more=st.integers(0, 2),
-)
-@settings(max_examples=60, deadline=None)
-def test_padding_and_the_future_change_nothing(scheme, name, lengths, more):
-    model = model_of(name, positions=scheme)
-    items, stars = rows(lengths)
-    hidden = model(items, stars)
-    wider = model(*(torch.nn.functional.pad(x, (0, more)) for x in (items, stars)))
-    later_items, later_stars = items.clone(), stars.clone()
-    for row, n in enumerate(lengths):
-        torch.testing.assert_close(wider[row, :n], hidden[row, :n], rtol=0, atol=1e-10)
-        later_items[row, n - 1] = later_items[row, n - 1] % N_ITEMS + 1
-        later_stars[row, n - 1] += 7
-    changed = model(later_items, later_stars)
-    for row, n in enumerate(lengths):
-        torch.testing.assert_close(changed[row, : n - 1], hidden[row, : n - 1], rtol=0, atol=1e-10)
-        assert (changed[row, n - 1] - hidden[row, n - 1]).abs().max() > 1e-6
 
 
 def test_t5_buckets_are_those_of_transformers():

@@ -8,16 +8,22 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from fabricated import keep
 from matplotlib.figure import Figure
 
 from seqattn.analysis import locality
 from seqattn.data import load_dataset
 from seqattn.plots.factors import gains_over_locality
+from seqattn.presets import get_preset
+from seqattn.runs.fitting import run_spec
+from seqattn.runs.store import Store
+from seqattn.stats.metrics import metric
 from seqattn.studies import ae_ar, gains
 from seqattn.studies.maps import printed
-from seqattn.studies.plan import read_study
+from seqattn.studies.plan import DataFacts, Group, read_study
 
 PAIRS = read_study("ae_or_ar")
+FACTS = DataFacts("d", "f" * 16, 10**6, 40)
 COLUMNS = ["dataset", "arm", "metric", "k", "n_seeds", "base", "relative_change_percent"]
 COLUMNS += ["crossed_low", "crossed_high", "robust_clustered", "direction", "margin"]
 
@@ -61,6 +67,55 @@ def test_what_is_printed_stands_beside_ours_of_the_same_family_and_dataset():
     assert row[["ae", "ar", "change", "low", "high"]].tolist() == [0.0516, 0.0569, 4.0, 1.0, 7.0]
     assert row["gain"] == pytest.approx(100 * (569 / 516 - 1))
     assert told.set_index("arm").loc["vanilla, no last", "ar"] == 0.0560  # theirs is called ce
+
+
+def crossed(folder, seeds_of_ar):
+    """Return the groups of a made-up pair, AE's ranks three worse than AR's, and the latter."""
+    ranks_SU = np.random.default_rng(0).integers(1, 30, size=(5, 40))
+    arm, groups = PAIRS.arm("vanilla"), []
+    for model, seeds, worse in (("sasrec", seeds_of_ar, 0), ("bert4rec", range(5), 3)):
+        preset = arm.settings.changed(get_preset("fixed"))
+        specs = [run_spec(FACTS, model, seed, preset) for seed in seeds]
+        for spec in specs:
+            keep(folder, spec, ranks_SU[spec.seed] + worse)
+        runs = tuple(Store(folder).get(spec) for spec in specs)
+        groups.append(Group(FACTS, arm.name, model, tuple(specs), runs=runs))
+    return groups, ranks_SU
+
+
+def test_six_metrics_are_those_of_the_ranks_on_the_seeds_of_both(tmp_path):
+    groups, ranks_SU = crossed(tmp_path, (0, 2, 4))
+    told = gains.six(PAIRS, groups)
+    assert list(zip(told["metric"], told["k"], strict=True)) == gains.SIX
+    assert set(told["n_seeds"]) == {3}
+    of = told.set_index(["metric", "k"])
+    for (name, k), row in of.iterrows():
+        ae, ar = (metric(ranks_SU[[0, 2, 4]] + worse, name, k).mean() for worse in (3, 0))
+        assert row["base"] == pytest.approx(ae)
+        assert row["change"] == pytest.approx(100 * (ar / ae - 1))
+        assert row["low"] < row["change"] < row["high"]
+    found = (ranks_SU[[0, 2, 4]] <= 5).mean(), (ranks_SU[[0, 2, 4]] <= 2).mean()
+    assert of.loc[("Recall", 5), "change"] == pytest.approx(100 * (found[0] / found[1] - 1))
+
+
+def test_a_pair_needs_two_seeds_of_both(tmp_path):
+    groups, _ = crossed(tmp_path, (3,))
+    told = gains.six(PAIRS, groups)
+    assert told.empty and len(gains.six_beside_printed(told)) == 5 * 6 * 8
+    assert gains.six(PAIRS, []).empty
+
+
+def test_a_metric_has_what_is_printed_above_ours(tmp_path):
+    groups, _ = crossed(tmp_path, range(5))
+    ours = gains.six(PAIRS, groups)
+    ours = pd.concat([ours, ours.assign(dataset="yelp-one-pass", arm="as released")])
+    table = gains.six_table(gains.six_beside_printed(ours))
+    assert list(table) == [f"{metric}@{k}" for metric, k in gains.SIX]
+    own = ours.set_index(["metric", "k"]).loc[[("NDCG", 10)]].iloc[0]
+    mine = f"{own['change']:+.1f} [{own['low']:+.1f}, {own['high']:+.1f}]"
+    assert table.loc[("vanilla", "d"), "NDCG@10"] == mine
+    assert table.loc[("as released", "yelp"), "NDCG@10"] == f"printed -35\n{mine}"
+    assert table.loc[("as released", "beauty"), "NDCG@10"] == "printed +59"
 
 
 LOCAL = pd.DataFrame({"dataset": ["yelp-one-pass", "ml-100k"], "locality": [1.5, 2.0]})

@@ -8,6 +8,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,10 @@ from scipy import stats
 from seqattn.analysis.locality import locality as of_split
 from seqattn.data import load_dataset
 from seqattn.errors import SeqattnError
-from seqattn.studies.judge import stacked
+from seqattn.models import is_masked
+from seqattn.runs.results import value_matrix
+from seqattn.runs.store import Run
+from seqattn.studies.judge import crossed_percent, stacked
 from seqattn.studies.maps import printed
 from seqattn.studies.plan import Group, Study
 
@@ -25,6 +29,8 @@ RELEASED = "as released"  # the arm of Table 4
 # Arms that [AE]'s Tables 5 and 6 call otherwise: its AE has no samples of the last item alone.
 _ARMS = {"ce": "vanilla, no last"}
 _METRICS = {"R": "Recall", "N": "NDCG"}
+_Runs = dict[int, Run]  # by seed
+SIX = [(metric, k) for metric in _METRICS.values() for k in (5, 10, 20)]
 
 
 def printed_gains() -> pd.DataFrame:
@@ -66,6 +72,74 @@ def beside_printed(rows: pd.DataFrame) -> pd.DataFrame:
     told = told.rename(columns={"dataset": "plain"}).drop(columns=["metric", "k"])
     both = rows.assign(plain=rows["dataset"].map(plain)).merge(told, on=["arm", "plain"])
     return both[["arm", "dataset", "ae", "ar", "gain", "change", "low", "high", "n_seeds"]]
+
+
+def six(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return AR's change over AE in the six metrics that [AE] prints, from ranks.
+
+    A row a (dataset, arm, metric, k): base, AE's mean; change, with low and high over users and
+    seeds, in percent of it; n_seeds, those that both have; at least two, or the row is absent.
+    """
+    rows = []
+    for (dataset, arm), (ae, ar) in _pairs(groups).items():
+        seeds = sorted(set(ae) & set(ar))
+        for metric, k in SIX if len(seeds) > 1 else ():
+            base_SU, other_SU = (
+                value_matrix([of[seed] for seed in seeds], metric, k) for of in (ae, ar)
+            )
+            base, told = float(base_SU.mean()), crossed_percent(base_SU, other_SU)
+            change = 100 * (float(other_SU.mean()) / base - 1) if base else np.nan
+            ends = told["crossed_low"], told["crossed_high"]
+            rows.append((dataset, arm, metric, k, base, change, *ends, len(seeds)))
+    columns = ["dataset", "arm", "metric", "k", "base", "change", "low", "high", "n_seeds"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _pairs(groups: Sequence[Group]) -> dict[tuple[str, str], tuple[_Runs, _Runs]]:
+    """Return by (dataset, arm) the runs of its AE model and of its AR model."""
+    of: dict[tuple[str, str], tuple[_Runs, _Runs]] = {}
+    for group in groups:
+        ae, ar = of.setdefault((group.dataset.name, group.arm), ({}, {}))
+        (ae if is_masked(group.model) else ar).update({run.seed: run for run in group.runs})
+    return of
+
+
+def six_beside_printed(ours: pd.DataFrame) -> pd.DataFrame:
+    """Put AR's changes in six metrics beside those that [AE] prints.
+
+    Parameters
+    ----------
+    ours : DataFrame
+        The table ``six``.
+
+    Returns
+    -------
+    DataFrame
+        A row a (arm, dataset, metric, k) that is printed or ours, datasets without their filter:
+        ae, ar and gain as printed, change, low, high and n_seeds of ours; NaN where one is not.
+    """
+    keys = ["arm", "dataset", "metric", "k"]
+    ours = ours.assign(dataset=ours["dataset"].map(plain))
+    columns = [*keys, "change", "low", "high", "n_seeds"]
+    return printed_gains().merge(ours[columns], on=keys, how="outer")
+
+
+def six_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return `six_beside_printed` as text, a column a metric: what is printed above ours."""
+
+    def told(row: dict[str, Any]) -> str:
+        lines = [] if pd.isna(row["gain"]) else [f"printed {row['gain']:+.0f}"]
+        if pd.notna(row["change"]):
+            lines.append(f"{row['change']:+.1f} [{row['low']:+.1f}, {row['high']:+.1f}]")
+        return "\n".join(lines)
+
+    cells = rows.assign(
+        told=[told(row) for row in rows.to_dict("records")],
+        column=rows["metric"] + "@" + rows["k"].astype(str),
+    )
+    names = [f"{metric}@{k}" for metric, k in SIX]
+    wide = cells.pivot(index=["arm", "dataset"], columns="column", values="told")
+    return wide[names].rename_axis(columns=None)
 
 
 def locality(study: Study, groups: Sequence[Group]) -> pd.DataFrame:

@@ -463,6 +463,7 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "factorial": ae_ar.factorial,
     "dial": ae_ar.dial,
     "locality": gains.locality,
+    "six": gains.six,
     "gates": beyond.gates,
     "head_lambdas": beyond.head_lambdas,
 }

@@ -29,7 +29,7 @@ from seqattn.training.ranking import rank_targets
 
 STUDY = read_study("beyond_lambda")
 ONE = dataclasses.replace(STUDY, datasets=("d",))
-RIVALS = ["confidence", "positives"]
+RIVALS = ["confidence", "positives", "contrast"]
 DESIGNS = [name for name in STUDY.arm("real").models if name != "sasrec"]
 
 
@@ -37,7 +37,7 @@ def test_the_study_asks_for_every_design_and_rival_with_its_placebos():
     assert beyond.rivals(STUDY) == RIVALS
     assert set(DESIGNS) == {m for m in MODELS if needs_intensity(m)} - {"ia-mul", "ia-val"}
     by_name = {arm.name: arm for arm in STUDY.arms}
-    assert len(by_name) == 10 and {arm.against for arm in STUDY.arms} == {"real"}
+    assert len(by_name) == 13 and {arm.against for arm in STUDY.arms} == {"real"}
     for name, arm in by_name.items():
         told = arm.settings.train.get("intensity", "real")
         assert (placebo.real_arm(name) is None) == (told == "real")
@@ -109,7 +109,7 @@ def test_a_design_that_a_constant_changes_has_that_placebo_too():
 
 def test_without_runs_everything_is_not_run():
     told = beyond.verdicts(STUDY, pd.DataFrame(), pd.DataFrame())
-    assert len(told) == 3 * 10 and set(told["verdict"]) == {"not run"}
+    assert len(told) == 3 * 11 and set(told["verdict"]) == {"not run"}
 
 
 def test_what_a_fit_learned_is_kept_and_becomes_rows(tmp_path):
@@ -218,7 +218,7 @@ def executed(study, monkeypatch):
 
 def test_without_runs_the_page_says_so(page):
     glued, figures, tables = page(None)
-    assert (glued["cells"], glued["judged"], glued["claimed"]) == (20, 0, "none yet")
+    assert (glued["cells"], glued["judged"], glued["claimed"]) == (22, 0, "none yet")
     assert glued["told"] == "no verdict yet"
     assert len(figures) == 3
     assert all(figure.axes[0].texts[0].get_text() == "not run" for figure in figures)
@@ -229,10 +229,10 @@ def test_with_runs_the_page_tells_information_from_a_channel(page):
     gains = {("real", "ia-gate"): 3, ("confidence", "sasrec"): 3}
     gains |= {(arm, "ia-nova"): 3 for arm in ("real", *PLACEBOS)}
     glued, (forest, _, curves), tables = page(gains)
-    assert glued["judged"] == 10
+    assert glued["judged"] == 11
     assert "2 information" in glued["told"] and "1 channel" in glued["told"]
     assert glued["claimed"] == "none"  # of one dataset
-    assert "Loss weight" in tables[0] and tables[0].count("not run") == 10
+    assert "Loss weight" in tables[0] and tables[0].count("not run") == 11
     labels = [label.get_text() for label in forest.axes[0].get_yticklabels()]
     assert labels[-2:] == ["Loss weight", "Strong targets"]
     assert len(curves.axes) == 2

@@ -234,7 +234,7 @@ def test_with_runs_the_page_tells_information_from_a_channel(page):
     assert glued["claimed"] == "none"  # of one dataset
     assert "Loss weight" in tables[0] and tables[0].count("not run") == 11
     labels = [label.get_text() for label in forest.axes[0].get_yticklabels()]
-    assert labels[-2:] == ["Loss weight", "Strong targets"]
+    assert labels[-3:] == ["Loss weight", "Strong targets", "Contrast"]
     assert len(curves.axes) == 2
     rising = curves.axes[0].lines[0].get_ydata()
     assert rising[0] < 0 < rising[-1]

@@ -14,6 +14,7 @@ from seqattn.data import CATALOGUE
 from seqattn.search.record import read_search
 from seqattn.studies import rules
 from seqattn.studies.ia import tables
+from seqattn.studies.ia.agreement import agreement
 from seqattn.studies.texts import ARMS, NOT_RUN
 
 NAMES = ("comparisons", "lambdas", "searches")
@@ -55,6 +56,22 @@ def test_what_was_run_in_part_is_not_counted(found):
     assert {d for d, *_ in told.index} == {"ML-100K", "Steam-AU"}
     passes = told["smallest margin, %"].astype(float) < MARGIN_PERCENT
     assert (told["equivalent"].eq("yes") | ~passes).all()  # users alone pass more easily
+
+
+def test_what_stands_is_told_apart_by_what_is_behind_it(found):
+    told = tables.standing(found.comparisons, "own_search")
+    assert sum(told.values()) == 63
+    table = tables.agreement_table(found.comparisons)["own search"]
+    assert told["weak"] + told["small"] + told["robust"] == table["published cell stands"]
+    assert (told["falls"], told["open"]) == (
+        table["published cell falls"],
+        table["published cell can't be told"],
+    )
+    rows = agreement(found.comparisons, "own_search")
+    weak = rows["reason"].str.startswith("not robust here either; a change of")
+    assert told["weak"] == weak.sum() > 0
+    nothing = tables.standing(NOTHING.comparisons, "own_search")
+    assert nothing == {"weak": 0, "small": 0, "robust": 0, "falls": 0, "open": 63}
 
 
 def test_a_robust_loss_is_counted_as_one_by_every_rule(found):

@@ -93,6 +93,22 @@ def agreement_table(cells: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def standing(cells: pd.DataFrame, arm: str) -> dict[str, int]:
+    """Return how many of the 63 published cells stand, by what is behind it, fall, or are open.
+
+    ``weak`` stand because neither side is robust, ``small`` because ours is also shown to be
+    within the margin of equivalence, ``robust`` because both sides are robust losses; ``falls``;
+    ``open`` can't be told.
+    """
+    table = agreement(cells, arm)
+    stands = table["outcome"] == STANDS
+    plain = stands & (table["published_robust"] == "no")
+    small = plain & table["equivalent"].eq(True)
+    told = {"weak": plain & ~small, "small": small, "robust": stands & ~plain}
+    told |= {name: table["outcome"] == v for name, v in (("falls", FALLS), ("open", OPEN))}
+    return {name: int(rows.sum()) for name, rows in told.items()}
+
+
 def table3(cells: pd.DataFrame, arm: str) -> pd.DataFrame:
     """Return Table 3 in one design: our change and interval, the published change below it.
 

@@ -210,9 +210,11 @@ def test_locality_holds_if_aes_best_window_is_small_and_robustly_above_all(
     rows = [
         {"dataset": "d", "model": "local-ae", "metric": "NDCG", "k": 10, "n_seeds": 5,
          "window": w, "relative_change_percent": change, "robust_clustered": robust,
-         "direction": np.sign(change), "p": p}
-        for w, change in changes.items()
+         "direction": np.sign(change), "p": p, "locality": locality}
+        for w, change in changes.items() for locality in ("pure", "mixed")
     ]  # fmt: skip
+    for row in rows[1::2]:  # of which the rule says nothing
+        row["relative_change_percent"] = 50
     found = ae_ar.local_holds(pd.DataFrame(rows), 5).iloc[0]
     assert (found["verdict"], found["window"]) == expected
     assert ae_ar.local_holds(pd.DataFrame(), 5).empty
@@ -225,16 +227,32 @@ def test_the_dial_compares_each_window_with_as_far_as_any_of_the_same_model(tmp_
     for g in wanted(study):
         if g.model not in ("local-ae", "local-ar"):
             continue
-        w = ae_ar.windows(study)[g.arm]
+        w, mixed = ae_ar.windows(study)[g.arm], g.arm.startswith("mixed")
         for number, spec in enumerate(g.specs):
-            keep(tmp_path, spec, usual_SU[number] * (2 if w == ae_ar.ALL else 1) + (w == 2))
+            factor = 2 if w == ae_ar.ALL else 3 if mixed else 1
+            keep(tmp_path, spec, usual_SU[number] * factor + (w == 2))
         groups.append(g)
     found = ae_ar.dial(study, plan.read(groups, Store(tmp_path)))
     rows = found[(found["metric"] == "NDCG") & (found["k"] == 10)]
     assert set(rows["window"]) == {0, 1, 2, 4, 8} and set(rows["model"]) == {"local-ar", "local-ae"}
-    base, one = (metric(usual_SU * f, "NDCG", 10).mean() for f in (2, 1))
-    near = rows[rows["window"] != 2]["relative_change_percent"]
-    assert near.to_numpy() == pytest.approx(100 * (one / base - 1))
+    base, *others = (metric(usual_SU * f, "NDCG", 10).mean() for f in (2, 1, 3))
+    for locality, level in zip(("pure", "mixed"), others, strict=True):
+        near = rows[(rows["window"] != 2) & (rows["locality"] == locality)]
+        assert len(near) == 2 * 4
+        changes = near["relative_change_percent"].to_numpy()
+        assert changes == pytest.approx(100 * (level / base - 1))
+
+
+def test_each_kind_of_locality_has_every_window_and_the_whole_in_common(facts):
+    both = [ae_ar.windows(WHY, kind) for kind in ("pure", "mixed")]
+    assert [sorted(of.values()) for of in both] == [[-1, 0, 1, 2, 4, 8]] * 2
+    assert set(both[0]) & set(both[1]) == {"w all"} and both[0] | both[1] == ae_ar.windows(WHY)
+    of = {}
+    for study in (WHY, PAIRS):
+        groups = wanted(dataclasses.replace(study, datasets=("d",)))
+        of |= {(g.arm, g.model): g.specs for g in groups}
+    for model in ("local-ar", "local-ae"):  # one run for both studies
+        assert of["mixed 2", model] == of["local", model] != of["w 2", model]
 
 
 def test_figures_draw_what_there_is_and_say_what_there_is_not():

@@ -96,21 +96,27 @@ def _on_common_seeds(
     return {cell: value_matrix([runs[s] for s in seeds], "NDCG", 10) for cell, runs in of.items()}
 
 
-def windows(study: Study) -> dict[str, int]:
-    """Return the window of the local models, by arm; -1 is all."""
+def windows(study: Study, locality: str = "") -> dict[str, int]:
+    """Return the window of the local models, by arm; -1 is all.
+
+    With `locality`, ``pure`` or ``mixed``, of these alone; all is one model in either.
+    """
+    of = {arm.name: arm.settings.model for arm in study.arms}
+    of = {name: model for name, model in of.items() if "local_window" in model}
     return {
-        arm.name: int(arm.settings.model["local_window"])
-        for arm in study.arms
-        if "local_window" in arm.settings.model
+        name: int(model["local_window"])
+        for name, model in of.items()
+        if not locality or locality == model["locality"] or model["local_window"] == ALL
     }
 
 
 def dial(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Judge local heads of each window against heads that look as far as any, of one model.
 
-    A row a (dataset, arm, model, metric, k): columns of `seqattn.studies.judge.judge`, and window.
+    A row a (dataset, arm, model, metric, k): columns of `seqattn.studies.judge.judge`, window and
+    locality, ``pure`` where all heads are local and ``mixed`` where one is.
     """
-    window_of = windows(study)
+    window_of, pure = windows(study), windows(study, "pure")
     far = next(arm for arm, w in window_of.items() if w == ALL)
     runs = {(g.dataset.name, g.model, g.arm): g.runs for g in groups if g.arm in window_of}
     frames = []
@@ -120,6 +126,7 @@ def dial(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         if len(told):
             told["window"] = told["model"].map(window_of)
             told["arm"], told["model"] = told["model"], model
+            told["locality"] = ["pure" if arm in pure else "mixed" for arm in told["arm"]]
             frames.append(told.assign(dataset=dataset))
     return stacked(frames)
 
@@ -218,12 +225,13 @@ def local_holds(judged: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
     -------
     DataFrame
         A row a dataset with every window: window (the best of AE; -1: as far as any), change,
-        verdict, "holds" or "does not". The best of several is one of several tests: its p-value is
-        multiplied by their number (Bonferroni).
+        verdict, "holds" or "does not". All heads are local; the rule is about these. The best of
+        several is one of several tests: its p-value is multiplied by their number (Bonferroni).
     """
     columns = ["dataset", "model", "metric", "k", "n_seeds", "window", "relative_change_percent"]
-    judged = judged.reindex(columns=[*columns, "robust_clustered", "direction", "p"])
+    judged = judged.reindex(columns=[*columns, "locality", "robust_clustered", "direction", "p"])
     mine = judged[(judged["metric"] == "NDCG") & (judged["k"] == 10)]
+    mine = mine[mine["locality"] == "pure"]
     mine = mine[mine["model"].isin([name for name in mine["model"].unique() if is_masked(name)])]
     rows = []
     for dataset, part in mine[mine["n_seeds"] == n_seeds].groupby("dataset", sort=False):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -89,16 +91,23 @@ def gains_over_locality(frame: pd.DataFrame) -> Figure:
         top = part[["gain", "high"]].max(axis=None)
         place = part["locality"].iloc[0], top
         name, _, _ = title.partition(",")  # without its filter
-        look = {"rotation": 45, "rotation_mode": "anchor", "fontsize": 8}  # near ones stay apart
+        look: dict[str, Any] = {
+            "rotation": 45,
+            "rotation_mode": "anchor",
+            "fontsize": 8,
+        }  # near ones stay apart
         axes.annotate(name, place, (0, 6), textcoords="offset points", **look)
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set(xlabel="locality: last item over fourth last", ylabel="AR over AE, % of NDCG@10")
     axes.margins(0.25, 0.3)
-    looks = {"a printed family": (GREY, 3, "full"), "mean of the printed": ("black", 9, "none")}
-    looks |= {"here, with interval": (BLUE, 6, "full")}
+    looks: dict[str, dict[str, Any]] = {
+        "a printed family": {"color": GREY, "markersize": 3},
+        "mean of the printed": {"color": "black", "markersize": 9, "fillstyle": "none"},
+        "here, with interval": {"color": BLUE, "markersize": 6},
+    }
     keys = [
-        Line2D([], [], color=c, marker="o", linestyle="", markersize=size, fillstyle=fill, label=k)
-        for k, (c, size, fill) in looks.items()
+        Line2D([], [], marker="o", linestyle="", label=label, **look)
+        for label, look in looks.items()
     ]
     legend_above(figure, keys)
     return figure

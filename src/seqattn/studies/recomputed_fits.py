@@ -142,7 +142,7 @@ def _coin_steam(facts: Facts) -> Number:
 def _coins(facts: Facts) -> Number:
     """Return how far the best and the worst normalisation of each comparison are apart."""
     pairs = targets.pick(facts.cells, arm=SHARED, metric="NDCG", k=10)[["dataset", "model"]]
-    found = (_trials(*pair, facts) for pair in pairs.itertuples(index=False))
+    found = (_trials(dataset, model, facts) for dataset, model in pairs.itertuples(index=False))
     return _between(pd.Series([trials.iloc[0] - trials.iloc[-1] for trials in found]))
 
 

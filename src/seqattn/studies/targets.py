@@ -71,7 +71,7 @@ def _change(group: Group, target: str, kind: str) -> dict[str, object]:
     }
 
 
-def pick(rows: pd.DataFrame, **where: str) -> pd.DataFrame:
+def pick(rows: pd.DataFrame, **where: object) -> pd.DataFrame:
     """Return the rows in which the named columns have these values."""
     for name, value in where.items():
         rows = rows[rows[name] == value]

@@ -84,7 +84,7 @@ def states(model, items, stars):
     n=st.integers(2, 10),
     data=st.data(),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 @torch.no_grad()
 def test_auto_encoders_see_the_future_and_auto_regressors_do_not(name, seed, n, data):
     """What comes after a place is changed, to the last item and its intensity."""
@@ -108,7 +108,7 @@ def test_auto_encoders_see_the_future_and_auto_regressors_do_not(name, seed, n, 
     lengths=st.lists(st.integers(1, 8), min_size=1, max_size=3),
     more=st.integers(0, 2),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @torch.no_grad()
 def test_no_setting_leaks_and_padding_changes_nothing(setting, name, seed, lengths, more):
     if "memory_slots" in setting:

@@ -17,6 +17,9 @@ from seqattn import book
 from seqattn.book import reports
 from seqattn.errors import SeqattnError
 from seqattn.files import as_markdown
+from seqattn.presets import get_preset
+from seqattn.runs.fitting import fit_run, run_spec
+from seqattn.runs.store import Store
 from seqattn.studies import plan
 
 TEMPLATES = [book.ROOT / "notebooks" / f"{name}.ipynb" for name in book.NOTEBOOKS]
@@ -407,3 +410,17 @@ def test_a_studys_page_is_made_again_only_where_something_it_may_read_has_change
     assert again() == ["levels", "other"] and again() == []
     (tmp_path / "pages" / "levels.ipynb").write_text("{")
     assert again() == ["levels"]
+
+
+def test_kept_runs_are_of_the_seeds_that_all_models_have_and_nothing_is_fitted(tmp_path):
+    chapter = book.start(**GOOD | {"seeds": [1, 2, 3], "results_dir": str(tmp_path)})
+    models, store = ["sasrec", "bert4rec"], Store(tmp_path)
+    assert chapter.kept_runs(models) == {"sasrec": [], "bert4rec": []}
+    for name, seed in (("sasrec", 3), ("sasrec", 1), ("bert4rec", 3)):
+        spec = run_spec(chapter.dataset, name, seed, get_preset("smoke"))
+        fit_run(store, chapter.dataset, spec)
+    kept = chapter.kept_runs(models)
+    assert {name: [run.seed for run in runs] for name, runs in kept.items()} == {
+        "sasrec": [3],
+        "bert4rec": [3],
+    }

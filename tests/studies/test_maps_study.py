@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from seqattn.analysis.attention import attention_maps, bounds, l1_l2, load_model
+from seqattn.analysis.attention import attention_maps, bounds, l1_l2, load_model, maps_of_seeds
 from seqattn.data import Dataset, Interactions, load_dataset, load_log
 from seqattn.errors import SeqattnError
 from seqattn.presets import get_preset
@@ -61,6 +61,15 @@ def test_values_lie_within_reach_and_a_mask_alone_has_no_layer(table):
     random = table[table["kind"] == "dirichlet"].set_index(["model", "n", "head"])["row"]
     uniform = table[table["kind"] == "uniform"].set_index(["model", "n", "head"])["row"]
     assert (random < uniform).all()  # of all rows over the same keys the even one is least sparse
+
+
+def test_maps_of_seeds_have_a_seeds_layers_behind_those_of_the_seed_before(groups):
+    """Here two models stand for two seeds of one."""
+    data = load_dataset("synthetic")
+    models = [load_model(group.runs[0], data) for group in (groups[0], groups[2])]
+    first, second = (attention_maps(model, data, 4) for model in models)
+    both = maps_of_seeds(models, data, 4)
+    assert np.array_equal(both[:, :2], first) and np.array_equal(both[:, 2:], second)
 
 
 def test_the_share_nearby_is_a_mean_over_users_layers_and_heads(groups, table):

@@ -1,10 +1,11 @@
 """Attention maps of many users at one length, so that models can be compared with n held fixed.
 
-Shapes: U users, L layers, H heads, n positions.
+Shapes: S seeds, U users, L layers, H heads, n positions.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -93,6 +94,14 @@ def attention_maps(model: Backbone, dataset: Dataset, n: int, max_users: int = 2
     whose = (gatherer.users_of(start),) if model.needs_user else ()
     maps_LUHnn = model.eval().attention_maps(items, intensity, *whose)
     return maps_LUHnn.transpose(0, 1).float().cpu().numpy()
+
+
+def maps_of_seeds(models: Sequence[Backbone], dataset: Dataset, n: int) -> np.ndarray:
+    """Return `attention_maps` of several seeds of a model, (U, S * L, H, n, n), a seed's together.
+
+    A mean over layers is then one over seeds as well.
+    """
+    return np.concatenate([attention_maps(model, dataset, n) for model in models], axis=1)
 
 
 def uniform_maps(model: Backbone, n: int) -> np.ndarray:

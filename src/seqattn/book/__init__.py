@@ -155,6 +155,21 @@ class Chapter:
         """Return one SASRec, one Local-AE and one BERT4Rec run, of the first seed."""
         return self.runs(AE_VS_AR, self.seeds[:1])
 
+    def kept_runs(self, models: Sequence[str]) -> dict[str, list[Run]]:
+        """Return by model the kept runs of the seeds that all of `models` have with weights.
+
+        Nothing is fitted: the seeds are as many as the store has.
+        """
+        store = Store(self.results_dir)
+        of: dict[str, dict[int, Run]] = {}
+        for model in models:
+            wanted = product([model], self.seeds)
+            specs = wanted_specs(self.results_dir, self.dataset, wanted, self.preset)
+            found = [run for run in map(store.get, specs) if run is not None and run.has_weights]
+            of[model] = {run.seed: run for run in found}
+        common = [seed for seed in self.seeds if all(seed in runs for runs in of.values())]
+        return {model: [runs[seed] for seed in common] for model, runs in of.items()}
+
     def all_runs(self) -> list[Run]:
         """Return every run the notebooks read, fitting missing ones side by side."""
         ae = product(AE_VS_AR, self.seeds[:1])

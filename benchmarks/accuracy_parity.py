@@ -8,9 +8,11 @@ ranking. Mode ``dense`` lets windows advance by 10, as the paper preset does; ``
 instead of 50, so that nearly every history is one window; ``prefix`` gives every target a row of
 its own, as RecBole does; ``sliding`` reads whole histories under a window of 50, with positions
 relative to the query, and ``sliding-200`` under one of 200, with the batches and the feed-forward
-of RecTools' fast network, which is ``rectools-fast``. It all takes hours: each (setting,
-contestant, seed) is kept in ``benchmarks/results/parity`` when it is done, so that a run that was
-stopped goes on, on another machine too.
+of RecTools' fast network, which is ``rectools-fast``; ``sliding-200-narrow`` has the feed-forward
+of RecTools' SASRecModel, which is ``rectools-native``. Setting ``ml-100k-200`` gives these four
+more epochs, enough for RecTools' to learn. It all takes hours: each (setting, contestant, seed) is
+kept in ``benchmarks/results/parity`` when it is done, so that a run that was stopped goes on, on
+another machine too.
 
     python -m benchmarks.accuracy_parity [-s ml-100k] [--seeds 2020 ...] [--contestants packed ...]
 """
@@ -22,6 +24,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -50,10 +53,9 @@ from seqattn.training.fit import fit
 from seqattn.training.ranking import rank_targets
 
 FOLDER = RESULTS / "parity"
-CONTESTANTS = (
-    *("packed", "dense", "long", "exact", "prefix", "sliding", "recbole"),
-    *("sliding-200", "rectools-fast"),
-)
+OF_RECTOOLS = ("rectools-fast", "rectools-native")
+LONG = ("sliding-200", "sliding-200-narrow", *OF_RECTOOLS)
+CONTESTANTS = ("packed", "dense", "long", "exact", "prefix", "sliding", "recbole", *LONG)
 COMPARISONS = (
     ("packed", "exact"),
     ("dense", "exact"),
@@ -67,16 +69,19 @@ COMPARISONS = (
     ("sliding", "dense"),
     ("sliding", "recbole"),
     ("sliding-200", "rectools-fast"),
+    ("sliding-200-narrow", "rectools-native"),
 )
 
 
 class Setting(NamedTuple):
-    """What is the same for all contestants."""
+    """What is the same for all contestants, who they are, and whose best the others aim at."""
 
     dataset: str
     epochs: int
     model: ModelConfig
     learning_rate: float
+    contestants: tuple[str, ...] = CONTESTANTS
+    aims: tuple[str, ...] = ("exact",)
 
 
 QUICK = get_preset("quick")
@@ -92,6 +97,9 @@ SETTINGS["ml-100k-deep"] = Setting(
     ),
     4.5e-3,
 )
+SETTINGS["ml-100k-200"] = SETTINGS["ml-100k"]._replace(
+    epochs=40, contestants=LONG, aims=OF_RECTOOLS
+)
 MARGIN = 0.05  # of the reference's NDCG@10: smaller differences count as none
 
 
@@ -104,10 +112,11 @@ def run(name: str, contestant: str, seed: int) -> None:
     dataset = load_dataset(setting.dataset)
     if contestant == "recbole":
         record = recbole(setting, dataset, seed)
-    elif contestant == "rectools-fast":
+    elif contestant in OF_RECTOOLS:
         if not rectools.available():
             return
-        record = rectools.fit_fast(dataset, seed, setting.epochs, setting.learning_rate)
+        module = contestant.removeprefix("rectools-")
+        record = rectools.fit(dataset, module, seed, setting.epochs, setting.learning_rate)
     else:
         record = ours(setting, dataset, contestant, seed)
     write_text(path, json.dumps(record) + "\n")
@@ -119,10 +128,15 @@ def ours(setting: Setting, dataset: Dataset, contestant: str, seed: int) -> dict
     """Fit SASRec in one of our modes, every epoch of it."""
     model, config = mode(setting, dataset, contestant)
     config = replace(config, epochs=setting.epochs, patience=setting.epochs)
-    fitted = fit(dataset, "sasrec", seed, model, config)
+    ticks = [time.process_time()]
+    fitted = fit(
+        *(dataset, "sasrec", seed, model, config),
+        on_epoch=lambda _: ticks.append(time.process_time()),
+    )
     return {
         "valid": [epoch.valid_ndcg for epoch in fitted.history],
         "seconds": [epoch.seconds for epoch in fitted.history],
+        "cpu_seconds": np.diff(ticks).tolist(),
         "test_ranks": fitted.ranks["test_unfiltered"].tolist(),
     }
 
@@ -131,11 +145,13 @@ def mode(setting: Setting, dataset: Dataset, contestant: str) -> tuple[ModelConf
     """Return the settings of one of our modes."""
     train = TrainConfig(learning_rate=setting.learning_rate, batch_targets=BATCH_TARGETS)
     if contestant.startswith("sliding"):
-        window = 200 if contestant == "sliding-200" else 50
+        window = 200 if contestant in LONG else 50
         changes = {"positions": "relative", "sliding_window": window}
         model = replace(setting.model, **changes, max_length=window * setting.model.n_layers)
-        if contestant == "sliding-200":
-            model = replace(model, inner_size=rectools.FAST_INNER)
+        if contestant in LONG:
+            narrow = contestant == "sliding-200-narrow"
+            inner = rectools.MODEL.inner_size if narrow else rectools.FAST_INNER
+            model = replace(model, inner_size=inner)
             targets = rectools.train_config(dataset.split.train).batch_targets
             train = replace(train, batch_targets=targets)
         return model, replace(train, windows="whole")
@@ -215,7 +231,7 @@ def report() -> None:
     """Summarise whatever is done, of every setting."""
     done = {name: {c: records(name, c) for c in CONTESTANTS} for name in SETTINGS}
     rows = [
-        contestant_row(setting, name, contestants[name], contestants["exact"])
+        contestant_row(setting, name, contestants)
         for setting, contestants in done.items()
         for name in CONTESTANTS
         if contestants[name]
@@ -252,27 +268,42 @@ def _whole(record: dict, setting: Setting) -> bool:
 
 
 def contestant_row(
-    setting: str, name: str, records: dict[int, dict], exact: dict[int, dict]
+    setting: str, name: str, contestants: dict[str, dict[int, dict]]
 ) -> dict[str, object]:
-    """Return one contestant's accuracy, cost an epoch, and time to the exact mode's best."""
-    best = np.mean([max(record["valid"]) for record in records.values()])
+    """Return one contestant's accuracy, cost an epoch, and time to the bests aimed at."""
+    own = list(contestants[name].values())
     row = {
         "setting": setting,
         "contestant": name,
-        "seeds": len(records),
+        "seeds": len(own),
         "epochs": SETTINGS[setting].epochs,
-        "best valid NDCG@10": float(best),
-        "test NDCG@10": float(np.mean([_ndcg(r).mean() for r in records.values()])),
-        "s/epoch": float(np.median([s for r in records.values() for s in r["seconds"]])),
+        "best valid NDCG@10": float(np.mean([max(record["valid"]) for record in own])),
+        "test NDCG@10": float(np.mean([_ndcg(r).mean() for r in own])),
+        "s/epoch": float(np.median([s for r in own for s in r["seconds"]])),
     }
-    if exact:
-        aim = np.mean([record["valid"] for record in exact.values()], axis=0).max()
-        curve = np.mean([record["valid"] for record in records.values()], axis=0)
-        reached = np.flatnonzero(curve >= aim) + 1
-        row["to exact's best"] = (
-            f"epoch {reached[0]}, {reached[0] * row['s/epoch']:,.0f} s" if len(reached) else "never"
-        )
+    if all("cpu_seconds" in record for record in own):
+        cpu = [s for record in own for s in record["cpu_seconds"]]
+        row["processor s/epoch"] = float(np.median(cpu))
+    curve = _curve(own)
+    for aim in SETTINGS[setting].aims:
+        if contestants[aim]:
+            best = _curve(contestants[aim].values()).max()
+            row[f"to {aim}'s best"] = _reached(curve, best, row)
     return row
+
+
+def _curve(records: Iterable[dict]) -> np.ndarray:
+    return np.mean([record["valid"] for record in records], axis=0)
+
+
+def _reached(curve: np.ndarray, aim: float, row: dict[str, object]) -> str:
+    """Return the first epoch at an aim and the time until then, the processor's where known."""
+    at = np.flatnonzero(curve >= aim) + 1
+    if not len(at):
+        return "never"
+    if "processor s/epoch" in row:
+        return f"epoch {at[0]}, {at[0] * row['processor s/epoch'] / 60:.1f} processor minutes"
+    return f"epoch {at[0]}, {at[0] * row['s/epoch']:,.0f} s"
 
 
 def comparison(
@@ -311,11 +342,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("-s", "--setting", default="ml-100k", choices=list(SETTINGS))
     parser.add_argument("--seeds", type=int, nargs="*", default=list(range(2020, 2025)))
-    parser.add_argument("--contestants", nargs="+", default=list(CONTESTANTS), choices=CONTESTANTS)
+    parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     o = parser.parse_args()
+    contestants = o.contestants or SETTINGS[o.setting].contestants
     with ProcessPoolExecutor(o.workers, get_context("spawn")) as pool:
-        jobs = [pool.submit(run, o.setting, name, s) for s in o.seeds for name in o.contestants]
+        jobs = [pool.submit(run, o.setting, name, s) for s in o.seeds for name in contestants]
         for job in jobs:
             job.result()
     report()

@@ -78,17 +78,18 @@ def available(command: Sequence[str] = COMMAND) -> bool:
     return there
 
 
-def fit_fast(
+def fit(
     dataset: Dataset,
+    module: str,
     seed: int,
     epochs: int,
     learning_rate: float,
     command: Sequence[str] = COMMAND,
 ) -> dict[str, list[float]]:
-    """Fit RecTools' fast network; return validation NDCG@10 and seconds by epoch, and test ranks.
+    """Fit RecTools' SASRec; return validation NDCG@10 and seconds by epoch, and test ranks.
 
-    Test ranks are those of the best epoch on validation. The split is leave-one-out, of histories
-    of which two items or more are trained on.
+    `module` is ``native`` or ``fast``. Test ranks are those of the best epoch on validation. The
+    split is leave-one-out, of histories of which two items or more are trained on.
 
     Raises
     ------
@@ -101,17 +102,17 @@ def fit_fast(
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log.npz"
         np.savez(log, user=users, item=train.items, order=np.arange(len(users)), **held)
-        options = {"module": "fast", "epochs": epochs, "seed": seed}
+        options = {"module": module, "epochs": epochs, "seed": seed}
         options |= _config() | {"learning_rate": learning_rate}
         worker = subprocess.Popen(
             [*command, str(log), json.dumps(options)], stdout=subprocess.PIPE, text=True, bufsize=1
         )
         records = [json.loads(_answer(worker)) for _ in range(epochs)]
     valid = [float(metric(np.array(record["valid"]), "NDCG", 10).mean()) for record in records]
-    seconds = [record["seconds"] for record in records]
     return {
         "valid": valid,
-        "seconds": seconds,
+        "seconds": [record["seconds"] for record in records],
+        "cpu_seconds": [record["cpu_seconds"] for record in records],
         "test_ranks": records[int(np.argmax(valid))]["test"],
     }
 

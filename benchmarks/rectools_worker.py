@@ -11,9 +11,9 @@ The worker says ``ready`` once RecTools has prepared its data. From then on each
 answered, N training steps later, with the number of targets that were in them. The end of standard
 input ends the worker.
 
-With ``epochs`` in CONFIG, the fast network is fitted instead: the log also holds each user's
-``valid`` and ``test`` item, and a line of JSON an epoch has ``seconds`` and the ranks of both among
-all items.
+With ``epochs`` in CONFIG, the model is fitted instead: the log also holds each user's ``valid`` and
+``test`` item, and a line of JSON an epoch has ``seconds``, the processor's ``cpu_seconds``, and the
+ranks of both items among all.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import os
 import sys
 import time
 import warnings
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -65,17 +66,35 @@ class Turns(Callback):
         self.steps_left, self.n_targets = int(line.removeprefix("go ")), 0
 
 
-def make_trainer(answers: int) -> Trainer:
-    """Return what RecTools makes by default, with our callback and without an end."""
+class Clock:
+    """Writes down the ranks of an epoch with the seconds since the last such line."""
+
+    def __init__(self, answers: int) -> None:
+        self.answers = answers
+        self.start()
+
+    def start(self) -> None:
+        self.started = time.perf_counter(), time.process_time()
+
+    def tell(self, valid: list[int], test: list[int]) -> None:
+        seconds, cpu_seconds = time.perf_counter(), time.process_time()
+        record = {"valid": valid, "test": test, "seconds": seconds - self.started[0]}
+        record["cpu_seconds"] = cpu_seconds - self.started[1]
+        os.write(self.answers, f"{json.dumps(record)}\n".encode())
+        self.start()
+
+
+def make_trainer(callback: Callback, epochs: int) -> Trainer:
+    """Return what RecTools makes by default, with our callback; -1 epochs are no end."""
     return Trainer(
-        max_epochs=-1,
+        max_epochs=epochs,
         accelerator="cpu",
         devices=1,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[Turns(answers)],
+        callbacks=[callback],
     )
 
 
@@ -91,14 +110,27 @@ def main() -> None:
     torch.set_num_threads(config["threads"])
     with np.load(sys.argv[1]) as log:
         columns = dict(log)
-    train = {"native": native, "fast": fast}[config["module"]]
+    modules = {"native": native, "fast": fast}
     if "epochs" in config:
-        train = fast_fit
-    train(columns, config, answers)
+        modules = {"native": native_fit, "fast": fast_fit}
+        torch.manual_seed(config["seed"])
+        # PyTorch's fast path for evaluation makes NaN of every history with padding on its left.
+        torch.backends.mha.set_fastpath_enabled(False)
+    modules[config["module"]](columns, config, answers)
 
 
 def native(log: dict, config: dict, answers: int) -> None:
-    """Train RecTools' SASRecModel."""
+    """Train RecTools' SASRecModel some steps at a time."""
+    train_native(log, config, Turns(answers), epochs=-1)
+
+
+def native_fit(log: dict, config: dict, answers: int) -> None:
+    """Fit RecTools' SASRecModel, and rank validation and test after each epoch."""
+    train_native(log, config, Ranks(log, config["max_length"], answers), config["epochs"])
+
+
+def train_native(log: dict, config: dict, callback: Callback, epochs: int) -> None:
+    """Train RecTools' SASRecModel with a callback of ours."""
     interactions = pd.DataFrame(
         {
             Columns.User: log["user"],
@@ -116,10 +148,58 @@ def native(log: dict, config: dict, answers: int) -> None:
         lr=config["learning_rate"],
         batch_size=config["batch_users"],
         loss="softmax",
-        get_trainer_func=make_trainer,
-        get_trainer_func_kwargs={"answers": answers},
+        get_trainer_func=lambda: make_trainer(callback, epochs),
     )
     model.fit(Dataset.construct(interactions))
+
+
+class Ranks(Callback):
+    """Rank each user's validation and test item after each epoch of RecTools' own `fit`.
+
+    Users are those of the log, in order. RecTools reads and recommends only items that are among
+    the last of some history, those it trains on; others it drops from what it reads, and here they
+    rank last.
+    """
+
+    def __init__(self, log: dict, max_length: int, answers: int) -> None:
+        self.columns, self.max_length, self.clock = log, max_length, Clock(answers)
+
+    def on_train_start(self, _trainer, module) -> None:
+        known = module.data_preparator.item_id_map.external_ids  # the first is padding
+        self.code_of = {item: code for code, item in enumerate(known)}
+        starts = np.flatnonzero(np.diff(self.columns["user"])) + 1
+        histories = np.split(self.columns["item"], starts)
+        self.read_valid = self.rows(histories)
+        pairs = zip(histories, self.columns["valid"], strict=True)
+        self.read_test = self.rows(np.append(items, item) for items, item in pairs)
+        self.clock.start()
+
+    def rows(self, histories: Iterable[np.ndarray]) -> torch.Tensor:
+        """Return the last known items of each history by RecTools' codes, padded on the left."""
+        rows = []
+        for items in histories:
+            codes = [self.code_of[item] for item in items if item in self.code_of]
+            codes = codes[-self.max_length :]
+            rows.append([0] * (self.max_length - len(codes)) + codes)
+        return torch.tensor(rows)
+
+    def on_train_epoch_end(self, _trainer, module) -> None:
+        module.eval()
+        read = (self.read_valid, self.columns["valid"]), (self.read_test, self.columns["test"])
+        self.clock.tell(*(self.ranks(module.torch_model, *stage) for stage in read))
+        module.train()
+
+    @torch.no_grad()
+    def ranks(self, net: torch.nn.Module, read: torch.Tensor, targets: np.ndarray) -> list[int]:
+        """Return the rank of each target, from 1; what was never trained on comes last."""
+        items = net.item_model.get_all_embeddings()
+        last = [net.encode_sessions({"x": x}, items)[:, -1] for x in read.split(128)]
+        scores = torch.cat(last) @ items[1:].T
+        if not scores.isfinite().all():
+            sys.exit("RecTools' SASRecModel gives scores that are not finite")
+        codes = torch.tensor([self.code_of.get(item, 0) for item in targets])
+        above = (scores > scores.gather(1, (codes - 1).clamp(min=0)[:, None])).sum(dim=1)
+        return torch.where(codes > 0, above + 1, len(items) - 1).tolist()
 
 
 class Fast:
@@ -177,21 +257,16 @@ def fast_fit(log: dict, config: dict, answers: int) -> None:
     Every user of the log has a validation and a test item; the latter is asked for with a history
     that ends with the former.
     """
-    torch.manual_seed(config["seed"])
-    # PyTorch's fast path for evaluation makes NaN of every history with padding on its left.
-    torch.backends.mha.set_fastpath_enabled(False)
     model = Fast(log, config)
     valid, test = (log[name][model.users] for name in ("valid", "test"))
     # The inputs end one item early: the last target is the history's last item.
     read_valid = torch.cat([model.x[:, 1:], model.y[:, -1:]], dim=1)
     read_test = torch.cat([read_valid[:, 1:], model.codes(valid)[:, None] + 1], dim=1)
+    clock = Clock(answers)
     for _ in range(config["epochs"]):
-        started = time.perf_counter()
         for batch in model.loader:
             model.step(batch)
-        record = {"valid": model.ranks(read_valid, valid), "test": model.ranks(read_test, test)}
-        record["seconds"] = time.perf_counter() - started
-        os.write(answers, f"{json.dumps(record)}\n".encode())
+        clock.tell(model.ranks(read_valid, valid), model.ranks(read_test, test))
 
 
 if __name__ == "__main__":

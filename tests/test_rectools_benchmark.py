@@ -56,24 +56,28 @@ import numpy as np
 log, config = np.load(sys.argv[1]), json.loads(sys.argv[2])
 n = len(np.unique(log["user"]))
 assert log["valid"].shape == log["test"].shape == (n,) and config["learning_rate"] == 0.003
+assert config["module"] == "native"
 for epoch, rank in enumerate([5, 1, 3][: config["epochs"]]):
-    print(json.dumps({"valid": [rank] * n, "test": [epoch] * n, "seconds": 2.0}), flush=True)
+    record = {"valid": [rank] * n, "test": [epoch] * n, "seconds": 2.0, "cpu_seconds": 1.5}
+    print(json.dumps(record), flush=True)
 """
 
 
 def test_a_fit_keeps_the_test_ranks_of_its_best_epoch_on_validation(tmp_path, synthetic):
-    record = rectools.fit_fast(synthetic, 7, 3, 3e-3, command=fake(tmp_path, FITTED))
+    record = rectools.fit(synthetic, "native", 7, 3, 3e-3, command=fake(tmp_path, FITTED))
     assert record["valid"] == pytest.approx([1 / np.log2(6), 1.0, 1 / np.log2(4)])
     assert set(record["test_ranks"]) == {1}
+    assert record["seconds"] == [2.0] * 3 and record["cpu_seconds"] == [1.5] * 3
     with pytest.raises(RuntimeError, match=r"exit code 0"):
-        rectools.fit_fast(synthetic, 7, 4, 3e-3, command=fake(tmp_path, FITTED))
+        rectools.fit(synthetic, "native", 7, 4, 3e-3, command=fake(tmp_path, FITTED))
 
 
 @pytest.mark.skipif(
     not Path(rectools.COMMAND[0]).exists(), reason="no RecTools: `make bench-rectools` makes it"
 )
-def test_rectools_own_network_learns_the_synthetic_log(synthetic):
-    record = rectools.fit_fast(synthetic, 1, 3, 1e-2)
+@pytest.mark.parametrize("module", ["native", "fast"])
+def test_rectools_own_network_learns_the_synthetic_log(synthetic, module):
+    record = rectools.fit(synthetic, module, 1, 3, 1e-2)
     assert len(record["test_ranks"]) == len(synthetic.split.users("test"))
     # Above chance, and not as if every target were first, which scores of NaN would look like.
     chance = (1 / np.log2(np.arange(2, 12))).sum() / synthetic.n_items

@@ -150,6 +150,27 @@ def parity(record: Record) -> Figure | None:
     return figure
 
 
+def by_time(record: Record) -> Figure | None:
+    """Draw validation NDCG@10 against the processor's time, a line a loss, the mean of its seeds.
+
+    The record's ``curves`` are mappings with loss, seed, and lists ``valid`` and ``cpu_seconds`` of
+    an entry an epoch.
+    """
+    curves = record.get("curves")
+    if not curves:
+        return None
+    figure, axes = plt.subplots(figsize=(7, 3.2))
+    colours = (VERMILION, BLUE, SKY, GREEN, PURPLE)
+    for loss, colour in zip(dict.fromkeys(c["loss"] for c in curves), colours, strict=False):
+        of_loss = [curve for curve in curves if curve["loss"] == loss]
+        valid = np.mean([curve["valid"] for curve in of_loss], axis=0)
+        minutes = np.mean([np.cumsum(c["cpu_seconds"]) for c in of_loss], axis=0) / 60
+        axes.plot(minutes, valid, ".-", color=colour, label=loss)
+    axes.set(xscale="log", xlabel="processor minutes", ylabel="validation NDCG@10")
+    axes.legend()
+    return figure
+
+
 def tuned(record: Record) -> Figure | None:
     """Draw what each trial of the modes' searches reached, a colour a mode, a panel a dataset.
 
@@ -196,6 +217,10 @@ FIGURES: dict[str, tuple[Callable[[Record], Figure | None], str]] = {
     "accuracy_parity": (
         parity,
         "Lines: validation NDCG@10 by epoch, a panel a setting, a line a contestant.",
+    ),
+    "large_catalogue": (
+        by_time,
+        "Lines: validation NDCG@10 by the processor's time, a line a loss, a dot an epoch.",
     ),
     "tuned_modes": (tuned, "Dots: validation NDCG@10 of each trial's configuration, by mode."),
     "injection_overhead": (

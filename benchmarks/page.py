@@ -103,6 +103,7 @@ SECTIONS = {
             ("optimiser_share_largest", "the optimiser's share of its step, 100,000 items", ""),
         ],
     ),
+    "large_catalogue": ("The same accuracy among 100,000 items?", []),
     "statistics": (
         "The dual criterion beside scipy",
         [

@@ -32,6 +32,10 @@ RUNS = {
     "stride 1": GREEN,
     "recbole": VERMILION,
     "prefix": GREY,
+    "sliding-200": BLUE,
+    "sliding-200-narrow": SKY,
+    "rectools-native": GREEN,
+    "rectools-fast": VERMILION,
 }
 
 
@@ -125,8 +129,8 @@ def parity(record: Record) -> Figure | None:
     """Draw validation NDCG@10 against epochs, if the record has curves.
 
     The record's ``curves`` are mappings with setting, contestant, seed, and a list ``valid`` of an
-    entry an epoch. A panel a setting, a line a contestant, the mean of its seeds; the dashed line
-    is the best with stride 1.
+    entry an epoch. A panel a setting, a line a contestant, the mean of its seeds, dashed at
+    L = 200 beside RecTools; the thin line is the best with stride 1.
     """
     curves = record.get("curves")
     if not curves:
@@ -142,6 +146,7 @@ def parity(record: Record) -> Figure | None:
             runs = [curve["valid"] for curve in of_setting if curve["contestant"] == name]
             valid = np.mean(runs, axis=0)
             style = {"color": RUNS.get(name, ORANGE), "marker": ".", "label": name}
+            style["linestyle"] = "--" if name.startswith(("sliding-200", "rectools")) else "-"
             axes.plot(np.arange(1, len(valid) + 1), valid, **style)
             if name == "stride 1":
                 axes.axhline(valid.max(), color="black", linewidth=0.8, linestyle="--")

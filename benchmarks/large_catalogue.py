@@ -1,10 +1,10 @@
 """Among 100,000 items, does a sampled loss learn what the full cross-entropy learns?
 
 The log is generated, so that what can be known is known: 3,000 histories, 20 interactions long on
-average. Items are popular by Zipf's law, and each has one successor, another item at random. The
-next interaction is with probability 1/2 with the successor of the last, otherwise with an item
-drawn by popularity: `benchmarks.synthetic.successor_dataset`. The *oracle* knows both
-probabilities; *popularity* counts the training interactions.
+average. Items are popular by Zipf's law, and each is in one of 200 groups at random. The next
+interaction is with probability 1/2 with an item of the last one's group, otherwise with any item,
+either by popularity: `benchmarks.synthetic.grouped_dataset`. The *oracle* knows all probabilities;
+*popularity* counts the training interactions.
 
 All losses train SASRec at its default sizes, with the same batches, learning rate and epochs, on
 one thread. Test ranks are among all items, with the weights of the best epoch on validation.
@@ -24,6 +24,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -34,7 +35,7 @@ import torch
 
 from benchmarks.accuracy_parity import MARGIN, reading
 from benchmarks.common import RESULTS, finish
-from benchmarks.synthetic import successor_dataset, successors
+from benchmarks.synthetic import grouped_dataset, groups, popularity
 from seqattn.config import ModelConfig, TrainConfig, replace
 from seqattn.data import Dataset
 from seqattn.files import write_text
@@ -44,7 +45,7 @@ from seqattn.training.fit import fit
 from seqattn.training.ranking import Ranker
 
 FOLDER = RESULTS / "large_catalogue"
-N_ITEMS, N_USERS, MEAN_LENGTH, LOG_SEED = 100_000, 3_000, 20, 0
+N_ITEMS, N_USERS, MEAN_LENGTH, N_GROUPS, LOG_SEED = 100_000, 3_000, 20, 200, 0
 FULL = "cross-entropy"
 TRAIN = TrainConfig(learning_rate=3e-3, batch_targets=256, epochs=8, patience=8)
 LOSSES = {
@@ -60,7 +61,7 @@ Records = dict[int, dict[str, list[float]]]
 
 def log() -> Dataset:
     """Return the log that all losses train on."""
-    return successor_dataset(N_USERS, MEAN_LENGTH, N_ITEMS, LOG_SEED)
+    return grouped_dataset(N_USERS, MEAN_LENGTH, N_ITEMS, N_GROUPS, LOG_SEED)
 
 
 def run(dataset: Dataset, loss: str, seed: int) -> None:
@@ -87,22 +88,29 @@ def fitted(dataset: Dataset, config: TrainConfig, seed: int) -> dict[str, list[f
     }
 
 
-def oracle_ranks(dataset: Dataset, after: np.ndarray) -> np.ndarray:
-    """Return the rank of each test item by its true probability given the item before.
+def oracle_ranks(dataset: Dataset, group: np.ndarray) -> np.ndarray:
+    """Return the rank of each test item by its true probability given the item before."""
+    histories = dataset.split.context("test")
+    last = histories.items[histories.offsets[1:] - 1]
+    return _ranks(dataset, lambda users: chances(last[users], group))
 
-    The successor is first, since no popularity exceeds 1; all others follow by their codes.
-    """
-    histories, targets = dataset.split.context("test"), dataset.split.targets("test")
-    successor = after[histories.items[histories.offsets[1:] - 1]]
-    return np.where(targets == successor, 1, targets + (successor > targets))
+
+def chances(last: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Return each item's true probability after each of B items, (B, V + 1)."""
+    chance = popularity(len(group) - 1)
+    same_BV = group == group[last][:, None]
+    return 0.5 * chance + 0.5 * same_BV * chance / (same_BV @ chance)[:, None]
 
 
 def popularity_ranks(dataset: Dataset) -> np.ndarray:
     """Return the rank of each test item by its number of training interactions."""
     counts = np.bincount(dataset.split.train.items, minlength=dataset.n_items + 1)
-    scores = torch.tensor(counts, dtype=torch.float32)
+    return _ranks(dataset, lambda users: np.tile(counts, (len(users), 1)))
+
+
+def _ranks(dataset: Dataset, scores: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     ranker = Ranker(dataset.split, "test")
-    return ranker.rank(lambda users: scores.repeat(len(users), 1), filtered=False)["unfiltered"]
+    return ranker.rank(lambda users: torch.tensor(scores(users)), filtered=False)["unfiltered"]
 
 
 def records(loss: str) -> Records:
@@ -119,7 +127,7 @@ def report(dataset: Dataset) -> None:
     """Summarise whatever is done."""
     found = {loss: records(loss) for loss in LOSSES}
     scale = {
-        "oracle": oracle_ranks(dataset, successors(dataset.n_items, LOG_SEED)),
+        "oracle": oracle_ranks(dataset, groups(dataset.n_items, N_GROUPS, LOG_SEED)),
         "popularity": popularity_ranks(dataset),
     }
     rows = [row(loss, own, found[FULL]) for loss, own in found.items()]

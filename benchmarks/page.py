@@ -200,6 +200,7 @@ def beside_accuracy(rows: list[dict[str, Any]], parity: Path) -> list[dict[str, 
         "ours, sliding window": "sliding",
         "ours, sliding window, L = 200": "sliding-200",
         "ours, stride 200, L = 200": "L = 200, stride 200",
+        "RecTools, L = 200": "rectools-native",
         "RecTools fast, L = 200": "rectools-fast",
     }
     told = []
@@ -224,7 +225,7 @@ def _behind(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _accuracy(row: dict[str, object]) -> dict[str, object]:
-    """Return a row without seconds: these runs shared the processor with other work."""
+    """Return a row without the clock's seconds: these runs shared the processor with other work."""
     aim = "to stride 1's best"
     kept = {key: value for key, value in row.items() if key != "s/epoch"}
     return kept | ({aim: str(row[aim]).partition(",")[0]} if aim in row else {})

@@ -14,31 +14,45 @@ def random_dataset(n_users: int, mean_length: float, n_items: int, seed: int = 0
     return _split(lengths, zipf(int(lengths.sum()), n_items, rng), n_items, rng, seed)
 
 
-def successor_dataset(n_users: int, mean_length: float, n_items: int, seed: int = 0) -> Dataset:
-    """Return a log as large whose items follow each other.
+def grouped_dataset(
+    n_users: int, mean_length: float, n_items: int, n_groups: int, seed: int = 0
+) -> Dataset:
+    """Return a log as large whose next items depend on the last ones.
 
-    An interaction is with probability 1/2 with the successor of the item before, see `successors`,
-    and otherwise with an item drawn by Zipf's law, as the first of a history.
+    An interaction is with probability 1/2 with an item of the same group as the one before, see
+    `groups`, otherwise with any item, as the first of a history; either by popularity.
     """
     rng = np.random.default_rng(seed)
     lengths = _lengths(n_users, mean_length, rng)
     items = zipf(int(lengths.sum()), n_items, rng)
-    follows, after = rng.random(len(items)) < 0.5, successors(n_items, seed)
-    starts = np.cumsum(lengths) - lengths
+    stays, points = rng.random((2, len(items)))
+    group, chance = groups(n_items, n_groups, seed), popularity(n_items)
+    in_order = 1 + np.argsort(group[1:], kind="stable")  # the items group by group
+    upto = np.cumsum(chance[in_order])
+    mass = np.bincount(group[1:], weights=chance[1:])
+    below, starts = np.cumsum(mass) - mass, np.cumsum(lengths) - lengths
     for place in range(1, int(lengths.max())):
         rows = starts[lengths > place] + place
-        rows = rows[follows[rows]]
-        items[rows] = after[items[rows - 1]]
+        rows = rows[stays[rows] < 0.5]
+        own = group[items[rows - 1]]
+        found = np.searchsorted(upto, below[own] + points[rows] * mass[own], side="right")
+        items[rows] = in_order[found.clip(max=n_items - 1)]
     return _split(lengths, items, n_items, rng, seed)
 
 
-def successors(n_items: int, seed: int) -> np.ndarray:
-    """Return each item's successor by code, (V + 1,): a random order of all items; 0 keeps 0."""
-    return np.append(0, 1 + np.random.default_rng([seed, n_items]).permutation(n_items))
+def groups(n_items: int, n_groups: int, seed: int) -> np.ndarray:
+    """Return each item's group by code, (V + 1,), drawn at random; that of 0, padding, is -1."""
+    order = np.random.default_rng([seed, n_items]).permutation(n_items)
+    return np.append(-1, order % n_groups)
+
+
+def popularity(n_items: int) -> np.ndarray:
+    """Return each item's chance by code in `zipf`, (V + 1,); that of 0, padding, is 0."""
+    return np.append(0.0, np.log1p(1 / np.arange(1, n_items + 1)) / np.log(n_items + 1))
 
 
 def zipf(n: int, n_items: int, rng: np.random.Generator) -> np.ndarray:
-    """Return n items, code k with probability ``log((k + 1) / k) / log(V + 1)``, about 1/k."""
+    """Return n items, code k with probability ``log((k + 1) / k) / log(V + 1)``."""
     # Inverse transform of a truncated 1/x density: Zipf-like popularity in one vectorised draw.
     return np.minimum(np.exp(rng.random(n) * np.log(n_items + 1)).astype(np.int32), n_items)
 

@@ -12,8 +12,8 @@ answered, N training steps later, with the number of targets that were in them. 
 input ends the worker.
 
 With ``epochs`` in CONFIG, the model is fitted instead: the log also holds each user's ``valid`` and
-``test`` item, and a line of JSON an epoch has ``seconds``, the processor's ``cpu_seconds``, and the
-ranks of both items among all.
+``test`` item, and a line of JSON an epoch has the ranks of both among all items, with ``seconds``
+and the processor's ``cpu_seconds`` of training and of ranking validation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -67,7 +67,7 @@ class Turns(Callback):
 
 
 class Clock:
-    """Writes down the ranks of an epoch with the seconds since the last such line."""
+    """Times an epoch as our own fits do: its training and the ranking of validation."""
 
     def __init__(self, answers: int) -> None:
         self.answers = answers
@@ -76,10 +76,12 @@ class Clock:
     def start(self) -> None:
         self.started = time.perf_counter(), time.process_time()
 
-    def tell(self, valid: list[int], test: list[int]) -> None:
-        seconds, cpu_seconds = time.perf_counter(), time.process_time()
-        record = {"valid": valid, "test": test, "seconds": seconds - self.started[0]}
-        record["cpu_seconds"] = cpu_seconds - self.started[1]
+    def tell(self, ranks: Callable[[str], list[int]]) -> None:
+        """Write down both stages' ranks and the seconds, and start again."""
+        record = {"valid": ranks("valid")}
+        record["seconds"] = time.perf_counter() - self.started[0]
+        record["cpu_seconds"] = time.process_time() - self.started[1]
+        record["test"] = ranks("test")
         os.write(self.answers, f"{json.dumps(record)}\n".encode())
         self.start()
 
@@ -169,12 +171,12 @@ class Ranks(Callback):
         self.code_of = {item: code for code, item in enumerate(known)}
         starts = np.flatnonzero(np.diff(self.columns["user"])) + 1
         histories = np.split(self.columns["item"], starts)
-        self.read_valid = self.rows(histories)
         pairs = zip(histories, self.columns["valid"], strict=True)
-        self.read_test = self.rows(np.append(items, item) for items, item in pairs)
+        longer = [np.append(items, item) for items, item in pairs]
+        self.read = {"valid": self.rows(histories), "test": self.rows(longer)}
         self.clock.start()
 
-    def rows(self, histories: Iterable[np.ndarray]) -> torch.Tensor:
+    def rows(self, histories: list[np.ndarray]) -> torch.Tensor:
         """Return the last known items of each history by RecTools' codes, padded on the left."""
         rows = []
         for items in histories:
@@ -185,13 +187,13 @@ class Ranks(Callback):
 
     def on_train_epoch_end(self, _trainer, module) -> None:
         module.eval()
-        read = (self.read_valid, self.columns["valid"]), (self.read_test, self.columns["test"])
-        self.clock.tell(*(self.ranks(module.torch_model, *stage) for stage in read))
+        self.clock.tell(lambda stage: self.ranks(module.torch_model, stage))
         module.train()
 
     @torch.no_grad()
-    def ranks(self, net: torch.nn.Module, read: torch.Tensor, targets: np.ndarray) -> list[int]:
+    def ranks(self, net: torch.nn.Module, stage: str) -> list[int]:
         """Return the rank of each target, from 1; what was never trained on comes last."""
+        read, targets = self.read[stage], self.columns[stage]
         items = net.item_model.get_all_embeddings()
         last = [net.encode_sessions({"x": x}, items)[:, -1] for x in read.split(128)]
         scores = torch.cat(last) @ items[1:].T
@@ -258,15 +260,16 @@ def fast_fit(log: dict, config: dict, answers: int) -> None:
     that ends with the former.
     """
     model = Fast(log, config)
-    valid, test = (log[name][model.users] for name in ("valid", "test"))
+    targets = {stage: log[stage][model.users] for stage in ("valid", "test")}
     # The inputs end one item early: the last target is the history's last item.
-    read_valid = torch.cat([model.x[:, 1:], model.y[:, -1:]], dim=1)
-    read_test = torch.cat([read_valid[:, 1:], model.codes(valid)[:, None] + 1], dim=1)
+    read = {"valid": torch.cat([model.x[:, 1:], model.y[:, -1:]], dim=1)}
+    last = model.codes(targets["valid"])[:, None] + 1
+    read["test"] = torch.cat([read["valid"][:, 1:], last], dim=1)
     clock = Clock(answers)
     for _ in range(config["epochs"]):
         for batch in model.loader:
             model.step(batch)
-        clock.tell(model.ranks(read_valid, valid), model.ranks(read_test, test))
+        clock.tell(lambda stage: model.ranks(read[stage], targets[stage]))
 
 
 if __name__ == "__main__":

@@ -145,6 +145,33 @@ def test_a_parity_comparison_reads_as_its_interval():
     assert accuracy_parity.reading(False, -0.1, 0.2) == "can't be told"
 
 
+def test_the_time_to_an_equal_accuracy_is_the_processors_where_it_was_kept():
+    fast = {"valid": [0.1, 0.2, 0.3], "seconds": [9, 9, 9], "test_ranks": [1, 2]}
+    ours = {"valid": [0.2, 0.4, 0.1], "seconds": [5, 5, 5], "test_ranks": [1, 1]}
+    contestants: dict = {name: {} for name in accuracy_parity.CONTESTANTS} | {
+        "rectools-fast": {1: fast},
+        "sliding-200": {1: ours | {"cpu_seconds": [30, 30, 30]}},
+    }
+    rows = [
+        accuracy_parity.contestant_row("ml-100k-200", name, contestants)
+        for name in ("rectools-fast", "sliding-200")
+    ]
+    reached = [row["to rectools-fast's best"] for row in rows]
+    assert reached == ["epoch 3, 27 s", "epoch 2, 1.0 processor minutes"]
+    assert "to rectools-native's best" not in rows[0]
+
+
+def test_rectools_and_its_twins_are_as_wide_inside(synthetic):
+    setting = accuracy_parity.SETTINGS["ml-100k-200"]
+    models = {
+        name: accuracy_parity.mode(setting, synthetic, name)[0]
+        for name in setting.contestants
+        if name not in accuracy_parity.OF_RECTOOLS
+    }
+    widths = {name: (model.inner_size, model.sliding_window) for name, model in models.items()}
+    assert widths == {"sliding-200": (256, 200), "sliding-200-narrow": (64, 200)}
+
+
 def test_a_parity_run_of_another_length_is_run_again_and_not_shown(tmp_path, monkeypatch):
     monkeypatch.setattr(accuracy_parity, "FOLDER", tmp_path)
     setting = accuracy_parity.SETTINGS["ml-1m"]._replace(epochs=2)

@@ -236,6 +236,11 @@ def report() -> None:
         for name in CONTESTANTS
         if contestants[name]
     ]
+    rows += [
+        {"setting": name, "contestant": ", ".join(SETTINGS[name].contestants), "seeds": "not run"}
+        for name, contestants in done.items()
+        if not any(contestants.values())
+    ]
     comparisons = [
         comparison(setting, name, reference, contestants)
         for setting, contestants in done.items()

@@ -85,6 +85,13 @@ class Facts:
         study = read_study("placebo_searched")
         return placebo.pairs(study.table("changes"), study.table("changes_over_placebo"))
 
+    @cached_property
+    def quick(self) -> dict[str, Group]:
+        """The models fitted with quick settings on ML-100K, by name, with their runs."""
+        study = read_study("split_in_time")
+        mine = [g for g in wanted(study) if (g.dataset.name, g.arm) == ("ml-100k", "quick")]
+        return {group.model: group for group in read(mine, *study.stores)}
+
     def group(self, dataset: str, arm: str, model: str) -> Group:
         """Return one group, with its runs."""
         key = dataset, arm, model
@@ -294,16 +301,9 @@ def _crops(facts: Facts) -> tuple[int, int]:
     return ml1m, min(n for n, (least, _) in reach.items() if least <= 0.007)
 
 
-def quick_groups() -> dict[str, Group]:
-    """Return the models fitted with quick settings on ML-100K, by name, with their runs."""
-    study = read_study("split_in_time")
-    mine = [g for g in wanted(study) if (g.dataset.name, g.arm) == ("ml-100k", "quick")]
-    return {group.model: group for group in read(mine, *study.stores)}
-
-
 def _quick(facts: Facts) -> pd.Series:
     """Return test NDCG@10 of SASRec with quick settings on ML-100K, by seed."""
-    runs = quick_groups()[BASELINE].runs
+    runs = facts.quick[BASELINE].runs
     return pd.Series({run.seed: float(run.values("NDCG", 10).mean()) for run in runs})
 
 

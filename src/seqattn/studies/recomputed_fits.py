@@ -21,7 +21,7 @@ from seqattn.search.record import read_search
 from seqattn.studies import calibration, placebo, targets, travel
 from seqattn.studies.ia import published
 from seqattn.studies.plan import data_facts, read_study
-from seqattn.studies.recomputed import OWN, SHARED, VARIANT, Facts, Number, quick_groups
+from seqattn.studies.recomputed import OWN, SHARED, VARIANT, Facts, Number
 
 _SPARSITY = ROOT / "results" / "published" / "ae_ar_table2_sparsity.csv"
 _LASTFM_VAL = {"dataset": "lastfm-tagged", "model": "ia-val", "metric": "NDCG", "k": 10}
@@ -65,7 +65,7 @@ def _paper_length_p(facts: Facts) -> Number:
 
 
 def _epoch_reach(facts: Facts) -> Number:
-    (run, *_) = quick_groups()["ia-add"].runs
+    (run, *_) = facts.quick["ia-add"].runs
     config, n_targets = run.spec.train_config, data_facts("ml-100k").n_targets
     return Number(config.learning_rate * -(-n_targets // config.batch_targets))
 
@@ -95,21 +95,21 @@ def _rank(kind: str, facts: Facts) -> Number:
 
 
 def _best_epoch(facts: Facts) -> Number:
-    runs = {run.seed: run for run in quick_groups()[BASELINE].runs}
+    runs = {run.seed: run for run in facts.quick[BASELINE].runs}
     return Number(runs[_SEED].facts["best_epoch"])
 
 
 def _limit(facts: Facts) -> Number:
-    return Number(quick_groups()[BASELINE].runs[0].spec.train_config.epochs)
+    return Number(facts.quick[BASELINE].runs[0].spec.train_config.epochs)
 
 
 def _spike(facts: Facts) -> Number:
-    runs = {run.seed: run for run in quick_groups()[BASELINE].runs}
+    runs = {run.seed: run for run in facts.quick[BASELINE].runs}
     return Number(max(epoch["valid_ndcg"] for epoch in runs[_SEED].facts["history"]))
 
 
 def _stopped_early(facts: Facts) -> Number:
-    runs = list(chain.from_iterable(group.runs for group in quick_groups().values()))
+    runs = list(chain.from_iterable(group.runs for group in facts.quick.values()))
     early = [len(run.facts["history"]) < run.spec.train_config.epochs for run in runs]
     return Number(sum(early)) if len(early) == 20 else Number()
 

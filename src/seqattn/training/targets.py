@@ -26,7 +26,7 @@ from torch import Tensor
 from seqattn.config import TrainConfig
 from seqattn.data import Sequences
 from seqattn.errors import SeqattnError
-from seqattn.training.loss import stacked_cross_entropy, tied_cross_entropy
+from seqattn.training.loss import stacked_cross_entropy
 
 
 def target_weights(train: Sequences, confidence: float) -> np.ndarray:
@@ -124,9 +124,10 @@ class ContrastedCrossEntropy:
         rivals_NV = self.rivals(places_N, len(weight_VD)).scatter_(
             1, targets_N[:, None], value=True
         )
-        logits_NV = (hidden_ND @ weight_VD.T).masked_fill_(~rivals_NV, -torch.inf)
-        own = tied_cross_entropy(hidden_ND, weight_VD, targets_N)
-        return own + self.contrast * F.cross_entropy(logits_NV, targets_N)
+        logits_NV = hidden_ND @ weight_VD.T
+        among_NV = logits_NV.masked_fill(~rivals_NV, -torch.inf)
+        contrast = F.cross_entropy(among_NV, targets_N)
+        return F.cross_entropy(logits_NV, targets_N) + self.contrast * contrast
 
     def rivals(self, places_N: Tensor, n_scores: int) -> Tensor:
         """Return which items were weak before each target in its history, (N, V)."""

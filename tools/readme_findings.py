@@ -34,6 +34,7 @@ from seqattn.studies.plan import read_study
 
 README = ROOT / "README.md"
 PICTURE = ROOT / "book" / "_static" / "findings.svg"
+_VERBS = {"reads": "read it", "does not read": "do not read it"}
 PLACE = re.compile(r"(<!-- findings -->\n).*(<!-- end of findings -->)", re.DOTALL)
 TEXT = """\
 - **Injecting intensity.** Does it help? {answer}. On SASRec's configuration, where fits were long \
@@ -145,13 +146,13 @@ def _controlled(name: str) -> str:
     told = []
     for (dataset, title), mine in rows.groupby(["dataset", "title"]):
         verdict = "; ".join(
-            f"{verdict}: {', '.join(part['model'].map(name_of))} "
+            f"{', '.join(part['model'].map(name_of))} {_VERBS.get(verdict, verdict)} "
             f"({part['change'].min():+.1f} to {part['change'].max():+.1f} %)"
             for verdict, part in mine.groupby("verdict", sort=False)
         )
         told.append(
-            f"on {title}, where the rule that reads it would gain {ceilings[dataset]:.0f} % of "
-            f"SASRec's NDCG@10, {verdict} ({mine['n_seeds'].min()} seeds)"
+            f"on *{title}*, {verdict}; a perfect reader would gain {ceilings[dataset]:+.0f} % "
+            f"({mine['n_seeds'].min()} seeds)"
         )
     return ". ".join(told) or "not run"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from seqattn.errors import SeqattnError
 
@@ -477,6 +477,9 @@ def _require_types(config: Any) -> None:
 
 
 def _require_type(cls: type, key: str, value: object, expected: type) -> None:
+    others = [kind for kind in get_args(expected) if kind is not type(None)]
+    if len(others) == 1 and value is not None:  # of such as `int | None`
+        (expected,) = others
     accepted = (int, float) if expected is float else (expected,)
     if isinstance(value, bool) != (expected is bool) or not isinstance(value, accepted):
         hint = " (YAML reads 1e-3 as text: write 1.0e-3)" if expected is float else ""

@@ -54,13 +54,29 @@ def test_the_interval_covers_as_often_as_it_says():
     assert 0.91 < np.mean(covered) < 0.98
 
 
-def test_trajectories_start_at_one_and_mark_the_epoch_kept():
+def a_run(**train):
     history = [{"epoch": e, "lambdas": [0.9 / e, 0.8 / e]} for e in (1, 2)]
-    facts = {"spec": {"model": "ia-add", "seed": 7}, "lambdas": [0.9, 0.8], "best_epoch": 1}
-    frame = trajectories([Run(None, {**facts, "history": history})])
+    spec = {"dataset": "d", "fingerprint": "f", "model": "ia-add", "seed": 7}
+    spec |= {"model_config": {}, "train_config": train}
+    facts = {"spec": spec, "lambdas": [0.9, 0.8], "best_epoch": 1, "history": history}
+    return Run(None, facts)
+
+
+@pytest.mark.parametrize("start", [1.0, 0.5])
+def test_trajectories_begin_where_lambda_does_and_mark_the_epoch_kept(start):
+    frame = trajectories([a_run(lambda_start=start)])
     second = frame[frame["layer"] == 2]
-    assert second["lam"].tolist() == [1.0, 0.8, 0.4]
+    assert second["lam"].tolist() == [start, 0.8, 0.4]
     assert second["kept"].tolist() == [False, True, False]
+
+
+def test_the_reach_of_an_epoch_is_lambdas_own_learning_rate_times_its_steps():
+    usual, faster = (
+        pace([a_run(learning_rate=0.01, batch_targets=10, lambda_rate=rate)], 25)
+        for rate in (1.0, 10.0)
+    )
+    assert usual["steps"].tolist() == [3] and usual["reach"][0] == pytest.approx(0.03)
+    assert faster["reach"][0] == pytest.approx(0.3)
 
 
 def tiny(name, **sizes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import dataclasses
 import gzip
 import io
 import lzma
@@ -17,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_logs import PROPERTY, frame
 
-from seqattn.data import Interactions, load_dataset, load_log
+from seqattn.data import Interactions, find_entry, load_dataset, load_log
 from seqattn.data.readers import read_delimited
 from seqattn.errors import SeqattnError
 
@@ -65,6 +66,16 @@ def test_a_catalogues_dataset_takes_another_order_of_ties(tmp_path):
     found = load_dataset(str(tmp_path / "mine.yaml"))
     assert found.entry.preparation.ties == "item-id"
     assert found.fingerprint != load_dataset("synthetic").fingerprint
+
+
+def test_other_filters_of_a_catalogues_dataset_leave_the_rest_as_it_was(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nof: steam-3k\nfilters: {k_core: 10}\n")
+    base, found = find_entry("steam-3k").preparation, find_entry(str(path)).preparation
+    assert base.subsample == 3_000
+    assert found == dataclasses.replace(base, core=10)
+    path.write_text("name: mine\nof: steam-3k\nfilters: {users: 0}\n")
+    assert find_entry(str(path)).preparation == dataclasses.replace(base, subsample=None)
 
 
 @pytest.mark.parametrize("header", [True, False])

@@ -178,3 +178,7 @@ def test_what_the_network_does_not_read_is_refused():
     short = replace(SMOKE.model, max_length=4)
     model = build_model("hf-llama-ar", N_ITEMS, **vars(short))
     assert model(ITEMS[:, :4]).shape == (2, 4, 8)
+    with pytest.raises(SeqattnError, match="a history of 5 positions exceeds max_length = 4"):
+        model(ITEMS[:, :5])
+    with pytest.raises(SeqattnError, match="a head has 3"):
+        build("hf-llama-ar", hidden_size=6, n_heads=2)

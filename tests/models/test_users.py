@@ -10,8 +10,10 @@ from scipy import stats
 
 from seqattn import build_model
 from seqattn.config import ModelConfig, record
+from seqattn.data.splits import Splitting, split
 from seqattn.errors import SeqattnError
 from seqattn.models.users import replaced
+from seqattn.training.ranking import Ranker
 
 SMALL = {"max_length": 8, "hidden_size": 8, "inner_size": 16, "n_layers": 2, "n_heads": 2}
 N_ITEMS, N_USERS = 20, 6
@@ -80,6 +82,17 @@ def test_nobody_known_has_the_mean_of_the_users(name):
     nobody = torch.zeros(2, dtype=torch.long)
     assert torch.equal(scores(model), scores(model, nobody))
     torch.testing.assert_close(model.user_vectors(nobody)[0], model.user_UF.mean(dim=0))
+
+
+def test_whom_training_never_saw_is_nobody_known(synthetic):
+    later = split(synthetic.sequences, Splitting(time="quantile 0.8", validation="user"))
+    known_U = later.train.lengths > 0
+    for stage in ("valid", "test"):
+        ranker = Ranker(later, stage)
+        codes_N = ranker.gatherer.users_of(ranker.context.offsets[:-1]).numpy()
+        users_N = later.users(stage)
+        assert (codes_N == np.where(known_U[users_N], 1 + users_N, 0)).all()
+    assert not known_U[later.users("valid")].any()
 
 
 # Stochastic shared embeddings -------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 
 import numpy as np
@@ -10,10 +11,10 @@ import torch
 
 from seqattn.config import ModelConfig, TrainConfig, replace
 from seqattn.errors import SeqattnError
-from seqattn.presets import Preset
+from seqattn.presets import Preset, get_preset
 from seqattn.runs import fitting
 from seqattn.runs.checkpoint import Checkpoint
-from seqattn.runs.fitting import fit_run, run_spec
+from seqattn.runs.fitting import fit_run, fit_runs_stacked, run_spec
 from seqattn.runs.store import Store
 from seqattn.training.fit import fit
 
@@ -148,3 +149,13 @@ def test_a_run_leaves_its_state_when_it_is_stopped_and_removes_it_when_it_is_kep
     np.testing.assert_array_equal(run.ranks(), whole.ranks())
     assert all(torch.equal(run.weights()[k], v) for k, v in whole.weights().items())
     assert list(store.runs()) == [run]
+
+
+def test_a_run_of_other_data_is_not_fitted_under_its_name(synthetic, tmp_path):
+    spec = dataclasses.replace(
+        run_spec(synthetic, "sasrec", 1, get_preset("smoke")), fingerprint="another log"
+    )
+    for fit_one in (fit_run, lambda *given: fit_runs_stacked(*given[:2], [given[2]], device="cpu")):
+        with pytest.raises(SeqattnError, match="with fingerprint another log, and synthetic here"):
+            fit_one(Store(tmp_path), synthetic, spec)
+    assert list(Store(tmp_path).runs()) == []

@@ -123,3 +123,12 @@ def test_what_cannot_be_pooled_is_one_line(y, s, message):
 def test_one_unit_has_no_interval():
     with pytest.raises(SeqattnError, match="at least two units"):
         of_units([1.0])
+
+
+@pytest.mark.parametrize("pool", [random_effects, tau_interval])
+@pytest.mark.parametrize(
+    ("effects", "errors"), [([], []), ([1.0], [1.0]), ([1, 2], [1, 0]), ([1, 2, 3], [1, 1])]
+)
+def test_what_has_no_pool_is_one_line(pool, effects, errors):
+    with pytest.raises(SeqattnError, match=r"give at least two effects|is empty|no values"):
+        pool(effects, errors)

@@ -13,7 +13,7 @@ from seqattn.cli import main
 from seqattn.data import load_dataset
 from seqattn.files import checksum, write_text
 from seqattn.presets import get_preset
-from seqattn.runs.store import RecBoleSpec, Result, Run, Store
+from seqattn.runs.store import ExternalSpec, RecBoleSpec, Result, Run, Store
 from seqattn.search.collect import collect
 from seqattn.search.record import SearchConfig
 from seqattn.search.tune import tune
@@ -126,6 +126,23 @@ def test_settings_that_no_search_found_are_found(folder):
     run.folder.rename(renamed)
     (problem,) = check_records(folder / "kept", folder / "datasets")
     assert "no search found these settings" in problem
+
+
+def test_settings_that_a_study_asks_for_need_no_search(folder, monkeypatch):
+    shutil.rmtree(folder / "kept" / "searches")
+    assert len(check_records(folder / "kept", folder / "datasets")) == 3
+    asked_for = {run.spec for run in Store(folder / "kept").runs()}
+    monkeypatch.setattr("seqattn.studies.check.wanted_in", lambda results: asked_for)
+    assert check_records(folder / "kept", folder / "datasets") == []
+
+
+def test_ranks_of_another_program_are_checked_as_far_as_they_go(folder):
+    dataset = load_dataset("synthetic")
+    ranks = {"test_filtered": np.ones(dataset.n_users)}
+    spec = ExternalSpec("synthetic", dataset.fingerprint, "theirs", 1, "sha", "filtered")
+    facts = {"metrics": {kind: averages(values) for kind, values in ranks.items()}}
+    Store(folder / "kept").compute(spec, partial(Result, facts, ranks))
+    assert check_records(folder / "kept", folder / "datasets") == []
 
 
 def test_other_data_is_found(folder):

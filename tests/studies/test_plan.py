@@ -16,7 +16,7 @@ from seqattn.config import SEEDS
 from seqattn.errors import SeqattnError
 from seqattn.files import write_text
 from seqattn.presets import get_preset
-from seqattn.runs.store import Store
+from seqattn.runs.store import Run, Store
 from seqattn.studies import hours, plan
 from seqattn.studies.tables import TABLES, comparisons
 
@@ -316,3 +316,7 @@ def test_every_run_that_a_table_names_is_in_the_repository(name):
     folders = {study.results, *map(study.searches, study.arms)}
     kept = {path.parent.name.rsplit("-", 1)[1] for f in folders for path in f.glob("*/*/*/*.npz")}
     assert named <= kept
+
+
+def test_hours_of_another_program_say_nothing_of_ours():
+    assert hours.seconds_taken([Run(None, {"metrics": {}}, "external")], "cpu").empty

@@ -42,6 +42,16 @@ def test_the_search_component_is_unbiased_and_its_interval_covers():
     assert 0.93 <= np.mean([each.low <= 1 <= each.high for each in found]) <= 0.98
 
 
+def test_where_seeds_make_no_difference_none_is_found_on_average():
+    """Cut at 0 in each search by itself, the mean would be as large as the noise of one search."""
+    rng, of_seeds = np.random.default_rng(1), []
+    for _ in range(200):
+        values_KSU = rng.normal(0, 1, (8, 1, 1)) + rng.normal(0, 1, (8, 5, 40))
+        of_seeds.append(between_searches(values_KSU).seed_sd ** 2)
+    alone = 1 / 40 * np.sqrt(2 / 4)  # standard error of one search's estimate
+    assert np.mean(of_seeds) < 0.25 * alone  # a mean of eight, cut at 0: 0.4 / sqrt(8) of it
+
+
 def test_the_components_are_those_of_statsmodels():
     """A balanced layout without a user's part: the nested random-effects model of statsmodels."""
     formula = pytest.importorskip("statsmodels.formula.api")

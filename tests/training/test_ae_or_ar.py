@@ -152,6 +152,19 @@ def test_whole_histories_are_for_next_items(synthetic):
         fit(synthetic, "causal-masked", 1, model, train)
 
 
+def test_whole_histories_of_several_users_in_a_row_are_not_for_users_vectors(synthetic):
+    model = replace(SMOKE.model, positions="relative", sliding_window=5, max_length=9)
+    with pytest.raises(SeqattnError, match="UserAR reads whose a row is"):
+        fit(synthetic, "sse-pt-ar", 1, model, replace(SMOKE.train, windows="whole"))
+
+
+def test_a_row_for_each_next_item_is_not_for_masked_ones(synthetic):
+    train = replace(SMOKE.train, windows="prefix", stride=SMOKE.model.max_length + 1)
+    with pytest.raises(SeqattnError, match="windows 'prefix' have a row for each next item"):
+        fit(synthetic, "bert4rec", 1, SMOKE.model, train)
+    fit(synthetic, "sasrec", 1, SMOKE.model, replace(train, epochs=1))  # which read no stride
+
+
 def test_a_run_remembers_the_code_of_the_class_that_its_dial_chose(synthetic, tmp_path):
     dialled = replace(SMOKE.model, local_window=1)
     run = fit_run(

@@ -173,9 +173,12 @@ def test_a_stopped_one_goes_on_to_the_same_bits(synthetic, tmp_path, saves):
         ("bert4rec", MODEL, "BERT4Rec is trained on masked items as it is"),
         ("sasrec", replace(MODEL, positions="rope"), "positions = 'rope' looks back"),
         ("sasrec", replace(MODEL, kernel="keys"), "kernel = 'keys' looks back"),
+        ("hf-llama-ar", MODEL, "LlamaAR has a network of another library"),
     ],
 )
 def test_what_has_no_twin_is_refused(synthetic, name, model, message):
+    if name.startswith("hf-"):
+        pytest.importorskip("transformers")
     with pytest.raises(SeqattnError, match=message):
         fit(synthetic, name, 1, model, PRETRAINED)
 

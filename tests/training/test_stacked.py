@@ -18,7 +18,7 @@ from seqattn.runs.fitting import fit_runs_stacked, run_spec
 from seqattn.runs.store import Store
 from seqattn.training.batches import Gatherer
 from seqattn.training.fit import fit, seeded_model, training_plans
-from seqattn.training.stacked import Stack, fit_stacked
+from seqattn.training.stacked import Stack, fit_stacked, why_one_by_one
 
 OURS = [name for name in MODELS if name not in PLUGINS]
 
@@ -165,6 +165,15 @@ def test_whole_histories_are_fitted_one_by_one(synthetic, tmp_path):
     specs = [run_spec(synthetic, "sasrec", s, Preset(config, train)) for s in SEEDS]
     runs = fitting._fit_on_gpu(Store(tmp_path), synthetic, specs, "cpu", print)
     assert [run.seed for run in runs] == SEEDS
+
+
+def test_samples_of_the_last_item_that_seeds_draw_are_fitted_one_by_one(synthetic):
+    for share, refused in ((0.0, False), (0.5, True), (1.0, False)):
+        train = replace(SMOKE.train, last_item_samples=share)
+        assert bool(why_one_by_one(PLAIN, train)) == refused
+    with pytest.raises(SeqattnError, match="draws how many last items it hides"):
+        train = replace(SMOKE.train, last_item_samples=0.5)
+        fit_stacked(synthetic, "bert4rec", SEEDS, PLAIN, train, device="cpu")
 
 
 def test_losses_that_draw_negatives_are_fitted_one_by_one(synthetic, tmp_path):

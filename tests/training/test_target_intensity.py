@@ -58,7 +58,7 @@ def epoch_of(dataset, config, name="sasrec", seed=1):
 
 def test_a_weight_is_the_published_one_over_its_mean():
     train = histories([3, 1, 2], [5.0, 1.0, 4.0, 2.0, 3.0, 3.0])
-    weights = target_weights(train, 2.0)
+    weights = target_weights(train, replace(SMOKE.train, confidence=2.0))
     raw = 1 + 2 * np.array([1.0, 4.0, 3.0])  # what follows another of its user's
     np.testing.assert_allclose(weights[[1, 2, 5]], raw / raw.mean())
 
@@ -70,10 +70,16 @@ def test_a_weight_is_the_published_one_over_its_mean():
 @settings(max_examples=30)
 def test_weights_have_mean_one_over_targets_and_follow_intensity(lengths, confidence):
     train = histories(lengths)
-    weights = target_weights(train, confidence)
+    weights = target_weights(train, replace(SMOKE.train, confidence=confidence))
     targets = np.setdiff1d(np.arange(len(train)), train.offsets)
     assert weights[targets].mean() == pytest.approx(1)
     assert (np.diff(weights[np.argsort(train.intensity)]) >= 0).all()
+
+
+def test_weights_have_mean_one_over_the_targets_that_are_scored():
+    train = histories([3, 2, 3], [5.0, 1.0, 4.0, 2.0, 3.0, 3.0, 5.0, 1.0])
+    config = replace(SMOKE.train, confidence=2.0, least_target=3.0)
+    assert target_weights(train, config)[[2, 4, 6]].mean() == pytest.approx(1)
 
 
 def test_equal_intensities_weigh_nothing(synthetic):
@@ -95,7 +101,7 @@ def test_the_weighted_loss_and_its_gradient_are_those_of_the_formula(windows, sy
     total, n = backward(model, parts, loss)
     found = model.item_embedding.weight.grad.clone()
 
-    weights = torch.tensor(target_weights(synthetic.split.train, 3.0), dtype=torch.float32)
+    weights = torch.tensor(target_weights(synthetic.split.train, config), dtype=torch.float32)
     model.zero_grad()
     each = [
         F.cross_entropy(model.logits(part.hidden(model)), part.targets, reduction="none")
@@ -114,7 +120,7 @@ def test_whole_histories_are_weighted_too(synthetic):
     model = seeded_model(synthetic, "sasrec", 1, relative, "cpu")
     batches = training_batches(model, synthetic, config, "cpu")
     ((part,), *_) = batches(np.random.default_rng(1))
-    weights = torch.tensor(target_weights(synthetic.split.train, 3.0), dtype=torch.float32)
+    weights = torch.tensor(target_weights(synthetic.split.train, config), dtype=torch.float32)
     each = F.cross_entropy(model.logits(part.hidden(model)), part.targets, reduction="none")
     expected = (each * weights[part.places]).mean()
     found = batch_loss(model, part, other_loss(synthetic, config, "cpu"))

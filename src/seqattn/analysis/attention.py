@@ -18,6 +18,7 @@ from seqattn.models import build_model
 from seqattn.models.backbone import Backbone
 from seqattn.runs.store import Run
 from seqattn.training.batches import Gatherer
+from seqattn.training.device import device_of
 
 
 def as_maps(maps: ArrayLike) -> NDArray[np.float64]:
@@ -89,7 +90,7 @@ def attention_maps(model: Backbone, dataset: Dataset, n: int, max_users: int = 2
     if len(users) == 0:
         raise SeqattnError(f"no user of {dataset.name!r} has {n} training interactions; lower n")
     start = train.offsets[users + 1] - n
-    gatherer = Gatherer(train, users=np.arange(train.n_users))
+    gatherer = Gatherer(train, device_of(model), np.arange(train.n_users))
     items, intensity, _ = gatherer.rows(start, np.full(len(users), n))
     whose = (gatherer.users_of(start),) if model.needs_user else ()
     maps_LUHnn = model.eval().attention_maps(items, intensity, *whose)

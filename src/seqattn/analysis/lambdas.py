@@ -30,6 +30,7 @@ from seqattn.training.batches import (
     prefix_windows,
     random_batches,
 )
+from seqattn.training.device import device_of
 from seqattn.training.fit import batch_loss
 from seqattn.training.ranking import rank_targets
 
@@ -37,13 +38,13 @@ from seqattn.training.ranking import rank_targets
 def trajectories(runs: Iterable[Run]) -> pd.DataFrame:
     """Return lambda by epoch: columns model, seed, layer (from 1), epoch, lam, kept.
 
-    Epoch 0 is the start, 1 in every layer; `kept` marks the epoch whose weights a run holds.
+    Epoch 0 is the start; `kept` marks the epoch whose weights a run holds.
     """
     rows = []
     for run in runs:
-        best = run.facts["best_epoch"]
+        best, start = run.facts["best_epoch"], run.spec.train_config.lambda_start
         for layer in range(len(run.facts["lambdas"])):
-            rows.append((run.model, run.seed, layer + 1, 0, 1.0, False))
+            rows.append((run.model, run.seed, layer + 1, 0, start, False))
             for record in run.facts["history"]:
                 epoch, lam = record["epoch"], record["lambdas"][layer]
                 rows.append((run.model, run.seed, layer + 1, epoch, lam, epoch == best))
@@ -71,7 +72,8 @@ def pace(runs: Iterable[Run], n_targets: int) -> pd.DataFrame:
 
     Columns: lambda's mean over layers in the weights kept (`lam_kept`) and after the last epoch
     (`lam_last`); the epoch kept and the epochs run; the learning rate; the `steps` of an epoch
-    with `n_targets` training targets; and `reach`, learning rate times steps. Adam moves a
+    with `n_targets` training targets, all of them scored, in batches that none of its windows
+    exceeds; and `reach`, lambda's learning rate times steps. Adam moves a
     parameter by about the learning rate a step, at most, so that is how far an epoch can take it.
     """
     rows = []
@@ -90,7 +92,7 @@ def pace(runs: Iterable[Run], n_targets: int) -> pd.DataFrame:
                 "epochs_run": len(history),
                 "learning_rate": config.learning_rate,
                 "steps": steps,
-                "reach": config.learning_rate * steps,
+                "reach": config.learning_rate * config.lambda_rate * steps,
             }
         )
     return pd.DataFrame(rows)
@@ -120,7 +122,7 @@ def sweep(model: Backbone, dataset: Dataset, grid: Sequence[float], k: int = 10)
             for lam in grid:
                 for parameter in parameters:
                     parameter.fill_(lam)
-                ranks = rank_targets(model, dataset.split, "valid")["unfiltered"]
+                ranks = rank_targets(model, dataset.split, "valid", device_of(model))["unfiltered"]
                 values.append(metric(ranks, "NDCG", k, owners).mean())
         finally:
             for parameter, value in zip(parameters, trained, strict=True):
@@ -150,7 +152,7 @@ def loss_gradient(
     owner = np.searchsorted(train.offsets, windows.start, side="right") - 1
     mine = np.isin(owner, users)
     windows = Windows(windows.start[mine], windows.length[mine], windows.first_scored[mine])
-    gatherer, model = Gatherer(train), model.eval()
+    gatherer, model = Gatherer(train, device_of(model)), model.eval()
     lams = model.lambda_parameters
     total = np.zeros(len(lams))
     for chosen in random_batches(windows, config.batch_targets, np.random.default_rng(0)):
@@ -183,7 +185,8 @@ def ranks_by_scope(model: Backbone, dataset: Dataset) -> dict[str, np.ndarray]:
     try:
         for scope in ("causal", "prefix"):
             model.config = replace(config, scope=scope)
-            ranks[scope] = rank_targets(model, dataset.split, "test")["unfiltered"]
+            found = rank_targets(model, dataset.split, "test", device_of(model))
+            ranks[scope] = found["unfiltered"]
     finally:
         model.config = config
     return ranks

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from seqattn.config import AE_VS_AR, BASELINE, DESIGNS
+from seqattn.config import AE_VS_AR, BASELINE, DESIGNS, MARGIN_PERCENT
 from seqattn.data import Dataset, load_dataset
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, results_folder
@@ -23,6 +23,7 @@ from seqattn.presets import Preset, get_preset
 from seqattn.runs.fitting import fit_runs
 from seqattn.runs.store import Run, Store
 from seqattn.search.record import Search, searches, settings, wanted_specs
+from seqattn.studies.texts import yes_no
 
 NOTEBOOKS = (
     "01_data",
@@ -281,3 +282,27 @@ def with_interval(
         for row in frame.to_dict("records")
     ]
     return pd.Series(told, index=frame.index, dtype=object)
+
+
+def changes_table(rows: pd.DataFrame, base: str, n_seeds: int) -> Styler:
+    """Return changes with their intervals as a table; verdicts only of arms with all seeds.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As of `seqattn.studies.judge.ndcg_by_arm`; with a column `against`, that is shown as well.
+    base : str
+        What the column with the level of the other side is called.
+    n_seeds : int
+        How many seeds an arm has once it is run whole.
+    """
+    shown = rows.set_index(["title", "arm"])
+    shown["change, %"] = with_interval(shown, "change", form="+.1f")
+    names = {"n_seeds": "seeds", "n_users": "users", "base": base}
+    verdicts = {"robust_clustered": "robust", "equivalent": f"within {MARGIN_PERCENT:g} %"}
+    for verdict in verdicts:
+        shown[verdict] = shown[verdict].map(yes_no).where(shown["n_seeds"] == n_seeds, "–")
+    shown = shown.rename(columns=names | verdicts)
+    against = ["against"] if "against" in rows else []
+    columns = [*names.values(), *against, *verdicts.values(), "change, %"]
+    return table(shown[columns], {"users": "{:,.0f}", base: "{:.4f}"})

@@ -298,7 +298,8 @@ def _report(options: argparse.Namespace) -> None:
     print(*paths, sep="\n")
     left_out = [name for name in NOTEBOOKS if name not in {path.stem for path in paths}]
     if left_out:
-        print(f"seqattn: no intensity, so left out: {', '.join(left_out)}", file=sys.stderr)
+        told = f"seqattn: left out, with nothing to show here: {', '.join(left_out)}"
+        print(told, file=sys.stderr)
 
 
 def _study(options: argparse.Namespace) -> None:

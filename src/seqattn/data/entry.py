@@ -10,7 +10,7 @@ import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seqattn.data.columns import PARTS, TIME_UNITS
 from seqattn.data.preparation import Preparation
@@ -19,9 +19,7 @@ from seqattn.data.splits import Splitting
 from seqattn.data.yaml_files import load_yaml, section
 from seqattn.errors import SeqattnError
 
-if TYPE_CHECKING:
-    pass
-
+_LEAST = {"k_core": 1, "users": 0, "history": 0}
 _TAKEN = ("searches", "datasets", "done")  # folders of a campaign, beside the datasets' own
 
 
@@ -150,12 +148,15 @@ class IntensityYaml:
 
 @dataclass(frozen=True)
 class FiltersYaml:
-    """Preparation, see :class:`seqattn.data.Preparation`; ``users`` draws that many at random."""
+    """Preparation, see :class:`seqattn.data.Preparation`; ``users`` draws that many at random.
 
-    k_core: int = 5
-    iterative: bool = True
-    users: int = 0
-    history: int = 0
+    What is None is as in the dataset that another form is of, or as usual.
+    """
+
+    k_core: int | None = None
+    iterative: bool | None = None
+    users: int | None = None
+    history: int | None = None
 
 
 @dataclass(frozen=True)
@@ -329,22 +330,23 @@ def entry_of(given: EntryYaml, taken: Container[str], **more: Any) -> Entry:
 def _preparation(given: EntryYaml | OtherYaml, default: Preparation) -> Preparation:
     """Return the default with what is given."""
     filters, both = given.filters, given.duplicates
-    if filters and (filters.k_core < 1 or filters.users < 0 or filters.history < 0):
-        raise SeqattnError(
-            "filters: k_core must be at least 1, which keeps everything, and users and history at "
-            "least 0"
+    if filters:
+        told = {name: value for name, value in vars(filters).items() if value is not None}
+        if any(told.get(name, least) < least for name, least in _LEAST.items()):
+            raise SeqattnError(
+                "filters: k_core must be at least 1, which keeps everything, and users and history "
+                "at least 0"
+            )
+        usual = default if isinstance(given, OtherYaml) else Preparation()
+        default = replace(
+            default,
+            core=told.get("k_core", usual.core),
+            iterative=told.get("iterative", usual.iterative),
+            subsample=told.get("users", usual.subsample) or None,
+            history=told.get("history", usual.history),
         )
     if given.ties not in ("", "file", "item-id"):
         raise SeqattnError(f"ties {given.ties!r} is unknown; use file or item-id")
-    if filters:
-        subsample = filters.users or None
-        default = replace(
-            default,
-            core=filters.k_core,
-            iterative=filters.iterative,
-            subsample=subsample,
-            history=filters.history,
-        )
     if both is not None:
         both = DuplicatesYaml(both, both) if isinstance(both, str) else both
         for policy in (both.exact, both.pairs):

@@ -16,7 +16,7 @@ _SHORTEST = 5  # so that no user falls to the 5-core
 def synthetic_log(
     n_users: int = 60, n_items: int = 40, seed: int = 0, mean_length: float = 14.0
 ) -> Interactions:
-    """Generate a log in milliseconds; rows are shuffled, as a raw file's may be.
+    """Generate a log, which takes milliseconds; rows are shuffled, as a raw file's may be.
 
     Items lie on a ring. A user starts at a random place and moves forward along it, skipping some
     items and now and then jumping, so that the next item is largely determined by the current

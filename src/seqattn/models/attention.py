@@ -260,7 +260,7 @@ def dropout(x: Tensor, probability: float) -> Tensor:
     """
     if x.device.type != "cpu":
         return F.dropout(x, probability)
-    n_dropped = round(probability * LEVELS)
+    n_dropped = min(round(probability * LEVELS), LEVELS - 1)
     if n_dropped == 0:
         return x
     # `new_empty`, not `empty`: under vmap each member of the batch then draws its own numbers.

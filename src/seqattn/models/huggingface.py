@@ -80,7 +80,18 @@ class Encoder(Backbone):
     def forward(
         self, items_BT: Tensor, intensity_BT: Tensor | None = None, read_from: int = 0
     ) -> Tensor:
-        """Return hidden states, (B, T - read_from, D), from item codes."""
+        """Return hidden states, (B, T - read_from, D), from item codes.
+
+        Raises
+        ------
+        SeqattnError
+            If there are more positions than `max_length`.
+        """
+        if items_BT.shape[1] > self.config.max_length:
+            raise SeqattnError(
+                f"a history of {items_BT.shape[1]} positions exceeds max_length = "
+                f"{self.config.max_length}; keep its last max_length interactions"
+            )
         output = self.encode(self.embed_items(items_BT), self.added(items_BT))
         return output.last_hidden_state[:, read_from:]
 
@@ -137,7 +148,19 @@ class Llama(Encoder):
     """LLaMA: pre-norm blocks with RMSNorm and a gated feed-forward, positions by RoPE."""
 
     def make(self, library: ModuleType, config: ModelConfig) -> nn.Module:
-        """Return LLaMA without its table of words, whose place the items' embeddings take."""
+        """Return LLaMA without its table of words, whose place the items' embeddings take.
+
+        Raises
+        ------
+        SeqattnError
+            If a head has an odd number of features, which RoPE cannot turn in pairs.
+        """
+        if config.hidden_size // config.n_heads % 2:
+            raise SeqattnError(
+                f"LLaMA turns features in pairs, and a head has "
+                f"{config.hidden_size // config.n_heads}; choose hidden_size and n_heads so that "
+                "it has an even number"
+            )
         settings = library.LlamaConfig(
             vocab_size=1,
             hidden_size=config.hidden_size,

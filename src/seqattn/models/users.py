@@ -15,8 +15,7 @@ mistake costs where it was made: in [AE]'s released code, which draws the target
 test anew as well. With a rate r of those, a recall of R at k would come out at ``(1 - r) R`` and
 what chance hits, ``r k / V``; that part needs no run.
 
-A history of nobody whom training knows, all that `seqattn.runs.recommender` reads, has the mean of
-the users' vectors.
+A history of nobody whom training knows has the mean of the users' vectors.
 
 Shapes: B batch, T positions, D hidden width, U users, F features of a user, V items.
 

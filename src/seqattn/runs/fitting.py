@@ -80,14 +80,29 @@ def fit_run(
     Raises
     ------
     SeqattnError
-        If the model can't be fitted on the dataset.
+        If the model can't be fitted on the dataset, or it is another than the spec says.
     """
     if isinstance(spec, RecBoleSpec):
         return store.compute(spec, lambda: _fit_recbole(store, dataset, spec, report))
+    _require_data(dataset, spec)
     checkpoint = Checkpoint(store.checkpoint(spec), _made_by(spec, device))
     run = store.compute(spec, lambda: _fit_ours(dataset, spec, device, report, checkpoint))
     checkpoint.remove()
     return run
+
+
+def _require_data(dataset: Dataset, spec: RunSpec) -> None:
+    """Refuse to keep a run of one log, or of another preparation of it, under the name of another.
+
+    A spec may come from a record whose data this machine does not have.
+    """
+    if spec.fingerprint != dataset.fingerprint:
+        raise SeqattnError(
+            f"the run wanted is of {spec.dataset} with fingerprint {spec.fingerprint[:12]}, and "
+            f"{dataset.name} here has {dataset.fingerprint[:12]}: another file, or prepared in "
+            "another way; get the file that the record was made of, or write a record of this one "
+            f"by `seqattn prepare {dataset.name} -o FOLDER`"
+        )
 
 
 def _made_by(spec: RunSpec, device: str) -> dict[str, str]:
@@ -155,10 +170,13 @@ def fit_runs_stacked(
     Raises
     ------
     SeqattnError
-        If the model can't be fitted on the dataset, see `seqattn.training.stacked.fit_stacked`.
+        If the model can't be fitted on the dataset, see `seqattn.training.stacked.fit_stacked`, or
+        it is another than the specs say.
     """
     by_seed = {spec.seed: spec for spec in specs}
     first = specs[0]
+    for spec in specs:
+        _require_data(dataset, spec)
     runs: dict[int, Run] = {}
 
     def keep(seed: int, fitted: Fit) -> None:

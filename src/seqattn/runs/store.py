@@ -6,7 +6,8 @@ versions of the data are never mistaken for each other (for edited code see `seq
 
     <root>/<dataset>/<model>/seed-<seed>-<hash>/
         cell.json            configuration, fingerprint, history, metrics, timings, versions;
-                             baseline.json if RecBole fitted it
+                             baseline.json if RecBole fitted it, external.json if its ranks or
+                             scores came from elsewhere
         ranks.npz            ranks of all targets, smallest unsigned integers, no pickle; whose they
                              are, where a split asks for several targets of a user
         model.safetensors    best weights, where the engine gives them
@@ -137,7 +138,7 @@ class Run:
 
     @property
     def spec(self) -> RunSpec | Any:
-        """What it was computed from; a `RecBoleSpec` if RecBole fitted it."""
+        """What it was computed from; another kind of spec if another program fitted it."""
         values = dict(self.facts["spec"])
         for kind in (RecBoleSpec, ExternalSpec):
             if self.engine == kind.engine:

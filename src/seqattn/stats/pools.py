@@ -54,13 +54,8 @@ def random_effects(effects: ArrayLike, errors: ArrayLike, *, alpha: float = 0.05
     >>> round(pool.estimate, 2), round(pool.tau, 2), [round(end, 2) for end in pool.ci]
     (3.0, 2.45, [-3.57, 9.57])
     """
-    y_C, s_C = as_floats(effects, "effects"), as_floats(errors, "errors")
+    y_C, s_C = _effects(effects, errors)
     check_alpha(alpha)
-    if y_C.ndim != 1 or y_C.shape != s_C.shape or len(y_C) < 2 or (s_C <= 0).any():
-        raise SeqattnError(
-            f"effects have shape {y_C.shape} and errors {s_C.shape}; give at least two effects, "
-            "and as many positive standard errors"
-        )
     unit = float(s_C.max())
     tau2 = _paule_mandel(y_C / unit, s_C / unit)
     mean, total = _weighted(y_C / unit, s_C / unit, tau2)
@@ -79,13 +74,18 @@ def tau_interval(
     Parameters
     ----------
     effects, errors : array, shape (C,)
-        As for `random_effects`, which checks them.
+        As for `random_effects`.
+
+    Raises
+    ------
+    SeqattnError
+        As `random_effects`.
 
     References
     ----------
     Viechtbauer (2007), Statistics in Medicine 26.
     """
-    y_C, s_C = as_floats(effects, "effects"), as_floats(errors, "errors")
+    y_C, s_C = _effects(effects, errors)
     check_alpha(alpha)
     unit = float(s_C.max())
     y_C, s_C = y_C / unit, s_C / unit
@@ -104,6 +104,16 @@ def tau_interval(
 
     low, high = (float(special.chdtri(len(y_C) - 1, p)) for p in (alpha / 2, 1 - alpha / 2))
     return end(low), end(high)
+
+
+def _effects(effects: ArrayLike, errors: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    y_C, s_C = as_floats(effects, "effects"), as_floats(errors, "errors")
+    if y_C.ndim != 1 or y_C.shape != s_C.shape or len(y_C) < 2 or (s_C <= 0).any():
+        raise SeqattnError(
+            f"effects have shape {y_C.shape} and errors {s_C.shape}; give at least two effects, "
+            "and as many positive standard errors"
+        )
+    return y_C, s_C
 
 
 def of_units(values: ArrayLike, *, alpha: float = 0.05) -> Pool:

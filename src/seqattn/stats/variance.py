@@ -131,7 +131,8 @@ def between_searches(values: ArrayLike) -> Between:
     With search k, training seed s and user u, ``y_ksu = mu + t_k + a_ks + b_u + c_ku + e_ksu``;
     the users are the same for all. Averaged over seeds the values are a crossed layout of searches
     and users, whose mean squares give :math:`\sigma_t^2 + \sigma_a^2 / S`; the seeds' part comes
-    from within each search, see `variance_components`.
+    from within each search: :math:`\hat\sigma_a^2` is the mean of :math:`(M_s - M_e) / U` over
+    the searches, or 0 where that is negative.
 
     .. math:: \hat\sigma_t^2 = \frac{M_k - M_e}{U} - \frac{\hat\sigma_a^2}{S}
 
@@ -160,8 +161,10 @@ def between_searches(values: ArrayLike) -> Between:
     unit = unit_of(values_KSU)
     values_KSU = values_KSU / unit
     by_search_KU, _ = as_pair(values_KSU.mean(axis=1), values_KSU.mean(axis=1), ndim=2)
-    of_seeds = float(np.mean([variance_components(each).seed_sd ** 2 for each in values_KSU]))
     n_searches, n_users = by_search_KU.shape
+    # Clipped at 0 once, as a mean: clipped search by search it would be too large.
+    within = [mean_squares(as_pair(each, each, ndim=2)[0]) for each in values_KSU]
+    of_seeds = max(0.0, float(np.mean([(seeds - rest) / n_users for seeds, _, rest in within])))
     of_searches, _, rest = mean_squares(by_search_KU)
     df = n_searches - 1, (n_searches - 1) * (n_users - 1)
     f_high, f_low = scipy_stats.f.ppf([0.025, 0.975], *df)

@@ -28,6 +28,7 @@ from seqattn.runs.store import Run, RunSpec, Store
 from seqattn.search.collect import asked
 from seqattn.search.record import searches
 from seqattn.stats.metrics import averages
+from seqattn.studies.plan import wanted_in
 from seqattn.training.device import environment, one_thread
 from seqattn.training.fit import fit
 
@@ -40,9 +41,6 @@ NUDGES = (-1e-7, 1e-7)  # relative, about the last bit of single precision
 TIMES = 5  # what they do may be this much less than what another processor does
 # Relative for losses, absolute for NDCG@10 and λ: what may differ where no nudge shows.
 LEAST = {"loss": 1e-6, "ndcg": 3e-4, "lambda": 1e-5}
-KINDS = tuple(
-    f"{stage}_{kind}" for stage in ("valid", "test") for kind in ("unfiltered", "filtered")
-)
 
 
 def check_records(
@@ -53,7 +51,8 @@ def check_records(
 ) -> list[str]:
     """Return what is wrong with the runs and searches of a results folder; nothing is fitted.
 
-    A run of RecBole's models, which holds its own search, needs none beside it.
+    A run of RecBole's models, which holds its own search, needs none beside it; nor does one that a
+    study asks for by settings that no search chose.
 
     `datasets` is the folder of their records, ``<name>/dataset.json``; `tell` is called with a line
     on what was read.
@@ -67,7 +66,7 @@ def check_records(
         raise SeqattnError(f"{results_dir} is no folder; name the results folder of a campaign")
     problems, prints = [], _fingerprints(datasets)
     found = list(searches(results_dir))
-    wanted = asked(results_dir)
+    wanted, studied = asked(results_dir), wanted_in(results_dir)
     for search in found:
         if prints.get(search.dataset) != search.fingerprint:
             problems.append(
@@ -79,24 +78,26 @@ def check_records(
     tell(f"{results_dir}: {len(found)} searches, {len(runs)} runs")
     problems += store.unusable(runs)
     for run in runs:
-        problems += [f"{run.folder}: {what}" for what in _run_problems(run, prints, wanted)]
+        known = run.engine != RunSpec.engine or run.spec in studied
+        known = known or dataclasses.replace(run.spec, seed=0) in wanted
+        problems += [f"{run.folder}: {what}" for what in _run_problems(run, prints, known)]
     return problems
 
 
-def _run_problems(run: Run, prints: dict[str, str | None], wanted: set[RunSpec]) -> Iterable[str]:
+def _run_problems(run: Run, prints: dict[str, str | None], known: bool) -> Iterable[str]:
     spec = run.spec
     if prints.get(spec.dataset) != spec.fingerprint:
         yield f"fingerprint {spec.fingerprint[:8]} is not that of the dataset's record"
-    if run.engine == RunSpec.engine and dataclasses.replace(spec, seed=0) not in wanted:
-        yield "no search found these settings"
+    if not known:
+        yield "no search found these settings, and no study asks for them here"
     yield from _metric_problems(run)
 
 
 def _metric_problems(run: Run) -> Iterable[str]:
-    for kind in KINDS:
+    for kind, told in run.facts["metrics"].items():
         stage, of = kind.split("_")
         for name, value in averages(run.ranks(stage, of), run.owners(stage)).items():
-            if not math.isclose(value, run.facts["metrics"][kind][name], rel_tol=METRIC_TOLERANCE):
+            if not math.isclose(value, told[name], rel_tol=METRIC_TOLERANCE):
                 yield f"{kind} {name} is {value:.6f} by its ranks"
 
 

@@ -41,10 +41,12 @@ def seconds_taken(runs: Iterable[Run], device: str) -> pd.DataFrame:
     """
     rows = []
     for run in runs:
+        if "seconds" not in run.facts:  # of another program, which took its own time
+            continue
         on = run.facts.get("environment", {}).get("device", "CPU")
         if on.startswith("CPU") == (device == "cpu"):
             told = run.facts["seconds"] / len(run.facts.get("stacked_seeds", [run.seed]))
-            epochs = len(run.facts.get("history", [])) or 1  # RecBole's models tell none
+            epochs = len(run.facts.get("history", [])) or 1  # what has no epochs tells none
             known = (run.dataset, run.model, _alike(run.spec), windows_of(run.spec))
             rows.append((*known, told, epochs, positions_an_epoch(run.spec)))
     columns = ["dataset", "model", "spec", "windows", "seconds", "epochs", "positions"]

@@ -196,6 +196,30 @@ def over_both(cells: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def ndcg_by_arm(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the NDCG@10 of a study whose arms have one model each, with intervals as `over_both`.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The study's table ``comparisons``; may be empty.
+
+    Returns
+    -------
+    DataFrame
+        A row a (dataset, arm): title, model (the arm's name), change, low, high (percent of base),
+        base (the level of what it is compared with), n_seeds, n_users, direction, robust_clustered
+        and equivalent.
+    """
+    columns = ["dataset", "arm", "metric", "k", "n_seeds", "n_users", "base"]
+    columns += ["relative_change_percent", "low", "high", "direction"]
+    cells = over_both(table).reindex(columns=[*columns, "robust_clustered", "equivalent"])
+    rows = cells[(cells["metric"] == "NDCG") & (cells["k"] == 10)]
+    titles = [published.title(name) for name in rows["dataset"]]
+    rows = rows.assign(title=titles, model=rows["arm"])
+    return rows.rename(columns={"relative_change_percent": "change"}).drop(columns=["metric", "k"])
+
+
 def relative(record: DualCriterion, base: np.ndarray) -> dict[str, float | bool]:
     """Return a record's change, low, high (clustered by user; percent of the base's mean), robust.
 

@@ -31,9 +31,8 @@ def at_random(dataset: str, k: int = 10) -> float:
     try:
         n_items = json.loads(path.read_text(encoding="utf-8"))["steps"][-1]["items"]
     except OSError as error:
-        raise SeqattnError(
-            f"cannot read {path}: {error.strerror}; run `seqattn prepare {dataset} -o {RECORDS}`"
-        ) from error
+        fix = f"`seqattn prepare {dataset} -o {path.parent}`"
+        raise SeqattnError(f"cannot read {path}: {error.strerror}; run {fix}") from error
     return float(metric(np.arange(1, k + 1), "NDCG", k).sum() / n_items)
 
 

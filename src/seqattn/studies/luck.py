@@ -96,7 +96,7 @@ def worth(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     rows = []
     for folder in dict.fromkeys(map(study.searches, study.arms)):
         for found in searches(folder):
-            values = [t["value"] for t in found.trials if t["state"] == "COMPLETE" and t["value"]]
+            values = [t["value"] for t in found.trials if t["state"] == "COMPLETE"]
             if found.design == DESIGNS[0] and len(values) >= FEW * TIMES:
                 told = worth_of_trials(values, n=FEW, factor=TIMES)
                 rows.append(

@@ -421,13 +421,13 @@ def progress(study: Study, groups: Sequence[Group], device: str = "cpu") -> pd.D
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for group in groups:
         key = group.dataset.name, group.arm
-        row = rows.setdefault(key, {"done": set(), "missing": set(), "lacking": ""})
+        row = rows.setdefault(key, {"done": set(), "wanted": set(), "lacking": ""})
         row["done"] |= {run.spec for run in (*group.runs, *group.base)}
-        row["missing"] |= set(group.specs) | set(group.base_specs)
+        row["wanted"] |= set(group.specs) | set(group.base_specs)
         row["lacking"] = row["lacking"] or group.lacking
     told = []
     for (dataset, arm), row in rows.items():
-        left = row["missing"] - row["done"]
+        left = row["wanted"] - row["done"]
         left_alike = Counter(dataclasses.replace(spec, seed=0) for spec in left)
         hours = sum(n * estimate(taken, spec) for spec, n in left_alike.items()) / 3600
         told.append((dataset, arm, len(row["done"]), len(left), hours, row["lacking"]))

@@ -104,7 +104,7 @@ def equivalence_table(cells: pd.DataFrame) -> pd.DataFrame:
             "change, %": percent(row.change),
             "90 % interval": span(row.tost_low, row.tost_high),
             "equivalent": yes_no(is_true(row.equivalent)),
-            "smallest margin, %": f"{row.margin:.1f}",
+            "smallest margin, %": f"{row.margin:.2f}",
         }
         for arm in DESIGNS
         for row in ndcg_family(cells, arm).itertuples()
@@ -124,7 +124,7 @@ _LISTED = (
     ("low", "95 % low", "{:+.2f}"),
     ("high", "95 % high", "{:+.2f}"),
     ("change", "published, %", "{:+.1f}"),
-    ("margin", "smallest margin, %", "{:.1f}"),
+    ("margin", "smallest margin, %", "{:.2f}"),
     ("t_p_value", "p, t-test", "{:.4f}"),
     ("pooled_p_value", "p, pooled", "{:.4f}"),
     ("clustered_p_value", "p, clustered", "{:.4f}"),

@@ -48,7 +48,8 @@ def travel(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         paces = pace_of(runs, group.dataset.n_targets)
         steps = paces["steps"] * paces["epoch_kept"]
         training = [run.spec.train_config for run in runs]
-        possible = steps * paces["learning_rate"] * [config.lambda_rate for config in training]
+        rates = [config.learning_rate * config.lambda_rate for config in training]
+        possible = steps * rates
         moved = [
             float(np.mean(np.abs(config.lambda_start - np.array(run.facts["lambdas"]))))
             for run, config in zip(runs, training, strict=True)

@@ -252,7 +252,8 @@ class Gatherer:
     """Histories as flat tensors on a device, from which batches are cut by index arithmetic.
 
     Nothing here waits for the device: shapes follow from plans, which the host knows. `users`,
-    (U,), are numbers from 0 of the users that the histories belong to, for models that read them.
+    (U,), are numbers from 0 of the users that the histories belong to, for models that read them,
+    and -1 for nobody known.
     """
 
     def __init__(

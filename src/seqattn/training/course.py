@@ -14,6 +14,7 @@ from torch import Tensor
 from seqattn.data import Dataset
 from seqattn.models.backbone import Backbone
 from seqattn.stats.metrics import averages_by_kind, metric
+from seqattn.training.device import device_of
 from seqattn.training.ranking import rank_targets
 
 
@@ -79,7 +80,7 @@ class State:
 
 def captured(model: Backbone, optimiser: torch.optim.Optimizer, rng: np.random.Generator) -> State:
     """Return all that the rest of a training depends on: weights, moments, random numbers."""
-    device = next(model.parameters()).device
+    device = device_of(model)
     tensors = {
         **{f"model.{name}": value for name, value in model.state_dict().items()},
         **{
@@ -98,7 +99,7 @@ def restore(
     state: State, model: Backbone, optimiser: torch.optim.Optimizer, rng: np.random.Generator
 ) -> None:
     """Bring a training that has not begun into a state that `captured` returned."""
-    device = next(model.parameters()).device
+    device = device_of(model)
     model.load_state_dict(state.under("model."))
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in state.under("adam.").items():
@@ -171,7 +172,7 @@ class Course:
     ) -> None:
         """Bring a fit that has not begun into a captured state."""
         restore(state, self.model, optimiser, rng)
-        device = next(self.model.parameters()).device
+        device = device_of(self.model)
         self.best = {name: value.to(device) for name, value in state.under("best.").items()}
         self.history = [Epoch(**epoch) for epoch in state.facts["history"]]
         self.pretraining = state.facts.get("pretraining", [])

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from seqattn.errors import SeqattnError
 
@@ -39,6 +40,11 @@ def require_device(device: str) -> None:
         raise SeqattnError(f"no device {device!r} here; this machine has {there}") from error
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Return where a model's weights lie."""
+    return next(model.parameters()).device
+
+
 @contextmanager
 def one_thread(device: str) -> Iterator[None]:
     """Fit on one thread, so that the bits do not depend on how many cores there are."""
@@ -55,7 +61,7 @@ def environment(device: str) -> dict[str, str]:
     """Return what a result was computed with: device, versions, git commit."""
     cpu = f"CPU, {torch.backends.cpu.get_cpu_capability()}, 1 thread"
     return {
-        "device": torch.cuda.get_device_name() if device.startswith("cuda") else cpu,
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else cpu,
         "python": platform.python_version(),
         **{package: version(package) for package in ("torch", "numpy", "pandas")},
         "commit": _commit(),

@@ -189,6 +189,11 @@ def _check_whole(model: Backbone) -> None:
             "windows 'whole' trains on next items, and this model fills in masked ones; use "
             "windows 'packed'"
         )
+    if model.needs_user:
+        raise SeqattnError(
+            f"windows 'whole' lays histories of several users in a row, and {type(model).__name__} "
+            "reads whose a row is; use windows 'packed'"
+        )
     if not config.sliding_window:
         raise SeqattnError(
             "windows 'whole' reads a history in one piece, which needs positions that read "
@@ -202,7 +207,12 @@ def _check_whole(model: Backbone) -> None:
 
 
 def _check_windows(model: Backbone, config: TrainConfig) -> None:
-    if config.stride > model.config.max_length:
+    if config.windows == "prefix" and model.objective == "masked_item":
+        raise SeqattnError(
+            "windows 'prefix' have a row for each next item, and this model fills in masked ones; "
+            "use windows 'packed'"
+        )
+    if config.windows == "packed" and config.stride > model.config.max_length:
         raise SeqattnError(
             f"stride = {config.stride} exceeds max_length = {model.config.max_length}: "
             "targets between windows would never be scored; lower stride"
@@ -364,7 +374,7 @@ def other_loss(
     """Return the loss that reads intensities or draws negatives; None is the plain one."""
     train = dataset.split.train
     if config.confidence:
-        return WeightedCrossEntropy(train, config.confidence, device)
+        return WeightedCrossEntropy(train, config, device)
     if config.contrast:
         return ContrastedCrossEntropy(train, config, device)
     return None if config.loss == "ce" else SampledLoss(train, config, device)

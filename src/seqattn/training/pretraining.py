@@ -20,6 +20,7 @@ import torch
 from seqattn.config import ATTENTION, OWN, TrainConfig, replace
 from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone, BERT4Rec
+from seqattn.training.device import device_of
 
 # What the twin does without, and the model adds to its weights.
 _QUERIES = ("n_queries", "query_pooling", "query_scope")
@@ -31,13 +32,18 @@ def twin_of(model: Backbone, seed: int) -> BERT4Rec:
     Raises
     ------
     SeqattnError
-        If the model is trained on masked items anyway, or reads positions in a way that a model
-        which looks both ways cannot.
+        If the model is trained on masked items anyway, is another library's network, or reads
+        positions in a way that a model which looks both ways cannot.
     """
     if model.objective == "masked_item":
         raise SeqattnError(
             f"{type(model).__name__} is trained on masked items as it is: leave pretrain_epochs "
             "at 0 and raise its epochs"
+        )
+    if not len(model.blocks):
+        raise SeqattnError(
+            f"{type(model).__name__} has a network of another library, and pretrain_epochs trains "
+            "the blocks of the book's own; leave pretrain_epochs at 0"
         )
     without = {name: ATTENTION[name] for name in _QUERIES}
     without |= {name: usual for name, usual in OWN.items() if name not in BERT4Rec.reads}
@@ -49,7 +55,7 @@ def twin_of(model: Backbone, seed: int) -> BERT4Rec:
         )
     torch.manual_seed(seed)
     twin = BERT4Rec(model.n_items, plain)
-    return twin.to(next(model.parameters()).device)
+    return twin.to(device_of(model))
 
 
 def twins_training(model: Backbone, config: TrainConfig) -> TrainConfig:

@@ -33,7 +33,10 @@ class Ranker:
 
     def __init__(self, split: Split, stage: str, device: torch.device | str = "cpu") -> None:
         self.context = split.context(stage)
-        self.gatherer = Gatherer(self.context, device, split.users(stage))
+        users = split.users(stage)
+        # Whom training never saw is nobody known: code 0, and not a vector that was never trained.
+        users = np.where(split.train.lengths[users] > 0, users, -1)
+        self.gatherer = Gatherer(self.context, device, users)
         self.targets_N = torch.tensor(split.targets(stage), dtype=torch.long, device=device)
 
     def __call__(self, model: Backbone, *, filtered: bool = True) -> dict[str, np.ndarray]:

@@ -187,6 +187,9 @@ def why_one_by_one(model_config: ModelConfig, train_config: TrainConfig) -> str:
         "a batch may hold no target of enough intensity, and seeds could not step together": (
             train.least_target or train.least_quantile
         ),
+        "each seed draws how many last items it hides, and seeds could not step together": (
+            0 < train.last_item_samples < 1
+        ),
         # A window of more targets than a batch would take the place of several batches, and seeds
         # would differ in their number of steps.
         f"batch_targets = {batch} is below max_length = {longest}, and seeds could not step "

@@ -29,16 +29,18 @@ from seqattn.errors import SeqattnError
 from seqattn.training.loss import stacked_cross_entropy
 
 
-def target_weights(train: Sequences, confidence: float) -> np.ndarray:
-    """Return what each interaction counts for as a target, (n,); its mean over targets is 1.
+def target_weights(train: Sequences, config: TrainConfig) -> np.ndarray:
+    """Return what each interaction counts for as a target, (n,); its mean over scored ones is 1.
 
     Raises
     ------
     SeqattnError
-        The log has no intensity.
+        The log has no intensity, or no target is scored.
     """
-    weight_n = 1 + confidence * _intensity(train, "confidence")
-    return weight_n / weight_n[_is_target(train)].mean()
+    weight_n = 1 + config.confidence * _intensity(train, "confidence")
+    scored_n = scored_targets(train, config)
+    counted_n = _is_target(train) if scored_n is None else _is_target(train) & scored_n
+    return weight_n / weight_n[counted_n].mean()
 
 
 def scored_targets(train: Sequences, config: TrainConfig) -> np.ndarray | None:
@@ -80,9 +82,9 @@ class WeightedCrossEntropy:
     """The cross-entropy over all items with a weight for each target, called like `SampledLoss`."""
 
     def __init__(
-        self, train: Sequences, confidence: float, device: torch.device | str = "cpu"
+        self, train: Sequences, config: TrainConfig, device: torch.device | str = "cpu"
     ) -> None:
-        weight_n = target_weights(train, confidence)
+        weight_n = target_weights(train, config)
         self.weight_n = torch.tensor(weight_n, dtype=torch.float32, device=device)
 
     def __call__(

@@ -77,7 +77,7 @@ def table3(folder: Path = FOLDER) -> pd.DataFrame:
     SeqattnError
         If the file is missing or names what is not in `DATASETS` and `VARIANTS`.
     """
-    frame = _with_models(_read(folder, "table3_relative_change"))
+    frame = _read(folder, "table3_relative_change")
     frame[["metric", "k"]] = frame["metric"].str.split("@", expand=True)
     frame["k"] = frame["k"].astype(int)
     frame["stars"] = frame["stars"].fillna("")
@@ -96,7 +96,7 @@ def table4(folder: Path = FOLDER) -> pd.DataFrame:
     SeqattnError
         If the file is missing or names what is not in `DATASETS` and `VARIANTS`.
     """
-    return _with_models(_read(folder, "table4_lambda"))
+    return _read(folder, "table4_lambda")
 
 
 def is_part(dataset: str, n_users: int) -> bool:
@@ -141,11 +141,8 @@ def _read(folder: Path, name: str) -> pd.DataFrame:
     except OSError as error:
         raise SeqattnError(f"cannot read {path}: {error.strerror}; restore it from git") from error
     frame["dataset"] = _ours(frame["dataset"], DATASETS, path)
-    return frame
-
-
-def _with_models(frame: pd.DataFrame) -> pd.DataFrame:
-    frame["model"] = _ours(frame.pop("variant"), VARIANTS, FOLDER)
+    if "variant" in frame:
+        frame["model"] = _ours(frame.pop("variant"), VARIANTS, path)
     return frame
 
 

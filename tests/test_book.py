@@ -102,6 +102,36 @@ def test_glued_values_are_plain_so_that_a_page_can_format_them(monkeypatch):
     assert list(kept) == ["share", "count", "word"]
 
 
+@pytest.mark.parametrize("levels", [[], ["dataset"], ["dataset", "arm"]])
+def test_a_table_names_datasets_by_their_titles(levels):
+    frame = pd.DataFrame(
+        {"dataset": ["ml-100k", "ml-100k", "<mine>"], "arm": ["a", "b", "ml-100k"]}
+    )
+    shown = book.table(frame.set_index(levels) if levels else frame).to_html()
+    assert shown.count("ML-100K") >= 1 and "&lt;mine&gt;" in shown
+    assert shown.count("ml-100k") == 1  # an arm may be called so
+
+
+def test_changes_have_verdicts_only_once_all_seeds_are_there():
+    rows = pd.DataFrame(
+        {
+            "title": ["ML-100K", "ML-100K"],
+            "arm": ["whole", "part"],
+            "n_seeds": [5, 2],
+            "n_users": [943, 943],
+            "base": [0.05, 0.05],
+            "change": [1.0, 30.0],
+            "low": [-2.0, 20.0],
+            "high": [4.0, 40.0],
+            "robust_clustered": [False, True],
+            "equivalent": [True, False],
+        }
+    )
+    shown = book.changes_table(rows, "ce", 5).data
+    assert shown["robust"].tolist() == ["no", "–"] and shown["within 5 %"].tolist() == ["yes", "–"]
+    assert shown["change, %"].tolist() == ["+1.0 [-2.0, +4.0]", "+30.0 [+20.0, +40.0]"]
+
+
 def test_a_table_shows_a_dash_for_what_is_missing_and_text_as_it_is():
     html = book.table(pd.DataFrame({"p": [0.25, np.nan]}, index=["a", "b"]), "{:.1%}").to_html()
     assert ">25.0%<" in html and ">–<" in html and "nan" not in html

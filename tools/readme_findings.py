@@ -44,7 +44,8 @@ and users calls a change robust in {own} comparisons where each model has a sear
 {variant} on the variant's configuration and in {shared} on SASRec's.
 - **Is it the intensity?** Each variant beside the same variant with shuffled intensities, in a \
 configuration that no search chose: {placebo}. On ML-1M NDCG@10 changes, where all seeds were run, \
-by {fixed} with the real ones ({robust}), and with ones shuffled {shuffled}. In \
+by {fixed} with the real ones ({robust}; *robust* also asks that more than half of the seeds show \
+the change alone), and with ones shuffled {shuffled}. In \
 configurations that searches chose, with a constant as a \
 third placebo: {searched}.
 - **Could an injection use an intensity that tells more?** Real sequences, and intensities that \

@@ -79,6 +79,8 @@ INSPECT = """async () => {
     raw: math.filter(e => !e.querySelector("mjx-container")).map(text),
     broken: [...document.querySelectorAll("mjx-merror, [data-mjx-error]")].map(text),
     images: [...document.images].filter(i => !i.naturalWidth).map(i => i.src),
+    // Without words of its own an image is read out as the path of its file.
+    unnamed: [...document.images].map(i => i.alt).filter(alt => alt.includes("_images/")),
     links: [...document.querySelectorAll("a[href]")].map(a => a.href),
     anchors: [...document.querySelectorAll("[id]")].map(e => e.id),
   };
@@ -165,6 +167,7 @@ def _open(
     problems += [f"equation not typeset: {text}" for text in seen["raw"]]
     problems += [f"equation with an error: {text}" for text in seen["broken"]]
     problems += [f"image not drawn: {source}" for source in seen["images"]]
+    problems += [f"image without words: {path}" for path in seen["unnamed"]]
     problems += [
         f"barrier, {rule}: {html}"
         for rule, target, html in barriers

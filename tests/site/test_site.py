@@ -43,6 +43,7 @@ def test_every_page_reads_offline_without_errors(problems: dict[str, list[str]])
         ("<script>console.error('boom')</script>", "console: boom"),
         ("<span class='math'>\\(x\\)</span>", "equation not typeset"),
         ("<img src='missing.svg'>", "image not drawn"),
+        ("<img alt='../_images/a.svg' src='a.svg'>", "image without words"),
         ("<a href='missing.html'>x</a>", "link to a missing file"),
         ("<a href='page.html#nowhere'>x</a>", "link to a missing anchor"),
         ("<p style='color: #aaa; background: #fff'>pale</p>", "barrier, color-contrast"),

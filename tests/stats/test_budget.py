@@ -48,5 +48,7 @@ def test_more_trials_than_there_are_and_values_that_are_none_are_refused():
         worth_of_trials(VALUES, n=11)
     with pytest.raises(SeqattnError, match="not finite"):
         worth_of_trials([np.nan, *VALUES], n=2)
+    with pytest.raises(SeqattnError, match="not finite"):
+        worth_of_trials([0.5, *VALUES], [np.nan, *VALUES], n=2)
     with pytest.raises(SeqattnError, match="the best of 0 out of 40"):
         expected_best(VALUES, 0)

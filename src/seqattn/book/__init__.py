@@ -23,6 +23,7 @@ from seqattn.presets import Preset, get_preset
 from seqattn.runs.fitting import fit_runs
 from seqattn.runs.store import Run, Store
 from seqattn.search.record import Search, searches, settings, wanted_specs
+from seqattn.studies.ia.published import title
 from seqattn.studies.texts import yes_no
 
 NOTEBOOKS = (
@@ -259,13 +260,22 @@ def table(
 ) -> Styler:
     """Return a frame as a table in the book's look, columns formatted like ``{"p": "{:.3f}"}``.
 
-    What is missing reads `missing`; text is shown as it is, whatever HTML it looks like.
+    What is missing reads `missing`; text is shown as it is, whatever HTML it looks like. What is
+    called ``dataset`` is shown by its title.
     """
     styler = frame.style.format(formats, na_rep=missing, escape="html")
-    for axis in ("index", "columns"):
+    if "dataset" in frame:
+        styler = styler.format(_titled, subset="dataset", na_rep=missing)
+    for axis, labels in (("index", frame.index), ("columns", frame.columns)):
         styler = styler.format_index(lambda label: html.escape(str(label)), axis=axis)
+        if "dataset" in labels.names:
+            styler = styler.format_index(_titled, axis=axis, level="dataset")
     styler = styler if index else styler.hide(axis="index")
     return styler.set_table_attributes('class="dataframe"')
+
+
+def _titled(dataset: object) -> str:
+    return html.escape(title(str(dataset)))
 
 
 def with_interval(

@@ -61,14 +61,15 @@ def worth_of_trials(
         If there are fewer trials than are to be drawn, or a value is not finite.
     """
     valid_T = np.asarray(valid_T, dtype=float)
-    test_T = np.full(len(valid_T), np.nan) if test_T is None else np.asarray(test_T, dtype=float)
+    no_test = test_T is None
+    test_T = np.full(len(valid_T), np.nan) if no_test else np.asarray(test_T, dtype=float)
     if not 1 <= n * factor <= len(valid_T) or len(test_T) != len(valid_T):
         raise SeqattnError(
             f"the best of {factor} x {n} trials needs as many; there are {len(valid_T)} values of "
             f"validation and {len(test_T)} of test"
         )
-    if not np.isfinite(valid_T).all():
-        raise SeqattnError("a trial's validation value is not finite; leave such trials out")
+    if not (np.isfinite(valid_T) & (no_test | np.isfinite(test_T))).all():
+        raise SeqattnError("a trial's value is not finite; leave such trials out")
     rng, rows = np.random.default_rng(seed), np.arange(draws)
     order_DM = np.argsort(rng.random((draws, len(valid_T))), axis=1)[:, : n * factor]
     few_D = order_DM[rows, valid_T[order_DM[:, :n]].argmax(axis=1)]

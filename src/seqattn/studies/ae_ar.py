@@ -23,7 +23,6 @@ from seqattn.runs.store import Run
 from seqattn.studies.judge import ALPHA, crossed_percent, judge, stacked
 from seqattn.studies.plan import Group, Study
 
-VERDICTS = ("AR", "AE", "alike", "can't be told", "not run")
 LEAST_DATASETS = 3  # for a claim over datasets
 LEAST_SHARE = 4 / 5  # of them, on which AR is to be ahead
 ALL, LOCAL = -1, 8  # windows: as far as any; below this it is local
@@ -143,7 +142,7 @@ def verdicts(study: Study, judged: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         A row a (dataset, arm): base (AE's NDCG@10), change, low, high (AR's, in percent of it, over
-        users and seeds), n_seeds and verdict, one of `VERDICTS`.
+        users and seeds), n_seeds and verdict: AR, AE, alike, can't be told or not run.
     """
     names = {"relative_change_percent": "change", "crossed_low": "low", "crossed_high": "high"}
     columns = ["dataset", "arm", "metric", "k", "n_seeds", "base", *names]

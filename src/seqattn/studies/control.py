@@ -24,7 +24,6 @@ from seqattn.studies.judge import is_gain, over_both, stacked
 from seqattn.studies.placebo import same_model
 from seqattn.studies.plan import Group, Study
 
-VERDICTS = ("reads", "does not read", "can't be told", "not run")
 _KEY = ["dataset", "part", "model"]
 
 
@@ -205,7 +204,7 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
     DataFrame
         Columns dataset, part, model; seen_from, the smallest p from which on all are read (NaN:
         none, or not all doses were run); alarm, whether p = 0 is a robust gain over SASRec; and
-        verdict, one of `VERDICTS`, which takes the doses 0 and 1.
+        verdict, which takes the doses 0 and 1: reads, does not read, can't be told or not run.
     """
     p_of, n_seeds = doses(study), len(study.seeds)
     against, beyond = (_by_dose(table, p_of, n_seeds) for table in (cells, over))

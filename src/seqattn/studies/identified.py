@@ -9,9 +9,6 @@ from seqattn.config import BASELINE, LAMBDA, MARGIN_PERCENT
 from seqattn.data import CATALOGUE
 from seqattn.studies.plan import Arm, Study
 
-ENDS = ("meet", "partly", "apart", "not run")
-PROFILES = ("flat", "steep", "can't be told", "not run")
-RETURNS = ("returns", "stays", "can't be told", "not run")
 MEET, APART = 0.1, 0.5  # shares of the spread that the starts had
 
 
@@ -44,8 +41,9 @@ def verdicts(study: Study, lambdas: pd.DataFrame, cells: pd.DataFrame) -> pd.Dat
     -------
     DataFrame
         Columns dataset, model; left, the share of the starts' spread that training leaves; ends,
-        one of `ENDS`; low and high, the lowest and highest change of NDCG@10 (percent of SASRec)
-        over the values at which lambda is held; and profile, one of `PROFILES`.
+        one of meet, partly, apart and not run; low and high, the lowest and highest change of
+        NDCG@10 (percent of SASRec) over the values at which lambda is held; and profile: flat,
+        steep, can't be told or not run.
     """
     started, fixed, n_seeds = starts(study), held(study), len(study.seeds)
     rows = []
@@ -119,7 +117,7 @@ def returning(study: Study, travel: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         Columns log, arm, model, the mean distance of lambda from 1 by share of users, in columns
-        named by the share, and verdict, one of `RETURNS`.
+        named by the share, and verdict: returns, stays, can't be told or not run.
     """
     by_size = sizes(study)
     shares = sorted(by_size["share"].unique(), reverse=True)

@@ -21,7 +21,6 @@ from seqattn.studies.plan import Group, Study
 from seqattn.studies.texts import span
 
 REAL = "real"
-VERDICTS = ("information", "channel", "nothing", "can't be told", "not run")
 
 
 def real_arm(arm: str) -> str | None:
@@ -113,8 +112,8 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
     -------
     DataFrame
         Columns dataset, arm, model, part, seeds (the least of the comparisons with SASRec) and
-        verdict, one of `VERDICTS`. Without all seeds of SASRec, real intensities and each of the
-        model's placebos it is ``not run``.
+        verdict: information, channel, nothing, can't be told, or not run, which it is without all
+        seeds of SASRec, of real intensities and of each of the model's placebos.
     """
     placebos: dict[str, list[str]] = {arm.name: [] for arm in study.arms if not real_arm(arm.name)}
     for arm in study.arms:

@@ -13,11 +13,12 @@ import torch
 from scipy.spatial import distance
 
 from seqattn.analysis.attention import load_model
-from seqattn.config import replace
+from seqattn.config import TrainConfig, replace
 from seqattn.data import load_dataset
+from seqattn.data.intensities import with_intensities
 from seqattn.presets import Preset, get_preset
 from seqattn.runs.fitting import fit_run, run_spec
-from seqattn.runs.store import Store
+from seqattn.runs.store import Run, Store
 from seqattn.stats.metrics import metric
 from seqattn.studies import learning
 from seqattn.studies.plan import DataFacts, Group
@@ -90,7 +91,7 @@ def test_levels_are_told_apart_by_whether_a_tie_decides_the_target(groups, monke
     moments[last[:20] - 1] = moments[last[:20]]
     sequences = dataclasses.replace(data.sequences, timestamp=moments)
     tied = dataclasses.replace(data, sequences=sequences)
-    monkeypatch.setattr(learning, "load_dataset", lambda name: tied)
+    monkeypatch.setattr(learning, "data_of", lambda run: tied)
     table = learning.by_tie(STUDY, groups[:1]).set_index("kind")
     run, n = groups[0].runs[0], data.n_users
     for kind in ("unfiltered", "filtered"):
@@ -136,3 +137,13 @@ def test_runs_without_weights_have_the_rows_that_were_kept_of_them(groups, tmp_p
         stores=[], folder=tmp_path, table=lambda name: pd.concat([table, table.assign(key="other")])
     )
     pd.testing.assert_frame_equal(learning.reach(kept, bare), table)
+
+
+@pytest.mark.parametrize("intensity", ["real", "within"])
+def test_a_table_of_weights_reads_the_intensities_that_the_run_did(synthetic, intensity):
+    spec = {"dataset": "synthetic", "fingerprint": synthetic.fingerprint, "model": "ia-add"}
+    spec |= {"seed": 3, "model_config": {}, "train_config": {"intensity": intensity}}
+    config = TrainConfig(intensity=intensity)
+    told = learning.data_of(Run(None, {"spec": spec})).sequences.intensity
+    assert (told == with_intensities(synthetic, config, 3).sequences.intensity).all()
+    assert (told == synthetic.sequences.intensity).all() == (intensity == "real")

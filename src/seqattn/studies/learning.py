@@ -8,6 +8,7 @@ Reading at other lengths than those of training: [REV]; Press et al. (2022).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from seqattn.config import SHIFT_INVARIANT, ModelConfig, replace
 from seqattn.data import Dataset, load_dataset
 from seqattn.models.positions import SCHEMES, RelativeBias
 from seqattn.runs.evaluation import reversed_ties
+from seqattn.runs.export import dataset_of
 from seqattn.runs.results import histories
 from seqattn.runs.store import Run
 from seqattn.stats.exposure import mean_where
@@ -45,14 +47,7 @@ def reach(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     Of the runs whose positions count distances alone: others have no vector for a position they
     were not trained on. Runs without weights as `of_weights` says.
     """
-    data: dict[str, Dataset] = {}
-
-    def rows(run: Run, name: str) -> pd.DataFrame:
-        if name not in data:
-            data[name] = load_dataset(name)
-        return _reach(run, data[name])
-
-    return of_weights("reach", study, groups, lambda c: c.positions in SHIFT_INVARIANT, rows)
+    return of_weights("reach", study, groups, lambda c: c.positions in SHIFT_INVARIANT, _reach)
 
 
 def by_tie(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -63,20 +58,14 @@ def by_tie(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     one), and reversed: the mean over all targets with ties reversed, see
     `seqattn.runs.evaluation.reversed_ties`. Runs without weights as `of_weights` says.
     """
-    data: dict[str, tuple[Dataset, Dataset, np.ndarray]] = {}
-
-    def rows(run: Run, name: str) -> pd.DataFrame:
-        if name not in data:
-            dataset = load_dataset(name)
-            moments = dataset.sequences.timestamp
-            at = dataset.split.rows("test")
-            data[name] = dataset, reversed_ties(dataset), moments[at] == moments[at - 1]
-        return _by_tie(run, *data[name])
-
-    return of_weights("by_tie", study, groups, lambda config: True, rows)
+    return of_weights("by_tie", study, groups, lambda config: True, _by_tie)
 
 
-def _by_tie(run: Run, dataset: Dataset, other: Dataset, tied_N: np.ndarray) -> pd.DataFrame:
+def _by_tie(run: Run) -> pd.DataFrame:
+    dataset = data_of(run)
+    moments, at = dataset.sequences.timestamp, dataset.split.rows("test")
+    tied_N = moments[at] == moments[at - 1]
+    other = reversed_ties(dataset)
     reversed_ranks = rank_targets(load_model(run, dataset), other.split, "test")
     rows = []
     for kind, ranks_N in reversed_ranks.items():
@@ -101,7 +90,7 @@ def by_distance(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     def has_them(config: ModelConfig) -> bool:
         return issubclass(SCHEMES[config.positions], RelativeBias) or config.kernel != "none"
 
-    return of_weights("by_distance", study, groups, has_them, lambda run, _: _by_distance(run))
+    return of_weights("by_distance", study, groups, has_them, _by_distance)
 
 
 def _by_distance(run: Run) -> pd.DataFrame:
@@ -128,7 +117,7 @@ def item_cosines(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     return of_weights("item_cosines", study, groups, lambda config: True, _item_cosine)
 
 
-def _item_cosine(run: Run, dataset: str) -> pd.DataFrame:
+def _item_cosine(run: Run) -> pd.DataFrame:
     items_Vd = run.weights()["item_embedding.weight"][1:].double()  # code 0 is the padding
     unit_Vd, n = functional.normalize(items_Vd, dim=1), len(items_Vd)
     cosine = (unit_Vd.sum(0).square().sum() - n) / (n * (n - 1))
@@ -140,13 +129,13 @@ def of_weights(
     study: Study,
     groups: Sequence[Group],
     wanted: Callable[[ModelConfig], bool],
-    rows: Callable[[Run, str], pd.DataFrame],
+    rows: Callable[[Run], pd.DataFrame],
 ) -> pd.DataFrame:
     """Return what `rows` makes of each wanted run's weights, beside dataset, arm, model, seed, key.
 
     `wanted` looks at a model's configuration. A run without weights, as the repository keeps them,
-    keeps the rows that the study's `table` has of it. `rows` gets a run that has weights, and its
-    dataset's name.
+    keeps the rows that the study's `table` has of it. `rows` gets a run that has weights; its data
+    is `data_of` it.
     """
     path = study.folder / f"{table}.csv"
     before = with_columns(study.table(table) if path.exists() else pd.DataFrame(), ["key"])
@@ -162,15 +151,31 @@ def of_weights(
             if whole is None:
                 frames.append(before[before["key"] == run.spec.key])
                 continue
-            name = group.dataset.name
             of_run = {"seed": run.seed, "key": run.spec.key}
-            key = {"dataset": name, "arm": group.arm, "model": group.model, **of_run}
-            found = rows(whole, name)
+            key = {"dataset": group.dataset.name, "arm": group.arm, "model": group.model, **of_run}
+            found = rows(whole)
             frames.append(found.assign(**key)[[*key, *found.columns]])
     return stacked(frames)
 
 
-def _reach(run: Run, dataset: Dataset) -> pd.DataFrame:
+def data_of(run: Run) -> Dataset:
+    """Return the data a run was fitted on, with the intensities that it was told to read.
+
+    Raises
+    ------
+    SeqattnError
+        The data is not at hand, or is another.
+    """
+    return dataset_of(run, _log(run.dataset))
+
+
+@lru_cache(maxsize=1)  # a study's runs come log by log
+def _log(name: str) -> Dataset:
+    return load_dataset(name)
+
+
+def _reach(run: Run) -> pd.DataFrame:
+    dataset = data_of(run)
     model, rows = load_model(run, dataset), []
     for n in READ:
         model.config = replace(model.config, max_length=n)

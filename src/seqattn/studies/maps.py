@@ -11,7 +11,6 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +29,7 @@ from seqattn.analysis.attention import (
 )
 from seqattn.analysis.lambdas import t_interval
 from seqattn.config import BASELINE, ModelConfig
-from seqattn.data import CATALOGUE, Dataset, k_core, load_dataset, load_log
+from seqattn.data import CATALOGUE, Dataset, k_core, load_log
 from seqattn.data.repeats import merge_repeats
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
@@ -38,7 +37,7 @@ from seqattn.models.backbone import Backbone
 from seqattn.plots.style import name_of
 from seqattn.runs.store import Run
 from seqattn.studies.judge import stacked
-from seqattn.studies.learning import of_weights
+from seqattn.studies.learning import data_of, of_weights
 from seqattn.studies.plan import Group, Study
 
 PRINTED = {"beauty": "Beauty", "sports": "Sports", "video": "Video", "yelp": "Yelp"}
@@ -70,8 +69,8 @@ def near(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     without weights as `seqattn.studies.learning.of_weights` says.
     """
 
-    def rows(run: Run, name: str) -> pd.DataFrame:
-        dataset, sizes = _data(name), _sizes_of(run, name)
+    def rows(run: Run) -> pd.DataFrame:
+        dataset, sizes = _sized(run)
         n = sizes[len(sizes) // 2]
         maps = attention_maps(load_model(run, dataset), dataset, n, dataset.n_users)
         share = round(float(near_share(maps).mean()), 8)
@@ -101,10 +100,10 @@ def mean_maps(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     the middle n.
     """
 
-    def rows(run: Run, name: str) -> pd.DataFrame:
+    def rows(run: Run) -> pd.DataFrame:
         if run.seed != study.seeds[0]:
             return pd.DataFrame()
-        dataset, sizes = _data(name), _sizes_of(run, name)
+        dataset, sizes = _sized(run)
         n = sizes[len(sizes) // 2]
         maps = attention_maps(load_model(run, dataset), dataset, n, dataset.n_users)
         found = by_head.mean_maps(maps[:, -1:]).assign(layer=maps.shape[1])
@@ -122,8 +121,8 @@ def _of_maps(
     *,
     largest: bool = False,
 ) -> pd.DataFrame:
-    def rows(run: Run, name: str) -> pd.DataFrame:
-        dataset, sizes = _data(name), _sizes_of(run, name)
+    def rows(run: Run) -> pd.DataFrame:
+        dataset, sizes = _sized(run)
         model = load_model(run, dataset)
         frames = []
         for n in sizes[-1:] if largest else sizes:
@@ -154,13 +153,10 @@ def _has_maps(config: ModelConfig) -> bool:
     return config.n_queries == 1
 
 
-def _sizes_of(run: Run, name: str) -> list[int]:
-    return map_sizes(_data(name), run.spec.model_config.max_length)
-
-
-@lru_cache(maxsize=1)
-def _data(name: str) -> Dataset:
-    return load_dataset(name)
+def _sized(run: Run) -> tuple[Dataset, list[int]]:
+    """Return a run's data, and the lengths at which maps of it are compared."""
+    dataset = data_of(run)
+    return dataset, map_sizes(dataset, run.spec.model_config.max_length)
 
 
 def filters(study: Study, groups: Sequence[Group]) -> pd.DataFrame:

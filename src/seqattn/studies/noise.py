@@ -15,11 +15,10 @@ import pandas as pd
 
 from seqattn.analysis.attention import load_model
 from seqattn.analysis.noise import PUBLISHED, Noise, noisy_ranks
-from seqattn.data import Dataset, load_dataset
 from seqattn.models import MODELS, is_masked
 from seqattn.runs.store import Run
 from seqattn.stats.metrics import metric
-from seqattn.studies.learning import of_weights
+from seqattn.studies.learning import data_of, of_weights
 from seqattn.studies.maps import printed
 from seqattn.studies.plan import Group, Study
 
@@ -36,19 +35,13 @@ def noise(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     targets alone would leave) and noisy, the mean over `DRAWS` evaluations. Runs without weights as
     `seqattn.studies.learning.of_weights` says.
     """
-    data: dict[str, Dataset] = {}
-
-    def rows(run: Run, name: str) -> pd.DataFrame:
-        if name not in data:
-            data[name] = load_dataset(name)
-        return _noise(run, data[name])
-
     mine = [group for group in groups if group.model in WITH_USERS]
-    return of_weights("noise", study, mine, lambda config: True, rows)
+    return of_weights("noise", study, mine, lambda config: True, _noise)
 
 
-def _noise(run: Run, dataset: Dataset) -> pd.DataFrame:
-    model, owners = load_model(run, dataset), run.owners()
+def _noise(run: Run) -> pd.DataFrame:
+    dataset, owners = data_of(run), run.owners()
+    model = load_model(run, dataset)
     any_rank = np.arange(1, dataset.n_items + 1)
     rows = []
     for item, user in product(PUBLISHED, USERS):

@@ -130,3 +130,15 @@ def test_identity_injection_changes_nothing():
     injection = Injection()
     assert injection.before(q, q, q, None) == (q, q, q)
     assert injection.after(q, None) is q
+
+
+@pytest.mark.parametrize("mode", ["minmax", "zscore"])
+@pytest.mark.parametrize(("near", "least", "most"), [(5_000.0, 5e-5, 3e-4), (3.5e5, 5e-3, 3e-2)])
+def test_values_large_beside_their_spread_lose_the_digits_that_the_docstring_says(
+    mode, near, least, most
+):
+    w_T = near + torch.arange(8.0)
+    signal = normalise(w_T[None], torch.ones(1, 8, dtype=torch.bool), mode)
+    found_TT = (signal.a_BT[0][:, None] * w_T + signal.b_BT[0][:, None]).double()
+    off = (found_TT - intensity_matrix(w_T.double(), mode)).tril().abs().max()
+    assert least < off < most

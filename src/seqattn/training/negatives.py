@@ -119,8 +119,8 @@ class SampledLoss:
         if config.negatives != "uniform":
             count_V = np.bincount(train.items, minlength=train.n_items + 1)[1:]
             # A target of the same step is any training interaction, each as often as the others.
-            # That a user's first is no model's next item is left out; it weighs the less, the longer
-            # histories are.
+            # That a user's first is no model's next item is left out; the longer histories are, the
+            # less it weighs.
             weight_V = count_V ** (1.0 if config.negatives == "batch" else POPULARITY_POWER)
         weight = torch.tensor(weight_V, device=device)
         self.upto = weight.cumsum(dim=0)

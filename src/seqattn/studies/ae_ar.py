@@ -20,7 +20,7 @@ from seqattn.config import MARGIN_PERCENT
 from seqattn.models import MODELS, is_masked
 from seqattn.runs.results import value_matrix
 from seqattn.runs.store import Run
-from seqattn.studies.judge import ALPHA, crossed_percent, judge, stacked
+from seqattn.studies.judge import ALPHA, crossed_percent, judge, ndcg_at_10, stacked
 from seqattn.studies.plan import Group, Study
 
 LEAST_DATASETS = 3  # for a claim over datasets
@@ -147,7 +147,7 @@ def verdicts(study: Study, judged: pd.DataFrame) -> pd.DataFrame:
     names = {"relative_change_percent": "change", "crossed_low": "low", "crossed_high": "high"}
     columns = ["dataset", "arm", "metric", "k", "n_seeds", "base", *names]
     judged = judged.reindex(columns=[*columns, "robust_clustered", "direction", "margin"])
-    mine = judged[(judged["metric"] == "NDCG") & (judged["k"] == 10)].rename(columns=names)
+    mine = ndcg_at_10(judged).rename(columns=names)
     cells = [(dataset, arm.name) for dataset in study.datasets for arm in study.arms]
     rows = pd.DataFrame(cells, columns=["dataset", "arm"])
     rows = rows.merge(mine, on=["dataset", "arm"], how="left")
@@ -229,7 +229,7 @@ def local_holds(judged: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
     """
     columns = ["dataset", "model", "metric", "k", "n_seeds", "window", "relative_change_percent"]
     judged = judged.reindex(columns=[*columns, "locality", "robust_clustered", "direction", "p"])
-    mine = judged[(judged["metric"] == "NDCG") & (judged["k"] == 10)]
+    mine = ndcg_at_10(judged)
     mine = mine[mine["locality"] == "pure"]
     mine = mine[mine["model"].isin([name for name in mine["model"].unique() if is_masked(name)])]
     rows = []

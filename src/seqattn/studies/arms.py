@@ -9,7 +9,7 @@ import pandas as pd
 from seqattn.config import BACKBONES, BASELINE, DESIGNS, SEEDS
 from seqattn.plots.style import name_of
 from seqattn.studies.ia import published
-from seqattn.studies.judge import with_columns
+from seqattn.studies.judge import ndcg_at_10, with_columns
 from seqattn.studies.texts import change, is_true, share
 
 _KEY = ["dataset", "model"]
@@ -35,8 +35,7 @@ def side_by_side(cells: pd.DataFrame) -> pd.DataFrame:
         return cells
     cells = with_columns(published.with_titles(cells), ["base", "difference"])
     both = cells.loc[cells["arm"] == DESIGNS[0], [*_KEY, "title"]].drop_duplicates()
-    whole = (cells["metric"] == "NDCG") & (cells["k"] == 10) & (cells["n_seeds"] >= len(SEEDS))
-    cells = cells[whole].rename(columns={"relative_change_percent": "change"})
+    cells = ndcg_at_10(cells[cells["n_seeds"] >= len(SEEDS)]).rename(columns={"relative_change_percent": "change"})
     cells["level"] = cells["base"] + cells["difference"]
     for arm in BACKBONES:
         side = cells[cells["arm"] == arm].set_index(_KEY)[_SHOWN].add_suffix(f"_{arm}")

@@ -20,7 +20,7 @@ from seqattn.data.planted import comes_later, neighbours
 from seqattn.plots.style import name_of
 from seqattn.stats.metrics import metric
 from seqattn.studies.ia import published
-from seqattn.studies.judge import is_gain, over_both, stacked
+from seqattn.studies.judge import is_gain, ndcg_at_10, over_both, stacked
 from seqattn.studies.placebo import same_model
 from seqattn.studies.plan import Group, Study
 
@@ -258,9 +258,8 @@ def _by_dose(table: pd.DataFrame, p_of: Mapping[str, float], n_seeds: int) -> pd
     columns = [*_KEY, "robust_clustered", "direction", "margin"]
     if table.empty:
         return pd.DataFrame(columns=[*columns, "p"])
-    wanted = (table["metric"] == "NDCG") & (table["k"] == 10) & (table["n_seeds"] == n_seeds)
-    wanted &= table["arm"].isin(p_of)
-    return table.loc[wanted, [*columns, "arm"]].assign(p=table["arm"].map(p_of))
+    rows = ndcg_at_10(table[(table["n_seeds"] == n_seeds) & table["arm"].isin(p_of)])
+    return rows[[*columns, "arm"]].assign(p=rows["arm"].map(p_of))
 
 
 def by_dose(study: Study, table: pd.DataFrame) -> pd.DataFrame:
@@ -277,7 +276,7 @@ def _changes(table: pd.DataFrame) -> pd.DataFrame:
     told = {"relative_change_percent": "change"}
     columns = [*_KEY, "arm", "metric", "k", *told, "low", "high", "n_seeds"]
     rows = table.reindex(columns=columns).rename(columns=told)
-    return rows[(rows["metric"] == "NDCG") & (rows["k"] == 10)]
+    return ndcg_at_10(rows)
 
 
 def by_dial(study: Study, table: pd.DataFrame, arms: Collection[str]) -> pd.DataFrame:

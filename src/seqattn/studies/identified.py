@@ -7,6 +7,7 @@ import pandas as pd
 
 from seqattn.config import BASELINE, LAMBDA, MARGIN_PERCENT
 from seqattn.data import CATALOGUE
+from seqattn.studies.judge import ndcg_at_10
 from seqattn.studies.plan import Arm, Study
 
 MEET, APART = 0.1, 0.5  # shares of the spread that the starts had
@@ -73,7 +74,7 @@ def _of(table: pd.DataFrame, dataset: str, model: str, n_seeds: int) -> pd.DataF
 
 
 def _ndcg(cells: pd.DataFrame) -> pd.DataFrame:
-    return cells if cells.empty else cells[(cells["metric"] == "NDCG") & (cells["k"] == 10)]
+    return cells if cells.empty else ndcg_at_10(cells)
 
 
 def _spread(values: pd.Series) -> float:

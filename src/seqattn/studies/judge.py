@@ -196,6 +196,11 @@ def over_both(cells: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def ndcg_at_10(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return a table's rows of NDCG@10, the metric that verdicts are about."""
+    return cells[(cells["metric"] == "NDCG") & (cells["k"] == 10)]
+
+
 def ndcg_by_arm(table: pd.DataFrame) -> pd.DataFrame:
     """Return the NDCG@10 of a study whose arms have one model each, with intervals as `over_both`.
 
@@ -214,7 +219,7 @@ def ndcg_by_arm(table: pd.DataFrame) -> pd.DataFrame:
     columns = ["dataset", "arm", "metric", "k", "n_seeds", "n_users", "base"]
     columns += ["relative_change_percent", "low", "high", "direction"]
     cells = over_both(table).reindex(columns=[*columns, "robust_clustered", "equivalent"])
-    rows = cells[(cells["metric"] == "NDCG") & (cells["k"] == 10)]
+    rows = ndcg_at_10(cells)
     titles = [published.title(name) for name in rows["dataset"]]
     rows = rows.assign(title=titles, model=rows["arm"])
     return rows.rename(columns={"relative_change_percent": "change"}).drop(columns=["metric", "k"])

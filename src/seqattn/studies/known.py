@@ -10,6 +10,7 @@ from seqattn.plots.style import name_of
 from seqattn.studies import targets
 from seqattn.studies.ia import published
 from seqattn.studies.ia.agreement import OPEN
+from seqattn.studies.judge import ndcg_at_10
 from seqattn.studies.rules import family
 from seqattn.studies.texts import ARMS, NOT_RUN, change, percent, share, span
 
@@ -151,7 +152,7 @@ def whole_changes(cells: pd.DataFrame, arm: str, dataset: str) -> pd.DataFrame:
     cells = cells.reindex(columns=list(dict.fromkeys([*cells.columns, *columns])))
     wanted = (cells["arm"] == arm) & (cells["dataset"] == dataset)
     wanted &= cells["n_seeds"] == len(SEEDS)
-    return cells[wanted & (cells["metric"] == "NDCG") & (cells["k"] == 10)]
+    return ndcg_at_10(cells[wanted])
 
 
 def told_changes(cells: pd.DataFrame, arm: str, dataset: str) -> str:

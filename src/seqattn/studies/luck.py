@@ -18,7 +18,7 @@ from seqattn.runs.results import value_matrix
 from seqattn.search.record import searches
 from seqattn.stats.budget import worth_of_trials
 from seqattn.stats.variance import between_searches
-from seqattn.studies.judge import judge
+from seqattn.studies.judge import judge, ndcg_at_10
 from seqattn.studies.plan import Group, Study
 
 READINGS = ("gain", "loss", "neither")
@@ -70,7 +70,7 @@ def by_pair(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         mine, base = (_whole(study, groups, dataset, name) for name in (model, BASELINE))
         for variant, sasrec in product(mine, base) if model != BASELINE else ():
             cells = judge(sasrec.runs, {model: variant.runs})
-            row = cells[(cells["metric"] == "NDCG") & (cells["k"] == 10)].iloc[0]
+            row = ndcg_at_10(cells).iloc[0]
             robust = {1: "gain", -1: "loss"}.get(row["direction"], "neither")
             key = {"dataset": dataset, "model": model, "search": variant.arm}
             rows.append(

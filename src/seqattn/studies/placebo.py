@@ -16,7 +16,7 @@ from seqattn.plots.style import name_of
 from seqattn.runs.store import Run
 from seqattn.studies import targets
 from seqattn.studies.ia import published
-from seqattn.studies.judge import is_gain, judge, over_both, stacked
+from seqattn.studies.judge import is_gain, judge, ndcg_at_10, over_both, stacked
 from seqattn.studies.plan import Group, Study
 from seqattn.studies.texts import span
 
@@ -242,4 +242,4 @@ def _ndcg(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the cells of NDCG@10; of none where the table is empty."""
     columns = ["dataset", "part", "arm", "model", "metric", "k", "n_seeds"]
     cells = cells.reindex(columns=[*columns, "robust_clustered", "direction", "equivalent"])
-    return cells[(cells["metric"] == "NDCG") & (cells["k"] == 10)]
+    return ndcg_at_10(cells)

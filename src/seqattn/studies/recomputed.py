@@ -26,6 +26,7 @@ from seqattn.stats.metrics import METRICS, metric
 from seqattn.stats.pools import random_effects
 from seqattn.studies import arms, placebo, targets, travel
 from seqattn.studies.ia import published, tables
+from seqattn.studies.judge import ndcg_at_10
 from seqattn.studies.plan import Group, Study, data_facts, read, read_study, wanted
 
 OWN, SHARED, VARIANT = "own_search", "shared_backbone", "variant_backbone"
@@ -172,8 +173,7 @@ def _retest(arm: str, facts: Facts) -> Number:
 
 
 def _ndcg(facts: Facts, **where: str) -> pd.DataFrame:
-    cells = facts.cells[(facts.cells["metric"] == "NDCG") & (facts.cells["k"] == 10)]
-    return targets.pick(cells, **where)
+    return targets.pick(ndcg_at_10(facts.cells), **where)
 
 
 def _widths(facts: Facts, **where: str) -> Number:

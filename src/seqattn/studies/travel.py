@@ -19,7 +19,7 @@ from seqattn.models import MODELS
 from seqattn.plots.style import name_of
 from seqattn.presets import PRESETS, get_preset
 from seqattn.studies.ia import published
-from seqattn.studies.judge import stacked
+from seqattn.studies.judge import ndcg_at_10, stacked
 from seqattn.studies.plan import Arm, Group, Study, names, read_study
 from seqattn.studies.texts import span
 
@@ -153,7 +153,7 @@ def points_beside(
     not counted, or not whole.
     """
     keys = ["dataset", "model"]
-    mine = cells[(cells["arm"] == arm) & (cells["metric"] == "NDCG") & (cells["k"] == 10)]
+    mine = ndcg_at_10(cells[cells["arm"] == arm])
     mine = mine[[*keys, "relative_change_percent", "whole"]]
     beside = lambdas[(lambdas["arm"] == arm) & ~lambdas["dataset"].isin(list(published.DATASETS))]
     beside = beside.merge(mine, on=keys, how="left").rename(

@@ -19,6 +19,7 @@ from seqattn.studies import travel
 from seqattn.studies.ia import published
 from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, agreement
 from seqattn.studies.ia.conclusions import CONCLUSIONS, LEAST_DATASETS, evidence
+from seqattn.studies.judge import ndcg_at_10
 from seqattn.studies.texts import ARMS, NOT_RUN, change, is_true, pair, percent, share, span
 
 WHOLE, PART = "whole", "in part"
@@ -70,8 +71,8 @@ def beside_rows(cells: pd.DataFrame, arm: str) -> pd.DataFrame:
     """Return NDCG@10 of one arm on datasets that the paper does not have, for a forest plot."""
     if cells.empty:
         return cells
-    mine = (cells["arm"] == arm) & (cells["metric"] == "NDCG") & (cells["k"] == 10)
-    rows = cells[mine & ~cells["dataset"].isin(list(published.DATASETS))]
+    mine = (cells["arm"] == arm) & ~cells["dataset"].isin(list(published.DATASETS))
+    rows = ndcg_at_10(cells[mine])
     return published.with_titles(rows.rename(columns={"relative_change_percent": "change"}))
 
 

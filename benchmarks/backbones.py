@@ -9,10 +9,12 @@ window; both score each training target once an epoch, so targets a second compa
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
+import numpy as np
 import torch
+from scipy import stats
 
 from benchmarks.common import finish, interleave, ratios
 from benchmarks.steps import training_steps
@@ -22,11 +24,11 @@ from seqattn.presets import get_preset
 from seqattn.studies.plan import read_study
 
 PRESETS = {"windows": "fixed", "sliding window": "fixed-relative"}
-STEPS, ROUNDS = 10, 5
+STEPS, ROUNDS = 10, 20
 
 
 def measure(name: str, steps: int = STEPS, rounds: int = ROUNDS) -> dict[str, object]:
-    """Return a dataset's row: targets a second of both, and their ratio with its spread."""
+    """Return a dataset's row: targets a second of both, their ratio, its interval and spread."""
     dataset = load_dataset(name)
     contestants = {}
     for label, preset_name in PRESETS.items():
@@ -34,14 +36,24 @@ def measure(name: str, steps: int = STEPS, rounds: int = ROUNDS) -> dict[str, ob
         contestants[label] = training_steps(dataset, steps, model=preset.model, train=preset.train)
     rates = interleave(contestants, rounds)
     found = ratios(rates, "sliding window", "windows")
+    low, high = interval(rates)
     return {
         "dataset": name,
         "windows, targets/s": median(rates["windows"]),
         "sliding window, targets/s": median(rates["sliding window"]),
         "ratio": found["median"],
+        "low": low,
+        "high": high,
         "least": found["low"],
         "most": found["high"],
     }
+
+
+def interval(rates: Mapping[str, list[float]], level: float = 0.95) -> tuple[float, float]:
+    """Return the t interval of the geometric mean of the rounds' ratios."""
+    logs = np.log(np.divide(rates["sliding window"], rates["windows"]))
+    low, high = stats.ttest_1samp(logs, 0.0).confidence_interval(level)
+    return float(np.exp(low)), float(np.exp(high))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

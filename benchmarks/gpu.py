@@ -1,5 +1,7 @@
 """Five seeds on one GPU: in turn, stacked, and side by side in processes of their own.
 
+Beside these, in turn under a sliding window over whole histories, which cannot be stacked.
+
 Throughput in interleaved rounds, how busy the GPU is and with what, and the wall time of a whole
 stacked fit with its accuracy. ML-1M comes from `--log` or `$SEQATTN_DATA/ml-1m.csv.gz` (columns
 user, item, intensity, timestamp, and seq_pos where an order is given); without it, a random log of
@@ -42,6 +44,10 @@ from seqattn.training.stacked import Stack, fit_stacked
 
 SEEDS = [2020, 2021, 2022, 2023, 2024]
 MODEL, TRAIN = ModelConfig(), TrainConfig()
+SLIDING = replace(MODEL, positions="relative", sliding_window=MODEL.max_length)
+SLIDING = replace(SLIDING, max_length=SLIDING.reach)
+WHOLE = replace(TRAIN, windows="whole")
+SLIDING_WAY = "in turn, sliding window"
 MPS = Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"))
 # Dense peaks in TFLOP/s from NVIDIA's data sheets, by what the device's name contains, in order.
 PEAKS = {
@@ -75,13 +81,20 @@ def dataset_for(name: str, log: Path | None) -> Dataset:
     return random_dataset(n_users=6040, mean_length=165, n_items=3416)
 
 
-def in_turn(dataset: Dataset, steps: int, device: str, seeds: Sequence[int]) -> Callable[[], float]:
+def in_turn(
+    dataset: Dataset,
+    steps: int,
+    device: str,
+    seeds: Sequence[int],
+    config: ModelConfig = MODEL,
+    train: TrainConfig = TRAIN,
+) -> Callable[[], float]:
     """Return a function that does some steps of each seed, one seed after another."""
     fits = []
     for seed in seeds:
-        model = seeded_model(dataset, "sasrec", seed, MODEL, device)
-        optimiser = torch.optim.Adam(model.parameters(), lr=TRAIN.learning_rate, fused=True)
-        fits.append((model, endless(training_batches(model, dataset, TRAIN, device)), optimiser))
+        model = seeded_model(dataset, "sasrec", seed, config, device)
+        optimiser = torch.optim.Adam(model.parameters(), lr=train.learning_rate, fused=True)
+        fits.append((model, endless(training_batches(model, dataset, train, device)), optimiser))
 
     def work() -> float:
         sums = [launch_epoch(m, islice(batches, steps), o) for m, batches, o in fits]
@@ -235,13 +248,15 @@ def main(arguments: list[str] | None = None) -> None:
         "in turn": in_turn(dataset, options.steps, device, SEEDS),
         "stacked": stacked(dataset, options.steps, device),
         "side by side": side_by_side(options.dataset, options.log, options.steps, device),
+        SLIDING_WAY: in_turn(dataset, options.steps, device, SEEDS, SLIDING, WHOLE),
     }
     rates = interleave(contestants, options.rounds)
     rows = [
         describe(name, rates[name], work, options.steps, device)
         for name, work in contestants.items()
     ]
-    best = max(rates, key=lambda name: median(rates[name]))
+    alike = [name for name in rates if name != SLIDING_WAY]  # the others train one model
+    best = max(alike, key=lambda name: median(rates[name]))
     started = time.perf_counter()
     fits = fit_stacked(
         *(dataset, "sasrec", SEEDS, MODEL),
@@ -260,6 +275,7 @@ def main(arguments: list[str] | None = None) -> None:
             "best": best,
             "ratio_stacked_vs_in_turn": ratios(rates, "stacked", "in turn")["median"],
             "ratio_side_by_side_vs_in_turn": ratios(rates, "side by side", "in turn")["median"],
+            "ratio_sliding_vs_in_turn": ratios(rates, SLIDING_WAY, "in turn")["median"],
             "targets_per_second": median(rates[best]),
             "model_tflops": flops / 1e12,
             **{f"utilisation_{kind}": value and flops / value for kind, value in peaks.items()},

@@ -117,6 +117,7 @@ SECTIONS = {
             ("best", "fastest way", ""),
             ("ratio_stacked_vs_in_turn", "stacked over in turn, targets per second", "3"),
             ("ratio_side_by_side_vs_in_turn", "side by side over in turn, the same", ""),
+            ("ratio_sliding_vs_in_turn", "in turn, sliding window over windows, the same", ""),
             ("multi_process_service", "with NVIDIA's Multi-Process Service", ""),
             ("targets_per_second", "targets per second, all seeds", ""),
             ("utilisation_float32", "matrix products' FLOP/s over the float32 peak", ""),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import re
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 import benchmarks
-from benchmarks import accuracy_parity, figures, ladder, page, where_time_goes
+from benchmarks import accuracy_parity, backbones, figures, ladder, page, where_time_goes
 
 MACHINE = dict.fromkeys(("processor", "cores", "torch_threads", "cpu_capability", "torch"), "x")
 RUNG = {"kind": "on by default", "targets/s without": 1.0, "targets/s with": 2.0}
@@ -324,3 +325,11 @@ def test_an_operation_counts_by_itself_or_with_what_called_it():
     assert where_time_goes.kind(event(name="aten::sum", cpu_parent=None)) == "sums and residuals"
     assert where_time_goes.kind(event(name="aten::sum", cpu_parent=loss)).startswith("loss")
     assert where_time_goes.kind(event(name="anything", cpu_parent=None)) == where_time_goes.REST
+
+
+def test_the_interval_of_a_ratio_of_speeds_is_students_of_its_logarithm():
+    logs = [0.1, 0.2, 0.3]  # mean 0.2, standard error 0.1 / sqrt(3); t of 2 degrees is 4.3027
+    rates = {"sliding window": [math.exp(x) for x in logs], "windows": [1.0, 1.0, 1.0]}
+    found = backbones.interval(rates)
+    half = 4.302653 * 0.1 / math.sqrt(3)
+    assert found == pytest.approx((math.exp(0.2 - half), math.exp(0.2 + half)), rel=1e-5)

@@ -23,6 +23,7 @@ def test_the_gpu_benchmark_runs_on_a_cpu_and_keeps_nothing(tmp_path, monkeypatch
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert summary["ratio_stacked_vs_in_turn"] > 0
     assert summary["ratio_side_by_side_vs_in_turn"] > 0
+    assert summary["ratio_sliding_vs_in_turn"] > 0
     assert summary["seconds_all_seeds"] > 0
     assert summary["utilisation_float32"] is None
     assert not list(tmp_path.iterdir())

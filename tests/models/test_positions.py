@@ -1,7 +1,9 @@
 """Position schemes: against `transformers`, one row per prefix, and what they promise."""
 
+import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 from scipy.stats import chisquare
@@ -13,6 +15,7 @@ from seqattn.models.attention import Sight, attend
 from seqattn.models.injection import Add
 from seqattn.models.intensity import Signal
 from seqattn.models.positions import SCHEMES, T5Bias, distances, sinusoid
+from seqattn.training.batches import packed_windows, prefix_windows
 
 OURS = [name for name in MODELS if name not in PLUGINS]
 
@@ -74,6 +77,25 @@ def test_one_packed_row_is_one_row_per_prefix_for_all_schemes_but_reversed(schem
             torch.testing.assert_close(packed[-1], ends[-1])
         else:
             torch.testing.assert_close(packed, ends, rtol=0, atol=1e-10)
+
+
+def states_of(windows, model, items_T):
+    """Return the state that each window gives each target it scores, in the targets' order."""
+    parts = zip(*dataclasses.astuple(windows), strict=True)
+    rows = [model(items_T[None, start : start + n])[0, first:] for start, n, first in parts]
+    return torch.cat(rows)
+
+
+@pytest.mark.parametrize("scheme", ["absolute", *SHIFT_INVARIANT])
+def test_windows_that_cut_a_history_see_what_prefixes_see_at_stride_one_alone(scheme):
+    """Whatever the positions: a window's middle sees less before it than its end does."""
+    length, (items, _) = SMALL["max_length"], rows([30])
+    model, offsets = model_of(positions=scheme), np.array([0, 30])
+    by_prefix = states_of(prefix_windows(offsets, length), model, items[0])
+    exact = states_of(packed_windows(offsets, length, 1), model, items[0])
+    torch.testing.assert_close(exact, by_prefix, rtol=0, atol=1e-10)
+    moved = states_of(packed_windows(offsets, length, 6), model, items[0]) - by_prefix
+    assert moved[:length].abs().max() < 1e-10 < 1e-3 < moved[length:].abs().max()
 
 
 @pytest.mark.parametrize("scheme", [*INPUT_POSITIONS, *SHIFT_INVARIANT])

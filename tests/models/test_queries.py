@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from seqattn.config import POOLINGS, QUERY_SCOPES, ModelConfig
 from seqattn.errors import SeqattnError
 from seqattn.models import build_model
-from seqattn.models.attention import Sight
+from seqattn.models.attention import Attention, Sight
 from seqattn.models.kernels import PositionalKernel, filtered
+from seqattn.models.queries import SeveralQueries
 from seqattn.models.reference import attention as reference_attention
 
 SMALL = {"max_length": 10, "hidden_size": 8, "inner_size": 8, "n_layers": 2, "n_heads": 2}
@@ -82,9 +83,11 @@ def test_several_queries_are_an_explicit_loop(m, scope, pooling):
     torch.testing.assert_close(layer(x, Sight(), 4), fused[:, 4:], rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("name", ["sasrec", "ia-add", "ia-mul", "ia-val"])
-def test_one_query_is_the_model_without(name):
-    several = model_of(name, n_queries=3, query_pooling="mean")
+def test_queries_that_are_all_the_current_ones_are_the_model_without(name, pooling):
+    """Whatever the pooling: their contexts are one."""
+    several = model_of(name, n_queries=3, query_pooling=pooling)
     plain = model_of(name)
     plain.load_state_dict({k: several.state_dict()[k] for k in plain.state_dict()})
     items, stars = history(6)
@@ -93,13 +96,12 @@ def test_one_query_is_the_model_without(name):
         layer = block.attention
         layer.earlier_queries = lambda x, layer=layer: [layer.project(x)[0]] * (layer.m - 1)
     torch.testing.assert_close(several(items, stars), plain(items, stars), rtol=0, atol=1e-12)
-    torch.manual_seed(0)
-    one = build_model(name, N_ITEMS, **SMALL, n_queries=1)
-    torch.manual_seed(0)
-    sasrec = build_model(name, N_ITEMS, **SMALL)
-    assert one.state_dict().keys() == sasrec.state_dict().keys()
-    for key, value in sasrec.state_dict().items():
-        assert torch.equal(one.state_dict()[key], value)
+
+
+@pytest.mark.parametrize(("n_queries", "kind"), [(1, Attention), (2, SeveralQueries)])
+def test_one_query_is_attention_as_it_is(n_queries, kind):
+    blocks = model_of(n_queries=n_queries).blocks
+    assert [type(block.attention) for block in blocks] == [kind] * SMALL["n_layers"]
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)

@@ -182,8 +182,12 @@ def test_configs_default_to_published_sizes():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_a_fit_runs_on_cuda(synthetic: Dataset):
-    fitted = fit(synthetic, "ia-mul", 1, SMOKE.model, SMOKE.train, device="cuda")
+@pytest.mark.parametrize("windows", ["packed", "whole"])
+def test_a_fit_runs_on_cuda(synthetic: Dataset, windows):
+    whole = {"positions": "relative", "sliding_window": 5}
+    model = replace(SMOKE.model, **whole) if windows == "whole" else SMOKE.model
+    train = replace(SMOKE.train, windows=windows)
+    fitted = fit(synthetic, "ia-mul", 1, model, train, device="cuda")
     assert np.isfinite(fitted.history[-1].loss)
 
 

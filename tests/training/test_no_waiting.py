@@ -8,7 +8,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import seqattn.training.ranking as evaluation
-from seqattn.config import EXCLUDED, LOSSES, replace
+from seqattn.config import EXCLUDED, LOSSES, SHIFT_INVARIANT, replace
 from seqattn.models import MODELS, PLUGINS, is_stackable
 from seqattn.presets import get_preset
 from seqattn.training.batches import Gatherer
@@ -91,6 +91,18 @@ def test_an_epoch_never_waits(name, windows, synthetic, watch):
     model = seeded_model(synthetic, name, 1, SMOKE.model, "cpu")
     optimiser = torch.optim.Adam(model.parameters(), fused=True)
     batches = training_batches(model, synthetic, config, "cpu")
+    with watch:
+        launch_epoch(model, batches(np.random.default_rng(1)), optimiser)
+    assert watch.waits == []
+
+
+@pytest.mark.parametrize("positions", SHIFT_INVARIANT)
+@pytest.mark.parametrize("name", ["sasrec", "ia-mul"])
+def test_an_epoch_over_whole_histories_never_waits(name, positions, synthetic, watch):
+    config = replace(SMOKE.model, positions=positions, sliding_window=5)
+    model = seeded_model(synthetic, name, 1, config, "cpu")
+    optimiser = torch.optim.Adam(model.parameters(), fused=True)
+    batches = training_batches(model, synthetic, replace(SMOKE.train, windows="whole"), "cpu")
     with watch:
         launch_epoch(model, batches(np.random.default_rng(1)), optimiser)
     assert watch.waits == []

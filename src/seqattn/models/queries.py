@@ -41,7 +41,8 @@ class SeveralQueries(Attention):
     - ``all``: the same from each of the m contexts, then their mean;
     - ``mean``: ``alpha_j = 1 / m``, which needs no weights.
 
-    With m = 1 this is `Attention`, and `weights` shows the map of the position's own query.
+    One query is `Attention` itself, which a backbone takes then. `weights` shows the map of the
+    position's own query.
 
     A layer with an inner width of 4 D multiplies ``(m + 13) D^2 + 2 m T D`` times for each position
     (2 D^2 fewer with ``mean``) instead of ``12 D^2 + 2 T D``, 1.9 times as often for m = 5, T = 50

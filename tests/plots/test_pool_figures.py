@@ -48,11 +48,13 @@ def test_a_diamond_is_as_wide_as_the_pools_interval():
 
 
 def test_each_comparison_is_a_dot_in_its_arms_panel():
-    frame = rows(test=range(6), valid=range(6))
+    frame = rows(test=range(6), valid=range(6), counted=[True, False] * 3)
     figure = pools.retest(frame, {"own_search": 0.5, "shared_backbone": -0.1})
     for axes, title in zip(figure.axes, ("own search", "SASRec's backbone"), strict=True):
         dots = [line for line in axes.lines if line.get_marker() == "o"]
         assert sum(len(line.get_xdata()) for line in dots) == 3
+        hollow = {line.get_markerfacecolor() == "white" for line in dots}
+        assert hollow == {True, False}
         assert axes.title.get_text().startswith(title) or axes.get_title(loc="left").startswith(
             title
         )

@@ -29,6 +29,7 @@ def test_tau_estimate_and_interval_are_those_of_statsmodels(number):
     assert pool.estimate == pytest.approx(theirs.mean_effect_re, rel=1e-4)
     assert pool.error == pytest.approx(theirs.sd_eff_w_re_hksj, rel=1e-4)
     assert pool.ci == pytest.approx(theirs.conf_int(use_t=True)[3], rel=1e-4)
+    assert pool.unfloored == pytest.approx(pool.ci, rel=1e-6)  # tau makes q 1
 
 
 @given(st.integers(0, 10_000), st.sampled_from([0.5, 4]))
@@ -50,6 +51,7 @@ def test_without_heterogeneity_it_is_the_fixed_effect_pool_and_not_narrower():
     assert pool.estimate == pytest.approx(theirs.mean_effect_fe)
     assert pool.error == pytest.approx(theirs.sd_eff_w_fe)
     assert pool.error > theirs.sd_eff_w_re_hksj  # what the floor of q is for
+    assert pool.unfloored == pytest.approx(theirs.conf_int(use_t=True)[3])
 
 
 def test_equal_errors_are_the_formula_worked_by_hand():

@@ -43,7 +43,7 @@ def pooled_forest(rows: pd.DataFrame, pools: Mapping[str, Pool], *, xlabel: str)
             axes.hlines(y, row.low, row.high, color=colour, linewidth=width)
             axes.plot(row.change, y, "o", color=colour, markerfacecolor=face, markersize=4)
         _diamond(axes, pool, heights[-1] + 1.6)
-        axes.set(title=BACKBONES[arm], xlabel=xlabel)
+        axes.set(title=BACKBONES.get(arm, arm), xlabel=xlabel)
         axes.set_ylim(heights[-1] + 2.3, -0.7)
         axes.axvline(0, color="black", linewidth=0.8)
         axes.grid(axis="x")
@@ -71,15 +71,17 @@ def _diamond(axes: Axes, pool: Pool, y: float) -> None:
 def retest(both: pd.DataFrame, rhos: Mapping[str, float]) -> Figure:
     """Draw each comparison's change on the test target against that on the validation target.
 
-    Columns, beside the usual, test and valid, in percent. One panel per arm, with its rank
-    correlation in the title. Both scales are linear within 2 % and logarithmic beyond.
+    Columns, beside the usual, test and valid, in percent, and counted: a comparison that is not
+    is hollow. One panel per arm, with its rank correlation in the title. Both scales are linear
+    within 2 % and logarithmic beyond.
     """
     if both.empty:
         return not_run()
     figure, panels = _panels(len(rhos), 3.2, sharey=True)
     for axes, (arm, rho) in zip(panels, rhos.items(), strict=True):
-        for model, part in both[both["arm"] == arm].groupby("model", sort=False):
-            axes.plot(part["valid"], part["test"], "o", color=COLOURS[model], markersize=5)
+        for row in both[both["arm"] == arm].itertuples():
+            face = COLOURS[row.model] if row.counted else "white"
+            axes.plot(row.valid, row.test, "o", color=COLOURS[row.model], markerfacecolor=face)
         axes.axhline(0, color="black", linewidth=0.8)
         axes.axvline(0, color="black", linewidth=0.8)
         axes.set(
@@ -94,7 +96,7 @@ def retest(both: pd.DataFrame, rhos: Mapping[str, float]) -> Figure:
         axes.set_xticks([-10, -2, 0, 2], [ticks[tick] for tick in (-10, -2, 0, 2)])
         axes.set_yticks([*ticks], [*ticks.values()])
         axes.minorticks_off()
-    legend_above(figure, variant_keys(both["model"]))
+    legend_above(figure, [*variant_keys(both["model"]), _hollow()])
     return figure
 
 

@@ -17,11 +17,15 @@ from seqattn.stats.inputs import Floats, Record, as_floats, check_alpha
 
 @dataclass(frozen=True)
 class Pool(Record):
-    """A mean of `n` effects with its interval; `tau` is how far true effects differ (one SD)."""
+    """A mean of `n` effects with its interval; `tau` is how far true effects differ (one SD).
+
+    `unfloored` is the interval that effects nearer to each other than their errors say may narrow.
+    """
 
     estimate: float
     error: float
     ci: tuple[float, float]
+    unfloored: tuple[float, float]
     tau: float
     n: int
 
@@ -35,7 +39,8 @@ def random_effects(effects: ArrayLike, errors: ArrayLike, *, alpha: float = 0.05
     The last equation, that of Paule and Mandel, gives :math:`\tau^2`, or 0 where none solves it.
     The interval is that of Hartung, Knapp, Sidik and Jonkman: t with C - 1 degrees of freedom and
     the variance :math:`q / \sum_c w_c`, q the left side over C - 1. At a positive tau q is 1; at
-    tau = 0 it is below 1, and is taken as 1, so that luck in the spread narrows nothing.
+    tau = 0 it is below 1, and is taken as 1, so that luck in the spread narrows nothing. With q as
+    it is, which is how the four defined it, the interval is `unfloored`.
 
     Raises
     ------
@@ -60,7 +65,10 @@ def random_effects(effects: ArrayLike, errors: ArrayLike, *, alpha: float = 0.05
     tau2 = _paule_mandel(y_C / unit, s_C / unit)
     mean, total = _weighted(y_C / unit, s_C / unit, tau2)
     error = unit / np.sqrt(total)
-    return _pool(mean * unit, float(error), unit * np.sqrt(tau2), len(y_C), alpha)
+    weights_C = 1 / ((s_C / unit) ** 2 + tau2)
+    q = float((weights_C * (y_C / unit - mean) ** 2).sum()) / (len(y_C) - 1)
+    tau, narrowed = unit * np.sqrt(tau2), error * np.sqrt(min(q, 1.0))
+    return _pool(mean * unit, float(error), tau, len(y_C), alpha, float(narrowed))
 
 
 def tau_interval(
@@ -133,9 +141,13 @@ def of_units(values: ArrayLike, *, alpha: float = 0.05) -> Pool:
     return _pool(float(values_C.mean()), float(error), spread, len(values_C), alpha)
 
 
-def _pool(mean: float, error: float, tau: float, n: int, alpha: float) -> Pool:
-    reach = float(special.stdtrit(n - 1, 1 - alpha / 2)) * error
-    return Pool(mean, error, (mean - reach, mean + reach), float(tau), n)
+def _pool(
+    mean: float, error: float, tau: float, n: int, alpha: float, narrowed: float | None = None
+) -> Pool:
+    t = float(special.stdtrit(n - 1, 1 - alpha / 2))
+    reach, less = t * error, t * (error if narrowed is None else narrowed)
+    ends, unfloored = (mean - reach, mean + reach), (mean - less, mean + less)
+    return Pool(mean, error, ends, unfloored, float(tau), n)
 
 
 def _weighted(y_C: Floats, s_C: Floats, tau2: float) -> tuple[float, float]:

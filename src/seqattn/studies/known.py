@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -15,14 +17,14 @@ from seqattn.studies.rules import family
 from seqattn.studies.texts import ARMS, NOT_RUN, change, percent, share, span
 
 
-def answer(pools: pd.DataFrame, arm: str = "shared_backbone") -> str:
-    """Return whether an arm's pools show one effect on both targets and under both rankings.
+def answer(pools: pd.DataFrame, arms: Sequence[str] = ("shared_backbone",)) -> str:
+    """Return whether the pools of arms show one effect on both targets and under both rankings.
 
     `pools` is of `seqattn.studies.targets.pools`. One pool that leaves out 0 is no answer: test and
     validation, filtered and not, are four looks at one question.
     """
-    mine = pools[pools["arm"] == arm]
-    if len(mine) < len(targets.TARGETS) * len(targets.KINDS):
+    mine = pools[pools["arm"].isin(list(arms))]
+    if len(mine) < len(arms) * len(targets.TARGETS) * len(targets.KINDS):
         return "can't be told"
     if (mine["low"] > 0).all():
         return "yes"

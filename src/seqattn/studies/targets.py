@@ -102,8 +102,9 @@ def pools(
 ) -> pd.DataFrame:
     """Return both pools of each group of `changes`: one row per group of at least `least` rows.
 
-    Columns n, estimate, low, high, tau, tau_low and tau_high of the random effects; datasets, and
-    units, units_low and units_high of `by_dataset`, NaN for fewer than two datasets.
+    Columns n, estimate, low, high, tau, tau_low and tau_high of the random effects, unfloored_low
+    and unfloored_high (see `seqattn.stats.pools.Pool`); datasets, and units, units_low and
+    units_high of `by_dataset`, NaN for fewer than two datasets.
     """
     found = []
     keys = list(by)
@@ -114,6 +115,7 @@ def pools(
         together = pool(mine)
         row = dict(zip(keys, key, strict=True)) | {"n": together.n}
         row |= {"estimate": together.estimate, "low": together.ci[0], "high": together.ci[1]}
+        row |= dict(zip(("unfloored_low", "unfloored_high"), together.unfloored, strict=True))
         low, high = tau_interval(mine["change"], mine["error"])
         row |= {"tau": together.tau, "tau_low": low, "tau_high": high, "datasets": n_datasets}
         if n_datasets > 1:
@@ -159,11 +161,12 @@ def pools_table(found: pd.DataFrame) -> pd.DataFrame:
         units = span(row.units_low, row.units_high, "+.2f")
         rows.append(
             {
-                "backbone": BACKBONES[row.arm],
+                "backbone": BACKBONES.get(row.arm, row.arm),
                 "target": row.target,
                 "ranking": row.kind,
                 "comparisons": row.n,
                 "pooled change, %": f"{row.estimate:+.2f} {span(row.low, row.high, '+.2f')}",
+                "without the floor": span(row.unfloored_low, row.unfloored_high, "+.2f"),
                 "τ, %": f"{row.tau:.1f} {span(row.tau_low, row.tau_high, '.1f')}",
                 "mean of datasets, %": f"{row.units:+.2f} {units}",
             }

@@ -8,7 +8,7 @@ import pytest
 
 from seqattn.analysis import by_user
 from seqattn.analysis.attention import l1_l2
-from seqattn.analysis.rank import gavish_donoho_rank, noise_rank
+from seqattn.analysis.rank import gavish_donoho_rank, noise_floor, noise_rank
 
 USERS, LAYERS, HEADS, N = 4, 2, 3, 6
 
@@ -70,11 +70,26 @@ def ranks(low, high):
     return pd.DataFrame(rows, columns=["model", "sigma", "rank"])
 
 
-def test_a_level_is_clear_where_both_lie_below_every_rank_of_noise():
-    table = by_user.compare_ranks(ranks([1, 1, 4], [2, 5, 3]), [5, 6], "ae", "ar")
+def test_a_level_is_clear_where_the_noise_moves_neither_rank():
+    still = ranks([1, 1, 1], [2, 2, 2]).query("sigma == 0.1")
+    table = by_user.compare_ranks(ranks([1, 1.4, 9], [2, 2.6, 1.9]), still, "ae", "ar")
     assert table.columns.tolist() == ["ar", "ae", "clear", "holds"]
-    assert table["clear"].tolist() == [True, False, True]
-    assert table["holds"].tolist() == [True, False, False]
+    assert table["clear"].tolist() == [True, False, False]
+    table = by_user.compare_ranks(ranks([1, 1.4, 1], [2, 2.4, 1.6]), still, "ae", "ar")
+    assert table["clear"].tolist() == [True] * 3
+    still = ranks([2, 2, 2], [1, 1, 1]).query("sigma == 0.1")
+    table = by_user.compare_ranks(ranks([2, 2, 2], [1, 1, 1]), still, "ae", "ar")
+    assert table["clear"].all() and not table["holds"].any()
+
+
+def test_noise_that_lies_below_its_own_rank_is_counted_all_the_same():
+    """An even map of rank one, in noise that is found in it but has a higher rank alone."""
+    even = {"ae": np.full((3, 1, 1, 50, 50), 1 / 50), "ar": np.eye(50)[None, None, None]}
+    sigmas = [0.001, 0.008]
+    frame, still = by_user.ranks(even, sigmas), by_user.ranks(even, [0.0])
+    told = by_user.compare_ranks(frame, still, "ae", "ar")
+    assert told["clear"].tolist() == [True, False]
+    assert 1.5 < told["ae"].iloc[1] < noise_floor(50, np.random.default_rng(0)).min()
 
 
 def test_means_by_level_are_over_users():

@@ -62,10 +62,15 @@ def test_mask_and_objective_are_the_two_by_two_of_cell_means_and_add_up_to_the_g
         "objective": (a - c + b - d) / 2,
         "mask x objective": ((a - b) - (c - d)) / 2,
         "samples": (d_last - d + c_last - c) / 2,
+        "objective beyond samples": (a - c_last + b - d_last) / 2,
+        "mask x samples": ((c_last - c) - (d_last - d)) / 2,
         "gap left": a - d_last,
     }
     assert found["change"].to_dict() == pytest.approx({k: 100 * v / a for k, v in expected.items()})
     assert found.loc["mask", "change"] + found.loc["objective", "change"] == pytest.approx(
+        found.loc["gap", "change"]
+    )
+    assert found.loc[list(ae_ar.FACTORS), "change"].sum() == pytest.approx(
         found.loc["gap", "change"]
     )
     assert (found["low"] < found["change"]).all() and (found["change"] < found["high"]).all()
@@ -76,7 +81,9 @@ def test_an_effect_needs_all_its_cells_with_two_seeds(tmp_path):
     groups, _ = crossed_groups(tmp_path)
     study = dataclasses.replace(WHY, datasets=("d",))
     without = [g for g in groups if g.model != "bidirectional-next"]
-    assert set(ae_ar.factorial(study, without)["effect"]) == {"gap", "samples", "gap left"}
+    assert set(ae_ar.factorial(study, without)["effect"]) == {
+        *("gap", "samples", "mask x samples", "gap left")
+    }
     one_seed = [
         dataclasses.replace(g, runs=g.runs[:1]) if g.model == "sasrec" else g for g in groups
     ]
@@ -215,9 +222,10 @@ def test_locality_holds_if_aes_best_window_is_small_and_robustly_above_all(
     ]  # fmt: skip
     for row in rows[1::2]:  # of which the rule says nothing
         row["relative_change_percent"] = 50
-    found = ae_ar.local_holds(pd.DataFrame(rows), 5).iloc[0]
+    found = ae_ar.local_holds(pd.DataFrame(rows), 5, [0, 2, 8, ae_ar.ALL]).iloc[0]
     assert (found["verdict"], found["window"]) == expected
-    assert ae_ar.local_holds(pd.DataFrame(), 5).empty
+    assert ae_ar.local_holds(pd.DataFrame(rows), 5, [0, 1, 2, 8]).empty  # one is not run
+    assert ae_ar.local_holds(pd.DataFrame(), 5, [0]).empty
 
 
 def test_the_dial_compares_each_window_with_as_far_as_any_of_the_same_model(tmp_path, facts):

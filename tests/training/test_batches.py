@@ -207,14 +207,21 @@ def test_last_item_samples_hide_the_last_item_alone_under_all_that_fits(lengths,
     assert plan.length.tolist() == whole.tolist()
 
 
-def test_a_tenth_of_a_row_a_history_is_one_sample_in_eleven():
-    """BERT4Rec makes ten samples with random masks of a history, and one with its last hidden."""
-    offsets = _offsets([5] * 20_000)
+@pytest.mark.parametrize(("length", "n_windows"), [(5, 1), (30, 5)])
+def test_a_tenth_of_a_row_a_history_is_one_sample_in_eleven_of_histories_of_one_row(
+    length, n_windows
+):
+    """BERT4Rec makes ten samples with random masks of a history, and one with its last hidden.
+
+    A history that is cut makes more rows with random masks, and still one with its last hidden.
+    """
+    offsets = _offsets([length] * 20_000)
     random = packed_windows(offsets, 6, 6, inputs_end=0)
     last = last_item_windows(offsets, 6, 0.1, np.random.default_rng(0))
     both = random + last
     assert len(both.start) == len(random.start) + len(last.start)
-    assert len(last.start) / len(both.start) == pytest.approx(1 / 11, rel=0.05)
+    assert len(random.start) == n_windows * 20_000
+    assert len(last.start) / len(both.start) == pytest.approx(1 / (10 * n_windows + 1), rel=0.05)
 
 
 def _cost(buckets, lengths, overhead: int) -> int:

@@ -16,6 +16,7 @@ from seqattn.analysis.attention import l1_l2
 from seqattn.analysis.rank import sigma_sweep, singular_values
 
 Maps = Mapping[str, np.ndarray]
+COUNTED = 0.5  # a mean rank that moves by more than this counts noise
 
 
 def sparsity(maps: Mapping[int, Maps]) -> pd.DataFrame:
@@ -78,18 +79,20 @@ def mean_by_level(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     return means[list(frame["model"].unique())]
 
 
-def compare_ranks(frame: pd.DataFrame, floor: ArrayLike, low: str, high: str) -> pd.DataFrame:
+def compare_ranks(frame: pd.DataFrame, still: pd.DataFrame, low: str, high: str) -> pd.DataFrame:
     """Return the mean published rank of each model at each noise level, and what it allows to say.
 
-    `frame` is that of `ranks`, `floor` the ranks of noise alone, see
-    `seqattn.analysis.rank.noise_floor`; the model `low` is said to have a lower rank than `high`.
+    `frame` and `still` are of `ranks`, `still` at sigma = 0; the model `low` is said to have a
+    lower rank than `high`.
 
     Returns
     -------
     DataFrame
-        A row per sigma, a column per model; then `clear`, whether both of the pair lie below every
-        rank of noise alone, and `holds`, whether `low` then lies below `high`.
+        A row per sigma, a column per model; then `clear`, whether the noise is not counted: both of
+        the pair are within 0.5 of their ranks without noise; and `holds`, whether `low` then lies
+        below `high`.
     """
-    means = mean_by_level(frame, "rank")
-    clear = (means[[low, high]] < np.asarray(floor).min()).all(axis=1)
+    means, without = mean_by_level(frame, "rank"), mean_by_level(still, "rank").iloc[0]
+    pair = [low, high]
+    clear = ((means[pair] - without[pair]).abs() <= COUNTED).all(axis=1)
     return means.assign(clear=clear, holds=clear & (means[low] < means[high]))

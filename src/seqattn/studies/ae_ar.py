@@ -10,7 +10,7 @@ References
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,16 +30,25 @@ ALL, LOCAL = -1, 8  # windows: as far as any; below this it is local
 _SASREC, _BOTH_NEXT = ("next", "sasrec"), ("next", "bidirectional-next")
 _CAUSAL, _BERT = ("masked", "causal-masked"), ("masked", "bert4rec")
 _CAUSAL_LAST, _BERT_LAST = ("last", "causal-masked"), ("last", "bert4rec")
-# Each effect is a sum of cells with weights. Mask and objective add up to the gap; samples are what
-# is left of it once AE is trained on what it is asked to do.
+# Each effect is a sum of cells with weights. Mask and objective add up to the gap. Samples, what
+# training on what it is asked gives AE, are a part of the objective, so that the three of `FACTORS`
+# add up to the gap as well, and no part of it is counted twice.
 EFFECTS: dict[str, dict[tuple[str, str], float]] = {
     "gap": {_SASREC: 1, _BERT: -1},
     "mask": {_SASREC: 0.5, _BOTH_NEXT: -0.5, _CAUSAL: 0.5, _BERT: -0.5},
     "objective": {_SASREC: 0.5, _CAUSAL: -0.5, _BOTH_NEXT: 0.5, _BERT: -0.5},
     "mask x objective": {_SASREC: 0.5, _BOTH_NEXT: -0.5, _CAUSAL: -0.5, _BERT: 0.5},
     "samples": {_BERT_LAST: 0.5, _BERT: -0.5, _CAUSAL_LAST: 0.5, _CAUSAL: -0.5},
+    "objective beyond samples": {
+        _SASREC: 0.5,
+        _CAUSAL_LAST: -0.5,
+        _BOTH_NEXT: 0.5,
+        _BERT_LAST: -0.5,
+    },
+    "mask x samples": {_CAUSAL_LAST: 0.5, _CAUSAL: -0.5, _BERT_LAST: -0.5, _BERT: 0.5},
     "gap left": {_SASREC: 1, _BERT_LAST: -1},
 }
+FACTORS = ("mask", "objective beyond samples", "samples")
 
 
 def pairs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -196,21 +205,20 @@ def explained(effects: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The rows of mask, objective and samples with ``share``, of the gap, and ``explains``, which
-        none does where the gap's interval holds 0.
+        The rows of `FACTORS` with ``share``, of the gap, and ``explains``, which none does where
+        the gap's interval holds 0.
     """
     whole = effects[effects["n_seeds"] == n_seeds]
     gaps = whole[whole["effect"] == "gap"].set_index("dataset")
     sure = (gaps["low"] > 0) | (gaps["high"] < 0)  # else there may be no gap to explain
-    rows = whole[whole["effect"].isin(["mask", "objective", "samples"])].copy()
+    rows = whole[whole["effect"].isin(FACTORS)].copy()
     rows["share"] = rows["change"] / rows["dataset"].map(gaps["change"]).astype(float)
     beyond = (rows["low"] > 0) | (rows["high"] < 0)
-    # Samples help AE, so what they gain is taken off the gap, and has its sign where AR is ahead.
     rows["explains"] = beyond & (rows["share"] > 0.5) & rows["dataset"].map(sure).eq(True)
     return rows
 
 
-def local_holds(judged: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
+def local_holds(judged: pd.DataFrame, n_seeds: int, dial: Collection[int]) -> pd.DataFrame:
     """Return by dataset AE's best window and whether [AE]'s account of locality holds.
 
     Parameters
@@ -219,6 +227,8 @@ def local_holds(judged: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
         The table ``dial``.
     n_seeds : int
         Fewer is not run.
+    dial : collection of int
+        The windows that a dataset must have to be judged, as of `windows`.
 
     Returns
     -------
@@ -234,6 +244,8 @@ def local_holds(judged: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
     mine = mine[mine["model"].isin([name for name in mine["model"].unique() if is_masked(name)])]
     rows = []
     for dataset, part in mine[mine["n_seeds"] == n_seeds].groupby("dataset", sort=False):
+        if not {*dial} - {ALL} <= {*part["window"]}:
+            continue
         best = part.loc[part["relative_change_percent"].idxmax()]
         change = float(best["relative_change_percent"])
         window = int(best["window"]) if change > 0 else ALL

@@ -12,6 +12,7 @@ from seqattn import build_model
 from seqattn.config import ModelConfig, record
 from seqattn.data.splits import Splitting, split
 from seqattn.errors import SeqattnError
+from seqattn.models.backbone import Backbone
 from seqattn.models.users import replaced
 from seqattn.training.ranking import Ranker
 
@@ -55,14 +56,21 @@ def test_with_empty_users_it_is_that_model_with_items_padded_by_zeros(name):
 @pytest.mark.parametrize("name", PLAIN)
 @torch.no_grad()
 def test_the_user_changes_the_scores_through_the_input_alone(name):
-    """A constant a user on the output side, as published, would leave every rank as it is."""
+    """The published layout has the user's vector on the output side as well: <h, [e_j ; e_u]>."""
     model = build(name)
     found = scores(model, USERS)
     assert found.shape == (2, N_ITEMS + 1)
     assert not torch.allclose(scores(model, USERS.flip(0)), found)
-    user_BF = model.user_vectors(USERS)
-    moved = found + (user_BF * user_BF).sum(dim=1, keepdim=True)  # <h, [e_j ; e_u]>
-    assert torch.equal(moved.argsort(dim=1), found.argsort(dim=1))
+    items, last = ITEMS, (ITEMS > 0).sum(dim=1) - 1
+    if name == "sse-pt-ae":
+        items, last = model.append_mask(ITEMS)
+    whole = Backbone.read(model, model.embed(items, USERS), model.sight(items, None))
+    h_BD = whole[torch.arange(2), last]  # all features, the users' among them
+    e_j = model.item_embedding.weight[: N_ITEMS + 1, :4]
+    for row, e_u in enumerate(model.user_vectors(USERS)):
+        published = torch.cat([e_j, e_u.expand(len(e_j), -1)], dim=1) @ h_BD[row]
+        assert not torch.allclose(published[1:], found[row, 1:])
+        assert torch.equal(published[1:].argsort(), found[row, 1:].argsort())
 
 
 @pytest.mark.parametrize("name", PLAIN)

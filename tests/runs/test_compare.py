@@ -17,6 +17,8 @@ from seqattn.cli import main
 from seqattn.errors import SeqattnError
 from seqattn.runs.compare import PerUser, compare, of_file
 from seqattn.runs.store import Store
+from seqattn.stats import tost_paired
+from seqattn.stats.crossed import crossed_interval
 from seqattn.stats.metrics import metric, parse_metric
 
 
@@ -57,6 +59,10 @@ def files(tmp_path):
 def answer(table, question):
     (row,) = table[table["question"].str.endswith(question)].to_dict("records")
     return row
+
+
+def equivalence(table):
+    return answer(table, "equivalence (90 %)")
 
 
 def test_files_are_paired_by_user_whatever_their_order(files):
@@ -169,6 +175,40 @@ def test_a_change_has_the_direction_of_the_difference_whatever_the_sign_of_the_b
     table = compare(zero, b).table
     assert answer(table, "of the base")["note"] == "no change in percent of 0"
     assert "equal for every user" in answer(compare(b, b).table, "of the variant")["note"]
+
+
+def values(array_SU):
+    users = [f"u{n}" for n in range(array_SU.shape[1])]
+    return pd.DataFrame(array_SU.T, index=users, columns=range(1, len(array_SU) + 1))
+
+
+def test_equivalence_is_over_seeds_and_users_where_there_are_several_seeds():
+    """Seeds that disagree by more than the margin: users alone would say equivalent."""
+    rng = np.random.default_rng(0)
+    base_SU = rng.random((3, 400)) + 1
+    moved_SU = base_SU + np.array([[-0.1], [0.0], [0.1]]) + 0.01 * rng.standard_normal((3, 400))
+    base, variant = PerUser("a", values(base_SU)), PerUser("b", values(moved_SU))
+    row = equivalence(compare(base, variant).table)
+    found = crossed_interval(moved_SU - base_SU, alpha=0.1)
+    percent = 100 / base_SU.mean()
+    assert (row["low"], row["high"]) == pytest.approx([end * percent for end in found.ci])
+    assert row["note"] == "not shown within ±5 %, over seeds and users"
+    assert tost_paired(base_SU.mean(axis=0), moved_SU.mean(axis=0), 5 / percent).equivalent
+    margin = found.difference * percent + 1  # the p-value is below 0.05 where the interval is within
+    for width in (margin, 2 * max(abs(row["low"]), abs(row["high"]))):
+        told = equivalence(compare(base, variant, margin_percent=width).table)
+        inside = max(abs(row["low"]), abs(row["high"])) < width
+        assert told["note"].startswith("equivalent") == inside == (told["p"] < 0.05)
+    one = [PerUser(one.name, one.values[[1]]) for one in (base, variant)]
+    assert equivalence(compare(*one).table)["note"].endswith(", over users")
+
+
+def test_a_table_says_when_almost_nothing_differs():
+    base_SU = np.random.default_rng(0).random((3, 50))
+    other_SU = base_SU.copy()
+    other_SU[0, 3] += 0.5
+    table = compare(PerUser("a", values(base_SU)), PerUser("b", values(other_SU))).table
+    assert answer(table, "users in common")["note"] == "the results of only 1 differ"
 
 
 def test_parquet_and_another_name_for_users_are_read(tmp_path):

@@ -194,7 +194,9 @@ def test_equivalence_is_over_seeds_and_users_where_there_are_several_seeds():
     assert (row["low"], row["high"]) == pytest.approx([end * percent for end in found.ci])
     assert row["note"] == "not shown within ±5 %, over seeds and users"
     assert tost_paired(base_SU.mean(axis=0), moved_SU.mean(axis=0), 5 / percent).equivalent
-    margin = found.difference * percent + 1  # the p-value is below 0.05 where the interval is within
+    margin = (
+        found.difference * percent + 1
+    )  # the p-value is below 0.05 where the interval is within
     for width in (margin, 2 * max(abs(row["low"]), abs(row["high"]))):
         told = equivalence(compare(base, variant, margin_percent=width).table)
         inside = max(abs(row["low"]), abs(row["high"])) < width

@@ -46,6 +46,7 @@ def study(tmp_path, monkeypatch):
 
     def read(**changes):
         (tmp_path / "invented.yaml").write_text(yaml.safe_dump(GOOD | changes, sort_keys=False))
+        (tmp_path / "invented.ipynb").touch()
         return plan.read_study("invented")
 
     return read
@@ -60,7 +61,14 @@ def arms(**changes):
     [
         ({"titel": "x"}, "invented.yaml: the file: unknown key 'titel'"),
         ({"datasets": "ml-100k"}, "'datasets' must be list, not str"),
-        ({"seeds": ["one"]}, "seeds must be whole numbers"),
+        ({"seeds": ["one"]}, "seeds must be whole numbers, not .'one'."),
+        ({"seeds": [-1]}, "invented.yaml: a seed must be at least 0"),
+        ({"seeds": [2020, 2020]}, "seeds has 2020 twice"),
+        ({"datasets": [5]}, "datasets must be names, not .5."),
+        ({"datasets": ["ml-100k", "ml-100k"]}, "datasets has 'ml-100k' twice"),
+        ({"tables": [1]}, "tables must be names"),
+        (arms(models=[{"x": 1}]), "models of arm usual must be names"),
+        (arms(models=[]), "arm usual has no models"),
         (arms(models=["sasrek"]), "models names 'sasrek'; known: sasrec, ia-add"),
         (arms(against="usuel"), "against names 'usuel'; known: usual"),
         (arms(settings="quik"), "settings of arm usual: unknown settings 'quik'; choose from"),
@@ -72,6 +80,39 @@ def arms(**changes):
 def test_a_mistake_in_a_study_is_one_message_that_names_file_and_key(study, changes, message):
     with pytest.raises(SeqattnError, match=message):
         study(**changes)
+
+
+def test_a_study_that_could_not_be_finished_is_refused_before_anything_is_fitted(
+    study, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(plan, "fit_missing", None)
+    with pytest.raises(SeqattnError, match="study invented: no table 'nope'; there are: "):
+        reports.make_study(study(tables=["levels", "nope"]))
+    whole = study()
+    whole.notebook.unlink()
+    with pytest.raises(SeqattnError, match=r"invented\.ipynb is missing; write its notebook"):
+        reports.make_study(whole)
+
+
+def test_a_log_of_ones_own_is_fitted_by_the_path_of_its_yaml(study, tmp_path, monkeypatch):
+    """Its runs have its name, which no catalogue knows."""
+    rows = [(u, (3 * u + t) % 12, t, 1 + t % 5) for u in range(30) for t in range(8)]
+    log = pd.DataFrame(rows, columns=["user", "item", "timestamp", "intensity"])
+    log.to_csv(tmp_path / "log.csv", index=False)
+    own = tmp_path / "own.yaml"
+    columns = {name: name for name in log} | {"user": "user", "item": "item"}
+    about = {"meaning": "stars", "unit": "stars"}
+    own.write_text(
+        yaml.safe_dump({"name": "own", "path": "log.csv", "columns": columns, "intensity": about})
+    )
+    found = study(datasets=[str(own)], seeds=[1], arms={
+        "usual": {"settings": {"like": "smoke", "train": {"epochs": 1}}, "models": ["sasrec"]}
+    })  # fmt: skip
+    (group,) = plan.wanted(found)
+    assert group.dataset.reference == str(own) != group.dataset.name
+    monkeypatch.setattr(type(found), "stores", property(lambda _: (Store(tmp_path / "kept"),)))
+    (run,) = plan.fit_missing(found, [group], workers=1)
+    assert run.spec == group.specs[0]
 
 
 def test_a_key_given_twice_is_refused_with_its_line(study, tmp_path):

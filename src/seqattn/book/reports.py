@@ -154,9 +154,10 @@ def make_study(
     Raises
     ------
     SeqattnError
-        If a model can't be fitted, a table would lose rows that are kept, or nothing can be
-        written. Finished runs stay in the store.
+        As `require_makeable`; or if a model can't be fitted, a table would lose rows that are kept,
+        or nothing can be written. Finished runs stay in the store.
     """
+    require_makeable(study)
     groups = plan.read(plan.wanted(study), *study.stores)
     if missing and plan.fit_missing(study, groups, device=device, workers=workers):
         groups = plan.read(groups, *study.stores)
@@ -168,6 +169,22 @@ def make_study(
         for name, table in tables.items()
     ]
     return [*written, study_page(study)]
+
+
+def require_makeable(study: Study) -> None:
+    """Refuse, before anything is fitted, a study that could not be finished.
+
+    Raises
+    ------
+    SeqattnError
+        If it asks for a table that nothing makes, or has no notebook.
+    """
+    if strange := sorted(set(study.tables) - set(TABLES)):
+        raise SeqattnError(
+            f"study {study.name}: no table {strange[0]!r}; there are: {', '.join(TABLES)}"
+        )
+    if not study.notebook.exists():
+        raise SeqattnError(f"study {study.name}: {study.notebook} is missing; write its notebook")
 
 
 def _require_no_loss(study: Study, name: str, n_rows: int) -> None:

@@ -303,7 +303,7 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _study(options: argparse.Namespace) -> None:
-    from seqattn.book.reports import make_study
+    from seqattn.book.reports import make_study, require_makeable
     from seqattn.studies import plan
 
     part = {
@@ -318,6 +318,7 @@ def _study(options: argparse.Namespace) -> None:
     for study in map(plan.read_study, options.study):
         wanted = plan.part(plan.wanted(study), **part) if any(part.values()) else plan.wanted(study)
         if options.plan:
+            require_makeable(study)
             print(f"{study.name}: {study.question}")
             progress = plan.progress(study, plan.read(wanted, *study.stores), options.device)
             print(progress.to_string(index=False, float_format="%.1f"))

@@ -43,7 +43,7 @@ import numpy as np
 import pandas as pd
 
 from seqattn.audit.records import RECORDS
-from seqattn.config import BASELINE, DESIGNS, MASKED_ONLY, SEEDS, replace
+from seqattn.config import BASELINE, DESIGNS, MASKED_ONLY, SEEDS, replace, require_seed
 from seqattn.data import load_dataset
 from seqattn.data.yaml_files import load_yaml, section
 from seqattn.errors import SeqattnError
@@ -216,12 +216,14 @@ def read_study(name: str) -> Study:
         known = (*MODELS, *RECBOLE_MODELS)
         _require_known("models", known, {model for arm in arms for model in arm.models})
         _require_known("against", [a.name for a in arms], {a.against for a in arms})
-        seeds = tuple(given.seeds)
-        if not all(isinstance(seed, int) and not isinstance(seed, bool) for seed in seeds):
-            raise SeqattnError(f"seeds must be whole numbers, not {list(seeds)}")
+        _require_list("datasets", given.datasets, str)
+        _require_list("seeds", given.seeds, int)
+        _require_list("tables", given.tables, str)
+        for seed in given.seeds:
+            require_seed(seed)
     except SeqattnError as error:
         raise SeqattnError(f"{path}: {error}") from None
-    datasets, tables = tuple(given.datasets), tuple(given.tables)
+    datasets, seeds, tables = tuple(given.datasets), tuple(given.seeds), tuple(given.tables)
     results = ROOT / given.results
     return Study(name, given.title, given.question, datasets, arms, seeds, tables, results)
 
@@ -230,7 +232,20 @@ def _arm(name: str, values: object) -> Arm:
     given = section(_ArmYaml, values, f"arm {name}")
     like = given.settings if isinstance(given.settings, Mapping) else {"like": given.settings}
     settings_ = section(Settings, like, f"settings of arm {name}")
+    _require_list(f"models of arm {name}", given.models, str)
+    if not given.models:
+        raise SeqattnError(f"arm {name} has no models")
     return Arm(name, settings_, tuple(given.models), given.against or name)
+
+
+def _require_list(what: str, values: list, kind: type) -> None:
+    """Refuse a list with a value of another kind, or with one twice."""
+    words = {str: "names", int: "whole numbers"}[kind]
+    strange = [v for v in values if not isinstance(v, kind) or isinstance(v, bool)]
+    if strange:
+        raise SeqattnError(f"{what} must be {words}, not {strange}")
+    if twice := [value for n, value in enumerate(values) if value in values[:n]]:
+        raise SeqattnError(f"{what} has {twice[0]!r} twice")
 
 
 def _require_known(what: str, known: Iterable[str], given: set[str]) -> None:
@@ -247,11 +262,12 @@ class DataFacts:
     fingerprint: str
     n_targets: int
     n_users: int
+    given: str = ""  # as the study names it, where that is the path of a YAML
 
     @property
     def reference(self) -> str:
         """How a command names the dataset."""
-        return self.name
+        return self.given or self.name
 
 
 def data_facts(dataset: str) -> DataFacts:
@@ -272,7 +288,7 @@ def data_facts(dataset: str) -> DataFacts:
         return DataFacts(dataset, record["fingerprint"], n_targets, n_users)
     data = load_dataset(dataset)
     n_users = len(np.unique(data.split.users("test")))
-    return DataFacts(data.name, data.fingerprint, data.n_targets, n_users)
+    return DataFacts(data.name, data.fingerprint, data.n_targets, n_users, data.reference)
 
 
 @dataclass(frozen=True)
@@ -454,9 +470,10 @@ def fit_missing(
         If a model can't be fitted, or there is no such device. Finished runs stay in the store.
     """
     lacking = missing(groups)
+    reference = {group.dataset.name: group.dataset.reference for group in groups}
     runs = []
     for dataset in dict.fromkeys(spec.dataset for spec in lacking):
         specs = [spec for spec in lacking if spec.dataset == dataset]
-        data = load_dataset(dataset)
+        data = load_dataset(reference[dataset])
         runs += fit_runs(study.stores[-1], data, specs, device=device, workers=workers)
     return runs

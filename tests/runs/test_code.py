@@ -8,7 +8,9 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from wanted import fit_wanted
 
 import seqattn
@@ -16,6 +18,7 @@ from seqattn.data import load_dataset
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
 from seqattn.models import MODELS, PLUGINS, Model, SASRec
+from seqattn.models.injection import Add
 from seqattn.presets import get_preset
 from seqattn.runs.code import code_of, require_same_code, written
 from seqattn.runs.fitting import fit_run, run_spec
@@ -53,6 +56,22 @@ def write(tmp_path, monkeypatch):
 
 def test_every_model_has_code_of_its_own():
     assert len({code_of(name) for name in OURS}) == len(OURS)
+
+
+def test_a_number_that_a_model_is_registered_with_is_its_code(monkeypatch):
+    class Power(Add):
+        def __init__(self, by):
+            super().__init__()
+            self.by = by
+
+    found = set()
+    for by in (1.0, 9.0, torch.ones(2), np.zeros(2), {1, 2}):
+        build = partial(SASRec, injection=partial(Power, by))
+        monkeypatch.setitem(MODELS, "ia-power", Model(build, "Power", "#56B4E9"))
+        code_of.cache_clear()
+        found.add(code_of("ia-power"))
+    code_of.cache_clear()
+    assert len(found) == 5
 
 
 def test_comments_and_docstrings_are_no_code(write):

@@ -2,7 +2,8 @@
 
 A run's key has the model's name, not its code. So a run remembers a fingerprint of the code that
 makes the model what it is, and is refused once that was edited: the model's own classes, those of
-its injection, how intensity is normalised, and every function and constant these use. What all
+its injection, the numbers it is registered with, how intensity is normalised, and every function
+and constant of its module and of `seqattn.models` that these name. What all
 models share, the attention block and the training loop, is left out, or a mere tidying there would
 refuse every run; `seqattn.studies.check` finds out whether a run still comes out as it did.
 """
@@ -16,20 +17,24 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import FunctionType
 from typing import Any, cast
+
+import numpy as np
+import torch
 
 from seqattn.config import ModelConfig
 from seqattn.errors import SeqattnError
 from seqattn.files import checksum
-from seqattn.models import build_model, intensity
+from seqattn.models import MODELS, build_model, intensity
 from seqattn.models.backbone import Backbone
 from seqattn.models.injection import Injection
 from seqattn.runs.store import Run
 
 # Fingerprints of another scheme say nothing: raise it when what they cover changes.
 _SCHEME = "3-"
+_CONSTANTS = (bool, int, float, str, tuple, list, dict, set, frozenset, np.ndarray, torch.Tensor)
 _SHARED_MODULE, _SHARED = "seqattn.models.attention", (Backbone, Injection)
 
 
@@ -50,7 +55,29 @@ def code_of(model_name: str, config: ModelConfig | None = None) -> str:
         code["normalisation"] = written(cast(ast.AST, _bare(intensity)))
     for root in roots:
         _cover(root, code)
+    code |= dict(_arguments(MODELS[model_name].build))
     return _SCHEME + checksum(code)[:12]
+
+
+def _arguments(build: Any, where: str = "argument") -> Iterator[tuple[str, str]]:
+    """Yield the numbers and texts that a registered model is made with, by where they stand.
+
+    Classes among the arguments of a `partial` are found in the model itself, or by their names.
+    """
+    if not isinstance(build, partial):
+        return
+    for name, value in (*enumerate(build.args), *build.keywords.items()):
+        if isinstance(value, partial):
+            yield from _arguments(value, f"{where} {name}")
+        elif not isinstance(value, (type, FunctionType)):
+            yield f"{where} {name}", _text(value)
+
+
+def _text(value: Any) -> str:
+    """Return a value as text; of arrays and tensors all numbers, and sets in order."""
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        return repr(value.tolist())
+    return repr(sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value)
 
 
 def _cover(found: Any, code: dict[str, str]) -> None:
@@ -64,7 +91,7 @@ def _cover(found: Any, code: dict[str, str]) -> None:
         if isinstance(value, (type, FunctionType)):
             _cover(value, code)
         else:
-            code[used] = repr(value)
+            code[used] = _text(value)
 
 
 def written(tree: ast.AST) -> str:
@@ -116,7 +143,7 @@ def _named(found: Any, tree: ast.AST | None) -> Iterator[tuple[str, Any]]:
             own = home.startswith(("seqattn.models", found.__module__))
             if own and home != _SHARED_MODULE and value not in _SHARED:
                 yield node.id, value
-        elif isinstance(value, (bool, int, float, str, tuple, list, dict)):
+        elif isinstance(value, _CONSTANTS):
             yield node.id, value
 
 

@@ -63,6 +63,15 @@ def test_where_a_component_is_below_zero_the_larger_mean_square_has_its_own_df(
     assert result.df == pytest.approx(df)
 
 
+@pytest.mark.parametrize("shape", [(3, 6), (5, 40), (2, 9)])
+def test_where_both_mean_squares_are_equal_the_fewer_degrees_of_freedom_count(shape):
+    # One entry of 1: both mean squares are 1 / (S U), and so is the rest's. Each stands alone.
+    d_SU = np.zeros(shape)
+    d_SU[0, 0] = 1
+    assert mean_squares(d_SU) == pytest.approx([1 / d_SU.size] * 3)
+    assert crossed_interval(d_SU).df == pytest.approx(shape[0] - 1)
+
+
 @given(st.integers(0, 10_000), st.sampled_from([0, 1]), st.sampled_from([0, 1]))
 def test_it_is_never_narrower_than_seeds_or_users_alone(number, seed_sd, user_sd):
     d_SU = layout(np.random.default_rng(number), 3, 8, seed_sd, user_sd, 1)
@@ -91,6 +100,18 @@ def test_it_covers_the_true_difference_as_often_as_it_says(seed_sd, user_sd):
     low, high = scipy.stats.binomtest(inside, n).proportion_ci(0.999)
     assert high >= 0.95  # conservative is allowed, which the floors make it
     assert low <= 0.999
+
+
+@pytest.mark.parametrize("rest_sd", [0.05, 1])
+def test_with_seeds_and_users_alike_it_covers_93_to_97_percent(rest_sd):
+    """Too wide an interval fails as well; the slow test has the size of a study, and more cases."""
+    rng, n, n_seeds, n_users = np.random.default_rng(0), 1500, 5, 200
+    of_users = np.sqrt(1 / n_users + rest_sd**2 / (n_seeds * n_users))
+    d_CSU = rest_sd * rng.standard_normal((n, n_seeds, n_users))
+    d_CSU += of_users * np.sqrt(n_seeds) * rng.standard_normal((n, n_seeds, 1))
+    d_CSU += rng.standard_normal((n, 1, n_users))
+    ends_C2 = np.array([crossed_interval(d_SU).ci for d_SU in d_CSU])
+    assert 0.93 <= np.mean((ends_C2[:, 0] <= 0) & (ends_C2[:, 1] >= 0)) <= 0.97
 
 
 @pytest.mark.slow

@@ -257,10 +257,14 @@ def test_conclusions_on_what_was_not_run_cannot_be_told(found):
         (-4.0, -9.0, 0.3, STANDS),  # numerically: a sign is enough
         (2.0, 0.5, 0.3, OPEN),  # an interval alone fells nothing
         (2.0, -0.5, 0.01, OPEN),  # nor does a t-test alone
-        (2.0, 0.5, 0.01, FALLS),
+        (2.0, 0.5, 0.01, OPEN),  # nor do both, as one p of nine
+        (2.0, 0.5, 0.05 / 9 * 1.01, OPEN),
+        (2.0, 0.5, 0.05 / 9 * 0.99, FALLS),
     ],
 )
-def test_numerical_drops_stand_by_their_signs_and_fall_by_both_tests(change, low, p, verdict):
+def test_numerical_drops_stand_by_their_signs_and_fall_by_both_tests_corrected(
+    change, low, p, verdict
+):
     rows = pd.DataFrame(
         {
             "dataset": "ml-100k",
@@ -277,6 +281,33 @@ def test_numerical_drops_stand_by_their_signs_and_fall_by_both_tests(change, low
     (rule,) = (c for c in CONCLUSIONS if "ML-100K shows" in c.claim)
     facts = Evidence(rows, rows, rows)
     assert rule.judge(facts).verdict == verdict
+
+
+def headline(p_values):
+    """The first rule's verdict on as many robust gains of the 63 cells as there are p-values."""
+    facts = best_case()
+    cells = facts.cells_10.assign(robust=False, t_p_value=0.5)
+    some = cells.index[: len(p_values)]
+    cells.loc[some, ["robust", "direction", "t_p_value"]] = [(True, 1, p) for p in p_values]
+    return CONCLUSIONS[0].judge(Evidence(cells, facts.cells, facts.lambdas))
+
+
+def test_a_robust_gain_of_63_cells_must_outlast_holms_correction():
+    assert headline([0.04]).verdict == STANDS
+    assert headline([0.05 / 63 * 1.01] * 5).verdict == STANDS
+    found = headline([0.05 / 63 * 0.99, 0.04])
+    assert found.verdict == FALLS and "corrected: 1, " in found.reason
+
+
+@pytest.mark.parametrize(("p_values", "stands"), [((0.04, 0.04), True), ((0.001, 0.06), False)])
+def test_where_all_drops_must_be_significant_nothing_is_corrected(p_values, stands):
+    facts = best_case()
+    cells = facts.cells_10
+    mine = (cells["dataset"] == "amazon-music") & (cells["model"] == "ia-mul")
+    cells.loc[mine & cells["metric"].isin(["NDCG", "Recall"]), "t_p_value"] = p_values
+    (rule,) = (c for c in CONCLUSIONS if "Mul degrades Amazon-Music" in c.claim)
+    verdict = rule.judge(Evidence(cells, facts.cells, facts.lambdas)).verdict
+    assert (verdict == STANDS) == stands
 
 
 def test_lambda_is_judged_by_its_interval_over_seeds(tmp_path):

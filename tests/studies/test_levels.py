@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from fabricated import fabricate, groups_of, keep, made_up_search, tables_of
 
 from seqattn.config import SEEDS
 from seqattn.errors import SeqattnError
 from seqattn.runs.store import RecBoleSpec, Result, Store
+from seqattn.stats.unpaired import ratio_interval
 from seqattn.studies import tables
 from seqattn.studies.levels import at_random, best_epochs, effort, leads, whole_grid, widened
 
@@ -54,13 +56,15 @@ def keep_baseline(folder, model, seed, ranks, settings=None, fingerprint="f" * 1
 
 @pytest.fixture
 def among(tmp_path, monkeypatch):
-    """A function that makes the table of baselines; SASRec's NDCG@10 is 1, 0.5, 0.5, 0."""
+    """A function that makes the table of baselines; SASRec's NDCG@10 is 1, 0.5, 0.5, 0, ...."""
     monkeypatch.setattr(tables, "BASELINES", tmp_path / "baselines")
     search = made_up_search("ml-100k", "sasrec")
     search.write(tmp_path / "ours")
-    keep(tmp_path / "ours", search.spec(SEEDS[0]), np.array([1, 3, 3, 50], dtype=np.int32))
 
-    def make():
+    def make(n_seeds=2):
+        for seed in SEEDS[:n_seeds]:
+            ranks = np.tile([1, 3, 3, 50], 4).astype(np.int32)
+            keep(tmp_path / "ours", search.spec(seed), ranks)
         study, groups = groups_of(tmp_path / "ours")
         mine = [g for g in groups if (g.arm, g.model) == ("own_search", "sasrec")]
         return tables.baselines(study, mine)
@@ -68,27 +72,60 @@ def among(tmp_path, monkeypatch):
     return tmp_path / "baselines", make
 
 
-def test_a_baseline_has_its_paired_change_and_sasrec_none(among):
+def ndcg_of(table, model):
+    return row(table, model=model, metric="NDCG", kind="unfiltered")
+
+
+def test_a_baseline_has_its_change_over_users_and_sasrec_none(among):
     folder, make = among
-    keep_baseline(folder, "pop", 1, np.full(4, 50))
-    keep_baseline(folder, "itemknn", 1, np.array([1, 1, 1, 50]))
+    keep_baseline(folder, "pop", 1, np.full(16, 50))
+    keep_baseline(folder, "itemknn", 1, np.tile([1, 1, 1, 50], 4))
     table = make()
-    ndcg = table[(table["metric"] == "NDCG") & (table["kind"] == "unfiltered")]
-    # 0.75 to 0.5; resampled, from 1 to 1 (the first user alone) to 1 to 0.5 (the second).
-    knn = row(ndcg, model="itemknn")
-    assert knn[["mean", "change", "change_low", "change_high"]].tolist() == [0.75, 50, 0, 100]
-    assert row(ndcg, model="pop")["change"] == -100
-    assert np.isnan(row(ndcg, model="sasrec")["change"])
+    # 0.75 to 0.5. Neither varies with the seed, so that Fieller's closed form for users holds.
+    knn = ndcg_of(table, "itemknn")
+    assert knn[["mean", "change"]].tolist() == [0.75, 50]
+    (vbb, vbo), (_, voo) = np.cov(np.tile([1, 0.5, 0.5, 0], 4), np.tile([1, 1, 1, 0], 4)) / 16
+    t2 = scipy.stats.t.ppf(0.975, 15) ** 2
+    roots = np.roots([0.25 - t2 * vbb, -2 * (0.375 - t2 * vbo), 0.75**2 - t2 * voo])
+    ends = sorted(100 * roots - 100)
+    assert knn[["change_low", "change_high"]].tolist() == pytest.approx(ends)
+    assert ndcg_of(table, "pop")[["change", "change_low", "change_high"]].tolist() == [-100] * 3
+    assert np.isnan(ndcg_of(table, "sasrec")["change"])
     ahead = leads(table)
     assert set(ahead["model"]) == {"itemknn"} and set(ahead["base"]) == {0.5}
 
 
+def test_a_lead_whose_seeds_differ_much_is_told_over_them(among):
+    """Both seeds' values, not their mean alone, decide whether a lead may be chance."""
+    folder, make = among
+    for seed, ranks in enumerate(([1, 1, 1, 50], [1, 3, 3, 50])):
+        keep_baseline(folder, "gru4rec", seed, np.tile(ranks, 4))
+    keep_baseline(folder, "bpr", 1, np.tile([1, 1, 1, 50], 4))
+    table = make()
+    told = ndcg_of(table, "gru4rec")
+    base_SU = np.tile([1, 0.5, 0.5, 0], (2, 4))
+    other_SU = np.tile([[1, 1, 1, 0], [1, 0.5, 0.5, 0]], 4)
+    expected = ratio_interval(base_SU, other_SU)
+    assert told["change"] == 25
+    low, high = expected.ci
+    assert told["change_low"] == pytest.approx(100 * low - 100)
+    assert told["change_high"] == pytest.approx(100 * high - 100)
+    # Of one seed alone nobody knows how far seeds differ.
+    assert ndcg_of(table, "bpr")["change"] == 50 and np.isnan(ndcg_of(table, "bpr")["change_low"])
+
+
+def test_a_sasrec_of_one_seed_has_no_interval_beside_any_baseline(among):
+    folder, make = among
+    keep_baseline(folder, "itemknn", 1, np.tile([1, 1, 1, 50], 4))
+    assert np.isnan(ndcg_of(make(n_seeds=1), "itemknn")["change_low"])
+
+
 def test_baselines_of_other_data_or_another_grid_are_left_out(among):
     folder, make = among
-    keep_baseline(folder, "bpr", 1, np.full(4, 1))
-    keep_baseline(folder, "bpr", 2, np.full(4, 1))
-    keep_baseline(folder, "bpr", 3, np.full(4, 50), settings={"grid": "another"})
-    keep_baseline(folder, "pop", 1, np.full(4, 1), fingerprint="e" * 16)
+    keep_baseline(folder, "bpr", 1, np.full(16, 1))
+    keep_baseline(folder, "bpr", 2, np.full(16, 1))
+    keep_baseline(folder, "bpr", 3, np.full(16, 50), settings={"grid": "another"})
+    keep_baseline(folder, "pop", 1, np.full(16, 1), fingerprint="e" * 16)
     table = make()
     assert set(table["model"]) == {"bpr", "sasrec"}
     assert set(table.loc[table["model"] == "bpr", "n_seeds"]) == {2}

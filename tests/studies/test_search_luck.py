@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from fabricated import keep
 
 from seqattn.errors import SeqattnError
@@ -14,7 +15,7 @@ from seqattn.plots.luck import changes_by_pair, winners
 from seqattn.presets import get_preset
 from seqattn.runs.fitting import run_spec
 from seqattn.runs.store import Store
-from seqattn.stats.variance import between_searches
+from seqattn.stats.variance import between_searches, sd_of_sum
 from seqattn.studies import luck, plan
 
 STUDY = plan.read_study("search_luck")
@@ -67,6 +68,34 @@ def test_the_components_are_those_of_statsmodels():
     assert ours.seed_sd**2 == pytest.approx(fit.vcomp[0], rel=0.02)
 
 
+def test_the_sd_of_two_searches_luck_is_the_formula_by_hand():
+    # 9 + 16, less the root of 5 and 7 squared, plus that of 40 and 65 squared.
+    sd, ends = sd_of_sum([3, 4], [2, 3], [7, 9])
+    assert sd == 5
+    assert ends == pytest.approx((np.sqrt(25 - np.sqrt(74)), np.sqrt(25 + np.sqrt(5825))))
+    assert sd_of_sum([3], [2], [7])[1] == pytest.approx((2, 7))  # of one part, its own
+    assert sd_of_sum([3, 4], [0, 0], [7, 9])[1][0] == 0
+    with pytest.raises(SeqattnError, match="shapes"):
+        sd_of_sum([3, 4], [0, 0], [7])
+
+
+@pytest.mark.parametrize("search_sds", [(1, 1), (0.3, 0.3), (0, 1)])
+def test_the_interval_of_two_searches_luck_covers_what_satterthwaites_does_not(search_sds):
+    rng, true, n = np.random.default_rng(0), np.hypot(*search_sds), 400
+    inside, by_chi_square = 0, 0
+    for _ in range(n):
+        found = [between_searches(simulated(rng, search_sd=sd)) for sd in search_sds]
+        parts = np.array([[each.search_sd, each.low, each.high] for each in found])
+        sd, (low, high) = sd_of_sum(*parts.T)
+        inside += low <= true <= high
+        df = 4 * sd**4 / (parts[:, 0] ** 4).sum() if sd else 1
+        ends = sd * np.sqrt(df / scipy.stats.chi2.ppf([0.975, 0.025], df))
+        by_chi_square += ends[0] <= true <= ends[1]
+    assert 0.92 <= inside / n <= 0.98
+    if search_sds == (0.3, 0.3):
+        assert by_chi_square / n < 0.85
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -113,6 +142,7 @@ def test_a_verdict_that_one_search_changes_depends_on_the_search(tmp_path, synth
         of = models.set_index("model")["search_sd"]
         expected = 100 * np.hypot(of["sasrec"], of["ia-add"]) / models.loc[0, "mean"]
         assert told["luck_sd"] == pytest.approx(expected)
+        assert told["luck_low"] <= told["luck_sd"] <= told["luck_high"]
         assert luck.by_search(study, groups)["seeds"].tolist() == [3] * 4
         changes_by_pair(pairs)
         winners(luck.by_search(study, groups).assign(title="Synthetic"))

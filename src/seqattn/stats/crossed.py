@@ -5,6 +5,7 @@ Shapes: S seeds, U users.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,36 +66,72 @@ def crossed_interval(differences: ArrayLike, *, alpha: float = 0.05) -> Crossed:
     d_SU, _ = as_pair(differences, differences, ndim=2)
     check_alpha(alpha)
     unit = unit_of(d_SU)
-    d_SU = d_SU / unit
-    total, df = _variance(d_SU)
-    mean, error = float(d_SU.mean()), float(np.sqrt(total / d_SU.size))
+    total, df = _variance(d_SU / unit)
+    return interval(float(d_SU.mean()), unit * np.sqrt(total / d_SU.size), df, alpha)
+
+
+def interval(mean: float, error: float, df: float, alpha: float) -> Crossed:
+    """Return the t interval of a mean whose standard error has `df` degrees of freedom."""
     reach = float(special.stdtrit(df, 1 - alpha / 2)) * error
     t = mean / error if error else (np.sign(mean) * np.inf if mean else 0.0)
     return Crossed(
-        difference=float(mean * unit),
-        error=float(error * unit),
+        difference=float(mean),
+        error=float(error),
         df=float(df),
-        ci=(float((mean - reach) * unit), float((mean + reach) * unit)),
+        ci=(float(mean - reach), float(mean + reach)),
         p_value=float(2 * special.stdtr(df, -abs(t))),
         alpha=alpha,
     )
 
 
-def _variance(d_SU: Floats) -> tuple[float, float]:
+Part = tuple[float, float]  # of a variance, and its degrees of freedom
+_ROUNDING = 1e-12  # parts of a variance this near to each other are equal
+
+
+def bounded(of_seeds: Sequence[Part], of_users: Part, rest: Sequence[Part]) -> Part:
+    """Return the variance ``seeds + users - rest``, and its degrees of freedom.
+
+    It is never below that of the seeds alone or of the users alone. Where one of them stands
+    alone, the degrees of freedom are its own; where both are equal, the fewer of theirs.
+
+    Parameters
+    ----------
+    of_seeds, rest
+        A part for each arm that has seeds.
+    of_users
+        The part of the users.
+
+    References
+    ----------
+    Satterthwaite 1946, Biometrics Bulletin 2(6).
+    """
+    whole = [*of_seeds, of_users, *((-part, df) for part, df in rest)]
+    alone = [satterthwaite(of_seeds), satterthwaite([of_users])]
+    largest = max(part for part, _ in alone)
+    least_df = min((df for _, df in of_seeds), default=of_users[1])
+    total, df = satterthwaite(whole)
+    if total < largest:
+        equal = [df for part, df in alone if part >= largest * (1 - _ROUNDING)]
+        total, df = largest, min(equal)
+    return total, max(df, least_df)
+
+
+def satterthwaite(parts: Sequence[Part]) -> Part:
+    """Return the sum of independent parts of a variance, and its degrees of freedom."""
+    total = sum(part for part, _ in parts)
+    spread = sum(part**2 / df for part, df in parts)
+    return total, total**2 / spread if spread else np.inf
+
+
+def _variance(d_SU: Floats) -> Part:
     """Return S U times the variance of the mean, and its degrees of freedom."""
     n_seeds, n_users = d_SU.shape
-    of_seeds, of_users, rest = mean_squares(d_SU)
-    parts: list[tuple[float, float]] = [
-        (of_seeds, n_seeds - 1),
-        (of_users, n_users - 1),
-        (-rest, (n_seeds - 1) * (n_users - 1)),
-    ]
-    total = sum(part for part, _ in parts)
-    if total < max(of_seeds, of_users):
-        parts = [max(parts[:2])]
-        total = parts[0][0]
-    spread = sum(part**2 / df for part, df in parts)
-    return total, max(total**2 / spread if spread else np.inf, n_seeds - 1.0)
+    seeds, users, rest = mean_squares(d_SU)
+    return bounded(
+        [(seeds, n_seeds - 1)],
+        (users, n_users - 1),
+        [(rest, (n_seeds - 1) * (n_users - 1))],
+    )
 
 
 def pigeonhole_bootstrap(differences: ArrayLike, n_resamples: int = 2000, seed: int = 0) -> Floats:

@@ -182,6 +182,54 @@ def between_searches(values: ArrayLike) -> Between:
     )
 
 
+def sd_of_sum(
+    sds: ArrayLike, lows: ArrayLike, highs: ArrayLike
+) -> tuple[float, tuple[float, float]]:
+    r"""Return the standard deviation of a sum of independent parts, and its interval.
+
+    .. math:: \hat\sigma^2 = \sum_i s_i^2, \quad
+        L = \hat\sigma^2 - \sqrt{\sum_i (s_i^2 - l_i^2)^2}, \quad
+        H = \hat\sigma^2 + \sqrt{\sum_i (h_i^2 - s_i^2)^2}
+
+    with the ends l and h of each part's own interval; the level is theirs. Satterthwaite's
+    chi-square would take each :math:`s_i^2` for a mean square, which what is left of one after a
+    subtraction is not: where searches differ little its interval for two parts of
+    `between_searches` covers about 80 % where this one covers 95 % (see the tests). Where all
+    parts may be 0, so may the sum.
+
+    Parameters
+    ----------
+    sds, lows, highs
+        Shape (n,) each: the parts' standard deviations and the ends of their intervals.
+
+    Raises
+    ------
+    SeqattnError
+        If a value is not finite, or the shapes differ.
+
+    References
+    ----------
+    Graybill & Wang 1980, Confidence intervals on nonnegative linear combinations of variances,
+    Journal of the American Statistical Association 75(372).
+
+    Examples
+    --------
+    >>> sd, ends = sd_of_sum([3, 4], [2, 3], [7, 9])
+    >>> sd, [round(end, 2) for end in ends]
+    (5.0, [4.05, 10.07])
+    """
+    named = {"sds": sds, "lows": lows, "highs": highs}
+    of_sd, of_low, of_high = (as_floats(values, name) for name, values in named.items())
+    if not of_sd.shape == of_low.shape == of_high.shape:
+        shapes = f"{of_sd.shape}, {of_low.shape} and {of_high.shape}"
+        raise SeqattnError(f"sds, lows and highs have shapes {shapes}; give them one by one")
+    total = float((of_sd**2).sum())
+    below = float(np.linalg.norm(of_sd**2 - of_low**2)) if of_low.any() else total
+    above = float(np.linalg.norm(of_high**2 - of_sd**2))
+    low, high = np.sqrt(max(0.0, total - below)), np.sqrt(total + above)
+    return float(np.sqrt(total)), (float(low), float(high))
+
+
 def expected_levels(
     components: Components, n_seeds: int, n_users: int, alpha: float = 0.05
 ) -> dict[str, float]:

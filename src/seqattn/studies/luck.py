@@ -17,13 +17,15 @@ from seqattn.config import BASELINE, DESIGNS
 from seqattn.runs.results import value_matrix
 from seqattn.search.record import searches
 from seqattn.stats.budget import worth_of_trials
-from seqattn.stats.variance import between_searches
+from seqattn.stats.variance import between_searches, sd_of_sum
 from seqattn.studies.judge import judge, ndcg_at_10
 from seqattn.studies.plan import Group, Study
 
 READINGS = ("gain", "loss", "neither")
 FEW, TIMES = 6, 4  # 24 of the protocol's 25 trials
 SPREAD = ["dataset", "model", "n_searches", "mean", "search_sd", "low", "high", "seed_sd"]
+VERDICT = ["dataset", "model", "change", "lowest", "highest", "luck_sd", "luck_low", "luck_high"]
+VERDICT += [*READINGS, "verdict"]
 PAIR = ["dataset", "model", "search", "base_search", "change", "low", "high", "reading"]
 
 
@@ -131,8 +133,9 @@ def verdicts(study: Study, models: pd.DataFrame, pairs: pd.DataFrame) -> pd.Data
     -------
     DataFrame
         dataset, model, change (mean over pairs), lowest, highest, luck_sd (of a change from one
-        search each, percent of SASRec's level), gain, loss, neither (pairs that read so) and
-        verdict: ``agrees``, ``depends on the search`` or ``not run``.
+        search each, percent of SASRec's level, which is taken as known) with its 95 % interval
+        luck_low and luck_high, gain, loss, neither (pairs that read so) and verdict: ``agrees``,
+        ``depends on the search`` or ``not run``.
     """
     rows = []
     variants = dict.fromkeys(m for arm in study.arms for m in arm.models if m != BASELINE)
@@ -145,16 +148,19 @@ def verdicts(study: Study, models: pd.DataFrame, pairs: pd.DataFrame) -> pd.Data
         )
         if len(mine):
             sds = models[models["dataset"] == dataset].set_index("model")
-            both = float(np.hypot(*sds.loc[[BASELINE, model], "search_sd"]))
+            both = sds.loc[[BASELINE, model], ["search_sd", "low", "high"]].to_numpy()
+            luck_sd, ends = sd_of_sum(*both.T)
+            percent = 100 / sds.loc[BASELINE, "mean"]
             counts = mine["reading"].value_counts()
             row |= {
                 "change": mine["change"].mean(),
                 "lowest": mine["change"].min(),
                 "highest": mine["change"].max(),
-                "luck_sd": 100 * both / sds.loc[BASELINE, "mean"],
+                "luck_sd": luck_sd * percent,
+                "luck_low": ends[0] * percent,
+                "luck_high": ends[1] * percent,
                 **{name: int(counts.get(name, 0)) for name in READINGS},
                 "verdict": "agrees" if len(counts) == 1 else "depends on the search",
             }
         rows.append(row)
-    columns = ["dataset", "model", "change", "lowest", "highest", "luck_sd", *READINGS, "verdict"]
-    return pd.DataFrame(rows).reindex(columns=columns)
+    return pd.DataFrame(rows).reindex(columns=VERDICT)

@@ -32,6 +32,7 @@ from seqattn.stats import (
     percentile_interval,
 )
 from seqattn.stats.metrics import METRICS
+from seqattn.stats.unpaired import ratio_interval
 from seqattn.studies import (
     ae_ar,
     beyond,
@@ -61,6 +62,7 @@ CONFIGURATION = (
 )
 BASELINES = ROOT / "results" / "baselines"
 KINDS = ("unfiltered", "filtered")
+WITHOUT_CHANCE = ("pop", "itemknn")  # baselines that no seed changes
 
 
 def _by_arm(groups: Sequence[Group]) -> Iterator[tuple[dict[str, object], list[Group]]]:
@@ -399,23 +401,22 @@ def comparable(runs: Iterable[Run], fingerprint: str) -> dict[str, list[Run]]:
 def _changes(models: Mapping[str, Sequence[Run]], base: str) -> pd.DataFrame:
     """Return each model's NDCG@10 against the base's in percent: change, change_low, change_high.
 
-    The 95 % interval is that of the ratio of both means, the same users resampled for both, each
-    averaged over its seeds.
+    The 95 % interval is that of the ratio of both means, over other users and other seeds of both,
+    see `seqattn.stats.unpaired.ratio_interval`. A model in `WITHOUT_CHANCE` is the same with each
+    seed; another of a single seed has no interval, nor has a base of one.
     """
     columns = ["model", "kind", "metric", "change", "change_low", "change_high"]
     others = [model for model in models if model != base]
     rows = []
     for kind in KINDS if base in models and others else ():
-        of_users = [
-            value_matrix(models[model], "NDCG", 10, kind=kind).mean(axis=0)
-            for model in (base, *others)
-        ]
-        level, *levels_ = (values.mean() for values in of_users)
-        base_B, *others_B = bootstrap_means(np.stack(of_users))
-        hit = base_B > 0  # some resamples of few users hold no hit of the base's
-        for model, mean, mean_B in zip(others, levels_, others_B, strict=True) if level else ():
-            low, high = percentile_interval(mean_B[hit] / base_B[hit], ALPHA)
-            change = (100 * ratio - 100 for ratio in (mean / level, low, high))
+        base_SU = value_matrix(models[base], "NDCG", 10, kind=kind)
+        for model in others if base_SU.any() else ():
+            other_TU = value_matrix(models[model], "NDCG", 10, kind=kind)
+            told = ratio_interval(base_SU, other_TU, alpha=ALPHA)
+            by_chance = model not in WITHOUT_CHANCE
+            known = len(base_SU) > 1 and (len(other_TU) > 1 or not by_chance)
+            ends = told.ci if known else (np.nan, np.nan)
+            change = (100 * ratio - 100 for ratio in (told.ratio, *ends))
             rows.append((model, kind, "NDCG", *change))
     return pd.DataFrame(rows, columns=columns)
 

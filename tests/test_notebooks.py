@@ -78,6 +78,7 @@ def test_a_notebook_runs_and_is_titled_after_its_dataset(name, parameters, kerne
     reports.forget(kernel)
     cells = _executed(output)
     assert "".join(cells[0]["source"]).splitlines()[0].endswith(": Synthetic log")
+    assert "numbers of a trial run: models of 2 epochs; no result" in "".join(cells[0]["source"])
     assert any(
         "image/svg+xml" in out.get("data", {}) for cell in cells for out in cell.get("outputs", [])
     )

@@ -143,6 +143,18 @@ def test_a_table_shows_a_dash_for_what_is_missing_and_text_as_it_is():
         assert "<script>" not in book.table(frame).to_html()
 
 
+def test_a_table_shows_text_between_backticks_as_code_and_no_html_of_it():
+    frame = pd.DataFrame(
+        {"advice": ["run `fit -m <b>`, it's fine", "a lone `", None], "p": [0.5, 0.25, 1]},
+        index=["`ties`", "b", "c"],
+    )
+    html = book.table(frame, {"p": "{:.0%}"}).to_html()
+    assert "run <code>fit -m &lt;b&gt;</code>, it&#x27;s fine<" in html and ">a lone `<" in html
+    assert "><code>ties</code><" in html and ">50%<" in html and ">–<" in html
+    assert "`" not in book.table(frame[["advice"]].head(1), None).to_html()
+    assert ">run `fit" in book.table(frame[["advice"]], "{}").to_html()  # formats are kept
+
+
 def test_an_unknown_parameter_is_refused_before_a_notebook_runs(tmp_path):
     with pytest.raises(SeqattnError, match="unknown notebook parameter 'sede'"):
         reports.run_notebook(TEMPLATES[0], tmp_path / "out.ipynb", {**GOOD, "sede": 1})

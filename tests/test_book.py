@@ -143,6 +143,18 @@ def test_a_table_shows_a_dash_for_what_is_missing_and_text_as_it_is():
         assert "<script>" not in book.table(frame).to_html()
 
 
+def test_a_table_shows_text_between_backticks_as_code_and_no_html_of_it():
+    frame = pd.DataFrame(
+        {"advice": ["run `fit -m <b>`, it's fine", "a lone `", None], "p": [0.5, 0.25, 1]},
+        index=["`ties`", "b", "c"],
+    )
+    html = book.table(frame, {"p": "{:.0%}"}).to_html()
+    assert "run <code>fit -m &lt;b&gt;</code>, it&#x27;s fine<" in html and ">a lone `<" in html
+    assert "><code>ties</code><" in html and ">50%<" in html and ">–<" in html
+    assert "`" not in book.table(frame[["advice"]].head(1), None).to_html()
+    assert ">run `fit" in book.table(frame[["advice"]], "{}").to_html()  # formats are kept
+
+
 def test_an_unknown_parameter_is_refused_before_a_notebook_runs(tmp_path):
     with pytest.raises(SeqattnError, match="unknown notebook parameter 'sede'"):
         reports.run_notebook(TEMPLATES[0], tmp_path / "out.ipynb", {**GOOD, "sede": 1})
@@ -199,7 +211,20 @@ def test_a_page_is_titled_after_its_dataset_and_design(tmp_path, monkeypatch, pr
     monkeypatch.setattr(reports, "unglued", lambda _: [])  # no cell was run, so none glued
     output = tmp_path / "out.ipynb"
     reports.run_notebook(TEMPLATES[0], output, {**GOOD, "preset": preset})
-    assert "".join(_cells(output)[0]["source"]).splitlines()[0].endswith(ending)
+    lines = "".join(_cells(output)[0]["source"]).splitlines()
+    assert lines[0].endswith(ending)
+    assert lines[2] == reports.made_with({**GOOD, "preset": preset}) and not lines[1] + lines[3]
+
+
+def test_a_page_says_what_made_it_and_that_a_trial_run_is_no_result():
+    line = reports.made_with({**GOOD, "preset": "quick"})
+    assert "dataset synthetic; preset `quick` (at most 8 epochs, models of masked items 60)" in line
+    assert "; seeds 1, 2." in line and "trial run" not in line
+    line = reports.made_with(GOOD)
+    assert "preset `smoke` (at most 2 epochs)" in line
+    assert line.endswith("**These are numbers of a trial run: models of 2 epochs; no result.**")
+    line = reports.made_with({**GOOD, "preset": "own_search"})
+    assert "; design `own_search`; " in line and "epochs" not in line
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import json
 import re
 from itertools import product
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -78,6 +81,7 @@ def test_a_notebook_runs_and_is_titled_after_its_dataset(name, parameters, kerne
     reports.forget(kernel)
     cells = _executed(output)
     assert "".join(cells[0]["source"]).splitlines()[0].endswith(": Synthetic log")
+    assert "numbers of a trial run: models of 2 epochs; no result" in "".join(cells[0]["source"])
     assert any(
         "image/svg+xml" in out.get("data", {}) for cell in cells for out in cell.get("outputs", [])
     )
@@ -193,3 +197,91 @@ def test_plain_papermill_stops_at_an_unknown_parameter(parameters, tmp_path):
         papermill.execute_notebook(
             str(template), str(tmp_path / "out.ipynb"), {**parameters, "sedes": [1]}
         )
+
+
+FENCED = re.compile(r"(?m)^(`{3,}|~{3,}) *python[^\n]*\n(.*?)^\1", re.S)
+
+
+def _source(path):
+    """The code of a notebook's cells, and the blocks of Python in its text."""
+    cells = [(c["cell_type"], "".join(c["source"])) for c in json.loads(path.read_text())["cells"]]
+    code = "\n".join(re.sub(r"(?m)^[%!].*", "", told) for kind, told in cells if kind == "code")
+    texts = [told for kind, told in cells if kind == "markdown"]
+    return code, [block for text in texts for _, block in FENCED.findall(text)]
+
+
+def _bound(tree, *, imports=True):
+    """The names that code gives a value somewhere."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif imports and isinstance(node, ast.alias):
+            names.add(node.asname or node.name.partition(".")[0])
+    return names
+
+
+def _imported(tree):
+    """What the import statements of code bring; nothing else of it is run."""
+    found = {}
+    wanted = [n for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)]
+    exec(compile(ast.Module(wanted, []), "imports", "exec"), found)
+    return found
+
+
+def _module(node, imported):
+    """The module of this package that an expression names, such as `plots`; else None."""
+    if isinstance(node, ast.Name):
+        found = imported.get(node.id)
+    elif isinstance(node, ast.Attribute):
+        found = getattr(_module(node.value, imported), node.attr, None)
+    else:
+        return None
+    ours = isinstance(found, ModuleType) and found.__name__.partition(".")[0] == "seqattn"
+    return found if ours else None
+
+
+def _faults(block, code=""):
+    """What would stop a block of Python after a notebook's code, as far as names tell."""
+    tree, before = ast.parse(block), ast.parse(code)
+    imported = _imported(before) | _imported(tree)
+    known = {*dir(builtins), *imported, *_bound(before), *_bound(tree)}
+    for name in _bound(before, imports=False) | _bound(tree, imports=False):
+        imported.pop(name, None)  # not surely a module any more
+    faults = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id not in known:
+            faults.append(node.id)
+        elif isinstance(node, ast.Attribute):
+            module = _module(node.value, imported)
+            if module and not hasattr(module, node.attr):
+                faults.append(f"{module.__name__}.{node.attr}")
+    return faults
+
+
+NOTEBOOKS = sorted((book.ROOT / "notebooks").rglob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_python_in_a_notebooks_text_names_what_there_is(path):
+    code, blocks = _source(path)
+    for at, block in enumerate(blocks):
+        assert _faults(block, "\n".join([code, *blocks[:at]])) == [], block
+
+
+def test_python_that_names_what_is_gone_is_found():
+    assert sum(len(_source(path)[1]) for path in NOTEBOOKS) > 4  # they are found at all
+    gone = "seqattn.audit.global_time_split"
+    assert _faults(f"import seqattn.audit\n{gone}(data)", "data = 1") == [gone]
+    assert _faults(f"{gone}(1)", "from seqattn import audit") == ["seqattn"]
+    assert _faults("audit.global_time_split(1)", "from seqattn import audit") == [gone]
+    assert _faults("audit.gaps, [audit for audit in 'ab']", "from seqattn import audit") == []
+    for line in ("from seqattn.audit import global_time_split", "import seqattn.gone"):
+        with pytest.raises(ImportError):
+            _faults(line)
+    with pytest.raises(SyntaxError):
+        _faults("data = chapter.")

@@ -129,6 +129,13 @@ def test_a_level_stands_over_the_share_of_attention_nearby():
     assert [text.get_text() for text in axes.texts] == ["SASRec", "BERT4Rec (AE)"]
 
 
+def test_only_the_outer_maps_say_what_the_axes_are():
+    row = {"sasrec": np.eye(3), "bert4rec": np.eye(3)}
+    drawn = plots.maps_grid({"attention": row, "rank 5": row}).axes
+    assert [axes.get_xlabel() for axes in drawn] == ["", "", "key", "key"]
+    assert [axes.get_ylabel() for axes in drawn] == ["attention\nquery", "", "rank 5\nquery", ""]
+
+
 def test_gains_that_were_not_run_say_so():
     table = pd.DataFrame({"printed": [19.6, 28.0], "here": [np.nan, -5.0]}, index=["local", "ce"])
     axes = plots.attention.gains(table, "%").axes[0]

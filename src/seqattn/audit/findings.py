@@ -165,8 +165,10 @@ CHECKS = (
         "test targets that change when ties are reversed",
         0.01,
         0.05,
-        "Report the difference to the metric with ties reversed as an error bar, by `seqattn "
-        "metrics -d NAME -m sasrec`.",
+        "Report the difference between models in both orders of ties, by `seqattn metrics -d "
+        "NAME -m sasrec ia-add`: a gain must have its sign in both.",
+        "Report the difference between models in both orders of ties, by `seqattn metrics -d "
+        "NAME -m sasrec bert4rec`: a gain must have its sign in both.",
     ),
     # Histories entered at one sitting have an order of entry, not of taste.
     Check(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import html
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import infer_dtype
 from pandas.io.formats.style import Styler
 
 from seqattn.config import AE_VS_AR, BASELINE, DESIGNS, MARGIN_PERCENT
@@ -260,18 +262,27 @@ def table(
 ) -> Styler:
     """Return a frame as a table in the book's look, columns formatted like ``{"p": "{:.3f}"}``.
 
-    What is missing reads `missing`; text is shown as it is, whatever HTML it looks like. What is
-    called ``dataset`` is shown by its title.
+    What is missing reads `missing`; text is shown as it is, whatever HTML it looks like, and as
+    code between backticks. What is called ``dataset`` is shown by its title.
     """
     styler = frame.style.format(formats, na_rep=missing, escape="html")
+    formatted = frame.columns if isinstance(formats, str) else list(formats or ())
+    texts = [name for name in frame if infer_dtype(frame[name]) == "string"]
+    if plain := [name for name in texts if name not in formatted]:
+        styler = styler.format(_as_html, subset=plain, na_rep=missing)
     if "dataset" in frame:
         styler = styler.format(_titled, subset="dataset", na_rep=missing)
     for axis, labels in (("index", frame.index), ("columns", frame.columns)):
-        styler = styler.format_index(lambda label: html.escape(str(label)), axis=axis)
+        styler = styler.format_index(_as_html, axis=axis)
         if "dataset" in labels.names:
             styler = styler.format_index(_titled, axis=axis, level="dataset")
     styler = styler if index else styler.hide(axis="index")
     return styler.set_table_attributes('class="dataframe"')
+
+
+def _as_html(text: object) -> str:
+    """Return HTML that shows a text; code only once nothing in it is HTML any more."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(str(text)))
 
 
 def _titled(dataset: object) -> str:

@@ -30,6 +30,7 @@ from seqattn.data.own import is_yaml
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, as_markdown, checksum, make_folder, write_text
 from seqattn.models import has_lambda, needs_intensity
+from seqattn.presets import PRESETS
 from seqattn.studies import plan
 from seqattn.studies.plan import Study
 from seqattn.studies.tables import TABLES
@@ -327,9 +328,10 @@ def run_notebook(
 ) -> None:
     """Execute one template with papermill, and title the result after its dataset and design.
 
-    The output appears only when the notebook ran to its end; a failed run leaves what it had
-    beside it, as ``<name>.failed.ipynb``, to look at. It links to the notebooks that are `present`
-    only. `kernel` is that of `execute`.
+    Below the title a line says what made the numbers, see `made_with`. The output appears only when
+    the notebook ran to its end; a failed run leaves what it had beside it, as
+    ``<name>.failed.ipynb``, to look at. It links to the notebooks that are `present` only. `kernel`
+    is that of `execute`.
 
     Raises
     ------
@@ -340,15 +342,39 @@ def run_notebook(
     title = as_markdown(find_entry(parameters["dataset"]).title)
     if parameters.get("preset") in DESIGNS:  # a dataset may have a chapter of each
         title += f", {parameters['preset'].replace('_', ' ')}"
+    values = {**default_parameters(), **parameters}
     first = notebook.cells[0]
     heading, _, rest = first.source.partition("\n")
-    first.source = f"{heading}: {title}\n{rest}"
+    first.source = f"{heading}: {title}\n\n{made_with(values)}\n{rest}"
     for cell in notebook.cells:
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata["tags"].append("hide-input")  # a page shows them folded
         if cell.cell_type == "markdown":
             cell.source = relink(cell.source, NOTEBOOKS, present, template.parent)
     write_notebook(notebook, output)
+
+
+def made_with(parameters: Mapping[str, Any]) -> str:
+    """Return the line of Markdown that says which parameters made a page's numbers.
+
+    A page shows the template's own parameters and folds those it was run with. A trial run is
+    called one, since its figures look like any other's.
+    """
+    name, seeds = parameters["preset"], ", ".join(map(str, parameters["seeds"]))
+    with_what, warning = f"design `{name}`", ""  # whose searches chose the epochs of each model
+    if preset := PRESETS.get(name):
+        epochs, masked = preset.train.epochs, preset.train_ae.epochs
+        others = "" if masked == epochs else f", models of masked items {masked}"
+        with_what = f"preset `{name}` (at most {epochs} epochs{others})"
+        if name == "smoke":
+            warning = (
+                f" **These are numbers of a trial run: models of {epochs} epochs; no result.**"
+            )
+    dataset = as_markdown(find_entry(parameters["dataset"]).name)
+    return (
+        f"*Made with dataset {dataset}; {with_what}; seeds {seeds}. The first cell of code shows "
+        f"defaults, the folded cell after it what was used.*{warning}"
+    )
 
 
 def execute(

@@ -113,14 +113,19 @@ def masks(visible: Mapping[str, np.ndarray]) -> Figure:
 
 
 def maps_grid(rows: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
-    """Draw attention maps: a row a kind (original, rank 5), a column a model."""
+    """Draw attention maps: a row a kind (original, rank 5), a column a model.
+
+    Only the outer panels say what the axes are: keys from left to right, queries downwards.
+    """
     figure, panels = panels_of(max(len(row) for row in rows.values()), 2.6, len(rows))
     for axes_row, (kind, row) in zip(panels, rows.items(), strict=True):
         for axes, (model, matrix) in zip(axes_row, row.items(), strict=True):
             # The square root keeps small weights visible beside large ones.
             axes.imshow(np.sqrt(np.clip(matrix, 0, None)), cmap="magma_r", vmin=0, vmax=1)
             axes.set(title=name_of(model))
-        axes_row[0].set_ylabel(kind)
+        axes_row[0].set_ylabel(f"{kind}\nquery")
+    for axes in panels[-1]:
+        axes.set_xlabel("key")
     return figure
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import hypothesis.strategies as st
 import pytest
 import torch
 from hypothesis import given, settings
 
 from seqattn import build_model, models
+from seqattn.config import ModelConfig
 from seqattn.errors import SeqattnError
-from seqattn.models import MODELS, PLUGINS
+from seqattn.models import MODELS, PLUGINS, SASRec
 from seqattn.models.injection import IntensityInjection
 
 OURS = [name for name in MODELS if name not in PLUGINS]
@@ -185,6 +188,43 @@ def test_an_injection_that_returns_other_queries_than_were_asked_for_is_refused(
     assert model(items, intensity).shape == (2, 8, 8)
     with pytest.raises(SeqattnError, match=r"OfTheKeys: its context has 8 positions, and 1 quer"):
         model(items, intensity, read_from=7)
+
+
+class _Wrong(IntensityInjection):
+    """Returns what `how` says from `before` or `after`."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
+
+    def before(self, q, k, v, signal):
+        return {
+            "two": (q, k),
+            "fewer keys": (q, k[:, :, 1:], v),
+            "wider keys": (q, torch.cat([k, k], dim=-1), v),
+        }.get(self.how, (q, k, v))
+
+    def after(self, context, signal):
+        wider = torch.cat([context, context], dim=-1)
+        return {"nothing": None, "wider": wider}.get(self.how, context)
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("two", "_Wrong: its `before` must return queries, keys and values"),
+        ("fewer keys", r"_Wrong: its `before` gives .* shapes .*; a key needs a value"),
+        ("wider keys", r"_Wrong: its `before` gives .* as many features as a query"),
+        ("nothing", "_Wrong: its `after` must return the context"),
+        ("wider", r"_Wrong: its context has the shape \(1, 2, 4, 8\) and not \(1, 2, 4, 4\)"),
+    ],
+)
+def test_an_injection_of_ones_own_with_a_wrong_shape_is_named(how, message):
+    config = ModelConfig(max_length=4, hidden_size=8, inner_size=8)
+    model = SASRec(9, config, injection=partial(_Wrong, how))
+    items = torch.tensor([[1, 2, 3, 4]])
+    with pytest.raises(SeqattnError, match=message):
+        model(items, torch.ones(1, 4))
 
 
 def test_asking_what_a_model_is_draws_nothing():

@@ -141,7 +141,7 @@ class Attention(nn.Module):
         Raises
         ------
         SeqattnError
-            If the injection returns a context of another number of queries.
+            If what the injection returns has another shape than it must.
         """
         q, k, v = self.project(x_BTD)
         k, v = self.kernel(k, v, sight.mask if sight.blocks else None)
@@ -149,18 +149,44 @@ class Attention(nn.Module):
             k, v = with_row_above(k, 2), with_row_above(v, 2)
         if read_from:
             q, sight = q[:, :, read_from:], _queries_from(sight, read_from)
-        s = q.shape[2]
+        wanted = q.shape
         q, k, bias = self.positions(q, k)
-        q, k, v = self.injection.before(q, k, v, sight.signal)
+        given = self.injection.before(q, k, v, sight.signal)
+        q, k, v = self._require_pairs(given)
         context_BHSF = self.context(q, k, v, sight.mask, bias)
         context_BHSF = self.injection.after(context_BHSF, sight.signal)
-        if context_BHSF.shape[2] != s:  # a single query would be broadcast and go unnoticed
-            raise SeqattnError(
-                f"{type(self.injection).__name__}: its context has {context_BHSF.shape[2]} "
-                f"positions, and {s} queries were asked for; of a query, read a_BT, b_BT and w_BS "
-                "of the signal, of a key w_BT"
-            )
+        self._require_shape(context_BHSF, wanted)
         return self.output(context_BHSF.transpose(1, 2).flatten(2))
+
+    def _require_pairs(self, given: object) -> tuple[Tensor, Tensor, Tensor]:
+        """Refuse other than queries, keys and values, of which the last two belong together."""
+        name = type(self.injection).__name__
+        if not isinstance(given, tuple) or len(given) != 3:
+            raise SeqattnError(f"{name}: its `before` must return queries, keys and values")
+        q, k, v = given
+        if k.shape[:3] != v.shape[:3] or q.shape[-1] != k.shape[-1]:
+            shapes = ", ".join(str(tuple(x.shape)) for x in given)
+            raise SeqattnError(
+                f"{name}: its `before` gives queries, keys and values of shapes {shapes}; a key "
+                "needs a value and as many features as a query"
+            )
+        return q, k, v
+
+    def _require_shape(self, context: object, wanted: torch.Size) -> None:
+        """Refuse a context of another shape; a single query would be broadcast unnoticed."""
+        name = type(self.injection).__name__
+        if not isinstance(context, Tensor):
+            raise SeqattnError(f"{name}: its `after` must return the context")
+        if context.shape[2] != wanted[2]:
+            raise SeqattnError(
+                f"{name}: its context has {context.shape[2]} positions, and {wanted[2]} queries "
+                "were asked for; of a query, read a_BT, b_BT and w_BS of the signal, of a key w_BT"
+            )
+        if context.shape != wanted:
+            raise SeqattnError(
+                f"{name}: its context has the shape {tuple(context.shape)} and not "
+                f"{tuple(wanted)}; `after` must leave as many features as values had before"
+            )
 
     def context(
         self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | None

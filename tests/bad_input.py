@@ -155,7 +155,7 @@ TIME = [
     ),
     Case(
         "A placeholder among times in seconds",
-        ("log.csv", "line 38", "253402300799 seconds", "leave the cell empty"),
+        ("log.csv", "line 38", "253402300799 seconds", "leave the field empty"),
         more("u1,i1,3,253402300799"),
     ),
     Case(
@@ -178,7 +178,7 @@ TIME = [
     Case("A unit of time that there is not", ("time_unit 'h'",), changes={"time_unit": "h"}),
     Case(
         "A placeholder for an unknown date",
-        ("log.csv", "line 38", "after the year 5000", "leave the cell empty"),
+        ("log.csv", "line 38", "after the year 5000", "leave the field empty"),
         DATED + "u1,i1,3,9999-12-31\n",
     ),
     Case(
@@ -213,20 +213,20 @@ FORM = [
         named("txt", **PLAIN),
     ),
     Case(
-        "More cells than columns are listed",
-        ("log.txt", "line 1 has more than 2 cells"),
+        "More fields than columns are listed",
+        ("log.txt", "line 1 has more than 2 fields"),
         SPACED.replace("\n", " 3\n"),
         named("txt", **PLAIN),
     ),
     Case(
         "Two spaces where one separates",
-        ("log.txt", "line 2 has more than 2 cells", "write its double space once"),
+        ("log.txt", "line 2 has more than 2 fields", "write its double space once"),
         SPACED.replace("u0 i1", "u0  i1"),
         named("txt", **PLAIN),
     ),
     Case(
         "A space at the start of a line where spaces separate",
-        ("log.txt", "line 1 has more than 2 cells", "remove the space at its start"),
+        ("log.txt", "line 1 has more than 2 fields", "remove the space at its start"),
         " " + SPACED,
         named("txt", **PLAIN),
     ),
@@ -236,8 +236,8 @@ FORM = [
         ", " + TEXT.replace("\n", "\n0,"),
     ),
     Case(
-        "Fewer cells than columns are listed",
-        ("log.txt", "line 1 has 2 cells", "columns lists 3"),
+        "Fewer fields than columns are listed",
+        ("log.txt", "line 1 has 2 fields", "columns lists 3"),
         SPACED,
         named("txt", **PLAIN | {"columns": ["user", "-", "item"]}),
     ),
@@ -288,7 +288,7 @@ FORM = [
     ),
     Case(
         "A decimal comma between commas",
-        ("log.csv", "line 2 has more than 4 cells", "quote cells that hold the separator"),
+        ("log.csv", "line 2 has more than 4 fields", "quote fields that hold the separator"),
         TEXT.replace(",1,", ",1,5,"),
         {"decimal": ","},
     ),
@@ -300,7 +300,7 @@ FORM = [
     ),
     Case(
         "A title with a quote that nothing closes",
-        ("log.tsv", "line 2: a quote opens a cell that ends on line 3", "set quote: none"),
+        ("log.tsv", "line 2: a quote opens a field that ends on line 3", "set quote: none"),
         TEXT.replace(",", "\t").replace("\ti0\t", '\t"Heroes\t', 1).replace("\ti1\t", '\ti"1\t', 1),
         named("tsv"),
     ),
@@ -313,7 +313,7 @@ FORM = [
     Case("UTF-16 text", ("log.csv", "is not UTF-8"), TEXT.encode("utf-16")),
     Case("Latin-1 text", ("log.csv", "is not UTF-8"), more("é,i1,1,1600000000").encode("latin-1")),
 ]
-CELLS = [
+FIELDS = [
     Case(
         "NULL as an item",
         ("log.csv", "line 38", "'NULL' is not an id", 'missing: ["NULL"]', "missing: []"),
@@ -364,13 +364,13 @@ CELLS = [
     Case("A negative intensity", ("log.csv", "line 38", "-1"), more("u1,i1,-1,1600000000")),
     Case("An infinite intensity", ("log.csv", "line 38", "infinite"), more("u1,i1,inf,1600000000")),
     Case(
-        "A fault below a cell of three lines",
+        "A fault below a field of three lines",
         ("log.csv", "line 41", "-1"),
         more('u1,"a\nb\nc",1,1600000000', "u1,i1,-1,1600000000"),
     ),
     Case(
-        "A surplus cell below a cell of two lines",
-        ("log.csv", "line 40 has more than 4 cells"),
+        "A surplus field below a field of two lines",
+        ("log.csv", "line 40 has more than 4 fields"),
         more('u1,"a\nb",1,1600000000', "u1,i1,1,1600000000,9"),
     ),
     Case(
@@ -677,7 +677,7 @@ SPLITS = [
 SECTIONS = {
     "Times": TIME,
     "Headers, columns and separators": FORM,
-    "Cells": CELLS,
+    "Fields": FIELDS,
     "Damaged files": DAMAGE,
     "Parquet": PARQUET,
     "Repeats and ties": REPEATS,

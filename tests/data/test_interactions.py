@@ -168,7 +168,7 @@ def test_incomplete_rows_are_dropped_and_counted_on_request():
 
 
 def test_log_of_incomplete_rows_only_is_refused():
-    with pytest.raises(SeqattnError, match="every row has an empty cell"):
+    with pytest.raises(SeqattnError, match="every row has an empty field"):
         Interactions.from_frame(frame(user=[np.nan] * 3), drop_incomplete=True)
 
 

@@ -225,13 +225,13 @@ def test_a_file_in_any_unit_is_the_same_dataset(described, unit, per, more):
 
 @PROPERTY
 @given(st.lists(st.sampled_from(["a", "", "b\nc", "d\r\ne", "\n", 'f"g', "h,i"]), min_size=1))
-def test_lines_are_those_on_which_rows_start(tmp_path_factory, cells):
+def test_lines_are_those_on_which_rows_start(tmp_path_factory, fields):
     path = tmp_path_factory.mktemp("lines") / "log.csv"
-    table = pd.DataFrame({"note": cells, "user": "u", "item": "i"})
+    table = pd.DataFrame({"note": fields, "user": "u", "item": "i"})
     text = table.to_csv(index=False, lineterminator="\n")
     path.write_bytes(text.encode())
     found = read_delimited(path, ",", {"user": "user", "item": "item"}).frame
-    before = [table.iloc[:n].to_csv(index=False, lineterminator="\n") for n in range(len(cells))]
+    before = [table.iloc[:n].to_csv(index=False, lineterminator="\n") for n in range(len(fields))]
     assert found.index.tolist() == [1 + one.count("\n") for one in before]
     assert found.index.name == "line"
 
@@ -377,7 +377,7 @@ STRAY = QUOTED.replace("i1\t", '"Heroes\t').replace("i4\t", '"Zorro\t')
 
 def test_quotes_that_are_text_are_kept_and_otherwise_refused_with_the_line(described):
     with pytest.raises(
-        SeqattnError, match=r"line 3: a quote opens a cell that ends on line 6.*quote: none"
+        SeqattnError, match=r"line 3: a quote opens a field that ends on line 6.*quote: none"
     ):
         load_log(described(STRAY, path="log.tsv"))
     log = load_log(described(STRAY, path="log.tsv", quote="none"))
@@ -389,7 +389,7 @@ def test_a_quote_may_swallow_more_than_the_csv_module_takes_by_itself(described)
     rows = "".join(f"u{n}\ti{n}\t1\t{1_600_000_000 + n}\n" for n in range(8_000))
     head = QUOTED.partition("\n")[0] + "\n"
     text = head + 'u\t"Heroes\t1\t1600000000\n' + rows + 'u\t"Zorro\t1\t1600000000\n'
-    with pytest.raises(SeqattnError, match="line 2: a quote opens a cell that ends on line 8003"):
+    with pytest.raises(SeqattnError, match="line 2: a quote opens a field that ends on line 8003"):
         load_log(described(text, path="log.tsv"))
 
 
@@ -411,14 +411,14 @@ def test_a_quoted_decimal_comma_needs_no_other_separator(described):
     assert found.fingerprint == load_dataset(described(halves)).fingerprint
 
 
-@pytest.mark.parametrize("cell", ["1.234", "1.234,5", "1.234.567", "-1.5"])
+@pytest.mark.parametrize("field", ["1.234", "1.234,5", "1.234.567", "-1.5"])
 @pytest.mark.parametrize("place", [0, 5])
-def test_a_point_beside_a_decimal_comma_is_refused_as_it_stands(described, cell, place):
+def test_a_point_beside_a_decimal_comma_is_refused_as_it_stands(described, field, place):
     lines = TEXT.replace(",", ";").splitlines()
     user, item, _, at = lines[place + 1].split(";")
-    lines[place + 1] = f"{user};{item};{cell};{at}"
+    lines[place + 1] = f"{user};{item};{field};{at}"
     text = "\n".join(lines) + "\n"
-    message = rf"'plays' \(intensity\), line {place + 2}: '{cell}' has a point"
+    message = rf"'plays' \(intensity\), line {place + 2}: '{field}' has a point"
     with pytest.raises(SeqattnError, match=message):
         load_log(described(text, separator=";", decimal=","))
 
@@ -441,7 +441,7 @@ def test_two_colons_separate_and_one_may_stand_in_an_id(described, header):
 
 def test_a_surplus_cell_between_two_colons_is_named_by_its_line(described):
     text = TEXT.replace(",", "::") + "u1::i1::1::1600000000::9\n"
-    with pytest.raises(SeqattnError, match="line 38 has more than 4 cells; quote cells that"):
+    with pytest.raises(SeqattnError, match="line 38 has more than 4 fields; quote fields that"):
         load_log(described(text, separator="::"))
 
 
@@ -466,7 +466,7 @@ def test_a_line_of_names_is_no_row(described, names, refused):
 
 
 @pytest.mark.parametrize(
-    ("cells", "says"),
+    ("fields", "says"),
     [
         ("u1,i9,1,1600000000000", "after the year 5000"),
         ("u1,i9,-1,1600000900", "is negative"),
@@ -476,11 +476,11 @@ def test_a_line_of_names_is_no_row(described, names, refused):
 )
 @pytest.mark.parametrize("part", ["train", "valid", "test"])
 def test_a_fault_in_one_of_three_files_names_that_file_alone(
-    described, tmp_path, part, cells, says
+    described, tmp_path, part, fields, says
 ):
     files = {name: f"{name}.csv" for name in ("train", "valid", "test")}
     for name in files:
-        (tmp_path / f"{name}.csv").write_text(TEXT + (cells + "\n") * (name == part))
+        (tmp_path / f"{name}.csv").write_text(TEXT + (fields + "\n") * (name == part))
     with pytest.raises(SeqattnError, match=says) as caught:
         load_log(described(path="", split=files))
     message = str(caught.value)

@@ -98,12 +98,12 @@ def test_file_that_is_not_utf_8_is_refused(tmp_path):
 @pytest.mark.parametrize("wide", ["Ada,Alien, 1979,3,4", "Ada,Alien,8,2,4,x"])
 def test_a_line_with_too_many_cells_is_refused_not_read_shifted(tmp_path, wide):
     path = written(tmp_path / "log.csv", HEADER + f"Ada,Alien,3,4\n{wide}\n")
-    assert "line 3 has more than 4 cells" in refusal(path)
+    assert "line 3 has more than 4 fields" in refusal(path)
 
 
 def test_every_line_with_too_many_cells_is_refused_too(tmp_path):
     path = written(tmp_path / "log.csv", HEADER + "Ada,Alien,8,2,4\n" * 3)
-    assert "line 2 has more than 4 cells" in refusal(path)
+    assert "line 2 has more than 4 fields" in refusal(path)
 
 
 def test_a_separator_at_the_end_of_each_line_is_harmless(tmp_path):

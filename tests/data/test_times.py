@@ -118,7 +118,7 @@ def test_a_time_without_a_zone_does_not_take_that_of_the_one_before(moments):
 @pytest.mark.parametrize("value", ["9999-12-31", "9999-12-31T23:59:59-05:00"])
 def test_a_placeholder_date_is_one_line_with_its_row(value):
     message = refusal(["2020-01-01", value, "2020-01-02"])
-    assert f"row 1: '{value}' is after the year 5000; leave the cell empty" in message
+    assert f"row 1: '{value}' is after the year 5000; leave the field empty" in message
 
 
 @pytest.mark.parametrize("value", ["2020-01-02x03:04", "2020-02-30", "0000-01-01", "12020-01-01"])
@@ -152,7 +152,7 @@ def test_a_placeholder_is_the_odd_row_and_no_reason_for_another_unit(unit, as_ty
     values = [as_type(t * PER_SECOND[unit]) for t in (1_500_000_000, 1_500_000_001, 253402300799)]
     message = refusal(values, unit)
     assert "row 2" in message and "after the year 5000" in message
-    assert "leave the cell empty if the time is unknown, and give all rows in one unit" in message
+    assert "leave the field empty if the time is unknown, and give all rows in one unit" in message
     assert "time_unit" not in message
 
 

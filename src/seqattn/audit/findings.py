@@ -55,10 +55,10 @@ class Check:
 
 
 CHECKS = (
-    # Reading drops rows with an empty cell; which rows lack one is seldom a matter of chance.
+    # Reading drops rows with an empty field; which rows lack one is seldom a matter of chance.
     Check(
         "rows_incomplete",
-        "rows dropped at reading for an empty cell",
+        "rows dropped at reading for an empty field",
         0.0,
         0.05,
         "Get the complete file and run `seqattn prepare NAME` again, or name the log after "

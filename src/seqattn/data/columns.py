@@ -21,13 +21,13 @@ from seqattn.errors import SeqattnError
 
 _FIX_IDS = "give ids as integers or as strings, one type in the whole column"
 _FIX_INTENSITY = "give a finite number >= 0 for every interaction, or leave the column out"
-_FIX_MISSING = "fill the cell in, or drop such rows with drop_incomplete=True"
+_FIX_MISSING = "fill the field in, or drop such rows with drop_incomplete=True"
 _FIX_TIME = "give seconds since 1970 or ISO 8601 dates (2024-01-31T12:00:00), one kind throughout"
 _FIX_DIGITS = "write dates as 2024-01-31, with a time as 2024-01-31T12:00:00"
-_FIX_YEAR = "leave the cell empty if the time is unknown"
-_FIX_UNIT = "leave the cell empty if the time is unknown, and give all rows in one unit"
-_FIX_ORDER = "give a number for each interaction whose place is known, and an empty cell elsewhere"
-_NESTED = (list, dict, set, np.ndarray)  # what a log's cells cannot be counted by
+_FIX_YEAR = "leave the field empty if the time is unknown"
+_FIX_UNIT = "leave the field empty if the time is unknown, and give all rows in one unit"
+_FIX_ORDER = "give a number for each interaction whose place is known, and an empty field elsewhere"
+_NESTED = (list, dict, set, np.ndarray)  # what a log's fields cannot be counted by
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 PARTS = ("train", "valid", "test")
 _NUMBER = {name: n for n, name in enumerate(PARTS)} | {"validation": 1}  # of a part
@@ -133,7 +133,7 @@ def ids(column: pd.Series, source: str) -> np.ndarray:
         codes, texts = pd.factorize(column.to_numpy(dtype=object))
         _refuse_long(column, source, codes, texts)
         return _integers_or_text(codes, texts)
-    if kind == "floating":  # as pandas reads an integer column with an empty cell
+    if kind == "floating":  # as pandas reads an integer column with an empty field
         values = column.to_numpy(dtype=np.float64)
         exact = np.isfinite(values) & (values == np.floor(values))
         _refuse(column, source, ~exact, "is not a whole number", _FIX_IDS)
@@ -186,7 +186,7 @@ def intensities(column: pd.Series, source: str) -> np.ndarray:
 
 
 def times(column: pd.Series, source: str, gaps: bool, unit: str) -> np.ndarray:
-    """Return times as seconds since 1970 UTC; with `gaps` an empty cell is NaN, else an error.
+    """Return times as seconds since 1970 UTC; with `gaps` an empty field is NaN, else an error.
 
     The first value decides whether a column holds numbers, of the `unit` given, or dates.
 
@@ -322,7 +322,7 @@ def _are_dates(numbers: np.ndarray) -> bool:
 
 
 def orders(column: pd.Series, source: str) -> np.ndarray:
-    """Return explicit chronological positions as float64; an empty cell is unknown, NaN.
+    """Return explicit chronological positions as float64; an empty field is unknown, NaN.
 
     Numbers with more digits than float64 keeps, such as ids that grow with time, are replaced by
     their ranks: only the order counts.
@@ -348,7 +348,7 @@ def orders(column: pd.Series, source: str) -> np.ndarray:
 
 
 def _is_whole(value: object) -> bool:
-    """Whether a cell is an integer, or a text of one."""
+    """Whether a field is an integer, or a text of one."""
     if isinstance(value, str):
         return re.fullmatch(r"\s*[-+]?[0-9]+\s*", value) is not None
     return isinstance(value, Integral)
@@ -369,7 +369,7 @@ def parts(column: pd.Series, source: str) -> np.ndarray:
 
 
 def _known(column: pd.Series) -> np.ndarray:
-    """Where a cell is not empty."""
+    """Where a field is not empty."""
     return ~(column.isna() | (column == "")).to_numpy(dtype=bool)
 
 

@@ -24,7 +24,7 @@ COLUMNS = ("user", "item", "intensity", "timestamp", "order")
 
 
 def drop_missing(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of a raw log that have no empty cell in the columns used.
+    """Return the rows of a raw log that have no empty field in the columns used.
 
     Row labels are kept, so later messages still name the original row. Other columns than
     ``user``, ``item``, ``intensity`` and ``timestamp`` do not count. Where a column ``order``
@@ -113,7 +113,7 @@ class Interactions:
             strings) or ISO 8601 dates. ``order`` numbers a user's interactions from old to new;
             it then takes the place of the timestamp.
         drop_incomplete : bool
-            Drop rows with an empty cell as a counted step, instead of refusing them.
+            Drop rows with an empty field as a counted step, instead of refusing them.
         chronological : bool
             Whether a log without ``timestamp`` and ``order``, for diagnostics only, is refused.
         time_unit : str
@@ -145,7 +145,7 @@ class Interactions:
             frame = drop_missing(frame)
             if frame.empty:
                 raise SeqattnError(
-                    f"{source}: every row has an empty cell in user, item, intensity or "
+                    f"{source}: every row has an empty field in user, item, intensity or "
                     "timestamp; check the column mapping"
                 )
             steps.append(Step.of("drop missing", frame))

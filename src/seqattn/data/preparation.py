@@ -1,6 +1,6 @@
 """Preparation steps: pure functions from Interactions to Interactions, each counted.
 
-Rows with empty cells are dropped one stage earlier, by
+Rows with empty fields are dropped one stage earlier, by
 ``Interactions.from_frame(..., drop_incomplete=True)``: a validated log has none.
 """
 

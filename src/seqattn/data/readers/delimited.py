@@ -73,20 +73,20 @@ def read_delimited(
     names : sequence of str, optional
         Names of all columns in file order, for a file whose first line does not give them.
     missing : sequence of str, optional
-        What stands for a missing value in any column, beside an empty cell; of ids as a text,
+        What stands for a missing value in any column, beside an empty field; of ids as a text,
         of numbers as a number.
     decimal : str, optional
         The decimal mark, a point or a comma.
     texts : sequence of str, optional
-        Our columns, beside the ids, whose cells are kept as they stand: numbers of many digits.
+        Our columns, beside the ids, whose fields are kept as they stand: numbers of many digits.
     quoted : bool, optional
-        Whether quotes go round a cell; else they are text.
+        Whether quotes go round a field; else they are text.
 
     Raises
     ------
     SeqattnError
         The file is empty, damaged or cut off, lacks a column or names one twice, a line has more
-        cells than there are columns, or a quote that nothing closes has taken in other lines.
+        fields than there are columns, or a quote that nothing closes has taken in other lines.
     """
     header, content = not names, content_of(path)
     present = header_of(path, separator, content, quoted) if header else list(names)
@@ -144,7 +144,7 @@ def _are_marks(column: pd.Series, marks: Sequence[str]) -> np.ndarray:
     numbers = [number for number in map(_number, marks) if number is not None]
     # A number of Python equals an equal one of any type, and no text; of blanks any number is one.
     known = {*(mark if mark.strip() else "" for mark in marks), *numbers}
-    found = column.map(lambda cell: (cell.strip() if isinstance(cell, str) else cell) in known)
+    found = column.map(lambda field: (field.strip() if isinstance(field, str) else field) in known)
     if types.is_datetime64_any_dtype(column.dtype):
         found = column.astype(str).isin(marks)
     elif column.name not in IDS and not types.is_numeric_dtype(column.dtype):
@@ -162,7 +162,7 @@ def _number(mark: str) -> int | float | None:
 
 
 def _with_points(frame: pd.DataFrame, decimal: str, path: Path) -> pd.DataFrame:
-    """Write decimals with a point where a column has kept its text; other cells stay.
+    """Write decimals with a point where a column has kept its text; other fields stay.
 
     A point is a mark of thousands there, so that 1.234 would become another number: it is refused.
     """
@@ -242,7 +242,7 @@ def _read(path: Path, content: bytes | None, **options: Any) -> pd.DataFrame:
             path if content is None else io.BytesIO(content),
             low_memory=False,
             float_precision="round_trip",
-            keep_default_na=False,  # an item may be called "NA"; an empty cell is missing
+            keep_default_na=False,  # an item may be called "NA"; an empty field is missing
             **({"na_values": [""]} | options),
         )
     except pd.errors.EmptyDataError:
@@ -279,8 +279,8 @@ def _listed(names: list[str]) -> str:
 
 def _hint(header: list[str], separator: str) -> str:
     """Return what a first line without the names wanted suggests."""
-    cells = header if len(header) > 1 else re.split(r"::|[ ;|\t,]", header[0][:200])
-    if any(re.fullmatch(r"\d+", cell.strip()) for cell in cells):
+    fields = header if len(header) > 1 else re.split(r"::|[ ;|\t,]", header[0][:200])
+    if any(re.fullmatch(r"\d+", field.strip()) for field in fields):
         return "; or has the file no header? Then say header: false and list the columns in order"
     if len(header) == 1:
         marks = ("::", ";", "\t", "|", ",", " ")
@@ -317,7 +317,7 @@ def read_parquet(path: Path, columns: Mapping[str, str]) -> Table:
 
     try:
         # Without pandas' own notes in the file, by which a column may come back as the index, and
-        # without making numbers with a point of integers beside empty cells.
+        # without making numbers with a point of integers beside empty fields.
         frame = parquet.read_table(path, columns=list(columns)).to_pandas(
             ignore_metadata=True, integer_object_nulls=True
         )
@@ -344,7 +344,7 @@ def _schema(path: Path) -> Any:
 
 
 def _refuse_nested(path: Path, schema: Any, columns: Sequence[str]) -> None:
-    """Refuse columns whose cells are lists or structs, of which the first row has one already."""
+    """Refuse columns whose fields are lists or structs, of which the first row has one already."""
     for name in columns:
         if (kind := schema.field(name).type).num_fields:
             raise SeqattnError(

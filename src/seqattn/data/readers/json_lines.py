@@ -135,7 +135,7 @@ def read_steam_reviews(paths: Sequence[Path]) -> Table:
     """Read ``steam_reviews.json.gz``: username, product_id, hours and date of each review.
 
     The file is streamed; memory grows with the rows kept, not with the texts. Lines that are no
-    dictionary are counted and left out. A date without a readable day is an empty cell.
+    dictionary are counted and left out. A date without a readable day is an empty field.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def read_steam_au(paths: Sequence[Path]) -> Table:
 
     The first gives each user's reviews with their day, such as "Posted November 5, 2011.", the
     second the minutes each user played each game until the crawl. A day without a year, and the
-    minutes of a game that is not in the user's library, are empty cells.
+    minutes of a game that is not in the user's library, are empty fields.
 
     Raises
     ------

@@ -65,7 +65,7 @@ def _read_text(own: OwnData, path: Path) -> Table:
         first = header_of(path, own.separator, content_of(path), own.quoted)
         if len(first) < len(own.names):
             raise SeqattnError(
-                f"{path}: line 1 has {len(first)} cells, and columns lists {len(own.names)}; "
+                f"{path}: line 1 has {len(first)} fields, and columns lists {len(own.names)}; "
                 "check the separator, or list each column of the file once"
             )
     table = read_delimited(
@@ -75,7 +75,7 @@ def _read_text(own: OwnData, path: Path) -> Table:
         own.names,
         missing=own.missing or (),
         decimal=own.decimal,
-        # Beside an empty cell pandas would read them as float64, which drops digits.
+        # Beside an empty field pandas would read them as float64, which drops digits.
         texts=("timestamp", "order") if own.entry.time_unit == "ns" else ("order",),
         quoted=own.quoted,
     )
@@ -90,20 +90,20 @@ def _refuse_header(table: Table) -> None:
     if len(frame) < 2:
         return
     line = frame.filter(COLUMNS).iloc[0].dropna().items()
-    first = {str(name): str(cell).strip() for name, cell in line}
+    first = {str(name): str(field).strip() for name, field in line}
     if all(re.fullmatch(_NAMES[name], first.get(name, "").lower()) for name in IDS):
         raise SeqattnError(
             f"{table.source}: line 1: {first['user']!r} and {first['item']!r} look like names; "
             "leave header: false out and name the columns as line 1 does"
         )
-    for name, cell in first.items():
+    for name, field in first.items():
         # Of ids all must be numbers, for a text may begin with a digit; a date does so, too.
         like = r"\s*\d+\s*" if name in IDS else r"\s*[-+]?[.,\d].*"
         others = frame[name].iloc[1:].dropna().astype(str)
-        if others.size and others.str.fullmatch(like).all() and not re.fullmatch(like, cell):
+        if others.size and others.str.fullmatch(like).all() and not re.fullmatch(like, field):
             kind = "number" if name in IDS else "number or date"
             raise SeqattnError(
-                f"{table.source}: line 1: {cell!r} is no {kind}, as every other {name} is; if "
+                f"{table.source}: line 1: {field!r} is no {kind}, as every other {name} is; if "
                 "line 1 is a header, leave header: false out and name its columns"
             )
 

@@ -21,7 +21,7 @@ def plain_names(path: Path) -> list[str]:
     Raises
     ------
     SeqattnError
-        It cannot be read, or has other marks than commas between its cells.
+        It cannot be read, or has other marks than commas between its fields.
     """
     if is_parquet(path):
         return parquet_names(path)
@@ -29,7 +29,7 @@ def plain_names(path: Path) -> list[str]:
     for mark, told in _OTHER_MARKS.items():
         if len(names) == 1 and mark in names[0]:
             raise SeqattnError(
-                f"{path}: {told} between the cells of its first line; save the table with commas, "
+                f"{path}: {told} between the fields of its first line; save the table with commas, "
                 "and a point for decimals"
             )
     return names
@@ -43,7 +43,7 @@ def read_plain(
     Parameters
     ----------
     texts : sequence of str, optional
-        Our columns whose cells are kept as they stand, in a CSV.
+        Our columns whose fields are kept as they stand, in a CSV.
 
     Returns
     -------

@@ -43,7 +43,7 @@ _LONGEST_CELL = 2**31 - 1  # of the csv module, which by itself stops at 131,072
 
 @dataclass(frozen=True, eq=False)
 class RawText:
-    """The bytes of a delimited file, and how they are cut into cells.
+    """The bytes of a delimited file, and how they are cut into fields.
 
     Attributes
     ----------
@@ -52,13 +52,13 @@ class RawText:
     content : bytes
         What it holds.
     separator : str
-        Between cells, one character.
+        Between fields, one character.
     columns : int
-        Cells of a row.
+        Fields of a row.
     header : bool
         Whether the first line names the columns.
     quoted : bool
-        Whether quotes go round a cell; else they are text.
+        Whether quotes go round a field; else they are text.
     """
 
     path: Path
@@ -69,7 +69,7 @@ class RawText:
     quoted: bool = True
 
     def lines(self, rows: int) -> pd.Index:
-        """Return the line on which each row starts; a quoted cell may hold the end of a line."""
+        """Return the line on which each row starts; a quoted field may hold the end of a line."""
         physical = self.content.count(b"\n") + (not self.content.endswith(b"\n"))
         if physical != rows + self.header:
             starts = self._starts[0][:-1]
@@ -78,9 +78,9 @@ class RawText:
         return pd.RangeIndex(1 + self.header, 1 + self.header + rows, name="line")
 
     def refuse_swallowed(self) -> None:
-        """Refuse a quoted cell over several lines each of which is a row by itself.
+        """Refuse a quoted field over several lines each of which is a row by itself.
 
-        A quote that is part of a title opens a cell, which goes on until the next quote.
+        A quote that is part of a title opens a field, which goes on until the next quote.
 
         Raises
         ------
@@ -93,26 +93,26 @@ class RawText:
         for start, after in pairwise(starts):
             if after - start > 1 and self._are_rows(text[start - 1 : after - 1]):
                 raise SeqattnError(
-                    f"{self.path}: line {start}: a quote opens a cell that ends on line "
+                    f"{self.path}: line {start}: a quote opens a field that ends on line "
                     f"{after - 1}, and each of these lines would be a row; set quote: none if "
                     "quotes are part of the text, or double the quote"
                 )
 
     def _are_rows(self, lines: list[str]) -> bool:
-        """Whether each line has the cells of a row, with numbers where the first one has them."""
+        """Whether each line has the fields of a row, with numbers where the first one has them."""
         first = lines[0].rstrip("\r\n").split(self.separator)
-        numbers = [at for at, cell in enumerate(first) if _NUMBER.match(cell)]
+        numbers = [at for at, field in enumerate(first) if _NUMBER.match(field)]
         if len(first) != self.columns:
             return False
         for line in lines[1:]:
             ways = (line.rstrip("\r\n").split(self.separator), *self._reader([line]))
-            cells = next((way for way in ways if len(way) == self.columns), None)
-            if cells is None or not all(_NUMBER.match(cells[at]) for at in numbers):
+            fields = next((way for way in ways if len(way) == self.columns), None)
+            if fields is None or not all(_NUMBER.match(fields[at]) for at in numbers):
                 return False
         return True
 
     def refuse_surplus(self) -> None:
-        """Refuse a line with more cells than there are columns, of which pandas would say nothing.
+        """Refuse a line with more fields than there are columns, of which pandas would say nothing.
 
         Raises
         ------
@@ -120,28 +120,28 @@ class RawText:
             There is one; the message names it.
         """
         try:
-            cells = self._column(self.columns, self.columns + 1)
+            fields = self._column(self.columns, self.columns + 1)
         except (pd.errors.EmptyDataError, *UNREADABLE):
             return  # no line is that long, or the file has other faults, which reading will tell
-        surplus = np.flatnonzero(cells.notna())
+        surplus = np.flatnonzero(fields.notna())
         if len(surplus):
-            line = self.lines(len(cells))[surplus[0]]
+            line = self.lines(len(fields))[surplus[0]]
             raise SeqattnError(
-                f"{self.path}: line {line} has more than {self.columns} cells; "
+                f"{self.path}: line {line} has more than {self.columns} fields; "
                 f"{self._fix_of_surplus(surplus[0])}"
             )
 
     def _fix_of_surplus(self, row: int) -> str:
-        """Return what mends a row with too many cells; spaces are easily doubled."""
-        if self.separator == " " and "" in (cells := self._row(row)[:-1]):
+        """Return what mends a row with too many fields; spaces are easily doubled."""
+        if self.separator == " " and "" in (fields := self._row(row)[:-1]):
             return (
-                "remove the space at its start" if not cells[0] else "write its double space once"
+                "remove the space at its start" if not fields[0] else "write its double space once"
             )
         comma = ", such as decimals with a comma, or write those with a point"
-        return f"quote cells that hold the separator{comma if self.separator == ',' else ''}"
+        return f"quote fields that hold the separator{comma if self.separator == ',' else ''}"
 
     def _row(self, row: int) -> list[str]:
-        """Return the cells of a row as they stand."""
+        """Return the fields of a row as they stand."""
         text = io.StringIO(self.content.decode("utf-8-sig"), newline="")
         with _cells_of_any_length():
             return next(islice(self._reader(text), row + self.header, None))
@@ -149,7 +149,7 @@ class RawText:
     def refuse_cut(self) -> None:
         """Refuse a last line that ends early, where no end of line says that it is whole.
 
-        It has fewer cells than any other, or its last one, a number or a date, is shorter than all
+        It has fewer fields than any other, or its last one, a number or a date, is shorter than all
         others or a number far below them.
 
         Raises
@@ -161,24 +161,24 @@ class RawText:
             return
         try:
             last = self._last()
-            # Blanks below the last row are no row; they are taken as its last cell.
+            # Blanks below the last row are no row; they are taken as its last field.
             full = len(last) >= self.columns or not "".join(last).strip()
-            cells = self._column((self.columns if full else len(last)) - 1, self.columns)
-            if len(cells) < 2:
+            fields = self._column((self.columns if full else len(last)) - 1, self.columns)
+            if len(fields) < 2:
                 return
-            ends_early = _is_shorter(cells) if full else not self._has_short(len(last))
+            ends_early = _is_shorter(fields) if full else not self._has_short(len(last))
         except (pd.errors.EmptyDataError, csv.Error, *UNREADABLE):
             return
-        if ends_early or _is_far_below(cells):
-            line = self.lines(len(cells))[-1]
+        if ends_early or _is_far_below(fields):
+            line = self.lines(len(fields))[-1]
             raise SeqattnError(
                 f"{self.path}: the file ends inside line {line}, as if it were cut off: its last "
-                "cell is absent, shorter or far smaller than all others and no end of line follows;"
-                " get the file again, or end the line if it is whole"
+                "field is absent, shorter or far smaller than all others and no end of line "
+                "follows; get the file again, or end the line if it is whole"
             )
 
     def _last(self) -> list[str]:
-        """Return the cells of the last record, which may begin on an earlier line."""
+        """Return the fields of the last record, which may begin on an earlier line."""
         if self.quoted and b'"' in self.content:
             starts, text = self._starts
             lines = text[starts[-2] - 1 :] if text else []
@@ -188,12 +188,12 @@ class RawText:
         with _cells_of_any_length():
             return next(self._reader(lines), [])
 
-    def _has_short(self, cells: int) -> bool:
-        """Whether a record before the last one has at most that many cells, too."""
+    def _has_short(self, fields: int) -> bool:
+        """Whether a record before the last one has at most that many fields, too."""
         text = io.StringIO(self.content.decode("utf-8-sig", errors="replace"), newline="")
         with _cells_of_any_length():
             counts = [len(row) for row in self._reader(text) if "".join(row).strip()]
-        return min(counts[self.header : -1], default=0) <= cells
+        return min(counts[self.header : -1], default=0) <= fields
 
     @cached_property
     def _starts(self) -> tuple[list[int], list[str]]:
@@ -210,15 +210,15 @@ class RawText:
         form: dict[str, Any] = {"delimiter": self.separator, "quoting": quoting(self.quoted)}
         return csv.reader(lines, **form)
 
-    def _column(self, place: int, cells: int) -> pd.Series:
-        """Cells of one column as they stand, of lines read as if they had that many cells."""
+    def _column(self, place: int, fields: int) -> pd.Series:
+        """Fields of one column as they stand, of lines read as if they had that many fields."""
         return pd.read_csv(
             io.BytesIO(self.content),
             sep=self.separator,
             quoting=quoting(self.quoted),
             header=None,
             skiprows=int(self.header),
-            names=range(cells),
+            names=range(fields),
             usecols=[place],
             index_col=False,
             dtype=str,
@@ -226,22 +226,22 @@ class RawText:
         )[place]
 
 
-def _is_shorter(cells: pd.Series) -> bool:
-    """Whether the last cell is empty and no other is, or shorter than all others, all numbers."""
-    others, last = cells.iloc[:-1], cells.iloc[-1]
+def _is_shorter(fields: pd.Series) -> bool:
+    """Whether the last field is empty and no other is, or shorter than all others, all numbers."""
+    others, last = fields.iloc[:-1], fields.iloc[-1]
     if pd.isna(last):
         return bool(others.notna().all())
     numbers = others.str.match(r"[-+.\d]", na=False).all()
     return bool(numbers and len(last) < others.str.len().min())
 
 
-def _is_far_below(cells: pd.Series) -> bool:
-    """Whether the last cell is a long number with a gap to all others, as if digits were cut off.
+def _is_far_below(fields: pd.Series) -> bool:
+    """Whether the last field is a long number with a gap to all others, as if digits were cut off.
 
     Of times about 10^9 some have a digit less than others, so that its length tells nothing. Zero
     stands for an unknown time, and is not compared.
     """
-    others, last = cells.iloc[:-1].dropna(), str(cells.iloc[-1])
+    others, last = fields.iloc[:-1].dropna(), str(fields.iloc[-1])
     others = others[~others.str.fullmatch(r"0+")]
     whole = not others.empty and others.str.fullmatch(r"[0-9]+").all()
     if not (whole and _LONG_NUMBER.fullmatch(last) and len(last) < others.str.len().max()):
@@ -250,7 +250,7 @@ def _is_far_below(cells: pd.Series) -> bool:
 
 
 def quoting(quoted: bool) -> int:
-    """Return what the csv module and pandas call it whether quotes go round a cell."""
+    """Return what the csv module and pandas call it whether quotes go round a field."""
     return csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
 
 

@@ -109,8 +109,8 @@ def reversed_ties(dataset: Dataset) -> Dataset:
     Where a user's last two interactions share a time stamp, the file's order says which of them
     is the test target of leave-one-out. Here it is the other one, predicted from the rest. Training
     stays as the models saw it, so nothing needs to be fitted again, and no new target was
-    trained on. Each model's level moves by itself: whether
-    the convention decides a comparison, the difference between models in both orders tells.
+    trained on. Each model's level moves by itself: whether the convention decides a comparison,
+    the difference between models in both orders tells.
     """
     old, n = dataset.sequences, len(dataset.sequences)
     train_n, begins_n = dataset.split.parts.train, np.ones(n, dtype=bool)

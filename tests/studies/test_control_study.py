@@ -324,3 +324,21 @@ def test_with_runs_without_effect_no_variant_reads(page):
     glued, _, _ = page(1)
     assert (glued["judged"], glued["alarms"]) == (2, 0)
     assert not re.search(r"the variant reads it|that read it", glued["told"])
+
+
+def test_how_far_lambda_went_stands_beside_every_dose(monkeypatch):
+    rows = [
+        {"dataset": "amazon-office", "arm": arm, "model": "ia-add", "seed": seed, "steps": 100 * seed,
+         "lam": 0.5, "possible": 0.1 * seed, "used": 0.5}
+        for arm in ("p 0", "p 1") for seed in (1, 3)
+    ]  # fmt: skip
+    monkeypatch.setattr(type(STUDY), "table", lambda self, name: pd.DataFrame(rows))
+    verdicts = pd.DataFrame(
+        [("amazon-office", False, m) for m in ("ia-add", "ia-gate")],
+        columns=["dataset", "part", "model"],
+    )
+    told = control.travelled(STUDY, verdicts)
+    assert set(told.index.get_level_values("variant")) == {"Add"}  # the gate has no one lambda
+    row = told.loc[("Amazon-Office", "Add", 1.0)]
+    assert (row["steps"], row["possible travel"]) == (200, pytest.approx(0.2))
+    assert told.loc[("Amazon-Office", "Add", 0.5)].isna().all()  # not run, and there

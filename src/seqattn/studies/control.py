@@ -330,6 +330,20 @@ def ceilings(study: Study) -> dict[str, float]:
     return dict(zip(told["dataset"], told["ceiling"], strict=True))
 
 
+def travelled(study: Study, verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Return how long lambda of Add, Mul and Val was trained by dose, and how far it could go.
+
+    The index is that of `all_doses`; steps, λ, possible travel and share used are means over seeds.
+    """
+    names = {"lam": "λ", "possible": "possible travel", "used": "share used"}
+    values = ["steps", *names]
+    rows = study.table("travel").reindex(columns=["dataset", "arm", "model", *values])
+    rows = rows.assign(p=rows["arm"].map(doses(study)))
+    means = rows.groupby(["dataset", "model", "p"], as_index=False)[values].mean()
+    told = all_doses(study, verdicts[verdicts["model"].isin(VARIANTS)], means)
+    return told[values].rename(columns=names)
+
+
 def lambdas_by_dose(study: Study) -> pd.DataFrame:
     """Return lambda of Add, Mul and Val by dose: the mean over layers and seeds, with its interval.
 

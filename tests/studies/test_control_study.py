@@ -327,12 +327,14 @@ def test_with_runs_without_effect_no_variant_reads(page):
 
 
 def test_how_far_lambda_went_stands_beside_every_dose(monkeypatch):
+    columns = ["dataset", "arm", "model", "seed", "steps", "lam", "possible", "used"]
     rows = [
-        {"dataset": "amazon-office", "arm": arm, "model": "ia-add", "seed": seed, "steps": 100 * seed,
-         "lam": 0.5, "possible": 0.1 * seed, "used": 0.5}
-        for arm in ("p 0", "p 1") for seed in (1, 3)
-    ]  # fmt: skip
-    monkeypatch.setattr(type(STUDY), "table", lambda self, name: pd.DataFrame(rows))
+        ("amazon-office", arm, "ia-add", seed, 100 * seed, 0.5, 0.1 * seed, 0.5)
+        for arm in ("p 0", "p 1")
+        for seed in (1, 3)
+    ]
+    table = pd.DataFrame(rows, columns=columns)
+    monkeypatch.setattr(type(STUDY), "table", lambda self, name: table)
     verdicts = pd.DataFrame(
         [("amazon-office", False, m) for m in ("ia-add", "ia-gate")],
         columns=["dataset", "part", "model"],

@@ -222,10 +222,13 @@ def test_rope_with_a_base_of_infinity_turns_the_first_pair_of_features_alone(mon
         )
 
 
-def test_transformer_xl_is_that_of_transformers():
+@pytest.mark.parametrize("slots", [0, 3])
+def test_transformer_xl_is_that_of_transformers(slots):
+    """With memory slots, that of a memory which nothing has filled."""
     xl = pytest.importorskip("transformers.models.deprecated.transfo_xl.modeling_transfo_xl")
     d, h, t = 8, 2, 6
-    ours = model_of(positions="transformer-xl", n_layers=1).float().blocks[0].attention
+    config = {"positions": "transformer-xl", "n_layers": 1, "memory_slots": slots}
+    ours = model_of(**config).float().blocks[0].attention
     theirs = xl.RelPartialLearnableMultiHeadAttn(h, d, d // h, 0.0, dropatt=0.0).eval()
     scheme = ours.positions
     theirs.qkv_net.weight.data = ours.qkv.weight.data
@@ -236,9 +239,10 @@ def test_transformer_xl_is_that_of_transformers():
     )
     theirs.r_w_bias.data = scheme.content_H1F.data[:, 0]
     theirs.r_r_bias.data = scheme.distance_H1F.data[:, 0]
-    x, r = torch.randn(1, t, d), xl.PositionalEmbedding(d)(torch.arange(t - 1, -1, -1.0))
-    future = torch.ones(t, t, dtype=torch.uint8).triu(1)[:, :, None]
-    expected = theirs(x.transpose(0, 1), r, attn_mask=future)[0].transpose(0, 1)
+    x, r = torch.randn(1, t, d), xl.PositionalEmbedding(d)(torch.arange(t + slots - 1, -1, -1.0))
+    future = torch.ones(t, t + slots, dtype=torch.uint8).triu(1 + slots)[:, :, None]
+    memory = torch.zeros(slots, 1, d) if slots else None
+    expected = theirs(x.transpose(0, 1), r, attn_mask=future, mems=memory)[0].transpose(0, 1)
     torch.testing.assert_close(theirs.layer_norm(x + ours(x, Sight())), expected)
 
 

@@ -152,19 +152,22 @@ class Attention(nn.Module):
         wanted = q.shape
         q, k, bias = self.positions(q, k)
         given = self.injection.before(q, k, v, sight.signal)
-        q, k, v = self._require_pairs(given)
+        q, k, v = self._require_pairs(given, self.positions.n_slots)
         context_BHSF = self.context(q, k, v, sight.mask, bias)
         context_BHSF = self.injection.after(context_BHSF, sight.signal)
         self._require_shape(context_BHSF, wanted)
         return self.output(context_BHSF.transpose(1, 2).flatten(2))
 
-    def _require_pairs(self, given: object) -> tuple[Tensor, Tensor, Tensor]:
-        """Refuse other than queries, keys and values, of which the last two belong together."""
+    def _require_pairs(self, given: object, n_slots: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Refuse other than queries, keys and values, of which the last two belong together.
+
+        The keys of memory slots have no values yet.
+        """
         name = type(self.injection).__name__
         if not isinstance(given, tuple) or len(given) != 3:
             raise SeqattnError(f"{name}: its `before` must return queries, keys and values")
         q, k, v = given
-        if k.shape[:3] != v.shape[:3] or q.shape[-1] != k.shape[-1]:
+        if k.shape[2] - n_slots != v.shape[2] or q.shape[-1] != k.shape[-1]:
             shapes = ", ".join(str(tuple(x.shape)) for x in given)
             raise SeqattnError(
                 f"{name}: its `before` gives queries, keys and values of shapes {shapes}; a key "

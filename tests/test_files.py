@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seqattn.errors import SeqattnError
-from seqattn.files import ROOT, results_folder, write_text
+from seqattn.files import ROOT, read_record, results_folder, write_record, write_text
 
 
 def test_text_is_written_into_a_new_folder(tmp_path):
@@ -76,3 +76,16 @@ def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path):
         write_text(pipe, "told")
         assert heard.result(timeout=10) == "told"
     assert pipe.is_fifo() and [*tmp_path.iterdir()] == [pipe]
+
+
+def test_a_record_that_may_not_be_read_is_not_taken_for_a_missing_one(tmp_path, monkeypatch):
+    (tmp_path / "ranks").write_text("1")
+    write_record(tmp_path, "cell.json", {"a": 1})
+    assert read_record(tmp_path, "cell.json")["a"] == 1
+
+    def denied(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", denied)  # root may read whatever the mode says
+    with pytest.raises(SeqattnError, match=r"cannot read .*ranks: Permission denied; ask its own"):
+        read_record(tmp_path, "cell.json")

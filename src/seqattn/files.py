@@ -17,6 +17,11 @@ from seqattn.errors import SeqattnError
 
 
 def write_text(path: str | Path, text: str) -> Path:
+    """Write text as `write_bytes` does."""
+    return write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: str | Path, data: bytes) -> Path:
     """Write beside the target and rename, so that no reader ever sees half a file.
 
     A link stays, and the file it leads to is replaced; what is no file, such as a pipe or
@@ -30,14 +35,14 @@ def write_text(path: str | Path, text: str) -> Path:
     path, partial = Path(path), None
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(data)
             return path
         path = path.resolve() if path.is_symlink() else path
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path)
         handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
         os.chmod(partial, 0o644)  # mkstemp's files are private
         os.replace(partial, path)
     except OSError as error:
@@ -74,12 +79,23 @@ def write_record(folder: Path, name: str, facts: Mapping[str, Any]) -> None:
 
 
 def read_record(folder: Path, name: str) -> dict[str, Any] | None:
-    """Return what `write_record` wrote, or None if it or a file beside it is missing or edited."""
+    """Return what `write_record` wrote, or None if it or a file beside it is missing or edited.
+
+    Raises
+    ------
+    SeqattnError
+        A file is there and may not be read: what it holds is not known, and no run is missing.
+    """
     try:
         facts = json.loads((folder / name).read_text(encoding="utf-8"))
         intact = facts["checksum"] == checksum(facts) and all(
             _sha256(folder / file) == digest for file, digest in facts["files"].items()
         )
+    except PermissionError as error:
+        raise SeqattnError(
+            f"cannot read {error.filename}: {error.strerror}; ask its owner, or choose another "
+            "folder"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return facts if intact else None

@@ -10,6 +10,7 @@ import pytest
 from matplotlib.patches import PathPatch
 
 from seqattn import plots
+from seqattn.errors import SeqattnError
 
 matplotlib.use("Agg")
 TEXTS = {"xlabel": "x", "ylabel": "y"}
@@ -142,3 +143,21 @@ def test_gains_that_were_not_run_say_so():
     widths = [[bar.get_width() for bar in container] for container in axes.containers]
     assert widths == [[19.6, 28.0], [0.0, -5.0]]
     assert [text.get_text() for text in axes.texts] == ["+20", "+28", "not run", "-5"]
+
+
+def test_a_picture_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    figure, _ = plt.subplots()
+    old = tmp_path / "a.svg"
+    old.write_text("old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("seqattn.files.os.replace", full)
+        with pytest.raises(SeqattnError, match=r"a\.svg: No space left on device; make room"):
+            plots.style.save(figure, old)
+    assert old.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(SeqattnError, match=r"a\.xyz: .*; write \.svg, \.png or \.pdf"):
+        plots.style.save(figure, tmp_path / "a.xyz")
+    assert plots.style.save(figure, old).read_text().startswith("<?xml")

@@ -26,6 +26,19 @@ def split(synthetic, tmp_path):
     return tmp_path / "s.csv"
 
 
+def test_a_split_is_not_written_over_the_log_it_is_made_from(tmp_path):
+    rows = [(u, (3 * u + t) % 12, t) for u in range(30) for t in range(8)]
+    log = tmp_path / "log.csv"
+    pd.DataFrame(rows, columns=["user", "item", "timestamp"]).to_csv(log, index=False)
+    columns = "{user: user, item: item, timestamp: timestamp}"
+    (tmp_path / "own.yaml").write_text(f"name: own\npath: log.csv\ncolumns: {columns}\n")
+    before = log.read_text()
+    for taken in ("log.csv", "own.yaml"):
+        arguments = [str(tmp_path / "own.yaml"), "-o", str(tmp_path / "out"), "--split"]
+        assert main(["prepare", *arguments, str(tmp_path / taken)]) != 0
+    assert log.read_text() == before and not (tmp_path / "out").exists()
+
+
 def last_line(done) -> dict[str, float]:
     """Return the metrics that a recipe which was run printed last."""
     assert done.returncode == 0, done.stderr[-2000:]

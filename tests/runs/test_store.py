@@ -78,6 +78,13 @@ def test_the_store_serves_every_engine_at_once(tmp_path):
         theirs.weights()
 
 
+def test_others_may_read_weights_as_they_may_ranks(tmp_path):
+    """safetensors writes files that are private; a shared store has other readers."""
+    run = Store(tmp_path).compute(SPEC, lambda: RESULT)
+    modes = {path.name: path.stat().st_mode for path in run.folder.iterdir() if path.is_file()}
+    assert modes["model.safetensors"] == modes["ranks.npz"]
+
+
 @BOTH
 def test_ranks_are_kept_small_and_read_signed(spec, result, tmp_path):
     run = Store(tmp_path).compute(spec, lambda: Result({}, RANKS, result.weights))

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -45,8 +46,13 @@ def _datasets(options: argparse.Namespace) -> None:
 def _prepare(options: argparse.Namespace) -> None:
     from seqattn.audit import value_text
     from seqattn.audit.records import describe
+    from seqattn.data.own import is_yaml, read_yaml
     from seqattn.files import ROOT
 
+    if options.split and is_yaml(options.dataset):
+        inputs = [Path(options.dataset), *read_yaml(Path(options.dataset)).paths.values()]
+        if Path(options.split).resolve() in [path.resolve() for path in inputs]:
+            raise SeqattnError(f"--split {options.split} is a file of the log; name another one")
     found = describe(options.dataset)
     folder = options.output or ROOT / ".seqattn" / "datasets" / found.dataset["dataset"]
     paths = found.write(folder)

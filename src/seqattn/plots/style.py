@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -9,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from seqattn.errors import SeqattnError
+from seqattn.files import write_bytes
 from seqattn.models import MODELS, RECBOLE_MODELS
 
 # Trainings of SASRec that figures show beside models, by the names that a study gives them.
@@ -64,9 +66,9 @@ def save(figure: Figure, path: Path) -> Path:
     """
     if not path.suffix:  # matplotlib would add one, and the path returned would not exist
         raise SeqattnError(f"{path}: a name without a format; write .svg, .png or .pdf")
+    picture, metadata = io.BytesIO(), {"Date": None} if path.suffix == ".svg" else None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
-    except (OSError, ValueError) as error:
+        figure.savefig(picture, format=path.suffix[1:].lower(), metadata=metadata)
+    except ValueError as error:
         raise SeqattnError(f"{path}: {error}; write .svg, .png or .pdf") from error
-    return path
+    return write_bytes(path, picture.getvalue())

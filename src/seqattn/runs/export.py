@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -162,6 +163,7 @@ def export_model(run: Run, folder: Path, dataset: str | Dataset | None = None) -
         save_file({name: value.contiguous() for name, value in weights.items()}, partial / _WEIGHTS)
         ids = data.sequences.item_ids.tolist()
         (partial / _ITEMS).write_text(json.dumps(ids) + "\n", encoding="utf-8")
+        shutil.copymode(partial / _ITEMS, partial / _WEIGHTS)  # safetensors' files are private
         write_record(partial, _CONFIG, config)
         # Not in the record: it is for its reader to edit.
         kept = _edited_card(folder, before) or card.encode()

@@ -414,6 +414,7 @@ def _write(folder: Path, spec: Spec, result: Result) -> None:
     if result.weights:
         weights = {name: value.contiguous() for name, value in result.weights.items()}
         save_file(weights, folder / _WEIGHTS)
+        shutil.copymode(folder / "ranks.npz", folder / _WEIGHTS)  # safetensors' files are private
     facts = {"spec": record(spec), **result.facts}
     write_record(folder, _FACTS[spec.engine], facts)
 

@@ -39,6 +39,25 @@ def test_a_split_is_not_written_over_the_log_it_is_made_from(tmp_path):
     assert log.read_text() == before and not (tmp_path / "out").exists()
 
 
+def test_targets_with_nothing_before_them_are_counted(tmp_path, capsys):
+    rows = [
+        (u, (3 * u + t) % 12, t, "train" if t < 6 else "test")
+        for u in range(9)
+        for t in (1, 3, 5, 7)
+    ]
+    rows += [(u, u, 9, "test") for u in range(20, 23)]  # users who come with their test target
+    log = pd.DataFrame(rows, columns=["user", "item", "timestamp", "part"])
+    log.to_csv(tmp_path / "log.csv", index=False)
+    columns = {name: name for name in ("user", "item", "timestamp")}
+    own = {"name": "own", "path": "log.csv", "columns": columns}
+    own |= {"split": {"column": "part", "validation": "last"}}
+    (tmp_path / "own.yaml").write_text(json.dumps(own))
+    out = ["-o", str(tmp_path / "out"), "--split", str(tmp_path / "s.csv")]
+    assert main(["prepare", str(tmp_path / "own.yaml"), *out]) == 0
+    told = capsys.readouterr().err
+    assert "3 of 12 test targets have nothing before them" in told
+
+
 def last_line(done) -> dict[str, float]:
     """Return the metrics that a recipe which was run printed last."""
     assert done.returncode == 0, done.stderr[-2000:]

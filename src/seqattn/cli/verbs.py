@@ -59,8 +59,15 @@ def _prepare(options: argparse.Namespace) -> None:
     if options.split:
         from seqattn.runs.external import split_table
 
-        table = split_table(load_dataset(options.dataset))
-        paths.append(write_text(options.split, table.to_csv(index=False)))
+        data = load_dataset(options.dataset)
+        paths.append(write_text(options.split, split_table(data).to_csv(index=False)))
+        there, asked = len(data.split.parts.test), len(data.split.rows("test"))
+        if there > asked:
+            print(
+                f"seqattn: {there - asked} of {there} test targets have nothing before them in "
+                "their user's history and are not asked",
+                file=sys.stderr,
+            )
     if options.json:
         print(json.dumps(found.dataset, indent=1))
         return

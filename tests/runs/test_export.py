@@ -263,7 +263,7 @@ def test_the_commands_recommend_and_export(runs, synthetic, tmp_path, capsys):
     expected = model.recommend(items, [1, 5], 3)
     told = pd.DataFrame(json.loads(capsys.readouterr().out))
     assert told["item"].tolist() == expected["item"].tolist()
-    (tmp_path / "h.csv").write_text(f"user,item,intensity\nme,{items[0]},1\nme,{items[1]},5\n")
+    (tmp_path / "h.csv").write_text(f"user,item,intensity\nme,{items[0]},1\nme , {items[1]},5\n")
     assert main([*asked, "--file", str(tmp_path / "h.csv")]) == 0
     assert [row["item"] for row in json.loads(capsys.readouterr().out)] == told["item"].tolist()
     user = str(synthetic.sequences.user_ids[4])

@@ -82,6 +82,20 @@ def test_whole_lists_with_scores_give_the_ranks_of_the_scores(synthetic, scores,
     assert ranked.depth == synthetic.n_items
 
 
+def test_spaces_around_ids_of_lists_do_not_count(synthetic, scores, tmp_path):
+    frame, path = lists(synthetic, scores, 5, "rank"), tmp_path / "lists.csv"
+    spaced = (frame["rank"] % 2).map({0: "", 1: " "})
+    spaced = frame.assign(**{n: spaced + frame[n].astype(str) + spaced for n in ("user", "item")})
+    told = []
+    for each in (frame, spaced):
+        each.to_csv(path, index=False)
+        told.append(external.ranks_of_lists(path, synthetic).ranks["test_unfiltered"])
+    np.testing.assert_array_equal(*told)
+    spaced.assign(item=spaced["item"].where(frame["rank"] > 1, " ")).to_csv(path, index=False)
+    with pytest.raises(SeqattnError, match=r"line 2 .*: no item; fill"):
+        external.ranks_of_lists(path, synthetic)
+
+
 def test_short_lists_give_the_metrics_up_to_their_length(synthetic, tmp_path):
     scores = np.random.default_rng(2).random((synthetic.n_users, synthetic.n_items))
     path = tmp_path / "lists.csv"

@@ -19,6 +19,7 @@ import torch
 from pandas.api import types
 
 from seqattn.data import Dataset
+from seqattn.data.columns import tidy_ids
 from seqattn.data.readers.plain import plain_names, read_plain
 from seqattn.data.sequences import places_of
 from seqattn.errors import SeqattnError
@@ -219,6 +220,7 @@ def ranks_of_lists(path: Path, dataset: Dataset, kind: str = "unfiltered") -> Ra
         raise SeqattnError(f"kind {kind!r} is unknown; use {' or '.join(KINDS)}")
     frame, order = _list_table(path)
     for name in ("user", "item"):
+        frame[name] = tidy_ids(frame[name], str(path))  # as of a log
         blank = (frame[name].isna() | (frame[name] == "")).to_numpy(dtype=bool)
         _refuse(path, frame, blank, f"no {name}; fill the cell in, or leave the row out")
     by_target, columns = "target" in frame, ["user"]

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 from seqattn.data import Sequences
-from seqattn.data.columns import intensities, refuse_nested
+from seqattn.data.columns import intensities, tidy_ids
 from seqattn.data.sequences import places_of
 from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone
@@ -147,8 +147,11 @@ class Recommender:
             A column or a cell is missing, there is no row, an item is unknown, or an intensity is
             none.
         """
+        frame = frame.copy(deep=False)
         for name in ("user", "item"):
-            _require_ids(frame, name, source)
+            _require_column(frame, name, source)
+            frame[name] = tidy_ids(frame[name], source)  # as of a log
+            _refuse_blank(frame[name], source)
         if frame.empty:
             raise SeqattnError(f"{source}: no row, an empty history; give at least one item")
         frame = frame.iloc[np.argsort(pd.factorize(frame["user"])[0], kind="stable")]
@@ -243,16 +246,14 @@ def _listed(values: object, what: str, wanted: str) -> list[Any]:
     )
 
 
-def _require_ids(frame: pd.DataFrame, name: str, source: str) -> None:
-    """Refuse histories without a column of ids, or with a blank cell in it."""
+def _require_column(frame: pd.DataFrame, name: str, source: str) -> None:
+    """Refuse histories without a column of ids."""
     if name not in frame.columns:
         told = ", ".join(map(str, frame.columns))
         raise SeqattnError(
             f"{source}: no column {name!r} (columns present: {told}); give user, item and, for a "
             "model that reads it, intensity, with commas between them"
         )
-    refuse_nested(frame[name], source)
-    _refuse_blank(frame[name], source)
 
 
 def _refuse_blank(column: pd.Series, source: str) -> None:

@@ -234,14 +234,27 @@ def test_a_record_that_was_stopped_is_none_and_no_part_of_an_older_one_stays(
 def test_what_a_log_no_longer_has_is_not_kept(tmp_path):
     out = tmp_path / "out"
     own(tmp_path / "a").write(out)
-    (out / "intensity.json").write_text("[]")  # of the same log, when it had an intensity
+    (out / "intensity.json").write_text(
+        '[{"part": 1}]'
+    )  # of the same log, when it had an intensity
     own(tmp_path / "a").write(out)
     assert sorted(path.stem for path in out.glob("*.json")) == sorted(NO_INTENSITY)
 
 
-@pytest.mark.parametrize("held", ["", "{", "[]", '{"dataset": "own"}'])
+@pytest.mark.parametrize("held", ["", "{", '{"dataset": "own"}'])
 def test_records_that_are_damaged_or_of_before_the_yaml_was_kept_are_written_anew(tmp_path, held):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "dataset.json").write_text(held)
     found = own(tmp_path / "a")
     assert json.loads(found.write(tmp_path / "out")[0].read_text())["yaml"].endswith("a/own.yaml")
+
+
+@pytest.mark.parametrize("name", ["dataset", "audit", "intensity", "ties"])
+@pytest.mark.parametrize("held", [b"[]", b'{"rows": 3}', b"a note", b"\xff"])
+def test_a_file_of_another_program_is_refused_and_stays(tmp_path, name, held):
+    out, found = tmp_path / "out", own(tmp_path / "a")
+    out.mkdir()
+    (out / f"{name}.json").write_bytes(held)
+    with pytest.raises(SeqattnError, match=rf"{name}\.json is there and was not written.* with -o"):
+        found.write(out)
+    assert [path.read_bytes() for path in out.iterdir()] == [held]

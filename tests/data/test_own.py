@@ -224,6 +224,17 @@ def test_prepare_writes_a_record_of_what_was_done(described, tmp_path, capsys):
     assert record["fingerprint"] == load_dataset(path).fingerprint
 
 
+@pytest.mark.parametrize("name", ["my.yaml", "log.csv.gz", "link.csv"])
+def test_prepare_writes_no_split_over_what_it_reads(described, tmp_path, capsys, name):
+    path = described()
+    (tmp_path / "link.csv").symlink_to("log.csv.gz")
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+    out, split = str(tmp_path / "out"), str(tmp_path / "." / name)
+    assert main(["prepare", path, "-o", out, "--split", split]) == 2
+    assert f"{name} would replace what the dataset is read from" in capsys.readouterr().err
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
+
+
 def test_runs_of_own_data_fitted_in_worker_processes_equal_those_fitted_one_by_one(
     described, tmp_path, monkeypatch
 ):

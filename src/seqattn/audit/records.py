@@ -28,6 +28,13 @@ from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, write_text
 
 RECORDS = ROOT / "results" / "datasets"
+# What each file begins with, whatever its blanks; one that was cut short ends before.
+_BEGINS = {
+    "dataset": '{"dataset":',
+    "audit": '{"format":',
+    "intensity": '[{"part":',
+    "ties": '{"fingerprint":',
+}
 BOUNDED = ("log1p_minmax", "minmax")  # in [0, 1], so their spread compares between datasets
 
 
@@ -54,8 +61,10 @@ class Description:
         Raises
         ------
         SeqattnError
-            The folder cannot be made or written, or holds the records of another log.
+            The folder cannot be made or written, or holds the records of another log, or another
+            program's file of one of these names.
         """
+        _refuse_foreign(folder)
         self._refuse_another(folder / "dataset.json")
         texts = {"audit": self.audit.json()}
         if self.intensity is not None:
@@ -96,6 +105,23 @@ class Description:
                 else f"give {fix}"
             )
         )
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse to write over what is no record, or part of one, and only has the name of one."""
+    for key, ours in _BEGINS.items():
+        path = folder / f"{key}.json"
+        try:
+            begin = "".join(path.read_text(encoding="utf-8").split())[: len(ours)]
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError):
+            begin = "unreadable"
+        if not ours.startswith(begin):
+            raise SeqattnError(
+                f"{path} is there and was not written by seqattn; move it away, or give another "
+                "folder with -o"
+            )
 
 
 def _remove(paths: Iterable[Path]) -> None:

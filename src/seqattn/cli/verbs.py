@@ -18,6 +18,7 @@ from seqattn.cli.arguments import KIND
 from seqattn.cli.named import histories_of, loaded, runs_of, runs_of_any, systems
 from seqattn.config import AE_VS_AR, BASELINE, NORMALISATIONS, VARIANTS
 from seqattn.data import CATALOGUE, load_dataset
+from seqattn.data.own import is_yaml, read_yaml
 from seqattn.data.sources import how_to_get, status
 from seqattn.errors import SeqattnError
 from seqattn.files import results_folder, write_text
@@ -46,13 +47,10 @@ def _datasets(options: argparse.Namespace) -> None:
 def _prepare(options: argparse.Namespace) -> None:
     from seqattn.audit import value_text
     from seqattn.audit.records import describe
-    from seqattn.data.own import is_yaml, read_yaml
     from seqattn.files import ROOT
 
-    if options.split and is_yaml(options.dataset):
-        inputs = [Path(options.dataset), *read_yaml(Path(options.dataset)).paths.values()]
-        if Path(options.split).resolve() in [path.resolve() for path in inputs]:
-            raise SeqattnError(f"--split {options.split} is a file of the log; name another one")
+    if options.split:
+        _refuse_input(options.split, options.dataset)
     found = describe(options.dataset)
     folder = options.output or ROOT / ".seqattn" / "datasets" / found.dataset["dataset"]
     paths = found.write(folder)
@@ -77,6 +75,17 @@ def _prepare(options: argparse.Namespace) -> None:
             print(f"{light:<5}  {finding.title}: {value_text(finding.value)}. {finding.advice}")
     print(f"fingerprint {found.dataset['fingerprint'] or 'none: no chronology, not prepared'}")
     print(*paths, sep="\n")
+
+
+def _refuse_input(path: Path, dataset: str) -> None:
+    """Refuse to write over the YAML that describes a log, or over a file that it reads."""
+    if not is_yaml(dataset):
+        return
+    read = (Path(dataset), *read_yaml(Path(dataset)).paths.values())
+    if path.resolve() in {file.resolve() for file in read}:
+        raise SeqattnError(
+            f"--split {path} would replace what the dataset is read from; name another file"
+        )
 
 
 def _tune(options: argparse.Namespace) -> None:

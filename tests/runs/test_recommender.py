@@ -146,7 +146,7 @@ NO_LIST = "give a list of item ids, oldest first"
         ([1, None], "history: column 'item', row 1: the cell is blank"),
         ([1, ""], "history: column 'item', row 1: the cell is blank"),
         ([[1, 2]], r"column 'item', row 0: \[1, 2\] is not an id"),
-        (["1", " 2"], "item ' 2' is not among"),
+        (["1", " none of it "], "item 'none of it' is not among"),  # spaces round it do not count
     ],
 )
 def test_what_is_no_history_is_one_line(run, history, message):

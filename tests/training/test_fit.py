@@ -9,11 +9,12 @@ import torch
 
 from seqattn.config import ModelConfig, TrainConfig, replace
 from seqattn.data import CATALOGUE, Dataset, Interactions, Preparation
-from seqattn.errors import SeqattnError
+from seqattn.errors import DivergedError, SeqattnError
 from seqattn.models import MODELS, PLUGINS, build_model
 from seqattn.presets import get_preset
 from seqattn.stats.metrics import metric
 from seqattn.training.batches import Gatherer, length_buckets, packed_windows
+from seqattn.training.course import diverging
 from seqattn.training.fit import (
     backward,
     batch_loss,
@@ -23,6 +24,7 @@ from seqattn.training.fit import (
     training_batches,
 )
 from seqattn.training.ranking import rank_targets
+from seqattn.training.stacked import fit_stacked
 
 OURS = [name for name in MODELS if name not in PLUGINS]
 
@@ -152,8 +154,16 @@ def test_a_step_does_not_depend_on_how_its_batch_is_split(name, synthetic):
 
 def test_a_diverging_fit_says_so(synthetic):
     config = replace(SMOKE.train, learning_rate=1e30)
-    with pytest.raises(SeqattnError, match="diverged"):
-        fit(synthetic, "sasrec", 1, SMOKE.model, config)
+    for way, seed in ((fit, 1), (fit_stacked, [1])):
+        with pytest.raises(DivergedError, match=r"diverged.* an injection of your own") as error:
+            way(synthetic, "sasrec", seed, SMOKE.model, config, device="cpu")
+        assert str(error.value).startswith("synthetic, sasrec seed 1, epoch 1: the model gives")
+
+
+def test_a_fit_that_diverges_late_is_not_said_to_be_wrong_code():
+    with pytest.raises(DivergedError) as error, diverging("synthetic", "ia-add", 3, 2):
+        raise DivergedError("lower learning_rate")
+    assert str(error.value) == "synthetic, ia-add seed 3, epoch 2: lower learning_rate"
 
 
 def test_settings_that_do_not_fit_together_are_refused(synthetic):

@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from seqattn.data import Dataset, load_dataset
 from seqattn.data.dataset import Described
-from seqattn.errors import DivergedError, SeqattnError
+from seqattn.errors import SeqattnError
 from seqattn.models import is_masked, is_stackable
 from seqattn.presets import Preset
 from seqattn.runs.checkpoint import Checkpoint
@@ -119,16 +119,13 @@ def _fit_ours(
     report: Report | None,
     checkpoint: Checkpoint,
 ) -> Result:
-    try:
-        with one_thread(device):
-            fitted = fit(
-                *(dataset, spec.model, spec.seed, spec.model_config, spec.train_config),
-                device=device,
-                on_epoch=lambda epoch: report(_line(spec, epoch)) if report else None,
-                keeper=checkpoint,
-            )
-    except DivergedError as error:
-        raise DivergedError(f"{dataset.name}, {spec.model} seed {spec.seed}: {error}") from error
+    with one_thread(device):
+        fitted = fit(
+            *(dataset, spec.model, spec.seed, spec.model_config, spec.train_config),
+            device=device,
+            on_epoch=lambda epoch: report(_line(spec, epoch)) if report else None,
+            keeper=checkpoint,
+        )
     return _result(fitted, spec, device)
 
 

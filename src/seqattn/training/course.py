@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from seqattn.data import Dataset
+from seqattn.errors import DivergedError
 from seqattn.models.backbone import Backbone
 from seqattn.stats.metrics import averages_by_kind, metric
 from seqattn.training.device import device_of
@@ -111,6 +113,27 @@ def restore(
     torch.set_rng_state(state.tensors["random"])
     if device.type == "cuda":
         torch.cuda.set_rng_state(state.tensors["random.cuda"], device)
+
+
+@contextmanager
+def diverging(dataset: str, model: str, seed: int, epoch: int) -> Iterator[None]:
+    """Say of a fit that diverges which one it is, and in which epoch.
+
+    Raises
+    ------
+    DivergedError
+        One was raised inside, by somebody who does not know.
+    """
+    try:
+        yield
+    except DivergedError as error:
+        more = (
+            "; so early, NaN may come from the model's own code, such as an injection of your own: "
+            "check what it returns"
+        )
+        raise DivergedError(
+            f"{dataset}, {model} seed {seed}, epoch {epoch}: {error}{more if epoch == 1 else ''}"
+        ) from error
 
 
 class Keeper(Protocol):

@@ -38,7 +38,7 @@ from seqattn.training.batches import (
     prefix_windows,
     random_batches,
 )
-from seqattn.training.course import Course, Epoch, Fit, Keeper, State, captured, restore
+from seqattn.training.course import Course, Epoch, Fit, Keeper, State, captured, diverging, restore
 from seqattn.training.loss import tied_cross_entropy
 from seqattn.training.negatives import SampledLoss
 from seqattn.training.optimiser import adam, start_lambda
@@ -276,7 +276,8 @@ def fit(
         keeper=keeper,
     )
     told = with_intensities(dataset, train_config, seed)
-    return course.finish(told, device, started)
+    with diverging(dataset.name, model_name, seed, course.best_epoch):
+        return course.finish(told, device, started)
 
 
 def train(
@@ -319,7 +320,8 @@ def train(
             started = time.perf_counter()
             total, n_targets = launch_epoch(model, batches(rng), optimiser, other)
             loss = float(total) / n_targets
-            ranks = ranker(model, filtered=False)["unfiltered"]
+            with diverging(dataset.name, model_name, seed, len(course.history) + 1):
+                ranks = ranker(model, filtered=False)["unfiltered"]
             course.add(loss, ranks, time.perf_counter() - started)
             if on_epoch:
                 on_epoch(course.history[-1])

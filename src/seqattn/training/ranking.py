@@ -89,8 +89,7 @@ class Ranker:
                 ranks["filtered"].append(_ranks(scores_BV, target_B1))
         if not torch.stack(finite).all():
             raise DivergedError(
-                "the model gives a score that is not finite: training diverged; lower "
-                "learning_rate, or mend what a model of your own computes"
+                "the model gives a score that is not finite: training diverged; lower learning_rate"
             )
         return {kind: torch.cat(parts).cpu().numpy() for kind, parts in ranks.items()}
 

@@ -30,7 +30,7 @@ from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone
 from seqattn.training.batches import Gatherer, Plan
-from seqattn.training.course import Course, Epoch, Fit
+from seqattn.training.course import Course, Epoch, Fit, diverging
 from seqattn.training.fit import forked_rng, other_loss, seeded_model, training_plans
 from seqattn.training.loss import stacked_cross_entropy
 from seqattn.training.ranking import Ranker
@@ -148,7 +148,10 @@ def fit_stacked(
         for number in range(1, train_config.epochs + 1):
             began = time.perf_counter()
             losses = stack.epoch(zip(*(plans(rngs[seed]) for seed in courses), strict=True))
-            ranks = [ranker(c.model, filtered=False)["unfiltered"] for c in courses.values()]
+            ranks = []
+            for seed, course in courses.items():
+                with diverging(dataset.name, model_name, seed, number):
+                    ranks.append(ranker(course.model, filtered=False)["unfiltered"])
             seconds = time.perf_counter() - began
             leaving = []
             for (seed, course), loss, ranks_U in zip(courses.items(), losses, ranks, strict=True):
@@ -159,7 +162,9 @@ def fit_stacked(
             if leaving:
                 stack.keep([i for i, seed in enumerate(courses) if seed not in leaving])
                 for seed in leaving:
-                    fits[seed] = courses.pop(seed).finish(dataset, device, started)
+                    course = courses.pop(seed)
+                    with diverging(dataset.name, model_name, seed, course.best_epoch):
+                        fits[seed] = course.finish(dataset, device, started)
                     if on_fit:
                         on_fit(seed, fits[seed])
             if not courses:

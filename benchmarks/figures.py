@@ -176,6 +176,24 @@ def by_time(record: Record) -> Figure | None:
     return figure
 
 
+def padding(record: Record) -> Figure:
+    """Draw the positions that each way computes for a target, a row a dataset, a colour a way."""
+    rows = record["rows"]
+    datasets = list(dict.fromkeys(row["dataset"] for row in rows))
+    figure, axes = plt.subplots(figsize=(7, 1.2 + 0.42 * len(datasets)))
+    colours = (VERMILION, GREEN, BLUE, GREY, SKY, PURPLE)
+    for way, colour in zip(dict.fromkeys(row["way"] for row in rows), colours, strict=False):
+        of_way = [row for row in rows if row["way"] == way]
+        places = [datasets.index(row["dataset"]) for row in of_way]
+        values = [row["positions per target"] for row in of_way]
+        axes.plot(values, places, "o", color=colour, label=way)
+    axes.set(xscale="log", xlabel="positions computed for each target")
+    axes.set_yticks(range(len(datasets)), datasets)
+    _rows_downwards(axes)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
+    return figure
+
+
 def tuned(record: Record) -> Figure | None:
     """Draw what each trial of the modes' searches reached, a colour a mode, a panel a dataset.
 
@@ -215,6 +233,7 @@ FIGURES: dict[str, tuple[Callable[[Record], Figure | None], str]] = {
         "Bars: targets per second of RecBole, our modes, and the matrix products alone.",
     ),
     "ladder": (ladder, "Dots with spreads: how many times faster each change makes the step."),
+    "padding": (padding, "Dots: positions computed for each target, by dataset and way."),
     "compiled": (
         bars("contestant", "targets/s", "targets per second", log=False),
         "Bars: targets per second of the step, eager and compiled.",

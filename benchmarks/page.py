@@ -11,13 +11,30 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from benchmarks import figures, run_times
 from benchmarks.common import RESULTS
 from benchmarks.labels import shown
 
 FOLDER = Path(__file__).resolve().parents[1] / "book" / "appendix" / "generated"
 PARITY = "accuracy_parity"
-REACHED = "test NDCG@10"
+POSITIONS = Path(__file__).resolve().parents[1] / "results" / "positions"
+EARLY, LATE = "test NDCG@10 after few epochs", "test NDCG@10 of longer fits"
+# A contestant's name in the fits of `benchmarks.accuracy_parity`, and its arm of *Positions*.
+FITTED_AS = {
+    "RecBole": "recbole",
+    "ours, sliding window": "sliding",
+    "ours, sliding window, L = 200": "sliding-200",
+    "ours, stride 200, L = 200": "L = 200, stride 200",
+    "RecTools, L = 200": "rectools-native",
+    "RecTools fast, L = 200": "rectools-fast",
+}
+ARMS = {
+    "ours, stride 10": "absolute",
+    "ours, stride 1": "absolute exact",
+    "ours, sliding window": "sliding",
+}
 # name: (heading, key of the summary, what the reader is told about that number, what was aimed at)
 SECTIONS = {
     "where_time_goes": (
@@ -50,6 +67,11 @@ SECTIONS = {
             ("ratio_vs_rectools", "stride 200, L = 200: targets per second over RecTools'", "3"),
             (
                 "ratio_vs_rectools_fast",
+                "stride 200, L = 200, wider: targets per second over RecTools' fast module's",
+                "3",
+            ),
+            (
+                "ratio_sliding_vs_rectools_fast",
                 "sliding window, L = 200: targets per second over RecTools' fast module's",
                 "3",
             ),
@@ -58,6 +80,7 @@ SECTIONS = {
             ("gflops_bfloat16", "matrix product, bfloat16, GFLOP/s", ""),
         ],
     ),
+    "padding": ("Positions computed, and how many are padding", []),
     "ladder": (
         "One change undone at a time",
         [("targets_per_second", "targets per second with all that is on by default", "")],
@@ -180,8 +203,12 @@ def section(name: str) -> str:
     for key, text, aim in numbers:
         lines.append(f"| {text} | {_number(result.get(key))} | {aim}{_missed(result, key, aim)} |")
     if name == "training":
-        result["rows"] = beside_accuracy(result["rows"], RESULTS / f"{PARITY}.json")
+        result["rows"] = beside_accuracy(result["rows"])
         lines += _behind(result["rows"])
+    if name == "backbones":
+        result["rows"] = beside_levels(result["rows"])
+    if name == "padding":
+        result["rows"] = by_way(result["rows"])
     for rows in (result["rows"], result.get("comparisons")):
         if rows:
             lines += ["", _table([_accuracy(row) for row in rows] if name == PARITY else rows)]
@@ -189,33 +216,69 @@ def section(name: str) -> str:
     return "\n".join(lines)
 
 
-def beside_accuracy(rows: list[dict[str, Any]], parity: Path) -> list[dict[str, Any]]:
-    """Return the speeds with what each contestant reached in `benchmarks.accuracy_parity`.
+def beside_accuracy(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the speeds with what each contestant reached on ML-100K, early and trained longer.
 
-    Test NDCG@10 on ML-100K, a mean over seeds; blank where no such fit was made.
+    Early: few epochs, as many for all, of `benchmarks.accuracy_parity`. Longer: its setting
+    ``ml-100k-200`` for those of L = 200, the fits in `fixed` of *Positions* for ours of L = 50.
+    Test NDCG@10, a mean over seeds; blank where no such fit was made.
     """
-    records = shown(json.loads(parity.read_text()))["rows"] if parity.exists() else []
-    reached = {row["contestant"]: row for row in records if row["setting"] == "ml-100k"}
-    names = {
-        "RecBole": "recbole",
-        "ours, sliding window": "sliding",
-        "ours, sliding window, L = 200": "sliding-200",
-        "ours, stride 200, L = 200": "L = 200, stride 200",
-        "RecTools, L = 200": "rectools-native",
-        "RecTools fast, L = 200": "rectools-fast",
-    }
+    path = RESULTS / f"{PARITY}.json"
+    records = shown(json.loads(path.read_text()))["rows"] if path.exists() else []
+    fits = {(row["setting"], row["contestant"]): row for row in records}
+    levels = _levels()
     told = []
     for row in rows:
-        found = reached.get(names.get(row["contestant"], row["contestant"].removeprefix("ours, ")))
-        accuracy = f"{found['test NDCG@10']:.4f}, {found['seeds']} seeds" if found else ""
-        told.append(row | {REACHED: accuracy})
+        contestant = row["contestant"]
+        name = FITTED_AS.get(contestant, contestant.removeprefix("ours, "))
+        early, late = fits.get(("ml-100k", name)), fits.get(("ml-100k-200", name))
+        fixed = levels.get(("ml-100k", ARMS.get(contestant, "")))
+        told.append(
+            row
+            | {EARLY: _reached(early and (early["test NDCG@10"], early["seeds"]))}
+            | {LATE: _reached((late and (late["test NDCG@10"], late["seeds"])) or fixed)}
+        )
     return told
+
+
+def beside_levels(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the backbones' speeds with the test NDCG@10 of both, of the very same settings."""
+    levels = _levels()
+    arms = {"windows, NDCG@10": "absolute", "sliding window, NDCG@10": "sliding"}
+    return [
+        row | {name: _reached(levels.get((row["dataset"], arm))) for name, arm in arms.items()}
+        for row in rows
+    ]
+
+
+def by_way(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row a dataset: the positions each way computes for a target, and their padding."""
+    told: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        text = f"{row['positions per target']:.2f} ({row['padding, %']:.0f} %)"
+        told.setdefault(row["dataset"], {"dataset": row["dataset"]})[row["way"]] = text
+    return list(told.values())
+
+
+def _levels() -> dict[tuple[str, str], tuple[float, int]]:
+    """Return test NDCG@10 and seeds by dataset and arm of *Positions*, of arms with all seeds."""
+    path = POSITIONS / "levels.csv"
+    if not path.exists():
+        return {}
+    table = pd.read_csv(path).query("kind == 'unfiltered' and metric == 'NDCG' and not part")
+    seeds = table.groupby("dataset")["n_seeds"].transform("max")
+    whole = table[table["n_seeds"] == seeds]
+    return {(r.dataset, r.arm): (r.mean, r.n_seeds) for r in whole.itertuples(index=False)}
+
+
+def _reached(found: tuple[float, int] | None) -> str:
+    return f"{found[0]:.4f}, {found[1]} seeds" if found else ""
 
 
 def _behind(rows: list[dict[str, Any]]) -> list[str]:
     """Return a line for each contestant that reached less than half of the best's accuracy."""
-    told = [(row["contestant"], row[REACHED]) for row in rows if row.get(REACHED)]
-    reached = {name: float(text.partition(",")[0]) for name, text in told}
+    told = [(row["contestant"], row[LATE] or row[EARLY]) for row in rows]
+    reached = {name: float(text.partition(",")[0]) for name, text in told if text}
     best = max(reached.values(), default=0)
     return [
         f"\n{name} reached {value:.4f} in these epochs, less than half of the best. It had learned "

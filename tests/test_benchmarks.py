@@ -11,11 +11,21 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
+import numpy as np
 import pytest
 import torch
 
 import benchmarks
-from benchmarks import accuracy_parity, backbones, figures, ladder, page, where_time_goes
+from benchmarks import (
+    accuracy_parity,
+    backbones,
+    figures,
+    ladder,
+    padding,
+    page,
+    where_time_goes,
+)
+from seqattn.data import CATALOGUE, Dataset, Sequences, leave_one_out
 
 MACHINE = dict.fromkeys(("processor", "cores", "torch_threads", "cpu_capability", "torch"), "x")
 RUNG = {"kind": "on by default", "targets/s without": 1.0, "targets/s with": 2.0}
@@ -110,13 +120,31 @@ def test_a_contestants_records_are_its_own(tmp_path, monkeypatch):
     }
 
 
-def test_a_speed_stands_beside_what_the_same_mode_learned(results):
+LEVELS = """dataset,arm,part,kind,metric,mean,n_seeds
+ml-100k,absolute,False,unfiltered,NDCG,0.0612,5
+ml-100k,absolute,False,filtered,NDCG,0.0712,5
+ml-100k,absolute,True,unfiltered,NDCG,0.0812,5
+ml-100k,sliding,False,unfiltered,Recall,0.1,5
+ml-100k,sliding,False,unfiltered,NDCG,0.0622,5
+ml-100k,absolute exact,False,unfiltered,NDCG,0.0632,4
+amazon-office,absolute,False,unfiltered,NDCG,0.0449,5
+"""
+
+
+@pytest.fixture
+def levels(tmp_path, monkeypatch):
+    (tmp_path / "levels.csv").write_text(LEVELS)
+    monkeypatch.setattr(page, "POSITIONS", tmp_path)
+
+
+def test_a_speed_stands_beside_what_the_same_mode_learned(results, levels):
     parity = [
-        {"setting": setting, "contestant": name, "seeds": 5, "epochs": 8, "test NDCG@10": ndcg}
+        {"setting": setting, "contestant": name, "seeds": 5, "test NDCG@10": ndcg}
         for setting, name, ndcg in [
             ("ml-100k", "dense", 0.05897),
-            ("ml-100k", "sliding", 0.06123),
             ("ml-100k", "recbole", 0.0596),
+            ("ml-100k", "rectools-fast", 0.0177),
+            ("ml-100k-200", "rectools-fast", 0.0599),
             ("amazon-office", "dense", 0.0449),
         ]
     ]
@@ -127,16 +155,49 @@ def test_a_speed_stands_beside_what_the_same_mode_learned(results):
         "ours, dense",
         "ours, sliding window",
         "ours, packed, L = 200",
+        "RecTools fast, L = 200",
     ]
     put(results, "training", rows=[{"contestant": name, "targets/s": 5} for name in speeds])
     lines = page.section("training").splitlines()
-    assert lines[lines.index("| contestant | targets/s | test NDCG@10 |") + 2 :][:5] == [
-        "| RecBole | 5 | 0.0596, 5 seeds |",
-        "| ours, stride 1 | 5 |  |",
-        "| ours, stride 10 | 5 | 0.0590, 5 seeds |",
-        "| ours, sliding window | 5 | 0.0612, 5 seeds |",
-        "| ours, stride 200, L = 200 | 5 |  |",
+    head = f"| contestant | targets/s | {page.EARLY} | {page.LATE} |"
+    assert lines[lines.index(head) + 2 :][:6] == [
+        "| RecBole | 5 | 0.0596, 5 seeds |  |",
+        "| ours, stride 1 | 5 |  |  |",  # one seed of its arm is missing
+        "| ours, stride 10 | 5 | 0.0590, 5 seeds | 0.0612, 5 seeds |",
+        "| ours, sliding window | 5 |  | 0.0622, 5 seeds |",
+        "| ours, stride 200, L = 200 | 5 |  |  |",
+        "| RecTools fast, L = 200 | 5 | 0.0177, 5 seeds | 0.0599, 5 seeds |",
     ]
+    assert "had learned little" not in page.section("training")
+
+
+def test_a_backbones_speed_stands_beside_its_own_accuracy(results, levels):
+    put(results, "backbones", rows=[{"dataset": "ml-100k", "ratio": 2.0}])
+    assert "| ml-100k | 2 | 0.0612, 5 seeds | 0.0622, 5 seeds |" in page.section("backbones")
+
+
+def test_what_each_way_computes_is_counted_by_hand():
+    # Training histories of 3 and 5 items: 2 and 4 targets, read from 1 + 2 and 1 + 2 + 3 + 4 items.
+    items = np.array([1, 2, 3, 4, 5, 2, 3, 1, 5, 4, 6, 7])
+    sequences = Sequences(
+        items=items,
+        intensity=None,
+        timestamp=np.arange(12),
+        offsets=np.array([0, 5, 12]),
+        user_ids=np.arange(2),
+        item_ids=np.arange(7),
+    )
+    split = leave_one_out(sequences)
+    dataset = Dataset("by hand", CATALOGUE["synthetic"], sequences, split, (), "")
+    counted = {row["way"]: row for row in padding.measure(dataset)}
+    assert counted["RecBole's rows"]["positions per target"] == 50
+    assert counted["RecBole's rows"]["padding, %"] == pytest.approx(100 * (1 - 13 / 300))
+    # Whole: six inputs in one block of 50.
+    assert counted["whole histories"]["positions per target"] == pytest.approx(50 / 6)
+    assert counted["whole histories"]["padding, %"] == pytest.approx(100 * (1 - 6 / 50))
+    # Windows: one row a history, 2 + 4 inputs; a rectangle of two rows of 4.
+    assert counted[padding.RECTANGLE]["positions per target"] == pytest.approx(8 / 6)
+    assert counted[padding.RECTANGLE]["padding, %"] == pytest.approx(100 * (1 - 6 / 8))
 
 
 def test_a_parity_comparison_reads_as_its_interval():

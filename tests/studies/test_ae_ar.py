@@ -35,12 +35,12 @@ def facts(monkeypatch):
     monkeypatch.setattr(plan, "data_facts", lambda name: dataclasses.replace(FACTS, name=name))
 
 
-def crossed_groups(folder, cells=CELLS, seeds=range(5)):
+def crossed_groups(folder, cells=CELLS, seeds=range(5), study=WHY):
     """Return groups of the factorial with made-up ranks, and the NDCG@10 of each cell."""
     usual_SU = np.random.default_rng(0).integers(1, 6, size=(5, 40))
     groups = []
     for (arm, model), worse in cells.items():
-        preset = WHY.arm(arm).settings.changed(get_preset("fixed"))
+        preset = study.arm(arm).settings.changed(get_preset("fixed"))
         for seed in seeds:
             keep(folder, run_spec(FACTS, model, seed, preset), usual_SU[seed] + worse)
         specs = {run_spec(FACTS, model, seed, preset) for seed in seeds}
@@ -118,6 +118,35 @@ def test_a_pair_is_judged_with_ae_as_the_baseline(tmp_path):
     told = ae_ar.verdicts(study, found)
     assert list(told["verdict"]) == ["AR"]
     assert list(ae_ar.verdicts(study, pd.DataFrame())["verdict"]) == ["not run"]
+
+
+def test_local_ae_is_a_rung_between_ae_and_ar(tmp_path):
+    worse = dict(zip(ae_ar.LADDER.values(), (4, 2, 0), strict=True))
+    groups, of = crossed_groups(tmp_path, worse, study=PAIRS)
+    study = dataclasses.replace(PAIRS, datasets=("d",))
+    steps = ae_ar.between(study, groups)
+    ae, local, ar = of.values()
+    assert list(steps["step"]) == ["Local-AE over AE", "AR over Local-AE"]
+    assert list(steps["change"]) == pytest.approx([100 * (local / ae - 1), 100 * (ar / local - 1)])
+    assert (steps["low"] < steps["change"]).all() and (steps["change"] < steps["high"]).all()
+    assert ae_ar.stands_between(steps, ["d", "e"], 5).to_dict() == {"d": "yes", "e": "not run"}
+    assert list(ae_ar.stands_between(steps, ["d"], 6)) == ["not run"]
+    without = ae_ar.between(study, groups[:1] + groups[2:])
+    assert without.empty and list(ae_ar.stands_between(without, ["d"], 5)) == ["not run"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        ((1, 1), (9, 9), "yes"),
+        ((1, -9), (9, -1), "no"),
+        ((-9, 1), (-1, 9), "no"),
+        ((1, -1), (9, 9), "can't be told"),
+    ],
+)
+def test_the_rule_of_local_ae(low, high, expected):
+    steps = pd.DataFrame({"dataset": "d", "low": low, "high": high, "n_seeds": 5})
+    assert list(ae_ar.stands_between(steps, ["d"], 5)) == [expected]
 
 
 def judged(n_seeds=5, robust=False, direction=1, margin=9.0):

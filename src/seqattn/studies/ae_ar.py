@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Hashable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,12 @@ EFFECTS: dict[str, dict[tuple[str, str], float]] = {
     "gap left": {_SASREC: 1, _BERT_LAST: -1},
 }
 FACTORS = ("mask", "objective beyond samples", "samples")
+# From AE to AR over Local-AE: (arm, model) of the study `ae_or_ar`, by what the page calls them.
+LADDER = {
+    "AE": ("vanilla", "bert4rec"),
+    "Local-AE": ("local", "local-ae"),
+    "AR": ("vanilla", "sasrec"),
+}
 
 
 def pairs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -68,6 +75,40 @@ def pairs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
                 told = judge(ae[0].runs, {ar[0].model: ar[0].runs})
                 frames.append(told.assign(dataset=dataset, arm=arm.name, ae=ae[0].model))
     return stacked(frames)
+
+
+def between(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return what each step from AE over Local-AE to AR changes in NDCG@10.
+
+    A row a (dataset, step): base, the lower rung's mean; change, with low and high over users and
+    seeds, in percent of it; n_seeds, those that all three rungs have; at least two, or no row.
+    """
+    rows = []
+    for dataset in study.datasets:
+        runs = {(g.arm, g.model): g.runs for g in groups if g.dataset.name == dataset}
+        values = _on_common_seeds({cell: runs.get(cell, ()) for cell in LADDER.values()})
+        for (lower, a), (upper, b) in pairwise(LADDER.items()) if values else ():
+            base_SU, other_SU = values[a], values[b]
+            told = crossed_percent(base_SU, other_SU)
+            base = float(base_SU.mean())
+            change = 100 * (float(other_SU.mean()) / base - 1) if base else np.nan
+            ends = told["crossed_low"], told["crossed_high"]
+            rows.append((dataset, f"{upper} over {lower}", base, change, *ends, len(base_SU)))
+    columns = ["dataset", "step", "base", "change", "low", "high", "n_seeds"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def stands_between(steps: pd.DataFrame, datasets: Collection[str], n_seeds: int) -> pd.Series:
+    """Return by dataset whether Local-AE stands between AE and AR, by the rule of `ae_or_ar`.
+
+    `steps` is the table ``between``. Yes: both intervals are above 0; no: one is below; can't be
+    told: neither; not run: fewer than `n_seeds` seeds.
+    """
+    told = dict.fromkeys(datasets, "not run")
+    for dataset, part in steps[steps["n_seeds"] >= n_seeds].groupby("dataset"):
+        below, above = (part["high"] < 0).any(), (part["low"] > 0).all()
+        told[str(dataset)] = "no" if below else "yes" if above else "can't be told"
+    return pd.Series(told, name="between")
 
 
 def factorial(study: Study, groups: Sequence[Group]) -> pd.DataFrame:

@@ -465,6 +465,7 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "dial": ae_ar.dial,
     "locality": gains.locality,
     "six": gains.six,
+    "between": ae_ar.between,
     "gates": beyond.gates,
     "head_lambdas": beyond.head_lambdas,
 }

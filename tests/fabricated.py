@@ -94,9 +94,9 @@ ARMS = tuple(
 )
 
 
-def tables_of(folder, *names):
+def tables_of(folder, *names, seeds=SEEDS):
     """Return a made-up campaign's tables by name, as the study "Replication" has them."""
-    study, groups = groups_of(folder)
+    study, groups = groups_of(folder, seeds=seeds)
     return {name: TABLES[name](study, groups) for name in names}
 
 

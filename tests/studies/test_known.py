@@ -116,6 +116,8 @@ def test_changes_on_both_targets_are_told_by_arm_and_ranking_and_counted():
         "2 of 4: Mul on ML-1M (real, unfiltered), Mul on ML-1M (SASRec's backbone, unfiltered)"
     )
     assert known.told_on_both(pd.DataFrame(table[-2:])) == "0 of 1"
+    arms = pd.DataFrame(table[:2]).assign(model="sasrec", arm="sliding")
+    assert known.told_on_both(arms) == "1 of 1: sliding on ML-1M (unfiltered)"
     assert known.told_on_both(pd.DataFrame()) == "not run"
 
 

@@ -35,6 +35,13 @@ def test_only_whole_sets_of_seeds_have_a_change(found):
     assert len(own) == 2 * 3 * 4  # datasets, variants, targets x rankings
 
 
+def test_a_set_of_seeds_is_whole_by_the_seeds_of_its_study(tmp_path):
+    fabricate(tmp_path, "ml-100k", seeds=SEEDS[:3])
+    assert tables_of(tmp_path, "changes")["changes"].empty
+    three = tables_of(tmp_path, "changes", seeds=SEEDS[:3])["changes"]
+    assert len(targets.pick(three, arm="own_search")) == 3 * 4
+
+
 def test_a_change_on_test_is_that_of_the_comparison_with_its_crossed_interval(found):
     cells = found["comparisons"].query("metric == 'NDCG' and k == 10 and n_seeds == 5")
     told = targets.pick(found["changes"], target="test", kind="unfiltered")

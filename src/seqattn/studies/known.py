@@ -134,14 +134,17 @@ def detectable(needs: pd.DataFrame, largest: float) -> pd.DataFrame:
 def told_on_both(changes: pd.DataFrame) -> str:
     """Return which comparisons leave out 0 on both targets, and of how many, in words.
 
-    As ``1 of 20: Mul on ML-1M (real, unfiltered)``. `changes` is a table of that name, see
+    As ``1 of 20: Mul on ML-1M (real, unfiltered)``, and ``sliding on Video (unfiltered)`` where an
+    arm of SASRec is compared with another. `changes` is a table of that name, see
     `seqattn.studies.targets.replicated`; each ranking of a comparison is looked at by itself.
     """
     if changes.empty:
         return NOT_RUN
     looked_at = changes.groupby(["dataset", "arm", "part", "model", "kind"], sort=False).ngroups
     found = [
-        f"{name_of(row.model)} on {row.title} ({BACKBONES.get(row.arm, row.arm)}, {kind})"
+        f"{row.arm} on {row.title} ({kind})"
+        if row.model == BASELINE
+        else f"{name_of(row.model)} on {row.title} ({BACKBONES.get(row.arm, row.arm)}, {kind})"
         for kind in targets.KINDS
         for row in published.with_titles(targets.replicated(changes, kind)).itertuples()
     ]

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from seqattn.analysis.lambdas import Spearman, spearman
-from seqattn.config import BACKBONES, SEEDS
+from seqattn.config import BACKBONES
 from seqattn.plots.style import name_of
 from seqattn.runs.results import value_matrix
 from seqattn.stats.crossed import crossed_interval
@@ -41,7 +41,7 @@ def changes(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     return stacked(
         pd.DataFrame([_change(group, *which) for which in product(TARGETS, KINDS)])
         for group in groups
-        if len(group.base) == len(group.runs) == len(SEEDS)
+        if len(group.base) == len(group.runs) == len(study.seeds)
     )
 
 

@@ -294,7 +294,7 @@ def test_a_file_of_scores_that_is_none_is_one_line(synthetic, tmp_path):
         (lambda f: f.assign(user=f["user"].where(f["rank"] > 1)), "line 2 .*: no user; fill"),
         (lambda f: scored(f, "abc"), r"line 2 .*: 'abc' is no score; give a finite number"),
         (lambda f: scored(f, "3,3"), r"'3,3' is no score"),
-        (lambda f: scored(f, None), r"line 2 .*: no score; fill the cell in"),
+        (lambda f: scored(f, None), r"line 2 .*: no score; fill the field in"),
         (lambda f: scored(f, -np.inf), "'-inf' is no score"),
         (lambda f: scored(f, "2024-01-31"), "'2024-01-31' is no score"),
         (lambda f: pd.concat([f, f.head(1)]), "line 302 .*: item .* is twice in the list"),

@@ -212,7 +212,7 @@ def ranks_of_lists(path: Path, dataset: Dataset, kind: str = "unfiltered") -> Ra
     Raises
     ------
     SeqattnError
-        A column is missing, a cell is blank, an id is unknown, a pair occurs twice, a user's ranks
+        A column is missing, a field is blank, an id is unknown, a pair occurs twice, a user's ranks
         are not 1, 2, 3, ..., a score is no number, a user of the dataset has no list, or a
         filtered list holds what its user already has.
     """
@@ -222,7 +222,7 @@ def ranks_of_lists(path: Path, dataset: Dataset, kind: str = "unfiltered") -> Ra
     for name in ("user", "item"):
         frame[name] = tidy_ids(frame[name], str(path))  # as of a log
         blank = (frame[name].isna() | (frame[name] == "")).to_numpy(dtype=bool)
-        _refuse(path, frame, blank, f"no {name}; fill the cell in, or leave the row out")
+        _refuse(path, frame, blank, f"no {name}; fill the field in, or leave the row out")
     by_target, columns = "target" in frame, ["user"]
     if by_target:
         columns = ["user", "target"]
@@ -483,7 +483,7 @@ def _numbers(path: Path, frame: pd.DataFrame, name: str) -> pd.Series:
     """Return a column as finite numbers, whole numbers as such."""
     column = frame[name]
     blank = (column.isna() | (column == "")).to_numpy(dtype=bool)
-    _refuse(path, frame, blank, f"no {name}; fill the cell in, or leave the row out")
+    _refuse(path, frame, blank, f"no {name}; fill the field in, or leave the row out")
     if not types.is_numeric_dtype(column) or types.is_bool_dtype(column):
         column = column.astype(str)  # pandas would count truth values and dates as numbers, too
     numbers = pd.to_numeric(column, errors="coerce")
@@ -494,7 +494,7 @@ def _numbers(path: Path, frame: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _refuse(path: Path, frame: pd.DataFrame, bad: np.ndarray, told: str) -> None:
-    """Raise for the first row of lists where `bad` is True; `told` may name its cells in braces."""
+    """Raise for the first row of lists where `bad` is True; `told` may name its fields in braces."""
     if bad.any():
         at = int(np.argmax(bad))
         row = {name: str(frame[name].iloc[at]) for name in frame.columns}

@@ -144,7 +144,7 @@ class Recommender:
         Raises
         ------
         SeqattnError
-            A column or a cell is missing, there is no row, an item is unknown, or an intensity is
+            A column or a field is missing, there is no row, an item is unknown, or an intensity is
             none.
         """
         frame = frame.copy(deep=False)
@@ -261,6 +261,6 @@ def _refuse_blank(column: pd.Series, source: str) -> None:
     if blank.any():
         where = f"{column.index.name or 'row'} {column.index[int(np.argmax(blank))]}"
         raise SeqattnError(
-            f"{source}: column {column.name!r}, {where}: the cell is blank; fill it in, or leave "
+            f"{source}: column {column.name!r}, {where}: the field is blank; fill it in, or leave "
             "the row out"
         )

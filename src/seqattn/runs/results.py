@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,9 @@ from seqattn.runs.store import Run, RunSpec
 from seqattn.stats import DualCriterion, dual_criterion_table
 from seqattn.stats.criterion import RULES
 from seqattn.stats.inputs import copies
-from seqattn.stats.metrics import CUTOFFS, METRICS, metric
+from seqattn.stats.metrics import CUTOFFS, KINDS, METRICS, metric
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,13 @@ def by_model(runs: Iterable[Run]) -> dict[str, list[Run]]:
     for run in runs:
         groups.setdefault(run.model, []).append(run)
     return {model: sorted(group, key=lambda c: c.seed) for model, group in groups.items()}
+
+
+def on_common_seeds(groups: Mapping[K, Iterable[Run]]) -> dict[K, list[Run]]:
+    """Return the runs of the seeds that all groups have, each group in order of seed."""
+    by_seed = {key: {run.seed: run for run in runs} for key, runs in groups.items()}
+    common = sorted(set.intersection(*map(set, by_seed.values())))
+    return {key: [runs[seed] for seed in common] for key, runs in by_seed.items()}
 
 
 def rank_matrix(runs: Sequence[Run], stage: str = "test", kind: str = "unfiltered") -> np.ndarray:
@@ -144,7 +154,7 @@ def summary(runs: Iterable[Run], k: int = 10) -> pd.DataFrame:
     """
     rows = []
     for model, group in by_model(runs).items():
-        for kind in ("unfiltered", "filtered"):
+        for kind in KINDS:
             found = values(group, [(name, k) for name in METRICS], "test", kind)
             for (name, _), values_SU in found.items():
                 means_S = values_SU.mean(axis=1)

@@ -18,7 +18,7 @@ import pandas as pd
 
 from seqattn.config import MARGIN_PERCENT
 from seqattn.models import MODELS, is_masked
-from seqattn.runs.results import value_matrix
+from seqattn.runs.results import on_common_seeds, value_matrix
 from seqattn.runs.store import Run
 from seqattn.studies.judge import ALPHA, crossed_percent, judge, ndcg_at_10, stacked
 from seqattn.studies.plan import Group, Study
@@ -97,11 +97,10 @@ def _on_common_seeds(
     cells: Mapping[tuple[str, str], Sequence[Run]],
 ) -> dict[tuple[str, str], np.ndarray]:
     """Return NDCG@10 by cell, (S, U), on the seeds of all; empty with fewer than two."""
-    of = {cell: {run.seed: run for run in runs} for cell, runs in cells.items()}
-    seeds = sorted(set.intersection(*(set(runs) for runs in of.values())))
-    if len(seeds) < 2:
+    of = on_common_seeds(cells)
+    if len(of[_SASREC]) < 2:
         return {}
-    return {cell: value_matrix([runs[s] for s in seeds], "NDCG", 10) for cell, runs in of.items()}
+    return {cell: value_matrix(runs, "NDCG", 10) for cell, runs in of.items()}
 
 
 def windows(study: Study, locality: str = "") -> dict[str, int]:

@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from seqattn.config import BACKBONES, SEEDS
-from seqattn.errors import SeqattnError
+from seqattn.config import BACKBONES
 from seqattn.plots.style import name_of
 from seqattn.runs.results import value_matrix
 from seqattn.runs.store import Run
@@ -60,7 +59,7 @@ def cells(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 
 def pooling(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Return the pooled bootstrap's false positives by rho, see `pooling_levels`."""
-    kept = _kept(study, "pooling", ["rho"])
+    kept = study.kept("pooling", ["rho"])
     if list(kept["rho"]) == list(RHOS):
         return kept
     return pd.DataFrame(pooling_levels(RHOS, replicates=2 * REPLICATES))
@@ -89,13 +88,13 @@ class _Pair:
 
 
 def _pairs(study: Study, groups: Sequence[Group]) -> Iterator[_Pair]:
-    kept_rates = _kept(study, "rates", COMPARISON)
-    kept_cells = _kept(study, "cells", [*COMPARISON, "base_runs", "runs", "replicates"])
+    kept_rates = study.kept("rates", COMPARISON)
+    kept_cells = study.kept("cells", [*COMPARISON, "base_runs", "runs", "replicates"])
     for group in groups:
-        if not len(group.base) == len(group.runs) == len(SEEDS):
+        if not group.whole:
             continue
-        part = published.is_part(group.dataset.name, len(group.runs[0].ranks()))
-        key = dict(zip(COMPARISON, (group.dataset.name, group.arm, part, group.model), strict=True))
+        names = (group.dataset.name, group.arm, group.part, group.model)
+        key = dict(zip(COMPARISON, names, strict=True))
         cell = _rows(kept_cells, key | _rests(group) | {"replicates": REPLICATES})
         mine = _rows(kept_rates, key) if len(cell) else kept_rates.head(0)
         yield _Pair(key, group, mine, cell)
@@ -111,14 +110,6 @@ def _rests(group: Group) -> dict[str, str]:
 def _calibrated(base: tuple[Path, ...], other: tuple[Path, ...], replicates: int) -> Calibration:
     sides = ([Run(folder, {}) for folder in folders] for folders in (base, other))
     return calibrate(*(value_matrix(s, METRIC, CUTOFF) for s in sides), replicates=replicates)
-
-
-def _kept(study: Study, name: str, columns: Sequence[str]) -> pd.DataFrame:
-    """Return a table as it is kept; without rows if it was not written yet."""
-    try:
-        return study.table(name)
-    except SeqattnError:
-        return pd.DataFrame(columns=list(columns))
 
 
 def _rows(frame: pd.DataFrame, where: Mapping[str, object]) -> pd.DataFrame:

@@ -76,7 +76,7 @@ def near(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         share = round(float(near_share(maps).mean()), 8)
         return pd.DataFrame([{"n": n, "users": len(maps), "near": share}])
 
-    return of_weights("near", study, groups, _has_maps, rows)
+    return of_weights("near", study, groups, rows, _has_maps)
 
 
 def ranks_by_head(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -109,7 +109,7 @@ def mean_maps(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         found = by_head.mean_maps(maps[:, -1:]).assign(layer=maps.shape[1])
         return found.assign(n=n, users=len(maps)).round(4)
 
-    return of_weights("mean_maps", study, groups, _has_maps, rows)
+    return of_weights("mean_maps", study, groups, rows, _has_maps)
 
 
 def _of_maps(
@@ -136,7 +136,7 @@ def _of_maps(
         first = ["n", "kind", "users"]
         return whole[[*first, *whole.columns.drop(first)]]
 
-    return of_weights(table, study, groups, _has_maps, rows)
+    return of_weights(table, study, groups, rows, _has_maps)
 
 
 def _maps(kind: str, model: Backbone, dataset: Dataset, n: int, seed: int) -> np.ndarray:
@@ -165,8 +165,7 @@ def filters(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     A row a dataset and filter: dataset, filter, users, items, interactions. A dataset whose file is
     not at hand keeps the rows that were kept of it.
     """
-    path = study.folder / "filters.csv"
-    before = study.table("filters") if path.exists() else pd.DataFrame(columns=["dataset"])
+    before = study.kept("filters", ["dataset"])
     frames = []
     for name in PRINTED:
         try:

@@ -91,11 +91,8 @@ def _against_placebos(groups: Sequence[Group]) -> list[Group]:
 
 def same_model(group: Group, *, base: Sequence[Run], runs: Sequence[Run]) -> pd.DataFrame:
     """Judge runs of a group's model against others of the same model, as rows of the group."""
-    return judge(base, {group.model: runs}).assign(
-        dataset=group.dataset.name,
-        arm=group.arm,
-        part=published.is_part(group.dataset.name, group.dataset.n_users),
-    )
+    key = {"dataset": group.dataset.name, "arm": group.arm, "part": group.part}
+    return judge(base, {group.model: runs}).assign(**key)
 
 
 def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from scipy import stats
 from seqattn.analysis.attention import bounds, l1_l2
 from seqattn.analysis.lambdas import spearman
 from seqattn.audit.records import RECORDS, read_tied_tests
-from seqattn.config import BASELINE, DESIGNS, SEEDS
+from seqattn.config import BASELINE, DESIGNS
 from seqattn.data import load_dataset
 from seqattn.runs.results import value_matrix, values
 from seqattn.search.record import read_search
@@ -100,8 +100,7 @@ class Facts:
 
     def pairs(self, arm: str) -> list[Group]:
         """Return the groups of an arm whose variant and baseline were run with all seeds."""
-        whole = [g for g in self.groups if len(g.runs) == len(g.base) == len(SEEDS)]
-        return [g for g in whole if g.arm == arm and g.model != BASELINE]
+        return [g for g in self.groups if g.whole and g.arm == arm and g.model != BASELINE]
 
 
 def _range(found: pd.Series) -> Number:

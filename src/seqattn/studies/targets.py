@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 
 from seqattn.analysis.lambdas import Spearman, spearman
-from seqattn.config import BACKBONES, SEEDS
+from seqattn.config import BACKBONES
 from seqattn.plots.style import name_of
 from seqattn.runs.results import value_matrix
 from seqattn.stats.crossed import crossed_interval
+from seqattn.stats.metrics import KINDS
 from seqattn.stats.pools import Pool, of_units, random_effects, tau_interval
 from seqattn.studies.ia import published
 from seqattn.studies.judge import crossed_percent, stacked
@@ -26,7 +27,6 @@ from seqattn.studies.plan import Group, Study
 from seqattn.studies.texts import span
 
 TARGETS = ("test", "valid")
-KINDS = ("unfiltered", "filtered")
 _KEY = ["dataset", "arm", "part", "model"]
 
 
@@ -41,7 +41,7 @@ def changes(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     return stacked(
         pd.DataFrame([_change(group, *which) for which in product(TARGETS, KINDS)])
         for group in groups
-        if len(group.base) == len(group.runs) == len(SEEDS)
+        if group.whole
     )
 
 
@@ -55,7 +55,7 @@ def _change(group: Group, target: str, kind: str) -> dict[str, object]:
     return {
         "dataset": group.dataset.name,
         "arm": group.arm,
-        "part": published.is_part(group.dataset.name, len(group.runs[0].ranks())),
+        "part": group.part,
         "model": group.model,
         "target": target,
         "kind": kind,

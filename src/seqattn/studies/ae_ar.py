@@ -153,9 +153,9 @@ def verdicts(study: Study, judged: pd.DataFrame) -> pd.DataFrame:
         users and seeds), n_seeds and verdict: AR, AE, alike, can't be told or not run.
     """
     names = {"relative_change_percent": "change", "crossed_low": "low", "crossed_high": "high"}
-    columns = ["dataset", "arm", "metric", "k", "n_seeds", "base", *names]
-    judged = judged.reindex(columns=[*columns, "robust_clustered", "direction", "margin"])
-    mine = ndcg_at_10(judged).rename(columns=names)
+    columns = ["dataset", "arm", "n_seeds", "base", *names]
+    columns += ["robust_clustered", "direction", "margin"]
+    mine = ndcg_at_10(judged, *columns)[columns].rename(columns=names)
     cells = [(dataset, arm.name) for dataset in study.datasets for arm in study.arms]
     rows = pd.DataFrame(cells, columns=["dataset", "arm"])
     rows = rows.merge(mine, on=["dataset", "arm"], how="left")
@@ -236,9 +236,8 @@ def local_holds(judged: pd.DataFrame, n_seeds: int, dial: Collection[int]) -> pd
         verdict, "holds" or "does not". All heads are local; the rule is about these. The best of
         several is one of several tests: its p-value is multiplied by their number (Bonferroni).
     """
-    columns = ["dataset", "model", "metric", "k", "n_seeds", "window", "relative_change_percent"]
-    judged = judged.reindex(columns=[*columns, "locality", "robust_clustered", "direction", "p"])
-    mine = ndcg_at_10(judged)
+    columns = ["dataset", "model", "n_seeds", "window", "relative_change_percent"]
+    mine = ndcg_at_10(judged, *columns, "locality", "robust_clustered", "direction", "p")
     mine = mine[mine["locality"] == "pure"]
     mine = mine[mine["model"].isin([name for name in mine["model"].unique() if is_masked(name)])]
     rows = []

@@ -28,6 +28,7 @@ from seqattn.studies.plan import Group, Study
 
 METRIC, CUTOFF = "NDCG", 10
 REPLICATES = 1000
+ALL_FOUND = 0.9995  # a rate that tables show as 100.0 %
 RHOS = (-0.15, -0.05, 0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 # The parts of the clustered rule, of which the strictest decides.
 PARTS = {part: criterion.PARTS[part] for part in ("t", "clustered", "stability")}
@@ -116,9 +117,9 @@ def _rows(frame: pd.DataFrame, where: Mapping[str, object]) -> pd.DataFrame:
     return frame[(frame[list(where)] == list(where.values())).all(axis=1)]
 
 
-def null(rates: pd.DataFrame, world: str = "estimated") -> pd.DataFrame:
-    """Return the rates of a world without an effect: false positives."""
-    return rates[(rates["world"] == world) & (rates["effect_percent"] == 0)]
+def null(rates: pd.DataFrame) -> pd.DataFrame:
+    """Return the rates of the estimated world without an effect: false positives."""
+    return rates[(rates["world"] == "estimated") & (rates["effect_percent"] == 0)]
 
 
 def needs(rates: pd.DataFrame) -> pd.DataFrame:
@@ -159,7 +160,7 @@ def gaps(rates: pd.DataFrame, pair: tuple[str, str]) -> pd.Series:
     return (first - second).abs().groupby(level=COMPARISON, sort=False).max()
 
 
-def power(rates: pd.DataFrame, all_found: float = 0.9995) -> pd.DataFrame:
+def power(rates: pd.DataFrame) -> pd.DataFrame:
     """Return every criterion's rate by effect, up to the first effect that all of them find.
 
     One row per (comparison, effect), one column per criterion, and ``upper``: the clustered rule
@@ -171,7 +172,7 @@ def power(rates: pd.DataFrame, all_found: float = 0.9995) -> pd.DataFrame:
         return rates[rates["world"] == world].pivot(index=keys, columns="criterion", values="rate")
 
     table = wide("estimated").assign(upper=wide("upper")["robust_clustered"])
-    found = table.min(axis=1) >= all_found
+    found = table.min(axis=1) >= ALL_FOUND
     before = found.groupby(level=COMPARISON).cumsum() - found
     return table[before == 0]
 

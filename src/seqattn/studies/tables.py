@@ -120,9 +120,9 @@ def levels(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     )
 
 
-def absolute(groups: Mapping[str, Sequence[Run]], k: int = 10) -> pd.DataFrame:
+def absolute(groups: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
     """Return the levels of models by name, see `levels`."""
-    cells = [(name, k) for name in METRICS]
+    cells = [(name, 10) for name in METRICS]
     found = {
         (model, kind, name): values_SU
         for model, kind in product(groups, KINDS)

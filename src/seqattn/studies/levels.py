@@ -48,7 +48,7 @@ def effort(searches: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         dataset, arm, part, trials and seeds ("25 of 25 each", or each model's that falls short),
         search_hours, fit_hours, device and commit.
     """
-    fits = runs[runs["base_of"].isna() | runs["base_of"].eq("")]
+    fits = _own(runs)
     # Seeds that were fitted together each hold the time of all.
     fits = fits.assign(hours=fits["hours"] / fits["together"])
     rows = []
@@ -85,6 +85,11 @@ def _each(mine: pd.DataFrame, what: str, asked: pd.Series, lacking: pd.Series | 
     return "; ".join((names + " " + counts + (" (" + told + ")" if len(told) else ""))[short])
 
 
+def _own(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs that are no baseline of a variant's backbone."""
+    return runs[runs["base_of"].isna() | runs["base_of"].eq("")]
+
+
 def best_epochs(runs: pd.DataFrame) -> pd.DataFrame:
     """Return where each model's fits were best: one row per (dataset, arm, model).
 
@@ -94,7 +99,7 @@ def best_epochs(runs: pd.DataFrame) -> pd.DataFrame:
         dataset, arm, part, model, median, least, most (best epoch over seeds, the first is 1),
         fits, and at_the_limit, how many fits the limit of epochs ended.
     """
-    fits = runs[runs["base_of"].isna() | runs["base_of"].eq("")]
+    fits = _own(runs)
     ended = fits.assign(ended=fits["epochs"] >= fits["limit"])
     grouped = ended.groupby([*_ARM, "model"], sort=False)
     return grouped.agg(

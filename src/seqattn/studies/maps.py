@@ -69,9 +69,7 @@ def near(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """
 
     def rows(run: Run) -> pd.DataFrame:
-        dataset, sizes = _sized(run)
-        n = sizes[len(sizes) // 2]
-        maps = attention_maps(load_model(run, dataset), dataset, n, dataset.n_users)
+        n, maps = _middle(run)
         share = round(float(near_share(maps).mean()), 8)
         return pd.DataFrame([{"n": n, "users": len(maps), "near": share}])
 
@@ -102,9 +100,7 @@ def mean_maps(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     def rows(run: Run) -> pd.DataFrame:
         if run.seed != study.seeds[0]:
             return pd.DataFrame()
-        dataset, sizes = _sized(run)
-        n = sizes[len(sizes) // 2]
-        maps = attention_maps(load_model(run, dataset), dataset, n, dataset.n_users)
+        n, maps = _middle(run)
         found = by_head.mean_maps(maps[:, -1:]).assign(layer=maps.shape[1])
         return found.assign(n=n, users=len(maps)).round(4)
 
@@ -155,6 +151,13 @@ def _sized(run: Run) -> tuple[Dataset, list[int]]:
     """Return a run's data, and the lengths at which maps of it are compared."""
     dataset = data_of(run)
     return dataset, map_sizes(dataset, run.spec.model_config.max_length)
+
+
+def _middle(run: Run) -> tuple[int, np.ndarray]:
+    """Return the middle one of these lengths, and the maps of all users who have it."""
+    dataset, sizes = _sized(run)
+    n = sizes[len(sizes) // 2]
+    return n, attention_maps(load_model(run, dataset), dataset, n, dataset.n_users)
 
 
 def filters(study: Study, groups: Sequence[Group]) -> pd.DataFrame:

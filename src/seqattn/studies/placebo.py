@@ -91,8 +91,7 @@ def _against_placebos(groups: Sequence[Group]) -> list[Group]:
 
 def same_model(group: Group, *, base: Sequence[Run], runs: Sequence[Run]) -> pd.DataFrame:
     """Judge runs of a group's model against others of the same model, as rows of the group."""
-    key = {"dataset": group.dataset.name, "arm": group.arm, "part": group.part}
-    return judge(base, {group.model: runs}).assign(**key)
+    return judge(base, {group.model: runs}).assign(**group.key)
 
 
 def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFrame:

@@ -326,6 +326,11 @@ class Group:
         return is_part(self.dataset.name, n_users)
 
     @property
+    def key(self) -> dict[str, object]:
+        """The columns that name its dataset and arm in tables: dataset, arm and part."""
+        return {"dataset": self.dataset.name, "arm": self.arm, "part": self.part}
+
+    @property
     def whole(self) -> bool:
         """Whether both sides have all seeds of the protocol."""
         return len(self.base) == len(self.runs) == len(SEEDS)

@@ -66,10 +66,10 @@ WITHOUT_CHANCE = ("pop", "itemknn")  # baselines that no seed changes
 
 def _by_arm(groups: Sequence[Group]) -> Iterator[tuple[dict[str, object], list[Group]]]:
     """Yield the groups of each (dataset, arm) that have runs, with the columns that name them."""
-    for (dataset, arm), part in groupby(groups, lambda group: (group.dataset, group.arm)):
+    for _, part in groupby(groups, lambda group: (group.dataset, group.arm)):
         mine = [group for group in part if group.runs]
         if mine:
-            yield {"dataset": dataset.name, "arm": arm, "part": mine[0].part}, mine
+            yield mine[0].key, mine
 
 
 def runs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -226,8 +226,7 @@ def searches(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
             found = chosen(*where, arm.settings.like)
         except SeqattnError:
             continue
-        key = {"dataset": group.dataset.name, "arm": group.arm, "part": group.part}
-        rows.append(key | _search(found) | {"seeds": len(group.runs)})
+        rows.append(group.key | _search(found) | {"seeds": len(group.runs)})
     return pd.DataFrame(rows)
 
 
@@ -374,10 +373,9 @@ def baselines(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
             models[group.model] = list(group.runs)
         table = absolute(models)
         if len(table):
-            key = {"dataset": group.dataset.name, "arm": group.arm, "part": group.part}
             changes = _changes(models, group.model)
             table = table.merge(changes, on=["model", "kind", "metric"], how="left")
-            frames.append(table.assign(**key))
+            frames.append(table.assign(**group.key))
     return stacked(frames)
 
 

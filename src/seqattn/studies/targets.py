@@ -54,9 +54,7 @@ def _change(group: Group, target: str, kind: str) -> dict[str, object]:
     found, percent = crossed_interval(d_SU), 100 / base if base else np.nan
     told = crossed_percent(base_SU, own_SU)
     return {
-        "dataset": group.dataset.name,
-        "arm": group.arm,
-        "part": group.part,
+        **group.key,
         "model": group.model,
         "target": target,
         "kind": kind,

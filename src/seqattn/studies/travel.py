@@ -56,9 +56,7 @@ def travel(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         ]
         frame = pd.DataFrame(
             {
-                "dataset": group.dataset.name,
-                "arm": group.arm,
-                "part": group.part,
+                **group.key,
                 "model": group.model,
                 "seed": paces["seed"],
                 "epoch": paces["epoch_kept"],

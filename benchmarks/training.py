@@ -34,9 +34,9 @@ from seqattn.data import (
     Dataset,
     Interactions,
     Sequences,
-    keep_latest_duplicate,
     leave_one_out,
     load_log,
+    merge_repeats,
     sort_by_time,
 )
 from seqattn.models import build_model
@@ -71,7 +71,7 @@ PAIRS = {
 
 def all_of_ml_100k() -> Dataset:
     """ML-100K without the 5-core, as RecBole's loader has it."""
-    log: Interactions = sort_by_time(keep_latest_duplicate(load_log("ml-100k")))
+    log: Interactions = sort_by_time(merge_repeats(load_log("ml-100k"), "latest", "latest"))
     sequences = Sequences.from_interactions(log)
     return Dataset(
         "ml-100k", CATALOGUE["ml-100k"], sequences, leave_one_out(sequences), log.steps, ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from seqattn.errors import SeqattnError
@@ -82,6 +83,24 @@ LATER |= {"pretrain_epochs": 0, "intensity": "real", "last_item_samples": 0.0}
 LATER |= {"kept_intensity": 0.0}
 LATER |= {"prune_from": 0, "prune_keep": 4}  # of a search
 
+# Fields that are one of a few words.
+_WORDS = {
+    "normalisation": NORMALISATIONS,
+    "scope": SCOPES,
+    "positions": INPUT_POSITIONS + SHIFT_INVARIANT + PLACEBO_POSITIONS,
+    "kernel": KERNELS,
+    "query_pooling": POOLINGS,
+    "query_scope": QUERY_SCOPES,
+    "head": HEADS,
+    "locality": LOCALITIES,
+    "windows": WINDOWS,
+    "intensity": INTENSITIES,
+    "loss": LOSSES,
+    "negatives": NEGATIVES,
+    "exclude": EXCLUDED,
+    "score_offset": OFFSETS,
+}
+
 T = TypeVar("T", bound="DataclassInstance")
 
 
@@ -151,65 +170,29 @@ class ModelConfig:
         return _changed(self, ATTENTION)
 
     def __post_init__(self) -> None:
-        _require_types(self)
-        for name in ("max_length", "hidden_size", "inner_size", "n_layers", "n_heads"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        for name in ("hidden_dropout", "attention_dropout"):
-            _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "in [0, 1)")
-        _require(
-            self.hidden_size % self.n_heads == 0,
-            "hidden_size",
-            self.hidden_size,
-            f"a multiple of n_heads = {self.n_heads}",
-        )
-        _require_one_of("normalisation", self.normalisation, NORMALISATIONS)
-        _require_one_of("scope", self.scope, SCOPES)
-        schemes = INPUT_POSITIONS + SHIFT_INVARIANT + PLACEBO_POSITIONS
-        _require_one_of("positions", self.positions, schemes)
-        _require_one_of("kernel", self.kernel, KERNELS)
-        _require_one_of("query_pooling", self.query_pooling, POOLINGS)
-        _require_one_of("query_scope", self.query_scope, QUERY_SCOPES)
-        _require(self.n_queries >= 1, "n_queries", self.n_queries, "at least 1")
+        _require_types_and_words(self)
+        require, window = partial(_require, self), self.sliding_window
+        for name in ("max_length", "hidden_size", "inner_size", "n_layers", "n_heads", "n_queries"):
+            require(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("hidden_dropout", "attention_dropout", "user_share"):
+            require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
+        for name in ("sse_user", "sse_item"):
+            require(name, 0 <= getattr(self, name) <= 1, "in [0, 1]")
+        whole = self.hidden_size % self.n_heads == 0
+        require("hidden_size", whole, f"a multiple of n_heads = {self.n_heads}")
         usual = (self.query_pooling, self.query_scope) == (POOLINGS[0], QUERY_SCOPES[0])
         told = "at least 2 where query_pooling or query_scope is set"
-        _require(self.n_queries > 1 or usual, "n_queries", self.n_queries, told)
-        _require_one_of("head", self.head, HEADS)
-        _require_one_of("locality", self.locality, LOCALITIES)
-        _require(0 <= self.user_share < 1, "user_share", self.user_share, "in [0, 1)")
-        for name in ("sse_user", "sse_item"):
-            _require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "in [0, 1]")
-        w = self.local_window
-        _require(w >= -1, "local_window", w, "at least 0, or -1 for all")
-        window = self.sliding_window
-        _require(
-            not window or self.n_queries == 1,
-            "n_queries",
-            self.n_queries,
-            "1 under a sliding_window",
-        )
-        _require(window >= 0, "sliding_window", window, "at least 1, or 0 for none")
-        _require(
-            not window or self.positions in SHIFT_INVARIANT,
-            "positions",
-            self.positions,
-            f"one of {', '.join(SHIFT_INVARIANT)} under a sliding_window",
-        )
-        self._check_memory()
-        _require(
-            not window or self.scope == "causal", "scope", self.scope, "causal under sliding_window"
-        )
-
-    def _check_memory(self) -> None:
-        slots, expected = self.memory_slots, "at least 0, and 0 under a sliding_window"
-        _require(
-            slots >= 0 and not (slots and self.sliding_window), "memory_slots", slots, expected
-        )
-        _require(
-            not slots or self.positions == "transformer-xl",
-            "positions",
-            self.positions,
-            "transformer-xl with memory_slots",
-        )
+        require("n_queries", self.n_queries > 1 or usual, told)
+        require("local_window", self.local_window >= -1, "at least 0, or -1 for all")
+        require("n_queries", not window or self.n_queries == 1, "1 under a sliding_window")
+        require("sliding_window", window >= 0, "at least 1, or 0 for none")
+        told = f"one of {', '.join(SHIFT_INVARIANT)} under a sliding_window"
+        require("positions", not window or self.positions in SHIFT_INVARIANT, told)
+        slots, told = self.memory_slots, "at least 0, and 0 under a sliding_window"
+        require("memory_slots", slots >= 0 and not (slots and window), told)
+        told = "transformer-xl with memory_slots"
+        require("positions", not slots or self.positions == "transformer-xl", told)
+        require("scope", not window or self.scope == "causal", "causal under sliding_window")
 
 
 @dataclass(frozen=True)
@@ -308,87 +291,67 @@ class TrainConfig:
         """The fields that make targets count by their intensity."""
         return _changed(self, TARGETS)
 
-    def __post_init__(self) -> None:
-        _require_types(self)
-        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "positive")
-        for name in ("batch_targets", "epochs", "patience", "stride"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        _require(
-            0 < self.mask_probability < 1, "mask_probability", self.mask_probability, "in (0, 1)"
-        )
-        samples = self.last_item_samples
-        _require(0 <= samples <= 1, "last_item_samples", samples, "in [0, 1]")
-        _require_one_of("windows", self.windows, WINDOWS)
-        pretrained = self.pretrain_epochs
-        _require(pretrained >= 0, "pretrain_epochs", pretrained, "at least 0")
-        _require(
-            not pretrained or self.windows != "whole",
-            "pretrain_epochs",
-            pretrained,
-            "0 under windows 'whole': a masked item is read from both sides",
-        )
-        _require_one_of("intensity", self.intensity, INTENSITIES)
-        self._check_planted()
-        kept, across = self.kept_intensity, self.intensity == "across"
-        _require(0 <= kept < 1, "kept_intensity", kept, "in [0, 1)")
-        _require(across or not kept, "kept_intensity", kept, "left out without intensity 'across'")
-        _require(abs(self.lambda_start) <= 100, "lambda_start", self.lambda_start, "in [-100, 100]")
-        for name in ("lambda_rate", "lambda_decay"):
-            _require(0 <= getattr(self, name) < 1e6, name, getattr(self, name), "in [0, 1e6)")
-        self._check_target_fields()
-        _require_one_of("loss", self.loss, LOSSES)
-        _require_one_of("negatives", self.negatives, NEGATIVES)
-        _require_one_of("exclude", self.exclude, EXCLUDED)
-        _require_one_of("score_offset", self.score_offset, OFFSETS)
-        _require(self.n_negatives >= 1, "n_negatives", self.n_negatives, "at least 1")
-        _require(0 <= self.calibration <= 1, "calibration", self.calibration, "in [0, 1]")
-        unread = {"ce": tuple(LOSS)[1:], "gbce": (), "bce": ("calibration",)}.get(
-            self.loss, ("calibration", "score_offset")
-        )
-        for key in unread:
-            expected = f"left out with loss {self.loss!r}, which does not read it"
-            _require(getattr(self, key) == LOSS[key], key, getattr(self, key), expected)
-        _require(
-            self.loss != "gbce" or self.negatives == "uniform",
-            "negatives",
-            self.negatives,
-            "uniform with loss 'gbce', whose calibration assumes it",
-        )
-
     @property
     def changed_lambda(self) -> list[str]:
         """The fields that make lambda train another way than the published variants'."""
         return _changed(self, LAMBDA)
 
+    def __post_init__(self) -> None:
+        _require_types_and_words(self)
+        require, kept = partial(_require, self), self.kept_intensity
+        require("learning_rate", self.learning_rate > 0, "positive")
+        for name in ("batch_targets", "epochs", "patience", "stride", "n_negatives"):
+            require(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("last_item_samples", "calibration"):
+            require(name, 0 <= getattr(self, name) <= 1, "in [0, 1]")
+        require("mask_probability", 0 < self.mask_probability < 1, "in (0, 1)")
+        require("pretrain_epochs", self.pretrain_epochs >= 0, "at least 0")
+        told = "0 under windows 'whole': a masked item is read from both sides"
+        require("pretrain_epochs", not self.pretrain_epochs or self.windows != "whole", told)
+        self._check_planted()
+        require("kept_intensity", 0 <= kept < 1, "in [0, 1)")
+        told = "left out without intensity 'across'"
+        require("kept_intensity", not kept or self.intensity == "across", told)
+        require("lambda_start", abs(self.lambda_start) <= 100, "in [-100, 100]")
+        for name in ("lambda_rate", "lambda_decay"):
+            require(name, 0 <= getattr(self, name) < 1e6, "in [0, 1e6)")
+        self._check_target_fields()
+        unread = {"ce": tuple(LOSS)[1:], "gbce": (), "bce": ("calibration",)}.get(
+            self.loss, ("calibration", "score_offset")
+        )
+        told = f"left out with loss {self.loss!r}, which does not read it"
+        for name in unread:
+            require(name, getattr(self, name) == LOSS[name], told)
+        told = "uniform with loss 'gbce', whose calibration assumes it"
+        require("negatives", self.loss != "gbce" or self.negatives == "uniform", told)
+
     def _check_target_fields(self) -> None:
+        require, changed = partial(_require, self), self.changed_targets
         for name in ("confidence", "least_target", "contrast"):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
-        quantile = self.least_quantile
-        _require(0 <= quantile < 1, "least_quantile", quantile, "in [0, 1)")
-        for name in self.changed_targets:
-            value, told = getattr(self, name), "left out with"
-            _require(not self.pretrain_epochs, name, value, f"{told} pretrain_epochs")
+            require(name, getattr(self, name) >= 0, "at least 0")
+        require("least_quantile", 0 <= self.least_quantile < 1, "in [0, 1)")
+        for name in changed:
+            require(name, not self.pretrain_epochs, "left out with pretrain_epochs")
             if name in ("confidence", "contrast"):
-                _require(self.loss == "ce", name, value, f"{told} loss {self.loss!r}")
+                require(name, self.loss == "ce", f"left out with loss {self.loss!r}")
             if name != "confidence":
-                whole = self.windows == "whole"
-                _require(not whole, name, value, f"{told} windows 'whole', which score all targets")
-        least = {"least_target", "least_quantile"} & set(self.changed_targets)
-        _require(len(least) < 2, "least_quantile", quantile, "left out with least_target")
+                told = "left out with windows 'whole', which score all targets"
+                require(name, self.windows != "whole", told)
+        least = {"least_target", "least_quantile"} & set(changed)
+        require("least_quantile", len(least) < 2, "left out with least_target")
         needs = "left out without least_target or least_quantile, which say what a weak item is"
-        _require(bool(least) or not self.contrast, "contrast", self.contrast, needs)
+        require("contrast", bool(least) or not self.contrast, needs)
         told = "left out with confidence"
-        _require(not (self.contrast and self.confidence), "contrast", self.contrast, told)
+        require("contrast", not (self.contrast and self.confidence), told)
 
     def _check_planted(self) -> None:
-        p, tail, popularity, _ = (getattr(self, key) for key in PLANTED)
-        _require(0 <= p <= 1, "planted_p", p, "in [0, 1]")
-        _require(0 < tail <= 10, "planted_tail", tail, "in (0, 10]")  # float32 holds it
-        _require(-1 <= popularity <= 1, "planted_popularity", popularity, "in [-1, 1]")
-        for key, usual in PLANTED.items():
-            value = getattr(self, key)
-            planted = self.intensity == "planted"
-            _require(planted or value == usual, key, value, "left out without intensity 'planted'")
+        require, planted = partial(_require, self), self.intensity == "planted"
+        require("planted_p", 0 <= self.planted_p <= 1, "in [0, 1]")
+        require("planted_tail", 0 < self.planted_tail <= 10, "in (0, 10]")  # float32 holds it
+        require("planted_popularity", -1 <= self.planted_popularity <= 1, "in [-1, 1]")
+        for name, usual in PLANTED.items():
+            told = "left out without intensity 'planted'"
+            require(name, planted or getattr(self, name) == usual, told)
 
 
 def strict(cls: type[T], values: Mapping[str, Any]) -> T:
@@ -470,10 +433,13 @@ def _types(cls: type) -> dict[str, Any]:
     return _TYPES[cls]
 
 
-def _require_types(config: Any) -> None:
-    """Refuse a config whose constructor was given values of wrong types."""
+def _require_types_and_words(config: Any) -> None:
+    """Refuse a config whose constructor was given values of wrong types, or unknown words."""
     for key, expected in _types(type(config)).items():
-        _require_type(type(config), key, getattr(config, key), expected)
+        value, words = getattr(config, key), _WORDS.get(key)
+        _require_type(type(config), key, value, expected)
+        if words:
+            _require(config, key, value in words, f"one of {', '.join(words)}")
 
 
 def _require_type(cls: type, key: str, value: object, expected: type) -> None:
@@ -489,14 +455,9 @@ def _require_type(cls: type, key: str, value: object, expected: type) -> None:
         )
 
 
-def _require(condition: bool, key: str, value: object, expected: str) -> None:
-    if not condition:
-        raise SeqattnError(f"config key {key!r} must be {expected}, not {value!r}")
-
-
-def _require_one_of(key: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise SeqattnError(f"config key {key!r} must be one of {', '.join(choices)}, not {value!r}")
+def _require(config: Any, key: str, holds: bool, expected: str) -> None:
+    if not holds:
+        raise SeqattnError(f"config key {key!r} must be {expected}, not {getattr(config, key)!r}")
 
 
 DESIGNS = ("own_search", "shared_backbone")

@@ -10,10 +10,8 @@ from hypothesis.extra.numpy import arrays
 from sklearn.utils.extmath import randomized_svd
 
 from seqattn.analysis.rank import (
-    approximation_bound,
     bound_sides,
     common_noise,
-    gavish_donoho_rank,
     hard_threshold,
     known_noise_coefficient,
     low_rank,
@@ -21,9 +19,7 @@ from seqattn.analysis.rank import (
     median_rank,
     missed_share,
     noise_floor,
-    noise_rank,
     ranks_in_noise,
-    sigma_sweep,
     singular_values,
     unknown_noise_coefficient,
 )
@@ -39,6 +35,16 @@ def planted(n, rank, strength, rng):
     u, _ = np.linalg.qr(rng.standard_normal((n, rank)))
     v, _ = np.linalg.qr(rng.standard_normal((n, rank)))
     return strength * u @ v.T
+
+
+def published_rank(noisy, sigma):
+    noisy = np.asarray(noisy)
+    return ranks_in_noise(noisy, sigma, np.zeros((1, *noisy.shape[-2:])))[0][0]
+
+
+def optimal_rank(noisy, sigma):
+    noisy = np.asarray(noisy)
+    return ranks_in_noise(noisy, sigma, np.zeros((1, *noisy.shape[-2:])))[1][0]
 
 
 @given(maps)
@@ -88,34 +94,36 @@ def test_hard_threshold_by_hand():
 def test_rank_without_noise_counts_singular_values_above_the_threshold():
     # diag(4, 1, 0): tau = sqrt(2 * 17 / 9 * log 6) = 2.60, passed by 4 alone.
     a = np.diag([4.0, 1.0, 0.0])
-    assert noise_rank(a, 0.0, np.random.default_rng(0)) == 1
+    assert published_rank(a, 0.0) == 1
 
 
-def test_noise_rank_uses_sigma_as_a_standard_deviation():
-    a, sigma = np.random.default_rng(0).random((20, 20)), 0.3
-    noisy = a + np.random.default_rng(1).normal(0, sigma, a.shape)
-    expected = np.sum(np.linalg.svd(noisy)[1] > hard_threshold(noisy, sigma))
-    assert noise_rank(a, sigma, np.random.default_rng(1)) == expected
+def test_sigma_is_a_standard_deviation():
+    a, noise, sigma = *np.random.default_rng(0).random((2, 20, 20)), 0.3
+    noisy = a + sigma * noise
+    found = ranks_in_noise(a, sigma, noise[None])
+    values = np.linalg.svd(noisy)[1]
+    assert found[0][0] == np.sum(values > hard_threshold(noisy, sigma))
+    assert found[1][0] == np.sum(values > 4 / np.sqrt(3) * np.sqrt(20) * sigma)
 
 
 def test_gavish_donoho_recovers_the_planted_rank():
     rng, n, sigma = np.random.default_rng(0), 60, 0.1
     for rank in (0, 1, 5, 12):
         signal = planted(n, rank, 8 * sigma * np.sqrt(n), rng) if rank else np.zeros((n, n))
-        assert gavish_donoho_rank(signal + sigma * rng.standard_normal((n, n)), sigma) == rank
+        assert optimal_rank(signal + sigma * rng.standard_normal((n, n)), sigma) == rank
 
 
 def test_gavish_donoho_threshold_is_four_over_root_three():
     n, sigma = 9, 0.5
     threshold = 2.309401 * 3 * sigma
-    assert gavish_donoho_rank(np.eye(n) * threshold * 1.0001, sigma) == n
-    assert gavish_donoho_rank(np.eye(n) * threshold * 0.9999, sigma) == 0
+    assert optimal_rank(np.eye(n) * threshold * 1.0001, sigma) == n
+    assert optimal_rank(np.eye(n) * threshold * 0.9999, sigma) == 0
 
 
 def test_published_threshold_counts_pure_noise_as_signal():
-    noise = np.zeros((50, 50))
-    assert noise_rank(noise, 1.0, np.random.default_rng(0)) > 10
-    assert gavish_donoho_rank(np.random.default_rng(0).standard_normal((50, 50)), 1.0) == 0
+    noise = np.random.default_rng(0).standard_normal((50, 50))
+    assert published_rank(noise, 1.0) > 10
+    assert optimal_rank(noise, 1.0) == 0
 
 
 @given(rank=st.integers(1, 4), n=st.integers(30, 50), seed=st.integers(0, 10_000))
@@ -124,42 +132,30 @@ def test_the_published_rank_recovers_planted_low_rank_in_little_noise(rank, n, s
     """The threshold must pass the noise's largest singular value, about 2 sigma sqrt(n)."""
     rng, sigma = np.random.default_rng(seed), 0.01
     signal = planted(n, rank, 30 * sigma * n, rng)
-    assert noise_rank(signal, sigma, rng) == rank
+    assert published_rank(signal + sigma * rng.standard_normal((n, n)), sigma) == rank
 
 
 def test_noise_floor_is_the_rank_of_a_map_of_zeros_at_any_sigma():
     floor = noise_floor(20, np.random.default_rng(3), draws=4)
+    noise = np.random.default_rng(3).standard_normal((4, 20, 20))
     for sigma in (0.01, 7.0):
-        zeros = np.zeros((4, 20, 20))
-        assert np.array_equal(floor, noise_rank(zeros, sigma, np.random.default_rng(3)))
+        assert np.array_equal(floor, published_rank(sigma * noise, sigma))
     assert floor.shape == (4,) and floor.min() > 5
 
 
-def test_sweep_equals_single_calls_on_the_same_noise():
-    stack, sigmas = np.random.default_rng(0).random((2, 3, 10, 10)), [0.0, 0.1, 1.0]
-    sweep = sigma_sweep(stack, sigmas, np.random.default_rng(5))
-    assert sweep.published.shape == sweep.gavish_donoho.shape == (3, 2, 3)
-    for k, sigma in enumerate(sigmas):
-        noise = np.random.default_rng(5).standard_normal(stack.shape)
-        single = noise_rank(stack, sigma, np.random.default_rng(5))
-        assert np.array_equal(sweep.published[k], single)
-        assert np.array_equal(
-            sweep.gavish_donoho[k], gavish_donoho_rank(stack + sigma * noise, sigma)
-        )
-    assert sweep.sigmas.tolist() == sigmas
+def test_each_map_may_meet_noise_of_its_own():
+    stack, noise = np.random.default_rng(0).random((2, 2, 3, 10, 10))
+    published, optimal = ranks_in_noise(stack, 0.3, noise[None])
+    assert published.shape == optimal.shape == (1, 2, 3)
+    assert np.array_equal(published[0], published_rank(stack + 0.3 * noise, 0.3))
+    assert np.array_equal(optimal[0], optimal_rank(stack + 0.3 * noise, 0.3))
 
 
 @pytest.mark.parametrize("sigma", [-1.0, np.nan, np.inf])
 def test_unusable_sigma_is_refused(sigma):
-    a, rng = np.eye(2), np.random.default_rng(0)
-    for call in (
-        lambda: hard_threshold(a, sigma),
-        lambda: noise_rank(a, sigma, rng),
-        lambda: gavish_donoho_rank(a, sigma),
-        lambda: sigma_sweep(a, [0.1, sigma], rng),
-    ):
+    for call in (hard_threshold, published_rank):
         with pytest.raises(SeqattnError, match="sigma is"):
-            call()
+            call(np.eye(2), sigma)
 
 
 @pytest.mark.parametrize("k", [-1, 3])
@@ -173,17 +169,12 @@ def test_maps_that_are_not_square_are_refused():
         singular_values(np.ones((2, 3)))
 
 
-def test_approximation_bound_by_hand():
+def test_the_bound_by_hand():
     """diag(3, 1), no noise: tau = sqrt(2 * 10/4 * log 4) = 2.63 keeps one value."""
-    left, right = approximation_bound(np.diag([3.0, 1.0]), 0.0, np.random.default_rng(0))
+    a = np.diag([3.0, 1.0])
+    left, right = bound_sides(a, published_rank(a, 0.0), 0.0)
     assert left == pytest.approx(1.0)
     assert right == pytest.approx(0.0)  # r = 2 costs nothing when sigma = 0
-
-
-def test_approximation_bound_counts_the_price_of_rank():
-    matrix, sigma = np.diag([3.0, 1.0]), 0.5
-    _, right = approximation_bound(matrix, sigma, np.random.default_rng(0))
-    assert right == pytest.approx(min(10.0, 1.0 + sigma**2, 2 * sigma**2))
 
 
 def test_what_an_approximation_misses_is_its_distance_from_the_map():
@@ -239,7 +230,7 @@ def test_ranks_in_common_noise_are_those_of_single_maps():
     published, optimal = ranks_in_noise(stack, 0.2, noise)
     assert published.shape == optimal.shape == (4, 3, 2)
     noisy = stack[1, 0] + 0.2 * noise[3]
-    assert optimal[3, 1, 0] == gavish_donoho_rank(noisy, 0.2)
+    assert optimal[3, 1, 0] == optimal_rank(noisy, 0.2)
     assert published[3, 1, 0] == (singular_values(noisy) > hard_threshold(noisy, 0.2)).sum()
 
 

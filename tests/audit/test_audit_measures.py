@@ -19,7 +19,7 @@ from seqattn.audit.statistics import (
     tie_effects,
     top_share,
 )
-from seqattn.data import Sequences, keep_latest_duplicate, leave_one_out, sort_by_time
+from seqattn.data import Sequences, leave_one_out, merge_repeats, sort_by_time
 from seqattn.data.splits import TARGETS, Split, Splitting, global_time_split, leave_one_out_rows
 from seqattn.stats.exposure import gini
 
@@ -31,7 +31,7 @@ BUSY = st.lists(
 
 
 def sequences(table: list[tuple]) -> Sequences:
-    return Sequences.from_interactions(sort_by_time(keep_latest_duplicate(log(table))))
+    return Sequences.from_interactions(sort_by_time(merge_repeats(log(table), "latest", "latest")))
 
 
 def histories(*users: list[tuple], n_items: int = 9) -> Sequences:

@@ -22,8 +22,8 @@ from seqattn.data import (
     Preparation,
     Sequences,
     fingerprint,
-    keep_latest_duplicate,
     load_dataset,
+    merge_repeats,
     sort_by_time,
     synthetic_log,
 )
@@ -49,7 +49,9 @@ def prepared(table: list[tuple], order: Sequence[int] | None = None) -> Sequence
     interactions = log(table)
     if order is not None:
         interactions = interactions.take(np.asarray(order), "reorder")
-    return Sequences.from_interactions(sort_by_time(keep_latest_duplicate(interactions)))
+    return Sequences.from_interactions(
+        sort_by_time(merge_repeats(interactions, "latest", "latest"))
+    )
 
 
 @needs_recbole

@@ -13,13 +13,17 @@ from seqattn.data import (
     Interactions,
     Sequences,
     k_core,
-    keep_latest_duplicate,
+    merge_repeats,
     prepare,
     sample_users,
     sort_by_time,
 )
 from seqattn.data.preparation import Preparation, drop_short
 from seqattn.errors import SeqattnError
+
+
+def keep_latest(table: Interactions) -> Interactions:
+    return merge_repeats(table, "latest", "latest")
 
 
 def naive_core(table: pd.DataFrame, k: int) -> pd.DataFrame:
@@ -85,12 +89,12 @@ def test_latest_duplicate_equals_a_loop_over_rows(table):
     for row, (user, item, time) in enumerate(table):
         if (user, item) not in latest or time >= table[latest[user, item]][2]:
             latest[user, item] = row
-    kept = keep_latest_duplicate(log(table)).frame
+    kept = keep_latest(log(table)).frame
     assert (kept["intensity"] - 1).tolist() == sorted(latest.values())
 
 
 def test_of_duplicates_at_one_time_the_last_in_file_order_is_kept():
-    kept = keep_latest_duplicate(log([(1, 1, 5), (1, 1, 5), (1, 1, 4)])).frame
+    kept = keep_latest(log([(1, 1, 5), (1, 1, 5), (1, 1, 4)])).frame
     assert kept["intensity"].tolist() == [2.0]
 
 
@@ -155,7 +159,7 @@ def test_an_order_takes_the_place_of_time():
 
 
 def test_the_latest_duplicate_is_that_of_the_order():
-    kept = keep_latest_duplicate(ordered([(1, 1, 5), (1, 1, 3), (1, 2, 4)])).frame
+    kept = keep_latest(ordered([(1, 1, 5), (1, 1, 3), (1, 2, 4)])).frame
     assert kept["order"].tolist() == [5, 4]
 
 
@@ -181,7 +185,7 @@ def test_unknown_places_that_remain_are_one_error_with_their_number():
 def test_a_log_without_chronology_cannot_be_ordered():
     frame = pd.DataFrame({"user": [1], "item": [1]})
     diagnostics = Interactions.from_frame(frame, chronological=False)
-    for step in (sort_by_time, keep_latest_duplicate, Sequences.from_interactions):
+    for step in (sort_by_time, keep_latest, Sequences.from_interactions):
         with pytest.raises(SeqattnError, match="neither timestamps nor an order"):
             step(diagnostics)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,7 +23,7 @@ from seqattn.studies import learning
 from seqattn.studies.plan import DataFacts, Group
 
 SMOKE = get_preset("smoke")
-STUDY = SimpleNamespace(stores=[], folder=Path("no such folder"))
+STUDY = SimpleNamespace(stores=[], kept=lambda name: pd.DataFrame())
 SLIDING = Preset(
     replace(SMOKE.model, positions="relative", sliding_window=5, max_length=9),
     replace(SMOKE.train, windows="whole", learning_rate=0.03, epochs=6),
@@ -127,15 +126,12 @@ def test_runs_without_weights_have_the_rows_that_were_kept_of_them(groups, tmp_p
     assert not copy.has_weights
     bare = [dataclasses.replace(groups[1], runs=(copy,))]
     assert learning.reach(STUDY, bare).empty
-    beside = SimpleNamespace(
-        stores=[Store(groups[1].runs[0].folder.parents[2])], folder=STUDY.folder
-    )
+    beside = SimpleNamespace(stores=[Store(groups[1].runs[0].folder.parents[2])], kept=STUDY.kept)
     table = learning.reach(beside, bare)
     assert len(table) == len(learning.READ)
-    (tmp_path / "reach.csv").touch()  # rows that are kept outlive the weights, those of this run
-    kept = SimpleNamespace(
-        stores=[], folder=tmp_path, table=lambda name: pd.concat([table, table.assign(key="other")])
-    )
+    # Rows that are kept outlive the weights, those of this run.
+    rows = pd.concat([table, table.assign(key="other")])
+    kept = SimpleNamespace(stores=[], kept=lambda name: rows)
     pd.testing.assert_frame_equal(learning.reach(kept, bare), table)
 
 

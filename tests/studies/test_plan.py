@@ -332,7 +332,16 @@ def test_missing_runs_are_never_fitted_into_a_committed_folder(study, tmp_path, 
 def test_a_table_that_was_cut_short_is_one_line(study, content):
     found = study(tables=["levels"])
     write_text(found.folder / "levels.csv", content)
-    with pytest.raises(SeqattnError, match=r"levels.csv is damaged; remove it and run"):
+    for read in (found.table, found.kept):
+        with pytest.raises(SeqattnError, match=r"levels.csv is damaged; remove it and run"):
+            read("levels")
+
+
+def test_a_table_that_was_not_written_yet_has_no_rows(study):
+    found = study(tables=["levels"])
+    assert found.kept("levels", ["mean"]).columns.tolist() == ["mean"]
+    assert found.kept("levels").empty
+    with pytest.raises(SeqattnError, match=r"cannot read .*levels.csv"):
         found.table("levels")
 
 

@@ -54,11 +54,12 @@ def test_a_part_of_a_dataset_is_named_as_such():
     assert published.title("amazon-music") == "Amazon-Music"
 
 
-def test_a_strange_name_is_refused(tmp_path):
+def test_a_strange_name_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(published, "FOLDER", tmp_path)
     (tmp_path / "ia_sasrec_table4_lambda.csv").write_text(
         "dataset,variant,lambda_mean,lambda_std\nNetflix,Add,1,0\n"
     )
     with pytest.raises(SeqattnError, match="Netflix"):
-        published.table4(tmp_path)
+        published.table4()
     with pytest.raises(SeqattnError, match="restore it"):
-        published.table3(tmp_path)
+        published.table3()

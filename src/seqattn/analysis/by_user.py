@@ -6,14 +6,13 @@ n positions. A user's value is the mean over layers and heads.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from seqattn.analysis.attention import l1_l2
-from seqattn.analysis.rank import sigma_sweep, singular_values
+from seqattn.analysis.rank import ranks_in_noise, singular_values
 
 Maps = Mapping[str, np.ndarray]
 COUNTED = 0.5  # a mean rank that moves by more than this counts noise
@@ -57,18 +56,19 @@ def spectra(maps: Maps) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def ranks(maps: Maps, sigmas: ArrayLike, seed: int = 0) -> pd.DataFrame:
+def ranks(maps: Maps, sigmas: Iterable[float], seed: int = 0) -> pd.DataFrame:
     """Return each user's rank at each noise level: columns model, sigma, rank, optimal.
 
     `rank` is the published one, `optimal` by the threshold of Gavish and Donoho; see
-    `seqattn.analysis.rank.sigma_sweep`. Every model meets the same noise.
+    `seqattn.analysis.rank.ranks_in_noise`. The noise is drawn once and scaled, so that a curve over
+    sigma moves because sigma does, and every model meets the same.
     """
     frames = []
     for model, stack in maps.items():
-        sweep = sigma_sweep(stack, sigmas, np.random.default_rng(seed))
-        for k, sigma in enumerate(sweep.sigmas):
-            kinds = {"rank": sweep.published, "optimal": sweep.gavish_donoho}
-            values = {name: found[k].mean(axis=(1, 2)) for name, found in kinds.items()}
+        noise = np.random.default_rng(seed).standard_normal((1, *stack.shape))
+        for sigma in sigmas:
+            found = zip(("rank", "optimal"), ranks_in_noise(stack, sigma, noise), strict=True)
+            values = {name: ranks_1ULH[0].mean(axis=(1, 2)) for name, ranks_1ULH in found}
             frames.append(pd.DataFrame({"model": model, "sigma": sigma, **values}))
     return pd.concat(frames, ignore_index=True)
 

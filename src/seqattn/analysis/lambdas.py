@@ -98,19 +98,19 @@ def pace(runs: Iterable[Run], n_targets: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def against_change(runs: Sequence[Run], k: int = 10) -> pd.DataFrame:
-    """Return [IA] Figure 2's points, one a (model, seed): mean lambda, NDCG@k change in %."""
+def against_change(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return [IA] Figure 2's points, one a (model, seed): mean lambda, NDCG@10 change in %."""
     groups = by_model(runs)
-    base = {c.seed: c.values("NDCG", k).mean() for c in groups[BASELINE]}
+    base = {c.seed: c.values("NDCG", 10).mean() for c in groups[BASELINE]}
     rows = []
     for run in (run for group in groups.values() for run in group if run.facts["lambdas"]):
-        change = 100 * (run.values("NDCG", k).mean() / base[run.seed] - 1)
+        change = 100 * (run.values("NDCG", 10).mean() / base[run.seed] - 1)
         rows.append((run.model, run.seed, float(np.mean(run.facts["lambdas"])), change))
     return pd.DataFrame(rows, columns=["model", "seed", "lam", "change"])
 
 
-def sweep(model: Backbone, dataset: Dataset, grid: Sequence[float], k: int = 10) -> np.ndarray:
-    """Return validation NDCG@k, (len(grid),), with every layer's lambda set to each grid value.
+def sweep(model: Backbone, dataset: Dataset, grid: Sequence[float]) -> np.ndarray:
+    """Return validation NDCG@10, (len(grid),), with every layer's lambda set to each grid value.
 
     The trained weights stay as they are; lambda is restored afterwards.
     """
@@ -123,7 +123,7 @@ def sweep(model: Backbone, dataset: Dataset, grid: Sequence[float], k: int = 10)
                 for parameter in parameters:
                     parameter.fill_(lam)
                 ranks = rank_targets(model, dataset.split, "valid", device_of(model))["unfiltered"]
-                values.append(metric(ranks, "NDCG", k, owners).mean())
+                values.append(metric(ranks, "NDCG", 10, owners).mean())
         finally:
             for parameter, value in zip(parameters, trained, strict=True):
                 parameter.copy_(value)

@@ -12,8 +12,6 @@ the count is of noise: pure noise has positive published rank.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import integrate, optimize
@@ -23,15 +21,6 @@ from seqattn.errors import SeqattnError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class SigmaSweep:
-    """Ranks at K noise levels; `published` and `gavish_donoho` have shape (K, ...)."""
-
-    sigmas: Floats
-    published: Ints
-    gavish_donoho: Ints
 
 
 def singular_values(maps: ArrayLike) -> Floats:
@@ -101,37 +90,6 @@ def hard_threshold(noisy: ArrayLike, sigma: float) -> Floats:
     n = noisy.shape[-1]
     energy = np.square(noisy).sum(axis=(-2, -1))  # equals the sum of squared singular values
     return np.sqrt(2 * (sigma**2 + energy / n**2) * np.log(2 * n))
-
-
-def noise_rank(maps: ArrayLike, sigma: float, rng: np.random.Generator) -> Ints:
-    r"""Return the published rank: how many singular values of a noisy copy pass the threshold.
-
-    .. math:: Y = A + E,\ E_{ij} \sim N(0, \sigma^2), \qquad k = \#\{i : s_i(Y) > \tau(Y)\}
-
-    Maps A have shape (..., n, n), ranks (...). Raises what `hard_threshold` does.
-
-    References
-    ----------
-    [AE] eq. (7) to (9).
-    """
-    maps, sigma = as_maps(maps), _checked(sigma)
-    return _published_rank(maps + sigma * rng.standard_normal(maps.shape), sigma)
-
-
-def gavish_donoho_rank(noisy: ArrayLike, sigma: float) -> Ints:
-    r"""Rank of each noisy map by the optimal hard threshold for known noise.
-
-    .. math:: \tau = \frac{4}{\sqrt 3} \sqrt n\, \sigma
-
-    It minimises the asymptotic squared error of the thresholded map, for square matrices. Takes
-    and raises what `hard_threshold` does; ranks have shape (...).
-
-    References
-    ----------
-    Gavish & Donoho 2014, IEEE Trans. Information Theory 60(8), eq. (3).
-    """
-    noisy, sigma = as_maps(noisy), _checked(sigma)
-    return _optimal_rank(singular_values(noisy), sigma)
 
 
 def known_noise_coefficient(beta: float = 1.0) -> float:
@@ -223,21 +181,6 @@ def median_rank(maps: ArrayLike) -> Ints:
     return (values > np.maximum(threshold, rounding)).sum(axis=-1)
 
 
-def sigma_sweep(maps: ArrayLike, sigmas: ArrayLike, rng: np.random.Generator) -> SigmaSweep:
-    """Both ranks of each map, (..., n, n), at each of K noise levels.
-
-    The noise is drawn once and scaled, so that a curve over sigma moves because sigma does.
-    Raises what `hard_threshold` does.
-    """
-    maps = as_maps(maps)
-    levels = np.array([_checked(sigma) for sigma in np.atleast_1d(sigmas)])
-    noise = rng.standard_normal(maps.shape)
-    pairs = [(maps + sigma * noise, sigma) for sigma in levels]
-    published = np.stack([_published_rank(noisy, sigma) for noisy, sigma in pairs])
-    optimal = np.stack([gavish_donoho_rank(noisy, sigma) for noisy, sigma in pairs])
-    return SigmaSweep(levels, published, optimal)
-
-
 def common_noise(n: int, draws: int, seed: int = 0) -> Floats:
     """Return standard normal noise, (draws, n, n), that every user's map meets.
 
@@ -247,22 +190,31 @@ def common_noise(n: int, draws: int, seed: int = 0) -> Floats:
 
 
 def ranks_in_noise(maps: ArrayLike, sigma: float, noise: Floats) -> tuple[Ints, Ints]:
-    """Return each map's ranks in given noise, the published and Gavish and Donoho's, (draws, ...).
+    r"""Return each map's ranks in given noise, the published and Gavish and Donoho's, (draws, ...).
 
-    `noise` is that of `common_noise`, (draws, n, n), here with standard deviation `sigma`.
+    .. math:: Y = A + \sigma E, \qquad k = \#\{i : s_i(Y) > \tau\}
+
+    with the published :math:`\tau(Y)` of `hard_threshold`, and :math:`\tau = \frac{4}{\sqrt 3}
+    \sqrt n\, \sigma`, which minimises the asymptotic squared error of the thresholded map. `noise`
+    is standard normal: that of `common_noise`, (draws, n, n), or of each map, (draws, ..., n, n).
 
     Raises
     ------
     SeqattnError
         If the maps are not square or sigma is negative.
+
+    References
+    ----------
+    [AE] eq. (7) to (9); Gavish & Donoho 2014, IEEE Trans. Information Theory 60(8), eq. (3).
     """
     maps, sigma = as_maps(maps), _checked(sigma)
     published, optimal = np.zeros((2, len(noise), *maps.shape[:-2]), dtype=np.int64)
+    known = known_noise_coefficient() * np.sqrt(maps.shape[-1]) * sigma
     for draw, draw_nn in enumerate(noise):
         noisy = maps + sigma * draw_nn
         values = singular_values(noisy)
         published[draw] = (values > hard_threshold(noisy, sigma)[..., None]).sum(axis=-1)
-        optimal[draw] = _optimal_rank(values, sigma)
+        optimal[draw] = (values > known).sum(axis=-1)
     return published, optimal
 
 
@@ -272,29 +224,7 @@ def noise_floor(n: int, rng: np.random.Generator, draws: int = 200) -> Ints:
     The threshold grows with sigma as the noise does, so the rank is the same at every sigma. A
     rank that comes near it counts noise.
     """
-    return noise_rank(np.zeros((draws, n, n)), 1.0, rng)
-
-
-def approximation_bound(
-    maps: ArrayLike, sigma: float, rng: np.random.Generator
-) -> tuple[Floats, Floats]:
-    r"""Return both sides, (...) each, of the published bound on the thresholded approximation.
-
-    .. math:: \|A - A_k\|_F^2 \le \min_r \left(\|A - A_r\|_F^2 + r \sigma^2\right)
-
-    with k the rank of `noise_rank`. The bound as printed has no constants; measure whether it
-    holds before relying on it.
-
-    Raises
-    ------
-    SeqattnError
-        If the maps are not square or sigma is negative.
-
-    References
-    ----------
-    [AE] eq. (11).
-    """
-    return bound_sides(maps, noise_rank(maps, sigma, rng), sigma)
+    return ranks_in_noise(np.zeros((n, n)), 1.0, rng.standard_normal((draws, n, n)))[0]
 
 
 def bound_sides(maps: ArrayLike, k: ArrayLike, sigma: float) -> tuple[Floats, Floats]:
@@ -320,16 +250,6 @@ def bound_sides(maps: ArrayLike, k: ArrayLike, sigma: float) -> tuple[Floats, Fl
     left_out = np.arange(squares.shape[-1]) >= np.asarray(k)[..., None]
     right = np.minimum(squares, _checked(sigma) ** 2).sum(axis=-1)
     return (squares * left_out).sum(axis=-1), right
-
-
-def _published_rank(noisy: Floats, sigma: float) -> Ints:
-    above = singular_values(noisy) > hard_threshold(noisy, sigma)[..., None]
-    return above.sum(axis=-1)
-
-
-def _optimal_rank(values: Floats, sigma: float) -> Ints:
-    threshold = known_noise_coefficient() * np.sqrt(values.shape[-1]) * sigma
-    return (values > threshold).sum(axis=-1)
 
 
 def _ratio(beta: float) -> float:

@@ -24,8 +24,8 @@ _LATELY = 0.1  # share of the training interactions, the newest ones
 Scores = Callable[[np.ndarray], np.ndarray]
 
 
-def levels(sequences: Sequences, splits: Iterable[Parts], k: int = 10) -> pd.DataFrame:
-    """Return NDCG@k, filtered, of simple recommenders, averaged over the users that are asked.
+def levels(sequences: Sequences, splits: Iterable[Parts]) -> pd.DataFrame:
+    """Return NDCG@10, filtered, of simple recommenders, averaged over the users that are asked.
 
     Returns
     -------
@@ -36,11 +36,11 @@ def levels(sequences: Sequences, splits: Iterable[Parts], k: int = 10) -> pd.Dat
         in training, and by popularity among equals. All NaN where there is nobody to ask.
     """
     cut = {p.name: Split(sequences, p, sequences.keep(p.train)) for p in splits}
-    rows = {name: _levels(split, k) for name, split in cut.items() if len(split.rows("test"))}
+    rows = {name: _levels(split) for name, split in cut.items() if len(split.rows("test"))}
     return pd.DataFrame(rows).T.reindex(cut).rename_axis("split")
 
 
-def _levels(split: Split, k: int) -> dict[str, float]:
+def _levels(split: Split) -> dict[str, float]:
     ranker, users = Ranker(split, "test"), split.users("test")
     several = split.owners().get("test")
 
@@ -48,7 +48,7 @@ def _levels(split: Split, k: int) -> dict[str, float]:
         if scores is None:
             return np.nan
         ranks = ranker.rank(lambda targets: torch.from_numpy(scores(targets)))["filtered"]
-        return float(metric(ranks, "NDCG", k, several).mean())
+        return float(metric(ranks, "NDCG", 10, several).mean())
 
     return {
         "users": len(np.unique(users)),

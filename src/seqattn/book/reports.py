@@ -166,8 +166,7 @@ def make_study(
     for name, table in tables.items():
         _require_no_loss(study, name, len(table))
     written = [
-        write_text(study.folder / f"{name}.csv", table.to_csv(index=False))
-        for name, table in tables.items()
+        write_text(study.path(name), table.to_csv(index=False)) for name, table in tables.items()
     ]
     return [*written, study_page(study)]
 
@@ -189,11 +188,10 @@ def require_makeable(study: Study) -> None:
 
 
 def _require_no_loss(study: Study, name: str, n_rows: int) -> None:
-    path = study.folder / f"{name}.csv"
-    kept = len(study.table(name)) if path.exists() else 0
+    kept = len(study.kept(name))
     if n_rows < kept:
         raise SeqattnError(
-            f"{path} has {kept} rows, and the runs in {study.results} give {n_rows}: "
+            f"{study.path(name)} has {kept} rows, and the runs in {study.results} give {n_rows}: "
             f"`seqattn study {study.name} --plan` says which are missing. Bring them there "
             "(`seqattn collect`), or remove the file"
         )
@@ -229,7 +227,7 @@ def study_pages() -> list[Path]:
         If one of them stops, or nothing can be written.
     """
     studies = [plan.read_study(name) for name in plan.names()]
-    ready = [s for s in studies if all((s.folder / f"{t}.csv").exists() for t in s.tables)]
+    ready = [s for s in studies if all(s.path(t).exists() for t in s.tables)]
     files = _read_by_pages()
     wanted = [(study, _made_from(study, files)) for study in ready]
     old = [pair for pair in wanted if _made_page_from(pair[0]) != pair[1]]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from seqattn.config import AE_VS_AR, BASELINE, DESIGNS, MARGIN_PERCENT, SEEDS
 from seqattn.models import MODELS, RECBOLE_MODELS
 from seqattn.presets import PRESETS
+from seqattn.stats.metrics import KINDS
 from seqattn.studies.plan import names
 
 if TYPE_CHECKING:
@@ -230,7 +231,7 @@ def _add_evaluate(verbs: Verbs) -> None:
     )
     what.add_argument("--lists", type=_path, metavar="FILE", help=told)
     told = "of lists: whether they leave out what a user already has; default: unfiltered"
-    verb.add_argument("--kind", choices=("unfiltered", "filtered"), help=told)
+    verb.add_argument("--kind", choices=KINDS, help=told)
     told = "what to call the model; another than seqattn's"
     verb.add_argument("--name", required=True, help=told)
     verb.add_argument("-s", "--seed", type=int, default=0, help="its training seed; default: 0")
@@ -356,7 +357,7 @@ def _add_metric(verb: argparse.ArgumentParser, told: str, default: str | None = 
 
 def _add_kind(verb: argparse.ArgumentParser, default: str | None = KIND) -> None:
     told = "models rank all items, or only those the user does not have yet; default: unfiltered"
-    verb.add_argument("--kind", choices=("unfiltered", "filtered"), default=default, help=told)
+    verb.add_argument("--kind", choices=KINDS, default=default, help=told)
 
 
 def _add_json(verb: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from seqattn.data.preparation import (
     sample_users,
     sort_by_time,
 )
-from seqattn.data.repeats import keep_latest_duplicate, merge_repeats
+from seqattn.data.repeats import merge_repeats
 from seqattn.data.sequences import Sequences
 from seqattn.data.splits import Split, leave_one_out
 from seqattn.data.synthetic import synthetic_log
@@ -35,7 +35,6 @@ __all__ = [
     "fingerprint",
     "held_log",
     "k_core",
-    "keep_latest_duplicate",
     "leave_one_out",
     "load_dataset",
     "load_log",

@@ -45,7 +45,8 @@ def merge_repeats(log: Interactions, exact: str, pairs: str) -> Interactions:
     """Apply a policy to exact copies and then one to repeated pairs; each is a counted step.
 
     Where both are the same, the copies are rows of their pair like any other, in one step: the
-    sum is over all rows, and the count is of all.
+    sum is over all rows, and the count is of all. Of equal times the last in file order counts as
+    the latest; the rows that are left keep their file order.
 
     Raises
     ------
@@ -57,19 +58,6 @@ def merge_repeats(log: Interactions, exact: str, pairs: str) -> Interactions:
         return _merge(log, pairs, "both", ("user", "item"))
     log = _merge(log, exact, "exact", [n for n in COLUMNS if n in log.frame.columns])
     return _merge(log, pairs, "pairs", ("user", "item"))
-
-
-def keep_latest_duplicate(log: Interactions) -> Interactions:
-    """Keep the latest of several interactions of one user with one item.
-
-    Of equal times the last in file order is kept; the remaining rows keep their file order.
-
-    Raises
-    ------
-    SeqattnError
-        The log has no chronology.
-    """
-    return merge_repeats(log, "latest", "latest")
 
 
 def _merge(log: Interactions, policy: str, what: str, columns: Sequence[str]) -> Interactions:

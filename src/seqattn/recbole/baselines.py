@@ -28,7 +28,7 @@ import torch
 from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
 from seqattn.recbole.subjects import BATCH, MAX_LENGTH, Subject, build
-from seqattn.stats.metrics import averages_by_kind, metric
+from seqattn.stats.metrics import KINDS, averages_by_kind, metric
 from seqattn.training.device import environment
 from seqattn.training.fit import forked_rng
 from seqattn.training.ranking import Ranker
@@ -141,7 +141,7 @@ def _search(
         {
             "hyperparameters": options,
             "seed": seed,
-            **{f"valid_{kind}": fitted.valid_ndcg(kind) for kind in ("unfiltered", "filtered")},
+            **{f"valid_{kind}": fitted.valid_ndcg(kind) for kind in KINDS},
             "best_epoch": fitted.best_epoch,
             "epochs": len(fitted.history),
             "seconds": fitted.seconds,

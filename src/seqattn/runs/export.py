@@ -35,7 +35,7 @@ from seqattn.files import as_markdown, make_folder, read_record, write_record
 from seqattn.models import build_model
 from seqattn.runs.recommender import Recommender
 from seqattn.runs.store import Run, read_run, whole
-from seqattn.stats.metrics import METRICS
+from seqattn.stats.metrics import KINDS, METRICS
 
 _FILES = _WEIGHTS, _CONFIG, _ITEMS, _CARD = (
     *("model.safetensors", "config.json", "items.json", "README.md"),
@@ -209,7 +209,7 @@ def _card(run: Run, data: Dataset) -> str:
     """Return the model card: what it is, what it was trained on, how good, what it is for."""
     rows = [
         f"| {kind} | {name} | {value:.4f} |"
-        for kind in ("unfiltered", "filtered")
+        for kind in KINDS
         for name, value in run.facts["metrics"][f"test_{kind}"].items()
         if name.endswith("@10")
     ]
@@ -289,7 +289,7 @@ def per_user(run: Run, dataset: str | Dataset | None = None, k: int = 10) -> pd.
         columns["target"] = sequences.item_ids[data.split.targets("test") - 1]
     else:
         columns["targets"] = counts
-    for kind in ("unfiltered", "filtered"):
+    for kind in KINDS:
         if f"test_{kind}" not in run.facts["metrics"]:
             continue  # lists of another library are of one kind
         if owners is None:

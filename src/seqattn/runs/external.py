@@ -25,10 +25,9 @@ from seqattn.data.sequences import places_of
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS, RECBOLE_MODELS
 from seqattn.runs.store import ExternalSpec, Result, Run, Store
-from seqattn.stats.metrics import averages_by_kind
+from seqattn.stats.metrics import KINDS, averages_by_kind
 from seqattn.training.ranking import Ranker
 
-KINDS = ("unfiltered", "filtered")
 # A list of items that avoids a user's own by chance is no news: so many users, with lists so long.
 _TELLING_USERS, _TELLING_LENGTH = 20, 10
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,9 @@ from seqattn.runs.store import Run, RunSpec
 from seqattn.stats import DualCriterion, dual_criterion_table
 from seqattn.stats.criterion import RULES
 from seqattn.stats.inputs import copies
-from seqattn.stats.metrics import CUTOFFS, METRICS, metric
+from seqattn.stats.metrics import CUTOFFS, KINDS, METRICS, metric
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,13 @@ def by_model(runs: Iterable[Run]) -> dict[str, list[Run]]:
     for run in runs:
         groups.setdefault(run.model, []).append(run)
     return {model: sorted(group, key=lambda c: c.seed) for model, group in groups.items()}
+
+
+def on_common_seeds(groups: Mapping[K, Iterable[Run]]) -> dict[K, list[Run]]:
+    """Return the runs of the seeds that all groups have, each group in order of seed."""
+    by_seed = {key: {run.seed: run for run in runs} for key, runs in groups.items()}
+    common = sorted(set.intersection(*map(set, by_seed.values())))
+    return {key: [runs[seed] for seed in common] for key, runs in by_seed.items()}
 
 
 def rank_matrix(runs: Sequence[Run], stage: str = "test", kind: str = "unfiltered") -> np.ndarray:
@@ -134,8 +144,8 @@ def value_matrix(
     return values(runs, [(name, k)], stage, kind)[name, k]
 
 
-def summary(runs: Iterable[Run], k: int = 10) -> pd.DataFrame:
-    """Return test metrics at `k` for each model: mean and standard deviation over seeds.
+def summary(runs: Iterable[Run]) -> pd.DataFrame:
+    """Return test metrics at 10 for each model: mean and standard deviation over seeds.
 
     Returns
     -------
@@ -144,21 +154,21 @@ def summary(runs: Iterable[Run], k: int = 10) -> pd.DataFrame:
     """
     rows = []
     for model, group in by_model(runs).items():
-        for kind in ("unfiltered", "filtered"):
-            found = values(group, [(name, k) for name in METRICS], "test", kind)
+        for kind in KINDS:
+            found = values(group, [(name, 10) for name in METRICS], "test", kind)
             for (name, _), values_SU in found.items():
                 means_S = values_SU.mean(axis=1)
                 std = means_S.std(ddof=1) if len(means_S) > 1 else np.nan
-                rows.append((model, kind, f"{name}@{k}", means_S.mean(), std, len(means_S)))
+                rows.append((model, kind, f"{name}@10", means_S.mean(), std, len(means_S)))
     return pd.DataFrame(rows, columns=["model", "kind", "metric", "mean", "std", "seeds"])
 
 
-def summary_table(runs: Iterable[Run], k: int = 10) -> pd.DataFrame:
+def summary_table(runs: Iterable[Run]) -> pd.DataFrame:
     """Return `summary` for reading: a row a model, a column a (kind, metric), "mean ± std".
 
     A model with one seed has no deviation; the index holds each model's number of seeds.
     """
-    table = summary(runs, k)
+    table = summary(runs)
     table["value"] = [
         f"{mean:.4f}" if np.isnan(std) else f"{mean:.4f} ± {std:.4f}"
         for mean, std in zip(table["mean"], table["std"], strict=True)
@@ -239,17 +249,17 @@ def unfinished(run: Run) -> bool:
     return waited < run.spec.train_config.patience
 
 
-def outcomes(runs: Iterable[Run], k: int = 10) -> pd.DataFrame:
+def outcomes(runs: Iterable[Run]) -> pd.DataFrame:
     """Return what each of several fits reached and how it ended, a row per fit, named by model.
 
-    Columns are test metrics at `k`, means over users; the epochs run; the epoch whose weights were
+    Columns are test metrics at 10, means over users; the epochs run; the epoch whose weights were
     kept; and whether the fit is `unfinished`.
     """
     measures = (("NDCG", "unfiltered"), ("NDCG", "filtered"), ("Recall", "unfiltered"))
     rows: dict[str, dict[str, object]] = {}
     for run in runs:
         rows[run.model] = {
-            f"{name}@{k}, {kind}": run.values(name, k, kind=kind).mean() for name, kind in measures
+            f"{name}@10, {kind}": run.values(name, 10, kind=kind).mean() for name, kind in measures
         }
         rows[run.model] |= {
             "epochs run": len(run.facts["history"]),

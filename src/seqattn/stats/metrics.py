@@ -16,6 +16,7 @@ from seqattn.errors import SeqattnError
 
 METRICS = ("NDCG", "Recall", "MRR")
 CUTOFFS = (10, 20, 50, 100)
+KINDS = ("unfiltered", "filtered")  # of ranks: among all items, or without those a user has
 # Other names of the same number, with one relevant item a user.
 SYNONYMS = {"HR": "Recall", "Hit": "Recall"}
 

@@ -19,7 +19,7 @@ import pandas as pd
 
 from seqattn.config import MARGIN_PERCENT
 from seqattn.models import MODELS, is_masked
-from seqattn.runs.results import value_matrix
+from seqattn.runs.results import on_common_seeds, value_matrix
 from seqattn.runs.store import Run
 from seqattn.studies.judge import ALPHA, crossed_percent, judge, ndcg_at_10, stacked
 from seqattn.studies.plan import Group, Study
@@ -138,11 +138,10 @@ def _on_common_seeds(
     cells: Mapping[tuple[str, str], Sequence[Run]],
 ) -> dict[tuple[str, str], np.ndarray]:
     """Return NDCG@10 by cell, (S, U), on the seeds of all; empty with fewer than two."""
-    of = {cell: {run.seed: run for run in runs} for cell, runs in cells.items()}
-    seeds = sorted(set.intersection(*(set(runs) for runs in of.values())))
-    if len(seeds) < 2:
+    of = on_common_seeds(cells)
+    if len(of[_SASREC]) < 2:
         return {}
-    return {cell: value_matrix([runs[s] for s in seeds], "NDCG", 10) for cell, runs in of.items()}
+    return {cell: value_matrix(runs, "NDCG", 10) for cell, runs in of.items()}
 
 
 def windows(study: Study, locality: str = "") -> dict[str, int]:
@@ -195,9 +194,9 @@ def verdicts(study: Study, judged: pd.DataFrame) -> pd.DataFrame:
         users and seeds), n_seeds and verdict: AR, AE, alike, can't be told or not run.
     """
     names = {"relative_change_percent": "change", "crossed_low": "low", "crossed_high": "high"}
-    columns = ["dataset", "arm", "metric", "k", "n_seeds", "base", *names]
-    judged = judged.reindex(columns=[*columns, "robust_clustered", "direction", "margin"])
-    mine = ndcg_at_10(judged).rename(columns=names)
+    columns = ["dataset", "arm", "n_seeds", "base", *names]
+    columns += ["robust_clustered", "direction", "margin"]
+    mine = ndcg_at_10(judged, *columns)[columns].rename(columns=names)
     cells = [(dataset, arm.name) for dataset in study.datasets for arm in study.arms]
     rows = pd.DataFrame(cells, columns=["dataset", "arm"])
     rows = rows.merge(mine, on=["dataset", "arm"], how="left")
@@ -278,9 +277,8 @@ def local_holds(judged: pd.DataFrame, n_seeds: int, dial: Collection[int]) -> pd
         verdict, "holds" or "does not". All heads are local; the rule is about these. The best of
         several is one of several tests: its p-value is multiplied by their number (Bonferroni).
     """
-    columns = ["dataset", "model", "metric", "k", "n_seeds", "window", "relative_change_percent"]
-    judged = judged.reindex(columns=[*columns, "locality", "robust_clustered", "direction", "p"])
-    mine = ndcg_at_10(judged)
+    columns = ["dataset", "model", "n_seeds", "window", "relative_change_percent"]
+    mine = ndcg_at_10(judged, *columns, "locality", "robust_clustered", "direction", "p")
     mine = mine[mine["locality"] == "pure"]
     mine = mine[mine["model"].isin([name for name in mine["model"].unique() if is_masked(name)])]
     rows = []

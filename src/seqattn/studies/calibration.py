@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from seqattn.config import BACKBONES, SEEDS
-from seqattn.errors import SeqattnError
+from seqattn.config import BACKBONES
 from seqattn.plots.style import name_of
 from seqattn.runs.results import value_matrix
 from seqattn.runs.store import Run
@@ -29,6 +28,7 @@ from seqattn.studies.plan import Group, Study
 
 METRIC, CUTOFF = "NDCG", 10
 REPLICATES = 1000
+ALL_FOUND = 0.9995  # a rate that tables show as 100.0 %
 RHOS = (-0.15, -0.05, 0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 # The parts of the clustered rule, of which the strictest decides.
 PARTS = {part: criterion.PARTS[part] for part in ("t", "clustered", "stability")}
@@ -60,7 +60,7 @@ def cells(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 
 def pooling(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Return the pooled bootstrap's false positives by rho, see `pooling_levels`."""
-    kept = _kept(study, "pooling", ["rho"])
+    kept = study.kept("pooling", ["rho"])
     if list(kept["rho"]) == list(RHOS):
         return kept
     return pd.DataFrame(pooling_levels(RHOS, replicates=2 * REPLICATES))
@@ -89,13 +89,13 @@ class _Pair:
 
 
 def _pairs(study: Study, groups: Sequence[Group]) -> Iterator[_Pair]:
-    kept_rates = _kept(study, "rates", COMPARISON)
-    kept_cells = _kept(study, "cells", [*COMPARISON, "base_runs", "runs", "replicates"])
+    kept_rates = study.kept("rates", COMPARISON)
+    kept_cells = study.kept("cells", [*COMPARISON, "base_runs", "runs", "replicates"])
     for group in groups:
-        if not len(group.base) == len(group.runs) == len(SEEDS):
+        if not group.whole:
             continue
-        part = published.is_part(group.dataset.name, len(group.runs[0].ranks()))
-        key = dict(zip(COMPARISON, (group.dataset.name, group.arm, part, group.model), strict=True))
+        names = (group.dataset.name, group.arm, group.part, group.model)
+        key = dict(zip(COMPARISON, names, strict=True))
         cell = _rows(kept_cells, key | _rests(group) | {"replicates": REPLICATES})
         mine = _rows(kept_rates, key) if len(cell) else kept_rates.head(0)
         yield _Pair(key, group, mine, cell)
@@ -113,21 +113,13 @@ def _calibrated(base: tuple[Path, ...], other: tuple[Path, ...], replicates: int
     return calibrate(*(value_matrix(s, METRIC, CUTOFF) for s in sides), replicates=replicates)
 
 
-def _kept(study: Study, name: str, columns: Sequence[str]) -> pd.DataFrame:
-    """Return a table as it is kept; without rows if it was not written yet."""
-    try:
-        return study.table(name)
-    except SeqattnError:
-        return pd.DataFrame(columns=list(columns))
-
-
 def _rows(frame: pd.DataFrame, where: Mapping[str, object]) -> pd.DataFrame:
     return frame[(frame[list(where)] == list(where.values())).all(axis=1)]
 
 
-def null(rates: pd.DataFrame, world: str = "estimated") -> pd.DataFrame:
-    """Return the rates of a world without an effect: false positives."""
-    return rates[(rates["world"] == world) & (rates["effect_percent"] == 0)]
+def null(rates: pd.DataFrame) -> pd.DataFrame:
+    """Return the rates of the estimated world without an effect: false positives."""
+    return rates[(rates["world"] == "estimated") & (rates["effect_percent"] == 0)]
 
 
 def needs(rates: pd.DataFrame) -> pd.DataFrame:
@@ -168,7 +160,7 @@ def gaps(rates: pd.DataFrame, pair: tuple[str, str]) -> pd.Series:
     return (first - second).abs().groupby(level=COMPARISON, sort=False).max()
 
 
-def power(rates: pd.DataFrame, all_found: float = 0.9995) -> pd.DataFrame:
+def power(rates: pd.DataFrame) -> pd.DataFrame:
     """Return every criterion's rate by effect, up to the first effect that all of them find.
 
     One row per (comparison, effect), one column per criterion, and ``upper``: the clustered rule
@@ -180,7 +172,7 @@ def power(rates: pd.DataFrame, all_found: float = 0.9995) -> pd.DataFrame:
         return rates[rates["world"] == world].pivot(index=keys, columns="criterion", values="rate")
 
     table = wide("estimated").assign(upper=wide("upper")["robust_clustered"])
-    found = table.min(axis=1) >= all_found
+    found = table.min(axis=1) >= ALL_FOUND
     before = found.groupby(level=COMPARISON).cumsum() - found
     return table[before == 0]
 

@@ -255,11 +255,10 @@ def _verdict(mine: pd.DataFrame, own: pd.DataFrame) -> tuple[bool, str]:
 
 def _by_dose(table: pd.DataFrame, p_of: Mapping[str, float], n_seeds: int) -> pd.DataFrame:
     """Return the rows of NDCG@10 that have all seeds, with their p."""
-    columns = [*_KEY, "robust_clustered", "direction", "margin"]
-    if table.empty:
-        return pd.DataFrame(columns=[*columns, "p"])
-    rows = ndcg_at_10(table[(table["n_seeds"] == n_seeds) & table["arm"].isin(p_of)])
-    return rows[[*columns, "arm"]].assign(p=rows["arm"].map(p_of))
+    columns = [*_KEY, "arm", "robust_clustered", "direction", "margin"]
+    rows = ndcg_at_10(table, "n_seeds", *columns)
+    rows = rows[(rows["n_seeds"] == n_seeds) & rows["arm"].isin(p_of)]
+    return rows[columns].assign(p=rows["arm"].map(p_of))
 
 
 def by_dose(study: Study, table: pd.DataFrame) -> pd.DataFrame:
@@ -275,8 +274,7 @@ def by_dose(study: Study, table: pd.DataFrame) -> pd.DataFrame:
 def _changes(table: pd.DataFrame) -> pd.DataFrame:
     told = {"relative_change_percent": "change"}
     columns = [*_KEY, "arm", "metric", "k", *told, "low", "high", "n_seeds"]
-    rows = table.reindex(columns=columns).rename(columns=told)
-    return ndcg_at_10(rows)
+    return ndcg_at_10(table, *columns)[columns].rename(columns=told)
 
 
 def by_dial(study: Study, table: pd.DataFrame, arms: Collection[str]) -> pd.DataFrame:

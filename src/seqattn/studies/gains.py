@@ -19,7 +19,7 @@ from seqattn.analysis.locality import locality as of_split
 from seqattn.data import load_dataset
 from seqattn.errors import SeqattnError
 from seqattn.models import is_masked
-from seqattn.runs.results import value_matrix
+from seqattn.runs.results import on_common_seeds, value_matrix
 from seqattn.runs.store import Run
 from seqattn.studies.judge import crossed_percent, stacked
 from seqattn.studies.maps import printed
@@ -29,7 +29,6 @@ RELEASED = "as released"  # the arm of Table 4
 # Arms that [AE]'s Tables 5 and 6 call otherwise: its AE has no samples of the last item alone.
 _ARMS = {"ce": "vanilla, no last"}
 _METRICS = {"R": "Recall", "N": "NDCG"}
-_Runs = dict[int, Run]  # by seed
 SIX = [(metric, k) for metric in _METRICS.values() for k in (5, 10, 20)]
 
 
@@ -82,25 +81,23 @@ def six(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """
     rows = []
     for (dataset, arm), (ae, ar) in _pairs(groups).items():
-        seeds = sorted(set(ae) & set(ar))
-        for metric, k in SIX if len(seeds) > 1 else ():
-            base_SU, other_SU = (
-                value_matrix([of[seed] for seed in seeds], metric, k) for of in (ae, ar)
-            )
+        ae, ar = on_common_seeds({"ae": ae, "ar": ar}).values()
+        for metric, k in SIX if len(ae) > 1 else ():
+            base_SU, other_SU = (value_matrix(runs, metric, k) for runs in (ae, ar))
             base, told = float(base_SU.mean()), crossed_percent(base_SU, other_SU)
             change = 100 * (float(other_SU.mean()) / base - 1) if base else np.nan
             ends = told["crossed_low"], told["crossed_high"]
-            rows.append((dataset, arm, metric, k, base, change, *ends, len(seeds)))
+            rows.append((dataset, arm, metric, k, base, change, *ends, len(ae)))
     columns = ["dataset", "arm", "metric", "k", "base", "change", "low", "high", "n_seeds"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _pairs(groups: Sequence[Group]) -> dict[tuple[str, str], tuple[_Runs, _Runs]]:
+def _pairs(groups: Sequence[Group]) -> dict[tuple[str, str], tuple[list[Run], list[Run]]]:
     """Return by (dataset, arm) the runs of its AE model and of its AR model."""
-    of: dict[tuple[str, str], tuple[_Runs, _Runs]] = {}
+    of: dict[tuple[str, str], tuple[list[Run], list[Run]]] = {}
     for group in groups:
-        ae, ar = of.setdefault((group.dataset.name, group.arm), ({}, {}))
-        (ae if is_masked(group.model) else ar).update({run.seed: run for run in group.runs})
+        ae, ar = of.setdefault((group.dataset.name, group.arm), ([], []))
+        (ae if is_masked(group.model) else ar).extend(group.runs)
     return of
 
 
@@ -147,8 +144,7 @@ def locality(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 
     A dataset that is not at hand keeps the row that was kept of it.
     """
-    path = study.folder / "locality.csv"
-    before = study.table("locality") if path.exists() else pd.DataFrame(columns=["dataset"])
+    before = study.kept("locality", ["dataset"])
     frames = []
     for name in study.datasets:
         try:

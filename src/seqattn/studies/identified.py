@@ -7,7 +7,7 @@ import pandas as pd
 
 from seqattn.config import BASELINE, LAMBDA, MARGIN_PERCENT
 from seqattn.data import CATALOGUE
-from seqattn.studies.judge import ndcg_at_10
+from seqattn.studies.judge import ndcg_at_10, with_columns
 from seqattn.studies.plan import Arm, Study
 
 MEET, APART = 0.1, 0.5  # shares of the spread that the starts had
@@ -54,7 +54,7 @@ def verdicts(study: Study, lambdas: pd.DataFrame, cells: pd.DataFrame) -> pd.Dat
                 continue
             ended = _of(lambdas, dataset, model, n_seeds).reindex(list(started))
             left = _spread(ended["lambda_mean"]) / _spread(pd.Series(started))
-            changes = _of(_ndcg(cells), dataset, model, n_seeds).reindex(list(fixed))
+            changes = _of(ndcg_at_10(cells), dataset, model, n_seeds).reindex(list(fixed))
             by_value = changes["relative_change_percent"]
             whole = by_value.notna().all()
             low, high = (by_value.min(), by_value.max()) if whole else (np.nan, np.nan)
@@ -67,14 +67,9 @@ def verdicts(study: Study, lambdas: pd.DataFrame, cells: pd.DataFrame) -> pd.Dat
 def _of(table: pd.DataFrame, dataset: str, model: str, n_seeds: int) -> pd.DataFrame:
     """Return the rows of a dataset and model that have all seeds, by arm."""
     columns = ["dataset", "arm", "model", "n_seeds", "lambda_mean", "relative_change_percent"]
-    names = dict.fromkeys([*columns, "robust_clustered", "margin", *table.columns])
-    table = table.reindex(columns=list(names))
+    table = with_columns(table, [*columns, "robust_clustered", "margin"])
     wanted = (table["dataset"] == dataset) & (table["model"] == model)
     return table[wanted & (table["n_seeds"] == n_seeds)].set_index("arm")
-
-
-def _ndcg(cells: pd.DataFrame) -> pd.DataFrame:
-    return cells if cells.empty else ndcg_at_10(cells)
 
 
 def _spread(values: pd.Series) -> float:

@@ -35,20 +35,17 @@ from seqattn.studies.ia import published
 
 COMPARISON = ["dataset", "arm", "part", "model"]  # the columns that name one
 ALPHA = 0.05
-# The floor 1/B of a bootstrap p-value, times 252 cells, must stay below ALPHA.
+# Of the bootstrap behind `p`; the dual criterion keeps the published 2,000. The floor 1/B of a
+# bootstrap p-value, times 252 cells, must stay below ALPHA.
 N_RESAMPLES = 10_000
 _CELLS = tuple(product(METRICS, CUTOFFS))
 _Values = Mapping[tuple[str, int], np.ndarray]  # (S, U) by metric and cut-off
 
 
-def judge(
-    base: Sequence[Run],
-    others: Mapping[str, Sequence[Run]],
-    *,
-    kind: str = "unfiltered",
-    n_resamples: int = N_RESAMPLES,
-) -> pd.DataFrame:
+def judge(base: Sequence[Run], others: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
     """Judge models against a baseline in every metric and cut-off, on the seeds both have.
+
+    Of unfiltered ranks, as published.
 
     Parameters
     ----------
@@ -56,10 +53,6 @@ def judge(
         The baseline's, one a seed.
     others : mapping
         Runs by model. One with fewer than two seeds in common with the baseline has no row.
-    kind : str
-        ``unfiltered`` ranks as published, or ``filtered``.
-    n_resamples : int
-        Of the bootstrap behind `p`. The dual criterion keeps the published 2,000.
 
     Returns
     -------
@@ -87,14 +80,14 @@ def judge(
     frames = []
     for seeds, models in by_seeds.items():
         own, *theirs = (
-            values([side[seed] for seed in seeds], _CELLS, "test", kind)
+            values([side[seed] for seed in seeds], _CELLS)
             for side in (base_of, *(of[model] for model in models))
         )
-        frames.append(_judge(own, dict(zip(models, theirs, strict=True)), n_resamples))
+        frames.append(_judge(own, dict(zip(models, theirs, strict=True))))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
-def _judge(own: _Values, theirs: Mapping[str, _Values], n_resamples: int) -> pd.DataFrame:
+def _judge(own: _Values, theirs: Mapping[str, _Values]) -> pd.DataFrame:
     pairs = {
         (model, *cell): (own[cell], values_SU)
         for model, found in theirs.items()
@@ -105,7 +98,7 @@ def _judge(own: _Values, theirs: Mapping[str, _Values], n_resamples: int) -> pd.
         {"model": model, "metric": name, "k": k, **_flat(record)}
         for (model, name, k), record in zip(pairs, records, strict=True)
     ]
-    return pd.concat([pd.DataFrame(rows), _beyond(records, pairs, n_resamples)], axis=1)
+    return pd.concat([pd.DataFrame(rows), _beyond(records, pairs)], axis=1)
 
 
 def _flat(record: DualCriterion) -> dict[str, object]:
@@ -121,15 +114,13 @@ def _flat(record: DualCriterion) -> dict[str, object]:
 
 
 def _beyond(
-    records: Sequence[DualCriterion],
-    pairs: Mapping[Any, tuple[np.ndarray, np.ndarray]],
-    n_resamples: int,
+    records: Sequence[DualCriterion], pairs: Mapping[Any, tuple[np.ndarray, np.ndarray]]
 ) -> pd.DataFrame:
     """Return what the published rule does not compute, a row a record."""
     base, variant = (
         [values.mean(axis=0) for values in side] for side in zip(*pairs.values(), strict=True)
     )
-    means = bootstrap_means(np.stack(variant) - np.stack(base), n_resamples)
+    means = bootstrap_means(np.stack(variant) - np.stack(base), N_RESAMPLES)
     rows = []
     p_values = bootstrap_p_value(means)
     sides = zip(records, pairs.values(), base, variant, p_values, strict=True)
@@ -196,8 +187,12 @@ def over_both(cells: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def ndcg_at_10(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return a table's rows of NDCG@10, the metric that verdicts are about."""
+def ndcg_at_10(cells: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Return a table's rows of NDCG@10, the metric that verdicts are about.
+
+    An empty table may have no columns; those named are there.
+    """
+    cells = with_columns(cells, ("metric", "k", *columns))
     return cells[(cells["metric"] == "NDCG") & (cells["k"] == 10)]
 
 
@@ -216,13 +211,12 @@ def ndcg_by_arm(table: pd.DataFrame) -> pd.DataFrame:
         base (the level of what it is compared with), n_seeds, n_users, direction, robust_clustered
         and equivalent.
     """
-    columns = ["dataset", "arm", "metric", "k", "n_seeds", "n_users", "base"]
-    columns += ["relative_change_percent", "low", "high", "direction"]
-    cells = over_both(table).reindex(columns=[*columns, "robust_clustered", "equivalent"])
-    rows = ndcg_at_10(cells)
+    columns = ["dataset", "arm", "n_seeds", "n_users", "base", "relative_change_percent"]
+    columns += ["low", "high", "direction", "robust_clustered", "equivalent"]
+    rows = ndcg_at_10(over_both(table), *columns)[columns]
     titles = [published.title(name) for name in rows["dataset"]]
     rows = rows.assign(title=titles, model=rows["arm"])
-    return rows.rename(columns={"relative_change_percent": "change"}).drop(columns=["metric", "k"])
+    return rows.rename(columns={"relative_change_percent": "change"})
 
 
 def relative(record: DualCriterion, base: np.ndarray) -> dict[str, float | bool]:

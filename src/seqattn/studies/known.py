@@ -153,11 +153,8 @@ def told_on_both(changes: pd.DataFrame) -> str:
 
 def whole_changes(cells: pd.DataFrame, arm: str, dataset: str) -> pd.DataFrame:
     """Return the NDCG@10 rows of a table ``comparisons`` of one arm and dataset with all seeds."""
-    columns = ["arm", "dataset", "metric", "k", "model", "n_seeds", "low", "high"]
-    cells = cells.reindex(columns=list(dict.fromkeys([*cells.columns, *columns])))
-    wanted = (cells["arm"] == arm) & (cells["dataset"] == dataset)
-    wanted &= cells["n_seeds"] == len(SEEDS)
-    return ndcg_at_10(cells[wanted])
+    rows = ndcg_at_10(cells, "arm", "dataset", "model", "n_seeds", "low", "high")
+    return targets.pick(rows, arm=arm, dataset=dataset, n_seeds=len(SEEDS))
 
 
 def told_changes(cells: pd.DataFrame, arm: str, dataset: str) -> str:

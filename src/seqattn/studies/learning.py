@@ -47,7 +47,7 @@ def reach(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     Of the runs whose positions count distances alone: others have no vector for a position they
     were not trained on. Runs without weights as `of_weights` says.
     """
-    return of_weights("reach", study, groups, lambda c: c.positions in SHIFT_INVARIANT, _reach)
+    return of_weights("reach", study, groups, _reach, lambda c: c.positions in SHIFT_INVARIANT)
 
 
 def by_tie(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -58,7 +58,7 @@ def by_tie(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     one), and reversed: the mean over all targets with ties reversed, see
     `seqattn.runs.evaluation.reversed_ties`. Runs without weights as `of_weights` says.
     """
-    return of_weights("by_tie", study, groups, lambda config: True, _by_tie)
+    return of_weights("by_tie", study, groups, _by_tie)
 
 
 def _by_tie(run: Run) -> pd.DataFrame:
@@ -90,7 +90,7 @@ def by_distance(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     def has_them(config: ModelConfig) -> bool:
         return issubclass(SCHEMES[config.positions], RelativeBias) or config.kernel != "none"
 
-    return of_weights("by_distance", study, groups, has_them, _by_distance)
+    return of_weights("by_distance", study, groups, _by_distance, has_them)
 
 
 def _by_distance(run: Run) -> pd.DataFrame:
@@ -114,7 +114,7 @@ def item_cosines(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     A row a run: dataset, arm, model, seed, key, cosine (the mean over all pairs of two different
     items). Runs without weights as `of_weights` says.
     """
-    return of_weights("item_cosines", study, groups, lambda config: True, _item_cosine)
+    return of_weights("item_cosines", study, groups, _item_cosine)
 
 
 def _item_cosine(run: Run) -> pd.DataFrame:
@@ -128,8 +128,8 @@ def of_weights(
     table: str,
     study: Study,
     groups: Sequence[Group],
-    wanted: Callable[[ModelConfig], bool],
     rows: Callable[[Run], pd.DataFrame],
+    wanted: Callable[[ModelConfig], bool] = lambda config: True,
 ) -> pd.DataFrame:
     """Return what `rows` makes of each wanted run's weights, beside dataset, arm, model, seed, key.
 
@@ -137,8 +137,7 @@ def of_weights(
     keeps the rows that the study's `table` has of it. `rows` gets a run that has weights; its data
     is `data_of` it.
     """
-    path = study.folder / f"{table}.csv"
-    before = with_columns(study.table(table) if path.exists() else pd.DataFrame(), ["key"])
+    before = with_columns(study.kept(table), ["key"])
     frames: list[pd.DataFrame] = []
     for group in groups:
         for run in group.runs:

@@ -19,8 +19,8 @@ from seqattn.stats.metrics import metric
 _ARM = ["dataset", "arm", "part"]
 
 
-def at_random(dataset: str, k: int = 10) -> float:
-    """Return the NDCG at k of a random order of all items, from the dataset's kept record.
+def at_random(dataset: str) -> float:
+    """Return the NDCG@10 of a random order of all items, from the dataset's kept record.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def at_random(dataset: str, k: int = 10) -> float:
     except OSError as error:
         fix = f"`seqattn prepare {dataset} -o {path.parent}`"
         raise SeqattnError(f"cannot read {path}: {error.strerror}; run {fix}") from error
-    return float(metric(np.arange(1, k + 1), "NDCG", k).sum() / n_items)
+    return float(metric(np.arange(1, 11), "NDCG", 10).sum() / n_items)
 
 
 def effort(searches: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -48,7 +48,7 @@ def effort(searches: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         dataset, arm, part, trials and seeds ("25 of 25 each", or each model's that falls short),
         search_hours, fit_hours, device and commit.
     """
-    fits = runs[runs["base_of"].isna() | runs["base_of"].eq("")]
+    fits = _own(runs)
     # Seeds that were fitted together each hold the time of all.
     fits = fits.assign(hours=fits["hours"] / fits["together"])
     rows = []
@@ -85,6 +85,11 @@ def _each(mine: pd.DataFrame, what: str, asked: pd.Series, lacking: pd.Series | 
     return "; ".join((names + " " + counts + (" (" + told + ")" if len(told) else ""))[short])
 
 
+def _own(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs that are no baseline of a variant's backbone."""
+    return runs[runs["base_of"].isna() | runs["base_of"].eq("")]
+
+
 def best_epochs(runs: pd.DataFrame) -> pd.DataFrame:
     """Return where each model's fits were best: one row per (dataset, arm, model).
 
@@ -94,7 +99,7 @@ def best_epochs(runs: pd.DataFrame) -> pd.DataFrame:
         dataset, arm, part, model, median, least, most (best epoch over seeds, the first is 1),
         fits, and at_the_limit, how many fits the limit of epochs ended.
     """
-    fits = runs[runs["base_of"].isna() | runs["base_of"].eq("")]
+    fits = _own(runs)
     ended = fits.assign(ended=fits["epochs"] >= fits["limit"])
     grouped = ended.groupby([*_ARM, "model"], sort=False)
     return grouped.agg(
@@ -106,13 +111,13 @@ def best_epochs(runs: pd.DataFrame) -> pd.DataFrame:
     ).reset_index()
 
 
-def leads(baselines: pd.DataFrame, base: str = BASELINE) -> pd.DataFrame:
-    """Return where another model's NDCG@10 is above the base's, with the base's level.
+def leads(baselines: pd.DataFrame) -> pd.DataFrame:
+    """Return where another model's NDCG@10 is above SASRec's, with SASRec's level.
 
-    `baselines` is the table of that name; so are the columns, with ``base``, the base's mean.
+    `baselines` is the table of that name; so are the columns, with ``base``, SASRec's mean.
     """
     ndcg = baselines[baselines["metric"] == "NDCG"]
-    level = ndcg[ndcg["model"] == base].set_index(["dataset", "kind"])["mean"].rename("base")
+    level = ndcg[ndcg["model"] == BASELINE].set_index(["dataset", "kind"])["mean"].rename("base")
     return ndcg[ndcg["change"] > 0].join(level, on=["dataset", "kind"])
 
 

@@ -107,9 +107,9 @@ def worth(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
                         "model": found.model,
                         "trials": len(values),
                         "seed": found.budget.seed,
-                        "few": told.valid_n,
-                        "more": told.valid_more,
-                        "gain": 100 * told.gain_valid / told.valid_n,
+                        "few": told.few,
+                        "more": told.more,
+                        "gain": 100 * told.gain / told.few,
                     }
                 )
     return pd.DataFrame(rows)

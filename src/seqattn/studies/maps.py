@@ -11,7 +11,6 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -32,10 +31,10 @@ from seqattn.config import BASELINE, ModelConfig
 from seqattn.data import CATALOGUE, Dataset, k_core, load_log
 from seqattn.data.repeats import merge_repeats
 from seqattn.errors import SeqattnError
-from seqattn.files import ROOT
 from seqattn.models.backbone import Backbone
 from seqattn.plots.style import name_of
 from seqattn.runs.store import Run
+from seqattn.studies.ia.published import FOLDER
 from seqattn.studies.judge import stacked
 from seqattn.studies.learning import data_of, of_weights
 from seqattn.studies.plan import Group, Study
@@ -58,7 +57,7 @@ def maps_by_head(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     has learned nothing else; and ``dirichlet``, random ones. The last two belong to no layer: 0.
     Runs without weights as `seqattn.studies.learning.of_weights` says.
     """
-    return _of_maps("maps_by_head", study, groups, by_head.measures, KINDS)
+    return _of_maps("maps_by_head", study, groups, by_head.measures)
 
 
 def near(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -70,13 +69,11 @@ def near(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """
 
     def rows(run: Run) -> pd.DataFrame:
-        dataset, sizes = _sized(run)
-        n = sizes[len(sizes) // 2]
-        maps = attention_maps(load_model(run, dataset), dataset, n, dataset.n_users)
+        n, maps = _middle(run)
         share = round(float(near_share(maps).mean()), 8)
         return pd.DataFrame([{"n": n, "users": len(maps), "near": share}])
 
-    return of_weights("near", study, groups, _has_maps, rows)
+    return of_weights("near", study, groups, rows, _has_maps)
 
 
 def ranks_by_head(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -85,12 +82,12 @@ def ranks_by_head(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     A row as in `maps_by_head` and sigma, with the columns of `seqattn.analysis.by_head.ranks`; of
     the largest n.
     """
-    return _of_maps("ranks_by_head", study, groups, by_head.ranks, KINDS, largest=True)
+    return _of_maps("ranks_by_head", study, groups, by_head.ranks, largest=True)
 
 
 def spectra_by_head(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Return mean singular values: a row as in `ranks_by_head` and index (from 1), value."""
-    return _of_maps("spectra_by_head", study, groups, by_head.spectra, KINDS, largest=True)
+    return _of_maps("spectra_by_head", study, groups, by_head.spectra, largest=True)
 
 
 def mean_maps(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -103,13 +100,11 @@ def mean_maps(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     def rows(run: Run) -> pd.DataFrame:
         if run.seed != study.seeds[0]:
             return pd.DataFrame()
-        dataset, sizes = _sized(run)
-        n = sizes[len(sizes) // 2]
-        maps = attention_maps(load_model(run, dataset), dataset, n, dataset.n_users)
+        n, maps = _middle(run)
         found = by_head.mean_maps(maps[:, -1:]).assign(layer=maps.shape[1])
         return found.assign(n=n, users=len(maps)).round(4)
 
-    return of_weights("mean_maps", study, groups, _has_maps, rows)
+    return of_weights("mean_maps", study, groups, rows, _has_maps)
 
 
 def _of_maps(
@@ -117,7 +112,6 @@ def _of_maps(
     study: Study,
     groups: Sequence[Group],
     make: Callable[[np.ndarray], pd.DataFrame],
-    kinds: Sequence[str],
     *,
     largest: bool = False,
 ) -> pd.DataFrame:
@@ -126,7 +120,7 @@ def _of_maps(
         model = load_model(run, dataset)
         frames = []
         for n in sizes[-1:] if largest else sizes:
-            for kind in kinds:
+            for kind in KINDS:
                 maps = _maps(kind, model, dataset, n, run.seed)
                 found = make(maps).round(8)
                 if kind != "trained":  # which is one of no layer
@@ -136,7 +130,7 @@ def _of_maps(
         first = ["n", "kind", "users"]
         return whole[[*first, *whole.columns.drop(first)]]
 
-    return of_weights(table, study, groups, _has_maps, rows)
+    return of_weights(table, study, groups, rows, _has_maps)
 
 
 def _maps(kind: str, model: Backbone, dataset: Dataset, n: int, seed: int) -> np.ndarray:
@@ -159,14 +153,20 @@ def _sized(run: Run) -> tuple[Dataset, list[int]]:
     return dataset, map_sizes(dataset, run.spec.model_config.max_length)
 
 
+def _middle(run: Run) -> tuple[int, np.ndarray]:
+    """Return the middle one of these lengths, and the maps of all users who have it."""
+    dataset, sizes = _sized(run)
+    n = sizes[len(sizes) // 2]
+    return n, attention_maps(load_model(run, dataset), dataset, n, dataset.n_users)
+
+
 def filters(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Return the sizes of [AE]'s datasets without a filter, after one pass of it, and as a 5-core.
 
     A row a dataset and filter: dataset, filter, users, items, interactions. A dataset whose file is
     not at hand keeps the rows that were kept of it.
     """
-    path = study.folder / "filters.csv"
-    before = study.table("filters") if path.exists() else pd.DataFrame(columns=["dataset"])
+    before = study.kept("filters", ["dataset"])
     frames = []
     for name in PRINTED:
         try:
@@ -187,7 +187,7 @@ def _filtered(name: str) -> list[dict[str, object]]:
     ]
 
 
-def printed(table: int, folder: Path = ROOT / "results" / "published") -> pd.DataFrame:
+def printed(table: int) -> pd.DataFrame:
     """Return one of [AE]'s Tables 1 to 6 as printed, its datasets under our names.
 
     Raises
@@ -195,9 +195,9 @@ def printed(table: int, folder: Path = ROOT / "results" / "published") -> pd.Dat
     SeqattnError
         If there is no file of that table, or it cannot be read.
     """
-    paths = sorted(Path(folder).glob(f"ae_ar_table{table}_*.csv"))
+    paths = sorted(FOLDER.glob(f"ae_ar_table{table}_*.csv"))
     if not paths:
-        raise SeqattnError(f"{folder}: no Table {table} of [AE]; restore it from git")
+        raise SeqattnError(f"{FOLDER}: no Table {table} of [AE]; restore it from git")
     frame = pd.read_csv(paths[0])
     ours = {name: key for key, name in PRINTED.items()}
     if "dataset" in frame:

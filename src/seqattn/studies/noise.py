@@ -36,7 +36,7 @@ def noise(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     `seqattn.studies.learning.of_weights` says.
     """
     mine = [group for group in groups if group.model in WITH_USERS]
-    return of_weights("noise", study, mine, lambda config: True, _noise)
+    return of_weights("noise", study, mine, _noise)
 
 
 def _noise(run: Run) -> pd.DataFrame:

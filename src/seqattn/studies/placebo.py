@@ -91,11 +91,7 @@ def _against_placebos(groups: Sequence[Group]) -> list[Group]:
 
 def same_model(group: Group, *, base: Sequence[Run], runs: Sequence[Run]) -> pd.DataFrame:
     """Judge runs of a group's model against others of the same model, as rows of the group."""
-    return judge(base, {group.model: runs}).assign(
-        dataset=group.dataset.name,
-        arm=group.arm,
-        part=published.is_part(group.dataset.name, group.dataset.n_users),
-    )
+    return judge(base, {group.model: runs}).assign(**group.key)
 
 
 def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFrame:
@@ -119,7 +115,9 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
     for arm in study.arms:
         if (real := real_arm(arm.name)) and arm.name.split()[-1] in PLACEBOS:
             placebos[real].append(arm.name)
-    above, better = _ndcg(cells), _ndcg(over)
+    columns = ["dataset", "part", "arm", "model", "n_seeds"]
+    columns += ["robust_clustered", "direction", "equivalent"]
+    above, better = (ndcg_at_10(table, *columns) for table in (cells, over))
     rows = []
     for dataset, (real, arms) in product(study.datasets, placebos.items()):
         for model in (name for name in study.arm(real).models if name != BASELINE):
@@ -236,10 +234,3 @@ def _verdict(by_arm: pd.DataFrame, over_arm: pd.DataFrame, real: str, arms: list
     if any(gains[arm] and not wins[arm] for arm in arms):
         return "channel"
     return "nothing" if by_arm.loc[real, "equivalent"] else "can't be told"
-
-
-def _ndcg(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the cells of NDCG@10; of none where the table is empty."""
-    columns = ["dataset", "part", "arm", "model", "metric", "k", "n_seeds"]
-    cells = cells.reindex(columns=[*columns, "robust_clustered", "direction", "equivalent"])
-    return ndcg_at_10(cells)

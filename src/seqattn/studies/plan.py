@@ -54,6 +54,7 @@ from seqattn.runs.fitting import fit_runs, recbole_spec, run_spec
 from seqattn.runs.store import Fittable, Run, Store
 from seqattn.search.record import settings
 from seqattn.studies.hours import estimate, seconds_taken
+from seqattn.studies.ia.published import is_part
 
 FOLDER = ROOT / "notebooks" / "studies"
 VARIANT_BACKBONE = "variant_backbone"
@@ -148,6 +149,15 @@ class Study:
         """Return an arm by name."""
         return next(arm for arm in self.arms if arm.name == name)
 
+    def path(self, table: str) -> Path:
+        """Return where one of its tables is kept."""
+        return self.folder / f"{table}.csv"
+
+    def kept(self, name: str, columns: Sequence[str] = ()) -> pd.DataFrame:
+        """Return `table`, or one without rows, with these columns, if it was not written yet."""
+        there = self.path(name).exists()
+        return self.table(name) if there else pd.DataFrame(columns=list(columns))
+
     def table(self, name: str) -> pd.DataFrame:
         """Return one of its tables as it is kept.
 
@@ -156,7 +166,7 @@ class Study:
         SeqattnError
             If it was not written yet, or was cut short.
         """
-        path = self.folder / f"{name}.csv"
+        path = self.path(name)
         try:
             text = path.read_text(encoding="utf-8")
             if text.endswith("\n"):  # as every whole table does
@@ -308,6 +318,22 @@ class Group:
     lacking: str = ""
     runs: tuple[Run, ...] = ()
     base: tuple[Run, ...] = ()
+
+    @property
+    def part(self) -> bool:
+        """Whether its runs are of a part of the dataset, see `is_part`."""
+        n_users = len(self.runs[0].ranks()) if self.runs else self.dataset.n_users
+        return is_part(self.dataset.name, n_users)
+
+    @property
+    def key(self) -> dict[str, object]:
+        """The columns that name its dataset and arm in tables: dataset, arm and part."""
+        return {"dataset": self.dataset.name, "arm": self.arm, "part": self.part}
+
+    @property
+    def whole(self) -> bool:
+        """Whether both sides have all seeds of the protocol."""
+        return len(self.base) == len(self.runs) == len(SEEDS)
 
 
 def wanted(study: Study) -> list[Group]:

@@ -15,21 +15,22 @@ import pandas as pd
 from scipy import stats
 
 from seqattn.analysis.attention import bounds, l1_l2
-from seqattn.analysis.lambdas import spearman
+from seqattn.analysis.lambdas import Spearman, spearman
 from seqattn.audit.records import RECORDS, read_tied_tests
-from seqattn.config import BASELINE, DESIGNS, SEEDS
+from seqattn.config import BASELINE, DESIGNS
 from seqattn.data import load_dataset
 from seqattn.runs.results import value_matrix, values
 from seqattn.search.record import read_search
 from seqattn.stats.crossed import crossed_interval
 from seqattn.stats.metrics import METRICS, metric
-from seqattn.stats.pools import random_effects
+from seqattn.stats.pools import Pool, random_effects
 from seqattn.studies import arms, placebo, targets, travel
 from seqattn.studies.ia import published, tables
 from seqattn.studies.judge import ndcg_at_10
 from seqattn.studies.plan import Group, Study, data_facts, read, read_study, wanted
 
 OWN, SHARED, VARIANT = "own_search", "shared_backbone", "variant_backbone"
+_LASTFM_VAL = {"dataset": "lastfm-tagged", "arm": VARIANT, "model": "ia-val"}
 _NAMES = {
     "ml100k": "ml-100k",
     "music": "amazon-music",
@@ -100,12 +101,20 @@ class Facts:
 
     def pairs(self, arm: str) -> list[Group]:
         """Return the groups of an arm whose variant and baseline were run with all seeds."""
-        whole = [g for g in self.groups if len(g.runs) == len(g.base) == len(SEEDS)]
-        return [g for g in whole if g.arm == arm and g.model != BASELINE]
+        return [g for g in self.groups if g.whole and g.arm == arm and g.model != BASELINE]
 
 
-def _range(found: pd.Series) -> Number:
+def ends(found: pd.Series) -> Number:
+    """Return the least and the greatest of some values."""
     return Number(low=float(found.min()), high=float(found.max()))
+
+
+def _of_pool(found: Pool) -> Number:
+    return Number(found.estimate, *found.ci)
+
+
+def _of_spearman(found: Spearman) -> Number:
+    return Number(found.rho, found.low, found.high)
 
 
 def _steps_an_epoch(dataset: str, facts: Facts) -> Number:
@@ -114,19 +123,20 @@ def _steps_an_epoch(dataset: str, facts: Facts) -> Number:
 
 
 def _of_runs(dataset: str, column: str, facts: Facts) -> Number:
-    return _range(facts.travel.loc[facts.travel["dataset"] == dataset, column])
+    return ends(facts.travel.loc[facts.travel["dataset"] == dataset, column])
 
 
 def _of_cells(dataset: str, column: str, facts: Facts, unit: float = 1) -> Number:
     found = travel.by_cell(facts.travel)
-    return _range(found.loc[found["dataset"] == dataset, column] * unit)
+    return ends(found.loc[found["dataset"] == dataset, column] * unit)
 
 
 def _length(found: pd.DataFrame) -> Number:
     return Number(travel.against_length(found).rho)
 
 
-def _paper_lambda(dataset: str) -> pd.Series:
+def paper_lambda(dataset: str) -> pd.Series:
+    """Return the lambdas that the paper prints of a dataset."""
     found = travel.published_steps()
     return found.loc[found["dataset"] == dataset, "lambda_mean"]
 
@@ -141,19 +151,14 @@ def _paper_steps(dataset: str) -> Number:
     return Number(float(found.loc[found["dataset"] == dataset, "steps"].iloc[0]))
 
 
-def _change(facts: Facts, **where: str) -> Number:
-    row = targets.pick(facts.changes, **where).iloc[0]
+def _lastfm_val(facts: Facts, target: str, kind: str) -> Number:
+    row = targets.pick(facts.changes, **_LASTFM_VAL, target=target, kind=kind).iloc[0]
     return Number(row["change"], row["low"], row["high"])
 
 
-def _lastfm_val(target: str, kind: str, facts: Facts) -> Number:
-    of = {"dataset": "lastfm-tagged", "arm": VARIANT, "model": "ia-val"}
-    return _change(facts, **of, target=target, kind=kind)
-
-
 def _placebo(what: str, against: str, target: str, facts: Facts) -> Number | None:
-    of = {"dataset": "lastfm-tagged", "arm": VARIANT, "model": "ia-val", "kind": "unfiltered"}
-    rows = targets.pick(facts.placebos, **of, what=what, against=against, target=target)
+    which = {"kind": "unfiltered", "what": what, "against": against, "target": target}
+    rows = targets.pick(facts.placebos, **_LASTFM_VAL, **which)
     return Number(*rows[["change", "low", "high"]].iloc[0]) if len(rows) else None
 
 
@@ -163,7 +168,7 @@ def _most_plays(facts: Facts) -> Number:
 
 
 def _ten_users(facts: Facts) -> Number:
-    group = facts.group("lastfm-tagged", VARIANT, "ia-val")
+    group = facts.group(*_LASTFM_VAL.values())
     d_U = (value_matrix(group.runs, "NDCG", 10) - value_matrix(group.base, "NDCG", 10)).mean(axis=0)
     return Number(100 * float(np.sort(d_U)[-10:].sum() / d_U.sum()))
 
@@ -179,7 +184,7 @@ def _ndcg(facts: Facts, **where: str) -> pd.DataFrame:
 def _widths(facts: Facts, **where: str) -> Number:
     found = _ndcg(facts, **where)
     of_both = found["crossed_high"] - found["crossed_low"]
-    return _range(of_both / (found["high"] - found["low"]))
+    return ends(of_both / (found["high"] - found["low"]))
 
 
 def _interval(dataset: str, arm: str, model: str, prefix: str, facts: Facts) -> Number:
@@ -207,8 +212,7 @@ def _rows(
 def _pooled(
     arm: str, target: str, facts: Facts, kind: str = "unfiltered", without: str = ""
 ) -> Number:
-    found = targets.pool(_rows(facts, arm, target, kind, without))
-    return Number(found.estimate, *found.ci)
+    return _of_pool(targets.pool(_rows(facts, arm, target, kind, without)))
 
 
 def _tau(arm: str, facts: Facts, without: str = "") -> Number:
@@ -218,14 +222,12 @@ def _tau(arm: str, facts: Facts, without: str = "") -> Number:
 def _units(facts: Facts) -> Number:
     """Pool datasets; what a dataset's variants share, users and SASRec, does not average out."""
     by = _rows(facts, SHARED, "test").groupby("dataset")
-    found = random_effects(by["change"].mean(), by["error"].mean())
-    return Number(found.estimate, *found.ci)
+    return _of_pool(random_effects(by["change"].mean(), by["error"].mean()))
 
 
 def _units_alike(facts: Facts) -> Number:
     """Give each dataset the same weight, as the book's mean of datasets does."""
-    found = targets.by_dataset(_rows(facts, SHARED, "test"))
-    return Number(found.estimate, *found.ci)
+    return _of_pool(targets.by_dataset(_rows(facts, SHARED, "test")))
 
 
 def _by_hand(name: str, facts: Facts) -> Number:
@@ -287,17 +289,19 @@ def _smallest_p(facts: Facts) -> Number:
     return Number(cells.loc[cells["k"] == 10, "t_p_value"].min())
 
 
+def _points(facts: Facts) -> pd.DataFrame:
+    return tables.lambda_points(facts.cells, facts.replication.table("lambdas"))[SHARED]
+
+
 def _paper_correlation(facts: Facts) -> Number:
-    points = tables.lambda_points(facts.cells, facts.replication.table("lambdas"))[SHARED]
-    found = spearman(points["lambda_mean"], points["published_change"])
-    return Number(found.rho, found.low, found.high)
+    points = _points(facts)
+    return _of_spearman(spearman(points["lambda_mean"], points["published_change"]))
 
 
 def _our_correlation(facts: Facts) -> Number:
-    points = tables.lambda_points(facts.cells, facts.replication.table("lambdas"))[SHARED]
+    points = _points(facts)
     points = points[points["whole"].eq(True)]
-    found = spearman(points["mean"], points["change"])
-    return Number(found.rho, found.low, found.high)
+    return _of_spearman(spearman(points["mean"], points["change"]))
 
 
 def _crops(facts: Facts) -> tuple[int, int]:
@@ -313,10 +317,11 @@ def _quick(facts: Facts) -> pd.Series:
     return pd.Series({run.seed: float(run.values("NDCG", 10).mean()) for run in runs})
 
 
-def _coin(dataset: str, model: str, facts: Facts) -> Number:
+def coins(dataset: str, model: str, facts: Facts) -> pd.Series:
+    """Return what each normalisation reached in a search on SASRec's backbone, the best first."""
     search = read_search(facts.replication.results, dataset, model, SHARED)
     found = [trial["value"] for trial in search.trials] if search else []
-    return _range(pd.Series(found, dtype=float))
+    return pd.Series(found, dtype=float).sort_values(ascending=False, ignore_index=True)
 
 
 def _liked(arm: str, facts: Facts) -> Number:
@@ -372,10 +377,10 @@ def _hours(facts: Facts) -> Number:
 def _trials(facts: Facts) -> Number:
     found = facts.replication.table("searches")
     by = found[found["arm"] == OWN].groupby("dataset")["trials"].sum()
-    return Number(float(by.unique().item())) if by.nunique() == 1 else _range(by)
+    return Number(float(by.unique().item())) if by.nunique() == 1 else ends(by)
 
 
-_LASTFM_VAL = "lastfm-tagged ia-val"
+_WITHOUT_VAL = "lastfm-tagged ia-val"
 OURS: dict[str, Callable[[Facts], Number | None]] = {
     "steam_targets": lambda facts: Number(data_facts("steam-au").n_targets),
     "steam_steps_an_epoch": partial(_steps_an_epoch, "steam-au"),
@@ -390,15 +395,15 @@ OURS: dict[str, Callable[[Facts], Number | None]] = {
     "paper_length": lambda facts: _paper_length(["dataset", "model"]),
     "paper_length_datasets": lambda facts: _paper_length(["dataset"]),
     "steam3k_steps": lambda facts: _paper_steps("steam-3k"),
-    "steam3k_lambda": lambda facts: Number(_paper_lambda("steam-3k").mean()),
+    "steam3k_lambda": lambda facts: Number(paper_lambda("steam-3k").mean()),
     "ml1m_steps": lambda facts: _paper_steps("ml-1m"),
-    "ml1m_lambda": lambda facts: _range(_paper_lambda("ml-1m")),
+    "ml1m_lambda": lambda facts: ends(paper_lambda("ml-1m")),
     "music_used": partial(_of_cells, "amazon-music", "used", unit=100),
     "herec_steps": partial(_of_runs, "amazon-herec", "steps"),
     "herec_lambda": partial(_of_cells, "amazon-herec", "lam"),
-    "lastfm_val_test": partial(_lastfm_val, "test", "unfiltered"),
-    "lastfm_val_valid": partial(_lastfm_val, "valid", "unfiltered"),
-    "lastfm_val_filtered": partial(_lastfm_val, "valid", "filtered"),
+    "lastfm_val_test": lambda facts: _lastfm_val(facts, "test", "unfiltered"),
+    "lastfm_val_valid": lambda facts: _lastfm_val(facts, "valid", "unfiltered"),
+    "lastfm_val_filtered": lambda facts: _lastfm_val(facts, "valid", "filtered"),
     **{
         f"placebo_{name}{'_valid' * (target == 'valid')}": partial(_placebo, what, against, target)
         for name, what, against in (
@@ -416,7 +421,7 @@ OURS: dict[str, Callable[[Facts], Number | None]] = {
     "retest_shared": partial(_retest, SHARED),
     "width": _widths,
     "width_ml100k": partial(_widths, dataset="ml-100k", arm=SHARED),
-    "false_ml100k": lambda facts: _range(_false_positives(facts, dataset="ml-100k", arm=SHARED)),
+    "false_ml100k": lambda facts: ends(_false_positives(facts, dataset="ml-100k", arm=SHARED)),
     "pool_shared": partial(_pooled, SHARED, "test"),
     "pool_shared_tau": partial(_tau, SHARED),
     "pool_variant": partial(_pooled, VARIANT, "test"),
@@ -458,15 +463,15 @@ OURS: dict[str, Callable[[Facts], Number | None]] = {
     "crop_ml1m": lambda facts: Number(_crops(facts)[0]),
     "crop_sports": lambda facts: Number(_crops(facts)[1]),
     "quick_2020": lambda facts: Number(_quick(facts)[2020]),
-    "quick_siblings": lambda facts: _range(_quick(facts).drop(2020)),
+    "quick_siblings": lambda facts: ends(_quick(facts).drop(2020)),
     "quick_mean": lambda facts: Number(_quick(facts).mean()),
     "luck_datasets": lambda facts: Number(int(arms.best_by_another(facts.luck).sum())),
     "luck_expected": lambda facts: Number(arms.expected_by_another(facts.luck)),
-    "coin_ml100k": partial(_coin, "ml-100k", "ia-add"),
+    "coin_ml100k": lambda facts: ends(coins("ml-100k", "ia-add", facts)),
     "pool_own": partial(_pooled, OWN, "test"),
     "pool_variant_tau": partial(_tau, VARIANT),
-    "pool_without_val": partial(_pooled, VARIANT, "test", without=_LASTFM_VAL),
-    "pool_without_val_tau": partial(_tau, VARIANT, without=_LASTFM_VAL),
+    "pool_without_val": partial(_pooled, VARIANT, "test", without=_WITHOUT_VAL),
+    "pool_without_val_tau": partial(_tau, VARIANT, without=_WITHOUT_VAL),
     "pool_own_valid": partial(_pooled, OWN, "valid"),
     "pool_variant_valid": partial(_pooled, VARIANT, "valid"),
     "pool_shared_valid": partial(_pooled, SHARED, "valid"),

@@ -17,19 +17,24 @@ from seqattn.analysis.attention import bounds
 from seqattn.config import BASELINE, DESIGNS
 from seqattn.data import load_dataset
 from seqattn.files import ROOT
-from seqattn.search.record import read_search
+from seqattn.runs.store import Run
 from seqattn.studies import calibration, placebo, targets, travel
 from seqattn.studies.ia import published
 from seqattn.studies.plan import data_facts, read_study
-from seqattn.studies.recomputed import OWN, SHARED, VARIANT, Facts, Number
+from seqattn.studies.recomputed import (
+    OWN,
+    SHARED,
+    VARIANT,
+    Facts,
+    Number,
+    coins,
+    ends,
+    paper_lambda,
+)
 
 _SPARSITY = ROOT / "results" / "published" / "ae_ar_table2_sparsity.csv"
 _LASTFM_VAL = {"dataset": "lastfm-tagged", "model": "ia-val", "metric": "NDCG", "k": 10}
 _SEED, _SIGMA = 2020, 0.001  # of the review's maps and of its noise
-
-
-def _between(found: pd.Series) -> Number:
-    return Number(low=float(found.min()), high=float(found.max()))
 
 
 def _batch(facts: Facts) -> Number:
@@ -94,9 +99,13 @@ def _rank(kind: str, facts: Facts) -> Number:
     return _of_maps("ranks_by_head", "published", facts, **where)
 
 
+def _of_seed(facts: Facts) -> Run:
+    """Return SASRec with quick settings on ML-100K, of the review's seed."""
+    return next(run for run in facts.quick[BASELINE].runs if run.seed == _SEED)
+
+
 def _best_epoch(facts: Facts) -> Number:
-    runs = {run.seed: run for run in facts.quick[BASELINE].runs}
-    return Number(runs[_SEED].facts["best_epoch"])
+    return Number(_of_seed(facts).facts["best_epoch"])
 
 
 def _limit(facts: Facts) -> Number:
@@ -104,8 +113,7 @@ def _limit(facts: Facts) -> Number:
 
 
 def _spike(facts: Facts) -> Number:
-    runs = {run.seed: run for run in facts.quick[BASELINE].runs}
-    return Number(max(epoch["valid_ndcg"] for epoch in runs[_SEED].facts["history"]))
+    return Number(max(epoch["valid_ndcg"] for epoch in _of_seed(facts).facts["history"]))
 
 
 def _stopped_early(facts: Facts) -> Number:
@@ -116,7 +124,7 @@ def _stopped_early(facts: Facts) -> Number:
 
 def _movielens_epochs(facts: Facts) -> Number:
     runs = facts.replication.table("runs")
-    return _between(targets.pick(runs, dataset="ml-100k", arm=OWN, model="ia-mul")["best_epoch"])
+    return ends(targets.pick(runs, dataset="ml-100k", arm=OWN, model="ia-mul")["best_epoch"])
 
 
 def _point_datasets(facts: Facts) -> Number:
@@ -126,29 +134,14 @@ def _point_datasets(facts: Facts) -> Number:
 
 
 def _printed(dataset: str, facts: Facts) -> Number:
-    return _between(pd.read_csv(_SPARSITY)[dataset])
-
-
-def _trials(dataset: str, model: str, facts: Facts) -> pd.Series:
-    search = read_search(facts.replication.results, dataset, model, SHARED)
-    found = [trial["value"] for trial in search.trials] if search else []
-    return pd.Series(found, dtype=float).sort_values(ascending=False, ignore_index=True)
-
-
-def _coin_steam(facts: Facts) -> Number:
-    return _between(_trials("steam-au", "ia-mul", facts)[:3])
+    return ends(pd.read_csv(_SPARSITY)[dataset])
 
 
 def _coins(facts: Facts) -> Number:
     """Return how far the best and the worst normalisation of each comparison are apart."""
     pairs = targets.pick(facts.cells, arm=SHARED, metric="NDCG", k=10)[["dataset", "model"]]
-    found = (_trials(dataset, model, facts) for dataset, model in pairs.itertuples(index=False))
-    return _between(pd.Series([trials.iloc[0] - trials.iloc[-1] for trials in found]))
-
-
-def _paper_lambda(dataset: str, facts: Facts) -> Number:
-    found = travel.published_steps()
-    return Number(found.loc[found["dataset"] == dataset, "lambda_mean"].mean())
+    found = (coins(dataset, model, facts) for dataset, model in pairs.itertuples(index=False))
+    return ends(pd.Series([trials.iloc[0] - trials.iloc[-1] for trials in found]))
 
 
 def _hours(facts: Facts, **where: str) -> pd.Series:
@@ -182,7 +175,7 @@ def _on_ml1m(table: str) -> pd.DataFrame:
 def _epoch_seconds(facts: Facts) -> Number:
     runs = _on_ml1m("runs")
     runs = runs[runs["device"].str.startswith("CPU")]
-    return _between(3600 * runs["hours"] / runs["epochs"]) if len(runs) else Number()
+    return ends(3600 * runs["hours"] / runs["epochs"]) if len(runs) else Number()
 
 
 def _user_error(facts: Facts) -> Number:
@@ -229,10 +222,10 @@ OURS: dict[str, Callable[[Facts], Number | None]] = {
     "printed_beauty": partial(_printed, "Beauty"),
     "printed_sports": partial(_printed, "Sports"),
     "whole_200": lambda facts: Number(bounds(200)[1]),
-    "coin_steam": _coin_steam,
+    "coin_steam": lambda facts: ends(coins("steam-au", "ia-mul", facts)[:3]),
     "coins": _coins,
-    "steam8k_lambda": partial(_paper_lambda, "steam-8k"),
-    "steam15k_lambda": partial(_paper_lambda, "steam-15k"),
+    "steam8k_lambda": lambda facts: Number(paper_lambda("steam-8k").mean()),
+    "steam15k_lambda": lambda facts: Number(paper_lambda("steam-15k").mean()),
     "cost_lastfm": partial(_placebo_cost, "lastfm-tagged"),
     "cost_office": partial(_placebo_cost, "amazon-office"),
     "cost_ml100k": partial(_placebo_cost, "ml-100k"),

@@ -15,7 +15,6 @@ from seqattn.config import SEEDS
 from seqattn.runs.results import value_matrix
 from seqattn.runs.store import Run
 from seqattn.stats import dual_criterion
-from seqattn.studies.ia import published
 from seqattn.studies.judge import relative
 from seqattn.studies.plan import Group, Study
 
@@ -41,13 +40,9 @@ def patience(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
             pairs = {USUAL: found[dataset, USUAL, model].runs} | pairs
         for against, base in pairs.items():
             if len(base) == len(group.runs) == len(SEEDS):
-                key = {"dataset": dataset, "part": _part(group.runs), "model": model}
+                key = {"dataset": dataset, "part": group.part, "model": model}
                 rows.append(key | {"against": against} | _compared(base, group.runs))
     return pd.DataFrame(rows)
-
-
-def _part(runs: Sequence[Run]) -> bool:
-    return published.is_part(runs[0].dataset, len(runs[0].ranks()))
 
 
 def _compared(base: Sequence[Run], other: Sequence[Run]) -> dict[str, Any]:
@@ -78,7 +73,7 @@ def epochs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
             rows.append(
                 {
                     "dataset": dataset,
-                    "part": _part(usual),
+                    "part": group.part,
                     "model": model,
                     "seed": after.seed,
                     "usual_run": before.spec.key,

@@ -31,7 +31,7 @@ from seqattn.stats import (
     dual_criterion_table,
     percentile_interval,
 )
-from seqattn.stats.metrics import METRICS
+from seqattn.stats.metrics import KINDS, METRICS
 from seqattn.stats.unpaired import ratio_interval
 from seqattn.studies import (
     ae_ar,
@@ -61,18 +61,15 @@ CONFIGURATION = (
     *("hidden_dropout", "attention_dropout", "normalisation"),
 )
 BASELINES = ROOT / "results" / "baselines"
-KINDS = ("unfiltered", "filtered")
 WITHOUT_CHANCE = ("pop", "itemknn")  # baselines that no seed changes
 
 
 def _by_arm(groups: Sequence[Group]) -> Iterator[tuple[dict[str, object], list[Group]]]:
     """Yield the groups of each (dataset, arm) that have runs, with the columns that name them."""
-    for (dataset, arm), part in groupby(groups, lambda group: (group.dataset, group.arm)):
+    for _, part in groupby(groups, lambda group: (group.dataset, group.arm)):
         mine = [group for group in part if group.runs]
         if mine:
-            n_users = len(mine[0].runs[0].ranks())
-            key = {"dataset": dataset.name, "arm": arm}
-            yield key | {"part": published.is_part(dataset.name, n_users)}, mine
+            yield mine[0].key, mine
 
 
 def runs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -123,9 +120,9 @@ def levels(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     )
 
 
-def absolute(groups: Mapping[str, Sequence[Run]], k: int = 10) -> pd.DataFrame:
+def absolute(groups: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
     """Return the levels of models by name, see `levels`."""
-    cells = [(name, k) for name in METRICS]
+    cells = [(name, 10) for name in METRICS]
     found = {
         (model, kind, name): values_SU
         for model, kind in product(groups, KINDS)
@@ -229,10 +226,7 @@ def searches(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
             found = chosen(*where, arm.settings.like)
         except SeqattnError:
             continue
-        n_users = len(group.runs[0].ranks()) if group.runs else group.dataset.n_users
-        part = published.is_part(group.dataset.name, n_users)
-        key = {"dataset": group.dataset.name, "arm": group.arm, "part": part}
-        rows.append(key | _search(found) | {"seeds": len(group.runs)})
+        rows.append(group.key | _search(found) | {"seeds": len(group.runs)})
     return pd.DataFrame(rows)
 
 
@@ -351,8 +345,7 @@ def _untied(
     """Return NDCG@10 of whole pairs on users without a tie, (S, U) each, and these users' share."""
     values, share = {}, np.nan
     for group in groups:
-        whole = len(group.base) == len(group.runs) == len(SEEDS)
-        if not whole or not _same_data(group):
+        if not group.whole or not _same_data(group):
             continue
         tied_U = read_tied_tests(RECORDS, group.dataset.name, group.runs[0].spec.fingerprint)
         if tied_U is not None and tied_U.any() and (~tied_U).sum() >= 2:
@@ -380,11 +373,9 @@ def baselines(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
             models[group.model] = list(group.runs)
         table = absolute(models)
         if len(table):
-            key = {"dataset": group.dataset.name, "arm": group.arm}
-            part = published.is_part(group.dataset.name, int(table["n_users"].iloc[0]))
             changes = _changes(models, group.model)
             table = table.merge(changes, on=["model", "kind", "metric"], how="left")
-            frames.append(table.assign(**key, part=part))
+            frames.append(table.assign(**group.key))
     return stacked(frames)
 
 

@@ -8,7 +8,7 @@ Shapes: S seeds, U users.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -19,6 +19,7 @@ from seqattn.config import BACKBONES
 from seqattn.plots.style import name_of
 from seqattn.runs.results import value_matrix
 from seqattn.stats.crossed import crossed_interval
+from seqattn.stats.metrics import KINDS
 from seqattn.stats.pools import Pool, of_units, random_effects, tau_interval
 from seqattn.studies.ia import published
 from seqattn.studies.judge import crossed_percent, stacked
@@ -26,7 +27,7 @@ from seqattn.studies.plan import Group, Study
 from seqattn.studies.texts import span
 
 TARGETS = ("test", "valid")
-KINDS = ("unfiltered", "filtered")
+LEAST_ROWS = 3  # of a pool
 _KEY = ["dataset", "arm", "part", "model"]
 
 
@@ -53,9 +54,7 @@ def _change(group: Group, target: str, kind: str) -> dict[str, object]:
     found, percent = crossed_interval(d_SU), 100 / base if base else np.nan
     told = crossed_percent(base_SU, own_SU)
     return {
-        "dataset": group.dataset.name,
-        "arm": group.arm,
-        "part": published.is_part(group.dataset.name, len(group.runs[0].ranks())),
+        **group.key,
         "model": group.model,
         "target": target,
         "kind": kind,
@@ -97,20 +96,17 @@ def by_dataset(rows: pd.DataFrame) -> Pool:
     return of_units(rows.groupby("dataset", sort=False)["change"].mean())
 
 
-def pools(
-    rows: pd.DataFrame, by: Iterable[str] = ("arm", "target", "kind"), least: int = 3
-) -> pd.DataFrame:
-    """Return both pools of each group of `changes`: one row per group of at least `least` rows.
+def pools(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return both pools of `changes` by arm, target and ranking, of each that has three rows.
 
     Columns n, estimate, low, high, tau, tau_low and tau_high of the random effects, unfloored_low
     and unfloored_high (see `seqattn.stats.pools.Pool`); datasets, and units, units_low and
     units_high of `by_dataset`, NaN for fewer than two datasets.
     """
-    found = []
-    keys = list(by)
+    found, keys = [], ["arm", "target", "kind"]
     for key, mine in rows.groupby(keys, sort=False):
         n_datasets = mine["dataset"].nunique()
-        if len(mine) < least:
+        if len(mine) < LEAST_ROWS:
             continue
         together = pool(mine)
         row = dict(zip(keys, key, strict=True)) | {"n": together.n}
@@ -139,9 +135,9 @@ def retests(rows: pd.DataFrame, kind: str = "unfiltered") -> dict[str, Spearman]
     }
 
 
-def flipped(rows: pd.DataFrame, target: str = "test") -> pd.DataFrame:
-    """Return comparisons whose change has another sign under the filtered ranking."""
-    both = side_by_side(rows, "kind", target=target)
+def flipped(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return comparisons whose change on test has another sign under the filtered ranking."""
+    both = side_by_side(rows, "kind", target="test")
     return both[np.sign(both["unfiltered"]) != np.sign(both["filtered"])]
 
 

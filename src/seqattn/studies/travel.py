@@ -56,9 +56,7 @@ def travel(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         ]
         frame = pd.DataFrame(
             {
-                "dataset": group.dataset.name,
-                "arm": group.arm,
-                "part": published.is_part(group.dataset.name, len(runs[0].ranks())),
+                **group.key,
                 "model": group.model,
                 "seed": paces["seed"],
                 "epoch": paces["epoch_kept"],

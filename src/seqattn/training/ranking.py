@@ -18,6 +18,7 @@ from torch import Tensor
 from seqattn.data import Sequences, Split
 from seqattn.errors import DivergedError
 from seqattn.models.backbone import Backbone
+from seqattn.stats.metrics import KINDS
 from seqattn.training.batches import Gatherer
 
 SCORES_AT_ONCE = 2**24  # 64 MiB of float32 scores bounds memory whatever the catalogue
@@ -74,7 +75,7 @@ class Ranker:
         """
         context = self.context
         at_once = max(1, SCORES_AT_ONCE // (context.n_items + 1))
-        kinds = ("unfiltered", "filtered") if filtered else ("unfiltered",)
+        kinds = KINDS if filtered else KINDS[:1]
         ranks: dict[str, list[Tensor]] = {kind: [] for kind in kinds}
         finite = []
         for first in range(0, context.n_users, at_once):

@@ -55,13 +55,6 @@ def read_plain(
     SeqattnError
         It cannot be read, or a column is missing or there twice.
     """
-    names = plain_names(path)
-    for name in columns:
-        if name not in names:
-            raise SeqattnError(
-                f"{path}: column {name!r} is missing (columns present: {', '.join(names)}); its "
-                "first line should name the columns"
-            )
     if is_parquet(path):
         return read_parquet(path, columns).frame
     return read_delimited(path, ",", columns, texts=texts).frame

@@ -51,7 +51,7 @@ ROBUST = frozenset(
 NOT_ROBUST = frozenset({("amazon-office", "ia-add", "MRR")})
 
 
-def table2(folder: Path = FOLDER) -> pd.DataFrame:
+def table2() -> pd.DataFrame:
     """Return [IA] Table 2: dataset, users, items, interactions, density_percent, intensity.
 
     Raises
@@ -59,10 +59,10 @@ def table2(folder: Path = FOLDER) -> pd.DataFrame:
     SeqattnError
         If the file is missing or names a dataset that is not in `DATASETS`.
     """
-    return _read(folder, "table2_datasets")
+    return _read("table2_datasets")
 
 
-def table3(folder: Path = FOLDER) -> pd.DataFrame:
+def table3() -> pd.DataFrame:
     """Return [IA] Table 3, one row a cell at k = 10.
 
     Returns
@@ -77,7 +77,7 @@ def table3(folder: Path = FOLDER) -> pd.DataFrame:
     SeqattnError
         If the file is missing or names what is not in `DATASETS` and `VARIANTS`.
     """
-    frame = _read(folder, "table3_relative_change")
+    frame = _read("table3_relative_change")
     frame[["metric", "k"]] = frame["metric"].str.split("@", expand=True)
     frame["k"] = frame["k"].astype(int)
     frame["stars"] = frame["stars"].fillna("")
@@ -88,7 +88,7 @@ def table3(folder: Path = FOLDER) -> pd.DataFrame:
     return frame[["dataset", "model", "metric", "k", "change", "stars", "robust"]]
 
 
-def table4(folder: Path = FOLDER) -> pd.DataFrame:
+def table4() -> pd.DataFrame:
     """Return [IA] Table 4: dataset, model, lambda_mean, lambda_std over layers and seeds.
 
     Raises
@@ -96,7 +96,7 @@ def table4(folder: Path = FOLDER) -> pd.DataFrame:
     SeqattnError
         If the file is missing or names what is not in `DATASETS` and `VARIANTS`.
     """
-    return _read(folder, "table4_lambda")
+    return _read("table4_lambda")
 
 
 def is_part(dataset: str, n_users: int) -> bool:
@@ -134,8 +134,8 @@ def _robust(cell: tuple[str, str, str], stars: str) -> str:
     return "no" if cell in NOT_ROBUST or not stars else "unknown"
 
 
-def _read(folder: Path, name: str) -> pd.DataFrame:
-    path = Path(folder) / f"ia_sasrec_{name}.csv"
+def _read(name: str) -> pd.DataFrame:
+    path = FOLDER / f"ia_sasrec_{name}.csv"
     try:
         frame = pd.read_csv(path)
     except OSError as error:

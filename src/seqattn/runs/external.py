@@ -493,7 +493,7 @@ def _numbers(path: Path, frame: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _refuse(path: Path, frame: pd.DataFrame, bad: np.ndarray, told: str) -> None:
-    """Raise for the first row of lists where `bad` is True; `told` may name its fields in braces."""
+    """Raise for the first row of lists where `bad` is True; `told` may name fields in braces."""
     if bad.any():
         at = int(np.argmax(bad))
         row = {name: str(frame[name].iloc[at]) for name in frame.columns}

@@ -139,7 +139,7 @@ def _on_common_seeds(
 ) -> dict[tuple[str, str], np.ndarray]:
     """Return NDCG@10 by cell, (S, U), on the seeds of all; empty with fewer than two."""
     of = on_common_seeds(cells)
-    if len(of[_SASREC]) < 2:
+    if min(map(len, of.values())) < 2:
         return {}
     return {cell: value_matrix(runs, "NDCG", 10) for cell, runs in of.items()}
 

@@ -56,7 +56,8 @@ count.
 - **Positions.** Learned distances under a sliding window, against absolute positions: NDCG@10 \
 {sliding} (intervals over users and seeds). Each dataset is ranked with items already seen \
 (*unfiltered*) and without (*filtered*); on the validation target as well as on test an interval \
-leaves out 0, on one side, in {sliding_both}. In a second of a CPU {slowest:.1f} to {fastest:.1f} \
+leaves out 0, on one side, in {sliding_both}. Pooled over the datasets, unfiltered: {pooled}. In a \
+second of a CPU {slowest:.1f} to {fastest:.1f} \
 times as many training targets, by dataset.
 """
 
@@ -81,6 +82,7 @@ def findings() -> str:
         f"{row.relative_change_percent:+.1f} % [{row.low:+.1f}, {row.high:+.1f}] on {row.title}"
         for row in published.with_titles(cells[whole & at_ten]).itertuples()
     ]
+    pooled = targets.pooled_told(read_study("positions").table("changes"), "sliding")
     both = targets.pick(read_study("positions").table("changes"), arm="sliding")
     speed = json.loads((ROOT / "benchmarks" / "results" / "backbones.json").read_text())
     rates = [row["ratio"] for row in speed["rows"]]
@@ -109,6 +111,7 @@ def findings() -> str:
         held=_controlled("held"),
         least=needs.min(),
         most=needs.max(),
+        pooled=f"{pooled['test']} on test and {pooled['valid']} on validation",
         sliding_both=known.told_on_both(both),
         sliding=", ".join(told) or "not run",
         slowest=min(rates),

@@ -42,6 +42,17 @@ def test_a_set_of_seeds_is_whole_by_the_seeds_of_its_study(tmp_path):
     assert len(targets.pick(three, arm="own_search")) == 3 * 4
 
 
+def test_a_pool_in_words_needs_three_comparisons_and_says_where_it_was_not_run():
+    told = rows(change=[1.0, 2.0, 3.0], arm=["x"] * 3, kind=["unfiltered"] * 3)
+    told = told.assign(dataset=["a", "b", "c"], target="test")
+    pool = random_effects(told["change"], told["error"])
+    text = f"+2.0 % [{pool.ci[0]:+.1f}, {pool.ci[1]:+.1f}]"
+    assert targets.pooled_told(told, "x") == {"test": text, "valid": "not run"}
+    assert set(targets.pooled_told(told[:2], "x").values()) == {"not run"}
+    assert set(targets.pooled_told(told, "y").values()) == {"not run"}
+    assert set(targets.pooled_told(pd.DataFrame(), "x").values()) == {"not run"}
+
+
 def test_a_change_on_test_is_that_of_the_comparison_with_its_crossed_interval(found):
     cells = found["comparisons"].query("metric == 'NDCG' and k == 10 and n_seeds == 5")
     told = targets.pick(found["changes"], target="test", kind="unfiltered")

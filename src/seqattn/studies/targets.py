@@ -24,7 +24,7 @@ from seqattn.stats.pools import Pool, of_units, random_effects, tau_interval
 from seqattn.studies.ia import published
 from seqattn.studies.judge import crossed_percent, stacked
 from seqattn.studies.plan import Group, Study
-from seqattn.studies.texts import span
+from seqattn.studies.texts import NOT_RUN, span
 
 TARGETS = ("test", "valid")
 LEAST_ROWS = 3  # of a pool
@@ -119,6 +119,15 @@ def pools(rows: pd.DataFrame) -> pd.DataFrame:
             row |= {"units": units.estimate, "units_low": units.ci[0], "units_high": units.ci[1]}
         found.append(row)
     return pd.DataFrame(found)
+
+
+def pooled_told(changes: pd.DataFrame, arm: str, kind: str = "unfiltered") -> dict[str, str]:
+    """Return an arm's pooled change in words, by target; "not run" for too few comparisons."""
+    told = dict.fromkeys(TARGETS, NOT_RUN)
+    if len(changes):
+        for row in pools(pick(changes, arm=arm, kind=kind)).itertuples():
+            told[row.target] = f"{row.estimate:+.1f} % {span(row.low, row.high)}"
+    return told
 
 
 def side_by_side(rows: pd.DataFrame, column: str, **where: str) -> pd.DataFrame:

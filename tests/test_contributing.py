@@ -16,6 +16,7 @@ from hypothesis import assume
 from nbformat.v4 import new_code_cell, new_notebook
 from stats import test_paired
 from statsmodels.stats import descriptivestats
+from studies import test_beyond_study
 
 from seqattn import build_model
 from seqattn.book import reports
@@ -67,6 +68,10 @@ def test_the_example_injection_computes_its_equation(query, mode):
     own = intensity_matrix(raw[:, 0], mode).diagonal()
     expected = attention(q, k, v) * (1 + 0.7 * (own - 1))[:, None]
     torch.testing.assert_close(example.after(fused, signal)[0, 0], expected)
+
+
+def test_the_example_injection_is_none_of_the_designs_that_the_book_asks_about(query):
+    test_beyond_study.test_the_study_asks_for_every_design_and_rival_with_its_placebos()
 
 
 @pytest.mark.parametrize("read_from", [3, 7])

@@ -8,7 +8,13 @@ from pathlib import Path
 import pandas as pd
 
 from seqattn.data.own import is_parquet
-from seqattn.data.readers.delimited import header_of, parquet_names, read_delimited, read_parquet
+from seqattn.data.readers.delimited import (
+    header_of,
+    nearly,
+    parquet_names,
+    read_delimited,
+    read_parquet,
+)
 from seqattn.data.readers.raw_text import content_of
 from seqattn.errors import SeqattnError
 
@@ -58,9 +64,10 @@ def read_plain(
     names = plain_names(path)
     for name in columns:
         if name not in names:
+            found = nearly(name, names)
+            fix = f"rename {found!r}" if found else "its first line should name the columns"
             raise SeqattnError(
-                f"{path}: column {name!r} is missing (columns present: {', '.join(names)}); its "
-                "first line should name the columns"
+                f"{path}: column {name!r} is missing (columns present: {', '.join(names)}); {fix}"
             )
     if is_parquet(path):
         return read_parquet(path, columns).frame

@@ -16,6 +16,7 @@ from hypothesis import assume
 from nbformat.v4 import new_code_cell, new_notebook
 from stats import test_paired
 from statsmodels.stats import descriptivestats
+from studies import test_beyond_study
 
 from seqattn import build_model
 from seqattn.book import reports
@@ -67,6 +68,10 @@ def test_the_example_injection_computes_its_equation(query, mode):
     own = intensity_matrix(raw[:, 0], mode).diagonal()
     expected = attention(q, k, v) * (1 + 0.7 * (own - 1))[:, None]
     torch.testing.assert_close(example.after(fused, signal)[0, 0], expected)
+
+
+def test_the_example_injection_is_none_of_the_designs_that_the_book_asks_about(query):
+    test_beyond_study.test_the_study_asks_for_every_design_and_rival_with_its_placebos()
 
 
 @pytest.mark.parametrize("read_from", [3, 7])
@@ -172,6 +177,6 @@ def test_the_example_statistic_becomes_a_column_of_every_comparison(sign_test):
     generator = np.random.default_rng(0)
     pairs = {"a": (generator.random((2, 30)), generator.random((2, 30)))}
     records = judge.dual_criterion_table(pairs)
-    row = module["_beyond"](records, pairs, 100).iloc[0]
+    row = module["_beyond"](records, pairs).iloc[0]
     base, variant = (values.mean(axis=0) for values in pairs["a"])
     assert row["sign_p"] == sign_test(base, variant) < 1

@@ -25,6 +25,7 @@ from seqattn.data.readers import (
     read_parquet,
 )
 from seqattn.data.readers.json_lines import review_fields
+from seqattn.data.readers.plain import read_plain
 from seqattn.errors import SeqattnError
 
 COLUMNS = {"user": "user", "item": "item", "intensity": "intensity", "timestamp": "timestamp"}
@@ -72,6 +73,16 @@ def test_file_with_a_header_only_is_refused(tmp_path):
 def test_absent_file_column_is_named(tmp_path):
     path = written(tmp_path / "log.csv", "user,item,timestamp\n1,2,3\n")
     assert "column 'intensity' is missing (columns present: user, item, timestamp)" in refusal(path)
+
+
+@pytest.mark.parametrize("there", ["USER", "User ", "user:token"])
+def test_a_column_that_differs_in_capitals_spaces_or_recboles_type_is_named(tmp_path, there):
+    path = written(tmp_path / "log.csv", f"{there},item,intensity,timestamp\n1,2,3,4\n")
+    assert f"{there!r} is there: rename it, or write the name as" in refusal(path)
+    with pytest.raises(SeqattnError, match=f"column 'user' is missing .*; {there!r} is there"):
+        read_plain(path, {"user": "user", "item": "item"})
+    two = written(tmp_path / "log.csv", "USER,User,item,intensity,timestamp\n1,1,2,3,4\n")
+    assert "is there" not in refusal(two)
 
 
 def test_header_that_names_a_column_twice_is_refused(tmp_path):

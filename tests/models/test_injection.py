@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from seqattn.config import NORMALISATIONS
+from seqattn.config import NORMALISATIONS, ModelConfig
 from seqattn.models.attention import attend
 from seqattn.models.injection import Add, Injection, Mul, Val
 from seqattn.models.intensity import normalise
@@ -30,7 +30,10 @@ def _history(seed: int, length: int, padding: int) -> tuple[torch.Tensor, ...]:
 
 
 def _fused(place: str, mode: str, q, k, v, raw, length: int, lam: float, scope: str = "causal"):
+    """Return an idea's context, of one head and in double precision, and its lambda."""
     injection = INJECTIONS[place]()
+    injection.complete(ModelConfig(n_heads=1))
+    injection.double()
     injection.lam = torch.nn.Parameter(torch.tensor(lam, dtype=torch.float64))
     real = torch.arange(len(raw)) < length
     signal = normalise(raw[None], real[None], mode, scope)
@@ -123,6 +126,24 @@ def test_a_constant_history_maps_to_one_under_minmax_and_to_zero_under_zscore():
         torch.testing.assert_close(
             signal.a_BT * signal.w_BT + signal.b_BT, torch.full((1, 3), constant)
         )
+
+
+def test_an_idea_with_parameters_of_its_own_is_held_against_its_formula(monkeypatch):
+    class Gated(Add):
+        def complete(self, config):
+            self.gate_H = torch.nn.Parameter(torch.full((config.n_heads,), 1 / 3))
+
+        def before(self, q, k, v, signal):
+            gate_H11 = self.gate_H[:, None, None]
+            q = torch.cat([q, gate_H11 * self.lam * signal.a_BT[:, None, :, None]], dim=-1)
+            return q, torch.cat([k, signal.w_BT[:, None, :, None]], dim=-1), v
+
+    monkeypatch.setitem(INJECTIONS, "gated", Gated)
+    q, k, v, raw = _history(5, 8, 0)
+    fused, _ = _fused("gated", "minmax", q, k, v, raw, 8, 0.7)
+    third = torch.tensor(1 / 3).double()  # as single precision has it
+    expected = attention(q, k, v, intensity_matrix(raw, "minmax"), 0.7 * third, "add")
+    torch.testing.assert_close(fused, expected, rtol=1e-10, atol=1e-10)
 
 
 def test_identity_injection_changes_nothing():

@@ -190,6 +190,39 @@ def test_an_injection_that_returns_other_queries_than_were_asked_for_is_refused(
         model(items, intensity, read_from=7)
 
 
+class _Gates(IntensityInjection):
+    """Has a parameter a head, and a record of it as `how` says."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
+
+    def complete(self, config):
+        gate_H = torch.nn.Parameter(torch.ones(config.n_heads))
+        setattr(self, "lam" if self.how == "lambdas" else "gate_H", gate_H)
+
+    def learned(self):
+        return {
+            "tensor": lambda: {"gate": self.gate_H},
+            "list": lambda: self.gate_H.tolist(),
+            "kept": lambda: {"gate": self.gate_H.tolist()},
+        }.get(self.how, dict)()
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("lambdas", r"_Gates: its `lam` has the shape \(2,\), and a layer's lambda is one number"),
+        ("tensor", r"_Gates: its `learned` must return lists of numbers by name, as by tolist\(\)"),
+        ("list", "_Gates: its `learned` must return lists of numbers by name"),
+    ],
+)
+def test_what_no_record_can_keep_of_an_injection_is_refused_before_a_fit(how, message):
+    with pytest.raises(SeqattnError, match=message):
+        SASRec(N_ITEMS, ModelConfig(**SMALL), injection=partial(_Gates, how))
+    SASRec(N_ITEMS, ModelConfig(**SMALL), injection=partial(_Gates, "kept"))
+
+
 class _Wrong(IntensityInjection):
     """Returns what `how` says from `before` or `after`."""
 

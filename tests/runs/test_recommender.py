@@ -184,6 +184,10 @@ def test_k_is_a_whole_number_of_at_least_one(run, k):
         ({"item": [1]}, r"h.csv: no column 'user' \(columns present: item\)"),
         ({"user": [1]}, r"h.csv: no column 'item' \(columns present: user\)"),
         (
+            {"User": [1], "item": [1]},
+            r"no column 'user' \(columns present: User, item\); rename 'U",
+        ),
+        (
             {"user;item": ["1;2"]},
             r"no column 'user' \(columns present: user;item\).* commas between",
         ),

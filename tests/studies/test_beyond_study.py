@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import json
 import re
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from seqattn import book, plots
 from seqattn.analysis.attention import load_model
 from seqattn.config import PLACEBOS
 from seqattn.data import load_dataset
-from seqattn.models import MODELS, needs_intensity
+from seqattn.models import MODELS
 from seqattn.models.key_bias import LEVELS
 from seqattn.presets import get_preset
 from seqattn.runs.fitting import fit_run, run_spec
@@ -35,7 +36,14 @@ DESIGNS = [name for name in STUDY.arm("real").models if name != "sasrec"]
 
 def test_the_study_asks_for_every_design_and_rival_with_its_placebos():
     assert beyond.rivals(STUDY) == RIVALS
-    assert set(DESIGNS) == {m for m in MODELS if needs_intensity(m)} - {"ia-mul", "ia-val"}
+    rooms = ("seqattn.models.key_bias", "seqattn.models.side_information")
+    injections = {
+        m: model.build.keywords.get("injection")
+        for m, model in MODELS.items()
+        if isinstance(model.build, partial)
+    }
+    beyond_lambda = {m for m, found in injections.items() if found.__module__ in rooms}
+    assert set(DESIGNS) == {"ia-add", *beyond_lambda}  # not those that a reader adds
     by_name = {arm.name: arm for arm in STUDY.arms}
     assert len(by_name) == 13 and {arm.against for arm in STUDY.arms} == {"real"}
     for name, arm in by_name.items():

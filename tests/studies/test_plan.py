@@ -370,3 +370,12 @@ def test_every_run_that_a_table_names_is_in_the_repository(name):
 
 def test_hours_of_another_program_say_nothing_of_ours():
     assert hours.seconds_taken([Run(None, {"metrics": {}}, "external")], "cpu").empty
+
+
+def test_a_study_that_names_the_usual_store_reads_where_fits_of_the_command_line_lie(
+    study, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SEQATTN_RESULTS", str(tmp_path / "own"))
+    found = study(results=".seqattn/results")
+    assert found.results == tmp_path / "own"
+    assert [store.path for store in found.stores] == [tmp_path / "own"]

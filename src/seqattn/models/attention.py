@@ -11,6 +11,7 @@ follow RecBole's SASRec, on which [IA] is built. Derived in the book, page "Atte
 
 from __future__ import annotations
 
+import json
 import math
 from typing import NamedTuple
 
@@ -110,7 +111,7 @@ class Attention(nn.Module):
         Raises
         ------
         SeqattnError
-            If the positions do not suit the injection.
+            If the positions do not suit the injection, or no record can keep what it learns.
         """
         self.positions = SCHEMES[config.positions](config)
         reads, rotates = self.positions.reads_weights, self.positions.rotates
@@ -125,8 +126,28 @@ class Attention(nn.Module):
                 "memory_slots to 0"
             )
         self.injection.complete(config)
+        self._require_record()
         if config.kernel != "none":
             self.kernel = PositionalKernel(config)
+
+    def _require_record(self) -> None:
+        """Refuse what would fail only once a fit is over and its run is written."""
+        name = type(self.injection).__name__
+        lam = getattr(self.injection, "lam", None)
+        if isinstance(lam, Tensor) and lam.numel() != 1:
+            raise SeqattnError(
+                f"{name}: its `lam` has the shape {tuple(lam.shape)}, and a layer's lambda is one "
+                "number; give other parameters another name"
+            )
+        learned: object = self.injection.learned()
+        try:
+            kept = isinstance(learned, dict) and bool(json.dumps(learned))
+        except (TypeError, ValueError):
+            kept = False
+        if not kept:
+            raise SeqattnError(
+                f"{name}: its `learned` must return lists of numbers by name, as by tolist()"
+            )
 
     def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries (divided by sqrt(F)), keys and values, each of shape (B, H, T, F)."""

@@ -16,6 +16,7 @@ import torch
 
 from seqattn.data import Sequences
 from seqattn.data.columns import intensities, tidy_ids
+from seqattn.data.readers.delimited import nearly
 from seqattn.data.sequences import places_of
 from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone
@@ -249,10 +250,12 @@ def _listed(values: object, what: str, wanted: str) -> list[Any]:
 def _require_column(frame: pd.DataFrame, name: str, source: str) -> None:
     """Refuse histories without a column of ids."""
     if name not in frame.columns:
-        told = ", ".join(map(str, frame.columns))
+        names = [str(column) for column in frame.columns]
+        found = nearly(name, names)
         raise SeqattnError(
-            f"{source}: no column {name!r} (columns present: {told}); give user, item and, for a "
-            "model that reads it, intensity, with commas between them"
+            f"{source}: no column {name!r} (columns present: {', '.join(names)}); "
+            + (f"rename {found!r}; " if found else "")
+            + "give user, item and, for a model that reads it, intensity, with commas between them"
         )
 
 

@@ -21,7 +21,8 @@ an arm's settings are not theirs.
 
 Searches and runs are read from `results`, by default ``results/campaign``. What is missing is
 fitted there as well, unless that is a committed folder, one in ``results``: then into the usual
-store (``.seqattn/results``), from where `seqattn collect` takes it.
+store, from where `seqattn collect` takes it. The usual store is ``.seqattn/results``, also as a
+study names it, or what ``SEQATTN_RESULTS`` names in its place.
 
 A caller first says which runs it wants (`wanted`, a `part` of them), then reads what is there
 (`read`), then fits what is missing (`fit_missing`).
@@ -33,6 +34,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -235,6 +237,8 @@ def read_study(name: str) -> Study:
         raise SeqattnError(f"{path}: {error}") from None
     datasets, seeds, tables = tuple(given.datasets), tuple(given.seeds), tuple(given.tables)
     results = ROOT / given.results
+    if results == ROOT / ".seqattn" / "results" and os.environ.get("SEQATTN_RESULTS"):
+        results = results_folder("")
     return Study(name, given.title, given.question, datasets, arms, seeds, tables, results)
 
 

@@ -263,12 +263,27 @@ def _require_names(
     for name in wanted:
         if name not in present:
             hint = _hint(present, separator) if separator else ""
+            if found := nearly(name, present):
+                hint = f"; {found!r} is there: rename it, or write the name as the file has it"
             raise SeqattnError(
                 f"{path}: column {name!r} is missing (columns present: {_listed(present)}); the "
                 f"file should have {', '.join(wanted)}{hint}"
             )
         if present.count(name) > 1:
             raise SeqattnError(f"{path}: the header names column {name!r} twice; keep one of them")
+
+
+def nearly(name: str, present: Sequence[str]) -> str:
+    """Return the one column that differs from a name in capitals, spaces or RecBole's type alone.
+
+    Empty if there is none, or several.
+    """
+
+    def bare(text: str) -> str:
+        return text.partition(":")[0].strip().casefold()
+
+    found = [other for other in present if bare(other) and bare(other) == bare(name)]
+    return found[0] if len(found) == 1 else ""
 
 
 def _listed(names: list[str]) -> str:

@@ -8,7 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from seqattn.data.own import is_parquet
-from seqattn.data.readers.delimited import header_of, parquet_names, read_delimited, read_parquet
+from seqattn.data.readers.delimited import (
+    header_of,
+    parquet_names,
+    read_delimited,
+    read_parquet,
+)
 from seqattn.data.readers.raw_text import content_of
 from seqattn.errors import SeqattnError
 

@@ -563,7 +563,11 @@ YAML = [
     Case(
         "A key that is given twice", ("mine.yaml", "given twice"), description="name: a\nname: b\n"
     ),
-    Case("A YAML that is none", ("mine.yaml", "cannot be read as YAML"), description="name: [\n"),
+    Case(
+        "A YAML that is none",
+        ("mine.yaml", "cannot be read as YAML", "'<stream end>', line 2"),
+        description="name: [\n",
+    ),
     Case("An absent log", ("none.csv", "no such file"), lambda path: None, {"path": "none.csv"}),
     Case(
         "A name that leads out of the folder",

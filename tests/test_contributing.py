@@ -140,7 +140,7 @@ def test_the_example_study_is_planned_fitted_and_shown_without_any_python_in_src
     nbformat.write(notebook, plan.FOLDER / "depth.ipynb")
     assert main(["study", "depth", "--plan"]) == 0
     told = capsys.readouterr().out.splitlines()[2:]
-    assert [line.split()[2:4] for line in told] == [["0", "4"], ["0", "4"]]
+    assert [line.split()[2:5] for line in told] == [["0", "4", "unknown"]] * 2  # nothing was timed
     assert main(["study", "depth"]) == 0
     written = ["results/depth/levels.csv", "results/depth/comparisons.csv"]
     page = checkout / "book" / "studies" / "depth.ipynb"

@@ -343,7 +343,7 @@ def _study(options: argparse.Namespace) -> None:
             require_makeable(study)
             print(f"{study.name}: {study.question}")
             progress = plan.progress(study, plan.read(wanted, *study.stores), options.device)
-            print(progress.to_string(index=False, float_format="%.1f"))
+            print(progress.to_string(index=False, float_format="%.1f", na_rep="unknown"))
         elif any(part.values()):
             runs = plan.fit_missing(study, plan.read(wanted, *study.stores), **fit)
             print(f"{study.name}: {len(runs)} runs fitted, kept in {study.stores[-1].path}")

@@ -73,7 +73,7 @@ def load_yaml(path: Path) -> Any:
     except RecursionError:
         raise SeqattnError(f"{path}: nested too deeply to be a description") from None
     except (OSError, UnicodeError, yaml.YAMLError) as error:
-        told = " ".join(str(error).split())
+        told = " ".join(str(error).split()).replace(' in "<unicode string>"', "")
         raise SeqattnError(f"{path}: cannot be read as YAML ({told})") from error
 
 

@@ -37,6 +37,10 @@ class Watch(TorchDispatchMode):
         super().__init__()
         self.waits: list[str] = []
 
+    def __enter__(self) -> Watch:
+        self.waits.clear()  # of what was built before
+        return super().__enter__()
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func._schema.name
         by_mask = name in ("aten::index", "aten::index_put", "aten::index_put_") and any(

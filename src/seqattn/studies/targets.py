@@ -22,13 +22,15 @@ from seqattn.stats.crossed import crossed_interval
 from seqattn.stats.metrics import KINDS
 from seqattn.stats.pools import Pool, of_units, random_effects, tau_interval
 from seqattn.studies.ia import published
-from seqattn.studies.judge import crossed_percent, stacked
+from seqattn.studies.judge import crossed_percent, stacked, with_columns
 from seqattn.studies.plan import Group, Study
 from seqattn.studies.texts import NOT_RUN, span
 
 TARGETS = ("test", "valid")
 LEAST_ROWS = 3  # of a pool
 _KEY = ["dataset", "arm", "part", "model"]
+_COLUMNS = [*_KEY, "target", "kind", "base", "change", "error", "users_error", "df"]
+_COLUMNS += ["low", "high", "p", "margin"]
 
 
 def changes(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -39,11 +41,12 @@ def changes(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     over users and seeds, and over users), df, low, high, p and margin (see
     `seqattn.studies.judge.crossed_percent`). All but df and p are in percent of the base.
     """
-    return stacked(
+    found = stacked(
         pd.DataFrame([_change(group, *which) for which in product(TARGETS, KINDS)])
         for group in groups
         if len(group.base) == len(group.runs) == len(study.seeds)
     )
+    return with_columns(found, _COLUMNS)
 
 
 def _change(group: Group, target: str, kind: str) -> dict[str, object]:
@@ -176,7 +179,8 @@ def pools_table(found: pd.DataFrame) -> pd.DataFrame:
                 "mean of datasets, %": f"{row.units:+.2f} {units}",
             }
         )
-    return pd.DataFrame(rows).set_index(["backbone", "target", "ranking"])
+    index = ["backbone", "target", "ranking"]
+    return with_columns(pd.DataFrame(rows), index).set_index(index)
 
 
 def changes_table(rows: pd.DataFrame) -> pd.DataFrame:

@@ -7,10 +7,12 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import stats
 
 from seqattn.config import BY_ITEM, PLACEBOS, replace
 from seqattn.data import load_dataset
+from seqattn.models import build_model
 from seqattn.presets import get_preset
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store
@@ -71,11 +73,34 @@ def test_a_cell_without_all_seeds_or_without_a_placebo_is_not_run():
     assert verdict([], []) == ["not run"]
 
 
-def test_the_study_asks_for_each_placebo_that_its_preset_does_not_normalise_away():
-    arms = {arm.name: arm.settings.train for arm in read_study("placebo").arms}
+@pytest.mark.parametrize(("name", "more"), [("placebo", {BY_ITEM}), ("placebo_sliding", set())])
+def test_the_study_asks_for_each_placebo_that_its_preset_does_not_normalise_away(name, more):
+    arms = {arm.name: arm.settings.train for arm in read_study(name).arms}
     assert arms["real"] == {}
     told = {train["intensity"] for name, train in arms.items() if name != "real"}
-    assert told == set(PLACEBOS) - {"constant"} | {BY_ITEM}
+    assert told == set(PLACEBOS) - {"constant"} | more
+
+
+@pytest.mark.parametrize("preset", ["fixed", "fixed-relative"])
+@pytest.mark.parametrize("model", ["ia-add", "ia-mul", "ia-val"])
+def test_a_constant_intensity_is_none_in_the_settings_of_the_studies(preset, model):
+    """Why neither study has that placebo: any lambda gives the same outputs."""
+    config = replace(get_preset(preset).model, hidden_size=8, inner_size=8)
+    network = build_model(model, n_items=9, **dataclasses.asdict(config)).eval()
+    items_BT = torch.randint(1, 10, (3, 20), generator=torch.Generator().manual_seed(1))
+    ways = []
+    for lam in (0.0, 1.0, -3.0):
+        for injection in network.injections:
+            injection.lam.data.fill_(lam)
+        ways.append(network(items_BT, torch.full(items_BT.shape, 4.0)))
+    torch.testing.assert_close(ways, [ways[0]] * 3, rtol=1e-5, atol=1e-6)
+
+
+def test_no_changes_are_no_pairs_with_their_columns():
+    nothing = pd.DataFrame(columns=["dataset", "arm", "model", "target", "kind", "change"])
+    pairs = placebo.pairs(nothing, nothing)
+    assert pairs.empty
+    assert {"what", "against", "arm", "target", "change"} <= set(pairs)
 
 
 def test_no_verdict_looks_at_intensities_that_still_tell_the_item():

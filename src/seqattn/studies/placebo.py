@@ -16,7 +16,7 @@ from seqattn.plots.style import name_of
 from seqattn.runs.store import Run
 from seqattn.studies import targets
 from seqattn.studies.ia import published
-from seqattn.studies.judge import is_gain, judge, ndcg_at_10, over_both, stacked
+from seqattn.studies.judge import is_gain, judge, ndcg_at_10, over_both, stacked, with_columns
 from seqattn.studies.plan import Group, Study
 from seqattn.studies.texts import span
 
@@ -68,7 +68,7 @@ def pairs(changes: pd.DataFrame, over: pd.DataFrame) -> pd.DataFrame:
     """
     over_sasrec = _told(changes).assign(against=BASELINE)
     over_placebo = _told(over).rename(columns={"what": "against"}).assign(what=REAL)
-    return stacked([over_sasrec, over_placebo])
+    return with_columns(stacked([over_sasrec, over_placebo]), over_sasrec.columns)
 
 
 def _told(table: pd.DataFrame) -> pd.DataFrame:

@@ -11,7 +11,8 @@ from fabricated import fabricate, tables_of
 
 from seqattn.audit.records import RECORDS
 from seqattn.config import DESIGNS
-from seqattn.studies import known, texts
+from seqattn.stats import pools
+from seqattn.studies import known, texts, travel
 from seqattn.studies.texts import ARMS
 
 
@@ -142,3 +143,40 @@ def test_the_answer_needs_both_targets_under_both_rankings(low, high, expected):
     pools = pools.assign(arm="shared_backbone", low=low, high=high)
     other = pools.assign(arm="own_search", low=-1, high=1)
     assert known.answer(pd.concat([pools, other])) == expected
+
+
+def test_a_family_has_each_of_its_combinations_once_and_pools_what_counts():
+    told = ["information", "nothing", "can't be told", "not run"]
+    verdicts = pd.DataFrame({"family": "a", "verdict": told, "counted": [True, True, False, True]})
+    other = pd.DataFrame({"family": ["b"], "verdict": ["channel"], "counted": [True]})
+    rows = [
+        {"family": "a", "target": target, "kind": kind, "change": change, "error": 1.0}
+        | {"counted": counted}
+        for target, kind in (("test", "unfiltered"), ("test", "filtered"), ("valid", "unfiltered"))
+        for change, counted in ((2.0, True), (2.0, True), (2.0, kind == "unfiltered"), (90, False))
+    ]
+    rows = [row for row in rows if row["target"] == "test" or row["change"] == 2.0][:-1]
+    table = known.families(pd.concat([verdicts, other]), pd.DataFrame(rows))
+    assert table.index.tolist() == ["a", "b"]
+    counts = table[["information", "channel", "nothing", "can't be told", "not run"]]
+    assert counts.loc["a"].tolist() == [1, 0, 1, 1, 1] and counts.loc["b"].tolist() == [
+        0,
+        1,
+        0,
+        0,
+        0,
+    ]
+    assert (counts.sum(axis=1) == table["combinations"]).all()
+    assert table["that count"].tolist() == [2, 1]
+    pooled = pools.random_effects(np.full(3, 2.0), np.ones(3))
+    low, high = pooled.ci
+    assert table.loc["a", "test, %"] == f"+2.0 [{low:+.1f}, {high:+.1f}], of 3"
+    assert table.loc["a", "validation, %"] == "2 of 3 needed"
+    assert table.loc["b", "test, %"] == "0 of 3 needed"
+
+
+def test_lengths_of_no_runs_count_nothing():
+    found = travel.by_cell(pd.DataFrame())
+    cells = pd.DataFrame({"dataset": ["d"], "arm": ["real"], "model": ["ia-add"]})
+    assert travel.counted(cells, found).tolist() == [False]
+    assert travel.counted(cells[:0], found).empty

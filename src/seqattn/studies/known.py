@@ -9,7 +9,7 @@ import pandas as pd
 
 from seqattn.config import BACKBONES, BASELINE, DESIGNS, SEEDS
 from seqattn.plots.style import name_of
-from seqattn.studies import targets
+from seqattn.studies import placebo, targets
 from seqattn.studies.ia import published
 from seqattn.studies.ia.agreement import OPEN
 from seqattn.studies.judge import ndcg_at_10
@@ -168,3 +168,41 @@ def told_changes(cells: pd.DataFrame, arm: str, dataset: str) -> str:
         for row in whole_changes(cells, arm, dataset).itertuples()
     ]
     return ", ".join(told) or NOT_RUN
+
+
+def families(verdicts: pd.DataFrame, changes: pd.DataFrame) -> pd.DataFrame:
+    """Return what the rule of placebos came to in each family of comparisons, and their pools.
+
+    Parameters
+    ----------
+    verdicts : DataFrame
+        Rows of `seqattn.studies.placebo.verdicts` with `family` and `counted`, whether their fits
+        were long enough to count (`seqattn.studies.travel.counted`).
+    changes : DataFrame
+        Rows of `seqattn.studies.targets.changes` of real intensities, with the same two columns.
+        Those that count are pooled, unfiltered.
+
+    Returns
+    -------
+    DataFrame
+        By family: `combinations`, how many came to each verdict or were not run, how many that
+        were run count, and the pooled change of NDCG@10 on test and on validation, as text.
+    """
+    rows = {}
+    counted = targets.pick(changes, counted=True, kind="unfiltered")
+    for name, mine in verdicts.groupby("family", sort=False):
+        numbers = mine["verdict"].value_counts()
+        row: dict[str, object] = {"combinations": len(mine)}
+        row |= {verdict: int(numbers.get(verdict, 0)) for verdict in (*placebo.VERDICTS, NOT_RUN)}
+        row["that count"] = int((mine["counted"] & (mine["verdict"] != NOT_RUN)).sum())
+        for target, title in zip(targets.TARGETS, ("test", "validation"), strict=True):
+            row[f"{title}, %"] = _pooled(targets.pick(counted, family=name, target=target))
+        rows[name] = row
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("family")
+
+
+def _pooled(changes: pd.DataFrame) -> str:
+    if len(changes) < targets.LEAST_ROWS:
+        return f"{len(changes)} of {targets.LEAST_ROWS} needed"
+    pool = targets.pool(changes)
+    return f"{pool.estimate:+.1f} {span(*pool.ci)}, of {pool.n}"

@@ -21,6 +21,7 @@ from seqattn.studies.plan import Group, Study
 from seqattn.studies.texts import span
 
 REAL = "real"
+VERDICTS = ("information", "channel", "nothing", "can't be told")
 
 
 def real_arm(arm: str) -> str | None:

@@ -78,9 +78,10 @@ def by_cell(runs: pd.DataFrame) -> pd.DataFrame:
     A cell is counted if its fits took at least `LEAST_STEPS` steps and could move lambda by at
     least `LEAST_POSSIBLE`, in the mean of its seeds.
     """
-    if runs.empty:
-        return runs
     names = ["steps", "learning_rate", "lam", "moved", "possible", "used"]
+    if runs.empty:
+        nothing = pd.DataFrame(columns=[*_KEY, *names, "counted", "seeds"])
+        return nothing.astype({"counted": bool})
     grouped = runs.groupby(_KEY, sort=False)
     means = grouped[names].mean()
     counted = (means["steps"] >= LEAST_STEPS) & (means["possible"] >= LEAST_POSSIBLE)

@@ -13,7 +13,7 @@ from seqattn import build_model, models
 from seqattn.config import ModelConfig
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS, PLUGINS, SASRec
-from seqattn.models.injection import IntensityInjection
+from seqattn.models.injection import Injection, IntensityInjection
 
 OURS = [name for name in MODELS if name not in PLUGINS]
 
@@ -221,6 +221,20 @@ def test_what_no_record_can_keep_of_an_injection_is_refused_before_a_fit(how, me
     with pytest.raises(SeqattnError, match=message):
         SASRec(N_ITEMS, ModelConfig(**SMALL), injection=partial(_Gates, how))
     SASRec(N_ITEMS, ModelConfig(**SMALL), injection=partial(_Gates, "kept"))
+
+
+class _Silent(Injection):
+    """Reads an intensity, and its class does not say so."""
+
+    def before(self, q, k, v, signal):
+        return q, k, v * signal.w_BT[:, None, :, None]
+
+
+def test_an_injection_that_reads_an_intensity_must_say_so():
+    with pytest.raises(SeqattnError, match="_Silent needs an intensity and does not say so"):
+        SASRec(N_ITEMS, ModelConfig(**SMALL), injection=_Silent)
+    outspoken = type("_Outspoken", (_Silent,), {"reads_intensity": True})
+    assert SASRec(N_ITEMS, ModelConfig(**SMALL), injection=outspoken).needs_intensity
 
 
 class _Wrong(IntensityInjection):

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from seqattn.config import ModelConfig
 from seqattn.errors import SeqattnError
-from seqattn.models.injection import Injection
+from seqattn.models.injection import Injection, IntensityInjection
 from seqattn.models.intensity import Signal
 from seqattn.models.kernels import Kernel, PositionalKernel
 from seqattn.models.positions import INIT_STD, SCHEMES, Positions
@@ -111,7 +111,8 @@ class Attention(nn.Module):
         Raises
         ------
         SeqattnError
-            If the positions do not suit the injection, or no record can keep what it learns.
+            If the positions do not suit the injection, no record can keep what it learns, or it
+            reads an intensity without saying so.
         """
         self.positions = SCHEMES[config.positions](config)
         reads, rotates = self.positions.reads_weights, self.positions.rotates
@@ -127,6 +128,7 @@ class Attention(nn.Module):
             )
         self.injection.complete(config)
         self._require_record()
+        self._require_signal()
         if config.kernel != "none":
             self.kernel = PositionalKernel(config)
 
@@ -141,13 +143,28 @@ class Attention(nn.Module):
             )
         learned: object = self.injection.learned()
         try:
-            kept = isinstance(learned, dict) and bool(json.dumps(learned))
+            kept = isinstance(learned, dict) and bool(json.dumps(learned, allow_nan=False))
         except (TypeError, ValueError):
             kept = False
         if not kept:
             raise SeqattnError(
                 f"{name}: its `learned` must return lists of numbers by name, as by tolist()"
             )
+
+    def _require_signal(self) -> None:
+        """Refuse an injection that reads what nobody will give it."""
+        own = self.injection
+        if own.reads_intensity or isinstance(own, IntensityInjection):
+            return
+        zeros_BHTF = torch.zeros(1, self.n_heads, 1, self.qkv.in_features // self.n_heads)
+        try:
+            _, _, v_BHTF = own.before(zeros_BHTF, zeros_BHTF, zeros_BHTF, None)
+            own.after(v_BHTF, None)
+        except AttributeError as error:
+            raise SeqattnError(
+                f"{type(own).__name__} needs an intensity and does not say so; set "
+                f"`reads_intensity = True` in its class ({error})"
+            ) from error
 
     def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries (divided by sqrt(F)), keys and values, each of shape (B, H, T, F)."""

@@ -158,8 +158,8 @@ class Attention(nn.Module):
             return
         zeros_BHTF = torch.zeros(1, self.n_heads, 1, self.qkv.in_features // self.n_heads)
         try:
-            _, _, v_BHTF = own.before(zeros_BHTF, zeros_BHTF, zeros_BHTF, None)
-            own.after(v_BHTF, None)
+            given = own.before(zeros_BHTF, zeros_BHTF, zeros_BHTF, None)
+            own.after(self._require_pairs(given, n_slots=0)[-1], None)
         except AttributeError as error:
             raise SeqattnError(
                 f"{type(own).__name__} needs an intensity and does not say so; set "

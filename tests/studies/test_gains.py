@@ -51,6 +51,38 @@ def test_printed_gains_are_those_of_tables_4_to_6_in_six_metrics():
     assert of["as released"].mean() == pytest.approx(25.35, abs=0.01)
 
 
+def test_printed_metrics_lie_in_the_bands_that_ranks_impose():
+    """A hit at rank r gives 1 / log2(r + 1), so NDCG per hit between two cut-offs has bounds.
+
+    It checks our copy of a scan: each number is held by its neighbours.
+    """
+    told = gains.printed_gains().set_index(["arm", "dataset", "metric", "k"])[["ae", "ar"]]
+    of = told.stack().unstack(["metric", "k"])
+    assert len(of) == 2 * 5 * (1 + 4 + 3)
+    recall, ndcg = of["Recall"], of["NDCG"]
+    rounding = 1e-4  # of a printed digit, in the worst case, on each side of a difference
+    for low, high in ((0, 5), (5, 10), (10, 20)):
+        hits = recall[high] - (recall[low] if low else 0)
+        worth = ndcg[high] - (ndcg[low] if low else 0)
+        first, last = 1 / np.log2(low + 2), 1 / np.log2(high + 1)
+        assert (worth <= hits * first + rounding).all()
+        assert (worth >= hits * last - rounding).all()
+
+
+def test_printed_recalls_on_ml_1m_are_shares_of_its_users():
+    """A four-digit number is one by chance with probability 0.6: all 48 say 6,040 users."""
+    told = gains.printed_gains().query("dataset == 'ml-1m' and metric == 'Recall'")
+    recalls = told[["ae", "ar"]].to_numpy().ravel()
+    assert len(recalls) == 48
+    users = np.round(recalls * 6040)
+    np.testing.assert_allclose(np.round(users / 6040, 4), recalls, atol=1e-9)
+
+
+def test_printed_means_of_tables_4_to_6_are_ours():
+    mean = gains.printed_gains().groupby("arm")["gain"].mean()
+    assert sorted(mean.round(2)) == [14.37, 15.30, 16.21, 19.64, 24.01, 25.35, 28.04, 35.77]
+
+
 def _ratio(design, dataset, column):
     rows = printed(6).set_index(["design", "dataset", "attention"])[column]
     return rows[design, dataset, "AR"] / rows[design, dataset, "AE"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+from types import SimpleNamespace
 import json
 import re
 from functools import partial
@@ -145,6 +146,14 @@ def test_what_a_fit_learned_is_kept_and_becomes_rows(tmp_path):
     np.testing.assert_allclose(own, expected - expected.mean(), atol=1e-6)
     lams = beyond.head_lambdas(STUDY, groups)
     assert len(lams) == 4 and (lams["lam"] != 1).all()
+
+
+def test_a_bias_of_an_own_design_that_is_no_curve_is_no_row():
+    facts = DataFacts("d", "f" * 16, 10**6, 40)
+    learned = [{"bias": [0.1, 0.2]}, {"bias": [list(LEVELS)]}]
+    run = SimpleNamespace(seed=1, facts={"learned": learned})
+    curves = beyond.gates(STUDY, [Group(facts, "real", "ia-mine", (), runs=(run,))])
+    assert set(curves["layer"]) == {2} and len(curves) == len(LEVELS)
 
 
 def test_a_band_is_over_seeds_and_not_over_heads():

@@ -30,12 +30,14 @@ def gates(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 
     A row a (dataset, arm, model, seed, layer, head, level): layer and head count from 1 (head 0:
     the same for all), `level` is the intensity's place in the training log, from 0 to 1, and `bias`
-    is in logits, less its mean over levels, since a constant cancels. Of models that keep one.
+    is in logits, less its mean over levels, since a constant cancels. Of models that keep one; what
+    else a record calls ``bias`` is none.
     """
     rows = []
     for key, learned in _learned(groups):
-        for head, curve in enumerate(learned.get("bias", ()), start=1):
-            number = 0 if len(learned["bias"]) == 1 else head
+        curves = [curve for curve in learned.get("bias", ()) if np.shape(curve) == np.shape(LEVELS)]
+        for head, curve in enumerate(curves, start=1):
+            number = 0 if len(curves) == 1 else head
             values = np.array(curve) - np.mean(curve)
             rows += [(*key, number, *pair) for pair in zip(LEVELS, values, strict=True)]
     return pd.DataFrame(rows, columns=[*_RUN, "level", "bias"])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-from types import SimpleNamespace
 import json
 import re
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd

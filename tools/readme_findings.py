@@ -43,7 +43,8 @@ validation ({n_trained} comparisons on {n_datasets} datasets). The paper's test 
 and users calls a change robust in {own} comparisons where each model has a search of its own, in \
 {variant} on the variant's configuration and in {shared} on SASRec's.
 - **Is it the intensity?** Each variant beside the same variant with shuffled intensities, in a \
-configuration that no search chose: {placebo}. On ML-1M NDCG@10 changes, where all seeds were run, \
+configuration that no search chose: {placebo}. The same on the sliding window: {sliding_placebo}. \
+On ML-1M NDCG@10 changes, where all seeds were run, \
 by {fixed} with the real ones ({robust}; *robust* also asks that more than half of the seeds show \
 the change alone), and with ones shuffled {shuffled}. In \
 configurations that searches chose, with a constant as a \
@@ -98,6 +99,7 @@ def findings() -> str:
         answer=known.answer(targets.pools(changes)).capitalize(),
         **{arm.split("_")[0]: counts[name] for arm, name in BACKBONES.items()},
         placebo=_verdicts("placebo"),
+        sliding_placebo=_verdicts("placebo_sliding"),
         fixed=told_of[placebo.REAL],
         robust=_rule(in_fixed, placebo.REAL, "ml-1m"),
         shuffled=" and ".join(

@@ -150,7 +150,14 @@ def test_a_family_has_each_of_its_combinations_once_and_pools_what_counts():
     verdicts = pd.DataFrame({"family": "a", "verdict": told, "counted": [True, True, False, True]})
     other = pd.DataFrame({"family": ["b"], "verdict": ["channel"], "counted": [True]})
     rows = [
-        {"family": "a", "target": target, "kind": kind, "change": change, "error": 1.0}
+        {
+            "family": "a",
+            "dataset": "d",
+            "target": target,
+            "kind": kind,
+            "change": change,
+            "error": 1.0,
+        }
         | {"counted": counted}
         for target, kind in (("test", "unfiltered"), ("test", "filtered"), ("valid", "unfiltered"))
         for change, counted in ((2.0, True), (2.0, True), (2.0, kind == "unfiltered"), (90, False))
@@ -170,7 +177,7 @@ def test_a_family_has_each_of_its_combinations_once_and_pools_what_counts():
     assert table["that count"].tolist() == [2, 1]
     pooled = pools.random_effects(np.full(3, 2.0), np.ones(3))
     low, high = pooled.ci
-    assert table.loc["a", "test, %"] == f"+2.0 [{low:+.1f}, {high:+.1f}], of 3"
+    assert table.loc["a", "test, %"] == f"+2.0 [{low:+.1f}, {high:+.1f}], 3 on 1"
     assert table.loc["a", "validation, %"] == "2 of 3 needed"
     assert table.loc["b", "test, %"] == "0 of 3 needed"
 

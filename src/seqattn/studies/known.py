@@ -186,7 +186,8 @@ def families(verdicts: pd.DataFrame, changes: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         By family: `combinations`, how many came to each verdict or were not run, how many that
-        were run count, and the pooled change of NDCG@10 on test and on validation, as text.
+        were run count, and the pooled change of NDCG@10 on test and on validation, as text, with
+        how many changes on how many datasets that is.
     """
     rows = {}
     counted = targets.pick(changes, counted=True, kind="unfiltered")
@@ -205,4 +206,5 @@ def _pooled(changes: pd.DataFrame) -> str:
     if len(changes) < targets.LEAST_ROWS:
         return f"{len(changes)} of {targets.LEAST_ROWS} needed"
     pool = targets.pool(changes)
-    return f"{pool.estimate:+.1f} {span(*pool.ci)}, of {pool.n}"
+    logs = changes["dataset"].nunique()
+    return f"{pool.estimate:+.1f} {span(*pool.ci)}, {pool.n} on {logs}"

@@ -93,9 +93,9 @@ def forest() -> list[dict[str, object]]:
                     rows[key].append(row | {"study": [study.title]})
     found = [row for same in rows.values() for row in same]
     named = Counter(row["name"] for row in found)
-    for row in found:  # the same arms with other seeds
+    for row in found:  # the same arm with other seeds, or on another backbone
         if named[row["name"]] > 1:
-            row["name"] += f", {row['seeds']:g} seeds"
+            row["name"] += f" ({row['study'][0]})"
     return found
 
 

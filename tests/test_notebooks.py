@@ -173,6 +173,19 @@ def test_a_kernel_forgets_names_figures_and_settings(tmp_path):
     assert executed.cells[-1].outputs[0].text == "False [] 1.5 80\nTrue\n"
 
 
+@pytest.mark.parametrize(("asked", "used"), [(None, 1), ("2", 2)])
+def test_kernels_side_by_side_have_one_thread_each_unless_asked(tmp_path, monkeypatch, asked, used):
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    if asked:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    cell = new_code_cell("import os\nprint(os.environ['OMP_NUM_THREADS'])")
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    nbformat.write(new_notebook(cells=[cell], metadata=metadata), tmp_path / "asks")
+    with reports.kernel_for_several() as kernel:
+        done = reports.execute(tmp_path / "asks", tmp_path / "asks.ipynb", {}, kernel)
+    assert done.cells[-1].outputs[0].text == f"{used}\n"
+
+
 def test_a_failing_notebook_leaves_what_it_had_and_no_result(tmp_path):
     cells = [
         new_markdown_cell("# A notebook that imports nothing"),

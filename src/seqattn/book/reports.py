@@ -257,11 +257,17 @@ def _side_by_side(run: Callable[[T, AsyncKernelManager], object], jobs: Iterable
 
 @contextmanager
 def kernel_for_several() -> Iterator[AsyncKernelManager]:
-    """Keep a kernel for notebooks that run one after another: starting one takes most of a page."""
+    """Keep a kernel for notebooks that run one after another: starting one takes most of a page.
+
+    It computes on one thread, unless ``OMP_NUM_THREADS`` says otherwise: with a kernel on every
+    core, more threads wait for each other, up to six times as long where tensors are small.
+    """
     from jupyter_client import AsyncKernelManager
     from jupyter_core.utils import run_sync
 
     kernel = AsyncKernelManager(kernel_name="python3")  # starts with the first notebook
+    if spec := kernel.kernel_spec:
+        spec.env["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")
     try:
         yield kernel
     finally:

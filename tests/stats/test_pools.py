@@ -62,6 +62,64 @@ def test_equal_errors_are_the_formula_worked_by_hand():
     assert pool.error == pytest.approx(np.sqrt(7 / 3))
 
 
+ALIKE = np.full((3, 3), 0.5) + 0.5 * np.eye(3)  # three effects that share half
+
+
+def test_correlated_effects_are_the_formula_worked_by_hand():
+    # Var(1, 2, 6) = 7 = tau² + 1 - 1/2, and the error of the mean is sqrt((tau² + 1 + 2/2) / 3).
+    pool = random_effects([1, 2, 6], [1, 1, 1], ALIKE)
+    assert pool.estimate == pytest.approx(3)
+    assert pool.tau == pytest.approx(np.sqrt(6.5))
+    assert pool.error == pytest.approx(np.sqrt(8.5 / 3))
+    low, high = (14 / scipy.stats.chi2(2).ppf(q) - 0.5 for q in (0.975, 0.025))
+    assert tau_interval([1, 2, 6], [1, 1, 1], ALIKE) == pytest.approx(np.sqrt([low, high]))
+
+
+def test_one_effect_looked_at_thrice_is_hardly_more_than_one():
+    r = np.full((3, 3), 1 - 1e-9) + 1e-9 * np.eye(3)
+    assert random_effects([2.0, 2.0, 2.0], [0.7] * 3, r).error == pytest.approx(0.7)
+
+
+@given(st.integers(0, 10_000), st.sampled_from([0, 4]))
+def test_effects_without_correlation_are_those_of_the_identity(number, tau):
+    y, s = effects(number, tau)
+    assert random_effects(y, s, np.eye(len(y))) == random_effects(y, s)
+
+
+@pytest.mark.parametrize("tau", [0, 2])
+def test_its_interval_covers_the_mean_of_correlated_effects(tau):
+    rng, inside, taus, naive = np.random.default_rng(0), 0, 0, 0
+    r = np.kron(np.eye(4), ALIKE)
+    for _ in range(1000):
+        s = rng.uniform(0.2, 3, 12)
+        errors = np.linalg.cholesky(r) @ rng.standard_normal(12) * s
+        y = 0.5 + tau * rng.standard_normal(12) + errors
+        low, high = random_effects(y, s, r).ci
+        inside += low <= 0.5 <= high
+        low, high = random_effects(y, s).ci
+        naive += low <= 0.5 <= high
+        low, high = tau_interval(y, s, r)
+        taus += low <= tau <= high
+    assert scipy.stats.binomtest(inside, 1000).proportion_ci(0.999).high >= 0.95
+    assert scipy.stats.binomtest(taus, 1000, 0.95 if tau else 0.975).pvalue > 1e-3
+    assert naive < inside  # what the correlation is for
+
+
+@pytest.mark.parametrize("pool", [random_effects, tau_interval])
+@pytest.mark.parametrize(
+    ("correlation", "message"),
+    [
+        (np.eye(3), "symmetric matrix of 2 x 2"),
+        ([[1, 0.5], [0.4, 1]], "symmetric matrix of 2 x 2"),
+        ([[2, 0.5], [0.5, 2]], "ones on its diagonal"),
+        ([[1, 1], [1, 1]], "positive definite"),
+    ],
+)
+def test_what_is_no_correlation_is_one_line(pool, correlation, message):
+    with pytest.raises(SeqattnError, match=message):
+        pool([1, 2], [1, 1], correlation)
+
+
 @given(st.integers(0, 10_000), st.sampled_from([1e-9, 1e-3, 1e6]))
 def test_the_unit_of_the_effects_does_not_matter(number, unit):
     y, s = effects(number, tau=1)

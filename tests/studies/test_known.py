@@ -155,6 +155,7 @@ def test_a_family_has_each_of_its_combinations_once_and_pools_what_counts():
             "dataset": "d",
             "target": target,
             "kind": kind,
+            "base": 0.05,
             "change": change,
             "error": 1.0,
         }
@@ -169,7 +170,9 @@ def test_a_family_has_each_of_its_combinations_once_and_pools_what_counts():
     assert counts.to_numpy().tolist() == [[1, 0, 1, 1, 1], [0, 1, 0, 0, 0]]
     assert (counts.sum(axis=1) == table["combinations"]).all()
     assert table["that count"].tolist() == [2, 1]
-    pooled = pools.random_effects(np.full(3, 2.0), np.ones(3))
+    pooled = pools.random_effects(
+        np.full(3, 2.0), np.ones(3), np.full((3, 3), 0.5) + 0.5 * np.eye(3)
+    )
     low, high = pooled.ci
     assert table.loc["a", "test, %"] == f"+2.0 [{low:+.1f}, {high:+.1f}], 3 on 1"
     assert table.loc["a", "validation, %"] == "2 of 3 needed"

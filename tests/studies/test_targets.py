@@ -9,8 +9,9 @@ from fabricated import fabricate, tables_of
 
 from seqattn.config import MARGIN_PERCENT, SEEDS
 from seqattn.errors import SeqattnError
-from seqattn.stats.pools import random_effects
-from seqattn.studies import targets, travel
+from seqattn.runs.results import value_matrix
+from seqattn.stats.pools import random_effects, tau_interval
+from seqattn.studies import plan, targets, travel
 from seqattn.studies.judge import crossed_percent, over_both
 
 
@@ -26,6 +27,7 @@ def found(tmp_path_factory):
 def rows(**columns):
     n = len(next(iter(columns.values())))
     filled = {"dataset": "a", "arm": "own_search", "part": False, "model": "ia-add", "error": 1.0}
+    filled["base"] = 0.05
     return pd.DataFrame({name: [value] * n for name, value in filled.items()} | columns)
 
 
@@ -102,10 +104,31 @@ def test_pools_are_those_of_each_group():
     found = rows(change=[1.0, 3.0, 2.0, 9.0], dataset=["a", "a", "b", "b"])
     found = found.assign(target="test", kind="filtered")
     (told,) = targets.pools(found).to_dict("records")
-    pool = random_effects([1, 3, 2, 9], np.ones(4))
+    r = [[1, 0.5, 0, 0], [0.5, 1, 0, 0], [0, 0, 1, 0.5], [0, 0, 0.5, 1]]  # two logs, two bases
+    pool = random_effects([1, 3, 2, 9], np.ones(4), r)
     assert (told["estimate"], told["low"], told["high"]) == (pool.estimate, *pool.ci)
+    assert (told["tau_low"], told["tau_high"]) == tau_interval([1, 3, 2, 9], np.ones(4), r)
+    bases = targets.pools(found.assign(base=[0.1, 0.2, 0.3, 0.4]))  # nothing in common
+    assert bases["low"].item() == random_effects([1, 3, 2, 9], np.ones(4)).ci[0]
     assert told["units"] == pytest.approx((2 + 5.5) / 2)  # datasets count once
     assert targets.pools(found[:2]).empty
+
+
+def test_changes_over_one_base_correlate_by_about_a_half_and_others_do_not():
+    study = plan.read_study("replication")
+    logs, arms, of = ("amazon-office", "amazon-herec"), ("shared_backbone", "variant_backbone"), {}
+    wanted = [group for group in plan.wanted(study) if group.key["dataset"] in logs]
+    for group in plan.read(wanted, *study.stores):
+        if group.key["arm"] in arms and group.base:
+            base, own = (value_matrix(runs, "NDCG", 10) for runs in (group.base, group.runs))
+            of.setdefault((group.key["dataset"], group.key["arm"]), []).append(own - base)
+    found = {arm: [] for arm in arms}
+    for (_, arm), changes in of.items():
+        together = np.corrcoef([d_SU.mean(axis=0) for d_SU in changes])
+        found[arm] += together[np.triu_indices(3, 1)].tolist()
+    assert len(found["shared_backbone"]) == len(found["variant_backbone"]) == 6
+    assert np.mean(found["shared_backbone"]) == pytest.approx(targets.ONE_BASE, abs=0.1)
+    assert np.abs(found["variant_backbone"]).max() < 0.15
 
 
 def test_replicated_is_what_leaves_out_zero_on_both_targets_on_one_side():

@@ -30,28 +30,43 @@ class Pool(Record):
     n: int
 
 
-def random_effects(effects: ArrayLike, errors: ArrayLike, *, alpha: float = 0.05) -> Pool:
+def random_effects(
+    effects: ArrayLike,
+    errors: ArrayLike,
+    correlation: ArrayLike | None = None,
+    *,
+    alpha: float = 0.05,
+) -> Pool:
     r"""Pool effects, (C,), with known standard errors, (C,), whose true values may differ.
 
     .. math:: \hat\mu = \frac{\sum_c w_c y_c}{\sum_c w_c}, \quad w_c = \frac{1}{s_c^2 + \tau^2},
-        \quad \sum_c w_c (y_c - \hat\mu)^2 = C - 1
+        \quad v = \frac{w^\top (V + \tau^2 I)\, w}{\sum_c w_c},
+        \quad \sum_c w_c (y_c - \hat\mu)^2 = C - v
 
+    V has the squared errors on its diagonal and covariances beside it; v is 1 if there are none.
     The last equation, that of Paule and Mandel, gives :math:`\tau^2`, or 0 where none solves it.
     The interval is that of Hartung, Knapp, Sidik and Jonkman: t with C - 1 degrees of freedom and
-    the variance :math:`q / \sum_c w_c`, q the left side over C - 1. At a positive tau q is 1; at
+    the variance :math:`q v / \sum_c w_c`, q the left side over C - v. At a positive tau q is 1; at
     tau = 0 it is below 1, and is taken as 1, so that luck in the spread narrows nothing. With q as
     it is, which is how the four defined it, the interval is `unfloored`.
+
+    Parameters
+    ----------
+    correlation : array, shape (C, C), optional
+        How the errors of two effects correlate, as those of two models compared with one; by
+        default not at all.
 
     Raises
     ------
     SeqattnError
         If there are fewer than 2 effects, an error is not positive, a value is not finite, the
-        shapes differ, or `alpha` is none.
+        shapes differ, `correlation` is none, or `alpha` is none.
 
     References
     ----------
     Paule & Mandel 1982, J. Res. NBS 87(5); Hartung & Knapp 2001, Statistics in Medicine 20;
-    Röver, Knapp & Friede 2015, BMC Medical Research Methodology 15:99, for the floor of q.
+    Röver, Knapp & Friede 2015, BMC Medical Research Methodology 15:99, for the floor of q. Hedges,
+    Tipton & Johnson 2010, Research Synthesis Methods 1(1), for the weights of dependent effects.
 
     Examples
     --------
@@ -59,29 +74,33 @@ def random_effects(effects: ArrayLike, errors: ArrayLike, *, alpha: float = 0.05
     >>> round(pool.estimate, 2), round(pool.tau, 2), [round(end, 2) for end in pool.ci]
     (3.0, 2.45, [-3.57, 9.57])
     """
-    y_C, s_C = _effects(effects, errors)
+    y_C, s_C, r_CC = _effects(effects, errors, correlation)
     check_alpha(alpha)
     unit = float(s_C.max())
-    tau2 = _paule_mandel(y_C / unit, s_C / unit)
-    mean, total = _weighted(y_C / unit, s_C / unit, tau2)
-    error = unit / np.sqrt(total)
-    weights_C = 1 / ((s_C / unit) ** 2 + tau2)
-    q = float((weights_C * (y_C / unit - mean) ** 2).sum()) / (len(y_C) - 1)
+    y_C, s_C = y_C / unit, s_C / unit
+    tau2 = _paule_mandel(y_C, s_C, r_CC)
+    mean, squares, expected, variance = _moments(y_C, s_C, r_CC, tau2)
+    error, q = unit * np.sqrt(variance), squares / expected
     tau, narrowed = unit * np.sqrt(tau2), error * np.sqrt(min(q, 1.0))
     return _pool(mean * unit, float(error), tau, len(y_C), alpha, float(narrowed))
 
 
 def tau_interval(
-    effects: ArrayLike, errors: ArrayLike, *, alpha: float = 0.05
+    effects: ArrayLike,
+    errors: ArrayLike,
+    correlation: ArrayLike | None = None,
+    *,
+    alpha: float = 0.05,
 ) -> tuple[float, float]:
-    """Return the Q-profile interval of tau, the standard deviation of true effects.
+    r"""Return the Q-profile interval of tau, the standard deviation of true effects.
 
-    Its ends are the values of tau under which the weighted sum of squares is a quantile of
-    chi-squared with C - 1 degrees of freedom; 0 where already tau = 0 makes it smaller.
+    Its ends are the values of tau under which :math:`(y - \mu)^\top (V + \tau^2 I)^{-1} (y - \mu)`,
+    at its least over mu, is a quantile of chi-squared with C - 1 degrees of freedom; 0 where
+    already tau = 0 makes it smaller.
 
     Parameters
     ----------
-    effects, errors : array, shape (C,)
+    effects, errors, correlation : array, shape (C,), (C,) and (C, C)
         As for `random_effects`.
 
     Raises
@@ -93,15 +112,17 @@ def tau_interval(
     ----------
     Viechtbauer (2007), Statistics in Medicine 26.
     """
-    y_C, s_C = _effects(effects, errors)
+    y_C, s_C, r_CC = _effects(effects, errors, correlation)
     check_alpha(alpha)
     unit = float(s_C.max())
     y_C, s_C = y_C / unit, s_C / unit
+    v_CC, sides_C2 = r_CC * np.outer(s_C, s_C), np.stack([y_C, np.ones_like(y_C)], axis=1)
 
     def end(quantile: float) -> float:
         def excess(tau2: float) -> float:
-            mean, _ = _weighted(y_C, s_C, tau2)
-            return float(((y_C - mean) ** 2 / (s_C**2 + tau2)).sum()) - quantile
+            inverse_C2 = np.linalg.solve(v_CC + tau2 * np.eye(len(y_C)), sides_C2)
+            (yy, y1), (_, ones) = sides_C2.T @ inverse_C2
+            return float(yy - y1**2 / ones) - quantile
 
         if excess(0.0) <= 0:
             return 0.0
@@ -114,14 +135,27 @@ def tau_interval(
     return end(low), end(high)
 
 
-def _effects(effects: ArrayLike, errors: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def _effects(
+    effects: ArrayLike, errors: ArrayLike, correlation: ArrayLike | None
+) -> tuple[Floats, Floats, Floats]:
     y_C, s_C = as_floats(effects, "effects"), as_floats(errors, "errors")
     if y_C.ndim != 1 or y_C.shape != s_C.shape or len(y_C) < 2 or (s_C <= 0).any():
         raise SeqattnError(
             f"effects have shape {y_C.shape} and errors {s_C.shape}; give at least two effects, "
             "and as many positive standard errors"
         )
-    return y_C, s_C
+    n = len(y_C)
+    r_CC = np.eye(n) if correlation is None else as_floats(correlation, "correlation")
+    if r_CC.shape != (n, n) or (r_CC != r_CC.T).any() or (np.diag(r_CC) != 1).any():
+        raise SeqattnError(
+            f"correlation has shape {r_CC.shape}; give a symmetric matrix of {n} x {n} with ones "
+            "on its diagonal"
+        )
+    if np.linalg.eigvalsh(r_CC)[0] <= 0:
+        raise SeqattnError(
+            "correlation is of no effects that differ: it has to be positive definite"
+        )
+    return y_C, s_C, r_CC
 
 
 def of_units(values: ArrayLike, *, alpha: float = 0.05) -> Pool:
@@ -150,19 +184,25 @@ def _pool(
     return Pool(mean, error, ends, unfloored, float(tau), n)
 
 
-def _weighted(y_C: Floats, s_C: Floats, tau2: float) -> tuple[float, float]:
-    """Return the weighted mean and the sum of the weights."""
+def _moments(
+    y_C: Floats, s_C: Floats, r_CC: Floats, tau2: float
+) -> tuple[float, float, float, float]:
+    """Return the mean, the weighted squares, what these should be, and the mean's variance."""
     weights_C = 1 / (s_C**2 + tau2)
-    return float((weights_C * y_C).sum() / weights_C.sum()), float(weights_C.sum())
+    total, mean = float(weights_C.sum()), float((weights_C * y_C).sum() / weights_C.sum())
+    v_CC = r_CC * np.outer(s_C, s_C) + tau2 * np.eye(len(y_C))
+    v = float(weights_C @ v_CC @ weights_C) / total
+    return mean, float((weights_C * (y_C - mean) ** 2).sum()), len(y_C) - v, v / total
 
 
-def _paule_mandel(y_C: Floats, s_C: Floats) -> float:
+def _paule_mandel(y_C: Floats, s_C: Floats, r_CC: Floats) -> float:
     def excess(tau2: float) -> float:
-        mean, _ = _weighted(y_C, s_C, tau2)
-        return float(((y_C - mean) ** 2 / (s_C**2 + tau2)).sum()) - (len(y_C) - 1)
+        _, squares, expected, _ = _moments(y_C, s_C, r_CC, tau2)
+        return squares - expected
 
     if excess(0.0) <= 0:
         return 0.0
-    # Beyond the effects' own spread times C the left side is below 1.
     most = float(np.ptp(y_C)) ** 2 * len(y_C)
+    while excess(most) > 0:
+        most *= 4
     return float(optimize.brentq(excess, 0.0, most, xtol=1e-14))

@@ -212,11 +212,12 @@ def _rows(
 def _pooled(
     arm: str, target: str, facts: Facts, kind: str = "unfiltered", without: str = ""
 ) -> Number:
-    return _of_pool(targets.pool(_rows(facts, arm, target, kind, without)))
+    """Pool as the review does, comparisons of one dataset as if they had nothing in common."""
+    return _of_pool(targets.pool(_rows(facts, arm, target, kind, without), one_base=0.0))
 
 
 def _tau(arm: str, facts: Facts, without: str = "") -> Number:
-    return Number(targets.pool(_rows(facts, arm, "test", without=without)).tau)
+    return Number(targets.pool(_rows(facts, arm, "test", without=without), one_base=0.0).tau)
 
 
 def _units(facts: Facts) -> Number:

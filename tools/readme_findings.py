@@ -30,7 +30,7 @@ from seqattn.studies import (
     travel,
 )
 from seqattn.studies.ia import published
-from seqattn.studies.plan import read_study
+from seqattn.studies.plan import Study, read_study
 
 README = ROOT / "README.md"
 PICTURE = ROOT / "book" / "_static" / "findings.svg"
@@ -39,9 +39,10 @@ PLACE = re.compile(r"(<!-- findings -->\n).*(<!-- end of findings -->)", re.DOTA
 TEXT = """\
 - **Injecting intensity.** Does it help? {answer}. On SASRec's configuration, where fits were long \
 enough to count, NDCG@10 changes on average by {trained} % on test and by {on_valid} % on \
-validation ({n_trained} comparisons on {n_datasets} datasets). The paper's test over seeds \
-and users calls a change robust in {own} comparisons where each model has a search of its own, in \
-{variant} on the variant's configuration and in {shared} on SASRec's.
+validation ({n_trained} comparisons on {n_datasets} datasets); on one that no search chose, by \
+{neutral} on test, and by {units:+.1f} % in the mean of its {n_units} datasets. The paper's \
+test over seeds and users calls a change robust in {own} comparisons where each model has a search \
+of its own, in {variant} on the variant's configuration and in {shared} on SASRec's.
 - **Is it the intensity?** Each variant beside the same variant with shuffled intensities, in a \
 configuration that no search chose: {placebo}. The same on the sliding window: {sliding_placebo}. \
 On ML-1M NDCG@10 changes, where all seeds were run, \
@@ -49,7 +50,8 @@ by {fixed} with the real ones ({robust}; *robust* also asks that more than half 
 the change alone), and with ones shuffled {shuffled}. In \
 configurations that searches chose, with a constant as a \
 third placebo: {searched}.
-- **Could an injection use an intensity that tells more?** Real sequences, and intensities that \
+- **Could an injection use an intensity that tells more?** In brackets, the change over the same \
+variant with intensities that tell nothing. Real sequences, and intensities that \
 mark what a user takes later: {planted}. A generated log in which people act on intensity: {held}.
 - **What such a study can see.** The smallest change that it would find in four of five \
 repetitions is {least:.1f} % at best and {most:.1f} % at worst, where fits were long enough to \
@@ -65,11 +67,15 @@ times as many training targets, by dataset.
 
 def findings() -> str:
     """Return the lines, in Markdown."""
-    replication = read_study("replication")
+    replication, placebos = read_study("replication"), read_study("placebo")
     counts = arms.robust_counts(arms.side_by_side(replication.table("comparisons")))["robust"]
     lengths = travel.by_cell(replication.table("travel"))
     changes = replication.table("changes")
     changes = changes[travel.counted(changes, lengths)]
+    neutral = known.of_fixed(placebos)
+    neutral = neutral[neutral["counted"]]
+    in_both = pd.concat([changes, neutral])
+    unsearched = targets.pick(neutral, target="test", kind="unfiltered")
     mine = targets.pick(changes, arm="shared_backbone", kind="unfiltered")
     trained, on_valid = (
         targets.pool(targets.pick(mine, target=target)) for target in ("test", "valid")
@@ -96,7 +102,10 @@ def findings() -> str:
         n_trained=trained.n,
         on_valid=f"{on_valid.estimate:+.1f} {texts.span(*on_valid.ci)}",
         n_datasets=mine["dataset"].nunique(),
-        answer=known.answer(targets.pools(changes)).capitalize(),
+        answer=known.answer(targets.pools(in_both)).capitalize(),
+        neutral=targets.pooled_told(neutral, "fixed")["test"],
+        units=targets.by_dataset(unsearched).estimate,
+        n_units=unsearched["dataset"].nunique(),
         **{arm.split("_")[0]: counts[name] for arm, name in BACKBONES.items()},
         placebo=_verdicts("placebo"),
         sliding_placebo=_verdicts("placebo_sliding"),
@@ -147,10 +156,13 @@ def _rule(cells: pd.DataFrame, arm: str, dataset: str) -> str:
 
 
 def _controlled(name: str) -> str:
-    """Say what the variants of a positive control that have a verdict came to, by dataset."""
+    """Say what the variants of a positive control that have a verdict came to, by dataset.
+
+    Changes over the same variants where intensities tell nothing: what a verdict is about.
+    """
     study = read_study(name)
     verdicts = control.of_study(study)
-    rows = control.at_full(control.by_dose(study, _cells(name)), verdicts)
+    rows = control.at_full(control.by_dose(study, _cells(name, "over_nothing")), verdicts)
     rows = rows.merge(verdicts[verdicts["verdict"] != "not run"])
     ceilings = control.ceilings(study)
     told = []
@@ -161,10 +173,19 @@ def _controlled(name: str) -> str:
             for verdict, part in mine.groupby("verdict", sort=False)
         )
         told.append(
-            f"on *{title}*, {verdict}; a perfect reader would gain {ceilings[dataset]:+.0f} % "
-            f"({mine['n_seeds'].min()} seeds)"
+            f"on *{title}*, {verdict}; over SASRec a perfect reader would gain "
+            f"{ceilings[dataset]:+.0f} %{_by_items(study)} ({mine['n_seeds'].min()} seeds)"
         )
     return ". ".join(told) or "not run"
+
+
+def _by_items(study: Study) -> str:
+    """Say what of a perfect reader's gain needs no intensity, where a log's story tells that."""
+    if "best_possible" not in study.tables:
+        return ""
+    best = study.table("best_possible").iloc[0]
+    alone = 100 * (best["sees_items"] / best["base"] - 1)
+    return f", and {alone:+.0f} % from the items alone"
 
 
 def filled(readme: str) -> str:

@@ -142,7 +142,10 @@ def test_the_answer_needs_both_targets_under_both_rankings(low, high, expected):
     pools = pd.DataFrame(both[: len(low)], columns=["target", "kind"])
     pools = pools.assign(arm="shared_backbone", low=low, high=high)
     other = pools.assign(arm="own_search", low=-1, high=1)
-    assert known.answer(pd.concat([pools, other])) == expected
+    both = [pools.assign(arm=arm) for arm in known.NEUTRAL]
+    assert known.answer(pd.concat([*both, other])) == expected
+    assert known.answer(pd.concat([pools, other]), ["shared_backbone"]) == expected
+    assert known.answer(pd.concat([pools, other])) == "can't be told"  # nothing in `fixed`
 
 
 def test_a_family_has_each_of_its_combinations_once_and_pools_what_counts():
@@ -184,3 +187,13 @@ def test_lengths_of_no_runs_count_nothing():
     cells = pd.DataFrame({"dataset": ["d"], "arm": ["real"], "model": ["ia-add"]})
     assert travel.counted(cells, found).tolist() == [False]
     assert travel.counted(cells[:0], found).empty
+
+
+def test_the_best_of_an_arm_is_of_whole_sets_of_seeds_and_without_the_baseline():
+    row = {"dataset": "a", "arm": "x", "part": False, "kind": "unfiltered", "metric": "NDCG"}
+    rows = [("sasrec", 0.9, 5), ("ia-add", 0.3, 5), ("ia-mul", 0.5, 5), ("ia-val", 0.8, 4)]
+    levels = pd.DataFrame([row | {"model": m, "mean": v, "n_seeds": n} for m, v, n in rows])
+    assert known.of_best(levels, "x").loc["a"].tolist() == [0.9, 0.5]
+    assert known.of_best(levels, "y").empty and known.of_best(pd.DataFrame(), "x").empty
+    half = known.of_best(levels.assign(part=True), "x")
+    assert half.empty

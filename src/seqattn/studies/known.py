@@ -9,15 +9,18 @@ import pandas as pd
 
 from seqattn.config import BACKBONES, BASELINE, DESIGNS, SEEDS
 from seqattn.plots.style import name_of
-from seqattn.studies import placebo, targets
+from seqattn.studies import placebo, targets, travel
 from seqattn.studies.ia import published
 from seqattn.studies.ia.agreement import OPEN
 from seqattn.studies.judge import ndcg_at_10
+from seqattn.studies.plan import Study
 from seqattn.studies.rules import family
 from seqattn.studies.texts import ARMS, NOT_RUN, change, percent, share, span
 
+NEUTRAL = ("shared_backbone", "fixed")  # backbones that no search of the variant chose
 
-def answer(pools: pd.DataFrame, arms: Sequence[str] = ("shared_backbone",)) -> str:
+
+def answer(pools: pd.DataFrame, arms: Sequence[str] = NEUTRAL) -> str:
     """Return whether the pools of arms show one effect on both targets and under both rankings.
 
     `pools` is of `seqattn.studies.targets.pools`. One pool that leaves out 0 is no answer: test and
@@ -29,6 +32,31 @@ def answer(pools: pd.DataFrame, arms: Sequence[str] = ("shared_backbone",)) -> s
     if (mine["low"] > 0).all():
         return "yes"
     return "it harms" if (mine["high"] < 0).all() else "not that these runs show"
+
+
+def of_fixed(study: Study) -> pd.DataFrame:
+    """Return the changes with real intensities of the study of placebos in `fixed`.
+
+    Rows of `seqattn.studies.targets.changes`, their arm called ``fixed``, with ``counted``.
+    """
+    real = targets.pick(study.table("changes"), arm=placebo.REAL)
+    counted = travel.counted(real, travel.by_cell(study.table("travel")))
+    return real.assign(counted=counted, arm="fixed")
+
+
+def of_best(levels: pd.DataFrame, arm: str) -> pd.DataFrame:
+    """Return SASRec's unfiltered NDCG@10 by dataset in an arm, and the best of its other models.
+
+    Columns ``sasrec`` and ``best``, of what has all seeds of the protocol and no part of the users;
+    `levels` is a table of that name.
+    """
+    columns = ["dataset", "arm", "part", "model", "kind", "metric", "mean", "n_seeds"]
+    rows = levels.reindex(columns=columns)
+    rows = rows[rows["n_seeds"] >= len(SEEDS)]
+    rows = targets.pick(rows, arm=arm, part=False, kind="unfiltered", metric="NDCG")
+    wide = rows.pivot(index="dataset", columns="model", values="mean")
+    others = wide.drop(columns=BASELINE, errors="ignore").max(axis=1)
+    return pd.DataFrame({BASELINE: wide.get(BASELINE), "best": others})
 
 
 def judged(cells: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -153,6 +154,31 @@ def test_lambdas_of_real_and_placebo_are_paired_by_seed_as_scipy_pairs_them():
 
 def test_without_a_placebo_there_are_no_lambdas_to_compare():
     assert placebo.lambdas(pd.DataFrame()).empty
+    assert placebo.over_seeds(placebo.at_one_epoch(STUDY, [])).empty
+
+
+def test_lambdas_are_compared_after_the_earlier_of_two_epochs_by_hand():
+    def run(seed, best, lambdas):
+        history = [{"lambdas": [value, value + 0.2]} for value in lambdas]
+        facts = {"best_epoch": best, "history": history, "lambdas": history[best - 1]["lambdas"]}
+        spec = SimpleNamespace(train_config=SimpleNamespace(batch_targets=100))
+        return SimpleNamespace(seed=seed, facts=facts, spec=spec, ranks=lambda: np.ones(10))
+
+    real = [run(1, 3, [0.9, 0.8, 0.7]), run(2, 1, [0.95, 0.1]), run(3, 1, [0.9])]
+    sham = [run(1, 2, [0.9, 0.6, 0.1]), run(2, 2, [0.8, 0.7])]
+    data = DataFacts("d", "f", 250, 10)
+    groups = [
+        Group(data, arm, "ia-add", runs=runs, base=base)
+        for arm, runs, base in (("real", real, []), ("within", sham, real))
+    ]
+    told = placebo.at_one_epoch(STUDY, groups)
+    assert told["epoch"].tolist() == [2, 1]  # the third seed has no placebo
+    assert told["steps"].tolist() == told["placebo_steps"].tolist() == [6, 3]
+    assert told["real"].tolist() == pytest.approx([0.9, 1.05])
+    assert told["placebo"].tolist() == pytest.approx([0.7, 0.9])
+    [mean] = placebo.over_seeds(told).to_dict("records")
+    assert (mean["arm"], mean["against"], mean["seeds"]) == ("real", "within", 2)
+    assert mean["gap"] == pytest.approx(0.175)
 
 
 def test_lambdas_are_told_apart_where_all_seeds_leave_out_no_difference():
@@ -172,6 +198,23 @@ def test_lambdas_are_told_apart_where_all_seeds_leave_out_no_difference():
         "Add on ML-1M: 0.38, under 'across' 0.00, difference +0.38 [+0.35, +0.40]"
     )
     assert placebo.told_apart(placebo.lambdas(pd.DataFrame()), 5).empty
+
+
+@pytest.mark.parametrize("lost", [None, "sasrec", "within", "across"])
+def test_information_has_to_be_above_sasrec_and_each_placebo_on_validation(lost):
+    row = {"dataset": "d", "arm": "real", "model": "ia-add"}
+    told = pd.DataFrame([row | {"verdict": "information"}])
+    pairs = pd.DataFrame(
+        [
+            row | {"what": "real", "against": against, "kind": kind, "target": target}
+            | {"change": -1.0 if target == "test" or kind == "filtered" or against == lost else 1.0}
+            for against in ("sasrec", *PLACEBOS)
+            for kind in ("unfiltered", "filtered")
+            for target in ("test", "valid")
+        ]
+    )  # fmt: skip
+    [verdict] = placebo.on_validation(told, pairs)["verdict"]
+    assert verdict == ("can't be told" if lost else "information")
 
 
 def test_where_nothing_has_all_seeds_validation_takes_nothing_back_but_information():

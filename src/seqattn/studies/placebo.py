@@ -22,6 +22,7 @@ from seqattn.studies.texts import span
 
 REAL = "real"
 VERDICTS = ("information", "channel", "nothing", "can't be told")
+_PAIR = ["dataset", "part", "arm", "model", "against"]
 
 
 def real_arm(arm: str) -> str | None:
@@ -172,16 +173,47 @@ def lambdas(runs: pd.DataFrame) -> pd.DataFrame:
     shams = shams.rename(columns={"arm": "against", "real": "arm", "lam": "placebo"})
     shams = shams.rename(columns={"steps": "placebo_steps"})
     both = runs.rename(columns={"lam": "real"}).merge(shams, on=keys)
+    return over_seeds(both)
+
+
+def at_one_epoch(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return lambda with real and with shuffled intensities after the same epoch, a row per pair.
+
+    Runs keep different epochs, and lambda moves with every step: this is after the earlier of the
+    two that a pair of runs with one seed kept.
+
+    Returns
+    -------
+    DataFrame
+        Columns dataset, part, arm, model, against, seed, epoch; real and placebo, lambda's mean
+        over layers; steps and placebo_steps, the optimiser steps until then, which are the same.
+    """
     rows = []
-    cell = [*keys[:-1], "against"]
-    for key, own in both.groupby(cell, sort=False):
+    for group in _against_placebos(groups):
+        key = group.key | {"arm": real_arm(group.arm), "model": group.model, "against": group.arm}
+        shams = {run.seed: run for run in group.base}
+        for run in (run for run in group.runs if run.seed in shams and run.facts["lambdas"]):
+            pair = run, shams[run.seed]
+            epoch = min(each.facts["best_epoch"] for each in pair)
+            real, sham = (np.mean(each.facts["history"][epoch - 1]["lambdas"]) for each in pair)
+            steps = epoch * -(-group.dataset.n_targets // run.spec.train_config.batch_targets)
+            told = {"seed": run.seed, "epoch": epoch, "real": real, "placebo": sham}
+            rows.append({**key, **told, "steps": steps, "placebo_steps": steps})
+    columns = [*_PAIR, "seed", "epoch", "real", "placebo", "steps", "placebo_steps"]
+    return with_columns(pd.DataFrame(rows), columns)
+
+
+def over_seeds(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return the means and the interval of `lambdas` from pairs of runs, as of `at_one_epoch`."""
+    rows = []
+    for key, own in with_columns(pairs, [*_PAIR, "real"]).groupby(_PAIR, sort=False):
         gaps = (own["real"] - own["placebo"]).to_numpy()
         low, high = t_interval(gaps)
         means = own[["real", "placebo"]].mean()
         steps = own[["steps", "placebo_steps"]].mean()
         rows.append((*key, len(own), *means, gaps.mean(), low, high, *steps))
     told = ["seeds", "real", "placebo", "gap", "low", "high", "steps", "placebo_steps"]
-    return pd.DataFrame(rows, columns=[*cell, *told])
+    return pd.DataFrame(rows, columns=[*_PAIR, *told])
 
 
 def told_apart(lambdas: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
@@ -208,7 +240,9 @@ def words(row: Mapping[str, Any]) -> str:
 
 
 def on_validation(verdicts: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Take back *information* that the validation target does not show against each placebo.
+    """Take back *information* that the validation target does not show, too.
+
+    There the change over SASRec and over each placebo has to be above 0.
 
     Parameters
     ----------
@@ -220,7 +254,9 @@ def on_validation(verdicts: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     keys = ["dataset", "arm", "model"]
     names = [*keys, "what", "against", "kind", "target", "change"]
     pairs = pairs.reindex(columns=names)  # of none where nothing has all seeds
-    rows = pairs[pairs["against"].isin(PLACEBOS)].query("what == 'real' and kind == 'unfiltered'")
+    rows = pairs[pairs["against"].isin([BASELINE, *PLACEBOS])].query(
+        "what == 'real' and kind == 'unfiltered'"
+    )
     rows = rows[rows["target"] == "valid"]
     same = rows.assign(same=rows["change"] > 0).groupby(keys)["same"].all()
     kept = [bool(same.get(key, False)) for key in verdicts[keys].itertuples(index=False, name=None)]

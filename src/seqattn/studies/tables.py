@@ -441,6 +441,7 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "mean_maps": maps.mean_maps,
     "over_placebo": placebo.over_placebo,
     "changes_over_placebo": placebo.changes_over_placebo,
+    "lambdas_at_one_epoch": placebo.at_one_epoch,
     "over_nothing": control.over_nothing,
     "over_usual": control.over_usual,
     "ceiling": control.ceiling,

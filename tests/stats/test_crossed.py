@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.anova import anova_lm
 
 from seqattn.errors import SeqattnError
-from seqattn.stats.crossed import crossed_interval, pigeonhole_bootstrap
+from seqattn.stats.crossed import bounded, crossed_interval, pigeonhole_bootstrap
 from seqattn.stats.variance import mean_squares
 
 
@@ -171,3 +171,20 @@ def test_what_has_no_interval_is_one_line(values, message):
     for function in (crossed_interval, pigeonhole_bootstrap):
         with pytest.raises(SeqattnError, match=message):
             function(values)
+
+
+@pytest.mark.parametrize(("n_seeds", "least", "most"), [(2, 0.84, 0.91), (3, 0.91, 0.95)])
+def test_with_two_or_three_seeds_it_covers_less_than_it_says(n_seeds, least, most):
+    # Mean squares of normal effects, seeds' share 3 times the rest's, users' none: chi-squared each.
+    rng, n, users = np.random.default_rng(0), 20_000, 4_999
+    of_seeds = 4 * rng.chisquare(n_seeds - 1, n) / (n_seeds - 1)
+    of_users = rng.chisquare(users, n) / users
+    rest = rng.chisquare((n_seeds - 1) * users, n) / ((n_seeds - 1) * users)
+    mean = np.sqrt(4.0) * rng.standard_normal(n)
+    parts = zip(of_seeds, of_users, rest, strict=True)
+    found = [
+        bounded([(s, n_seeds - 1)], (u, users), [(e, (n_seeds - 1) * users)]) for s, u, e in parts
+    ]
+    total, df = np.array(found).T
+    inside = np.abs(mean) <= scipy.stats.t.ppf(0.975, df) * np.sqrt(total)
+    assert least <= inside.mean() <= most

@@ -253,7 +253,8 @@ class _Wrong(IntensityInjection):
 
     def after(self, context, signal):
         wider = torch.cat([context, context], dim=-1)
-        return {"nothing": None, "wider": wider}.get(self.how, context)
+        told = {"nothing": None, "wider": wider, "double": context.double()}
+        return told.get(self.how, context)
 
 
 @pytest.mark.parametrize(
@@ -263,6 +264,7 @@ class _Wrong(IntensityInjection):
         ("fewer keys", r"_Wrong: its `before` gives .* shapes .*; a key needs a value"),
         ("wider keys", r"_Wrong: its `before` gives .* as many features as a query"),
         ("nothing", "_Wrong: its `after` must return the context"),
+        ("double", "_Wrong: its context is in float64"),
         ("wider", r"_Wrong: its context has the shape \(1, 2, 4, 8\) and not \(1, 2, 4, 4\)"),
     ],
 )

@@ -175,7 +175,7 @@ def test_what_has_no_interval_is_one_line(values, message):
 
 @pytest.mark.parametrize(("n_seeds", "least", "most"), [(2, 0.84, 0.91), (3, 0.91, 0.95)])
 def test_with_two_or_three_seeds_it_covers_less_than_it_says(n_seeds, least, most):
-    # Mean squares of normal effects, seeds' share 3 times the rest's, users' none: chi-squared each.
+    # Mean squares of normal effects: seeds' share 3 times the rest's, users' none.
     rng, n, users = np.random.default_rng(0), 20_000, 4_999
     of_seeds = 4 * rng.chisquare(n_seeds - 1, n) / (n_seeds - 1)
     of_users = rng.chisquare(users, n) / users

@@ -228,6 +228,10 @@ class Attention(nn.Module):
                 f"{name}: its context has the shape {tuple(context.shape)} and not "
                 f"{tuple(wanted)}; `after` must leave as many features as values had before"
             )
+        if context.dtype == torch.float64 != self.output.weight.dtype:
+            raise SeqattnError(
+                f"{name}: its context is in float64; leave the dtype of what it is given"
+            )
 
     def context(
         self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | None

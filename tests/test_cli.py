@@ -309,6 +309,90 @@ def test_a_terminal_without_a_sign_shows_the_rest(tmp_path, warm):
     assert b"within ?5 %" in told.stdout
 
 
+INTERRUPTED = """
+import runpy, signal, sys
+class Busy:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in ("torch", "numpy", "pandas", "scipy", "yaml"):
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:  # as NumPy's compiled parts do
+                raise ImportError("failed to import") from None
+sys.meta_path.insert(0, Busy())
+runpy.run_module("seqattn.cli", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_ctrl_c_while_the_program_still_imports_is_one_line():
+    told = subprocess.run([sys.executable, "-c", INTERRUPTED, "datasets"], capture_output=True)
+    assert told.stderr == b"seqattn: interrupted; finished runs and trials are kept\n"
+    assert (told.returncode, told.stdout) == (130, b"")
+
+
+def test_the_package_has_its_names_and_rooms_before_any_is_imported(warm):
+    program = """
+import sys, seqattn
+assert not [name for name in sys.modules if name.startswith("seqattn.models")]
+assert {*seqattn.__all__, "__version__"} <= {*dir(seqattn)}
+from seqattn import build_model, stats
+assert stats is sys.modules["seqattn.stats"]
+assert seqattn.store is sys.modules["seqattn.runs.store"]
+assert seqattn.load_dataset is sys.modules["seqattn.data"].load_dataset
+assert build_model is seqattn.models.build_model and callable(seqattn.load)
+assert seqattn.SeqattnError is seqattn.errors.SeqattnError
+assert not hasattr(seqattn, "nothing")
+"""
+    assert warm.run(program).stderr == b""
+
+
+@pytest.fixture
+def own_log(tmp_path):
+    """A log of one's own, its YAML, and the folder of a run fitted on it."""
+    rows = [f"{u},{(u + n) % 6},{n}" for u in range(6) for n in range(5)]
+    (tmp_path / "log.csv").write_text("\n".join(["user,item,time", *rows, ""]))
+    about = "name: own\npath: log.csv\ncolumns: {user: user, item: item, timestamp: time}\n"
+    (tmp_path / "log.yaml").write_text(about)
+    fit = ["fit", "-d", str(tmp_path / "log.yaml"), "-m", "sasrec", "-s", "1"]
+    assert main([*fit, "--preset", "smoke", "--results-dir", str(tmp_path / "store")]) == 0
+    (run,) = (tmp_path / "store").glob("own/sasrec/seed-1-*")
+    return tmp_path, run
+
+
+def _bytes(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_export_replaces_no_file_of_the_log_and_none_of_the_run(own_log, capsys):
+    folder, run = own_log
+    (folder / "link").symlink_to(run)
+    before = _bytes(folder)
+    capsys.readouterr()
+    for target, message in (
+        (folder / "log.csv", "log.csv would replace what the dataset is read from"),
+        (folder / "log.yaml", "log.yaml would replace what the dataset is read from"),
+        (run / "cell.json", "cell.json lies in the run's own folder"),
+        (folder / "link" / "new.csv", "new.csv lies in the run's own folder"),
+    ):
+        asked = ["export", str(run), "-d", str(folder / "log.yaml"), "--per-user", str(target)]
+        assert main(asked) == 2
+        told = capsys.readouterr().err
+        assert told.startswith("seqattn: --per-user ") and told.count("\n") == 1
+        assert message in told
+    assert _bytes(folder) == before
+
+
+def test_a_split_replaces_no_record_written_with_it(own_log, capsys):
+    folder, _ = own_log
+    records = folder / "r"
+    for name in ("dataset", "audit", "ties"):
+        asked = ["prepare", str(folder / "log.yaml"), "-o", str(records)]
+        assert main([*asked, "--split", str(records / f"{name}.json")]) == 2
+        told = capsys.readouterr().err
+        assert f"{name}.json would replace a record of the dataset" in told
+        assert not records.exists()
+    assert main([*asked, "--split", str(records / "split.csv")]) == 0
+
+
 def test_one_seed_is_refused_before_it_is_fitted(tmp_path, capsys):
     asked = ["significance", "synthetic", "-s", "1", "--results-dir", str(tmp_path / "store")]
     assert main(asked) == 2

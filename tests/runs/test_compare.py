@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from seqattn.cli import main
 from seqattn.errors import SeqattnError
+from seqattn.files import ROOT
 from seqattn.runs.compare import PerUser, compare, of_file
 from seqattn.runs.store import Store
 from seqattn.stats import tost_paired
@@ -347,3 +348,112 @@ def test_a_model_is_fitted_with_the_seeds_of_a_file(tmp_path, synthetic, capsys,
     asked = ["compare", "sasrec", str(path), "-d", "synthetic", "--preset", "smoke", *store]
     assert main(asked) == 0, capsys.readouterr().err
     assert sorted(run.seed for run in Store(tmp_path / "store").runs()) == [3, 5]
+
+
+@pytest.fixture(scope="module")
+def of_a_run(tmp_path_factory):
+    """A run's folder, and what `export --per-user` writes of it, as text."""
+    folder = tmp_path_factory.mktemp("run")
+    asked = ["-d", "synthetic", "-m", "sasrec", "-s", "1", "--preset", "smoke"]
+    assert main(["fit", *asked, "--results-dir", str(folder / "store")]) == 0
+    (run,) = (folder / "store").glob("*/sasrec/seed-1-*")
+    assert main(["export", str(run), "--per-user", str(folder / "u.csv")]) == 0
+    return run, pd.read_csv(folder / "u.csv", dtype=str)
+
+
+VALUE = ["--column", "NDCG@10_unfiltered"]
+
+
+def test_runs_of_two_datasets_are_refused_with_both_names(of_a_run, capsys):
+    """Both number their users: without a word they would be paired by numbers that mean nothing."""
+    other = ROOT / "results/fixed/synthetic-held/sasrec/seed-2020-4903132ff357"
+    assert main(["compare", str(of_a_run[0]), str(other)]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "compare systems on one dataset" in told
+    assert all(f"is of {name} (fingerprint " in told for name in ("synthetic", "synthetic-held"))
+
+
+def test_two_splits_of_one_log_are_refused_by_their_fingerprints():
+    frame = values(np.arange(4.0)[None])
+    one, other = (PerUser(name, frame, "mine", name * 20) for name in "ab")
+    with pytest.raises(SeqattnError, match=r"a is of mine .*a{12}\) and b is of mine .*b{12}\)"):
+        compare(one, other.of_seeds([1]))
+    compare(one, PerUser("a file", frame))
+    compare(one, one)
+
+
+def test_a_file_of_other_targets_is_refused_beside_a_run_and_beside_a_file(
+    of_a_run, tmp_path, capsys
+):
+    run, frame = of_a_run
+    paths = [tmp_path / name for name in ("same.csv", "moved.csv", "plain.csv")]
+    same, moved, plain = map(str, paths)
+    frame.to_csv(same, index=False)
+    frame.drop(columns="target").to_csv(plain, index=False)
+    user, target = frame.loc[7, ["user", "target"]]
+    frame.assign(target=frame["target"].where(frame.index != 7, "elsewhere")).to_csv(
+        moved, index=False
+    )
+    for pair in ((str(run), same), (same, plain), (plain, moved), (str(run), plain)):
+        assert main(["compare", *pair, *VALUE]) == 0, capsys.readouterr().err
+    capsys.readouterr()
+    for pair in ((str(run), moved), (same, moved)):
+        assert main(["compare", *pair, *VALUE]) == 2
+        told = capsys.readouterr().err
+        assert told.count("\n") == 1
+        assert f"user {user} has target {target} in " in told
+        assert "target elsewhere in moved.csv" in told
+
+
+def test_one_target_and_several_of_a_user_are_refused(of_a_run, tmp_path, capsys):
+    run, frame = of_a_run
+    several = frame.rename(columns={"target": "targets"}).assign(targets="2")
+    several.to_csv(tmp_path / "several.csv", index=False)
+    several.assign(targets=["3", *several["targets"][1:]]).to_csv(tmp_path / "3.csv", index=False)
+    assert main(["compare", str(run), str(tmp_path / "several.csv"), *VALUE]) == 2
+    told = capsys.readouterr().err
+    assert "several.csv asks for several targets of a user" in told and told.count("\n") == 1
+    assert main(["compare", *(str(tmp_path / n) for n in ("several.csv", "3.csv")), *VALUE]) == 2
+    assert f"user {frame['user'][0]} has 2 targets in several.csv and 3 targets in 3.csv" in (
+        capsys.readouterr().err
+    )
+
+
+def test_targets_that_went_through_pandas_are_the_same_and_blank_ones_unknown(tmp_path):
+    paths = [tmp_path / name for name in ("whole.csv", "point.csv", "blank.csv")]
+    for path, told in zip(paths, ("4 5", "4.0 5.0", "4 "), strict=True):
+        rows = [f"u{n},{t},{n}" for n, t in enumerate(told.split(" "))]
+        path.write_text("\n".join(["user,target,v", *rows, ""]))
+    whole, *others = (of_file(path, "v") for path in paths)
+    for other in others:
+        assert compare(whole, other).table["estimate"][0] == 2
+
+
+def test_a_user_with_one_target_a_seed_is_refused_where_they_differ(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("user,seed,target,v\nx,1,4,0\ny,1,5,0\nx,2,4,1\ny,2,6,1\n")
+    with pytest.raises(SeqattnError, match=r"a\.csv: line 5: user y has target 6, and 5 in ano"):
+        of_file(path, "v")
+
+
+def test_targets_can_be_the_values_themselves(tmp_path):
+    paths = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    for n, path in enumerate(paths):
+        path.write_text(f"user,target\nx,{n}\ny,{n + 1}\n")
+    compare(*map(of_file, paths))
+
+
+def test_differences_in_the_last_bit_are_none(tmp_path):
+    base_SU = np.random.default_rng(0).random((3, 50))
+    base_SU[:, :5] = 0
+    rounded = np.nextafter(base_SU, base_SU + 1, where=base_SU > 0, out=np.zeros_like(base_SU))
+    assert (rounded > base_SU).any()
+    for seeds in (slice(None), slice(1)):
+        pair = PerUser("a", values(base_SU[seeds])), PerUser("b", values(rounded[seeds]))
+        table = compare(*pair).table
+        assert "equal for every user" in answer(table, "of the variant")["note"]
+        changes = table[table["question"].str.startswith("change, %: over")]
+        assert set(changes["estimate"]) == {0} and (changes["p"] == 1).all()
+    moved = base_SU + np.where(np.arange(50) == 7, 1e-9, 0)
+    table = compare(PerUser("a", values(base_SU)), PerUser("b", values(moved))).table
+    assert answer(table, "users in common")["note"] == "the results of only 1 differ"

@@ -70,6 +70,8 @@ def arms(**changes):
         (arms(models=[{"x": 1}]), "models of arm usual must be names"),
         (arms(models=[]), "arm usual has no models"),
         (arms(models=["sasrek"]), "models names 'sasrek'; known: sasrec, ia-add"),
+        ({"arms": {}}, "invented.yaml: no arms, and table 'levels' is made of runs; add `arms`"),
+        (arms(against="usual"), "invented.yaml: arm usual: against names the arm itself"),
         (arms(against="usuel"), "against names 'usuel'; known: usual"),
         (arms(settings="quik"), "settings of arm usual: unknown settings 'quik'; choose from"),
         (arms(settings={"like": "quick", "train": {"patienc": 3}}), "unknown .* key 'patienc'"),
@@ -134,6 +136,11 @@ def test_every_studys_tables_are_committed_so_that_its_page_is_built():
         found = plan.read_study(study_name)
         lacking = [name for name in found.tables if not (found.folder / f"{name}.csv").exists()]
         assert not lacking, f"`seqattn study {study_name} --tables` writes {lacking}"
+
+
+@pytest.mark.parametrize("told", [{"tables": ["filters"]}, {"tables": []}])
+def test_a_study_that_reads_no_run_needs_no_arms(study, told):
+    assert study(arms={}, **told).arms == ()
 
 
 def test_every_study_of_the_book_can_be_read_and_asks_for_tables_there_are():

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
 
-from seqattn.cli.arguments import parser
-from seqattn.cli.verbs import RUN
 from seqattn.errors import SeqattnError
+
+TYPE_CHECKING = False  # that of `typing`, which takes time to import: Ctrl-C may come
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command's parser, see `seqattn.cli.arguments.parser`."""
+    from seqattn.cli import arguments
+
+    return arguments.parser()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,9 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal without ± still shows the rest
             stream.reconfigure(errors="replace")
-    options = parser().parse_args(arguments)
     try:
-        code = RUN[options.verb](options) or 0
+        verbs = _verbs()
+        options = parser().parse_args(arguments)
+        code = verbs[options.verb](options) or 0
         if sys.stdout is not None:  # it is where the shell has closed it
             sys.stdout.flush()
         return code
@@ -34,8 +45,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"seqattn: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("seqattn: interrupted; finished runs and trials are kept", file=sys.stderr)
-        return 130
+        return _interrupted()
+
+
+def _verbs() -> dict[str, Callable[[argparse.Namespace], int | None]]:
+    """Import what the verbs do, PyTorch and all, for seconds in which Ctrl-C may come.
+
+    It ends the program there and then: NumPy makes an ImportError of a KeyboardInterrupt.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    ours = before is signal.default_int_handler and _in_main_thread()
+    if ours:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(_interrupted()))
+    try:
+        from seqattn.cli.verbs import RUN
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, before)
+    return RUN
+
+
+def _in_main_thread() -> bool:
+    """Return whether this is the thread that may say what a signal does."""
+    import threading
+
+    return threading.current_thread() is threading.main_thread()
+
+
+def _interrupted() -> int:
+    """Say that Ctrl-C came; return the exit code."""
+    told = "seqattn: interrupted; finished runs and trials are kept"
+    print(told, file=sys.stderr, flush=True)
+    return 130
 
 
 def _to_nowhere() -> None:

@@ -50,9 +50,11 @@ def _prepare(options: argparse.Namespace) -> None:
     from seqattn.files import ROOT
 
     if options.split:
-        _refuse_input(options.split, options.dataset)
+        _refuse_input("--split", options.split, options.dataset)
     found = describe(options.dataset)
     folder = options.output or ROOT / ".seqattn" / "datasets" / found.dataset["dataset"]
+    if options.split:
+        _refuse_record(options.split, folder)
     paths = found.write(folder)
     if options.split:
         from seqattn.runs.external import split_table
@@ -77,14 +79,23 @@ def _prepare(options: argparse.Namespace) -> None:
     print(*paths, sep="\n")
 
 
-def _refuse_input(path: Path, dataset: str) -> None:
+def _refuse_input(option: str, path: Path, dataset: str) -> None:
     """Refuse to write over the YAML that describes a log, or over a file that it reads."""
     if not is_yaml(dataset):
         return
     read = (Path(dataset), *read_yaml(Path(dataset)).paths.values())
     if path.resolve() in {file.resolve() for file in read}:
         raise SeqattnError(
-            f"--split {path} would replace what the dataset is read from; name another file"
+            f"{option} {path} would replace what the dataset is read from; name another file"
+        )
+
+
+def _refuse_record(path: Path, folder: Path) -> None:
+    """Refuse to write a split over a record of its dataset, all of which are JSON."""
+    file = path.resolve()
+    if file.parent == folder.resolve() and file.suffix.lower() == ".json":
+        raise SeqattnError(
+            f"--split {path} would replace a record of the dataset in {folder}; name another file"
         )
 
 
@@ -190,6 +201,12 @@ def _export(options: argparse.Namespace) -> None:
         raise SeqattnError("say what to write: --per-user FILE, --model FOLDER, or both")
     run = read_run(options.run)
     if options.per_user:
+        if options.dataset:
+            _refuse_input("--per-user", options.per_user, options.dataset)
+        if options.per_user.resolve().is_relative_to(run.folder):
+            raise SeqattnError(
+                f"--per-user {options.per_user} lies in the run's own folder; name a file elsewhere"
+            )
         table = per_user(run, options.dataset)
         print(write_text(options.per_user, table.to_csv(index=False)))
     if options.model:

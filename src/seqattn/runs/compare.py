@@ -6,7 +6,7 @@ Shapes: S seeds, U users in common.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,18 @@ class PerUser:
         Where it comes from.
     values : DataFrame, (U, S)
         Index: user ids as text. Columns: seeds, in their order.
+    dataset, fingerprint : str
+        What the values are of; empty where a file does not tell.
+    targets : Series, optional
+        What was asked of the users that it tells of, as text, by their ids: the item (its name is
+        then ``target``), or how many of them (``targets``).
     """
 
     name: str
     values: pd.DataFrame
+    dataset: str = ""
+    fingerprint: str = ""
+    targets: pd.Series | None = None
 
     def of_seeds(self, seeds: Sequence[int]) -> PerUser:
         """Return these seeds alone.
@@ -60,7 +68,7 @@ class PerUser:
             if seed not in self.values.columns:
                 there = ", ".join(map(str, self.values.columns))
                 raise SeqattnError(f"{self.name} has no seed {seed}; there are: {there}")
-        return PerUser(self.name, self.values[sorted(seeds)])
+        return replace(self, values=self.values[sorted(seeds)])
 
 
 def of_runs(
@@ -75,11 +83,18 @@ def of_runs(
         are shorter than k: what stands behind their end is not known.
     """
     refuse_short_lists(runs, dataset.n_items, metric_name, k)
-    users = dataset.sequences.user_ids[np.unique(dataset.split.users("test"))].astype(str)
+    codes, counts = np.unique(dataset.split.users("test"), return_counts=True)
+    users = pd.Index(dataset.sequences.user_ids[codes].astype(str), name="user")
+    if "test" in dataset.split.owners():
+        targets = pd.Series(counts.astype(str), users, dtype=object, name="targets")
+    else:
+        asked = dataset.sequences.item_ids[dataset.split.targets("test") - 1]
+        targets = pd.Series(asked.astype(str), users, dtype=object, name="target")
     ordered = sorted(runs, key=lambda run: run.seed)
     rank_matrix(ordered, kind=kind)  # refuses copies, which a metric may not show
     columns = {run.seed: run.values(metric_name, k, kind=kind) for run in ordered}
-    return PerUser(name, pd.DataFrame(columns, index=pd.Index(users, name="user")))
+    told = runs[0].dataset, runs[0].fingerprint
+    return PerUser(name, pd.DataFrame(columns, index=users), *told, _as_told(targets))
 
 
 def of_file(path: Path, column: str | None = None, by: str = "user") -> PerUser:
@@ -88,7 +103,9 @@ def of_file(path: Path, column: str | None = None, by: str = "user") -> PerUser:
     Parameters
     ----------
     path : Path
-        With names of columns. Users' ids are compared as text, without spaces around them.
+        With names of columns. Users' ids are compared as text, without spaces around them. So are
+        the ids in a column ``target`` and the numbers in ``targets``, which `export` writes: a
+        table of users may have one of them.
     column : str, optional
         The column of values. Needed if there is more than one beside users and seed.
     by : str
@@ -98,11 +115,14 @@ def of_file(path: Path, column: str | None = None, by: str = "user") -> PerUser:
     ------
     SeqattnError
         A column or every row is missing, an id is blank, a value is not a number, a seed no whole
-        number, a user occurs twice in a seed, or a seed lacks users that another has.
+        number, a user occurs twice in a seed or has another target in another one, or a seed lacks
+        users that another has.
     """
     names = plain_names(path)
     column = _column_of_values(path, names, column, by)
     used = {by: "user", column: "value"} | ({"seed": "seed"} if "seed" in names else {})
+    asked = next((n for n in ("target", "targets") if n in names and n not in used), None)
+    used |= {asked: "item"} if asked else {}  # read as a log's items are
     # pandas' own parser of numbers is off in the last bit
     frame = read_plain(path, used, texts=("value",))
     if frame.empty:
@@ -124,6 +144,7 @@ def of_file(path: Path, column: str | None = None, by: str = "user") -> PerUser:
     if (bad := ~np.isfinite(seeds) | (seeds % 1 != 0)).any():
         told = str(frame["seed"][bad.idxmax()])
         raise SeqattnError(f"{line(bad)}: seed {told!r} is no whole number")
+    items = frame["item"] if asked else None
     frame = pd.DataFrame(
         {"user": frame["user"].astype(str), "seed": seeds.astype(np.int64), "value": values}
     )
@@ -138,7 +159,27 @@ def of_file(path: Path, column: str | None = None, by: str = "user") -> PerUser:
         user = wide.index[wide.isna().any(axis=1)][0]
         seed = wide.columns[wide.loc[user].isna()][0]
         raise SeqattnError(f"{path}: seed {seed} lacks user {user}, whom another seed has")
-    return PerUser(path.name, wide)
+    targets = None if items is None else _targets(frame["user"], items.rename(asked), path)
+    return PerUser(path.name, wide, targets=targets)
+
+
+def _targets(users: pd.Series, told: pd.Series, path: Path) -> pd.Series:
+    """Return the target of each user whose file tells it, or how many there are."""
+    told = _as_told(tidy_ids(told, str(path)).dropna())
+    users = users[told.index]
+    first = told.groupby(users.to_numpy()).transform("first")
+    if (differs := told != first).any():
+        row = differs.idxmax()
+        raise SeqattnError(
+            f"{path}: {told.index.name} {row}: user {users[row]} has {told.name} {told[row]}, and "
+            f"{first[row]} in another seed; give values of one split"
+        )
+    return told.set_axis(users.to_numpy()).groupby(level=0).first()
+
+
+def _as_told(targets: pd.Series) -> pd.Series:
+    """Return ids as text; pandas makes 50.0 of 50 in a column with an empty field."""
+    return targets.astype(str).astype(object).str.replace(r"^(-?\d+)\.0$", r"\1", regex=True)
 
 
 def _column_of_values(path: Path, names: Sequence[str], column: str | None, by: str) -> str:
@@ -158,6 +199,7 @@ def _column_of_values(path: Path, names: Sequence[str], column: str | None, by: 
 
 _COLUMNS = ("question", "estimate", "low", "high", "t", "p", "note")
 ALPHA = 0.05
+ROUNDING = 1e-12  # of a value: more than is lost where a table passes through another program
 FEW = 10  # users: with fewer whose results differ, no interval over users means much
 
 
@@ -188,11 +230,12 @@ def compare(
     Raises
     ------
     SeqattnError
-        Fewer than two users are in common, the seeds differ, two seeds of a system are copies, or
-        the margin is not positive.
+        The two are of different data, splits or targets, fewer than two users are in common, the
+        seeds differ, two seeds of a system are copies, or the margin is not positive.
     """
     if not margin_percent > 0:
         raise SeqattnError(f"a margin of {margin_percent:g} %; give a positive one")
+    _require_same_data(base, variant)
     common = base.values.index[base.values.index.isin(variant.values.index)]
     missing = [
         sorted(set(one.values.index) - set(other.values.index))
@@ -203,6 +246,7 @@ def compare(
             f"{base.name} and {variant.name} have {len(common)} users in common; at least 2 are "
             f"needed (first users: {base.values.index[0]!r} and {variant.values.index[0]!r})"
         )
+    _require_same_targets(base, variant, common)
     b_SU, v_SU = (one.values.loc[common].to_numpy(float).T for one in (base, variant))
     _require_same_seeds(base, variant)
     for one, values in ((base, b_SU), (variant, v_SU)):
@@ -212,7 +256,47 @@ def compare(
                 f"{one.name}: seeds {seeds[0]} and {seeds[1]} have the same value for every user: "
                 "one is a copy of the other, or the seed had no effect"
             )
-    return Comparison(_table(b_SU, v_SU, margin_percent), *missing)
+    # A table that was read and written again is the same system, not one that is better by 1e-17.
+    alike = np.abs(v_SU - b_SU) <= ROUNDING * np.maximum(np.abs(b_SU), np.abs(v_SU))
+    return Comparison(_table(b_SU, np.where(alike, b_SU, v_SU), margin_percent), *missing)
+
+
+def _require_same_data(base: PerUser, variant: PerUser) -> None:
+    """Refuse runs of other data, or of another split: user 7 there is not asked for the same."""
+    prints = {one.fingerprint for one in (base, variant)}
+    if "" in prints or len(prints) == 1:
+        return
+    ours, theirs = (
+        f"{one.name} is of {one.dataset} (fingerprint {one.fingerprint[:12]})"
+        for one in (base, variant)
+    )
+    raise SeqattnError(
+        f"{ours} and {theirs}: other data, or another preparation or split; compare systems on one "
+        "dataset"
+    )
+
+
+def _require_same_targets(base: PerUser, variant: PerUser, common: pd.Index) -> None:
+    """Refuse values of users that were asked for something else, where both sides tell it."""
+    ours, theirs = base.targets, variant.targets
+    if ours is None or theirs is None:
+        return
+    fix = "other data or another split; compare systems on one"
+    if ours.name != theirs.name:
+        several, one = (base, variant) if ours.name == "targets" else (variant, base)
+        raise SeqattnError(
+            f"{several.name} asks for several targets of a user (column 'targets') and {one.name} "
+            f"for one (column 'target'): {fix}"
+        )
+    ours, theirs = ours.reindex(common), theirs.reindex(common)
+    differ = (ours != theirs) & ours.notna() & theirs.notna()
+    if differ.any():
+        user = differ.idxmax()
+        told = "target {}" if ours.name == "target" else "{} targets"
+        raise SeqattnError(
+            f"user {user} has {told.format(ours[user])} in {base.name} and "
+            f"{told.format(theirs[user])} in {variant.name}: {fix}"
+        )
 
 
 def _require_same_seeds(base: PerUser, variant: PerUser) -> None:

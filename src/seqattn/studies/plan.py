@@ -61,6 +61,7 @@ from seqattn.studies.ia.published import is_part
 FOLDER = ROOT / "notebooks" / "studies"
 VARIANT_BACKBONE = "variant_backbone"
 SETTINGS = (*DESIGNS, VARIANT_BACKBONE, *PRESETS)
+_OF_DATASETS = {"filters"}  # tables that are made of no run
 
 
 @dataclass(frozen=True)
@@ -231,6 +232,7 @@ def read_study(name: str) -> Study:
         _require_list("datasets", given.datasets, str)
         _require_list("seeds", given.seeds, int)
         _require_list("tables", given.tables, str)
+        _require_arms(given)
         for seed in given.seeds:
             require_seed(seed)
     except SeqattnError as error:
@@ -249,7 +251,20 @@ def _arm(name: str, values: object) -> Arm:
     _require_list(f"models of arm {name}", given.models, str)
     if not given.models:
         raise SeqattnError(f"arm {name} has no models")
+    if given.against == name:
+        raise SeqattnError(
+            f"arm {name}: against names the arm itself, as it is without the key; leave it out, or "
+            "name another arm"
+        )
     return Arm(name, settings_, tuple(given.models), given.against or name)
+
+
+def _require_arms(given: _StudyYaml) -> None:
+    """Refuse a study that wants no run and asks for tables that are made of runs."""
+    if not given.arms and (of_runs := sorted(set(given.tables) - _OF_DATASETS)):
+        raise SeqattnError(
+            f"no arms, and table {of_runs[0]!r} is made of runs; add `arms`, or leave the table out"
+        )
 
 
 def _require_list(what: str, values: list, kind: type) -> None:

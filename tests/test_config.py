@@ -21,6 +21,23 @@ def test_yaml_text_that_looks_like_a_number_gets_a_hint():
         strict(TrainConfig, {"learning_rate": "1e-3"})
 
 
+@pytest.mark.parametrize("value", ["8", " 8 ", "-1"])
+def test_a_number_in_quotes_gets_a_hint(value):
+    with pytest.raises(SeqattnError, match=f"; write it without quotes, as {value.strip()}$"):
+        strict(TrainConfig, {"epochs": value})
+    with pytest.raises(SeqattnError, match=f"; write it without quotes, as {value.strip()}$"):
+        strict(TrainConfig, {"learning_rate": value})
+
+
+def test_a_key_with_a_slip_is_answered_with_the_one_meant():
+    for slip in ("Learning_Rate", "learning rate", "leaning_rate"):
+        told = rf"unknown TrainConfig key '{slip}' \(did you mean 'learning_rate'\?\); known keys"
+        with pytest.raises(SeqattnError, match=told):
+            strict(TrainConfig, {slip: 1.0})
+    with pytest.raises(SeqattnError, match="unknown TrainConfig key 7; known keys"):
+        strict(TrainConfig, {7: 1.0})
+
+
 @pytest.mark.parametrize(
     ("config", "change", "message"),
     [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -373,15 +375,17 @@ def strict(cls: type[T], values: Mapping[str, Any]) -> T:
     --------
     >>> strict(ModelConfig, {"n_heads": 4}).n_heads
     4
-    >>> strict(ModelConfig, {"heads": 4})
+    >>> strict(ModelConfig, {"n_head": 4})
     Traceback (most recent call last):
-    seqattn.errors.SeqattnError: unknown ModelConfig key 'heads'; known keys: attention_dropout, ...
+    seqattn.errors.SeqattnError: unknown ModelConfig key 'n_head' (did you mean 'n_heads'?); ...
     """
     types = _types(cls)
     for key, value in values.items():
         if key not in types:
+            near = difflib.get_close_matches(str(key).lower(), types, n=1)
+            meant = f" (did you mean {near[0]!r}?)" if near else ""
             raise SeqattnError(
-                f"unknown {cls.__name__} key {key!r}; known keys: {', '.join(sorted(types))}"
+                f"unknown {cls.__name__} key {key!r}{meant}; known keys: {', '.join(sorted(types))}"
             )
         _require_type(cls, key, value, types[key])
     return cls(**{k: float(v) if types[k] is float else v for k, v in values.items()})
@@ -448,11 +452,27 @@ def _require_type(cls: type, key: str, value: object, expected: type) -> None:
         (expected,) = others
     accepted = (int, float) if expected is float else (expected,)
     if isinstance(value, bool) != (expected is bool) or not isinstance(value, accepted):
-        hint = " (YAML reads 1e-3 as text: write 1.0e-3)" if expected is float else ""
         raise SeqattnError(
             f"{cls.__name__} key {key!r} must be {getattr(expected, '__name__', expected)}, "
-            f"not {type(value).__name__} {value!r}{hint}"
+            f"not {type(value).__name__} {value!r}{_hint_of_type(value, expected)}"
         )
+
+
+def _hint_of_type(value: object, expected: type) -> str:
+    """Return what a value of a YAML file of another type suggests, as the end of a message."""
+    text = value.strip() if isinstance(value, str) else ""
+    if expected is bool and text.lower() in ("true", "false", "yes", "no"):
+        return f"; write it without quotes, as {text}"
+    number = {int: r"[-+]?[0-9]+", float: r"[-+]?[0-9]+(\.[0-9]*)?"}.get(expected)
+    if number and re.fullmatch(number, text):
+        return f"; write it without quotes, as {text}"
+    if expected is float:
+        return " (YAML reads 1e-3 as text: write 1.0e-3)"
+    if expected is str and isinstance(value, bool):
+        return "; put it in quotes: YAML reads yes, no, on and off as true or false"
+    if expected is str and isinstance(value, int | float):
+        return f'; put it in quotes, as "{value}"'
+    return ""
 
 
 def _require(config: Any, key: str, holds: bool, expected: str) -> None:

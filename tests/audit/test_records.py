@@ -195,6 +195,16 @@ def test_a_renamed_log_of_the_same_yaml_is_recorded(tmp_path):
     own(tmp_path / "a", shift=1, text=OWN.replace("own", "mine")).write(tmp_path / "out")
 
 
+def test_a_file_where_a_folder_is_meant_is_called_one(tmp_path):
+    mine = own(tmp_path / "a")
+    log = tmp_path / "a" / "log.csv"
+    before = log.read_bytes()
+    for out in (log, log / "below"):
+        with pytest.raises(SeqattnError, match=r"log\.csv is a file; name a folder with -o$"):
+            mine.write(out)
+    assert log.read_bytes() == before
+
+
 def test_a_dataset_of_the_book_is_not_written_over_another(tmp_path):
     own(tmp_path / "a").write(tmp_path / "out")
     with pytest.raises(SeqattnError, match=r"record of another log.*; give another folder with -o"):

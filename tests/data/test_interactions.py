@@ -140,6 +140,14 @@ def test_whole_number_ids_of_any_dtype_become_int64(values):
     assert users.tolist() == [3, 4, 3]
 
 
+def test_intensities_below_what_32_bits_hold_are_refused():
+    tiny = [0.0, 1e-40, 1e-39]
+    told = "row 1 (and 1 more): 1e-40 is too small for 32-bit floats, as all others are; use a smal"
+    assert told in refusal(frame(intensity=tiny))
+    for kept in ([0.0, 0.0, 0.0], [1.2e-38, 0.0, 1.2e-38], [0.0, 1e-40, 1.0]):
+        assert Interactions.from_frame(frame(intensity=kept)).frame["intensity"].tolist() == kept
+
+
 def test_row_is_named_by_the_frames_index():
     table = frame(intensity=[1.0, np.nan, 1.0])
     table.index = pd.Index([2, 3, 4], name="line")

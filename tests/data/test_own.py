@@ -119,7 +119,13 @@ def test_tabs_and_other_separators(described, tmp_path):
         ({"name": "a/../b"}, "name 'a/../b' serves as a folder"),
         ({"name": "ml-1m"}, "one of the book's own datasets"),
         ({"name": "searches"}, "'searches' is a folder or a database of every campaign's"),
-        ({"name": 7}, "'name' must be str, not int 7"),
+        ({"name": 7}, "'name' must be str, not int 7; put it in quotes, as \"7\""),
+        ({"name": True}, "'name' must be str, not bool True; put it in quotes: YAML reads yes"),
+        ({"columns": {**GOOD["columns"], "user": 0}}, "columns: key 'user' .*, as \"0\""),
+        ({"header": "no"}, "'header' must be bool, not str 'no'; write it without quotes, as no"),
+        ({"duplicate": "sum"}, r"key 'duplicate' \(did you mean 'duplicates'\?\); known keys"),
+        ({"split": "leave-one-out"}, "split must be .*, not .*; leave `split` out for leave-one-"),
+        ({"split": "quantile 0.9"}, "write split: {time: quantile 0.9}"),
         ({"columns": {"user": "who", "timestamp": "at"}}, "columns: key 'item' is missing"),
         ({"columns": {"user": "who", "item": "what"}}, "neither a timestamp nor an order"),
         ({"columns": {**GOOD["columns"], "time": "at"}}, "columns: unknown key 'time'"),
@@ -129,7 +135,8 @@ def test_tabs_and_other_separators(described, tmp_path):
         ({"intensity": {"meaning": "rating"}}, "intensity: key 'unit' is missing"),
         ({"filters": {"k_core": -1}}, "filters: k_core must be at least 1"),
         ({"filters": {"k_cor": 5}}, "filters: unknown key 'k_cor'"),
-        ({"filters": {"k_core": "5"}}, "'k_core' must be int, not str '5'"),
+        ({"filters": {"k_core": "5"}}, "not str '5'; write it without quotes, as 5"),
+        ({"filters": {"k_core": "five"}}, "'k_core' must be int, not str 'five'$"),
         ({"filters": {"k_core": 0}}, "filters: k_core must be at least 1"),
         ({"filters": {"users": -3}}, "and users and history at least 0"),
         ({"separator": ";;"}, "separator ';;' must be one character"),
@@ -169,6 +176,30 @@ def test_a_key_given_twice_is_refused_by_name(described):
 def test_an_absent_yaml_is_refused():
     with pytest.raises(SeqattnError, match=r"nowhere\.yaml: no such file"):
         find_entry("nowhere.yaml")
+
+
+def test_a_folder_in_the_place_of_a_file_is_called_one(described, tmp_path):
+    (tmp_path / "folder.yaml").mkdir()
+    with pytest.raises(SeqattnError, match=r"folder\.yaml: is a folder; name a file"):
+        find_entry(str(tmp_path / "folder.yaml"))
+    with pytest.raises(SeqattnError, match=r"folder\.yaml: is a folder; name a file"):
+        load_log(described(path="folder.yaml"))
+
+
+def test_a_yaml_and_a_log_that_may_not_be_read_are_not_called_damaged(described, monkeypatch):
+    path, forbidden = described(), []
+    monkeypatch.setattr(os, "access", lambda file, mode: Path(file).name not in forbidden)
+    for name in ("log.csv.gz", "my.yaml"):
+        forbidden.append(name)
+        with pytest.raises(SeqattnError, match=rf"{name}: may not be read; ask its owner") as error:
+            load_dataset(path)
+        assert "again" not in str(error.value)
+
+
+def test_the_end_of_a_files_name_may_be_in_capitals(described, tmp_path):
+    written(tmp_path / "LOG.TSV", log_text().replace(",", "\t"))
+    same = load_dataset(described()).fingerprint
+    assert load_dataset(described(path="LOG.TSV")).fingerprint == same
 
 
 BAD_LOGS = {
@@ -340,7 +371,7 @@ def hostile(kind, path):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("pipe", "no such file"),
+        ("pipe", "is no file but a pipe or a device; save it as a file"),
         ("bomb", r"too many references such as \*name"),
         ("deep", "nested too deeply"),
         ("large", "over a megabyte"),

@@ -537,3 +537,30 @@ def test_a_path_may_begin_with_the_home_folder(described, tmp_path, monkeypatch)
         (tmp_path / "mine.yaml").read_text().replace("log.csv", "~/log.csv")
     )
     assert len(load_log(path)) == len(ROWS)
+
+
+def test_a_second_file_joined_below_the_first_is_refused_by_its_line(described):
+    second = "\ufeff" + TEXT
+    bare = {"columns": {"user": "user", "item": "item"}, "order": "line", "intensity": None}
+    told = rf"column 'user', line {len(ROWS) + 2}\b.*'\\ufeffuser' holds the mark U\+FEFF .* joined"
+    with pytest.raises(SeqattnError, match=told):
+        load_log(described(TEXT + second, **bare))
+    with pytest.raises(
+        SeqattnError, match=f"line {len(ROWS) + 2} repeats the names of the columns"
+    ):
+        load_log(described(TEXT + TEXT, **bare))
+
+
+def test_a_second_file_without_names_is_refused_as_well(described):
+    rows = TEXT.partition("\n")[2]
+    listed = {"header": False, "columns": ["user", "item", "intensity", "timestamp"]}
+    with pytest.raises(SeqattnError, match=rf"line {len(ROWS) + 1}: '\\ufeffu0' holds the mark"):
+        load_log(described(rows + "\ufeff" + rows, **listed))
+    assert len(load_log(described("\ufeff" + rows, **listed))) == len(ROWS)
+
+
+@pytest.mark.parametrize("start", ["\n", "\n\n\n", " \n", "\r\n\r\n"])
+def test_empty_lines_above_rows_without_names_are_no_rows(described, start):
+    listed = {"header": False, "columns": ["user", "item", "intensity", "timestamp"]}
+    made = described(start + TEXT.partition("\n")[2], **listed)
+    assert load_log(made).frame["user"].tolist() == [user for user, *_ in ROWS]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import sys
 import tracemalloc
 from ast import literal_eval
@@ -92,7 +93,49 @@ def test_header_that_names_a_column_twice_is_refused(tmp_path):
 
 def test_header_repeated_inside_the_file_is_refused_with_its_line(tmp_path):
     path = written(tmp_path / "log.csv", HEADER + "1,2,3,4\n" + HEADER + "1,3,3,4\n")
-    assert "line 3: 'intensity' is not a number" in refusal(path)
+    assert "line 3 repeats the names of the columns" in refusal(path)
+    path = written(tmp_path / "log.csv", HEADER + "1,2,3,4\nuser,2,3,4\n1,item,3,4\n")
+    assert read_delimited(path, ",", COLUMNS).frame["user"].tolist() == ["1", "user", "1"]
+
+
+@pytest.mark.parametrize("start", ["\n", "\n\n", "  \n", "\r\n", "\r", "\ufeff\n", "\n \n"])
+def test_an_empty_line_above_the_names_is_refused_by_every_reader(tmp_path, start):
+    told = "line 1 is empty; the names of the columns should stand there"
+    path = written(tmp_path / "log.csv", f"{start}{HEADER}1,2,3,4\n")
+    assert told in refusal(path)
+    with pytest.raises(SeqattnError, match=told):
+        read_plain(path, {"user": "user", "item": "item"})
+    with pytest.raises(SeqattnError, match=told):
+        read_mirror(written(tmp_path / "log.csv.gz", path.read_bytes()))
+    atomic = "user_id:token\titem_id:token\n1\t2\n"
+    with pytest.raises(SeqattnError, match=told):
+        read_inter(written(tmp_path / "log.inter", start + atomic))
+
+
+@pytest.mark.parametrize("blanks", ["\n", "\n\n\n", " \r\n"])
+def test_a_file_of_empty_lines_alone_is_empty(tmp_path, blanks):
+    assert "the file is empty" in refusal(written(tmp_path / "log.csv", blanks))
+
+
+def test_an_absent_table_is_not_called_damaged(tmp_path):
+    for name in ("nope.csv", "nope.csv/log.csv", "nope.parquet", "nope\0.csv"):
+        with pytest.raises(SeqattnError, match=r"nope.*: no such file; check the path$"):
+            read_plain(tmp_path / name, {"user": "user", "item": "item"})
+    with pytest.raises(SeqattnError, match=r"is a folder; name a file$"):
+        read_plain(tmp_path, {"user": "user", "item": "item"})
+
+
+def test_a_forbidden_table_is_not_called_damaged(tmp_path, monkeypatch):
+    path = written(tmp_path / "log.csv", HEADER + "1,2,3,4\n")
+    monkeypatch.setattr(os, "access", lambda file, mode: False)
+    readers = (
+        lambda: read_plain(path, {"user": "user", "item": "item"}),
+        lambda: read_mirror(path),
+        lambda: READERS["amazon-json"]([path]),
+    )
+    for read in readers:
+        with pytest.raises(SeqattnError, match="may not be read; ask its owner"):
+            read()
 
 
 def test_truncated_gzip_is_refused(tmp_path):

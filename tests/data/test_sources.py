@@ -113,6 +113,27 @@ def test_the_cache_comes_before_recboles_copy(mirror, tmp_path, monkeypatch):
     assert find(CATALOGUE["ml-100k"]).place == "cache"
 
 
+def test_another_form_of_a_dataset_is_where_its_files_are(mirror, tmp_path):
+    entry = CATALOGUE["ml-100k-time"]
+    assert entry.of == "ml-100k"
+    written(tmp_path / "cache" / "u.data", U_DATA)
+    assert status(entry) == ("cached", entry)
+    assert find(entry) == find(CATALOGUE["ml-100k"])
+    written(mirror / "ml-100k.csv.gz", HEADER + "196,242,3,8\n")
+    assert status(entry)[0] == "present (mirror)"
+
+
+def test_another_form_of_generated_data_is_generated():
+    entry = replace(CATALOGUE["synthetic"], name="synthetic-time", of="synthetic")
+    assert status(entry) == ("generated", entry)
+    assert how_to_get(entry) == "it is generated"
+
+
+def test_the_file_to_get_for_another_form_is_that_of_the_dataset():
+    entry = replace(CATALOGUE["steam-200k"], name="steam-later", of="steam-200k")
+    assert "put steam-200k.csv.gz, with" in how_to_get(entry)
+
+
 def test_what_is_nowhere_is_downloaded_and_unpacked(mirror, tmp_path, monkeypatch):
     def fetch(url, target, *, sha256):
         assert (url, sha256) == (CATALOGUE["ml-1m"].url, CATALOGUE["ml-1m"].sha256)

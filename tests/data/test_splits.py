@@ -254,6 +254,15 @@ def test_part_that_is_none_is_refused_by_row():
         dataset(GIVEN.assign(part=["train", "train", "dev", "test", "train", "valid", "test"]))
 
 
+def test_spaces_around_a_part_do_not_count_and_capitals_get_a_hint():
+    words = ["train", "train", "valid", "test", "train", "valid", "test"]
+    plain = dataset(GIVEN.assign(part=words))
+    padded = dataset(GIVEN.assign(part=[f" {word}\t" for word in words]))
+    assert padded.fingerprint == plain.fingerprint
+    with pytest.raises(SeqattnError, match=r"'Train' is no part .*test, all in lower case"):
+        dataset(GIVEN.assign(part=["Train", *words[1:]]))
+
+
 @PROPERTY
 @given(rows(max_time=40), st.integers(1, 39), st.sampled_from(VALIDATIONS))
 def test_a_date_with_a_space_cuts_where_the_same_with_a_t_does(table, moment, validation):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from itertools import pairwise
 
@@ -254,13 +255,23 @@ def test_an_item_twice_among_scores_is_one_line(synthetic, scores, tmp_path):
         external.ranks_of_scores(tmp_path / "s.npz", synthetic)
 
 
+def test_absent_and_forbidden_scores_are_not_called_damaged(synthetic, tmp_path, monkeypatch):
+    with pytest.raises(SeqattnError, match=r"none\.npz: no such file; check the path$"):
+        external.ranks_of_scores(tmp_path / "none.npz", synthetic)
+    with pytest.raises(SeqattnError, match=r"is a folder; name a file$"):
+        external.ranks_of_scores(tmp_path, synthetic)
+    (tmp_path / "s.npz").touch()
+    monkeypatch.setattr(os, "access", lambda file, mode: False)
+    with pytest.raises(SeqattnError, match=r"s\.npz: may not be read; ask its owner"):
+        external.ranks_of_scores(tmp_path / "s.npz", synthetic)
+
+
 def test_a_file_of_scores_that_is_none_is_one_line(synthetic, tmp_path):
     (tmp_path / "junk.npz").write_bytes(b"PK\x03\x04 junk")
     (tmp_path / "text.npz").write_text("user,item,score\n1,2,3\n")
     (tmp_path / "empty.npz").write_bytes(b"")
     np.save(tmp_path / "one.npy", np.ones(3))
-    files = ("junk.npz", "text.npz", "empty.npz", "missing.npz", ".", "one.npy")
-    for name in files:
+    for name in ("junk.npz", "text.npz", "empty.npz", "one.npy"):
         with pytest.raises(SeqattnError, match=r"no readable|holds one array") as told:
             external.ranks_of_scores(tmp_path / name, synthetic)
         assert "\n" not in str(told.value) and str(tmp_path) in str(told.value)

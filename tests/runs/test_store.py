@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from dataclasses import replace
 
@@ -50,6 +51,24 @@ def test_a_cell_round_trips_and_is_computed_once(tmp_path):
     assert torch.equal(run.weights()["w"], torch.ones(2))
     assert (run.model, run.seed) == ("sasrec", 1)
     assert [c.folder for c in store.runs()] == [run.folder]
+
+
+@pytest.mark.parametrize("forbidden", ["", "toy", "toy/sasrec"])
+def test_a_folder_that_may_not_be_read_is_not_taken_for_an_empty_one(
+    tmp_path, monkeypatch, forbidden
+):
+    store = Store(tmp_path)
+    store.compute(SPEC, lambda: RESULT)
+    (tmp_path / "lost+found").mkdir()
+    closed = [tmp_path / "lost+found", tmp_path / forbidden]
+    monkeypatch.setattr(os, "access", lambda folder, mode: folder not in closed)
+    told = f"results folder {tmp_path / forbidden} may not be read; ask its owner"
+    with pytest.raises(SeqattnError, match=re.escape(told)):
+        list(store.runs())
+    with pytest.raises(SeqattnError, match=re.escape(told)):
+        store.unusable([])
+    closed.pop()
+    assert len(list(store.runs("toy"))) == 1
 
 
 @BOTH

@@ -108,13 +108,20 @@ class Description:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Refuse to write over what is no record, or part of one, and only has the name of one."""
+    """Refuse to write over what is no record, or part of one, and only has the name of one.
+
+    So is a file where the folder should be.
+    """
     for key, ours in _BEGINS.items():
         path = folder / f"{key}.json"
         try:
             begin = "".join(path.read_text(encoding="utf-8").split())[: len(ours)]
         except FileNotFoundError:
             continue
+        except NotADirectoryError:
+            above = (folder, *folder.parents)
+            file = next(each for each in above if each.exists() and not each.is_dir())
+            raise SeqattnError(f"{file} is a file; name a folder with -o") from None
         except (OSError, ValueError):
             begin = "unreadable"
         if not ours.startswith(begin):

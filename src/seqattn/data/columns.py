@@ -88,10 +88,10 @@ def tidy_ids(column: pd.Series, source: str) -> pd.Series:
         return column
     # A set compares whole texts; pandas compares them up to the first NUL.
     texts = {value for value in values.array if isinstance(value, str)}
-    for bad, told in ((_has_nul, "holds a NUL character"), (_is_broken, "is no valid text")):
+    for bad, told, fix in _BAD_TEXTS:
         if found := {text for text in texts if bad(text)}:
             rows = column.map(found.__contains__).to_numpy(dtype=bool, na_value=False)
-            _refuse(column, source, rows, told, "remove it, or get the file again")
+            _refuse(column, source, rows, told, fix)
     if all(text and text == text.strip() for text in texts):
         return column
     tidied = {text: text.strip() or None for text in texts}
@@ -107,6 +107,23 @@ def _has_nul(text: str) -> bool:
 def _is_broken(text: str) -> bool:
     """Whether a text holds half of a character, which no file can store."""
     return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _has_mark(text: str) -> bool:
+    """Whether a text holds the mark that begins a file, and that nobody sees in the middle."""
+    return not text.isascii() and "\ufeff" in text
+
+
+_FIX_TEXT = "remove it, or get the file again"
+_BAD_TEXTS = (
+    (_has_nul, "holds a NUL character", _FIX_TEXT),
+    (_is_broken, "is no valid text", _FIX_TEXT),
+    (
+        _has_mark,
+        "holds the mark U+FEFF that begins a file, as if a second file were joined here",
+        "remove the mark, and names of columns behind it",
+    ),
+)
 
 
 def ids(column: pd.Series, source: str) -> np.ndarray:
@@ -172,7 +189,7 @@ def intensities(column: pd.Series, source: str) -> np.ndarray:
     Raises
     ------
     SeqattnError
-        One is missing, no such number or too large.
+        One is missing, no such number or too large, or all are too small.
     """
     values, missing = _numbers(column), column.isna().to_numpy(dtype=bool)
     _refuse(column, source, np.isnan(values) & ~missing, "is not a number", _FIX_INTENSITY)
@@ -182,6 +199,11 @@ def intensities(column: pd.Series, source: str) -> np.ndarray:
     # Sequences store float32: a larger value would silently become infinite there.
     too_large = values > np.finfo(np.float32).max
     _refuse(column, source, too_large, "overflows 32-bit floats", "use a larger unit")
+    # Of numbers that float32 no longer holds in full the inverse is infinite, as is what a model
+    # would divide by the largest of a history.
+    if values.max(initial=0) < np.finfo(np.float32).tiny:
+        told = "is too small for 32-bit floats, as all others are"
+        _refuse(column, source, values > 0, told, "use a smaller unit")
     return values
 
 
@@ -357,14 +379,20 @@ def _is_whole(value: object) -> bool:
 def parts(column: pd.Series, source: str) -> np.ndarray:
     """Return the number of the part of a given split that each row is in, (n,) int8.
 
+    Spaces around a word do not count, as of ids.
+
     Raises
     ------
     SeqattnError
         A word names no part.
     """
-    number = column.map(_NUMBER)
+    known = {word: _NUMBER.get(str(word).strip()) for word in column.unique()}
+    number = column.map(known)
+    bad = number.isna().to_numpy(dtype=bool)
     wanted = f"write {', '.join(PARTS)}"
-    _refuse(column, source, number.isna().to_numpy(dtype=bool), "is no part of a split", wanted)
+    if any(str(word).strip().lower() in _NUMBER for word in column[bad]):
+        wanted += ", all in lower case"
+    _refuse(column, source, bad, "is no part of a split", wanted)
     return number.to_numpy(dtype=np.int8)
 
 

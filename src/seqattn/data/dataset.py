@@ -16,6 +16,7 @@ from seqattn.data.columns import of_files
 from seqattn.data.entry import CATALOGUE, Counts, Entry
 from seqattn.data.interactions import Interactions, Step, require_chronology
 from seqattn.data.own import OwnData, is_yaml, read_yaml
+from seqattn.data.paths import require_file
 from seqattn.data.preparation import prepare
 from seqattn.data.readers import (
     READERS,
@@ -25,7 +26,7 @@ from seqattn.data.readers import (
 )
 from seqattn.data.readers.own import read_own
 from seqattn.data.sequences import Sequences
-from seqattn.data.sources import GENERATED, opened
+from seqattn.data.sources import GENERATED, opened, with_files
 from seqattn.data.splits import Split, split, with_times
 from seqattn.errors import SeqattnError
 
@@ -263,7 +264,7 @@ def _open(name: str) -> tuple[Entry, Interactions]:
 
 def _open_entry(entry: Entry) -> tuple[Entry, Interactions]:
     """Read the files of an entry of the catalogue, or of the one that it is another form of."""
-    files = CATALOGUE[entry.of or entry.name]
+    files = with_files(entry)
     if files.name in GENERATED:
         return entry, GENERATED[files.name]()
     with opened(files) as source:
@@ -292,10 +293,7 @@ def _open_own(description: Path) -> tuple[Entry, Interactions]:
 
 
 def _read_own(own: OwnData, path: Path, part: str) -> Table:
-    if not path.is_file():
-        raise SeqattnError(
-            f"{path}: no such file; paths in the YAML are relative to the YAML's own folder"
-        )
+    require_file(path, "paths in the YAML are relative to the YAML's own folder")
     table = read_own(own, path)
     return replace(table, frame=table.frame.assign(part=part)) if part else table
 

@@ -174,6 +174,8 @@ class SplitYaml:
     A given split is a ``column`` of the file, or three files. ``validation`` may be left out.
     """
 
+    instead = "; leave `split` out for leave-one-out, or write split: {time: quantile 0.9}"
+
     time: str | int | float = ""  # a number is none, and told so in words
     target: str = ""
     validation: str = ""

@@ -129,7 +129,7 @@ def _own_data(path: Path, loaded: object) -> OwnData:
         part: path.parent / os.path.expanduser(file)
         for part, file in (files or {"": given.path}).items()
     }
-    suffixes = {suffix for file in paths.values() for suffix in file.suffixes}
+    suffixes = {suffix.lower() for file in paths.values() for suffix in file.suffixes}
     of_text = names or given.separator or given.decimal != "." or given.quote
     if of_text and any(map(is_parquet, paths.values())):
         raise SeqattnError("header, separator, decimal and quote are of text files, not of Parquet")

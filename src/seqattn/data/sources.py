@@ -31,7 +31,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from filelock import FileLock
 from tqdm import tqdm
 
-from seqattn.data.entry import Entry
+from seqattn.data.entry import CATALOGUE, Entry
 from seqattn.data.held import held_log
 from seqattn.data.interactions import Interactions
 from seqattn.data.synthetic import synthetic_log
@@ -259,13 +259,15 @@ def find(entry: Entry) -> Source | None:
     """Return a dataset's files if they are on this machine, else None.
 
     The mirror ``$SEQATTN_DATA`` comes first, with official file names or ``<name>.csv.gz``, then
-    the cache, then RecBole's wheel, which brings ML-100K and is located, never imported.
+    the cache, then RecBole's wheel, which brings ML-100K and is located, never imported. Another
+    form of a dataset has the files of that one.
 
     Raises
     ------
     SeqattnError
         ``$SEQATTN_DATA`` is not a folder.
     """
+    entry = with_files(entry)
     mirror = data_folder()
     if mirror is not None:
         if found := _official(entry, mirror):
@@ -280,6 +282,11 @@ def find(entry: Entry) -> Source | None:
     return Source("inter", "recbole", (copy,)) if copy else None
 
 
+def with_files(entry: Entry) -> Entry:
+    """Return the entry whose files a dataset takes: its own, or the one that it is a form of."""
+    return CATALOGUE[entry.of] if entry.of else entry
+
+
 def status(entry: Entry) -> tuple[str, Entry]:
     """Return where a dataset is, and its entry as it applies to the files there.
 
@@ -290,7 +297,7 @@ def status(entry: Entry) -> tuple[str, Entry]:
     SeqattnError
         ``$SEQATTN_DATA`` is not a folder.
     """
-    if entry.name in GENERATED:
+    if with_files(entry).name in GENERATED:
         return "generated", entry
     source = find(entry)
     if source is None:
@@ -366,13 +373,14 @@ def _verify_unpacked(paths: Sequence[Path], entry: Entry) -> None:
 
 def how_to_get(entry: Entry) -> str:
     """Return what a user must do for a dataset's files, as the end of a sentence."""
-    if entry.name in GENERATED:
+    files = with_files(entry)
+    if files.name in GENERATED:
         return "it is generated"
-    if entry.url is not None:
-        return f"`seqattn prepare {entry.name}` downloads {entry.url} into {cache_folder()}"
-    where = f" from {entry.homepage}" if entry.homepage else ""
+    if files.url is not None:
+        return f"`seqattn prepare {entry.name}` downloads {files.url} into {cache_folder()}"
+    where = f" from {files.homepage}" if files.homepage else ""
     return (
-        f"there is no direct link: get the data{where} and put {entry.name}.csv.gz, with the "
+        f"there is no direct link: get the data{where} and put {files.name}.csv.gz, with the "
         "columns user, item, intensity and timestamp, into the folder that SEQATTN_DATA names"
     )
 

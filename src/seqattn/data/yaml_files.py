@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 import yaml
 
 from seqattn.config import strict
+from seqattn.data.paths import require_file
 from seqattn.errors import SeqattnError
 
 if TYPE_CHECKING:
@@ -62,10 +63,9 @@ def load_yaml(path: Path) -> Any:
     Raises
     ------
     SeqattnError
-        The file is absent, too large or no YAML.
+        The file is absent, may not be read, is too large or no YAML.
     """
-    if not path.is_file():  # a pipe would be waited for
-        raise SeqattnError(f"{path}: no such file; give the path of a dataset's YAML")
+    require_file(path, "give the path of a dataset's YAML")  # a pipe would be waited for
     try:
         if path.stat().st_size > _LARGEST_YAML:
             raise SeqattnError(f"{path}: over a megabyte, so no description of a dataset")
@@ -80,7 +80,8 @@ def load_yaml(path: Path) -> Any:
 def section(cls: type[T], values: Any, name: str, other: str = "") -> T:
     """Build a section of a YAML file as a dataclass, and the dataclasses among its fields.
 
-    `other` is what a message says may stand there instead, such as "a word or ".
+    `other` is what a message says may stand there instead, such as "a word or ". What a class calls
+    `instead` ends the message of a section that is none.
 
     Raises
     ------
@@ -89,7 +90,8 @@ def section(cls: type[T], values: Any, name: str, other: str = "") -> T:
         section inside the whole, whose name starts with "the", is called by its key alone.
     """
     if not isinstance(values, Mapping):
-        raise SeqattnError(f"{name} must be {other}a mapping of keys to values, not {values!r}")
+        told = f"{name} must be {other}a mapping of keys to values, not {values!r}"
+        raise SeqattnError(told + getattr(cls, "instead", ""))
     inside, hints = "" if name.startswith("the ") else f"{name}: ", get_type_hints(cls)
     built = dict(values)
     for key, value in values.items():

@@ -20,6 +20,7 @@ from pandas.api import types
 
 from seqattn.data import Dataset
 from seqattn.data.columns import tidy_ids
+from seqattn.data.paths import require_file
 from seqattn.data.readers.plain import plain_names, read_plain
 from seqattn.data.sequences import places_of
 from seqattn.errors import SeqattnError
@@ -309,6 +310,7 @@ def _stored(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray 
     """Return the arrays of a file as they are."""
     names = ("users", "items", "scores")
     told = f"save {', '.join(names[:2])} and {names[2]} by numpy.savez"
+    require_file(path)
     try:
         stored = np.load(path, allow_pickle=False)
         if isinstance(stored, np.ndarray):

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -43,6 +44,7 @@ from seqattn.stats.metrics import metric
 
 _WEIGHTS = "model.safetensors"
 _OWNERS = "_users"  # ends the name of whose targets are whose, among ranks
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of a dataset; lost+found is nobody's
 _FORMAT = 1  # part of every hash: raise it when a run's meaning changes
 
 
@@ -316,8 +318,13 @@ class Store:
         """Yield every intact run of every engine, sorted by folder name.
 
         A run that was copied or renamed to the place of another seed, model or dataset is none.
+
+        Raises
+        ------
+        SeqattnError
+            A folder may not be read: what it holds is not known, and it would seem empty.
         """
-        for folder in sorted(self.path.glob(f"{dataset}/{model}/seed-*")):
+        for folder in self._folders(dataset, model):
             for engine in _FACTS:
                 run = self._own(folder, engine)
                 if run is not None:
@@ -328,9 +335,22 @@ class Store:
         intact = {run.folder for run in runs}
         return [
             f"{folder}: damaged, not whole, or another run than its name says"
-            for folder in sorted(self.path.glob("*/*/seed-*"))
+            for folder in self._folders()
             if folder not in intact
         ]
+
+    def _folders(self, dataset: str = "*", model: str = "*") -> list[Path]:
+        """Return the folders of runs, intact or not, sorted by name."""
+        datasets = [path for path in self.path.glob(dataset) if _NAME.fullmatch(path.name)]
+        models = (path for folder in datasets for path in folder.glob(model))
+        for folder in (self.path, *datasets, *models):
+            # Searching for names passes over what may not be read without a word.
+            if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+                raise SeqattnError(
+                    f"the results folder {folder} may not be read; ask its owner for the "
+                    "permission, or choose another results_dir"
+                )
+        return sorted(self.path.glob(f"{dataset}/{model}/seed-*"))
 
     def _own(self, folder: Path, engine: str) -> Run | None:
         """Return the run of a folder if it is intact and this is the place of what it says."""

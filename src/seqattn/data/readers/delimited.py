@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from seqattn.data.paths import require_file
 from seqattn.data.readers.raw_text import (
     UNREADABLE,
     RawText,
     content_of,
     one_line,
     quoting,
+    require_names_first,
     with_one,
 )
 from seqattn.errors import SeqattnError
@@ -85,10 +87,13 @@ def read_delimited(
     Raises
     ------
     SeqattnError
-        The file is empty, damaged or cut off, lacks a column or names one twice, a line has more
-        fields than there are columns, or a quote that nothing closes has taken in other lines.
+        The file is empty, damaged or cut off, or begins with an empty line; it lacks a column or
+        names one twice; a line has more fields than there are columns or repeats their names, or a
+        quote that nothing closes has taken in other lines.
     """
     header, content = not names, content_of(path)
+    if header:
+        require_names_first(path, content)
     present = header_of(path, separator, content, quoted) if header else list(names)
     _require_names(path, present, list(columns), separator)
     content, mark = with_one(path, content, separator)
@@ -118,11 +123,29 @@ def read_delimited(
     )
     frame = frame.rename(columns=dict(columns))
     frame.index = raw.lines(len(frame))
+    if header:
+        _refuse_second_header(frame, columns, path)
     empty = frame.isna().all(axis=1)
     frame = frame[~empty] if empty.any() else frame
     if missing:
         frame = frame.assign(**{n: without_marks(frame[n], missing) for n in IDS if n in frame})
     return Table(frame if decimal == "." else _with_points(frame, decimal, path), str(path))
+
+
+def _refuse_second_header(frame: pd.DataFrame, columns: Mapping[str, str], path: Path) -> None:
+    """Refuse a row of the columns' own names, as it stands where files were joined."""
+    theirs = {ours: name for name, ours in columns.items()}
+    # Each different id once: a pass over all rows comes only where such ids are.
+    if not all(theirs[name] in frame[name].cat.categories for name in IDS if name in theirs):
+        return
+    found = pd.Series(True, index=frame.index)
+    for ours, name in theirs.items():
+        found &= frame[ours] == name
+    if found.any():
+        raise SeqattnError(
+            f"{path}: line {found.idxmax()} repeats the names of the columns, as if another file "
+            "were joined there; remove the line"
+        )
 
 
 def without_marks(column: pd.Series, marks: Sequence[str]) -> pd.Series:
@@ -237,6 +260,8 @@ def read_mirror(path: Path) -> Table:
 
 
 def _read(path: Path, content: bytes | None, **options: Any) -> pd.DataFrame:
+    if content is None:
+        require_file(path)
     try:
         return pd.read_csv(
             path if content is None else io.BytesIO(content),
@@ -352,6 +377,7 @@ def _schema(path: Path) -> Any:
         raise SeqattnError(
             f"{path}: reading Parquet needs pyarrow ({error}); run: pip install 'pyarrow<22'"
         ) from None
+    require_file(path)
     try:
         return parquet.read_schema(path)
     except (pyarrow.ArrowException, OSError) as error:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from seqattn.data.paths import require_file
 from seqattn.data.readers.delimited import Table
 from seqattn.errors import SeqattnError
 
@@ -89,6 +90,7 @@ def read_records(
     SeqattnError
         The file is damaged or not UTF-8.
     """
+    require_file(path)
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt", encoding="utf-8") as lines:

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from pandas.io.common import get_handle
 
+from seqattn.data.paths import require_file
 from seqattn.errors import SeqattnError
 
 UNREADABLE = (pd.errors.ParserError, UnicodeError, EOFError, OSError, zlib.error)
@@ -34,6 +35,7 @@ _KINDS = {
     b"\x28\xb5\x2f\xfd": "is compressed by its content; let its name end in .zst",
     b"SQLite format 3": "is a database; write the table of the log as CSV",
 }
+_BLANK_START = re.compile(rb"(?:\xef\xbb\xbf)?[ \t]*[\r\n]\s*\S")
 _ONE = "\x1f"  # stands for a separator of two characters, which pandas' fast parser cannot take
 _NUMBER = re.compile(r"\s*[-+]?[.\d]")
 _LONG_NUMBER = re.compile(r"[1-9][0-9]{5,}")  # a time, perhaps; hardly a count or a rating
@@ -284,8 +286,10 @@ def content_of(path: Path) -> bytes:
     Raises
     ------
     SeqattnError
-        The archive is damaged, encrypted or not of one file, or the text holds NUL bytes.
+        There is no such file, or it may not be read; the archive is damaged, encrypted or not of
+        one file, or the text holds NUL bytes.
     """
+    require_file(path, pipes=True)
     try:
         with get_handle(path, "rb", is_text=False, compression="infer") as opened:
             content: bytes = opened.handle.read()
@@ -306,6 +310,21 @@ def content_of(path: Path) -> bytes:
             f"{path}: line {line} holds a NUL byte, so the file is damaged or no text; get it again"
         )
     return content
+
+
+def require_names_first(path: Path, content: bytes) -> None:
+    """Refuse a text whose first line is empty, where the names of the columns should stand.
+
+    Raises
+    ------
+    SeqattnError
+        It is, and a later one is not.
+    """
+    if _BLANK_START.match(content):
+        raise SeqattnError(
+            f"{path}: line 1 is empty; the names of the columns should stand there: remove the "
+            "empty lines above them"
+        )
 
 
 def one_line(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import hypothesis.strategies as st
@@ -11,9 +12,10 @@ import torch
 from hypothesis import given, settings
 from scipy.stats import rankdata
 
-from seqattn import build_model
-from seqattn.config import ModelConfig
+from seqattn import build_model, load
+from seqattn.config import ModelConfig, replace
 from seqattn.errors import SeqattnError
+from seqattn.models import MODELS, PLUGINS
 from seqattn.models.attention import attend
 from seqattn.models.intensity import normalise
 from seqattn.models.key_bias import (
@@ -27,6 +29,12 @@ from seqattn.models.key_bias import (
     hats,
 )
 from seqattn.models.side_information import DifSr, Nova, SideKeys
+from seqattn.presets import get_preset
+from seqattn.runs.fitting import fit_run, run_spec
+from seqattn.runs.store import Store
+from seqattn.training.fit import seeded_model
+
+SMOKE = get_preset("smoke")
 
 SMALL = {"max_length": 8, "hidden_size": 8, "inner_size": 16, "n_layers": 2, "n_heads": 2}
 H, F, N_ITEMS = 2, 4, 20
@@ -40,6 +48,12 @@ NAMES = {
     "ia-dif-sr": DifSr,
 }
 OF_THE_KEY = [n for n in NAMES if n not in ("ia-side-keys", "ia-nova", "ia-dif-sr")]
+PLACING = [  # designs that read places in the log; a new one is found by itself
+    name
+    for name in MODELS
+    if name not in PLUGINS
+    and any(isinstance(module, Quantiles) for module in build_model(name, 1).modules())
+]
 LOG = torch.tensor([1.0, 1.0, 2.0, 3.0, 3.0, 4.0, 5.0, 5.0, 5.0, 9.0])
 
 
@@ -341,6 +355,36 @@ def test_a_place_does_not_depend_on_how_intensities_are_normalised():
     hidden.append(build("ia-gate")(items, stars))
     for one in hidden[1:]:
         torch.testing.assert_close(one, hidden[0], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", PLACING)
+def test_before_a_fit_every_layer_is_told_the_places_in_the_training_log(
+    name, synthetic, monkeypatch
+):
+    monkeypatch.setattr("seqattn.models.key_bias.GRID", 1000)  # keeps every value of the log
+    model = seeded_model(synthetic, name, 1, SMOKE.model, "cpu")
+    train = synthetic.split.train
+    items, minutes = (torch.tensor(x)[None] for x in (train.items, train.intensity))
+    w = model.signal(items, minutes).w_BT
+    expected = (rankdata(train.intensity) - 0.5) / len(train.intensity)
+    assert len(model.injections) == SMOKE.model.n_layers
+    for injection in model.injections:
+        np.testing.assert_allclose(injection.quantiles(w)[0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", PLACING)
+def test_a_kept_run_places_intensities_as_its_fit_did(name, synthetic, tmp_path):
+    short = dataclasses.replace(SMOKE, train=replace(SMOKE.train, epochs=1))
+    run = fit_run(Store(tmp_path), synthetic, run_spec(synthetic, name, 1, short))
+    quantiles = Quantiles()
+    quantiles.tell(torch.log1p(torch.tensor(synthetic.split.train.intensity)))
+    expected = dict(quantiles.named_buffers())
+    assert not torch.equal(expected["value_G"], Quantiles().value_G)
+    for injection in load(run, synthetic).model.injections:
+        found = dict(injection.quantiles.named_buffers())
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            assert torch.equal(found[key], value), key
 
 
 @given(u=st.floats(0, 1), n=st.integers(1, 9))

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from seqattn import build_model
 from seqattn.config import replace
@@ -168,6 +169,41 @@ def test_a_fit_is_deterministic_given_its_seed(name, synthetic):
     first, second = (fit(synthetic, name, 1, SMOKE.model, SMOKE.train) for _ in range(2))
     assert [e.loss for e in first.history] == [e.loss for e in second.history]
     assert np.array_equal(first.ranks["test_unfiltered"], second.ranks["test_unfiltered"])
+
+
+@torch.no_grad()
+def test_the_activation_of_both_networks_is_the_exact_gelu():
+    """In LLaMA it is [AE]'s; the library's own is SiLU."""
+    x = 3 * torch.randn(50, 8, generator=torch.manual_seed(0))
+    llama, albert = build("hf-llama-ar").network, build("hf-albert-ar").network
+    assert llama.config.hidden_act == albert.config.hidden_act == "gelu"
+    for layer in llama.layers:
+        mlp = layer.mlp
+        gated = F.gelu(x @ (50 * mlp.gate_proj.weight).T) * (x @ mlp.up_proj.weight.T)
+        mlp.gate_proj.weight.mul_(50)  # so that the activation is far from a line
+        torch.testing.assert_close(mlp(x), gated @ mlp.down_proj.weight.T)
+    torch.testing.assert_close(
+        albert.encoder.albert_layer_groups[0].albert_layers[0].activation(x), F.gelu(x)
+    )
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_albert_drops_nothing_of_its_feed_forward_and_llama_only_weights(name, monkeypatch):
+    """As the page "Deviations" says; `seqattn.models.attention` drops of all four."""
+    calls = []
+
+    def drop(x, p=0.5, training=True, inplace=False):
+        calls.append((tuple(x.shape), p if training else 0.0))
+        return x
+
+    monkeypatch.setattr(F, "dropout", drop)
+    model = build(name, n_layers=1, hidden_dropout=0.25, attention_dropout=0.4)
+    model.train()(ITEMS)
+    states, weights = ((2, 8, 8), 0.25), ((2, 2, 8, 8), 0.4)
+    assert calls == ([states, weights, states] if "albert" in name else [weights])
+    calls.clear()
+    model.eval()(ITEMS)
+    assert not any(p for _, p in calls)
 
 
 def test_what_the_network_does_not_read_is_refused():

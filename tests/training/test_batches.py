@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from scipy import stats
 
+from seqattn.config import replace
 from seqattn.data import Sequences
 from seqattn.presets import get_preset
 from seqattn.training.batches import (
@@ -20,6 +21,7 @@ from seqattn.training.batches import (
     prefix_windows,
     random_batches,
 )
+from seqattn.training.fit import seeded_model, training_plans
 
 
 def _offsets(lengths: list[int]) -> np.ndarray:
@@ -222,6 +224,50 @@ def test_a_tenth_of_a_row_a_history_is_one_sample_in_eleven_of_histories_of_one_
     assert len(both.start) == len(random.start) + len(last.start)
     assert len(random.start) == n_windows * 20_000
     assert len(last.start) / len(both.start) == pytest.approx(1 / (10 * n_windows + 1), rel=0.05)
+
+
+@pytest.mark.parametrize("batch_targets", [1, 256])
+def test_each_epoch_hides_other_items_and_each_as_often_as_chance_has_it(synthetic, batch_targets):
+    """Over epochs, how often an item is hidden is binomial; the same masks would hide some always.
+
+    Of rows so long that hardly any would hide nothing, as what such a row hides comes on top.
+    """
+    smoke, p, n_epochs = get_preset("smoke"), 0.5, 30
+    config = replace(smoke.train_ae, mask_probability=p, batch_targets=batch_targets)
+    whole = replace(smoke.model, max_length=40)
+    model = seeded_model(synthetic, "bert4rec", 0, whole, "cpu")
+    epoch, rng = training_plans(model, synthetic, config, "cpu"), np.random.default_rng(0)
+    train = synthetic.split.train
+    hidden = np.zeros((n_epochs, len(train.items)), dtype=int)
+    for number in range(n_epochs):
+        for plan in itertools.chain.from_iterable(epoch(rng)):
+            hidden[number, plan.targets] += 1
+    assert hidden.max() == 1
+    assert len({row.tobytes() for row in hidden}) == n_epochs
+    counts = hidden.sum(axis=0)[np.repeat(train.lengths >= 12, train.lengths)]
+    edges = np.array([-1, 10, 12, 13, 14, 15, 16, 17, 19, n_epochs])
+    found, _ = np.histogram(counts, edges + 0.5)
+    expected = len(counts) * np.diff(stats.binom.cdf(edges, n_epochs, p))
+    assert expected.min() > 5
+    assert stats.chisquare(found, expected).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("name", ["sasrec", "bert4rec"])
+def test_each_epoch_cuts_long_histories_elsewhere_and_scores_the_same_targets(synthetic, name):
+    smoke = get_preset("smoke")
+    model = seeded_model(synthetic, name, 0, smoke.model, "cpu")
+    epoch, rng = training_plans(model, synthetic, smoke.train, "cpu"), np.random.default_rng(0)
+    epochs = [list(itertools.chain.from_iterable(epoch(rng))) for _ in range(20)]
+    starts = [np.concatenate([plan.start for plan in plans]) for plans in epochs]
+    train = synthetic.split.train
+    for user in np.flatnonzero(train.lengths > smoke.model.max_length + smoke.train.stride):
+        first, stop = train.offsets[user : user + 2]
+        of_user = [frozenset(start[(start > first) & (start < stop)]) for start in starts]
+        assert len(set(of_user)) >= 3, "one of five phases an epoch, over twenty epochs"
+    if name != "bert4rec":
+        targets = [np.sort(np.concatenate([plan.targets for plan in plans])) for plans in epochs]
+        assert len(targets[0]) == synthetic.n_targets
+        assert all(np.array_equal(one, targets[0]) for one in targets)
 
 
 def _cost(buckets, lengths, overhead: int) -> int:

@@ -260,7 +260,7 @@ def kernel_for_several() -> Iterator[AsyncKernelManager]:
     """Keep a kernel for notebooks that run one after another: starting one takes most of a page.
 
     It computes on one thread, unless ``OMP_NUM_THREADS`` says otherwise: with a kernel on every
-    core, more threads wait for each other, up to six times as long where tensors are small.
+    core, more threads wait for each other.
     """
     from jupyter_client import AsyncKernelManager
     from jupyter_core.utils import run_sync

@@ -127,40 +127,53 @@ def of_file(path: Path, column: str | None = None, by: str = "user") -> PerUser:
     frame = read_plain(path, used, texts=("value",))
     if frame.empty:
         raise SeqattnError(f"{path}: no row below the names of columns; was the file cut off?")
+    frame = _checked(frame, path, column, by)
+    wide = _by_seed(frame, path, several="seed" in used)
+    if not asked:
+        return PerUser(path.name, wide)
+    targets = _targets(frame["user"], frame["item"].rename(asked), path)
+    return PerUser(path.name, wide, targets=targets)
 
-    def line(wrong: pd.Series) -> str:
-        return f"{path}: {frame.index.name} {wrong.idxmax()}"
 
+def _line(path: Path, frame: pd.DataFrame, wrong: pd.Series) -> str:
+    return f"{path}: {frame.index.name} {wrong.idxmax()}"
+
+
+def _checked(frame: pd.DataFrame, path: Path, column: str, by: str) -> pd.DataFrame:
+    """Return a file's rows with users as text, values and seeds as numbers; 0 where no seed is."""
     frame = frame.assign(user=tidy_ids(frame["user"], str(path)))  # as of a log
     if (blank := frame["user"].isna()).any():
-        raise SeqattnError(f"{line(blank)}: no {by}; values are paired by the users' ids")
+        raise SeqattnError(
+            f"{_line(path, frame, blank)}: no {by}; values are paired by the users' ids"
+        )
     values = pd.to_numeric(frame["value"], errors="coerce")
     if (bad := ~np.isfinite(values)).any():
         cell = frame["value"][bad.idxmax()]
         told = "no value" if pd.isna(cell) else f"{str(cell)!r} is not a number"
-        raise SeqattnError(f"{line(bad)}, column {column!r}: {told}")
+        raise SeqattnError(f"{_line(path, frame, bad)}, column {column!r}: {told}")
     values = frame["value"].astype(float)
     seeds = pd.to_numeric(frame["seed"], errors="coerce") if "seed" in frame else values * 0
     if (bad := ~np.isfinite(seeds) | (seeds % 1 != 0)).any():
         told = str(frame["seed"][bad.idxmax()])
-        raise SeqattnError(f"{line(bad)}: seed {told!r} is no whole number")
-    items = frame["item"] if asked else None
-    frame = pd.DataFrame(
-        {"user": frame["user"].astype(str), "seed": seeds.astype(np.int64), "value": values}
-    )
+        raise SeqattnError(f"{_line(path, frame, bad)}: seed {told!r} is no whole number")
+    users = frame["user"].astype(str)
+    return frame.assign(user=users, seed=seeds.astype(np.int64), value=values)
+
+
+def _by_seed(frame: pd.DataFrame, path: Path, *, several: bool) -> pd.DataFrame:
+    """Return values by users and seeds, of a file that names `several` seeds or none."""
     if (twice := frame.duplicated(["user", "seed"])).any():
         row = frame.loc[twice.idxmax()]
         raise SeqattnError(
-            f"{line(twice)}: user {row['user']} has a second value"
-            + (f" for seed {row['seed']}" if "seed" in used else "; name seeds in a column 'seed'")
+            f"{_line(path, frame, twice)}: user {row['user']} has a second value"
+            + (f" for seed {row['seed']}" if several else "; name seeds in a column 'seed'")
         )
     wide = frame.pivot(index="user", columns="seed", values="value")
     if wide.isna().any(axis=None):
         user = wide.index[wide.isna().any(axis=1)][0]
         seed = wide.columns[wide.loc[user].isna()][0]
         raise SeqattnError(f"{path}: seed {seed} lacks user {user}, whom another seed has")
-    targets = None if items is None else _targets(frame["user"], items.rename(asked), path)
-    return PerUser(path.name, wide, targets=targets)
+    return wide
 
 
 def _targets(users: pd.Series, told: pd.Series, path: Path) -> pd.Series:

@@ -29,8 +29,8 @@ from seqattn.studies.texts import NOT_RUN, span
 TARGETS = ("test", "valid")
 LEAST_ROWS = 3  # of a pool
 # Two differences from one model have its errors in common: half of each one's variance where all
-# models vary alike. Measured: 0.3 to 0.6 on most logs, and none where the models compared with
-# differ (tests/studies/test_targets.py).
+# models vary alike. A test holds that against committed runs of two logs, and that nothing is in
+# common where the bases differ.
 ONE_BASE = 0.5
 _KEY = ["dataset", "arm", "part", "model"]
 _COLUMNS = [*_KEY, "target", "kind", "base", "change", "error", "users_error", "df"]

@@ -18,7 +18,7 @@ from wanted import fit_wanted
 from seqattn import book
 from seqattn.book import reports
 from seqattn.cli import main
-from seqattn.data import columns, entry, find_entry, load_dataset, load_log, own, repeats
+from seqattn.data import entry, find_entry, load_dataset, load_log, own, repeats, times
 from seqattn.errors import SeqattnError
 
 GOOD = {
@@ -325,7 +325,7 @@ def test_the_tutorial_lists_every_key():
     for section in (own.OwnYaml, own.ColumnsYaml, *filters):
         for field in dataclasses.fields(section):
             assert f"`{field.name}" in page
-    for word in (*repeats.POLICIES, *columns.TIME_UNITS):
+    for word in (*repeats.POLICIES, *times.TIME_UNITS):
         assert f"`{word}`" in page
 
 

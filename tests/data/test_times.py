@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from small_logs import PROPERTY, frame
 
 from seqattn.data import Dataset, Interactions
-from seqattn.data.columns import TIME_UNITS
 from seqattn.data.entry import Entry
 from seqattn.data.preparation import Preparation
+from seqattn.data.times import TIME_UNITS
 from seqattn.errors import SeqattnError
 
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from seqattn.data.columns import PARTS, TIME_UNITS
+from seqattn.data.columns import PARTS
 from seqattn.data.preparation import Preparation
 from seqattn.data.repeats import POLICIES
 from seqattn.data.splits import Splitting
+from seqattn.data.times import TIME_UNITS
 from seqattn.data.yaml_files import load_yaml, section
 from seqattn.errors import SeqattnError
 

@@ -8,16 +8,14 @@ import numpy as np
 import pandas as pd
 
 from seqattn.data.columns import (
-    TIME_UNITS,
     ids,
     intensities,
     orders,
     parts,
-    refuse_too_close,
     tidy_ids,
-    times,
     without_categories,
 )
+from seqattn.data.times import TIME_UNITS, refuse_too_close, times
 from seqattn.errors import SeqattnError
 
 COLUMNS = ("user", "item", "intensity", "timestamp", "order")

@@ -169,7 +169,7 @@ def test_progress_counts_each_run_once_and_estimates_by_the_stores_own_records(s
     for spec in groups[0].specs:
         keep(found.results, spec, np.arange(1, 944), [])
     groups = plan.read(groups, store)
-    table = plan.progress(found, groups).set_index("arm")
+    table = hours.progress(found, groups).set_index("arm")
     assert table.loc["usual", ["done", "missing"]].tolist() == [2, 2]
     assert table.loc["bare", ["done", "missing"]].tolist() == [2, 2]  # its baseline is there
     seconds = next(store.runs()).facts["seconds"]
@@ -177,10 +177,10 @@ def test_progress_counts_each_run_once_and_estimates_by_the_stores_own_records(s
     assert len(plan.missing(groups)) == 4
     # Hours on a CPU say nothing of a GPU. Of settings without a run, an epoch's are taken.
     assert table.loc["bare", "hours"] == pytest.approx(2 * seconds / 3600)
-    assert np.isnan(plan.progress(found, groups, "cuda").set_index("arm").loc["usual", "hours"])
+    assert np.isnan(hours.progress(found, groups, "cuda").set_index("arm").loc["usual", "hours"])
     slow = groups[2].specs[0]
     keep(found.results, slow, np.arange(1, 944), [], seconds=50 * seconds)
-    table = plan.progress(found, plan.read(groups, store)).set_index("arm")
+    table = hours.progress(found, plan.read(groups, store)).set_index("arm")
     assert table.loc["usual", "hours"] == pytest.approx(2 * seconds / 3600)
     assert table.loc["bare", "hours"] == pytest.approx(50 * seconds / 3600)
 
@@ -192,7 +192,7 @@ def test_hours_of_settings_without_a_run_are_an_epochs_times_no_more_epochs_than
     groups = plan.wanted(found)
     for spec, epochs in zip(groups[0].specs, (20, 40), strict=True):
         keep(found.results, spec, np.arange(1, 944), [], epochs=epochs, seconds=3600.0 * epochs)
-    table = plan.progress(found, plan.read(groups, Store(found.results))).set_index("arm")
+    table = hours.progress(found, plan.read(groups, Store(found.results))).set_index("arm")
     limit = groups[2].specs[0].train_config.epochs
     assert limit < 30  # epochs, the median of what was run
     assert table.loc["bare", "hours"] == pytest.approx(2 * limit)
@@ -203,7 +203,7 @@ def test_hours_of_a_log_without_a_run_are_those_of_the_log_it_was_made_of(study)
     for spec in plan.wanted(found)[0].specs:
         keep(found.results, spec, np.arange(1, 944), [], seconds=720.0)
     of_time = dataclasses.replace(found, datasets=("ml-100k-time",))
-    table = plan.progress(of_time, plan.wanted(of_time)).set_index("arm")
+    table = hours.progress(of_time, plan.wanted(of_time)).set_index("arm")
     assert table.loc["usual", "hours"] == pytest.approx(4 * 720 / 3600)
 
 

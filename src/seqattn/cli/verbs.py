@@ -343,7 +343,7 @@ def _report(options: argparse.Namespace) -> None:
 
 def _study(options: argparse.Namespace) -> None:
     from seqattn.book.reports import make_study, require_makeable
-    from seqattn.studies import plan
+    from seqattn.studies import hours, plan
 
     part = {
         "datasets": options.dataset,
@@ -359,7 +359,7 @@ def _study(options: argparse.Namespace) -> None:
         if options.plan:
             require_makeable(study)
             print(f"{study.name}: {study.question}")
-            progress = plan.progress(study, plan.read(wanted, *study.stores), options.device)
+            progress = hours.progress(study, plan.read(wanted, *study.stores), options.device)
             print(progress.to_string(index=False, float_format="%.1f", na_rep="unknown"))
         elif any(part.values()):
             runs = plan.fit_missing(study, plan.read(wanted, *study.stores), **fit)

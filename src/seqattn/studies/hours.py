@@ -10,7 +10,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,10 +21,37 @@ from seqattn.config import ModelConfig, TrainConfig
 from seqattn.data import CATALOGUE
 from seqattn.models import build_model
 from seqattn.runs.store import Fittable, Run, RunSpec
+from seqattn.studies.plan import Group, Study
 from seqattn.training.batches import packed_windows, prefix_windows
 from seqattn.training.fit import one_row_a_prefix
 
 PREFIX = "prefix"
+
+
+def progress(study: Study, groups: Sequence[Group], device: str = "cpu") -> pd.DataFrame:
+    """Return how far a study is: a row for each dataset and arm.
+
+    Returns
+    -------
+    DataFrame
+        dataset, arm, done, missing (runs), hours (an `estimate` for the missing ones, from the
+        stores' runs on such a device) and lacking (why some runs cannot be named yet).
+    """
+    taken = seconds_taken((run for store in study.stores for run in store.runs()), device)
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for group in groups:
+        key = group.dataset.name, group.arm
+        row = rows.setdefault(key, {"done": set(), "wanted": set(), "lacking": ""})
+        row["done"] |= {run.spec for run in (*group.runs, *group.base)}
+        row["wanted"] |= set(group.specs) | set(group.base_specs)
+        row["lacking"] = row["lacking"] or group.lacking
+    told = []
+    for (dataset, arm), row in rows.items():
+        left = row["wanted"] - row["done"]
+        left_alike = Counter(dataclasses.replace(spec, seed=0) for spec in left)
+        hours = sum(n * estimate(taken, spec) for spec, n in left_alike.items()) / 3600
+        told.append((dataset, arm, len(row["done"]), len(left), hours, row["lacking"]))
+    return pd.DataFrame(told, columns=["dataset", "arm", "done", "missing", "hours", "lacking"])
 
 
 def seconds_taken(runs: Iterable[Run], device: str) -> pd.DataFrame:

@@ -35,11 +35,9 @@ import dataclasses
 import io
 import json
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,7 +53,6 @@ from seqattn.presets import PRESETS, Preset
 from seqattn.runs.fitting import fit_runs, recbole_spec, run_spec
 from seqattn.runs.store import Fittable, Run, Store
 from seqattn.search.record import settings
-from seqattn.studies.hours import estimate, seconds_taken
 from seqattn.studies.ia.published import is_part
 
 FOLDER = ROOT / "notebooks" / "studies"
@@ -467,32 +464,6 @@ def part(
         and group.arm in (arms or [group.arm])
         and group.model in (models or [group.model])
     ]
-
-
-def progress(study: Study, groups: Sequence[Group], device: str = "cpu") -> pd.DataFrame:
-    """Return how far a study is: a row for each dataset and arm.
-
-    Returns
-    -------
-    DataFrame
-        dataset, arm, done, missing (runs), hours (an `estimate` for the missing ones, from the
-        stores' runs on such a device) and lacking (why some runs cannot be named yet).
-    """
-    taken = seconds_taken((run for store in study.stores for run in store.runs()), device)
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for group in groups:
-        key = group.dataset.name, group.arm
-        row = rows.setdefault(key, {"done": set(), "wanted": set(), "lacking": ""})
-        row["done"] |= {run.spec for run in (*group.runs, *group.base)}
-        row["wanted"] |= set(group.specs) | set(group.base_specs)
-        row["lacking"] = row["lacking"] or group.lacking
-    told = []
-    for (dataset, arm), row in rows.items():
-        left = row["wanted"] - row["done"]
-        left_alike = Counter(dataclasses.replace(spec, seed=0) for spec in left)
-        hours = sum(n * estimate(taken, spec) for spec, n in left_alike.items()) / 3600
-        told.append((dataset, arm, len(row["done"]), len(left), hours, row["lacking"]))
-    return pd.DataFrame(told, columns=["dataset", "arm", "done", "missing", "hours", "lacking"])
 
 
 def fit_missing(

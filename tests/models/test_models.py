@@ -276,6 +276,38 @@ def test_an_injection_of_ones_own_with_a_wrong_shape_is_named(how, message):
         model(items, torch.ones(1, 4))
 
 
+class _Gated(Injection):
+    """Has a layer with random weights, made when `early` says."""
+
+    def __init__(self, early):
+        super().__init__()
+        self.gate = torch.nn.Linear(1, 1) if early else None
+
+    def complete(self, config):
+        self.gate = self.gate or torch.nn.Linear(config.hidden_size, 1)
+
+
+def test_random_weights_of_an_injection_come_after_those_that_all_models_share():
+    def built(injection):
+        torch.manual_seed(0)
+        return SASRec(N_ITEMS, ModelConfig(**SMALL), injection=injection)
+
+    with pytest.raises(SeqattnError, match="_Gated draws random numbers in `__init__`.*complete"):
+        built(partial(_Gated, True))
+    shared, gated = built(Injection).state_dict(), built(partial(_Gated, False)).state_dict()
+    assert len(gated) == len(shared) + 2 * SMALL["n_layers"]
+    assert all(torch.equal(gated[name], value) for name, value in shared.items())
+
+
+def test_scores_that_training_would_not_use_are_refused():
+    class Louder(SASRec):
+        def logits(self, hidden_ND):
+            return 2 * super().logits(hidden_ND)
+
+    with pytest.raises(SeqattnError, match="Louder has its own logits.*override that"):
+        Louder(N_ITEMS, ModelConfig(**SMALL))
+
+
 def test_asking_what_a_model_is_draws_nothing():
     models._example_of.cache_clear()
     torch.manual_seed(0)

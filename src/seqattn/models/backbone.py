@@ -50,8 +50,9 @@ class Backbone(nn.Module):
     Raises
     ------
     SeqattnError
-        If the configuration's positions do not suit the model, or it changes what the model does
-        not read.
+        If the configuration's positions do not suit the model, it changes what the model does not
+        read, the injection draws random numbers too early, or a subclass scores by `logits` of its
+        own.
     """
 
     objective: str  # "next_item" or "masked_item"
@@ -75,7 +76,7 @@ class Backbone(nn.Module):
         self.dropout = Dropout(config.hidden_dropout)
         attention = SeveralQueries if config.n_queries > 1 else Attention
         blocks = nn.ModuleList(
-            Block(config, injection(), attention) for _ in range(config.n_layers)
+            Block(config, _made(injection), attention) for _ in range(config.n_layers)
         )
         self.blocks = cast(Sequence[Block], blocks)
         self.apply(initialise)
@@ -91,6 +92,11 @@ class Backbone(nn.Module):
 
     def check(self, config: ModelConfig) -> None:
         """Refuse what this model does not read, or cannot look both ways with."""
+        if type(self).logits is not Backbone.logits:
+            raise SeqattnError(
+                f"{type(self).__name__} has its own logits, which training does not call: it takes "
+                "`scorers` into its loss; override that"
+            )
         for name, usual in OWN.items():
             if name not in self.reads and getattr(config, name) != usual:
                 raise SeqattnError(
@@ -283,6 +289,19 @@ class Backbone(nn.Module):
             maps.append(block.attention.weights(x_BTD, sight))
             x_BTD = block(x_BTD, sight)
         return torch.stack(maps)
+
+
+def _made(injection: Callable[[], Injection]) -> Injection:
+    """Return a new injection, which must leave the random generator to the weights all share."""
+    before = torch.get_rng_state()
+    made = injection()
+    if not torch.equal(before, torch.get_rng_state()):
+        raise SeqattnError(
+            f"{type(made).__name__} draws random numbers in `__init__`, so that all other weights "
+            "would start otherwise than SASRec's; make its layers in `complete(self, config)`, "
+            "which comes after them"
+        )
+    return made
 
 
 class SASRec(Backbone):

@@ -292,7 +292,7 @@ def test_random_weights_of_an_injection_come_after_those_that_all_models_share()
         torch.manual_seed(0)
         return SASRec(N_ITEMS, ModelConfig(**SMALL), injection=injection)
 
-    with pytest.raises(SeqattnError, match="_Gated draws random numbers in `__init__`.*complete"):
+    with pytest.raises(SeqattnError, match=r"_Gated draws random numbers in `__init__`.*complete"):
         built(partial(_Gated, True))
     shared, gated = built(Injection).state_dict(), built(partial(_Gated, False)).state_dict()
     assert len(gated) == len(shared) + 2 * SMALL["n_layers"]
@@ -304,7 +304,7 @@ def test_scores_that_training_would_not_use_are_refused():
         def logits(self, hidden_ND):
             return 2 * super().logits(hidden_ND)
 
-    with pytest.raises(SeqattnError, match="Louder has its own logits.*override that"):
+    with pytest.raises(SeqattnError, match=r"Louder has its own logits.*override that"):
         Louder(N_ITEMS, ModelConfig(**SMALL))
 
 

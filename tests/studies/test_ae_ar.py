@@ -230,6 +230,18 @@ def test_nothing_is_explained_where_there_may_be_no_gap():
     assert list(told["explains"]) == [False, False]  # nor where the gap was not run
 
 
+def test_causes_are_told_of_datasets_that_have_them_all():
+    columns = ["dataset", "effect", "change", "low", "high", "n_seeds"]
+    rows = [("ml-100k", name, 2.0, 1.0, 3.0, 5) for name in ("gap", *ae_ar.FACTORS)]
+    rows += [("ml-1m", "gap", 2.0, 1.0, 3.0, 5)]
+    rows += [("video", name, 2.0, 1.0, 3.0, 2) for name in ("gap", *ae_ar.FACTORS)]
+    told = ae_ar.causes(pd.DataFrame(rows, columns=columns), 5)
+    assert told.to_dict() == {
+        "ML-100K": "SASRec is +2.0 [+1.0, +3.0] over BERT4Rec; mask +2.0 [+1.0, +3.0], "
+        "objective beyond samples +2.0 [+1.0, +3.0], samples +2.0 [+1.0, +3.0]"
+    }
+
+
 @pytest.mark.parametrize(
     ("changes", "robust", "p", "expected"),
     [

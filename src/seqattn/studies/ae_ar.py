@@ -21,6 +21,8 @@ from seqattn.config import MARGIN_PERCENT
 from seqattn.models import MODELS, is_masked
 from seqattn.runs.results import on_common_seeds, value_matrix
 from seqattn.runs.store import Run
+from seqattn.studies import texts
+from seqattn.studies.ia import published
 from seqattn.studies.judge import ALPHA, crossed_percent, judge, ndcg_at_10, stacked
 from seqattn.studies.plan import Group, Study
 
@@ -256,6 +258,28 @@ def explained(effects: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
     beyond = (rows["low"] > 0) | (rows["high"] < 0)
     rows["explains"] = beyond & (rows["share"] > 0.5) & rows["dataset"].map(sure).eq(True)
     return rows
+
+
+def causes(effects: pd.DataFrame, n_seeds: int) -> pd.Series:
+    """Return the gap and its factors in words, by the title of each dataset that has all of them.
+
+    `effects` is the table ``factorial``, and fewer than `n_seeds` seeds are not run.
+    """
+    whole = effects[effects["n_seeds"] == n_seeds]
+    told = {
+        (row.dataset, row.effect): f"{row.change:+.1f} {texts.span(row.low, row.high)}"
+        for row in whole.itertuples()
+    }
+    names = ("gap", *FACTORS)
+    return pd.Series(
+        {
+            published.title(dataset): f"SASRec is {told[dataset, 'gap']} over BERT4Rec; "
+            + ", ".join(f"{name} {told[dataset, name]}" for name in FACTORS)
+            for dataset in whole["dataset"].unique()
+            if all((dataset, name) in told for name in names)
+        },
+        dtype=object,
+    )
 
 
 def local_holds(judged: pd.DataFrame, n_seeds: int, dial: Collection[int]) -> pd.DataFrame:

@@ -322,6 +322,24 @@ COMPARE = [
         ("--metric",),
         {"a.csv": per_user(), "b.csv": per_user(step=0.1)},
     ),
+    Asked(
+        "Users who were asked for something else",
+        _FILES + " --column value",
+        ("user u0", "target i1 in", "target i2 in", "another split"),
+        {
+            "a.csv": values("u0,i1,1", "u1,i1,2", header="user,target,value"),
+            "b.csv": values("u0,i2,1", "u1,i1,2", header="user,target,value"),
+        },
+    ),
+    Asked(
+        "One target of a user, and several",
+        _FILES + " --column value",
+        ("several targets of a user", "another split"),
+        {
+            "a.csv": values("u0,i1,1", "u1,i1,2", header="user,target,value"),
+            "b.csv": values("u0,2,1", "u1,1,2", header="user,targets,value"),
+        },
+    ),
     Asked("Models without a dataset", "compare sasrec ia-add", ("-d",)),
     Asked("A metric that there is not", _MODELS + " sasrec ia-add -s 1 --metric AUC@10", ("AUC",)),
     Asked("A preset that there is not", _MODELS + " sasrec ia-add:best -s 1", ("best",)),
@@ -396,6 +414,16 @@ TAKE = [
         {"h.csv": "user,item\nu0,i1\n"},
     ),
     Asked("A folder that is no run", "export {here} --per-user {here}/out.csv", ("run",)),
+    Asked(
+        "Results in the place of the log",
+        "export {run} -d {here}/mine.yaml --per-user {here}/log.csv",
+        ("log.csv",),
+    ),
+    Asked(
+        "Results in the place of a file of the run",
+        "export {run} -d {here}/mine.yaml --per-user {run}/ranks.npz",
+        ("ranks.npz",),
+    ),
     Asked("Nothing to export", "export {run} -d {here}/mine.yaml", ("--per-user", "--model")),
     Asked(
         "A run of a log of one's own, without it", "export {run} --per-user {here}/out.csv", ("-d",)

@@ -453,6 +453,12 @@ DAMAGE = [
     Case(
         "A broken tar file", ("log.tar.gz", "cannot be read"), tarred("a.csv")[:90], named("tar.gz")
     ),
+    Case(
+        "Two files joined, each with its names",
+        ("log.csv", f"line {N + 2} repeats the names of the columns"),
+        TEXT + TEXT,
+    ),
+    Case("An empty line above the names", ("log.csv", "line"), "\n" + TEXT),
     Case("An empty file", ("log.csv", "the file is empty"), ""),
     Case("A header and nothing else", ("log.csv", "no rows"), "user,item,plays,at\n"),
 ]
@@ -671,6 +677,12 @@ SPLITS = [
         "Training after test",
         ("user u1 has an interaction in 'train' after one in 'test'",),
         parted("uutuv"),
+        PART,
+    ),
+    Case(
+        "A part in capitals",
+        ("'TEST' is no part", "lower case"),
+        parted("uuvt").replace("test", "TEST"),
         PART,
     ),
     Case("No validation", ("set `validation: last`",), parted("uuut"), PART),

@@ -294,7 +294,7 @@ def _require_same_targets(base: PerUser, variant: PerUser, common: pd.Index) -> 
     ours, theirs = base.targets, variant.targets
     if ours is None or theirs is None:
         return
-    fix = "other data or another split; compare systems on one"
+    fix = "other data or another split; compare systems asked for the same"
     if ours.name != theirs.name:
         several, one = (base, variant) if ours.name == "targets" else (variant, base)
         raise SeqattnError(

@@ -35,7 +35,7 @@ from seqattn.studies.plan import Study, read_study
 
 README = ROOT / "README.md"
 PICTURE = ROOT / "book" / "_static" / "findings.svg"
-_VERBS = {"reads": "read it", "does not read": "do not read it"}
+_VERBS = {"reads": "read it", "does not read": "did not read it"}
 PLACE = re.compile(r"(<!-- findings -->\n).*(<!-- end of findings -->)", re.DOTALL)
 TEXT = """\
 - **Injecting intensity.** Does it help? {answer}. On SASRec's configuration, where fits were long \

@@ -10,7 +10,7 @@ import seqattn.search.tune as module
 from seqattn.config import record
 from seqattn.errors import SeqattnError
 from seqattn.presets import get_preset
-from seqattn.search.record import SearchConfig, read_search
+from seqattn.search.record import SearchConfig, read_search, settings
 from seqattn.search.tune import space, tune
 
 SMOKE = get_preset("smoke")
@@ -86,6 +86,9 @@ def test_both_objectives_get_as_many_configurations(tmp_path, synthetic, curves)
         == max(ae.trials, key=lambda t: t["value"])["params"]["mask_probability"]
     )
     assert read_search(tmp_path, "synthetic", "bert4rec", "own_search") == ae
+    found = settings(tmp_path, synthetic, "bert4rec", "own_search")
+    assert (found.model, found.train_for(masked=True)) == (ae.model_config, ae.train_config)
+    assert settings(tmp_path, synthetic, "local-ae", "own_search").model == ar.model_config
     longer = tune(tmp_path, synthetic, "bert4rec", SearchConfig(trials=6, epochs=2), SMOKE)
     assert [t["params"] for t in longer.trials[:5]] == [t["params"] for t in ae.trials]
 

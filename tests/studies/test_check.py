@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from fabricated import keep
 from wanted import fit_wanted
 
 from seqattn.cli import main
@@ -143,6 +144,15 @@ def test_ranks_of_another_program_are_checked_as_far_as_they_go(folder):
     facts = {"metrics": {kind: averages(values) for kind, values in ranks.items()}}
     Store(folder / "kept").compute(spec, partial(Result, facts, ranks))
     assert check_records(folder / "kept", folder / "datasets") == []
+
+
+def test_a_run_of_ones_own_log_is_not_fitted_again(folder):
+    run = next(run for run in Store(folder / "kept").runs() if run.model == "sasrec")
+    spec = dataclasses.replace(run.spec, dataset="mine")
+    keep(folder / "kept", spec, np.ones(60, dtype=np.int32))
+    told = []
+    assert check_sample(folder / "kept", sample=9, epochs=1, seed=0, tell=told.append) == []
+    assert told and not any(line.startswith("mine") for line in told)
 
 
 def test_other_data_is_found(folder):

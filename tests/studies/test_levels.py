@@ -13,7 +13,15 @@ from seqattn.errors import SeqattnError
 from seqattn.runs.store import RecBoleSpec, Result, Store
 from seqattn.stats.unpaired import ratio_interval
 from seqattn.studies import tables
-from seqattn.studies.levels import at_random, best_epochs, effort, leads, whole_grid, widened
+from seqattn.studies.levels import (
+    at_random,
+    best_epochs,
+    cut_by_limit,
+    effort,
+    leads,
+    whole_grid,
+    widened,
+)
 
 
 def row(frame, **where):
@@ -138,10 +146,16 @@ def test_a_table_is_widened_in_order_and_what_was_not_run_has_a_row():
     assert wide["y"].tolist() == [1, 3] and np.isnan(wide["x"].iloc[1])
 
 
+def test_the_limit_cut_a_fit_that_had_reached_it_and_still_had_patience():
+    ends = [(8, 8, 6), (8, 8, 3), (7, 8, 6), (8, 8, 8)]
+    runs = pd.DataFrame(ends, columns=["epochs", "limit", "best_epoch"]).assign(patience=5)
+    assert cut_by_limit(runs).tolist() == [True, False, False, True]
+
+
 def test_a_random_order_reaches_the_mean_over_all_places():
     n_items = 2420  # of Amazon-Office's record
     ranks = np.arange(1, n_items + 1)
     expected = np.where(ranks <= 10, 1 / np.log2(1 + ranks), 0).mean()
     assert at_random("amazon-office") == pytest.approx(expected)
-    with pytest.raises(SeqattnError, match=r"cannot read .*seqattn prepare nowhere"):
+    with pytest.raises(SeqattnError, match=r"there is no .*seqattn prepare nowhere"):
         at_random("nowhere")

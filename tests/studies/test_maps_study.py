@@ -195,9 +195,3 @@ def test_levels_are_means_over_layers_heads_and_seeds(groups):
     sigma = own["sigma"].iloc[0]
     expected = own[own["sigma"] == sigma]["published"].mean()
     assert wide.loc[("sasrec", "trained"), sigma] == pytest.approx(expected)
-
-
-def test_the_limit_cut_a_fit_that_had_reached_it_and_still_had_patience():
-    ends = [(8, 8, 6), (8, 8, 3), (7, 8, 6), (8, 8, 8)]
-    runs = pd.DataFrame(ends, columns=["epochs", "limit", "best_epoch"]).assign(patience=5)
-    assert maps.cut_by_limit(runs).tolist() == [True, False, False, True]

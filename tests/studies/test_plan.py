@@ -10,6 +10,7 @@ import pytest
 import yaml
 from fabricated import fabricate, groups_of, keep
 
+from seqattn.audit import records
 from seqattn.book import reports
 from seqattn.cli import main
 from seqattn.config import SEEDS
@@ -112,9 +113,26 @@ def test_a_log_of_ones_own_is_fitted_by_the_path_of_its_yaml(study, tmp_path, mo
     })  # fmt: skip
     (group,) = plan.wanted(found)
     assert group.dataset.reference == str(own) != group.dataset.name
+    assert found.datasets == (group.dataset.name,)  # as tables name it, so that verdicts find it
     monkeypatch.setattr(type(found), "stores", property(lambda _: (Store(tmp_path / "kept"),)))
     (run,) = plan.fit_missing(found, [group], workers=1)
     assert run.spec == group.specs[0]
+
+
+def test_a_log_that_is_not_at_hand_is_refused_when_its_runs_are_asked_for(study, tmp_path):
+    found = study(datasets=[str(tmp_path / "none.yaml")])
+    assert found.title  # its page can still be read
+    with pytest.raises(SeqattnError, match=r"none\.yaml"):
+        plan.wanted(found)
+
+
+@pytest.mark.parametrize("content", ['{"fingerp', "[]"])
+def test_a_damaged_record_of_a_dataset_is_one_error(content, tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "RECORDS", tmp_path)
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "dataset.json").write_text(content)
+    with pytest.raises(SeqattnError, match=r"dataset\.json is damaged; remove it"):
+        plan.data_facts("toy")
 
 
 def test_a_key_given_twice_is_refused_with_its_line(study, tmp_path):

@@ -28,7 +28,7 @@ def study(tmp_path, monkeypatch):
             spec = made_up_search("ml-100k", model).spec(seed)
             train = replace(spec.train_config, patience=20, epochs=100)
             ranks = np.full(60, rank, dtype=np.int32)
-            keep(tmp_path, replace(spec, train_config=train), ranks, (), 100, 7)
+            keep(tmp_path, replace(spec, train_config=train), ranks, (), 100, 90)
     facts = DataFacts("ml-100k", "f" * 16, 1000, 60)
     monkeypatch.setattr(plan, "data_facts", lambda name: facts)
     return replace(read_study("patience"), datasets=("ml-100k",), results=tmp_path)
@@ -48,7 +48,7 @@ def test_longer_fits_are_compared_with_usual_ones_and_with_sasrecs_longer_ones(s
     assert usual["level"] == pytest.approx(gain["sasrec"]) and usual["base"] != usual["level"]
     best = epochs(study, groups)
     assert len(best) == 4 * len(SEEDS)
-    assert set(best["usual_epoch"]) == {1} and set(best["epoch"]) == {7}
+    assert set(best["usual_epoch"]) == {1} and set(best["epoch"]) == {90}
     assert best["at_the_limit"].all() and set(best["patience"]) == {20}
 
 

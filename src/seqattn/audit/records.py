@@ -147,6 +147,12 @@ def dataset_facts(folder: str | Path) -> dict[str, dict[str, Any]]:
     return {path.parent.name: _load(path) for path in paths}
 
 
+def dataset_record(name: str) -> dict[str, Any] | None:
+    """Return the committed record of a dataset; None without one."""
+    path = RECORDS / name / "dataset.json"
+    return _load(path) if path.exists() else None
+
+
 def _load(path: Path) -> Any:
     """Return what a record holds.
 

@@ -270,9 +270,10 @@ def _base_of(search: Search) -> str:
 def settings(results_dir: str | Path, dataset: Described, model: str, name: str) -> Preset:
     """Return a model's settings by name: that of a preset, or of a design.
 
-    The masked-item models, which no design searches, take the model configuration and learning rate
-    that SASRec's search found, and the rest of their training from the paper preset: what is
-    compared with SASRec is then the mask and the objective.
+    A masked-item model takes what its own search found, for `own_search`. Without one, as in a
+    campaign, and for other designs it takes the model configuration and learning rate that SASRec's
+    search found, and the rest of its training from the paper preset: what is compared with SASRec
+    is then the mask and the objective.
 
     Raises
     ------
@@ -281,15 +282,20 @@ def settings(results_dir: str | Path, dataset: Described, model: str, name: str)
     """
     if name not in DESIGNS:
         return get_preset(name).for_log(dataset.n_targets)
-    masked = is_masked(model)
+    masked, names = is_masked(model), {"reference": dataset.reference}
+    own = None
+    if masked and name == "own_search":
+        own = read_search(results_dir, dataset.name, model, name, **names)
     searched = BASELINE if masked else model
-    found = chosen(results_dir, dataset.name, searched, name, reference=dataset.reference)
+    found = own or chosen(results_dir, dataset.name, searched, name, **names)
     if found.fingerprint != dataset.fingerprint:
         raise SeqattnError(
             f"the search of {found.model!r} on {dataset.name!r} was of another version of the data "
             f"(fingerprint {found.fingerprint[:8]}, now {dataset.fingerprint[:8]}): search again, "
             f"`{_command(dataset.reference, found.model, found.design, results_dir)}`"
         )
+    if own:
+        return Preset(own.model_config, own.train_config, own.train_config)
     if not masked:
         return found.preset
     rate, paper = found.train_config.learning_rate, get_preset("paper").train_ae

@@ -21,7 +21,7 @@ import pandas as pd
 
 from seqattn.audit.records import dataset_facts
 from seqattn.config import replace
-from seqattn.data import Dataset, find_entry, load_dataset
+from seqattn.data import CATALOGUE, Dataset, load_dataset
 from seqattn.data.sources import status
 from seqattn.errors import SeqattnError
 from seqattn.runs.store import Run, RunSpec, Store
@@ -213,4 +213,5 @@ def check_sample(
 
 
 def _at_hand(dataset: str) -> bool:
-    return status(find_entry(dataset))[0] != "missing"
+    """Whether a run's data can be read; a log of one's own cannot be found by its name."""
+    return dataset in CATALOGUE and status(CATALOGUE[dataset])[0] != "missing"

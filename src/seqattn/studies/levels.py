@@ -5,12 +5,10 @@ Frames in, frames out; see `seqattn.studies.tables` for their columns.
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pandas as pd
 
-from seqattn.audit.records import RECORDS
+from seqattn.audit.records import RECORDS, dataset_record
 from seqattn.config import BASELINE, SEEDS
 from seqattn.errors import SeqattnError
 from seqattn.plots.style import name_of
@@ -27,12 +25,13 @@ def at_random(dataset: str) -> float:
     SeqattnError
         There is no record of the dataset.
     """
-    path = RECORDS / dataset / "dataset.json"
-    try:
-        n_items = json.loads(path.read_text(encoding="utf-8"))["steps"][-1]["items"]
-    except OSError as error:
-        fix = f"`seqattn prepare {dataset} -o {path.parent}`"
-        raise SeqattnError(f"cannot read {path}: {error.strerror}; run {fix}") from error
+    record = dataset_record(dataset)
+    if record is None:
+        folder = RECORDS / dataset
+        raise SeqattnError(
+            f"there is no {folder / 'dataset.json'}; run `seqattn prepare {dataset} -o {folder}`"
+        )
+    n_items = record["steps"][-1]["items"]
     return float(metric(np.arange(1, 11), "NDCG", 10).sum() / n_items)
 
 
@@ -90,6 +89,12 @@ def _own(runs: pd.DataFrame) -> pd.DataFrame:
     return runs[runs["base_of"].isna() | runs["base_of"].eq("")]
 
 
+def cut_by_limit(runs: pd.DataFrame) -> pd.Series:
+    """Return which rows of a table ``runs`` the limit of epochs ended, before patience ran out."""
+    waited = runs["epochs"] - runs["best_epoch"]
+    return (runs["epochs"] == runs["limit"]) & (waited < runs["patience"])
+
+
 def best_epochs(runs: pd.DataFrame) -> pd.DataFrame:
     """Return where each model's fits were best: one row per (dataset, arm, model).
 
@@ -97,10 +102,10 @@ def best_epochs(runs: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         dataset, arm, part, model, median, least, most (best epoch over seeds, the first is 1),
-        fits, and at_the_limit, how many fits the limit of epochs ended.
+        fits, and at_the_limit, how many fits `cut_by_limit`.
     """
     fits = _own(runs)
-    ended = fits.assign(ended=fits["epochs"] >= fits["limit"])
+    ended = fits.assign(ended=cut_by_limit(fits))
     grouped = ended.groupby([*_ARM, "model"], sort=False)
     return grouped.agg(
         median=("best_epoch", "median"),

@@ -245,12 +245,6 @@ def gaps(
     return pd.DataFrame(rows.values(), index=pd.MultiIndex.from_tuples(rows, names=keys))
 
 
-def cut_by_limit(runs: pd.DataFrame) -> pd.Series:
-    """Return which rows of a table ``runs`` the limit of epochs ended, before patience ran out."""
-    waited = runs["epochs"] - runs["best_epoch"]
-    return (runs["epochs"] == runs["limit"]) & (waited < runs["patience"])
-
-
 def gaps_of_largest(study: Study) -> pd.DataFrame:
     """Return `gaps` of BERT4Rec and SASRec on a study's first dataset, of its largest maps."""
     table = study.table("maps_by_head")

@@ -33,7 +33,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,9 +41,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from seqattn.audit.records import RECORDS
+from seqattn.audit.records import dataset_record
 from seqattn.config import BASELINE, DESIGNS, MASKED_ONLY, SEEDS, replace, require_seed
-from seqattn.data import load_dataset
+from seqattn.data import find_entry, load_dataset
+from seqattn.data.own import is_yaml
 from seqattn.data.yaml_files import load_yaml, section
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, results_folder
@@ -108,7 +108,10 @@ class Arm:
 
 @dataclass(frozen=True)
 class Study:
-    """What a study's YAML says; `results` is the folder of its searches and runs."""
+    """What a study's YAML says; `results` is the folder of its searches and runs.
+
+    `datasets` are names, also of logs of one's own; `logs` has the YAML files of those, by name.
+    """
 
     name: str
     title: str
@@ -118,6 +121,7 @@ class Study:
     seeds: tuple[int, ...]
     tables: tuple[str, ...]
     results: Path
+    logs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -234,11 +238,19 @@ def read_study(name: str) -> Study:
             require_seed(seed)
     except SeqattnError as error:
         raise SeqattnError(f"{path}: {error}") from None
-    datasets, seeds, tables = tuple(given.datasets), tuple(given.seeds), tuple(given.tables)
+    seeds, tables = tuple(given.seeds), tuple(given.tables)
+    logs = {_name_of(dataset): dataset for dataset in given.datasets}
     results = ROOT / given.results
     if results == ROOT / ".seqattn" / "results" and os.environ.get("SEQATTN_RESULTS"):
         results = results_folder("")
-    return Study(name, given.title, given.question, datasets, arms, seeds, tables, results)
+    return Study(name, given.title, given.question, tuple(logs), arms, seeds, tables, results, logs)
+
+
+def _name_of(dataset: str) -> str:
+    """Return a dataset's name, which tables have; of a YAML file that is not at hand, its path."""
+    with contextlib.suppress(SeqattnError):
+        return find_entry(dataset).name if is_yaml(dataset) else dataset
+    return dataset
 
 
 def _arm(name: str, values: object) -> Arm:
@@ -304,9 +316,7 @@ def data_facts(dataset: str) -> DataFacts:
     SeqattnError
         If there is no record and the data are not at hand.
     """
-    path = RECORDS / dataset / "dataset.json"
-    if path.exists():
-        record = json.loads(path.read_text(encoding="utf-8"))
+    if record := dataset_record(dataset):
         size = record["steps"][-1]
         n_targets, n_users = size["interactions"] - 3 * size["users"], size["users"]
         if split := record.get("split"):  # none: leave-one-out
@@ -362,7 +372,7 @@ def wanted(study: Study) -> list[Group]:
     """
     return [
         _group(study, dataset, arm, model)
-        for dataset in map(data_facts, study.datasets)
+        for dataset in map(data_facts, (study.logs.get(name, name) for name in study.datasets))
         for arm in study.arms
         for model in arm.models
     ]

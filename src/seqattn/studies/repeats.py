@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from seqattn.config import SEEDS
-from seqattn.runs.results import value_matrix
+from seqattn.runs.results import unfinished, value_matrix
 from seqattn.runs.store import Run
 from seqattn.stats import dual_criterion
 from seqattn.studies.judge import relative
@@ -58,8 +58,8 @@ def epochs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     -------
     DataFrame
         dataset, part, model, seed, usual_run (its key), usual_epoch and epoch (the best ones, the
-        first is 1), at_the_limit (whether the limit ended the longer fit), patience and limit of
-        the longer fit, its device and commit.
+        first is 1), at_the_limit (whether the limit ended the longer fit before its patience did),
+        patience and limit of the longer fit, its device and commit.
     """
     found = {(g.dataset.name, g.arm, g.model): g for g in groups}
     rows = []
@@ -79,7 +79,7 @@ def epochs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
                     "usual_run": before.spec.key,
                     "usual_epoch": before.facts["best_epoch"],
                     "epoch": after.facts["best_epoch"],
-                    "at_the_limit": len(after.facts["history"]) >= train.epochs,
+                    "at_the_limit": unfinished(after),
                     "patience": train.patience,
                     "limit": train.epochs,
                     "device": environment.get("device", "unknown"),

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from seqattn.analysis import lambdas as analysis
-from seqattn.audit.records import read_tied_tests
+from seqattn.audit.records import RECORDS, read_tied_tests
 from seqattn.config import BASELINE, DESIGNS, NORMALISATIONS, SEEDS, VARIANTS
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
@@ -53,7 +53,7 @@ from seqattn.studies import (
 )
 from seqattn.studies.ia import published
 from seqattn.studies.judge import ALPHA, corrected, crossed_percent, judge, relative, stacked
-from seqattn.studies.plan import RECORDS, VARIANT_BACKBONE, Group, Study
+from seqattn.studies.plan import VARIANT_BACKBONE, Group, Study
 
 PUBLISHED_TRIALS = 25
 CONFIGURATION = (

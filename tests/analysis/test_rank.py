@@ -10,18 +10,17 @@ from hypothesis.extra.numpy import arrays
 from sklearn.utils.extmath import randomized_svd
 
 from seqattn.analysis.rank import (
+    KNOWN_NOISE,
+    UNKNOWN_NOISE,
     bound_sides,
     common_noise,
     hard_threshold,
-    known_noise_coefficient,
     low_rank,
-    median_of_noise,
     median_rank,
     missed_share,
     noise_floor,
     ranks_in_noise,
     singular_values,
-    unknown_noise_coefficient,
 )
 from seqattn.errors import SeqattnError
 
@@ -186,30 +185,16 @@ def test_what_an_approximation_misses_is_its_distance_from_the_map():
     assert missed_share(stack, 7) == pytest.approx(np.zeros((2, 3)))
 
 
-def test_the_known_noise_threshold_is_the_published_closed_form():
-    assert known_noise_coefficient() == pytest.approx(4 / np.sqrt(3))
-    assert known_noise_coefficient(1e-9) == pytest.approx(np.sqrt(2), abs=1e-4)
+def test_the_thresholds_are_the_published_ones_of_square_matrices():
+    root = np.sqrt(1 + 14 + 1)  # Gavish and Donoho's closed form at a ratio of 1
+    assert pytest.approx(np.sqrt(2 * 2 + 8 / (2 + root))) == KNOWN_NOISE
+    assert pytest.approx(2.858, abs=5e-4) == UNKNOWN_NOISE
 
 
-@pytest.mark.parametrize("beta", np.linspace(0.05, 1, 20))
-def test_the_unknown_noise_threshold_is_the_published_polynomial(beta):
-    """Gavish and Donoho print a cubic that comes within 0.02 of it, and 2.858 for a square."""
-    cubic = 0.56 * beta**3 - 0.95 * beta**2 + 1.82 * beta + 1.43
-    assert unknown_noise_coefficient(beta) == pytest.approx(cubic, abs=0.02)
-    assert unknown_noise_coefficient(1) == pytest.approx(2.858, abs=5e-4)
-
-
-@pytest.mark.parametrize(("m", "n"), [(800, 800), (400, 800), (80, 800)])
-def test_the_median_of_noise_is_that_of_a_large_draw(m, n):
-    values = np.linalg.svd(np.random.default_rng(0).standard_normal((m, n)), compute_uv=False)
-    assert median_of_noise(m / n) == pytest.approx(np.median(values) / np.sqrt(n), abs=0.01)
-
-
-@pytest.mark.parametrize("beta", [0.0, 1.1, -1.0, np.nan])
-def test_a_ratio_that_no_matrix_has_is_refused(beta):
-    for call in (known_noise_coefficient, median_of_noise, unknown_noise_coefficient):
-        with pytest.raises(SeqattnError, match="beta is"):
-            call(beta)
+def test_the_median_of_noise_is_that_of_a_large_draw():
+    values = np.linalg.svd(np.random.default_rng(0).standard_normal((800, 800)), compute_uv=False)
+    expected = np.median(values) / np.sqrt(800)
+    assert pytest.approx(expected, abs=0.01) == KNOWN_NOISE / UNKNOWN_NOISE
 
 
 @pytest.mark.parametrize("rank", [0, 1, 5, 12])

@@ -125,7 +125,7 @@ def test_lists_of_all_items_cover_all_and_show_all_alike(runs, synthetic):
 
 
 def test_a_run_without_weights_has_no_lists(runs, synthetic, tmp_path):
-    table = evaluation([Store(tmp_path).adopt(runs[0], weights=False)], synthetic)
+    table = evaluation([Store(tmp_path).adopt(runs[0])], synthetic)
     assert table[["all", "head"]].notna().all(axis=None)
     assert table[["ties reversed", "coverage", "Gini", "novelty"]].isna().all(axis=None)
 

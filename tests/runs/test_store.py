@@ -91,7 +91,9 @@ def test_the_store_serves_every_engine_at_once(tmp_path):
     other = Store(tmp_path / "b")
     for run in store.runs():
         copy = other.adopt(run)
-        assert copy.facts == run.facts
+        # A copy lists the files that it has; all else is the same.
+        changed = {name for name in run.facts if copy.facts[name] != run.facts[name]}
+        assert changed == ({"files", "checksum"} if run.engine == ours.engine else set())
         assert other.get(run.spec).folder == copy.folder
     with pytest.raises(SeqattnError, match="what other libraries fit is kept without weights"):
         theirs.weights()

@@ -247,16 +247,13 @@ def test_searches_with_other_windows_are_not_mixed(tmp_path):
     assert files(target) == before
 
 
-def test_weights_stay_behind_unless_asked_for(tmp_path):
+def test_weights_stay_behind(tmp_path):
     source = campaign(tmp_path / "one", seeds=[1])
     collect(source, tmp_path / "light")
-    collect(source, tmp_path / "whole", weights=True)
     assert not list((tmp_path / "light").rglob("*.safetensors"))
     light = next(iter(Store(tmp_path / "light").runs()))
     with pytest.raises(SeqattnError, match="kept without weights"):
         light.weights()
-    whole = Store(tmp_path / "whole").get(light.spec)
-    assert torch.equal(whole.weights()["w"], torch.ones(2))
 
 
 def test_a_run_of_recbole_is_collected_without_a_search_beside_it(tmp_path):

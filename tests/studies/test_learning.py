@@ -122,7 +122,7 @@ def test_without_ties_nothing_turns(groups):
 
 
 def test_runs_without_weights_have_the_rows_that_were_kept_of_them(groups, tmp_path):
-    copy = Store(tmp_path).adopt(groups[1].runs[0], weights=False)
+    copy = Store(tmp_path).adopt(groups[1].runs[0])
     assert not copy.has_weights
     bare = [dataclasses.replace(groups[1], runs=(copy,))]
     assert learning.reach(STUDY, bare).empty

@@ -95,10 +95,7 @@ def test_no_table_depends_on_the_order_of_the_users(groups, name, monkeypatch):
 
 
 def test_runs_without_weights_keep_the_rows_there_were(groups, table, tmp_path):
-    bare = [
-        dataclasses.replace(g, runs=(Store(tmp_path).adopt(g.runs[0], weights=False),))
-        for g in groups
-    ]
+    bare = [dataclasses.replace(g, runs=(Store(tmp_path).adopt(g.runs[0]),)) for g in groups]
     kept = SimpleNamespace(stores=[], kept=lambda name: table, seeds=(3,))
     pd.testing.assert_frame_equal(maps.maps_by_head(kept, bare), table)
 

@@ -14,13 +14,18 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import integrate, optimize
+from scipy import stats
 
 from seqattn.analysis.attention import as_maps
 from seqattn.errors import SeqattnError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+# The optimal hard thresholds of Gavish & Donoho 2014, section I, for square maps: in units of
+# sqrt(n) sigma, and of the median singular value, 2.858. The singular values of square noise follow
+# the quarter circle law, so their median is the upper quartile of the semicircle of radius 2.
+KNOWN_NOISE = 4 / np.sqrt(3)
+UNKNOWN_NOISE = KNOWN_NOISE / (2 * stats.semicircular.ppf(0.75))
 
 
 def singular_values(maps: ArrayLike) -> Floats:
@@ -92,76 +97,10 @@ def hard_threshold(noisy: ArrayLike, sigma: float) -> Floats:
     return np.sqrt(2 * (sigma**2 + energy / n**2) * np.log(2 * n))
 
 
-def known_noise_coefficient(beta: float = 1.0) -> float:
-    r"""Return the optimal hard threshold in units of :math:`\sqrt n\, \sigma`.
-
-    .. math:: \lambda_*(\beta) = \sqrt{2 (\beta + 1) +
-       \frac{8 \beta}{(\beta + 1) + \sqrt{\beta^2 + 14 \beta + 1}}}
-
-    For an m x n matrix with m/n = beta, at most 1; :math:`4/\sqrt 3` for a square one.
-
-    Raises
-    ------
-    SeqattnError
-        If beta is not in (0, 1].
-
-    References
-    ----------
-    Gavish & Donoho 2014, section I, "known noise level".
-    """
-    beta = _ratio(beta)
-    root = np.sqrt(beta**2 + 14 * beta + 1)
-    return float(np.sqrt(2 * (beta + 1) + 8 * beta / (beta + 1 + root)))
-
-
-def median_of_noise(beta: float = 1.0) -> float:
-    r"""Return the median singular value of m x n noise in units of :math:`\sqrt n\, \sigma`.
-
-    The root of the median of the Marchenko-Pastur law of ratio m/n = beta. With the variable
-    s = root of x its density is smooth, beta = 1 included.
-
-    Raises
-    ------
-    SeqattnError
-        If beta is not in (0, 1].
-    """
-    beta = _ratio(beta)
-    low, high = 1 - np.sqrt(beta), 1 + np.sqrt(beta)
-
-    def density(s: float) -> float:
-        inside = max((high**2 - s**2) * (s**2 - low**2), 0.0)
-        # At s = 0, reached for beta = 1 alone, the quotient's limit is finite.
-        return float(np.sqrt(inside) / (np.pi * beta * s)) if s else 2 / np.pi
-
-    def surplus(s: float) -> float:
-        return integrate.quad(density, low, s)[0] - 0.5
-
-    return float(optimize.brentq(surplus, low, high, xtol=1e-12))
-
-
-def unknown_noise_coefficient(beta: float = 1.0) -> float:
-    r"""Return the optimal hard threshold in units of the median singular value.
-
-    .. math:: \omega(\beta) = \lambda_*(\beta) / \sqrt{\mu_\beta}
-
-    with the median :math:`\mu_\beta` of the Marchenko-Pastur law; 2.858 for a square matrix.
-
-    Raises
-    ------
-    SeqattnError
-        If beta is not in (0, 1].
-
-    References
-    ----------
-    Gavish & Donoho 2014, section I, "unknown noise level".
-    """
-    return known_noise_coefficient(beta) / median_of_noise(beta)
-
-
 def median_rank(maps: ArrayLike) -> Ints:
     r"""Return the rank of each map by the optimal hard threshold for unknown noise, (...).
 
-    .. math:: k = \#\{i : s_i > \omega(1)\, \operatorname{median}(s)\}
+    .. math:: k = \#\{i : s_i > \omega(1)\, \operatorname{median}(s)\}, \qquad \omega(1) = 2.858
 
     No noise is added and no sigma is needed: most singular values are taken to be noise, and their
     median tells its size. A map of exact low rank has median 0, and its whole rank counts.
@@ -177,7 +116,7 @@ def median_rank(maps: ArrayLike) -> Ints:
     """
     values = singular_values(maps)
     rounding = 1e-12 * values[..., :1]  # what a map of exact low rank has in place of zeros
-    threshold = unknown_noise_coefficient() * np.median(values, axis=-1, keepdims=True)
+    threshold = UNKNOWN_NOISE * np.median(values, axis=-1, keepdims=True)
     return (values > np.maximum(threshold, rounding)).sum(axis=-1)
 
 
@@ -209,7 +148,7 @@ def ranks_in_noise(maps: ArrayLike, sigma: float, noise: Floats) -> tuple[Ints, 
     """
     maps, sigma = as_maps(maps), _checked(sigma)
     published, optimal = np.zeros((2, len(noise), *maps.shape[:-2]), dtype=np.int64)
-    known = known_noise_coefficient() * np.sqrt(maps.shape[-1]) * sigma
+    known = KNOWN_NOISE * np.sqrt(maps.shape[-1]) * sigma
     for draw, draw_nn in enumerate(noise):
         noisy = maps + sigma * draw_nn
         values = singular_values(noisy)
@@ -250,12 +189,6 @@ def bound_sides(maps: ArrayLike, k: ArrayLike, sigma: float) -> tuple[Floats, Fl
     left_out = np.arange(squares.shape[-1]) >= np.asarray(k)[..., None]
     right = np.minimum(squares, _checked(sigma) ** 2).sum(axis=-1)
     return (squares * left_out).sum(axis=-1), right
-
-
-def _ratio(beta: float) -> float:
-    if not 0 < beta <= 1:
-        raise SeqattnError(f"beta is {beta}; give rows by columns, above 0 and at most 1")
-    return float(beta)
 
 
 def _checked(sigma: float) -> float:

@@ -15,13 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the command's parser, see `seqattn.cli.arguments.parser`."""
-    from seqattn.cli import arguments
-
-    return arguments.parser()
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0, 1 if `check` found problems, 2 after an error, 130 on Ctrl-C."""
     for stream in (sys.stdout, sys.stderr):
@@ -29,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     try:
         verbs = _verbs()
+        from seqattn.cli.arguments import parser  # it imports what the verbs do
+
         options = parser().parse_args(arguments)
         code = verbs[options.verb](options) or 0
         if sys.stdout is not None:  # it is where the shell has closed it

@@ -250,7 +250,8 @@ def _add_metrics(verbs: Verbs) -> None:
         "means over them are shown"
     )
     verb.add_argument("-s", "--seed", nargs="+", type=int, help=told)
-    _add_metric(verb, "NDCG@10 (default), Recall@20, MRR@50, ...; lists are as long as its cut-off")
+    told = "NDCG@10 (default), Recall@20, MRR@50, ...; lists are as long as its cut-off"
+    verb.add_argument("--metric", default=METRIC, help=told)
     _add_kind(verb)
     _add_common(verb)
     _add_json(verb)
@@ -281,7 +282,7 @@ def _add_compare(verbs: Verbs) -> None:
     verb.add_argument("-d", "--dataset", help=f"for models, and runs of your own log: {DATASET}")
     told = f"default: {SEEDS[0]} to {SEEDS[-1]} of models, else all that are there"
     verb.add_argument("-s", "--seed", nargs="+", type=int, help=told)
-    _add_metric(verb, "not of files: NDCG@10 (default), Recall@20, MRR@50, ...", default=None)
+    verb.add_argument("--metric", help="not of files: NDCG@10 (default), Recall@20, MRR@50, ...")
     _add_kind(verb, default=None)
     verb.add_argument("--column", help="of files: the column of values, if there are several")
     told = "of files: the column of users, by whose ids values are paired; default: user"
@@ -349,10 +350,6 @@ def _add_models(verb: argparse.ArgumentParser, **more: Any) -> None:
     verb.add_argument(
         "-m", "--model", nargs="+", metavar="MODEL", choices=choices, help=told, **more
     )
-
-
-def _add_metric(verb: argparse.ArgumentParser, told: str, default: str | None = METRIC) -> None:
-    verb.add_argument("--metric", default=default, help=told)
 
 
 def _add_kind(verb: argparse.ArgumentParser, default: str | None = KIND) -> None:

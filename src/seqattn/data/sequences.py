@@ -151,23 +151,6 @@ class Sequences:
         offsets = np.append(0, np.cumsum(self.lengths[users]))
         return self._with(rows, offsets, self.user_ids[users])
 
-    def require_length(self, least: int, action: str) -> None:
-        """Refuse histories shorter than `least`; `action` names the caller in the message.
-
-        Raises
-        ------
-        SeqattnError
-            A history is too short; the message names the first such user.
-        """
-        short = self.lengths < least
-        if short.any():
-            user = int(np.argmax(short))
-            raise SeqattnError(
-                f"{action}: user {self.user_ids[user]} has {self.lengths[user]} interactions, at "
-                f"least {least} are needed; drop short histories first, by a k-core "
-                f"with k of at least {least} (k_core, also under `filters` in a dataset's YAML)"
-            )
-
 
 def places_of(ids: Iterable[object], known: np.ndarray, what: str) -> np.ndarray:
     """Return where each id stands among the known ones, (n,) int64; 7 and "7" are the same id.

@@ -218,7 +218,14 @@ def leave_one_out(sequences: Sequences) -> Split:
     >>> split.train.items.tolist(), split.targets("valid").tolist(), split.targets("test").tolist()
     ([1, 2], [3], [1])
     """
-    sequences.require_length(3, "leave_one_out")
+    short = sequences.lengths < 3
+    if short.any():
+        user = int(np.argmax(short))
+        raise SeqattnError(
+            f"leave_one_out: user {sequences.user_ids[user]} has {sequences.lengths[user]} "
+            "interactions, at least 3 are needed; drop short histories first, by a k-core with k "
+            "of at least 3 (k_core, also under `filters` in a dataset's YAML)"
+        )
     return Split.of(sequences, leave_one_out_rows(sequences))
 
 

@@ -291,8 +291,8 @@ class Store:
         assert run is not None
         return run
 
-    def adopt(self, run: Run, *, weights: bool = True) -> Run:
-        """Copy another store's run, by default all of it, and return the copy.
+    def adopt(self, run: Run) -> Run:
+        """Copy another store's run without its weights, and return the copy.
 
         Raises
         ------
@@ -307,7 +307,7 @@ class Store:
             )
         with locked(folder), whole(folder) as partial:
             for name in run.facts["files"]:
-                if weights or name != _WEIGHTS:
+                if name != _WEIGHTS:
                     shutil.copyfile(run.folder / name, partial / name)
             write_record(partial, _FACTS[run.engine], run.facts)
         copy = _read(folder, run.engine)

@@ -34,7 +34,6 @@ def collect(
     target: str | Path,
     *,
     studied: Collection[Fittable] = (),
-    weights: bool = False,
     tell: Callable[[str], None] = lambda line: None,
 ) -> list[Path]:
     """Copy finished searches, and the runs they ask for, into another folder; return what is new.
@@ -44,7 +43,7 @@ def collect(
     keys mean equal settings and data.
 
     `studied` are runs that are wanted without a search, see `seqattn.studies.plan.wanted_in`. Ranks
-    are enough for every table, so models' weights are copied only with `weights`. `tell` is called
+    are enough for every table, so models' weights are not copied. `tell` is called
     with a line for each search that is not taken, since the target has found otherwise, for each
     run that is damaged or at another's place, and for runs that nothing asks for.
 
@@ -80,7 +79,7 @@ def collect(
         or dataclasses.replace(run.spec, seed=0) in wanted
     ]
     lacking = [run for run in of_use if store.get(run.spec) is None]
-    new += [store.adopt(run, weights=weights).folder for run in lacking]
+    new += [store.adopt(run).folder for run in lacking]
     if left := len(runs) - len(of_use):
         tell(f"{left} runs of {source} are left out: no search or study of {target} asks for them")
     for found in offered:

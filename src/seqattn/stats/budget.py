@@ -8,33 +8,19 @@ Shapes: T trials of a search, D draws.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from seqattn.errors import SeqattnError
 
 
-@dataclass(frozen=True)
-class Worth:
-    """Means over draws of the best validation value of few trials, and of more."""
-
-    few: float
-    more: float
-
-    @property
-    def gain(self) -> float:
-        """What the further trials add."""
-        return self.more - self.few
-
-
 def worth_of_trials(
     values_T: ArrayLike, *, n: int, factor: int = 4, draws: int = 2_000, seed: int = 0
-) -> Worth:
+) -> tuple[float, float]:
     """Resample stored trials: the best of `n` of them against the best of ``factor * n``.
 
-    A draw takes ``factor * n`` different trials at random and compares its first n with all of it.
+    Returns the means over draws of the best of few, and of the best of more. A draw takes
+    ``factor * n`` different trials at random and compares its first n with all of it.
     The trials should not depend on one another, as those of a random search: a sampler that learns
     makes late trials better than early ones, and the difference is then no longer that of luck.
 
@@ -53,4 +39,4 @@ def worth_of_trials(
     shuffled_DT = np.random.default_rng(seed).random((draws, len(values_T))).argsort(axis=1)
     drawn_DM = values_T[shuffled_DT[:, : n * factor]]
     few_D, more_D = drawn_DM[:, :n].max(axis=1), drawn_DM.max(axis=1)
-    return Worth(float(few_D.mean()), float(more_D.mean()))
+    return float(few_D.mean()), float(more_D.mean())

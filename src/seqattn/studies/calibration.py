@@ -7,7 +7,7 @@ takes minutes, so what the kept tables have of these very runs is not simulated 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from seqattn.stats.variance import pooling_levels
 from seqattn.studies.ia import published
 from seqattn.studies.judge import COMPARISON, stacked
 from seqattn.studies.plan import Group, Study
+from seqattn.studies.targets import pick
 
 METRIC, CUTOFF = "NDCG", 10
 REPLICATES = 1000
@@ -96,8 +97,8 @@ def _pairs(study: Study, groups: Sequence[Group]) -> Iterator[_Pair]:
             continue
         names = (group.dataset.name, group.arm, group.part, group.model)
         key = dict(zip(COMPARISON, names, strict=True))
-        cell = _rows(kept_cells, key | _rests(group) | {"replicates": REPLICATES})
-        mine = _rows(kept_rates, key) if len(cell) else kept_rates.head(0)
+        cell = pick(kept_cells, **key, **_rests(group), replicates=REPLICATES)
+        mine = pick(kept_rates, **key) if len(cell) else kept_rates.head(0)
         yield _Pair(key, group, mine, cell)
 
 
@@ -111,10 +112,6 @@ def _rests(group: Group) -> dict[str, str]:
 def _calibrated(base: tuple[Path, ...], other: tuple[Path, ...], replicates: int) -> Calibration:
     sides = ([Run(folder, {}) for folder in folders] for folders in (base, other))
     return calibrate(*(value_matrix(s, METRIC, CUTOFF) for s in sides), replicates=replicates)
-
-
-def _rows(frame: pd.DataFrame, where: Mapping[str, object]) -> pd.DataFrame:
-    return frame[(frame[list(where)] == list(where.values())).all(axis=1)]
 
 
 def null(rates: pd.DataFrame) -> pd.DataFrame:

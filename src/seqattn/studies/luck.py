@@ -16,9 +16,10 @@ import pandas as pd
 from seqattn.config import BASELINE, DESIGNS
 from seqattn.runs.results import value_matrix
 from seqattn.search.record import searches
+from seqattn.stats import dual_criterion
 from seqattn.stats.budget import worth_of_trials
 from seqattn.stats.variance import between_searches, sd_of_sum
-from seqattn.studies.judge import judge, ndcg_at_10
+from seqattn.studies.judge import crossed_percent
 from seqattn.studies.plan import Group, Study
 
 READINGS = ("gain", "loss", "neither")
@@ -71,18 +72,18 @@ def by_pair(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     for dataset, model in dict.fromkeys((g.dataset.name, g.model) for g in groups):
         mine, base = (_whole(study, groups, dataset, name) for name in (model, BASELINE))
         for variant, sasrec in product(mine, base) if model != BASELINE else ():
-            cells = judge(sasrec.runs, {model: variant.runs})
-            row = ndcg_at_10(cells).iloc[0]
-            robust = {1: "gain", -1: "loss"}.get(row["direction"], "neither")
+            base_SU, own_SU = (value_matrix(g.runs, "NDCG", 10) for g in (sasrec, variant))
+            row, both = dual_criterion(base_SU, own_SU), crossed_percent(base_SU, own_SU)
+            robust = {1: "gain", -1: "loss"}.get(row.direction, "neither")
             key = {"dataset": dataset, "model": model, "search": variant.arm}
             rows.append(
                 key
                 | {
                     "base_search": sasrec.arm,
-                    "change": row["relative_change_percent"],
-                    "low": row["crossed_low"],
-                    "high": row["crossed_high"],
-                    "reading": robust if row["robust_clustered"] else "neither",
+                    "change": row.relative_change_percent,
+                    "low": both["crossed_low"],
+                    "high": both["crossed_high"],
+                    "reading": robust if row.robust_clustered else "neither",
                 }
             )
     return pd.DataFrame(rows)
@@ -100,16 +101,16 @@ def worth(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         for found in searches(folder):
             values = [t["value"] for t in found.trials if t["state"] == "COMPLETE"]
             if found.design == DESIGNS[0] and len(values) >= FEW * TIMES:
-                told = worth_of_trials(values, n=FEW, factor=TIMES)
+                few, more = worth_of_trials(values, n=FEW, factor=TIMES)
                 rows.append(
                     {
                         "dataset": found.dataset,
                         "model": found.model,
                         "trials": len(values),
                         "seed": found.budget.seed,
-                        "few": told.few,
-                        "more": told.more,
-                        "gain": 100 * told.gain / told.few,
+                        "few": few,
+                        "more": more,
+                        "gain": 100 * (more - few) / few,
                     }
                 )
     return pd.DataFrame(rows)

@@ -78,9 +78,9 @@ def _change(group: Group, target: str, kind: str) -> dict[str, object]:
 
 
 def pick(rows: pd.DataFrame, **where: object) -> pd.DataFrame:
-    """Return the rows in which the named columns have these values."""
+    """Return the rows in which the named columns have these values; of a tuple, one of them."""
     for name, value in where.items():
-        rows = rows[rows[name] == value]
+        rows = rows[rows[name].isin(value if isinstance(value, tuple) else [value])]
     return rows
 
 

@@ -31,6 +31,7 @@ from seqattn.stats import holm
 from seqattn.studies.ia import published
 from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, Outcome, agreement
 from seqattn.studies.judge import ALPHA, MARGIN_PERCENT, grid, with_columns
+from seqattn.studies.targets import pick
 
 STEAM = ("steam-3k", "steam-8k", "steam-15k")
 LEAST_DATASETS = 5  # behind a correlation with an interval
@@ -119,13 +120,6 @@ def _names(rows: pd.DataFrame, detail: Callable[[Any], str] | None = None) -> st
     return ", ".join(names[:4]) + more
 
 
-def _of(rows: pd.DataFrame, **where: Any) -> pd.DataFrame:
-    for column, wanted in where.items():
-        wanted = [wanted] if isinstance(wanted, str) else list(wanted)
-        rows = rows[rows[column].isin(wanted)]
-    return rows
-
-
 def _p_value(row: Any) -> str:
     return f"p = {row.t_p_value:.3f}"
 
@@ -135,7 +129,7 @@ def _interval(row: Any) -> str:
 
 
 def _insignificant(e: Evidence) -> Outcome:
-    rows = _of(e.cells_10, dataset=("ml-100k", "ml-1m"))
+    rows = pick(e.cells_10, dataset=("ml-100k", "ml-1m"))
     holds, fails = lambda r: _corrected(r) >= ALPHA, lambda r: _corrected(r) < ALPHA
     return _each(rows, holds, fails, "p >= 0.05", _p_value)
 
@@ -147,7 +141,7 @@ def _corrected(rows: pd.DataFrame) -> pd.Series:
 
 def _flat(e: Evidence) -> Outcome:
     outside = lambda r: (r["low"] > MARGIN_PERCENT) | (r["high"] < -MARGIN_PERCENT)  # noqa: E731
-    rows = _of(e.cells_10, dataset="ml-1m")
+    rows = pick(e.cells_10, dataset="ml-1m")
     return _each(rows, lambda r: r["equivalent"].eq(True), outside, "equivalent", _interval)
 
 
@@ -168,14 +162,14 @@ def _published_cells(rows: pd.DataFrame) -> Outcome:
 
 def _significant_drops(e: Evidence) -> Outcome:
     """Judge both cells at once: an intersection-union test, which no correction makes sounder."""
-    rows = _of(e.cells_10, dataset="amazon-music", model="ia-mul", metric=("NDCG", "Recall"))
+    rows = pick(e.cells_10, dataset="amazon-music", model="ia-mul", metric=("NDCG", "Recall"))
     holds = lambda r: (r["t_p_value"] < ALPHA) & (r["change"] < 0)  # noqa: E731
     fails = lambda r: (r["low"] > 0) | r["equivalent"].eq(True)  # noqa: E731
     return _each(rows, holds, fails, "p < 0.05 and negative")
 
 
 def _steam_worst(e: Evidence) -> Outcome:
-    rows = _of(e.cells_10, metric="NDCG")
+    rows = pick(e.cells_10, metric="NDCG")
     usable = rows[rows["whole"]]
     if len(usable) < len(rows):
         return Outcome(OPEN, f"cells judged: {len(usable)} of {len(rows)}")
@@ -200,7 +194,7 @@ def _lambda_shrinks(e: Evidence) -> Outcome:
 
 
 def _lambda_stays(e: Evidence) -> Outcome:
-    return _each(_of(e.lambdas, dataset=STEAM), _large, _small, "λ above 0.5")
+    return _each(pick(e.lambdas, dataset=STEAM), _large, _small, "λ above 0.5")
 
 
 def _no_correlation(e: Evidence) -> Outcome:
@@ -250,14 +244,14 @@ CONCLUSIONS = (
         "5",
         "stands if all nine changes are negative, however large; falls if one is positive by its "
         "interval and by the t-test after Holm's correction",
-        lambda e: _drops(_of(e.cells_10, dataset="ml-100k")),
+        lambda e: _drops(pick(e.cells_10, dataset="ml-100k")),
     ),
     Conclusion(
         "The one positive cell with a star, Add on Amazon-Office MRR@10, is not robust",
         "5",
         "as for a cell of Table 3",
         lambda e: _published_cells(
-            _of(e.cells_10, dataset="amazon-office", model="ia-add", metric="MRR")
+            pick(e.cells_10, dataset="amazon-office", model="ia-add", metric="MRR")
         ),
     ),
     Conclusion(
@@ -265,7 +259,7 @@ CONCLUSIONS = (
         "5",
         "as for a cell of Table 3",
         lambda e: _published_cells(
-            _of(e.cells_10, dataset="amazon-office", model="ia-val", metric="Recall")
+            pick(e.cells_10, dataset="amazon-office", model="ia-val", metric="Recall")
         ),
     ),
     Conclusion(
@@ -280,7 +274,7 @@ CONCLUSIONS = (
         "5",
         "stands if all nine changes are negative; falls if one is positive by its interval and "
         "by the t-test after Holm's correction",
-        lambda e: _drops(_of(e.cells_10, dataset=STEAM, metric="NDCG")),
+        lambda e: _drops(pick(e.cells_10, dataset=STEAM, metric="NDCG")),
     ),
     Conclusion(
         "Steam hosts eight robust degradations",

@@ -21,7 +21,8 @@ import pandas as pd
 from seqattn.audit import Audit, audit, tied_tests
 from seqattn.audit.intensity import diagnose
 from seqattn.config import NORMALISATIONS
-from seqattn.data import CATALOGUE, Entry, Preparation, find_entry, load_dataset, load_log
+from seqattn.data import CATALOGUE, Dataset, Entry, Preparation, find_entry
+from seqattn.data.dataset import load_both
 from seqattn.data.own import is_yaml
 from seqattn.data.sources import GENERATED
 from seqattn.errors import SeqattnError
@@ -42,13 +43,15 @@ BOUNDED = ("log1p_minmax", "minmax")  # in [0, 1], so their spread compares betw
 class Description:
     """A dataset's counts, audit, diagnosis (None without an intensity) and ties.
 
-    `tied_tests` is (U,) bool, see `seqattn.audit.tied_tests`; None without a chronology.
+    `tied_tests` is (U,) bool, see `seqattn.audit.tied_tests`, and `prepared` what was prepared;
+    both are None without a chronology.
     """
 
     dataset: dict[str, Any]
     audit: Audit
     intensity: pd.DataFrame | None
     tied_tests: np.ndarray | None
+    prepared: Dataset | None
 
     @property
     def steps(self) -> pd.DataFrame:
@@ -212,8 +215,7 @@ def describe(name: str) -> Description:
     SeqattnError
         The data cannot be had or used.
     """
-    log = load_log(name)
-    dataset = None if log.when is None else load_dataset(name)
+    log, dataset = load_both(name)
     intensity = diagnose(dataset or log) if (dataset or log).has_intensity else None
     tied = None if dataset is None else tied_tests(log, dataset)
     entry = find_entry(name) if dataset is None else dataset.entry
@@ -233,7 +235,7 @@ def describe(name: str) -> Description:
     if dataset and not isinstance(options := dataset.entry.splitting.options(), str):
         users = len(np.unique(dataset.split.users("test")))
         facts["split"] = {"options": options, "n_targets": dataset.n_targets, "n_users": users}
-    return Description(facts, audit(log, dataset, reference=name), intensity, tied)
+    return Description(facts, audit(log, dataset, reference=name), intensity, tied, dataset)
 
 
 def _options(how: Preparation) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def _prepare(options: argparse.Namespace) -> None:
     if options.split:
         from seqattn.runs.external import split_table
 
-        data = load_dataset(options.dataset)
+        data = found.prepared or load_dataset(options.dataset)  # which says what is missing
         paths.append(write_text(options.split, split_table(data).to_csv(index=False)))
         there, asked = len(data.split.parts.test), len(data.split.rows("test"))
         if there > asked:

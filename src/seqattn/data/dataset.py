@@ -250,7 +250,22 @@ def load_dataset(name: str, /) -> Dataset:
     >>> dataset.n_users, dataset.has_intensity
     (60, True)
     """
+    return _prepared(name, *_open(name))
+
+
+def load_both(name: str, /) -> tuple[Interactions, Dataset | None]:
+    """Read a log once; return it and the dataset it becomes, None where it has no chronology.
+
+    Raises
+    ------
+    SeqattnError
+        As :func:`load_dataset` does, but for a missing chronology.
+    """
     entry, log = _open(name)
+    return log, None if log.when is None else _prepared(name, entry, log)
+
+
+def _prepared(name: str, entry: Entry, log: Interactions) -> Dataset:
     reference = str(Path(name).resolve()) if is_yaml(name) else name
     return Dataset.from_interactions(log, entry, reference)
 

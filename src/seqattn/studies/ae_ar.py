@@ -10,7 +10,7 @@ References
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -66,17 +66,21 @@ def pairs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     A row a (dataset, arm, model, metric, k), `model` being the AR one; columns of
     `seqattn.studies.judge.judge`, and ``ae``, the baseline's name.
     """
-    frames = []
-    for dataset in study.datasets:
-        for arm in study.arms:
-            mine = [g for g in groups if (g.dataset.name, g.arm) == (dataset, arm.name)]
-            both = [g for g in mine if g.model in MODELS]
-            ae = [g for g in both if is_masked(g.model)]
-            ar = [g for g in both if not is_masked(g.model)]
-            if len(ae) == len(ar) == 1:
-                told = judge(ae[0].runs, {ar[0].model: ar[0].runs})
-                frames.append(told.assign(dataset=dataset, arm=arm.name, ae=ae[0].model))
-    return stacked(frames)
+    return stacked(
+        judge(ae.runs, {ar.model: ar.runs}).assign(dataset=dataset, arm=arm, ae=ae.model)
+        for (dataset, arm), ae, ar in both_sides(groups)
+    )
+
+
+def both_sides(groups: Sequence[Group]) -> Iterator[tuple[tuple[str, str], Group, Group]]:
+    """Yield each (dataset, arm) that has one AE and one AR model, with both of them."""
+    found: dict[tuple[str, str], tuple[list[Group], list[Group]]] = {}
+    for group in (g for g in groups if g.model in MODELS):
+        ae, ar = found.setdefault((group.dataset.name, group.arm), ([], []))
+        (ae if is_masked(group.model) else ar).append(group)
+    for key, (ae, ar) in found.items():
+        if len(ae) == len(ar) == 1:
+            yield key, ae[0], ar[0]
 
 
 def between(study: Study, groups: Sequence[Group]) -> pd.DataFrame:

@@ -18,9 +18,8 @@ from scipy import stats
 from seqattn.analysis.locality import locality as of_split
 from seqattn.data import load_dataset
 from seqattn.errors import SeqattnError
-from seqattn.models import is_masked
 from seqattn.runs.results import on_common_seeds, value_matrix
-from seqattn.runs.store import Run
+from seqattn.studies.ae_ar import both_sides
 from seqattn.studies.judge import crossed_percent, stacked
 from seqattn.studies.maps import printed
 from seqattn.studies.plan import Group, Study
@@ -80,8 +79,8 @@ def six(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     seeds, in percent of it; n_seeds, those that both have; at least two, or the row is absent.
     """
     rows = []
-    for (dataset, arm), (ae, ar) in _pairs(groups).items():
-        ae, ar = on_common_seeds({"ae": ae, "ar": ar}).values()
+    for (dataset, arm), *pair in both_sides(groups):
+        ae, ar = on_common_seeds({group.model: group.runs for group in pair}).values()
         for metric, k in SIX if len(ae) > 1 else ():
             base_SU, other_SU = (value_matrix(runs, metric, k) for runs in (ae, ar))
             base, told = float(base_SU.mean()), crossed_percent(base_SU, other_SU)
@@ -90,15 +89,6 @@ def six(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
             rows.append((dataset, arm, metric, k, base, change, *ends, len(ae)))
     columns = ["dataset", "arm", "metric", "k", "base", "change", "low", "high", "n_seeds"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def _pairs(groups: Sequence[Group]) -> dict[tuple[str, str], tuple[list[Run], list[Run]]]:
-    """Return by (dataset, arm) the runs of its AE model and of its AR model."""
-    of: dict[tuple[str, str], tuple[list[Run], list[Run]]] = {}
-    for group in groups:
-        ae, ar = of.setdefault((group.dataset.name, group.arm), ([], []))
-        (ae if is_masked(group.model) else ar).extend(group.runs)
-    return of
 
 
 def six_beside_printed(ours: pd.DataFrame) -> pd.DataFrame:

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 from fabricated import groups_of
 
-from seqattn.cli import main, parser
+from seqattn.cli import main
+from seqattn.cli.arguments import parser
 from seqattn.config import replace
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT

@@ -20,7 +20,8 @@ from studies import test_beyond_study
 
 from seqattn import build_model
 from seqattn.book import reports
-from seqattn.cli import main, parser
+from seqattn.cli import main
+from seqattn.cli.arguments import parser
 from seqattn.config import NORMALISATIONS, ModelConfig, TrainConfig
 from seqattn.models import MODELS, Model, SASRec, injection
 from seqattn.models.attention import attend

@@ -319,6 +319,7 @@ class Busy:
                 signal.raise_signal(signal.SIGINT)
             except KeyboardInterrupt:  # as NumPy's compiled parts do
                 raise ImportError("failed to import") from None
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in a shell's background ignores it
 sys.meta_path.insert(0, Busy())
 runpy.run_module("seqattn.cli", run_name="__main__", alter_sys=True)
 """

@@ -19,8 +19,9 @@ def effects(number, tau, n=12):
     return rng.normal(0.5, np.hypot(errors, tau)), errors
 
 
-# Where statsmodels' iteration ends inside; elsewhere it may leave the axis and return 0.
-@pytest.mark.parametrize("number", [0, 1, 3, 5, 6])
+# Where statsmodels' iteration ends inside, whatever the effects' last digits: elsewhere it may
+# leave the axis on one processor and not on another, and return 0.
+@pytest.mark.parametrize("number", [0, 7, 13, 19, 25])
 def test_tau_estimate_and_interval_are_those_of_statsmodels(number):
     y, s = effects(number, tau=4)
     pool = random_effects(y, s)

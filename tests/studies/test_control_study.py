@@ -310,7 +310,7 @@ def test_without_runs_the_page_says_so_everywhere(page):
 def test_with_runs_of_a_strong_effect_the_page_says_that_variants_read(page):
     glued, (forest, curves), tables = page(6)
     assert (glued["judged"], glued["alarms"]) == (2, 0)
-    assert glued["told"] in ("2 where the variant reads it", "2 that read it")
+    assert glued["told"] in ("2 where the variant reads them", "2 that read it")
     assert glued["earliest"].startswith("p = 0.")
     assert len(forest.axes) == 2
     left, right = curves.axes
@@ -323,7 +323,7 @@ def test_with_runs_of_a_strong_effect_the_page_says_that_variants_read(page):
 def test_with_runs_without_effect_no_variant_reads(page):
     glued, _, _ = page(1)
     assert (glued["judged"], glued["alarms"]) == (2, 0)
-    assert not re.search(r"the variant reads it|that read it", glued["told"])
+    assert not re.search(r"the variant reads them|that read it", glued["told"])
 
 
 def test_how_far_lambda_went_stands_beside_every_dose(monkeypatch):

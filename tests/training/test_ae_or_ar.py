@@ -128,10 +128,12 @@ def test_the_loss_on_one_batch_falls(name, synthetic):
 
 @pytest.mark.parametrize("name", NEW)
 def test_a_fit_learns_to_recommend(name, synthetic):
-    epochs = 80 if is_masked(name) else 20
+    # On other processors the same seed learns at another speed: the limits are three times ours.
+    epochs = 160 if is_masked(name) else 20
     more = {"epochs": epochs, "patience": epochs, "learning_rate": 1e-2, "batch_targets": 64}
     more |= {"last_item_samples": 1.0 if is_masked(name) else 0.0}  # what it is asked to do later
-    wider = replace(SMOKE.model, hidden_size=16)  # items have half of it beside a user
+    dropouts = {"hidden_dropout": 0.0, "attention_dropout": 0.0}
+    wider = replace(SMOKE.model, hidden_size=16, **dropouts)  # items have half beside a user
     of_chance = metric(np.arange(1, synthetic.n_items + 1), "NDCG", 10).mean()
 
     class Learned(Exception):

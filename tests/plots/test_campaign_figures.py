@@ -61,6 +61,14 @@ def test_panels_of_a_forest_share_their_scale_and_the_key_covers_no_panel(frame)
     assert_clear(figure)
 
 
+def test_three_panels_stand_in_two_lines_each_with_the_numbers_of_its_scale(frame):
+    figure = campaign.change_forest(dict.fromkeys("abc", frame), xlabel="%")
+    figure.canvas.draw()
+    rows = [axes.get_subplotspec().rowspan.start for axes in figure.axes]
+    assert rows == [0, 0, 1]
+    assert all(any(t.get_text() for t in axes.get_xticklabels()) for axes in figure.axes)
+
+
 def assert_clear(figure):
     """No legend overlaps a panel or its title."""
     figure.set_layout_engine("constrained")

@@ -164,17 +164,21 @@ def variant_keys(models: Iterable[str]) -> list[Line2D]:
 
 
 def _panels(frames: Mapping[str, pd.DataFrame]) -> tuple[Figure, np.ndarray]:
-    """Return a panel a design, with a row for each (dataset, model) of the frames."""
+    """Return a panel a design, two in a line, with a row for each (dataset, model)."""
     n_rows = max(len(frame) for frame in frames.values())
-    figure, panels = plt.subplots(
-        *(1, len(frames)), figsize=(4.6 * max(len(frames), 1.4), 1.2 + 0.26 * n_rows), sharex=True,
-        squeeze=False,
-    )  # fmt: skip
-    for axes, (design, frame) in zip(panels[0], frames.items(), strict=True):
+    columns = min(len(frames), 2)  # of three in a line nobody can read the names
+    lines = -(-len(frames) // columns)
+    size = (4.6 * max(columns, 1.4), lines * (1.2 + 0.26 * n_rows))
+    figure, grid = plt.subplots(lines, columns, figsize=size, sharex=True, squeeze=False)
+    panels = grid.ravel()
+    for unused in panels[len(frames) :]:
+        unused.remove()
+    for axes, (design, frame) in zip(panels, frames.items(), strict=False):
         label_rows(axes, frame)
         axes.grid(axis="x")
         axes.set_title(BACKBONES.get(design, design))
-    return figure, panels[0]
+        axes.tick_params(labelbottom=True)  # the panel below may be the unused one
+    return figure, panels[: len(frames)]
 
 
 def label_rows(axes: Axes, frame: pd.DataFrame) -> None:

@@ -197,11 +197,10 @@ def _of_lambda() -> dict[str, object]:
     study = read_study("lambda_starts")
     told = identified.verdicts(study, study.table("lambdas"), _cells("lambda_starts"))
     run = told[told["ends"] != "not run"]
-    names = {"meet": "where they meet", "partly": "where they come nearer"}
-    names |= {"apart": "where they stay apart"}
     return {
         "starts_run": f"{len(run)} of {len(told)}",
-        "starts_told": texts.counted(run["ends"].map(names).value_counts()) or texts.NOT_RUN,
+        "starts_told": texts.counted(run["ends"].map(identified.STARTS).value_counts())
+        or texts.NOT_RUN,
         "left": f"{run['left'].min():.0%} to {run['left'].max():.0%}",
         "held_from": told["low"].min(),
         "held_to": told["high"].max(),

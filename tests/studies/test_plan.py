@@ -114,6 +114,9 @@ def test_a_log_of_ones_own_is_fitted_by_the_path_of_its_yaml(study, tmp_path, mo
     (group,) = plan.wanted(found)
     assert group.dataset.reference == str(own) != group.dataset.name
     assert found.datasets == (group.dataset.name,)  # as tables name it, so that verdicts find it
+    (tmp_path / "again.yaml").write_text(own.read_text())
+    with pytest.raises(SeqattnError, match=r"invented\.yaml: two of the datasets have one name"):
+        study(datasets=[str(own), str(tmp_path / "again.yaml")])
     monkeypatch.setattr(type(found), "stores", property(lambda _: (Store(tmp_path / "kept"),)))
     (run,) = plan.fit_missing(found, [group], workers=1)
     assert run.spec == group.specs[0]

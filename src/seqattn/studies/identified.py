@@ -11,6 +11,12 @@ from seqattn.studies.judge import ndcg_at_10, with_columns
 from seqattn.studies.plan import Arm, Study
 
 MEET, APART = 0.1, 0.5  # shares of the spread that the starts had
+# What pages and README call the verdicts on starts.
+STARTS = {
+    "meet": "where they meet",
+    "partly": "where they come nearer",
+    "apart": "where they stay apart",
+}
 
 
 def starts(study: Study) -> dict[str, float]:

@@ -240,6 +240,8 @@ def read_study(name: str) -> Study:
         raise SeqattnError(f"{path}: {error}") from None
     seeds, tables = tuple(given.seeds), tuple(given.tables)
     logs = {_name_of(dataset): dataset for dataset in given.datasets}
+    if len(logs) < len(given.datasets):
+        raise SeqattnError(f"{path}: two of the datasets have one name; give each its own")
     results = ROOT / given.results
     if results == ROOT / ".seqattn" / "results" and os.environ.get("SEQATTN_RESULTS"):
         results = results_folder("")

@@ -89,4 +89,4 @@ def test_a_preset_without_a_measurement_gets_no_minutes(runs):
 
 
 def test_the_step_that_machines_are_compared_by_takes_time():
-    assert 0 < forecast.step_seconds() < 60
+    assert forecast.step_seconds() > 0

@@ -12,7 +12,7 @@ import pytest
 from seqattn.data import CATALOGUE, Dataset, load_dataset, load_log
 from seqattn.errors import SeqattnError
 
-MIRROR = Path(os.environ.get("SEQATTN_DATA") or "/work/shared/data")
+MIRROR = Path(os.environ.get("SEQATTN_DATA") or "no mirror")
 CHRONOLOGICAL = [
     name
     for name, entry in CATALOGUE.items()

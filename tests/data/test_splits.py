@@ -7,13 +7,22 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 from small_logs import PROPERTY, log, rows
 
 from seqattn.data import CATALOGUE, Dataset, Interactions, Preparation, Sequences, leave_one_out
 from seqattn.data.preparation import sort_by_time
-from seqattn.data.splits import STAGES, TARGETS, VALIDATIONS, Split, Splitting, global_time_split
+from seqattn.data.splits import (
+    STAGES,
+    TARGETS,
+    VALIDATIONS,
+    Split,
+    Splitting,
+    global_time_split,
+    with_times,
+)
 from seqattn.data.splits import split as split_as
 from seqattn.errors import SeqattnError
 
@@ -121,6 +130,16 @@ def test_targets_of_a_split_in_time_are_chosen_among_all_later_rows(table, how):
         assert test.tolist() == wanted.tolist()
 
 
+def test_a_random_target_is_each_later_row_as_often_and_the_same_in_every_call():
+    s = timed([(user, 1 + t, t) for user in range(500) for t in range(10)])
+    how = Splitting(time="quantile 0.5", target="random")
+    test = global_time_split(s, how).test
+    n_later = int((s.timestamp > np.quantile(s.timestamp, 0.5)).sum()) // 500
+    places = s.timestamp[test].astype(int) - (10 - n_later)
+    assert scipy.stats.chisquare(np.bincount(places, minlength=n_later)).pvalue > 1e-3
+    assert np.array_equal(global_time_split(s, how).test, test)
+
+
 @PROPERTY
 @given(rows(max_time=50), SPLITTINGS)
 def test_a_target_is_predicted_from_all_that_its_user_did_before(table, how):
@@ -169,6 +188,24 @@ def test_a_date_outside_the_log_is_refused_with_its_first_and_last_day(cut):
         SeqattnError, match=r"first is of 1970-01-02 and the last of 1970-01-04: cut"
     ):
         split_as(one_history(*days), Splitting(time=cut))
+
+
+@pytest.mark.parametrize(("target", "asked"), [("last", [8]), ("first", [7]), ("all", [7, 8])])
+def test_validation_in_time_holds_the_share_out_that_a_date_does(target, asked):
+    """Eight of ten days lie before it, so of those eight the last fifth begins after day 5.6."""
+    days = one_history(*(86_400 * np.arange(10)))
+    split = split_as(days, Splitting(time="1970-01-09", validation="time", target=target))
+    assert split.targets("valid").tolist() == asked  # items are numbered from 1
+    assert split.train.items.tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_an_explicit_order_decides_between_equal_times_only_and_unknown_ones_are_counted():
+    frame = pd.DataFrame({"user": 1, "item": range(5), "order": range(5)})
+    frame["timestamp"] = [3, 1, np.nan, 2, 2]
+    ordered = with_times(Interactions.from_frame(frame))
+    assert sort_by_time(ordered).frame["item"].astype(int).tolist() == [1, 3, 4, 0]
+    (step,) = [step for step in ordered.steps if step.name == "drop unknown times"]
+    assert len(frame) - step.interactions == 1
 
 
 def test_the_last_moment_of_a_log_is_a_cut():

@@ -18,7 +18,7 @@ from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
 from seqattn.runs.compare import PerUser, compare, of_file
 from seqattn.runs.store import Store
-from seqattn.stats import tost_paired
+from seqattn.stats import dual_criterion, tost_paired
 from seqattn.stats.crossed import crossed_interval
 from seqattn.stats.metrics import metric, parse_metric
 
@@ -91,11 +91,37 @@ def test_an_interval_over_seeds_and_users_is_as_wide_as_the_wider_of_both(files)
     assert both["high"] - both["low"] >= 2 * max(of_users, of_seeds) * 100 / base.mean()
 
 
-def test_one_seed_has_an_interval_over_users_only(files, tmp_path):
-    a = written(tmp_path / "one.csv", [1, 2, 3, 4], [0.1, 0.2, 0.3, 0.4])
-    b = written(tmp_path / "two.csv", [4, 3, 2, 1], [0.5, 0.4, 0.3, 0.2])
+def test_every_row_has_the_interval_and_p_value_that_it_names(files):
+    a, b, base, variant = files
     table = compare(of_file(a), of_file(b)).table
-    assert answer(table, "over users")["estimate"] == pytest.approx(40)
+    both, found = crossed_interval(variant - base), dual_criterion(base, variant)
+    expected = {
+        "over seeds and users": (both.ci, both.p_value),
+        "over users": (found.clustered_ci, found.clustered_p_value),
+        "as published": (found.pooled_ci, found.pooled_p_value),
+    }
+    assert found.clustered_ci != found.pooled_ci
+    for question, ((low, high), p) in expected.items():
+        row, percent = answer(table, question), 100 / base.mean()
+        told = [row["low"], row["high"], row["p"]]
+        assert told == pytest.approx([low * percent, high * percent, p])
+
+
+def test_one_seed_has_an_interval_over_users_only(files, tmp_path):
+    rng = np.random.default_rng(2)
+    base, variant = rng.random(300), rng.random(300)
+    a = written(tmp_path / "one.csv", range(300), base)
+    b = written(tmp_path / "two.csv", range(299, -1, -1), variant[::-1])
+    table = compare(of_file(a), of_file(b)).table
+    told, percent = answer(table, "over users"), 100 / base.mean()
+    assert told["estimate"] == pytest.approx((variant - base).mean() * percent)
+    other = scipy.stats.bootstrap(
+        (variant - base,), np.mean, n_resamples=4000, method="percentile", rng=rng
+    ).confidence_interval
+    close = pytest.approx(
+        [end * percent for end in other], abs=0.1 * (other.high - other.low) * percent
+    )
+    assert [told["low"], told["high"]] == close
     assert not table["question"].str.contains("over seeds").any()
 
 

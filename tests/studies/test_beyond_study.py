@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from fabricated import ENVIRONMENT
+from fabricated import ENVIRONMENT, four
 from matplotlib.figure import Figure
 
 from seqattn import book, plots
@@ -208,10 +208,7 @@ def keep(folder, spec, group, gain):
         facts["learned"] = [{"bias": (np.array(lines) * LEVELS).tolist()}] * 2
     if group.model == "ia-add-per-head":
         facts["learned"] = [{"lambda": [0.5, 1.5]}] * 2
-    kinds = [
-        f"{stage}_{kind}" for stage in ("valid", "test") for kind in ("unfiltered", "filtered")
-    ]
-    Store(folder).compute(spec, lambda: Result(facts, dict.fromkeys(kinds, ranks)))
+    Store(folder).compute(spec, lambda: Result(facts, four(ranks)))
 
 
 def executed(study, monkeypatch):

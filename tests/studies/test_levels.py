@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import statistics
+
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from fabricated import fabricate, groups_of, keep, made_up_search, tables_of
+from fabricated import fabricate, four, groups_of, keep, made_up_search, runs_of, tables_of
 
 from seqattn.config import SEEDS
 from seqattn.errors import SeqattnError
 from seqattn.runs.store import RecBoleSpec, Result, Store
+from seqattn.stats.metrics import metric
 from seqattn.stats.unpaired import ratio_interval
 from seqattn.studies import tables
 from seqattn.studies.levels import (
@@ -44,6 +47,23 @@ def test_what_falls_short_of_the_protocol_is_named(tmp_path):
     assert "Add 13 of 25" in short["trials"] and "Val 3 of 5" in short["seeds"]
 
 
+def test_a_level_has_an_interval_over_users_and_a_deviation_over_seeds(tmp_path):
+    fabricate(tmp_path, "ml-100k", n_users=400)
+    runs = runs_of(tmp_path, "ml-100k", "own_search")["ia-mul"]
+    told = tables_of(tmp_path, "levels")["levels"]
+    for kind in ("unfiltered", "filtered"):
+        mine = row(told, arm="own_search", model="ia-mul", kind=kind, metric="NDCG")
+        values_SU = np.stack([metric(r.ranks("test", kind), "NDCG", 10) for r in runs])
+        seeds, users = values_SU.mean(axis=1), values_SU.mean(axis=0)
+        assert mine["mean"] == pytest.approx(seeds.mean())
+        assert mine["std"] == pytest.approx(statistics.stdev(seeds))
+        other = scipy.stats.bootstrap(
+            (users,), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(1)
+        ).confidence_interval
+        close = pytest.approx(list(other), abs=0.1 * (other.high - other.low))
+        assert mine[["low", "high"]].tolist() == close
+
+
 def test_fits_that_the_limit_of_epochs_ended_are_counted(tmp_path):
     search = made_up_search("ml-100k", "sasrec")
     search.write(tmp_path)
@@ -56,10 +76,9 @@ def test_fits_that_the_limit_of_epochs_ended_are_counted(tmp_path):
 
 
 def keep_baseline(folder, model, seed, ranks, settings=None, fingerprint="f" * 16):
-    kinds = [f"{s}_{k}" for s in ("valid", "test") for k in ("unfiltered", "filtered")]
     spec = RecBoleSpec("ml-100k", fingerprint, model, seed, settings or {})
     facts = {"history": []}
-    Store(folder).compute(spec, lambda: Result(facts, dict.fromkeys(kinds, ranks)))
+    Store(folder).compute(spec, lambda: Result(facts, four(ranks)))
 
 
 @pytest.fixture
@@ -100,7 +119,8 @@ def test_a_baseline_has_its_change_over_users_and_sasrec_none(among):
     assert ndcg_of(table, "pop")[["change", "change_low", "change_high"]].tolist() == [-100] * 3
     assert np.isnan(ndcg_of(table, "sasrec")["change"])
     ahead = leads(table)
-    assert set(ahead["model"]) == {"itemknn"} and set(ahead["base"]) == {0.5}
+    assert set(ahead["model"]) == {"itemknn"}
+    assert set(ahead.query("kind == 'unfiltered'")["base"]) == {0.5}
 
 
 def test_a_lead_whose_seeds_differ_much_is_told_over_them(among):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from fabricated import fabricate, tables_of
+from fabricated import fabricate, runs_of, tables_of
 
 from seqattn.config import MARGIN_PERCENT, SEEDS
 from seqattn.errors import SeqattnError
 from seqattn.runs.results import value_matrix
+from seqattn.stats.metrics import metric
 from seqattn.stats.pools import random_effects, tau_interval
 from seqattn.studies import plan, targets, travel
 from seqattn.studies.judge import crossed_percent, over_both
@@ -64,6 +65,20 @@ def test_a_change_on_test_is_that_of_the_comparison_with_its_crossed_interval(fo
     assert both["low"].to_numpy() == pytest.approx(both["crossed_low"].to_numpy())
     assert both["margin"].to_numpy() == pytest.approx(both["margin_cell"].to_numpy())
     assert (both["error"] >= both["users_error"] * (1 - 1e-12)).all()
+
+
+def test_every_target_and_ranking_is_changed_by_its_own_ranks(tmp_path):
+    fabricate(tmp_path, "ml-100k", slower={"ia-mul": 3})
+    told = targets.pick(tables_of(tmp_path, "changes")["changes"], arm="own_search", model="ia-mul")
+    runs = runs_of(tmp_path, "ml-100k", "own_search")
+    assert len(told) == 4 == told["base"].nunique()
+    for row in told.itertuples():
+        base, own = (
+            np.mean([metric(r.ranks(row.target, row.kind), "NDCG", 10) for r in runs[model]])
+            for model in ("sasrec", "ia-mul")
+        )
+        assert row.base == pytest.approx(base)
+        assert row.change == pytest.approx(100 * (own / base - 1))
 
 
 def test_over_both_changes_intervals_and_equivalence_and_nothing_else(found):

@@ -120,6 +120,8 @@ def test_batches_partition_the_windows_and_hold_about_as_many_targets(lengths, b
     assert sorted(np.concatenate(batches)) == list(range(len(windows.start)))
     sizes = [windows.n_scored[batch].sum() for batch in batches]
     assert max(sizes) <= batch_targets + windows.n_scored.max()
+    if windows.n_scored.max(initial=0) <= batch_targets:
+        assert len(batches) == -(-sum(sizes) // batch_targets)
 
 
 def test_batches_are_not_composed_by_length():

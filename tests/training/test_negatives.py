@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -256,8 +257,8 @@ def test_the_gradient_of_bpr_is_that_on_paper():
 
 
 def test_bpr_reads_differences_of_scores_alone_and_bce_does_not():
-    positive, negative = torch.randn(6, dtype=torch.float64), torch.randn(6, 3, dtype=torch.float64)
-    shift = torch.randn(6, dtype=torch.float64)
+    draw = partial(torch.randn, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    positive, negative, shift = draw(6), draw(6, 3), draw(6)
     moved = positive + shift, negative + shift[:, None]
     torch.testing.assert_close(bpr(*moved), bpr(positive, negative))
     assert abs(bce(*moved) - bce(positive, negative)) > 1e-3

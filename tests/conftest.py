@@ -9,13 +9,17 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import settings
 from warm import Warm
 
-from seqattn.data import Dataset, load_dataset
+from seqattn.data import CATALOGUE, Dataset, Interactions, load_dataset
+from seqattn.data.splits import Splitting
 
 # A busy machine must not fail a property test for being slow.
 settings.register_profile("seqattn", deadline=None)
@@ -38,6 +42,25 @@ def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def synthetic() -> Dataset:
     """A small prepared dataset that needs no file."""
     return load_dataset("synthetic")
+
+
+@pytest.fixture(scope="session")
+def several() -> Dataset:
+    """A log cut in time of which all later interactions are asked for: several of each user."""
+    lengths = [12 + 3 * (user % 3) for user in range(8)]  # in the same time
+    rows = [
+        (user, (3 * user + n) % 19, 1_600_000_000 + 1e6 * n / length)
+        for user, length in enumerate(lengths)
+        for n in range(length)
+    ]
+    frame = pd.DataFrame(rows, columns=["user", "item", "timestamp"])
+    entry = CATALOGUE["synthetic"]
+    preparation = replace(entry.preparation, core=1)
+    splitting = Splitting(time="quantile 0.7", target="all", validation="time")
+    entry = replace(
+        entry, raw=None, core=None, preparation=preparation, splitting=splitting, intensity=None
+    )
+    return Dataset.from_interactions(Interactions.from_frame(frame), entry)
 
 
 @pytest.fixture(scope="session")

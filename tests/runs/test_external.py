@@ -491,21 +491,6 @@ def test_several_targets_a_user_are_said_to_be_ranked_by_one_list(tmp_path, caps
     assert "several test targets" in capsys.readouterr().err
 
 
-@pytest.fixture(scope="module")
-def several():
-    """A log cut in time, with all interactions after the cut asked for: several of each user."""
-    times = 1_600_000_000 + 86_400 * np.arange(12)
-    rows = [(u, (3 * u + n * (u % 2 + 1)) % 9, t) for u in range(8) for n, t in enumerate(times)]
-    frame = pd.DataFrame(rows, columns=["user", "item", "timestamp"])
-    entry = load_dataset("synthetic").entry
-    preparation = replace(entry.preparation, core=1)
-    splitting = Splitting(time="quantile 0.7", target="all")
-    entry = replace(
-        entry, raw=None, core=None, preparation=preparation, splitting=splitting, intensity=None
-    )
-    return Dataset.from_interactions(Interactions.from_frame(frame), entry)
-
-
 def numbered(several):
     """User ids and numbers of the test targets, as `prepare --split` writes them."""
     table = external.split_table(several)

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from wanted import fit_wanted
@@ -17,7 +18,7 @@ from seqattn.presets import get_preset
 from seqattn.runs import fitting
 from seqattn.runs import store as store_module
 from seqattn.runs.fitting import run_spec
-from seqattn.runs.results import histories, summary
+from seqattn.runs.results import histories, summary, value_matrix
 from seqattn.runs.store import RecBoleSpec, Result, Run, RunSpec, Store, whole
 from seqattn.stats.metrics import metric
 
@@ -443,7 +444,7 @@ def test_fits_need_a_worker(tmp_path, synthetic, monkeypatch, device, workers):
         fitting.fit_runs(Store(tmp_path), synthetic, [spec], device=device, workers=workers)
 
 
-def test_a_failure_in_a_worker_is_reported_and_finished_runs_are_kept(tmp_path, synthetic):
+def test_settings_that_there_are_not_leave_finished_runs(tmp_path, synthetic):
     fit_wanted(tmp_path, synthetic, [("sasrec", 1)], "smoke", progress=False)
     with pytest.raises(SeqattnError, match="unknown preset"):
         fit_wanted(tmp_path, synthetic, [("sasrec", 1)], "nonsense", progress=False)
@@ -459,6 +460,54 @@ def test_a_cell_records_what_it_was_made_with(tmp_path, synthetic):
     assert run.facts["seconds"] > 0
     stored = run.facts["metrics"]["test_filtered"]["MRR@20"]
     assert stored == metric(run.ranks("test", "filtered"), "MRR", 20).mean()
+
+
+def test_a_run_keeps_whose_its_targets_are_and_gives_a_value_a_user(tmp_path, several):
+    owners = several.split.owners()["test"]
+    runs = [
+        fitting.fit_run(Store(tmp_path), several, run_spec(several, "sasrec", seed, SMOKE))
+        for seed in (1, 2)
+    ]
+    for run in runs:
+        of_target = pd.Series(metric(run.ranks("test"), "NDCG", 10))
+        expected = of_target.groupby(owners).mean().to_numpy()
+        assert np.array_equal(run.owners("test"), owners)
+        assert len(expected) == several.n_users < len(of_target)
+        assert run.values("NDCG", 10) == pytest.approx(expected)
+    values_SU = value_matrix(runs, "NDCG", 10)
+    assert np.array_equal(values_SU, [run.values("NDCG", 10) for run in runs])
+
+
+@pytest.mark.parametrize("fit_one", [fitting.fit_run, fitting.fit_runs_stacked])
+def test_a_fit_uses_one_thread_however_many_there_are(tmp_path, synthetic, monkeypatch, fit_one):
+    seen = []
+
+    def fit(*_, **__):
+        seen.append(torch.get_num_threads())
+        raise SeqattnError("seen enough")
+
+    monkeypatch.setattr(fitting, "fit", fit)
+    monkeypatch.setattr(fitting, "fit_stacked", fit)
+    spec = run_spec(synthetic, "sasrec", 1, SMOKE)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        wanted = spec if fit_one is fitting.fit_run else [spec]
+        with pytest.raises(SeqattnError, match="seen enough"):
+            fit_one(Store(tmp_path), synthetic, wanted, device="cpu")
+        assert seen == [1] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_fit_that_fails_in_a_process_of_its_own_leaves_the_others(tmp_path, synthetic):
+    diverging = replace(SMOKE, train=replace(SMOKE.train, learning_rate=1e12))
+    specs = [run_spec(synthetic, "sasrec", 1, preset) for preset in (SMOKE, diverging)]
+    fitting.fit_run(store := Store(tmp_path), synthetic, specs[0])
+    specs += [run_spec(synthetic, "sasrec", 2, diverging)]
+    with pytest.raises(SeqattnError, match=r"diverge|no longer finite|learning rate"):
+        fitting.fit_runs(store, synthetic, specs, workers=2, progress=False)
+    assert [run.spec for run in store.runs()] == specs[:1]
 
 
 def test_keys_of_kept_runs_do_not_hang_on_fields_that_came_later():

@@ -5,14 +5,16 @@ from dataclasses import replace as dataclass_replace
 from types import SimpleNamespace
 
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from seqattn.config import NORMALISATIONS, replace
 from seqattn.data import load_dataset
 from seqattn.data.splits import Split
 from seqattn.errors import DivergedError, SeqattnError
+from seqattn.files import ROOT
 from seqattn.presets import get_preset
-from seqattn.search.record import SearchConfig, read_search
-from seqattn.search.tune import study_of, tune
+from seqattn.search.record import SearchConfig, read_search, searches
+from seqattn.search.tune import space, study_of, tune
 
 SMOKE = get_preset("smoke")
 SHORT = SearchConfig(trials=4, epochs=1)
@@ -191,3 +193,32 @@ def test_a_kept_search_goes_on_without_its_study(dataset, tmp_path, short):
     longer = tune(tmp_path / "cut", dataset, "ia-add", SHORT, SMOKE)
     assert without_times(longer) == without_times(short.ia_add)
     assert longer.trials[:2] == began.trials
+
+
+def test_what_is_searched_is_what_the_protocol_says():
+    """[IA] section 4.2 and science.md 5; a change here makes new searches another protocol."""
+    searched = space(intensity=True, masked=True)
+    assert searched == {
+        "n_layers": IntDistribution(1, 3),
+        "n_heads": CategoricalDistribution((1, 2, 4)),
+        "hidden_size": CategoricalDistribution((32, 64, 128)),
+        "inner_size": CategoricalDistribution((64, 128, 256)),
+        "hidden_dropout": FloatDistribution(0.1, 0.5),
+        "attention_dropout": FloatDistribution(0.1, 0.5),
+        "learning_rate": FloatDistribution(1e-4, 5e-3, log=True),
+        "normalisation": CategoricalDistribution(NORMALISATIONS),
+        "mask_probability": CategoricalDistribution((0.2, 0.4, 0.6, 0.8)),
+    }
+
+
+def test_committed_searches_stayed_within_what_is_searched():
+    kept = [*searches(ROOT / "results/campaign")]
+    assert kept
+    for search in kept:
+        within = space(
+            intensity=search.model != "sasrec", shared_backbone=search.design == "shared_backbone"
+        )
+        for trial in search.trials:
+            assert trial["params"].keys() == within.keys()
+            for name, value in trial["params"].items():
+                assert within[name]._contains(within[name].to_internal_repr(value))

@@ -14,7 +14,7 @@ from seqattn.models import MODELS, PLUGINS, build_model
 from seqattn.presets import get_preset
 from seqattn.stats.metrics import metric
 from seqattn.training.batches import Gatherer, length_buckets, packed_windows
-from seqattn.training.course import diverging
+from seqattn.training.course import Course, diverging
 from seqattn.training.fit import (
     backward,
     batch_loss,
@@ -87,6 +87,33 @@ def test_early_stopping_keeps_the_best_weights(synthetic):
     assert len(ndcg) == min(40, fitted.best_epoch + 3)
     ranks = rank_targets(fitted.model, synthetic.split, "valid")["unfiltered"]
     assert metric(ranks, "NDCG", 10).mean() == max(ndcg)
+
+
+def test_of_equal_epochs_the_first_is_kept_and_the_others_use_up_patience(synthetic):
+    model = build_model("sasrec", synthetic.n_items, **dataclasses.asdict(SMOKE.model))
+    course, ranks = Course(model, patience=2), np.array([1, 4, 30])
+    stopped = []
+    for epoch in range(3):
+        model.item_embedding.weight.data.fill_(epoch)
+        stopped.append(course.add(1.0, ranks, 0.0))
+    assert stopped == [False, False, True]
+    assert course.best_epoch == 1 and not course.best["item_embedding.weight"].any()
+
+
+@pytest.mark.parametrize(
+    "one", [fit, stacked_alone]
+)
+def test_early_stopping_averages_over_users_and_not_over_their_targets(one, several):
+    owners = several.split.owners()
+    assert len(set(np.bincount(owners["valid"]))) > 1  # or both averages would agree
+    fitted = one(several, "sasrec", 1, SMOKE.model, SMOKE.train)
+    for stage in ("valid", "test"):
+        of_target = pd.Series(metric(fitted.ranks[f"{stage}_unfiltered"], "NDCG", 10))
+        mean = of_target.groupby(owners[stage]).mean().mean()
+        assert np.array_equal(fitted.owners[stage], owners[stage])
+        assert fitted.facts()["metrics"][f"{stage}_unfiltered"]["NDCG@10"] == pytest.approx(mean)
+        if stage == "valid":
+            assert fitted.history[fitted.best_epoch - 1].valid_ndcg == pytest.approx(mean)
 
 
 @pytest.mark.parametrize("name", ["sasrec", "ia-add", "ia-mul", "ia-val"])

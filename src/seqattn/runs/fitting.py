@@ -184,12 +184,13 @@ def fit_runs_stacked(
         result = partial(_result, fitted, spec, device, stacked_seeds=list(by_seed))
         runs[seed] = store.compute(spec, result)
 
-    fit_stacked(
-        *(dataset, first.model, list(by_seed), first.model_config, first.train_config),
-        device=device,
-        on_epoch=lambda seed, epoch: report(_line(by_seed[seed], epoch)) if report else None,
-        on_fit=keep,
-    )
+    with one_thread(device):
+        fit_stacked(
+            *(dataset, first.model, list(by_seed), first.model_config, first.train_config),
+            device=device,
+            on_epoch=lambda seed, epoch: report(_line(by_seed[seed], epoch)) if report else None,
+            on_fit=keep,
+        )
     return [runs[seed] for seed in by_seed]
 
 

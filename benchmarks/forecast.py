@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ from seqattn.book.reports import default_parameters
 from seqattn.data import load_dataset
 from seqattn.files import ROOT
 from seqattn.presets import get_preset
+from seqattn.training.device import cores
 
 RECORD = Path(__file__).with_name("forecast.json")
 STEPS, ROUNDS = 5, 5
@@ -109,9 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         keep(parameters)
         return
     reference = json.loads(RECORD.read_text())
-    cores = os.cpu_count() or 1
-    print(f"`make book` (preset {options.preset}) on this machine of {cores} cores will")
-    print(*lines(parameters, reference, step_seconds(), cores), sep="\n")
+    print(f"`make book` (preset {options.preset}) on this machine of {cores()} cores will")
+    print(*lines(parameters, reference, step_seconds(), cores()), sep="\n")
     print("Finished training is kept: stopped with Ctrl-C, it goes on where it stood.", flush=True)
 
 

@@ -19,6 +19,7 @@ from seqattn.files import ROOT
 from seqattn.models import MODELS, RECBOLE_MODELS
 from seqattn.presets import get_preset
 from seqattn.search.record import Search, SearchConfig
+from seqattn.studies import plan
 
 CLI = "import runpy; runpy.run_module('seqattn.cli', run_name='__main__', alter_sys=True)"
 FIT = ["--preset", "smoke", "--results-dir"]
@@ -446,3 +447,35 @@ def test_the_commands_of_a_page_can_be_typed(page):
     for line in lines:
         if line.startswith("seqattn "):
             parser().parse_args(shlex.split(line, comments=True)[1:])
+
+
+def test_a_part_of_a_study_whose_search_is_missing_says_so(capsys, monkeypatch):
+    lacking = plan.Group(plan.DataFacts("toy", "", 1, 1), "a", "sasrec", lacking="no search of it")
+    study = SimpleNamespace(name="toy", stores=[SimpleNamespace(path="kept")])
+    monkeypatch.setattr(plan, "read_study", lambda name: study)
+    monkeypatch.setattr(plan, "wanted", lambda study: [lacking, lacking])
+    monkeypatch.setattr(plan, "fit_missing", lambda *_, **__: [])
+    assert main(["study", "levels", "-a", "a"]) == 0
+    assert capsys.readouterr().err == "seqattn: left out: no search of it\n"
+
+
+def test_a_command_whose_package_is_missing_names_the_extra(capsys, monkeypatch):
+    for module in [name for name in sys.modules if name.partition(".")[0] == "optuna"]:
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    assert main(["tune", "-d", "synthetic", "-m", "sasrec", "--trials", "1"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "optuna is not installed" in line and "pip install -e '.[book]'" in line
+
+
+def test_a_path_that_is_mistyped_is_one_line(capsys, tmp_path):
+    for name in ("/tmp/typo.csv", "no/such/folder", str(tmp_path)):
+        assert main(["compare", name, "sasrec", "-d", "synthetic"]) == 2
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("asked", [["--sample", "-1"], ["--epochs", "0"], ["--sample", "x"]])
+def test_numbers_out_of_range_are_refused_with_the_usage(capsys, asked):
+    with pytest.raises(SystemExit):
+        parser().parse_args(["check", "results/campaign", *asked])
+    assert "is no whole number of at least" in capsys.readouterr().err

@@ -286,3 +286,11 @@ def test_ones_own_log_is_called_by_the_name_in_its_yaml(campaign, tmp_path):
 def test_a_results_folder_may_have_a_space_in_its_name(campaign, tmp_path):
     campaign.run("fits", results=tmp_path / "my results", models="sasrec", designs="own_search")
     assert search_path(tmp_path / "my results", "toy", "sasrec", "own_search").exists()
+
+
+def test_two_logs_of_one_name_and_one_without_are_refused(campaign, tmp_path):
+    for number, text in (("1", "name: own"), ("2", "name: own"), ("3", "path: x.csv")):
+        (tmp_path / f"{number}.yaml").write_text(text)
+    for asked, told in (("1.yaml 2.yaml", "have one name"), ("3.yaml", "key 'name' is missing")):
+        done = campaign.run("-n", "fits", check=False, datasets=asked)
+        assert done.returncode and told in done.stderr + done.stdout

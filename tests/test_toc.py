@@ -102,13 +102,15 @@ def test_each_chapter_of_the_foundations_has_a_playground():
 def test_pages_built_with_other_contents_are_removed_and_others_kept(root):
     write_toc(root)
     page = root / "_build" / "html" / "page.html"
-    page.parent.mkdir()
-    page.write_text("built")
+    slides = root / "_build" / "slides" / "page.html"
+    for made in (page, slides):
+        made.parent.mkdir()
+        made.write_text("built")
     write_toc(root)
     assert page.exists()
     report(root, "own", "Own")
     write_toc(root)
-    assert not page.exists()
+    assert not page.exists() and slides.exists()
 
 
 def _pages():

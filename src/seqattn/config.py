@@ -438,10 +438,15 @@ def _types(cls: type) -> dict[str, Any]:
 
 
 def _require_types_and_words(config: Any) -> None:
-    """Refuse a config whose constructor was given values of wrong types, or unknown words."""
+    """Refuse a config whose constructor was given values of wrong types, or unknown words.
+
+    A whole number for a float becomes one: it is another text, so another key, and reads back so.
+    """
     for key, expected in _types(type(config)).items():
         value, words = getattr(config, key), _WORDS.get(key)
         _require_type(type(config), key, value, expected)
+        if expected is float:
+            object.__setattr__(config, key, float(value))
         if words:
             _require(config, key, value in words, f"one of {', '.join(words)}")
 

@@ -179,7 +179,7 @@ def test_a_full_disk_leaves_no_file_and_says_what_to_do(server, tmp_path, monkey
 
     monkeypatch.setattr(module.os, "replace", full)
     with pytest.raises(
-        SeqattnError, match="No space left on device; make room or set SEQATTN_CACHE"
+        SeqattnError, match=r"No space left on device; make room or (set SEQATTN_CACHE|choose)"
     ):
         download(server.url, tmp_path / "data.zip")
     assert not (tmp_path / "data.zip").exists()
@@ -191,3 +191,14 @@ def test_a_disk_that_fills_up_during_the_transfer_is_no_network_problem(server, 
     with pytest.raises(SeqattnError, match="No space left on device; make room"):
         download(server.url, target)
     assert not target.exists()
+
+
+def test_a_record_of_a_checksum_that_was_cut_off_is_written_again(tmp_path):
+    (path := tmp_path / "data.zip").write_bytes(CONTENT)
+    record = path.with_name("data.zip.sha256")
+    record.touch()
+    verify(path, None)
+    assert record.read_text() == f"{SHA256}  data.zip\n"
+    path.write_bytes(CONTENT[:-1])
+    with pytest.raises(SeqattnError, match="damaged or altered"):
+        verify(path, None)

@@ -377,6 +377,18 @@ def test_steam_au_joins_reviews_with_minutes_played(tmp_path):
     assert np.isnan(table.frame[["intensity", "timestamp"]].iloc[1]).all()
 
 
+def test_steam_au_merges_no_strangers_and_reads_on_without_reviews(tmp_path):
+    reviews = (
+        "{'user_id': '76', 'reviews': None}\n"
+        "{'reviews': [{'posted': 'Posted November 5, 2011.', 'item_id': '1250'}]}\n"
+        "{'user_id': '7', 'reviews': [{'posted': 'Posted November 5, 2011.', 'item_id': '1250'}, "
+        "{'posted': 'Posted November 6, 2011.'}]}\n"
+    )
+    paths = [tmp_path / "reviews.json.gz", tmp_path / "items.json.gz"]
+    table = READERS["steam-au"]([written(paths[0], reviews), written(paths[1], "{'items': []}\n")])
+    assert table.frame[["user", "item"]].astype(str).values.tolist() == [["7", "1250"]]
+
+
 def test_hetrec_takes_the_first_tag_of_a_played_artist(tmp_path):
     listens = "userID\tartistID\tweight\n2\t51\t13883\n2\t52\t11690\n3\t51\t7\n"
     tags = (

@@ -7,6 +7,7 @@ import shutil
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import torch
 from wanted import fit_wanted
 
 import seqattn
+from seqattn.analysis.attention import load_model
 from seqattn.data import load_dataset
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
@@ -21,8 +23,10 @@ from seqattn.models import MODELS, PLUGINS, Model, SASRec
 from seqattn.models.injection import Add
 from seqattn.presets import get_preset
 from seqattn.runs.code import code_of, require_same_code, written
+from seqattn.runs.export import load
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store
+from seqattn.studies import plan
 
 INJECTION = '''
 from seqattn.models.injection import IntensityInjection
@@ -154,6 +158,30 @@ def test_a_cell_of_an_earlier_version_remembers_no_code_and_passes(write, tmp_pa
     facts = {name: value for name, value in run.facts.items() if name != "code"}
     require_same_code(type(run)(run.folder, facts))
     require_same_code(type(run)(run.folder, facts | {"code": "0123456789ab"}))
+
+
+def test_a_run_of_other_code_is_refused_wherever_it_is_read(write, tmp_path):
+    dataset, preset = load_dataset("synthetic"), get_preset("smoke")
+    spec = run_spec(dataset, "sasrec", 1, preset)
+    run = fit_run(Store(tmp_path), dataset, spec)
+    old = type(run)(run.folder, run.facts | {"code": code_of("ia-add")})
+    store = SimpleNamespace(get=lambda wanted: old)
+    group = plan.Group(plan.DataFacts("synthetic", "", 1, 1), "usual", "sasrec", (spec,))
+    for read in (
+        lambda: load_model(old, dataset),
+        lambda: load(old, dataset),
+        lambda: plan.read([group], store),
+    ):
+        with pytest.raises(SeqattnError, match="was fitted with other code of 'sasrec'"):
+            read()
+
+
+def test_the_code_of_a_model_is_read_without_a_draw_of_the_callers():
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    code_of.__wrapped__("ia-add")
+    assert torch.equal(torch.rand(2), expected)
 
 
 def test_a_new_injection_has_a_search_of_its_own_in_either_design(write, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 import torch
 from wanted import fit_wanted
 
+from seqattn.config import ModelConfig
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, checksum
 from seqattn.presets import get_preset
@@ -70,6 +71,13 @@ def test_a_folder_that_may_not_be_read_is_not_taken_for_an_empty_one(
         store.unusable([])
     closed.pop()
     assert len(list(store.runs("toy"))) == 1
+
+
+def test_a_run_that_was_finished_since_the_runs_were_listed_is_not_called_damaged(tmp_path):
+    store = Store(tmp_path)
+    listed = list(store.runs())
+    store.compute(SPEC, lambda: RESULT)
+    assert store.unusable(listed) == []
 
 
 @BOTH
@@ -498,6 +506,16 @@ def test_a_fit_uses_one_thread_however_many_there_are(tmp_path, synthetic, monke
         assert seen == [1] and torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_whole_number_for_a_float_is_one_run(tmp_path, synthetic):
+    """Another text of the same number was another key, under which no run was ever found."""
+    ints, floats = (
+        replace(run_spec(synthetic, "sasrec", 1, SMOKE), model_config=config)
+        for config in (ModelConfig(hidden_dropout=0), ModelConfig(hidden_dropout=0.0))
+    )
+    assert ints.key == floats.key
+    assert Store(tmp_path).compute(ints, lambda: RESULT).spec == floats
 
 
 def test_a_fit_that_fails_in_a_process_of_its_own_leaves_the_others(tmp_path, synthetic):

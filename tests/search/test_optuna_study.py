@@ -131,7 +131,9 @@ def test_a_trial_is_under_way_while_its_worker_lives(tmp_path, synthetic):
             ([here, sleeper.pid, born], True),
             ([here, sleeper.pid, born - 60], False),  # another process of that number, since
             ([here, os.getpid(), born], False),  # one's own, from before an error
+            ([here, sleeper.pid, born - 1], True),  # the clock was set
             (["elsewhere", 1, born], True),
+            (["elsewhere", os.getpid(), born], True),
         ):
             trial.set_user_attr("worker", worker)
             assert bool(claimed(study)) == alive, worker

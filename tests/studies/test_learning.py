@@ -90,7 +90,7 @@ def test_levels_are_told_apart_by_whether_a_tie_decides_the_target(groups, monke
     moments[last[:20] - 1] = moments[last[:20]]
     sequences = dataclasses.replace(data.sequences, timestamp=moments)
     tied = dataclasses.replace(data, sequences=sequences)
-    monkeypatch.setattr(learning, "data_of", lambda run: tied)
+    monkeypatch.setattr(learning, "data_of", lambda run, log: tied)
     table = learning.by_tie(STUDY, groups[:1]).set_index("kind")
     run, n = groups[0].runs[0], data.n_users
     for kind in ("unfiltered", "filtered"):
@@ -129,6 +129,15 @@ def test_runs_without_weights_have_the_rows_that_were_kept_of_them(groups, tmp_p
     beside = SimpleNamespace(stores=[Store(groups[1].runs[0].folder.parents[2])], kept=STUDY.kept)
     table = learning.reach(beside, bare)
     assert len(table) == len(learning.READ)
+    # In two arms, a run has its rows once for each, however often they are written.
+    twice = [*bare, dataclasses.replace(bare[0], arm="again")]
+    rows = table
+    for _ in range(3):
+        kept = SimpleNamespace(stores=[], kept=lambda name, rows=rows: rows)
+        rows = learning.reach(kept, twice)
+        assert rows["arm"].value_counts().to_dict() == dict.fromkeys(
+            ("sliding", "again"), len(learning.READ)
+        )
     # Rows that are kept outlive the weights, those of this run.
     rows = pd.concat([table, table.assign(key="other")])
     kept = SimpleNamespace(stores=[], kept=lambda name: rows)
@@ -140,6 +149,6 @@ def test_a_table_of_weights_reads_the_intensities_that_the_run_did(synthetic, in
     spec = {"dataset": "synthetic", "fingerprint": synthetic.fingerprint, "model": "ia-add"}
     spec |= {"seed": 3, "model_config": {}, "train_config": {"intensity": intensity}}
     config = TrainConfig(intensity=intensity)
-    told = learning.data_of(Run(None, {"spec": spec})).sequences.intensity
+    told = learning.data_of(Run(None, {"spec": spec}), "synthetic").sequences.intensity
     assert (told == with_intensities(synthetic, config, 3).sequences.intensity).all()
     assert (told == synthetic.sequences.intensity).all() == (intensity == "real")

@@ -90,7 +90,7 @@ def test_no_table_depends_on_the_order_of_the_users(groups, name, monkeypatch):
     )
     first = [d.sequences.items[: d.sequences.lengths[0]].tolist() for d in (data, other)]
     assert first[0] != first[1]
-    monkeypatch.setattr(maps, "data_of", lambda run: other)
+    monkeypatch.setattr(maps, "data_of", lambda run, log: other)
     pd.testing.assert_frame_equal(make(STUDY, groups), before, atol=1e-6)
 
 

@@ -113,6 +113,10 @@ def test_a_log_of_ones_own_is_fitted_by_the_path_of_its_yaml(study, tmp_path, mo
     })  # fmt: skip
     (group,) = plan.wanted(found)
     assert group.dataset.reference == str(own) != group.dataset.name
+    for named in (str(own), group.dataset.name):
+        assert plan.part([group], datasets=[named])
+    monkeypatch.chdir(tmp_path.parent)  # as a page does, which runs in a folder of its own
+    assert study(datasets=["own.yaml"]).logs == found.logs
     assert found.datasets == (group.dataset.name,)  # as tables name it, so that verdicts find it
     (tmp_path / "again.yaml").write_text(own.read_text())
     with pytest.raises(SeqattnError, match=r"invented\.yaml: two of the datasets have one name"):

@@ -100,9 +100,11 @@ def test_of_equal_epochs_the_first_is_kept_and_the_others_use_up_patience(synthe
     assert course.best_epoch == 1 and not course.best["item_embedding.weight"].any()
 
 
-@pytest.mark.parametrize(
-    "one", [fit, stacked_alone]
-)
+def stacked_alone(dataset, name, seed, *config):
+    return fit_stacked(dataset, name, [seed], *config, device="cpu")[seed]
+
+
+@pytest.mark.parametrize("one", [fit, stacked_alone])
 def test_early_stopping_averages_over_users_and_not_over_their_targets(one, several):
     owners = several.split.owners()
     assert len(set(np.bincount(owners["valid"]))) > 1  # or both averages would agree

@@ -16,6 +16,7 @@ from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
 from seqattn.models import build_model
 from seqattn.models.backbone import Backbone
+from seqattn.runs.code import require_same_code
 from seqattn.runs.store import Run
 from seqattn.training.batches import Gatherer
 from seqattn.training.device import device_of
@@ -41,10 +42,17 @@ def as_maps(maps: ArrayLike) -> NDArray[np.float64]:
 
 
 def load_model(run: Run, dataset: Dataset) -> Backbone:
-    """Rebuild a run's model with its best weights, in evaluation mode."""
-    spec = run.facts["spec"]
+    """Rebuild a run's model with its best weights, in evaluation mode.
+
+    Raises
+    ------
+    SeqattnError
+        It was kept without weights, or fitted with other code of its model.
+    """
+    spec, weights = run.facts["spec"], run.weights()
+    require_same_code(run)
     model = build_model(spec["model"], dataset.n_items, **spec["model_config"])
-    model.load_state_dict(run.weights())
+    model.load_state_dict(weights)
     return model.eval()
 
 

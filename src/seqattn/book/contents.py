@@ -26,8 +26,9 @@ def write_toc(root: Path = ROOT) -> Path:
     path = root / "_build" / "_toc.yml"
     text = yaml.safe_dump(contents(root), sort_keys=False)
     if not path.is_file() or path.read_text() != text:
-        shutil.rmtree(path.parent, ignore_errors=True)
-        path.parent.mkdir()
+        for built in ("html", ".doctrees"):  # slides and PDF are not Jupyter Book's
+            shutil.rmtree(path.parent / built, ignore_errors=True)
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     return path
 

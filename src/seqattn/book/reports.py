@@ -31,9 +31,11 @@ from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, as_markdown, checksum, make_folder, write_text
 from seqattn.models import has_lambda, needs_intensity
 from seqattn.presets import PRESETS
+from seqattn.runs.store import locked
 from seqattn.studies import plan
 from seqattn.studies.plan import Study
 from seqattn.studies.tables import TABLES
+from seqattn.training.device import cores
 
 if TYPE_CHECKING:
     import nbformat
@@ -78,18 +80,19 @@ def report(
         notebooks = tuple(name for name in notebooks if name != ABOUT_LAMBDA)
     _require_comparison(chapter)
     make_folder(output)
-    # Old and new pages never stand together: the folder is changed when the last page is there.
-    partial = output.with_name(f".{output.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    make_folder(partial)
     chapter.all_runs()
 
     def run(name: str, kernel: AsyncKernelManager) -> None:
         paths = template / f"{name}.ipynb", partial / f"{name}.ipynb"
         run_notebook(*paths, values, notebooks, kernel=kernel)
 
-    _side_by_side(run, reversed(notebooks))  # they only read the runs, later ones longer
-    return _take_place(partial, output, notebooks)
+    # Old and new pages never stand together: the folder is changed when the last page is there.
+    partial = output.with_name(f".{output.name}.partial")
+    with locked(output):
+        shutil.rmtree(partial, ignore_errors=True)
+        make_folder(partial)
+        _side_by_side(run, reversed(notebooks))  # they only read the runs, later ones longer
+        return _take_place(partial, output, notebooks)
 
 
 def default_parameters() -> dict[str, Any]:
@@ -250,7 +253,7 @@ def _side_by_side(run: Callable[[T, AsyncKernelManager], object], jobs: Iterable
                 run(job, kernel)
                 forget(kernel)
 
-    n = os.cpu_count() or 1
+    n = cores()
     with ThreadPoolExecutor(n) as pool:
         list(pool.map(work, range(n)))
 
@@ -398,15 +401,23 @@ def execute(
         If a parameter is unknown, a cell raises, the text asks for a number that no cell glues, or
         nothing can be written.
     """
-    import nbformat
     import papermill
 
     defaults = papermill.inspect_notebook(str(template))
     for name in parameters:
         if name not in defaults:
             raise SeqattnError(f"unknown notebook parameter {name!r}; known: {', '.join(defaults)}")
-    partial = output.with_suffix(".failed.ipynb")
-    make_folder(output.parent)
+    with locked(output):  # its `.failed.ipynb` is one file for all processes
+        return _executed(template, output.with_suffix(".failed.ipynb"), parameters, kernel)
+
+
+def _executed(
+    template: Path, partial: Path, parameters: Mapping[str, Any], kernel: AsyncKernelManager | None
+) -> nbformat.NotebookNode:
+    import nbformat
+    import papermill
+
+    make_folder(partial.parent)
     try:
         papermill.execute_notebook(
             *(str(template), str(partial), dict(parameters)),

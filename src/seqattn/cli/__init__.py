@@ -39,6 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SeqattnError as error:
         print(f"seqattn: {error}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        package = (error.name or "seqattn").partition(".")[0]
+        if package == "seqattn":
+            raise
+        told = "this command needs the extra `book`: pip install -e '.[book]'"
+        print(f"seqattn: {package} is not installed; {told}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return _interrupted()
 

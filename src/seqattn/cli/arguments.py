@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,15 @@ def parser() -> argparse.ArgumentParser:
     ):
         add(verbs)
     return command
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.strip().lstrip("+-").isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least {least}")
+        return int(text)
+
+    return number
 
 
 def _path(text: str) -> Path:
@@ -338,8 +348,10 @@ def _add_check(verbs: Verbs) -> None:
         verb.add_argument(
             f"--{name}", type=_path, default=default, help=f"{told}; default: {default}"
         )
-    verb.add_argument("--sample", type=int, default=4, help="runs to fit again; default: 4")
-    verb.add_argument("--epochs", type=int, default=2, help="epochs to fit of each; default: 2")
+    told = "runs to fit again; default: 4"
+    verb.add_argument("--sample", type=_at_least(0), default=4, help=told)
+    told = "epochs to fit of each; default: 2"
+    verb.add_argument("--epochs", type=_at_least(1), default=2, help=told)
     told = "seed of the sample; default: another one each time"
     verb.add_argument("--sample-seed", type=int, help=told)
 

@@ -202,7 +202,7 @@ def _elsewhere(name: str, dataset: Dataset, options: argparse.Namespace) -> list
     store, kind = Store(results_folder(options.results_dir)), options.kind or KIND
     found = [
         r
-        for r in store.runs(dataset.name, name)
+        for r in store.runs(dataset.name)
         if r.model == name and r.fingerprint == dataset.fingerprint
     ]
     if not found:

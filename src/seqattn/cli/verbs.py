@@ -356,6 +356,9 @@ def _study(options: argparse.Namespace) -> None:
     fit = {"device": options.device, "workers": options.workers}
     for study in map(plan.read_study, options.study):
         wanted = plan.part(plan.wanted(study), **part) if any(part.values()) else plan.wanted(study)
+        if not (options.plan or options.tables):
+            for told in dict.fromkeys(group.lacking for group in wanted if group.lacking):
+                print(f"seqattn: left out: {told}", file=sys.stderr)
         if options.plan:
             require_makeable(study)
             print(f"{study.name}: {study.question}")

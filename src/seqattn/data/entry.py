@@ -375,3 +375,9 @@ def _require_name(name: str, taken: Container[str]) -> None:
 
 
 CATALOGUE = read_catalogue(Path(__file__).with_name("catalogue.yaml"))
+
+
+def log_of(name: str) -> str:
+    """Return the catalogue's name of the log that a dataset is a part of, or its own name."""
+    entry = CATALOGUE.get(name)
+    return entry.of if entry and entry.of else name

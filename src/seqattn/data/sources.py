@@ -36,7 +36,7 @@ from seqattn.data.held import held_log
 from seqattn.data.interactions import Interactions
 from seqattn.data.synthetic import synthetic_log
 from seqattn.errors import SeqattnError
-from seqattn.files import ABANDONED
+from seqattn.files import ABANDONED, write_text
 
 GENERATED: Mapping[str, Callable[[], Interactions]] = {
     "synthetic": synthetic_log,
@@ -112,10 +112,11 @@ def _check(path: Path, target: Path, published: str | None, what: str) -> None:
     record = target.with_name(f"{target.name}.sha256")
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    expected = published or (record.read_text().split()[0] if record.is_file() else None)
+    recorded = record.read_text().split() if record.is_file() else []  # empty: a write was cut off
+    expected = published or (recorded[0] if recorded else None)
     if expected is None:
         # `sha256sum -c` reads this line.
-        record.write_text(f"{found}  {target.name}\n")
+        write_text(record, f"{found}  {target.name}\n")
     elif found != expected:
         advice = "" if published else f"; if it was published anew, delete {record} as well"
         raise SeqattnError(

@@ -98,9 +98,11 @@ class ShuffledBias(RelativeBias):
     def entry(self, distance_ST: Tensor) -> Tensor:
         """Return the number of each key's bias, (S, T): the keys a query sees in a random order."""
         s, t = distance_ST.shape
-        fixed = None if self.training else torch.Generator(self.bias_HN.device).manual_seed(0)
-        shape = (self.max_length, self.max_length)
-        draw_LL = torch.rand(shape, generator=fixed, device=self.bias_HN.device)
+        shape, device = (self.max_length, self.max_length), self.bias_HN.device
+        if self.training:
+            draw_LL = torch.rand(shape, device=device)
+        else:  # drawn on the CPU, whose numbers are the same for every device
+            draw_LL = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(device)
         draw_ST = draw_LL[t - s : t, :t].masked_fill(distance_ST < 0, 2.0)  # the future comes last
         return draw_ST.argsort(-1).argsort(-1).clamp(max=self.bias_HN.shape[1] - 1)
 

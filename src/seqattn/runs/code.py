@@ -30,7 +30,7 @@ from seqattn.files import checksum
 from seqattn.models import MODELS, build_model, intensity
 from seqattn.models.backbone import Backbone
 from seqattn.models.injection import Injection
-from seqattn.runs.store import Run
+from seqattn.runs.store import Run, RunSpec
 
 # Fingerprints of another scheme say nothing: raise it when what they cover changes.
 _SCHEME = "3-"
@@ -45,7 +45,8 @@ def code_of(model_name: str, config: ModelConfig | None = None) -> str:
     `model_name` is one in `seqattn.models.MODELS`. Its class may depend on its configuration, by
     default the usual one.
     """
-    model = build_model(model_name, 1, **asdict(config or ModelConfig()))
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn
+        model = build_model(model_name, 1, **asdict(config or ModelConfig()))
     parts: list[tuple[type, type]] = [(type(model), Backbone)]
     for block in list(model.blocks)[:1]:
         parts.append((type(cast(Any, block).attention.injection), Injection))
@@ -170,7 +171,7 @@ def require_same_code(run: Run) -> None:
     SeqattnError
         Runs that remember no such fingerprint, those of earlier versions, pass.
     """
-    kept = run.facts.get("code")
+    kept = run.facts.get("code") if isinstance(run.spec, RunSpec) else None
     if kept and kept.startswith(_SCHEME) and kept != code_of(run.model, run.spec.model_config):
         raise SeqattnError(
             f"{run.folder} was fitted with other code of {run.model!r} than there is now: remove "

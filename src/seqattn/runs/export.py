@@ -33,6 +33,7 @@ from seqattn.data.intensities import with_intensities
 from seqattn.errors import SeqattnError
 from seqattn.files import as_markdown, make_folder, read_record, write_record
 from seqattn.models import build_model
+from seqattn.runs.code import require_same_code
 from seqattn.runs.recommender import Recommender
 from seqattn.runs.store import Run, read_run, whole
 from seqattn.stats.metrics import KINDS, METRICS
@@ -76,6 +77,7 @@ def load(source: str | Path | Run, dataset: str | Dataset | None = None) -> Reco
             "exported model"
         )
     weights = source.weights()  # refuses RecBole's models and other libraries' output, first
+    require_same_code(source)
     data = dataset_of(source, dataset)
     config = asdict(source.spec.model_config)
     about = {name: source.facts["spec"][name] for name in _ABOUT}

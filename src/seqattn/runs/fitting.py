@@ -13,9 +13,10 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from math import prod
 from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.queues import Queue
@@ -33,7 +34,7 @@ from seqattn.runs.checkpoint import Checkpoint
 from seqattn.runs.code import code_of, require_same_code
 from seqattn.runs.store import Fittable, RecBoleSpec, Result, Run, RunSpec, Store
 from seqattn.training.course import Epoch, Fit
-from seqattn.training.device import environment, one_thread, require_device
+from seqattn.training.device import cores, environment, one_thread, require_device
 from seqattn.training.fit import fit
 from seqattn.training.stacked import fit_stacked, why_one_by_one
 
@@ -183,6 +184,7 @@ def fit_runs_stacked(
         spec = by_seed[seed]
         result = partial(_result, fitted, spec, device, stacked_seeds=list(by_seed))
         runs[seed] = store.compute(spec, result)
+        Checkpoint(store.checkpoint(spec), {}).remove()  # of a fit alone that was interrupted
 
     with one_thread(device):
         fit_stacked(
@@ -242,7 +244,7 @@ def fit_runs(
             ours = [spec for spec in missing if isinstance(spec, RunSpec)]
             runs |= _fit_by_configuration(store, dataset, ours, device, bar)
             missing = [spec for spec in missing if not isinstance(spec, RunSpec)]
-        workers = min(workers or os.cpu_count() or 1, len(missing))
+        workers = min(workers or cores(), len(missing))
         if workers > 1:
             runs |= _fit_in_processes(store, dataset, missing, device, workers, bar)
         else:
@@ -312,10 +314,15 @@ def _fit_in_processes(
             runs[jobs[job]] = job.result()
             bar.update()
         return runs
-    except BaseException:
+    except BaseException as error:
         # Whatever went wrong, Ctrl-C above all: nobody waits for fits that are under way.
         for worker in set(active_children()) - others:
             worker.terminate()
+        if isinstance(error, BrokenProcessPool):
+            raise SeqattnError(
+                "a process that fitted a model was ended from outside, perhaps because memory ran "
+                "out: fit fewer side by side (--workers). Finished runs are kept"
+            ) from error
         raise
     finally:
         pool.shutdown(cancel_futures=True)
@@ -354,8 +361,12 @@ def _end_with_parent() -> None:
 
 
 def _fit_in_worker(results_dir: str, dataset: str, spec: Fittable, device: str) -> Run:
-    store, data = Store(results_dir), load_dataset(dataset)
-    return fit_run(store, data, spec, device=device, report=_lines.put)
+    return fit_run(Store(results_dir), _data(dataset), spec, device=device, report=_lines.put)
+
+
+@lru_cache(maxsize=1)  # all fits of a worker are of one log
+def _data(dataset: str) -> Dataset:
+    return load_dataset(dataset)
 
 
 def _listen(lines: Queue, bar: tqdm) -> None:

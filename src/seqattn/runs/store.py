@@ -336,7 +336,8 @@ class Store:
         return [
             f"{folder}: damaged, not whole, or another run than its name says"
             for folder in self._folders()
-            if folder not in intact
+            # One that was finished since then is intact.
+            if folder not in intact and not any(self._own(folder, engine) for engine in _FACTS)
         ]
 
     def _folders(self, dataset: str = "*", model: str = "*") -> list[Path]:

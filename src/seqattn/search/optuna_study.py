@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _FORMAT = 1  # part of a study's name: raise it when the space or the objective changes
 # How long another machine's trial is believed to run on; a trial takes minutes.
 LONGEST_TRIAL = timedelta(hours=6)
+CLOCK_SLACK = 5.0  # seconds
 
 
 def open_study(
@@ -172,13 +173,14 @@ def _alive(trial: optuna.trial.FrozenTrial) -> bool:
     import psutil
 
     host, number, born = trial.user_attrs.get("worker", (None, 0, 0.0))
-    if host is None or number == os.getpid():
+    if host is None or (host, number) == (socket.gethostname(), os.getpid()):
         return False
     if host != socket.gethostname():  # nobody here can tell: believe it for a time
         started = trial.datetime_start
         return started is not None and datetime.now() - started < LONGEST_TRIAL
     try:
-        return psutil.Process(number).create_time() == born  # not another of that number
+        # Not another of that number; a clock that was set moves the time of creation a little.
+        return abs(psutil.Process(number).create_time() - born) < CLOCK_SLACK
     except psutil.NoSuchProcess:
         return False
 

@@ -115,7 +115,7 @@ def ceiling(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     rows = []
     for group in groups:
         if group.model == BASELINE and group.runs:
-            data = load_dataset(group.dataset.name)
+            data = load_dataset(group.dataset.reference)
             ranks_SU = np.stack([run.ranks() for run in group.runs])
             rows.append({"dataset": group.dataset.name, **_ceiling(data, ranks_SU)})
     return pd.DataFrame(rows)
@@ -162,7 +162,7 @@ def best_possible(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     rows = []
     for group in groups:
         if group.model == BASELINE and group.runs:
-            told = _best_possible(load_dataset(group.dataset.name))
+            told = _best_possible(load_dataset(group.dataset.reference))
             ranks = np.stack([run.ranks() for run in group.runs])
             base = metric(ranks, "NDCG", 10).mean()
             rows.append(

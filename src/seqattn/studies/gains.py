@@ -138,7 +138,7 @@ def locality(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     frames = []
     for name in study.datasets:
         try:
-            told = of_split(load_dataset(name).split)
+            told = of_split(load_dataset(study.logs.get(name, name)).split)
         except SeqattnError:
             frames.append(before[before["dataset"] == name])
         else:

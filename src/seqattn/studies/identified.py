@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from seqattn.config import BASELINE, LAMBDA, MARGIN_PERCENT
-from seqattn.data import CATALOGUE
+from seqattn.data.entry import log_of
 from seqattn.studies.judge import ndcg_at_10, with_columns
 from seqattn.studies.plan import Arm, Study
 
@@ -101,9 +101,8 @@ def sizes(study: Study) -> pd.DataFrame:
     """
     rows = []
     for name in study.datasets:
-        entry = CATALOGUE[name]
-        share = int(name.rpartition("-")[2]) if entry.of else 100
-        rows.append((name, entry.of or name, share))
+        log = log_of(name)
+        rows.append((name, log, 100 if log == name else int(name.rpartition("-")[2])))
     return pd.DataFrame(rows, columns=["dataset", "log", "share"])
 
 

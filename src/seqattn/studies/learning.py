@@ -61,8 +61,8 @@ def by_tie(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     return of_weights("by_tie", study, groups, _by_tie)
 
 
-def _by_tie(run: Run) -> pd.DataFrame:
-    dataset = data_of(run)
+def _by_tie(run: Run, log: str) -> pd.DataFrame:
+    dataset = data_of(run, log)
     moments, at = dataset.sequences.timestamp, dataset.split.rows("test")
     tied_N = moments[at] == moments[at - 1]
     other = reversed_ties(dataset)
@@ -93,7 +93,7 @@ def by_distance(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     return of_weights("by_distance", study, groups, _by_distance, has_them)
 
 
-def _by_distance(run: Run) -> pd.DataFrame:
+def _by_distance(run: Run, log: str) -> pd.DataFrame:
     frames = []
     for name, weight_HN in run.weights().items():
         if not name.endswith("_HN"):
@@ -117,7 +117,7 @@ def item_cosines(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     return of_weights("item_cosines", study, groups, _item_cosine)
 
 
-def _item_cosine(run: Run) -> pd.DataFrame:
+def _item_cosine(run: Run, log: str) -> pd.DataFrame:
     items_Vd = run.weights()["item_embedding.weight"][1:].double()  # code 0 is the padding
     unit_Vd, n = functional.normalize(items_Vd, dim=1), len(items_Vd)
     cosine = (unit_Vd.sum(0).square().sum() - n) / (n * (n - 1))
@@ -128,14 +128,14 @@ def of_weights(
     table: str,
     study: Study,
     groups: Sequence[Group],
-    rows: Callable[[Run], pd.DataFrame],
+    rows: Callable[[Run, str], pd.DataFrame],
     wanted: Callable[[ModelConfig], bool] = lambda config: True,
 ) -> pd.DataFrame:
     """Return what `rows` makes of each wanted run's weights, beside dataset, arm, model, seed, key.
 
     `wanted` looks at a model's configuration. A run without weights, as the repository keeps them,
-    keeps the rows that the study's `table` has of it. `rows` gets a run that has weights; its data
-    is `data_of` it.
+    keeps the rows that the study's `table` has of it. `rows` gets a run that has weights, and
+    what names its log for `data_of`.
     """
     before = with_columns(study.kept(table), ["key"])
     frames: list[pd.DataFrame] = []
@@ -147,25 +147,32 @@ def of_weights(
             # The committed copy of a run, which is found first, has no weights.
             copies = [run, *filter(None, (store.get(run.spec) for store in study.stores))]
             whole = next((copy for copy in copies if copy.has_weights), None)
-            if whole is None:
-                frames.append(before[before["key"] == run.spec.key])
-                continue
             of_run = {"seed": run.seed, "key": run.spec.key}
             key = {"dataset": group.dataset.name, "arm": group.arm, "model": group.model, **of_run}
-            found = rows(whole)
-            frames.append(found.assign(**key)[[*key, *found.columns]])
+            log = group.dataset.reference
+            found = rows(whole, log) if whole else _kept_once(before, run.spec.key)
+            order = [*key, *found.columns.difference([*key], sort=False)]
+            frames.append(found.assign(**key)[order])
     return stacked(frames)
 
 
-def data_of(run: Run) -> Dataset:
+def _kept_once(rows: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Return a run's kept rows, of one arm: one that stands in two has them in the table twice."""
+    mine = rows[rows["key"] == key]
+    return mine[mine["arm"] == mine["arm"].iloc[0]] if len(mine) else mine
+
+
+def data_of(run: Run, log: str) -> Dataset:
     """Return the data a run was fitted on, with the intensities that it was told to read.
+
+    `log` is the dataset's name, or the path of the YAML of one's own.
 
     Raises
     ------
     SeqattnError
         The data is not at hand, or is another.
     """
-    return dataset_of(run, _log(run.dataset))
+    return dataset_of(run, _log(log))
 
 
 @lru_cache(maxsize=1)  # a study's runs come log by log
@@ -173,8 +180,8 @@ def _log(name: str) -> Dataset:
     return load_dataset(name)
 
 
-def _reach(run: Run) -> pd.DataFrame:
-    dataset = data_of(run)
+def _reach(run: Run, log: str) -> pd.DataFrame:
+    dataset = data_of(run, log)
     model, rows = load_model(run, dataset), []
     for n in READ:
         model.config = replace(model.config, max_length=n)

@@ -68,8 +68,8 @@ def near(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     without weights as `seqattn.studies.learning.of_weights` says.
     """
 
-    def rows(run: Run) -> pd.DataFrame:
-        n, maps = _middle(run)
+    def rows(run: Run, log: str) -> pd.DataFrame:
+        n, maps = _middle(run, log)
         share = round(float(near_share(maps).mean()), 8)
         return pd.DataFrame([{"n": n, "users": len(maps), "near": share}])
 
@@ -97,10 +97,10 @@ def mean_maps(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     the middle n.
     """
 
-    def rows(run: Run) -> pd.DataFrame:
+    def rows(run: Run, log: str) -> pd.DataFrame:
         if run.seed != study.seeds[0]:
             return pd.DataFrame()
-        n, maps = _middle(run)
+        n, maps = _middle(run, log)
         found = by_head.mean_maps(maps[:, -1:]).assign(layer=maps.shape[1])
         return found.assign(n=n, users=len(maps)).round(4)
 
@@ -115,8 +115,8 @@ def _of_maps(
     *,
     largest: bool = False,
 ) -> pd.DataFrame:
-    def rows(run: Run) -> pd.DataFrame:
-        dataset, sizes = _sized(run)
+    def rows(run: Run, log: str) -> pd.DataFrame:
+        dataset, sizes = _sized(run, log)
         model = load_model(run, dataset)
         frames = []
         for n in sizes[-1:] if largest else sizes:
@@ -147,15 +147,15 @@ def _has_maps(config: ModelConfig) -> bool:
     return config.n_queries == 1
 
 
-def _sized(run: Run) -> tuple[Dataset, list[int]]:
+def _sized(run: Run, log: str) -> tuple[Dataset, list[int]]:
     """Return a run's data, and the lengths at which maps of it are compared."""
-    dataset = data_of(run)
+    dataset = data_of(run, log)
     return dataset, map_sizes(dataset, run.spec.model_config.max_length)
 
 
-def _middle(run: Run) -> tuple[int, np.ndarray]:
+def _middle(run: Run, log: str) -> tuple[int, np.ndarray]:
     """Return the middle one of these lengths, and the maps of all users who have it."""
-    dataset, sizes = _sized(run)
+    dataset, sizes = _sized(run, log)
     n = sizes[len(sizes) // 2]
     return n, attention_maps(load_model(run, dataset), dataset, n, dataset.n_users)
 

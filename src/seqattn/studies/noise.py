@@ -39,8 +39,8 @@ def noise(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     return of_weights("noise", study, mine, _noise)
 
 
-def _noise(run: Run) -> pd.DataFrame:
-    dataset, owners = data_of(run), run.owners()
+def _noise(run: Run, log: str) -> pd.DataFrame:
+    dataset, owners = data_of(run, log), run.owners()
     model = load_model(run, dataset)
     any_rank = np.arange(1, dataset.n_items + 1)
     rows = []

@@ -50,6 +50,7 @@ from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, results_folder
 from seqattn.models import MODELS, RECBOLE_MODELS
 from seqattn.presets import PRESETS, Preset
+from seqattn.runs.code import require_same_code
 from seqattn.runs.fitting import fit_runs, recbole_spec, run_spec
 from seqattn.runs.store import Fittable, Run, Store
 from seqattn.search.record import settings
@@ -239,13 +240,21 @@ def read_study(name: str) -> Study:
     except SeqattnError as error:
         raise SeqattnError(f"{path}: {error}") from None
     seeds, tables = tuple(given.seeds), tuple(given.tables)
-    logs = {_name_of(dataset): dataset for dataset in given.datasets}
+    logs = {_name_of(dataset): dataset for dataset in map(_from_root, given.datasets)}
     if len(logs) < len(given.datasets):
         raise SeqattnError(f"{path}: two of the datasets have one name; give each its own")
     results = ROOT / given.results
     if results == ROOT / ".seqattn" / "results" and os.environ.get("SEQATTN_RESULTS"):
         results = results_folder("")
     return Study(name, given.title, given.question, tuple(logs), arms, seeds, tables, results, logs)
+
+
+def _from_root(dataset: str) -> str:
+    """Return a dataset's name as it is, and the path of a YAML from the project's root.
+
+    A study's command runs there, and its page in a folder of its own.
+    """
+    return str(ROOT / Path(dataset).expanduser()) if is_yaml(dataset) else dataset
 
 
 def _name_of(dataset: str) -> str:
@@ -405,9 +414,17 @@ def _specs(study: Study, dataset: DataFacts, arm: Arm, of: str, model: str) -> t
 
 
 def read(groups: Sequence[Group], *stores: Store) -> list[Group]:
-    """Return the groups with each run from the first store that has it; a folder is opened once."""
+    """Return the groups with each run from the first store that has it; a folder is opened once.
+
+    Raises
+    ------
+    SeqattnError
+        A run was fitted with other code of its model.
+    """
     specs = {spec for group in groups for spec in (*group.specs, *group.base_specs)}
     kept = {spec: next(filter(None, (s.get(spec) for s in stores)), None) for spec in specs}
+    for run in filter(None, kept.values()):
+        require_same_code(run)
 
     def there(specs: Sequence[Fittable]) -> tuple[Run, ...]:
         return tuple(run for run in map(kept.get, specs) if run is not None)
@@ -458,7 +475,8 @@ def part(
     SeqattnError
         If a name or a seed is none of the study's.
     """
-    _require_known("--dataset", dict.fromkeys(g.dataset.name for g in groups), set(datasets or ()))
+    logs = set(map(_name_of, datasets or ()))  # one's own may be named by its YAML, too
+    _require_known("--dataset", dict.fromkeys(g.dataset.name for g in groups), logs)
     _require_known("--arm", dict.fromkeys(g.arm for g in groups), set(arms or ()))
     _require_known("--model", dict.fromkeys(g.model for g in groups), set(models or ()))
     of_seeds = dict.fromkeys(str(spec.seed) for group in groups for spec in group.specs)
@@ -472,7 +490,7 @@ def part(
             base=(),
         )
         for group in groups
-        if group.dataset.name in (datasets or [group.dataset.name])
+        if group.dataset.name in (logs or [group.dataset.name])
         and group.arm in (arms or [group.arm])
         and group.model in (models or [group.model])
     ]

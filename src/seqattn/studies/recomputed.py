@@ -354,7 +354,7 @@ def _of_liked(group: Group) -> tuple[float, float, float]:
     play counts and play times, one above the targets' median. The first error is over users, the
     second over users and seeds.
     """
-    data = load_dataset(group.dataset.name)
+    data = load_dataset(group.dataset.reference)
     intensity = np.asarray(data.sequences.intensity)
     of_targets_U = intensity[data.split.rows("test")]
     is_rating = intensity.max() <= 5

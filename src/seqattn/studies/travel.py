@@ -14,7 +14,7 @@ import pandas as pd
 from seqattn.analysis.lambdas import Spearman, spearman, spearman_by
 from seqattn.analysis.lambdas import pace as pace_of
 from seqattn.config import BACKBONES, LAMBDA
-from seqattn.data import CATALOGUE
+from seqattn.data.entry import log_of
 from seqattn.models import MODELS
 from seqattn.plots.style import name_of
 from seqattn.presets import PRESETS, get_preset
@@ -198,7 +198,7 @@ def _described(study: Study) -> pd.DataFrame:
     start = {name: (LAMBDA | arm.settings.train)["lambda_start"] for name, arm in arms.items()}
     return found.assign(
         kind=[_kind(arms[arm]) for arm in found["arm"]],
-        log=[CATALOGUE[name].of or name for name in found["dataset"]],
+        log=[log_of(name) for name in found["dataset"]],
         start=found["arm"].map(start),
         epoch_steps=found["steps"] / found["epoch"],
     )

@@ -5,6 +5,7 @@ A fit on a CPU runs on one thread, so that its bits do not depend on how many co
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import subprocess
@@ -38,6 +39,13 @@ def require_device(device: str) -> None:
     except (RuntimeError, AssertionError) as error:
         there = "cpu and cuda" if torch.cuda.is_available() else "cpu"
         raise SeqattnError(f"no device {device!r} here; this machine has {there}") from error
+
+
+def cores() -> int:
+    """Return how many cores this process may use: of a container or a job, not of the machine."""
+    if hasattr(os, "sched_getaffinity"):  # Linux has it
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -175,10 +175,14 @@ def read_steam_au(paths: Sequence[Path]) -> Table:
     reviews, libraries = paths
     rows, columns = [], Columns()
     for line, author in read_records(reviews, literal_eval, columns):
-        for review in author.get("reviews", ()):
+        user = author.get("user_id")
+        for review in author.get("reviews") or ():
+            item = review.get("item_id")
+            if user is None or item is None:
+                continue  # strangers would become one user of the name "None"
             posted = _POSTED.match(str(review.get("posted")))
             day = _seconds(posted.group(1), "%B %d, %Y") if posted else math.nan
-            rows.append((line, str(author.get("user_id")), str(review.get("item_id")), day))
+            rows.append((line, str(user), str(item), day))
     minutes = _au_minutes(libraries, {(user, item) for _, user, item, _ in rows})
     for line, user, item, seconds in rows:
         columns.add(line, user, item, minutes.get((user, item)), seconds)

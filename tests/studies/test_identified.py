@@ -47,8 +47,20 @@ def changed(values, margins, robust=(), n_seeds=3):
 
 
 def told(lambdas, cells):
-    found = identified.verdicts(ONE, lambdas, cells).set_index("model").loc["ia-add"]
-    return found["ends"], found["profile"]
+    found = identified.verdicts(ONE, lambdas, cells, pd.DataFrame()).set_index("model")
+    return tuple(found.loc["ia-add", ["ends", "profile"]])
+
+
+def test_what_meeting_takes_of_the_travel_of_the_outermost_starts():
+    """Of a spread of 2, 1.8 has to go; starts 0 and 2 can go 1 and 2 in the mean of seeds."""
+    travel = pd.DataFrame(
+        [("d", "ia-add", arm, possible) for arm, possible in
+         (("start 0", 0.8), ("start 0", 1.2), ("start 2", 2.0), ("real", 9.0))],
+        columns=["dataset", "model", "arm", "possible"],
+    )  # fmt: skip
+    found = identified.verdicts(ONE, ended([1, 0, 0.5, 2]), pd.DataFrame(), travel)
+    needed = found.set_index("model")["needed"]
+    assert needed["ia-add"] == pytest.approx(1.8 / 3) and np.isnan(needed["ia-mul"])
 
 
 def test_the_study_starts_and_holds_lambda_where_its_rules_say():

@@ -33,6 +33,7 @@ ALL, LOCAL = -1, 8  # windows: as far as any; below this it is local
 _SASREC, _BOTH_NEXT = ("next", "sasrec"), ("next", "bidirectional-next")
 _CAUSAL, _BERT = ("masked", "causal-masked"), ("masked", "bert4rec")
 _CAUSAL_LAST, _BERT_LAST = ("last", "causal-masked"), ("last", "bert4rec")
+_CAUSAL_PATIENT, _BERT_PATIENT = ("patient", "causal-masked"), ("patient", "bert4rec")
 # Each effect is a sum of cells with weights. Mask and objective add up to the gap. Samples, what
 # training on what it is asked gives AE, are a part of the objective, so that the three of `FACTORS`
 # add up to the gap as well, and no part of it is counted twice.
@@ -50,6 +51,8 @@ EFFECTS: dict[str, dict[tuple[str, str], float]] = {
     },
     "mask x samples": {_CAUSAL_LAST: 0.5, _CAUSAL: -0.5, _BERT_LAST: -0.5, _BERT: 0.5},
     "gap left": {_SASREC: 1, _BERT_LAST: -1},
+    "patience": {_BERT_PATIENT: 0.5, _BERT: -0.5, _CAUSAL_PATIENT: 0.5, _CAUSAL: -0.5},
+    "gap, patient": {_SASREC: 1, _BERT_PATIENT: -1},
 }
 FACTORS = ("mask", "objective beyond samples", "samples")
 # From AE to AR over Local-AE: (arm, model) of the study `ae_or_ar`, by what the page calls them.

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
 from seqattn.config import BASELINE, LAMBDA, MARGIN_PERCENT
 from seqattn.data.entry import log_of
-from seqattn.studies.judge import ndcg_at_10, with_columns
+from seqattn.plots.style import name_of
+from seqattn.studies.ia import published
+from seqattn.studies.judge import ndcg_at_10, over_both, with_columns
 from seqattn.studies.plan import Arm, Study
+from seqattn.studies.texts import NOT_RUN, counted, span
 
 MEET, APART = 0.1, 0.5  # shares of the spread that the starts had
 # What pages and README call the verdicts on starts.
@@ -16,6 +21,13 @@ STARTS = {
     "meet": "where they meet",
     "partly": "where they come nearer",
     "apart": "where they stay apart",
+}
+
+
+PROFILES = {
+    "flat": "with a flat profile",
+    "steep": "with a steep profile",
+    "can't be told": "with neither a flat nor a steep profile shown",
 }
 
 
@@ -36,23 +48,28 @@ def _lambda_of(arm: Arm) -> tuple[float, float, float]:
     return start, rate, decay
 
 
-def verdicts(study: Study, lambdas: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+def verdicts(
+    study: Study, lambdas: pd.DataFrame, cells: pd.DataFrame, travel: pd.DataFrame
+) -> pd.DataFrame:
     """Return what the rules of the study `lambda_starts` say of each (dataset, variant).
 
     Parameters
     ----------
-    lambdas, cells : DataFrame
-        The tables ``lambdas`` and ``comparisons``.
+    lambdas, cells, travel : DataFrame
+        The tables ``lambdas``, ``comparisons`` and ``travel``.
 
     Returns
     -------
     DataFrame
         Columns dataset, model; left, the share of the starts' spread that training leaves; ends,
-        one of meet, partly, apart and not run; low and high, the lowest and highest change of
+        one of meet, partly, apart and not run; needed, what meeting would take of the travel that
+        the two outermost starts can go (steps times learning rate, means over seeds; above 1 they
+        cannot meet); low and high, the lowest and highest change of
         NDCG@10 (percent of SASRec) over the values at which lambda is held; and profile: flat,
         steep, can't be told or not run.
     """
     started, fixed, n_seeds = starts(study), held(study), len(study.seeds)
+    travel = with_columns(travel, ["dataset", "model", "arm", "possible"])
     rows = []
     for dataset in study.datasets:
         for model in study.arms[0].models:
@@ -60,13 +77,15 @@ def verdicts(study: Study, lambdas: pd.DataFrame, cells: pd.DataFrame) -> pd.Dat
                 continue
             ended = _of(lambdas, dataset, model, n_seeds).reindex(list(started))
             left = _spread(ended["lambda_mean"]) / _spread(pd.Series(started))
+            possible = travel[(travel["dataset"] == dataset) & (travel["model"] == model)]
+            needed = _needed(started, possible.groupby("arm")["possible"].mean())
             changes = _of(ndcg_at_10(cells), dataset, model, n_seeds).reindex(list(fixed))
             by_value = changes["relative_change_percent"]
             whole = by_value.notna().all()
             low, high = (by_value.min(), by_value.max()) if whole else (np.nan, np.nan)
             profile = _profile(changes) if whole else "not run"
-            rows.append((dataset, model, left, _ends(left), low, high, profile))
-    columns = ["dataset", "model", "left", "ends", "low", "high", "profile"]
+            rows.append((dataset, model, left, _ends(left), needed, low, high, profile))
+    columns = ["dataset", "model", "left", "ends", "needed", "low", "high", "profile"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -82,6 +101,11 @@ def _spread(values: pd.Series) -> float:
     return float(values.max(skipna=False) - values.min(skipna=False))
 
 
+def _needed(started: Mapping[str, float], possible: pd.Series) -> float:
+    outermost = min(started, key=started.__getitem__), max(started, key=started.__getitem__)
+    return (1 - MEET) * _spread(pd.Series(started)) / possible.reindex(outermost).sum(skipna=False)
+
+
 def _ends(left: float) -> str:
     if np.isnan(left):
         return "not run"
@@ -92,6 +116,51 @@ def _profile(changes: pd.DataFrame) -> str:
     if changes["robust_clustered"].eq(True).any():
         return "steep"
     return "flat" if (changes["margin"] <= MARGIN_PERCENT).all() else "can't be told"
+
+
+def of_study(study: Study) -> pd.DataFrame:
+    """Return `verdicts` of a study from its kept tables, over users and seeds."""
+    cells = over_both(study.table("comparisons"))
+    return verdicts(study, study.table("lambdas"), cells, study.table("travel"))
+
+
+def told(study: Study) -> dict[str, object]:
+    """Return what the study `lambda_starts` came to, in words and numbers for a page.
+
+    ``starts_cells`` (combinations of dataset and variant), ``starts_run``, ``starts_told``,
+    ``starts_on`` (datasets and seeds), ``left`` and ``needed`` (ranges, see `verdicts`),
+    ``fast`` (where lambda ends from 1 when it learns ten times as fast), ``held_from``,
+    ``held_to`` and ``held_told``.
+    """
+    found = of_study(study)
+    run, profiles = found[found["ends"] != NOT_RUN], found[found["profile"] != NOT_RUN]
+    on = ", ".join(dict.fromkeys(published.title(name) for name in run["dataset"]))
+    columns = ["dataset", "arm", "model", "n_seeds", "lambda_mean", "seed_low", "seed_high"]
+    ends = with_columns(study.table("lambdas"), columns)
+    ends = ends[ends["n_seeds"] == len(study.seeds)].set_index("arm")
+    usual = ends[ends.index == "real"].set_index(["dataset", "model"])["lambda_mean"]
+    fast = [
+        f"{row.lambda_mean:+.2f} {span(row.seed_low, row.seed_high, '+.2f')} "
+        f"({name_of(row.model)}; at the usual rate {usual[row.dataset, row.model]:+.2f})"
+        for row in ends[ends.index == "rate x 10"].itertuples()
+    ]
+    return {
+        "starts_cells": len(found),
+        "starts_run": len(run),
+        "starts_told": counted(run["ends"].map(STARTS).value_counts()) or NOT_RUN,
+        "starts_on": f"{on}, {len(study.seeds)} seeds" if on else NOT_RUN,
+        "left": _range(run["left"]),
+        "needed": _range(run["needed"]),
+        "fast": ", ".join(fast) or NOT_RUN,
+        "held_from": float(found["low"].min()),
+        "held_to": float(found["high"].max()),
+        "held_told": counted(profiles["profile"].map(PROFILES).value_counts()) or NOT_RUN,
+    }
+
+
+def _range(shares: pd.Series) -> str:
+    ends = [f"{100 * share:.0f}" for share in (shares.min(), shares.max())]
+    return f"{' to '.join(dict.fromkeys(ends))} %" if len(shares) else NOT_RUN
 
 
 def sizes(study: Study) -> pd.DataFrame:

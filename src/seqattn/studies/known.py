@@ -12,7 +12,7 @@ from seqattn.plots.style import name_of
 from seqattn.studies import placebo, targets, travel
 from seqattn.studies.ia import published
 from seqattn.studies.ia.agreement import OPEN
-from seqattn.studies.judge import ndcg_at_10
+from seqattn.studies.judge import ndcg_at_10, with_columns
 from seqattn.studies.plan import Study
 from seqattn.studies.rules import family
 from seqattn.studies.texts import ARMS, NOT_RUN, change, percent, share, span
@@ -183,6 +183,14 @@ def whole_changes(cells: pd.DataFrame, arm: str, dataset: str) -> pd.DataFrame:
     """Return the NDCG@10 rows of a table ``comparisons`` of one arm and dataset with all seeds."""
     rows = ndcg_at_10(cells, "arm", "dataset", "model", "n_seeds", "low", "high")
     return targets.pick(rows, arm=arm, dataset=dataset, n_seeds=len(SEEDS))
+
+
+def told_epochs(runs: pd.DataFrame, arm: str, dataset: str) -> str:
+    """Return the mean epoch that was kept of each model, as ``SASRec 44, Add 60``."""
+    runs = with_columns(runs, ["arm", "dataset", "model", "best_epoch"])
+    rows = targets.pick(runs, arm=arm, dataset=dataset)
+    means = rows.groupby("model", sort=False)["best_epoch"].mean()
+    return ", ".join(f"{name_of(model)} {epoch:.0f}" for model, epoch in means.items())
 
 
 def told_changes(cells: pd.DataFrame, arm: str, dataset: str) -> str:

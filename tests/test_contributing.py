@@ -28,7 +28,8 @@ from seqattn.models.attention import attend
 from seqattn.models.intensity import normalise
 from seqattn.models.reference import attention, intensity_matrix
 from seqattn.stats import significance
-from seqattn.studies import judge, plan
+from seqattn.studies import judge, placebo, plan
+from seqattn.studies.tables import TABLES
 from seqattn.training.fit import fit
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
@@ -131,10 +132,10 @@ def test_the_example_study_is_planned_fitted_and_shown_without_any_python_in_src
     checkout, capsys, one_process
 ):
     """Its two files as they stand, but on data and a preset that take seconds."""
-    (yaml_text,) = blocks(recipe("a study"), "yaml")
+    yaml_text, _ = blocks(recipe("a study"), "yaml")
     small = yaml_text.replace("ml-100k", "synthetic").replace("quick", "smoke")
     (plan.FOLDER / "depth.yaml").write_text(small.replace(", 2022]", "]"))
-    cells = [c.replace("NAME", "depth") for c in blocks(recipe("a study"), "python")]
+    cells = [c.replace("NAME", "depth") for c in blocks(recipe("a study"), "python")[:2]]
     here = f"from seqattn.studies import plan\nplan.ROOT = plan.Path({str(checkout)!r})\n"
     here += f"plan.FOLDER = plan.Path({str(plan.FOLDER)!r})"
     notebook = new_notebook(cells=[new_code_cell(source) for source in (here, *cells)])
@@ -149,6 +150,28 @@ def test_the_example_study_is_planned_fitted_and_shown_without_any_python_in_src
     assert capsys.readouterr().out.splitlines() == expected
     table = nbformat.read(page, as_version=4).cells[-1].outputs[-1]["data"]["text/html"]
     assert "deeper" in table and "ia-add" in table
+
+
+@pytest.mark.smoke
+def test_the_example_of_a_study_with_placebos_gives_a_verdict(checkout, query, one_process):
+    _, yaml_text = blocks(recipe("a study"), "yaml")
+    small = yaml_text.replace("ml-100k", "synthetic").replace("fixed", "smoke")
+    (plan.FOLDER / "query.yaml").write_text(small + "seeds: [1, 2]\n")
+    (plan.FOLDER / "query.ipynb").write_text("{}")
+    found = plan.read_study("query")
+    groups = plan.wanted(found)
+    plan.fit_missing(found, plan.read(groups, *found.stores))
+    groups = plan.read(groups, *found.stores)
+    found.folder.mkdir(parents=True)
+    for name in found.tables:
+        table = TABLES[name](found, groups)
+        (found.folder / f"{name}.csv").write_text(table.to_csv(index=False))
+    source = blocks(recipe("a study"), "python")[2]
+    *_, last = source.strip().splitlines()
+    assert last.startswith("placebo.of_study(study)")
+    (verdict,) = placebo.of_study(found).itertuples()
+    assert (verdict.model, verdict.seeds) == ("ia-query", 2)
+    assert verdict.verdict in placebo.VERDICTS
 
 
 @pytest.fixture

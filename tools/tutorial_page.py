@@ -4,6 +4,7 @@ The page's ``yaml`` blocks begin with a comment that names the file; its ``bash`
 commands. Their outputs are what the page includes, ``generated/tutorial/1.md`` and so on.
 
 python tools/tutorial_page.py
+python tools/tutorial_page.py plays.csv  # the log alone, to type along
 """
 
 from __future__ import annotations
@@ -69,7 +70,10 @@ def run(command: str, folder: Path) -> str:
 
 
 def main() -> None:
-    """Run the page and write the outputs of its commands."""
+    """Run the page and write the outputs of its commands; with a path, write the log there."""
+    if sys.argv[1:]:
+        write_log(Path(sys.argv[1]))
+        return
     page = (APPENDIX / "tutorial.md").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as name:
         folder, number = Path(name).resolve(), 0

@@ -97,6 +97,18 @@ def test_the_written_split_is_the_datasets(synthetic, split):
     assert split_table(synthetic)["user"].tolist() == log["user"].tolist()
 
 
+def test_the_recipe_of_recbole_stops_at_another_split(split, tmp_path, warm):
+    pytest.importorskip("recbole.config")
+    log = pd.read_csv(split)
+    log.loc[log["user"] == log["user"].iloc[0], "part"] = "train"
+    log.to_csv(tmp_path / "other.csv", index=False)
+    recipe = "import runpy, sys; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+    script = RECIPES / "from_recbole.py"
+    done = warm.run(recipe, script, "other.csv", "scores.npz", "BPR", 1, folder=tmp_path)
+    assert done.returncode and b"is no leave-one-out split" in done.stderr
+    assert not (tmp_path / "scores.npz").exists()
+
+
 def test_a_model_fitted_by_recbole_is_judged_as_recbole_judges_it(
     split, tmp_path, capsys, from_recbole
 ):

@@ -27,6 +27,10 @@ import seqattn.recbole  # noqa: F401  RecBole needs it with NumPy 2; leave it ou
 
 split, output, name, epochs = sys.argv[1:]
 log = pd.read_csv(split, dtype=str, keep_default_na=False)
+from_end = log.groupby("user").cumcount(ascending=False)
+expected = from_end.map({0: "test", 1: "valid"}).fillna("train")
+if not log["part"].equals(expected):  # RecBole splits the log itself, see `eval_args`
+    sys.exit(f"{split} is no leave-one-out split, which this recipe needs")
 folder = Path(tempfile.mkdtemp())
 (folder / "log").mkdir()
 columns = {"user_id:token": log["user"], "item_id:token": log["item"]}

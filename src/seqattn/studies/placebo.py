@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from seqattn.analysis.lambdas import t_interval
-from seqattn.config import BASELINE, BY_ITEM, PLACEBOS, SEEDS
+from seqattn.config import BASELINE, BY_ITEM, PLACEBOS
 from seqattn.plots.style import name_of
 from seqattn.runs.store import Run
 from seqattn.studies import targets
@@ -129,7 +129,7 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
                 for table in (above, better)
             )
             seeds = int(mine["n_seeds"].reindex([real, *own]).fillna(0).min())
-            whole = seeds == len(SEEDS) and set(own) <= set(theirs.index)
+            whole = seeds == len(study.seeds) and set(own) <= set(theirs.index)
             verdict = _verdict(mine, theirs, real, own) if whole else "not run"
             rows.append((dataset, real, model, mine["part"].eq(True).any(), seeds, verdict))
     return pd.DataFrame(rows, columns=["dataset", "arm", "model", "part", "seeds", "verdict"])

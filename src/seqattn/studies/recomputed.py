@@ -27,6 +27,7 @@ from seqattn.stats.pools import Pool, random_effects
 from seqattn.studies import arms, placebo, targets, travel
 from seqattn.studies.ia import published, tables
 from seqattn.studies.judge import ndcg_at_10
+from seqattn.studies.liked import liked
 from seqattn.studies.plan import Group, Study, data_facts, read, read_study, wanted
 
 OWN, SHARED, VARIANT = "own_search", "shared_backbone", "variant_backbone"
@@ -350,23 +351,19 @@ def _all_liked(arm: str, facts: Facts) -> list[tuple[float, float, float]]:
 def _of_liked(group: Group) -> tuple[float, float, float]:
     """Return the change on liked targets minus that on the others, in points, and its errors.
 
-    Each change is in percent of SASRec on the same targets. Liked is a rating of 4 or more; of
-    play counts and play times, one above the targets' median. The first error is over users, the
+    Each change is in percent of SASRec on the same targets; liked is that of
+    `seqattn.studies.liked`. The first error is over users, the
     second over users and seeds.
     """
-    data = load_dataset(group.dataset.reference)
-    intensity = np.asarray(data.sequences.intensity)
-    of_targets_U = intensity[data.split.rows("test")]
-    is_rating = intensity.max() <= 5
-    liked_U = of_targets_U >= 4 if is_rating else of_targets_U > np.median(of_targets_U)
+    liked_U = liked(load_dataset(group.dataset.reference))
     base_SU, own_SU = (value_matrix(runs, "NDCG", 10) for runs in (group.base, group.runs))
     parts = [
         100 * (own_SU - base_SU)[:, mine] / base_SU[:, mine].mean() for mine in (liked_U, ~liked_U)
     ]
-    liked, others = (part.mean() for part in parts)
+    of_liked, of_others = (part.mean() for part in parts)
     over_users = math.hypot(*(stats.sem(part.mean(axis=0)) for part in parts))
     over_both = math.hypot(*(crossed_interval(part).error for part in parts))
-    return float(liked - others), over_users, over_both
+    return float(of_liked - of_others), over_users, over_both
 
 
 def _hours(facts: Facts) -> Number:

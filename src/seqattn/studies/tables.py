@@ -40,6 +40,7 @@ from seqattn.studies import (
     control,
     gains,
     learning,
+    liked,
     maps,
     noise,
     placebo,
@@ -460,4 +461,5 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "between": ae_ar.between,
     "gates": beyond.gates,
     "head_lambdas": beyond.head_lambdas,
+    "by_liking": liked.by_liking,
 }

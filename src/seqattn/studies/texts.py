@@ -61,6 +61,12 @@ def is_true(value: object) -> bool:
     return not pd.isna(value) and bool(value)
 
 
+def by_title(values: pd.Series, form: str) -> str:
+    """Return numbers by the title of their dataset: ``0.12 on ML-100K, 0.03 on ML-1M``."""
+    told = ", ".join(f"{value:{form}} on {title}" for title, value in values.items())
+    return told or NOT_RUN
+
+
 def counted(counts: Mapping[Any, int]) -> str:
     """Return what was counted in words: ``2 nothing, 1 channel``; empty for none."""
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count)

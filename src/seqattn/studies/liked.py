@@ -1,0 +1,102 @@
+"""What models change on targets that their users liked, and on the others.
+
+Training on strong targets alone (methods D4, PNFRec's control) moves a model towards what people
+like. So it may gain on liked targets by what it loses on the others, and a gap between both, which
+PNFRec's authors count as a merit, need not be any reading of intensity. A ranking by popularity has
+a gap as well: that is its floor.
+
+Shapes: S seeds, U users, each with one target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+from seqattn.data import Dataset, load_dataset
+from seqattn.errors import SeqattnError
+from seqattn.runs.results import value_matrix
+from seqattn.stats.metrics import metric
+from seqattn.studies.judge import crossed_percent, stacked
+from seqattn.studies.plan import Group, Study
+from seqattn.training.ranking import Ranker
+
+STARS = 4.0  # of 5: liked
+GROUPS, PARTS = ("liked", "others"), ("change", "low", "high")
+COLUMNS = ["dataset", "arm", "part", "model", "n_seeds", "share", "popular_gap", "base_gap", "gap"]
+COLUMNS += [f"{part}_{name}" for name in GROUPS for part in PARTS]
+
+
+def liked(data: Dataset) -> np.ndarray:
+    """Return which test targets their users liked, (U,) bool.
+
+    A rating of 4 or more; of play counts and play times, one above the targets' median.
+    """
+    intensity = np.asarray(data.sequences.intensity)
+    of_targets_U = intensity[data.split.rows("test")]
+    is_rating = intensity.max() <= 5
+    return of_targets_U >= STARS if is_rating else of_targets_U > np.median(of_targets_U)
+
+
+def by_liking(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return changes against SASRec on liked targets and on the others, of whole sets of seeds.
+
+    Returns
+    -------
+    DataFrame
+        A row a (dataset, arm, part, model): n_seeds; share, of liked targets; gap, Recall@10 on
+        liked targets minus on the others, base_gap, SASRec's, and popular_gap, that of the most
+        popular items of training; and for ``liked`` and ``others`` the change of NDCG@10 in percent
+        of SASRec's on the same targets, with low and high over users and seeds. A dataset that is
+        not at hand keeps its rows.
+    """
+    before = study.kept("by_liking", ["dataset"])
+    frames: list[pd.DataFrame] = []
+    for name in study.datasets:
+        mine = [
+            group
+            for group in groups
+            if group.dataset.name == name and len(group.base) == len(group.runs) == len(study.seeds)
+        ]
+        try:
+            data = load_dataset(study.logs.get(name, name)) if mine else None
+        except SeqattnError:
+            frames.append(before[before["dataset"] == name])
+            continue
+        if data is not None and data.has_intensity and not data.split.owners():
+            frames.append(pd.DataFrame(_rows(data, mine)))
+    return stacked(frames).reindex(columns=COLUMNS)
+
+
+def _rows(data: Dataset, groups: Sequence[Group]) -> list[dict[str, object]]:
+    liked_U = liked(data)
+    popular = _gap(metric(_popular_ranks(data), "Recall", 10)[None], liked_U)
+    rows = []
+    for group in groups:
+        hits = [value_matrix(runs, "Recall", 10) for runs in (group.base, group.runs)]
+        row: dict[str, object] = {**group.key, "model": group.model}
+        row |= {"n_seeds": len(group.runs), "share": liked_U.mean(), "popular_gap": popular}
+        row |= dict(zip(("base_gap", "gap"), (_gap(h, liked_U) for h in hits), strict=True))
+        base_SU, own_SU = (value_matrix(runs, "NDCG", 10) for runs in (group.base, group.runs))
+        for name, chosen_U in zip(GROUPS, (liked_U, ~liked_U), strict=True):
+            base, own = base_SU[:, chosen_U], own_SU[:, chosen_U]
+            told = crossed_percent(base, own)
+            row[f"change_{name}"] = 100 * (own.mean() / base.mean() - 1)
+            row |= {f"low_{name}": told["crossed_low"], f"high_{name}": told["crossed_high"]}
+        rows.append(row)
+    return rows
+
+
+def _gap(hits_SU: np.ndarray, liked_U: np.ndarray) -> float:
+    return float(hits_SU[:, liked_U].mean() - hits_SU[:, ~liked_U].mean())
+
+
+def _popular_ranks(data: Dataset) -> np.ndarray:
+    """Return the targets' unfiltered ranks, (U,), under a ranking by training interactions."""
+    counts = np.bincount(data.split.train.items, minlength=data.n_items + 1)
+    scores_V = torch.as_tensor(counts, dtype=torch.float32)
+    ranker = Ranker(data.split, "test")
+    return ranker.rank(lambda users: scores_V.repeat(len(users), 1), filtered=False)["unfiltered"]

@@ -17,10 +17,12 @@ import pandas as pd
 from seqattn.analysis.lambdas import t_interval
 from seqattn.config import PLACEBOS
 from seqattn.models.key_bias import LEVELS
-from seqattn.studies import placebo
-from seqattn.studies.judge import over_both
+from seqattn.studies import placebo, targets
+from seqattn.studies.ia import published
+from seqattn.studies.judge import over_both, with_columns
 from seqattn.studies.placebo import REAL, real_arm
 from seqattn.studies.plan import Group, Study
+from seqattn.studies.texts import NOT_RUN
 
 _RUN = ["dataset", "arm", "model", "seed", "layer", "head"]
 
@@ -86,6 +88,24 @@ def bands(gates: pd.DataFrame) -> pd.DataFrame:
         for key, part in by_seed.groupby(level=keys, sort=False)
     ]
     return pd.DataFrame(rows, columns=columns)
+
+
+def possible(study: Study, models: Sequence[str]) -> str:
+    """Return how far a number of these models could go, by dataset: ``1.1 to 1.2 on ML-100K``.
+
+    Steps up to the epoch that was kept times the learning rate, the least and the most of the runs
+    with real intensities. The steps of an epoch are those of the table ``travel``.
+    """
+    travel = with_columns(study.table("travel"), ["dataset", "epoch", "steps", "learning_rate"])
+    rate = travel["steps"] / travel["epoch"] * travel["learning_rate"]
+    of_epoch = rate.groupby(travel["dataset"], sort=False).first()
+    runs = with_columns(study.table("runs"), ["dataset", "arm", "model", "best_epoch"])
+    mine = targets.pick(runs, arm=REAL, model=tuple(models))
+    told = []
+    for dataset, epochs in mine.groupby("dataset", sort=False)["best_epoch"]:
+        ends = [f"{epoch * of_epoch[dataset]:.1f}" for epoch in (epochs.min(), epochs.max())]
+        told.append(f"{' to '.join(dict.fromkeys(ends))} on {published.title(dataset)}")
+    return ", ".join(told) or NOT_RUN
 
 
 def rivals(study: Study) -> list[str]:

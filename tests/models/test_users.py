@@ -97,7 +97,7 @@ def test_whom_training_never_saw_is_nobody_known(synthetic):
     known_U = later.train.lengths > 0
     for stage in ("valid", "test"):
         ranker = Ranker(later, stage)
-        codes_N = ranker.gatherer.users_of(ranker.context.offsets[:-1]).numpy()
+        codes_N = ranker.gatherer.users_of(ranker.context.start).numpy()
         users_N = later.users(stage)
         assert (codes_N == np.where(known_U[users_N], 1 + users_N, 0)).all()
     assert not known_U[later.users("valid")].any()

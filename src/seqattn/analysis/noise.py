@@ -27,7 +27,7 @@ import numpy as np
 from seqattn.data import Sequences, Split
 from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone
-from seqattn.training.batches import Gatherer
+from seqattn.training.batches import Gatherer, Spans
 from seqattn.training.ranking import Ranker
 
 PUBLISHED = (0.2, 0.4, 0.6, 0.8)  # what [AE] searched over, for items and for users
@@ -91,6 +91,7 @@ def noisy_ranks(
     anybody_N = rng.integers(split.train.n_users, size=context.n_users)
     users_N = np.where(other_N, anybody_N, split.users("test"))
     ranker.gatherer = Gatherer(replace(context, items=read_n), users=users_N)
+    ranker.context = Spans.of(context)
     ranker.targets_N = ranker.targets_N.new_tensor(target_N)
     return ranker(model, filtered=False)["unfiltered"]
 

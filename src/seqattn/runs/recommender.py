@@ -20,7 +20,7 @@ from seqattn.data.readers.delimited import nearly
 from seqattn.data.sequences import places_of
 from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone
-from seqattn.training.batches import Gatherer
+from seqattn.training.batches import Gatherer, Spans
 from seqattn.training.ranking import SCORES_AT_ONCE, hide_seen, next_item_hidden
 
 
@@ -215,14 +215,16 @@ class Recommender:
             raise SeqattnError(f"k = {k!r} recommendations; give a whole number of at least 1")
         whose = None if user_ids is None else places_of(histories.user_ids, user_ids, "user")
         gatherer = Gatherer(histories, users=whose)
-        hidden_UD = next_item_hidden(self.model, histories, gatherer)
+        spans = Spans.of(histories)
+        hidden_UD = next_item_hidden(self.model, spans, gatherer)
         at_once = max(1, SCORES_AT_ONCE // (len(self.item_ids) + 1))
         parts = []
         for first in range(0, histories.n_users, at_once):
             scores_BV = self.model.logits(hidden_UD[first : first + at_once]).float()
             scores_BV[:, 0] = -torch.inf  # padding is not an item
             if exclude_seen:
-                hide_seen(scores_BV, np.arange(first, first + len(scores_BV)), histories, gatherer)
+                chosen = np.arange(first, first + len(scores_BV))
+                hide_seen(scores_BV, spans.take(chosen), gatherer)
             best, codes = torch.sort(scores_BV, dim=1, descending=True, stable=True)
             parts.append((best[:, :k].numpy(), codes[:, :k].numpy()))
         best_UK, codes_UK = (np.concatenate(part) for part in zip(*parts, strict=True))

@@ -248,6 +248,27 @@ class Batch(NamedTuple):
         return hidden_BSD[self.rows, self.columns - self.read_from]
 
 
+class Spans(NamedTuple):
+    """Where histories lie in a `Gatherer`'s flat tensors: from `start`, (N,), to before `stop`."""
+
+    start: np.ndarray
+    stop: np.ndarray
+
+    @classmethod
+    def of(cls, sequences: Sequences) -> Spans:
+        """Return those of whole histories."""
+        return cls(sequences.offsets[:-1], sequences.offsets[1:])
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Interactions of each, (N,)."""
+        return self.stop - self.start
+
+    def take(self, numbers: np.ndarray) -> Spans:
+        """Return some of them."""
+        return Spans(self.start[numbers], self.stop[numbers])
+
+
 class Gatherer:
     """Histories as flat tensors on a device, from which batches are cut by index arithmetic.
 

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqattn.data import Sequences, Split
+from seqattn.data import Split
 from seqattn.errors import DivergedError
 from seqattn.models.backbone import Backbone
 from seqattn.stats.metrics import KINDS
-from seqattn.training.batches import Gatherer
+from seqattn.training.batches import Gatherer, Spans
 
 SCORES_AT_ONCE = 2**24  # 64 MiB of float32 scores bounds memory whatever the catalogue
 # Positions a model computes at once: on a CPU as many as its caches hold.
@@ -33,11 +33,14 @@ class Ranker:
     """
 
     def __init__(self, split: Split, stage: str, device: torch.device | str = "cpu") -> None:
-        self.context = split.context(stage)
-        users = split.users(stage)
+        histories = split.histories
         # Whom training never saw is nobody known: code 0, and not a vector that was never trained.
-        users = np.where(split.train.lengths[users] > 0, users, -1)
-        self.gatherer = Gatherer(self.context, device, users)
+        users = np.where(split.train.lengths > 0, np.arange(histories.n_users), -1)
+        self.gatherer = Gatherer(histories, device, users)
+        # What comes before a target is cut from its user's history: a copy for each of a user's
+        # targets would grow with the square of the history.
+        self.context = Spans(histories.offsets[split.users(stage)], split.rows(stage))
+        self.n_items = histories.n_items
         self.targets_N = torch.tensor(split.targets(stage), dtype=torch.long, device=device)
 
     def __call__(self, model: Backbone, *, filtered: bool = True) -> dict[str, np.ndarray]:
@@ -73,13 +76,13 @@ class Ranker:
         DivergedError
             If a target's score is not finite.
         """
-        context = self.context
-        at_once = max(1, SCORES_AT_ONCE // (context.n_items + 1))
+        n_targets = len(self.targets_N)
+        at_once = max(1, SCORES_AT_ONCE // (self.n_items + 1))
         kinds = KINDS if filtered else KINDS[:1]
         ranks: dict[str, list[Tensor]] = {kind: [] for kind in kinds}
         finite = []
-        for first in range(0, context.n_users, at_once):
-            users = np.arange(first, min(first + at_once, context.n_users))
+        for first in range(0, n_targets, at_once):
+            users = np.arange(first, min(first + at_once, n_targets))
             scores_BV = scores(users).float()
             scores_BV[:, 0] = -torch.inf  # padding is not an item
             target_B1 = self.targets_N[first : first + at_once, None]
@@ -97,33 +100,37 @@ class Ranker:
     def _hide_seen(self, scores_BV: Tensor, users: np.ndarray, target_B1: Tensor) -> None:
         """Set the scores of the whole history, but for the target, to -inf."""
         kept_B1 = scores_BV.gather(1, target_B1)
-        hide_seen(scores_BV, users, self.context, self.gatherer)
+        hide_seen(scores_BV, self.context.take(users), self.gatherer)
         scores_BV.scatter_(1, target_B1, kept_B1)
 
 
-def hide_seen(
-    scores_BV: Tensor, users: np.ndarray, histories: Sequences, gatherer: Gatherer
-) -> None:
-    """Set the scores of some neighbouring histories, numbers of (B,), to -inf."""
-    begin, end = histories.offsets[[users[0], users[-1] + 1]]
-    (length_B,) = gatherer.send(histories.lengths[users])
-    row = torch.arange(len(users), device=scores_BV.device)
-    row = row.repeat_interleave(length_B, output_size=int(end - begin))
-    scores_BV[row, gatherer.items[begin:end]] = -torch.inf
+def hide_seen(scores_BV: Tensor, histories: Spans, gatherer: Gatherer) -> None:
+    """Set the scores of what each of B histories holds to -inf."""
+    chunk = np.cumsum(histories.lengths) // SCORES_AT_ONCE  # long histories take turns
+    for rows in np.split(np.arange(len(chunk)), np.flatnonzero(np.diff(chunk)) + 1):
+        length = histories.lengths[rows]
+        row_B, start_B, length_B = gatherer.send(rows, histories.start[rows], length)
+        n = int(length.sum())
+        row, moved = (
+            each_B.repeat_interleave(length_B, output_size=n)
+            for each_B in (row_B, start_B - length_B.cumsum(0) + length_B)
+        )
+        places = moved + torch.arange(n, device=scores_BV.device)
+        scores_BV[row, gatherer.items[places]] = -torch.inf
 
 
 @torch.inference_mode()
-def next_item_hidden(model: Backbone, histories: Sequences, gatherer: Gatherer) -> Tensor:
+def next_item_hidden(model: Backbone, histories: Spans, gatherer: Gatherer) -> Tensor:
     """Return what predicts each history's next item, (N, D), similar lengths computed together.
 
     Parameters
     ----------
     model : Backbone
         In evaluation mode.
-    histories : Sequences
+    histories : Spans
         None of them empty.
     gatherer : Gatherer
-        The histories on the model's device.
+        What they are cut from, on the model's device.
     """
     length = np.minimum(histories.lengths, model.config.max_length)
     order = np.argsort(length, kind="stable")
@@ -131,7 +138,7 @@ def next_item_hidden(model: Backbone, histories: Sequences, gatherer: Gatherer) 
     chunk = np.cumsum(length[order]) // (POSITIONS_AT_ONCE if on_cpu else GPU_POSITIONS_AT_ONCE)
     hidden = []
     for users in np.split(order, np.flatnonzero(np.diff(chunk)) + 1):
-        start = histories.offsets[users + 1] - length[users]
+        start = histories.stop[users] - length[users]
         items_BT, intensity_BT, _ = gatherer.rows(start, length[users])
         whose = (gatherer.users_of(start),) if model.needs_user else ()
         hidden.append(model.next_item_hidden(items_BT, intensity_BT, *whose))

@@ -13,7 +13,6 @@ from seqattn.errors import DivergedError, SeqattnError
 from seqattn.models import MODELS, PLUGINS, build_model
 from seqattn.presets import get_preset
 from seqattn.stats.metrics import metric
-from seqattn.training import ranking
 from seqattn.training.batches import Gatherer, length_buckets, packed_windows
 from seqattn.training.course import Course, diverging
 from seqattn.training.fit import (
@@ -253,23 +252,3 @@ def test_histories_without_a_next_item_to_learn_are_refused():
     short = Dataset.from_interactions(log, how)
     with pytest.raises(SeqattnError, match="no user has two training interactions"):
         fit(short, "sasrec", 1, SMOKE.model, SMOKE.train)
-
-
-@pytest.mark.parametrize("at_once", [1, 200, 2**24])
-def test_targets_of_one_history_share_it_and_are_ranked_alike_however_many_at_once(
-    several, monkeypatch, at_once
-):
-    """By hand: a target is predicted from all before it, which filtered ranks leave out."""
-    monkeypatch.setattr(ranking, "SCORES_AT_ONCE", at_once)
-    ranker, split = ranking.Ranker(several.split, "test"), several.split
-    assert len(ranker.gatherer.items) == len(split.histories)
-    scores_NV = np.random.default_rng(0).permuted(
-        np.tile(np.arange(several.n_items + 1.0), (len(split.rows("test")), 1)), axis=1
-    )
-    told = ranker.rank(lambda rows: torch.tensor(scores_NV[rows]))
-    context, targets_N = split.context("test"), split.targets("test")
-    for number, (scores_V, target) in enumerate(zip(scores_NV, targets_N, strict=True)):
-        seen = context.items[context.offsets[number] : context.offsets[number + 1]]
-        higher = {v for v in range(1, several.n_items + 1) if scores_V[v] > scores_V[target]}
-        assert told["unfiltered"][number] == 1 + len(higher)
-        assert told["filtered"][number] == 1 + len(higher - set(seen))

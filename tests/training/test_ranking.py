@@ -125,3 +125,23 @@ def test_bad_metric_requests_are_refused():
         metric(np.array([1]), "ndcg", 10)
     with pytest.raises(SeqattnError, match="start at 1"):
         metric(np.array([0]), "NDCG", 10)
+
+
+@pytest.mark.parametrize("at_once", [1, 200, 2**24])
+def test_targets_of_one_history_share_it_and_are_ranked_alike_however_many_at_once(
+    several, monkeypatch, at_once
+):
+    """By hand: a target is predicted from all before it, which filtered ranks leave out."""
+    monkeypatch.setattr(evaluation, "SCORES_AT_ONCE", at_once)
+    ranker, split = evaluation.Ranker(several.split, "test"), several.split
+    assert len(ranker.gatherer.items) == len(split.histories)
+    scores_NV = np.random.default_rng(0).permuted(
+        np.tile(np.arange(several.n_items + 1.0), (len(split.rows("test")), 1)), axis=1
+    )
+    told = ranker.rank(lambda rows: torch.tensor(scores_NV[rows]))
+    context, targets_N = split.context("test"), split.targets("test")
+    for number, (scores_V, target) in enumerate(zip(scores_NV, targets_N, strict=True)):
+        seen = context.items[context.offsets[number] : context.offsets[number + 1]]
+        higher = {v for v in range(1, several.n_items + 1) if scores_V[v] > scores_V[target]}
+        assert told["unfiltered"][number] == 1 + len(higher)
+        assert told["filtered"][number] == 1 + len(higher - set(seen))

@@ -235,7 +235,7 @@ def _by_items(study: Study) -> str:
         return ""
     best = study.table("best_possible").iloc[0]
     alone = 100 * (best["sees_items"] / best["base"] - 1)
-    return f", and {alone:+.0f} % from the items alone"
+    return f", and {alone:+.0f} % from the items alone, both without items already seen"
 
 
 def _open_marks(study: Study, dataset: str) -> str:

@@ -157,13 +157,14 @@ def best_possible(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Return NDCG@10 on test of what can be known about the log of `seqattn.data.held`.
 
     A row a dataset: sees_minutes and sees_items, the expected values of ranking by the story's own
-    probabilities, equal ones in any order, and `base`, SASRec's mean over its `n_seeds` runs.
+    probabilities, equal ones in any order, and `base`, SASRec's mean over its `n_seeds` runs. In
+    the story nobody takes an item twice, so `base` is of filtered ranks, as the others are.
     """
     rows = []
     for group in groups:
         if group.model == BASELINE and group.runs:
             told = _best_possible(load_dataset(group.dataset.reference))
-            ranks = np.stack([run.ranks() for run in group.runs])
+            ranks = np.stack([run.ranks("test", "filtered") for run in group.runs])
             base = metric(ranks, "NDCG", 10).mean()
             rows.append(
                 {"dataset": group.dataset.name, **told, "base": base, "n_seeds": len(ranks)}

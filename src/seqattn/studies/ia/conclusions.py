@@ -1,9 +1,10 @@
 """Which of [IA]'s published conclusions stand, fall or can't be told, by rules that are code.
 
 Each rule was written before its outcome was known, except those of `_drops`, `_insignificant` and
-`_no_gain`, which were changed after ML-100K's (the page "Replication" says how). "Stands" and
-"falls" ask for whole datasets, whole searches and all five seeds; whatever was not run, or only in
-part, can't be told.
+`_no_gain`, which were changed after ML-100K's (the page "Replication" says how). What they read
+changed later: intervals are over users and seeds, and those on lambda look at fits that count.
+"Stands" and "falls" ask for whole datasets, whole searches and all five seeds; whatever was not
+run, or only in part, can't be told.
 
 Where one significant cell of many decides, as in those three, the t-test's p-value is corrected by
 Holm over the claim's cells that were run whole. Where all cells must be significant, as in

@@ -190,7 +190,7 @@ def audit(
     called = _called((dataset.reference or dataset.name) if dataset else reference)
     notes = _notes(log, tables["ties"], dataset)
     return Audit(
-        name=log.source if dataset is None else dataset.name,
+        name=Path(log.source).name if dataset is None else dataset.name,
         fingerprint=None if dataset is None else dataset.fingerprint,
         findings=findings(
             values, notes, called, (dataset or log).has_intensity, _instead(log, dataset)

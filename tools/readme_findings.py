@@ -47,7 +47,8 @@ validation ({n_trained} comparisons on {n_datasets} datasets); on one that no se
 of its {n_units} datasets. The paper's \
 test over seeds and users calls a change robust in {own} comparisons where each model has a search \
 of its own, in {variant} on the variant's configuration and in {shared} on SASRec's.
-- **Is it the intensity?** Each variant beside the same variant with shuffled intensities, in a \
+- **Is it the intensity?** That is shown for {informed} combinations of dataset and variant that \
+have all their runs. Each variant beside the same variant with shuffled intensities, in a \
 configuration that no search chose: {placebo}. The same on the sliding window: {sliding_placebo}. \
 Over the same variant with shuffled intensities the change on test leaves out 0 in {over_placebo}, \
 uncorrected. On ML-1M NDCG@10 changes, where all seeds were run, \
@@ -130,6 +131,7 @@ def findings() -> str:
         epochs=known.told_epochs(placebos.table("runs"), placebo.REAL, "ml-1m"),
         n_units=unsearched["dataset"].nunique(),
         **{arm.split("_")[0]: counts[name] for arm, name in BACKBONES.items()},
+        informed=_informed("placebo", "placebo_sliding", "placebo_searched"),
         placebo=_verdicts("placebo"),
         sliding_placebo=_verdicts("placebo_sliding"),
         fixed=told_of[placebo.REAL],
@@ -171,6 +173,12 @@ def _verdicts(name: str, lengths: pd.DataFrame | None = None) -> str:
     if lengths is not None:
         told += f"; {travel.counted(run, lengths).sum()} of these from fits long enough to count"
     return f"of {len(verdicts)} combinations, {len(run)} have all their runs ({told})"
+
+
+def _informed(*names: str) -> str:
+    """Say how many combinations of some studies of placebos are information, of how many judged."""
+    found = pd.concat([placebo.of_study(read_study(name))["verdict"] for name in names])
+    return f"{found.eq('information').sum()} of {found.ne('not run').sum()}"
 
 
 def _whole() -> str:

@@ -15,12 +15,13 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from seqattn import plots
-from seqattn.config import BACKBONES, MARGIN_PERCENT, PLACEBOS, SEEDS
+from seqattn.config import BACKBONES, MARGIN_PERCENT, PLACEBOS, SEEDS, VARIANTS
 from seqattn.files import ROOT, write_text
 from seqattn.plots import changes, name_of
 from seqattn.studies import (
     ae_ar,
     arms,
+    beyond,
     calibration,
     control,
     identified,
@@ -56,6 +57,9 @@ by {fixed} with the real ones ({robust}; *robust* also asks that more than half 
 the change alone; epochs kept: {epochs}), and with ones shuffled {shuffled}. In \
 configurations that searches chose, with a constant as a \
 third placebo: {searched}.
+- **Is one λ too little?** Seven freer designs, such as any function of a key's intensity, and three \
+ways to put intensity into the loss, each beside its placebos: {beyond}. Trained on strong targets \
+alone, NDCG@10 changes by {liked}.
 - **Could an injection use an intensity that tells more?** In brackets, the change over the same \
 variant with intensities that tell nothing. Real sequences, and intensities that \
 mark what a user takes later: {planted}. A generated log in which people act on intensity: {held}.
@@ -143,6 +147,8 @@ def findings() -> str:
         )
         or texts.NOT_RUN,
         searched=_verdicts("placebo_searched", lengths),
+        beyond=_beyond(),
+        liked=_liked("positives"),
         planted=_controlled("positive_control"),
         held=_controlled("held"),
         **identified.told(read_study("lambda_starts")),
@@ -167,6 +173,28 @@ def _verdicts(name: str, lengths: pd.DataFrame | None = None) -> str:
     With `lengths`, of `travel.by_cell`, also how many of them come from fits that count.
     """
     verdicts = placebo.of_study(read_study(name))
+    return _runs_told(verdicts, lengths)
+
+
+def _beyond() -> str:
+    """Say the same of designs beyond one lambda and of rivals in the loss, without Add."""
+    verdicts = beyond.of_study(read_study("beyond_lambda"))
+    return _runs_told(verdicts[~verdicts["model"].isin(VARIANTS)])
+
+
+def _liked(arm: str) -> str:
+    """Say what a rival changes on liked targets and on the others, by dataset."""
+    rows = read_study("beyond_lambda").table("by_liking")
+    told = [
+        f"{row.change_liked:+.1f} % {texts.span(row.low_liked, row.high_liked)} on targets that "
+        f"were liked and by {row.change_others:+.1f} % "
+        f"{texts.span(row.low_others, row.high_others)} on the others ({row.title})"
+        for row in published.with_titles(rows[rows["arm"] == arm]).itertuples()
+    ]
+    return "; by ".join(told) or texts.NOT_RUN
+
+
+def _runs_told(verdicts: pd.DataFrame, lengths: pd.DataFrame | None = None) -> str:
     run = verdicts[verdicts["verdict"] != "not run"]
     named = run["verdict"].replace("nothing", f"within ±{MARGIN_PERCENT:g} % of SASRec")
     told = texts.counted(named.value_counts()) or "none yet"

@@ -57,9 +57,9 @@ by {fixed} with the real ones ({robust}; *robust* also asks that more than half 
 the change alone; epochs kept: {epochs}), and with ones shuffled {shuffled}. In \
 configurations that searches chose, with a constant as a \
 third placebo: {searched}.
-- **Is one λ too little?** Seven freer designs, such as any function of a key's intensity, and three \
-ways to put intensity into the loss, each beside its placebos: {beyond}. Trained on strong targets \
-alone, NDCG@10 changes by {liked}.
+- **Is one λ too little?** Seven freer designs, such as any function of a key's intensity, and \
+three ways to put intensity into the loss, each beside its placebos: {beyond}. Trained on strong \
+targets alone, NDCG@10 changes by {liked}.
 - **Could an injection use an intensity that tells more?** In brackets, the change over the same \
 variant with intensities that tell nothing. Real sequences, and intensities that \
 mark what a user takes later: {planted}. A generated log in which people act on intensity: {held}.

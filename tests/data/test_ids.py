@@ -48,7 +48,7 @@ def test_each_id_stays_what_it_is_in_every_kind_of_file(tmp_path_factory, ids, f
     for name in ("user", "item"):
         assert [str(one) for one in log.frame[name]] == ids
         numbers = all(str(int(i)) == i for i in ids if i.lstrip("-").isdecimal()) and all(
-            i.lstrip("-").isdecimal() and i.isascii() and abs(int(i)) < 2**63 for i in ids
+            i.lstrip("-").isdecimal() and i.isascii() and -(2**63) <= int(i) < 2**63 for i in ids
         )
         assert (log.frame[name].dtype == np.int64) == numbers
 

@@ -171,7 +171,7 @@ def test_gains_stand_over_the_locality_of_their_dataset():
 
 def test_the_table_is_that_of_the_split_and_a_dataset_not_at_hand_keeps_its_row():
     kept = pd.DataFrame([{"dataset": "no-such-log", "locality": 2.0}])
-    study = SimpleNamespace(datasets=("synthetic", "no-such-log", "nor-this"))
+    study = SimpleNamespace(datasets=("synthetic", "no-such-log", "nor-this"), logs={})
     study.kept = lambda name, columns: kept
     told = gains.locality(study, []).set_index("dataset")
     assert list(told.index) == ["synthetic", "no-such-log"]

@@ -401,23 +401,16 @@ def execute(
         If a parameter is unknown, a cell raises, the text asks for a number that no cell glues, or
         nothing can be written.
     """
+    import nbformat
     import papermill
 
     defaults = papermill.inspect_notebook(str(template))
     for name in parameters:
         if name not in defaults:
             raise SeqattnError(f"unknown notebook parameter {name!r}; known: {', '.join(defaults)}")
-    with locked(output):  # its `.failed.ipynb` is one file for all processes
-        return _executed(template, output.with_suffix(".failed.ipynb"), parameters, kernel)
-
-
-def _executed(
-    template: Path, partial: Path, parameters: Mapping[str, Any], kernel: AsyncKernelManager | None
-) -> nbformat.NotebookNode:
-    import nbformat
-    import papermill
-
-    make_folder(partial.parent)
+    make_folder(output.parent)
+    failed = output.with_suffix(".failed.ipynb")
+    partial = output.with_suffix(f".{os.getpid()}.failed.ipynb")  # another process may run it, too
     try:
         papermill.execute_notebook(
             *(str(template), str(partial), dict(parameters)),
@@ -428,17 +421,20 @@ def _executed(
             km=kernel,
         )
     except papermill.PapermillExecutionError as error:
+        partial.replace(failed)
         raise SeqattnError(
             f"notebook {template.stem} stopped with {error.ename}: {error.evalue}. "
-            f"{partial} shows where"
+            f"{failed} shows where"
         ) from error
     notebook = nbformat.read(partial, as_version=4)
     if lacking := unglued(notebook):
+        partial.replace(failed)
         raise SeqattnError(
             f"notebook {template.stem}: its text asks for {lacking[0]!r}, which no cell glues; add "
-            f"it to a call of book.glue. {partial} shows what was glued"
+            f"it to a call of book.glue. {failed} shows what was glued"
         )
-    partial.unlink()
+    for old in (partial, failed):
+        old.unlink(missing_ok=True)
     return notebook
 
 

@@ -429,6 +429,9 @@ def test_a_number_that_the_text_asks_for_and_no_cell_glues_is_named():
     kept = v4.new_output("display_data", metadata={"scrapbook": {"name": "kept"}})
     cells = [v4.new_markdown_cell(text), v4.new_code_cell("", outputs=[kept])]
     assert reports.unglued(v4.new_notebook(cells=cells)) == ["lost"]
+    assert reports.twice(v4.new_notebook(cells=cells)) == []
+    again = v4.new_code_cell("", outputs=[kept])  # the text would show one of two numbers
+    assert reports.twice(v4.new_notebook(cells=[*cells, again])) == ["kept"]
 
 
 def test_a_studys_page_is_made_again_only_where_something_it_may_read_has_changed(

@@ -71,7 +71,7 @@ where fits were long enough to count.
 {left} of the spread; to meet would have taken {needed} of the travel that steps and learning rate \
 allow. Ten times as fast, λ ends from 1 at {fast}. With λ held at 0.5, 1, 2 or 4 and all else \
 trained, NDCG@10 lies {held_from:+.1f} to {held_to:+.1f} % from SASRec's; whether it matters: \
-{held_told}.
+{value_told}.
 - **Why AR differs.** Does SASRec win over BERT4Rec because it looks one way (*mask*), because \
 it is asked for the next item and not for a hidden one (*objective*), or because its training \
 rows are like what it is tested on (*samples*; BERT4Rec's are, where they hide the last item \

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -427,11 +428,15 @@ def execute(
             f"{failed} shows where"
         ) from error
     notebook = nbformat.read(partial, as_version=4)
-    if lacking := unglued(notebook):
+    wrong = [
+        f"asks for {name!r}, which no cell glues; add it to a call of book.glue"
+        for name in unglued(notebook)
+    ]
+    wrong += [f"may ask for {name!r}, which is glued twice; rename one" for name in twice(notebook)]
+    if wrong:
         partial.replace(failed)
         raise SeqattnError(
-            f"notebook {template.stem}: its text asks for {lacking[0]!r}, which no cell glues; add "
-            f"it to a call of book.glue. {failed} shows what was glued"
+            f"notebook {template.stem}: its text {wrong[0]}. {failed} shows what was glued"
         )
     for old in (partial, failed):
         old.unlink(missing_ok=True)
@@ -443,15 +448,20 @@ _GLUED = re.compile(r"\{glue:\w+\}`([^`:]+)(?::[^:`][^`]*)?`")
 
 def unglued(notebook: nbformat.NotebookNode) -> list[str]:
     """Return the names that an executed notebook's text asks for and no cell has glued."""
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    kept = {
-        output["metadata"]["scrapbook"]["name"]
-        for output in outputs
-        if "scrapbook" in output.get("metadata", {})
-    }
     texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     asked = dict.fromkeys(name for text in texts for name in _GLUED.findall(text))
-    return [name for name in asked if name not in kept]
+    return [name for name in asked if name not in _glued(notebook)]
+
+
+def twice(notebook: nbformat.NotebookNode) -> list[str]:
+    """Return the names that an executed notebook glues more than once: a text would get one."""
+    return [name for name, times in Counter(_glued(notebook)).items() if times > 1]
+
+
+def _glued(notebook: nbformat.NotebookNode) -> list[str]:
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    kept = [output.get("metadata", {}).get("scrapbook") for output in outputs]
+    return [one["name"] for one in kept if one]
 
 
 def write_notebook(notebook: nbformat.NotebookNode, output: Path) -> None:

@@ -57,9 +57,9 @@ by {fixed} with the real ones ({robust}; *robust* also asks that more than half 
 the change alone; epochs kept: {epochs}), and with ones shuffled {shuffled}. In \
 configurations that searches chose, with a constant as a \
 third placebo: {searched}.
-- **Is one λ too little?** Seven freer designs, such as any function of a key's intensity, and \
-three ways to put intensity into the loss, each beside its placebos: {beyond}. Trained on strong \
-targets alone, NDCG@10 changes by {liked}.
+- **Is one λ too little?** {n_designs} freer designs, such as any function of a key's intensity, \
+and {n_rivals} ways to put intensity into the loss, each beside its placebos: {beyond}. Trained on \
+strong targets alone, NDCG@10 changes by {liked}.
 - **Could an injection use an intensity that tells more?** In brackets, the change over the same \
 variant with intensities that tell nothing. Real sequences, and intensities that \
 mark what a user takes later: {planted}. A generated log in which people act on intensity: {held}.
@@ -76,9 +76,9 @@ trained, NDCG@10 lies {held_from:+.1f} to {held_to:+.1f} % from SASRec's; whethe
 it is asked for the next item and not for a hidden one (*objective*), or because its training \
 rows are like what it is tested on (*samples*; BERT4Rec's are, where they hide the last item \
 alone)? Crossed on {factorials}, in percent of SASRec's NDCG@10: {causes}. By a rule \
-written before the runs, and mended before a dataset had all of them, the gap is explained by \
-{explained}. The objective's part holds what comes with it, other windows and fewer items asked \
-for in each epoch of patience; samples were one history in ten.
+written before all runs but SASRec's, and mended before a dataset had all of them, the gap is \
+explained by {explained}. The objective's part holds what comes with it, other windows and fewer \
+items asked for in each epoch of patience; samples were of {samples:.0%} of the histories.
 - **Positions.** Learned distances under a sliding window, against absolute positions: NDCG@10 \
 {sliding} (intervals over users and seeds). Each dataset is ranked with items already seen \
 (*unfiltered*) and without (*filtered*); on the validation target as well as on test an interval \
@@ -147,7 +147,7 @@ def findings() -> str:
         )
         or texts.NOT_RUN,
         searched=_verdicts("placebo_searched", lengths),
-        beyond=_beyond(),
+        **_beyond(),
         liked=_liked("positives"),
         planted=_controlled("positive_control"),
         held=_controlled("held"),
@@ -176,10 +176,14 @@ def _verdicts(name: str, lengths: pd.DataFrame | None = None) -> str:
     return _runs_told(verdicts, lengths)
 
 
-def _beyond() -> str:
+def _beyond() -> dict[str, object]:
     """Say the same of designs beyond one lambda and of rivals in the loss, without Add."""
-    verdicts = beyond.of_study(read_study("beyond_lambda"))
-    return _runs_told(verdicts[~verdicts["model"].isin(VARIANTS)])
+    study = read_study("beyond_lambda")
+    verdicts = beyond.of_study(study)
+    verdicts = verdicts[~verdicts["model"].isin(VARIANTS)]
+    n_rivals = len(beyond.rivals(study))
+    n_designs = verdicts["model"].nunique() - n_rivals
+    return {"n_designs": n_designs, "n_rivals": n_rivals, "beyond": _runs_told(verdicts)}
 
 
 def _liked(arm: str) -> str:
@@ -257,6 +261,7 @@ def _why_ar() -> dict[str, object]:
     rows = ae_ar.explained(effects, n_seeds)
     found = rows.loc[rows["explains"], "effect"].value_counts()
     return {
+        "samples": study.arm("last").settings.train["last_item_samples"],
         "factorials": f"{len(causes)} of {len(study.datasets)} datasets, with {n_seeds} seeds",
         "causes": "; ".join(f"on {name} {words}" for name, words in causes.items())
         or texts.NOT_RUN,

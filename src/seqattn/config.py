@@ -438,14 +438,11 @@ def _types(cls: type) -> dict[str, Any]:
 
 
 def _require_types_and_words(config: Any) -> None:
-    """Refuse a config whose constructor was given values of wrong types, or unknown words.
-
-    A whole number for a float becomes one: it is another text, so another key, and reads back so.
-    """
+    """Refuse a constructor's values of wrong types, and unknown words; make floats of integers."""
     for key, expected in _types(type(config)).items():
         value, words = getattr(config, key), _WORDS.get(key)
         _require_type(type(config), key, value, expected)
-        if expected is float:
+        if expected is float:  # 0 and 0.0 are two texts, so two keys
             object.__setattr__(config, key, float(value))
         if words:
             _require(config, key, value in words, f"one of {', '.join(words)}")

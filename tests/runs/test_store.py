@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
 import numpy as np
@@ -526,6 +527,16 @@ def test_a_fit_that_fails_in_a_process_of_its_own_leaves_the_others(tmp_path, sy
     with pytest.raises(SeqattnError, match=r"diverge|no longer finite|learning rate"):
         fitting.fit_runs(store, synthetic, specs, workers=2, progress=False)
     assert [run.spec for run in store.runs()] == specs[:1]
+
+
+def test_a_worker_that_is_ended_from_outside_is_one_error(tmp_path, synthetic, monkeypatch):
+    def ended(*_):
+        raise BrokenProcessPool
+
+    monkeypatch.setattr(fitting.ProcessPoolExecutor, "submit", ended)
+    specs = [run_spec(synthetic, "sasrec", seed, SMOKE) for seed in (1, 2)]
+    with pytest.raises(SeqattnError, match=r"ended from outside, .*Finished runs are kept"):
+        fitting.fit_runs(Store(tmp_path), synthetic, specs, workers=2, progress=False)
 
 
 def test_keys_of_kept_runs_do_not_hang_on_fields_that_came_later():

@@ -53,14 +53,14 @@ def _levels(split: Split) -> dict[str, float]:
     return {
         "users": len(np.unique(users)),
         "targets": len(users),
-        "popular": level(_by_count(split, np.ones(len(split.train), dtype=bool))),
+        "popular": level(by_count(split)),
         "popular lately": level(_lately(split)),
         "what follows": level(_what_follows(split)),
     }
 
 
-def _by_count(split: Split, chosen: np.ndarray) -> Scores:
-    """Score items by how often they are among the chosen training rows."""
+def by_count(split: Split, chosen: np.ndarray | slice = slice(None)) -> Scores:
+    """Return scores of items, (B, V + 1), by how often they are among the chosen training rows."""
     counts_V = np.bincount(split.train.items[chosen], minlength=split.train.n_items + 1)
     return lambda targets: np.tile(counts_V.astype(np.float32), (len(targets), 1))
 
@@ -68,7 +68,7 @@ def _by_count(split: Split, chosen: np.ndarray) -> Scores:
 def _lately(split: Split) -> Scores | None:
     time = split.train.timestamp
     known = ~np.isnan(time)
-    return _by_count(split, time >= np.quantile(time[known], 1 - _LATELY)) if known.any() else None
+    return by_count(split, time >= np.quantile(time[known], 1 - _LATELY)) if known.any() else None
 
 
 def _what_follows(split: Split) -> Scores:

@@ -82,13 +82,13 @@ def report(
     _require_comparison(chapter)
     make_folder(output)
     chapter.all_runs()
+    partial = output.with_name(f".{output.name}.partial")
 
     def run(name: str, kernel: AsyncKernelManager) -> None:
         paths = template / f"{name}.ipynb", partial / f"{name}.ipynb"
         run_notebook(*paths, values, notebooks, kernel=kernel)
 
     # Old and new pages never stand together: the folder is changed when the last page is there.
-    partial = output.with_name(f".{output.name}.partial")
     with locked(output):
         shutil.rmtree(partial, ignore_errors=True)
         make_folder(partial)

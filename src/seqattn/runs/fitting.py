@@ -321,7 +321,8 @@ def _fit_in_processes(
         if isinstance(error, BrokenProcessPool):
             raise SeqattnError(
                 "a process that fitted a model was ended from outside, perhaps because memory ran "
-                "out: fit fewer side by side (--workers). Finished runs are kept"
+                "out: fit fewer side by side, by `seqattn study --workers` or, on Linux, with "
+                "`taskset` before any command. Finished runs are kept"
             ) from error
         raise
     finally:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from seqattn.audit.levels import by_count
 from seqattn.data import Dataset, load_dataset
 from seqattn.errors import SeqattnError
 from seqattn.runs.results import value_matrix
@@ -62,7 +63,7 @@ def by_liking(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
             if group.dataset.name == name and len(group.base) == len(group.runs) == len(study.seeds)
         ]
         try:
-            data = load_dataset(study.logs.get(name, name)) if mine else None
+            data = load_dataset(mine[0].dataset.reference) if mine else None
         except SeqattnError:
             frames.append(before[before["dataset"] == name])
             continue
@@ -73,12 +74,15 @@ def by_liking(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 
 def _rows(data: Dataset, groups: Sequence[Group]) -> list[dict[str, object]]:
     liked_U = liked(data)
-    popular = _gap(metric(_popular_ranks(data), "Recall", 10)[None], liked_U)
+    popular = by_count(data.split)
+    ranker = Ranker(data.split, "test")
+    ranks = ranker.rank(lambda users: torch.from_numpy(popular(users)), filtered=False)
+    of_popular = _gap(metric(ranks["unfiltered"], "Recall", 10)[None], liked_U)
     rows = []
     for group in groups:
         hits = [value_matrix(runs, "Recall", 10) for runs in (group.base, group.runs)]
         row: dict[str, object] = {**group.key, "model": group.model}
-        row |= {"n_seeds": len(group.runs), "share": liked_U.mean(), "popular_gap": popular}
+        row |= {"n_seeds": len(group.runs), "share": liked_U.mean(), "popular_gap": of_popular}
         row |= dict(zip(("base_gap", "gap"), (_gap(h, liked_U) for h in hits), strict=True))
         base_SU, own_SU = (value_matrix(runs, "NDCG", 10) for runs in (group.base, group.runs))
         for name, chosen_U in zip(GROUPS, (liked_U, ~liked_U), strict=True):
@@ -92,11 +96,3 @@ def _rows(data: Dataset, groups: Sequence[Group]) -> list[dict[str, object]]:
 
 def _gap(hits_SU: np.ndarray, liked_U: np.ndarray) -> float:
     return float(hits_SU[:, liked_U].mean() - hits_SU[:, ~liked_U].mean())
-
-
-def _popular_ranks(data: Dataset) -> np.ndarray:
-    """Return the targets' unfiltered ranks, (U,), under a ranking by training interactions."""
-    counts = np.bincount(data.split.train.items, minlength=data.n_items + 1)
-    scores_V = torch.as_tensor(counts, dtype=torch.float32)
-    ranker = Ranker(data.split, "test")
-    return ranker.rank(lambda users: scores_V.repeat(len(users), 1), filtered=False)["unfiltered"]

@@ -14,7 +14,7 @@ import yaml
 
 import seqattn
 from seqattn import book
-from seqattn.book import reports
+from seqattn.book import execution, pages, reports
 from seqattn.errors import SeqattnError
 from seqattn.files import as_markdown
 from seqattn.presets import get_preset
@@ -208,7 +208,7 @@ def test_a_page_is_titled_after_its_dataset_and_design(tmp_path, monkeypatch, pr
     monkeypatch.setattr(
         papermill, "execute_notebook", lambda source, target, *_, **__: copy(source, target)
     )
-    monkeypatch.setattr(reports, "unglued", lambda _: [])  # no cell was run, so none glued
+    monkeypatch.setattr(execution, "unglued", lambda _: [])  # no cell was run, so none glued
     output = tmp_path / "out.ipynb"
     reports.run_notebook(TEMPLATES[0], output, {**GOOD, "preset": preset})
     lines = "".join(_cells(output)[0]["source"]).splitlines()
@@ -428,10 +428,10 @@ def test_a_number_that_the_text_asks_for_and_no_cell_glues_is_named():
     text = "{glue:text}`kept:.2f`, {glue:text}`lost:+d` and {glue:text}`other.ipynb::theirs`"
     kept = v4.new_output("display_data", metadata={"scrapbook": {"name": "kept"}})
     cells = [v4.new_markdown_cell(text), v4.new_code_cell("", outputs=[kept])]
-    assert reports.unglued(v4.new_notebook(cells=cells)) == ["lost"]
-    assert reports.twice(v4.new_notebook(cells=cells)) == []
+    assert execution.unglued(v4.new_notebook(cells=cells)) == ["lost"]
+    assert execution.twice(v4.new_notebook(cells=cells)) == []
     again = v4.new_code_cell("", outputs=[kept])  # the text would show one of two numbers
-    assert reports.twice(v4.new_notebook(cells=[*cells, again])) == ["kept"]
+    assert execution.twice(v4.new_notebook(cells=[*cells, again])) == ["kept"]
 
 
 def test_a_studys_page_is_made_again_only_where_something_it_may_read_has_changed(
@@ -441,8 +441,8 @@ def test_a_studys_page_is_made_again_only_where_something_it_may_read_has_change
 
     for folder in ("studies", "notebooks", "results/levels", "pages"):
         (tmp_path / folder).mkdir(parents=True)
-    monkeypatch.setattr(reports, "ROOT", tmp_path)
-    monkeypatch.setattr(reports, "STUDIES", tmp_path / "pages")
+    monkeypatch.setattr(pages, "ROOT", tmp_path)
+    monkeypatch.setattr(pages, "STUDIES", tmp_path / "pages")
     monkeypatch.setattr(plan, "ROOT", tmp_path)
     monkeypatch.setattr(plan, "FOLDER", tmp_path / "studies")
     for name in ("levels", "other"):
@@ -457,10 +457,10 @@ def test_a_studys_page_is_made_again_only_where_something_it_may_read_has_change
 
     def again():
         made.clear()
-        assert [path.stem for path in reports.study_pages()] == ["levels", "other"]
+        assert [path.stem for path in pages.study_pages()] == ["levels", "other"]
         return sorted(made)
 
-    monkeypatch.setattr(reports, "execute", execute)
+    monkeypatch.setattr(pages, "execute", execute)
     assert again() == ["levels", "other"] and again() == []
     (tmp_path / "studies" / "other.ipynb").write_text("another template")
     assert again() == ["other"]

@@ -264,7 +264,7 @@ def test_significance_of_the_baseline_alone_is_a_users_error(capsys, tmp_path, o
 
 def test_pages_writes_the_table_of_contents(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("seqattn.book.contents.write_toc", lambda: tmp_path / "_toc.yml")
-    monkeypatch.setattr("seqattn.book.reports.study_pages", lambda: [tmp_path / "levels.ipynb"])
+    monkeypatch.setattr("seqattn.book.pages.study_pages", lambda: [tmp_path / "levels.ipynb"])
     assert main(["pages"]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'levels.ipynb'}\n{tmp_path / '_toc.yml'}\n"
 

@@ -19,7 +19,7 @@ from statsmodels.stats import descriptivestats
 from studies import test_beyond_study
 
 from seqattn import build_model
-from seqattn.book import reports
+from seqattn.book import pages
 from seqattn.cli import main
 from seqattn.cli.arguments import parser
 from seqattn.config import NORMALISATIONS, ModelConfig, TrainConfig
@@ -119,10 +119,10 @@ def test_the_fields_the_recipe_lists_have_the_shapes_it_says():
 @pytest.fixture
 def checkout(tmp_path, monkeypatch) -> Path:
     """An empty checkout in which studies, their tables and pages are looked for."""
-    for module in (plan, reports):
+    for module in (plan, pages):
         monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(plan, "FOLDER", tmp_path / "notebooks" / "studies")
-    monkeypatch.setattr(reports, "STUDIES", tmp_path / "book" / "studies")
+    monkeypatch.setattr(pages, "STUDIES", tmp_path / "book" / "studies")
     plan.FOLDER.mkdir(parents=True)
     return tmp_path
 

@@ -16,7 +16,7 @@ import pytest
 from wanted import fit_wanted
 
 from seqattn import book
-from seqattn.book import reports
+from seqattn.book import execution, reports
 from seqattn.data import load_dataset
 from seqattn.errors import SeqattnError
 
@@ -58,7 +58,7 @@ def parameters(tmp_path_factory):
 @pytest.fixture(scope="module")
 def kernel():
     """One for all notebooks, as a report has it: each finds nothing of the one before."""
-    with reports.kernel_for_several() as one:
+    with execution.kernel_for_several() as one:
         yield one
 
 
@@ -78,7 +78,7 @@ def test_a_notebook_runs_and_is_titled_after_its_dataset(name, parameters, kerne
     output = tmp_path / f"{name}.ipynb"
     template = book.ROOT / "notebooks" / f"{name}.ipynb"
     reports.run_notebook(template, output, parameters, kernel=kernel)
-    reports.forget(kernel)
+    execution.forget(kernel)
     cells = _executed(output)
     assert "".join(cells[0]["source"]).splitlines()[0].endswith(": Synthetic log")
     assert "numbers of a trial run: models of 2 epochs; no result" in "".join(cells[0]["source"])
@@ -138,7 +138,7 @@ def test_the_data_notebook_runs_on_an_order_without_times_or_intensity_and_is_ti
     template, output = book.ROOT / "notebooks" / "01_data.ipynb", tmp_path / "out" / "01_data.ipynb"
     values = {**parameters, "dataset": str(tmp_path / "log.yaml"), "models": ["sasrec"]}
     reports.run_notebook(template, output, values, kernel=kernel)
-    reports.forget(kernel)
+    execution.forget(kernel)
     cells = _executed(output)
     assert "".join(cells[0]["source"]).splitlines()[0] == "# Data: Fashion"
     assert "only models that read no intensity" in str(cells)
@@ -162,13 +162,13 @@ def test_a_kernel_forgets_names_figures_and_settings(tmp_path):
     left += "; torch.set_grad_enabled(False)"
     found = f"print('x' in dir(), plt.get_fignums(), plt.rcParams['lines.linewidth'], {width})"
     found += "\nprint(torch.is_grad_enabled())"
-    with reports.kernel_for_several() as one:
+    with execution.kernel_for_several() as one:
         for name, source in (("first", left), ("second", found)):
             cell = new_code_cell(imports + source)
             metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
             nbformat.write(new_notebook(cells=[cell], metadata=metadata), tmp_path / name)
-            executed = reports.execute(tmp_path / name, tmp_path / f"{name}.ipynb", {}, one)
-            reports.forget(one)
+            executed = execution.execute(tmp_path / name, tmp_path / f"{name}.ipynb", {}, one)
+            execution.forget(one)
     assert executed.cells[-1].execution_count == 1
     assert executed.cells[-1].outputs[0].text == "False [] 1.5 80\nTrue\n"
 
@@ -181,8 +181,8 @@ def test_kernels_side_by_side_have_one_thread_each_unless_asked(tmp_path, monkey
     cell = new_code_cell("import os\nprint(os.environ['OMP_NUM_THREADS'])")
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     nbformat.write(new_notebook(cells=[cell], metadata=metadata), tmp_path / "asks")
-    with reports.kernel_for_several() as kernel:
-        done = reports.execute(tmp_path / "asks", tmp_path / "asks.ipynb", {}, kernel)
+    with execution.kernel_for_several() as kernel:
+        done = execution.execute(tmp_path / "asks", tmp_path / "asks.ipynb", {}, kernel)
     assert done.cells[-1].outputs[0].text == f"{used}\n"
 
 

@@ -11,7 +11,7 @@ import yaml
 from fabricated import fabricate, groups_of, keep
 
 from seqattn.audit import records
-from seqattn.book import reports
+from seqattn.book import pages
 from seqattn.cli import main
 from seqattn.config import SEEDS
 from seqattn.errors import SeqattnError
@@ -90,11 +90,11 @@ def test_a_study_that_could_not_be_finished_is_refused_before_anything_is_fitted
 ):
     monkeypatch.setattr(plan, "fit_missing", None)
     with pytest.raises(SeqattnError, match="study invented: no table 'nope'; there are: "):
-        reports.make_study(study(tables=["levels", "nope"]))
+        pages.make_study(study(tables=["levels", "nope"]))
     whole = study()
     whole.notebook.unlink()
     with pytest.raises(SeqattnError, match=r"invented\.ipynb is missing; write its notebook"):
-        reports.make_study(whole)
+        pages.make_study(whole)
 
 
 def test_a_log_of_ones_own_is_fitted_by_the_path_of_its_yaml(study, tmp_path, monkeypatch):
@@ -310,23 +310,23 @@ def test_an_arm_is_compared_with_the_arm_it_names(tmp_path):
 def test_a_study_never_replaces_a_table_by_one_with_fewer_rows(study, tmp_path, monkeypatch):
     found = study(tables=["levels"])
     monkeypatch.setattr(plan, "fit_runs", lambda *_, **__: [])  # nothing can be fitted
-    monkeypatch.setattr(reports, "study_page", lambda study: study.folder / "page")
+    monkeypatch.setattr(pages, "study_page", lambda study: study.folder / "page")
     found.folder.mkdir(parents=True)
     (found.folder / "levels.csv").write_text("dataset,mean\nml-100k,0.1\n")
     with pytest.raises(SeqattnError, match=r"levels.csv has 1 rows, and the runs in .* give 0"):
-        reports.make_study(found)
+        pages.make_study(found)
     assert "0.1" in (found.folder / "levels.csv").read_text()
     (found.folder / "levels.csv").unlink()
-    assert reports.make_study(found) == [found.folder / "levels.csv", found.folder / "page"]
+    assert pages.make_study(found) == [found.folder / "levels.csv", found.folder / "page"]
 
 
 def test_tables_alone_are_written_from_what_is_there(study, monkeypatch):
     monkeypatch.setattr(plan, "fit_runs", lambda *_, **__: pytest.fail("it was to fit nothing"))
-    monkeypatch.setattr(reports, "study_page", lambda study: study.folder / "page")
+    monkeypatch.setattr(pages, "study_page", lambda study: study.folder / "page")
     found = study(tables=["runs"])
     spec = plan.wanted(found)[0].specs[0]
     keep(found.results, spec, np.arange(1, 944), [])
-    reports.make_study(found, missing=False)
+    pages.make_study(found, missing=False)
     assert found.table("runs")["key"].tolist() == [spec.key]
 
 
@@ -348,12 +348,12 @@ def test_a_baseline_of_recbole_is_wanted_once_per_seed_that_changes_it(study):
 
 def test_missing_runs_are_never_fitted_into_a_committed_folder(study, tmp_path, monkeypatch):
     monkeypatch.setenv("SEQATTN_RESULTS", str(tmp_path / "own"))
-    monkeypatch.setattr(reports, "study_page", lambda study: study.folder / "page")
+    monkeypatch.setattr(pages, "study_page", lambda study: study.folder / "page")
     into = []
     monkeypatch.setattr(plan, "fit_runs", lambda store, *_, **__: into.append(store.path) or [])
     committed, own = study(results="results/campaign", tables=[]), study(tables=[])
     for found in (committed, own):
-        reports.make_study(found)
+        pages.make_study(found)
     assert into == [tmp_path / "own", tmp_path / "store"]
     spec = plan.wanted(committed)[0].specs[0]
     keep(tmp_path / "own", spec, np.arange(1, 944), [])

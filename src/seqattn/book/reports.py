@@ -1,21 +1,16 @@
-"""Notebooks run by papermill: a dataset's chapters and the studies' pages."""
+"""A dataset's report: the book's notebooks, run on one log and one set of parameters."""
 
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import os
 import re
 import shutil
-import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from seqattn.book import (
     ABOUT_INTENSITY,
@@ -25,27 +20,18 @@ from seqattn.book import (
     check_parameters,
     open_chapter,
 )
+from seqattn.book.execution import execute, side_by_side, write_notebook
 from seqattn.config import BASELINE, DESIGNS
 from seqattn.data import find_entry
 from seqattn.data.own import is_yaml
 from seqattn.errors import SeqattnError
-from seqattn.files import ROOT, as_markdown, checksum, make_folder, write_text
+from seqattn.files import ROOT, as_markdown, make_folder
 from seqattn.models import has_lambda, needs_intensity
 from seqattn.presets import PRESETS
 from seqattn.runs.store import locked
-from seqattn.studies import plan
-from seqattn.studies.plan import Study
-from seqattn.studies.tables import TABLES
-from seqattn.training.device import cores
 
 if TYPE_CHECKING:
-    import nbformat
     from jupyter_client import AsyncKernelManager
-
-
-T = TypeVar("T")
-
-STUDIES = ROOT / "book" / "studies"
 
 
 def report(
@@ -92,7 +78,7 @@ def report(
     with locked(output):
         shutil.rmtree(partial, ignore_errors=True)
         make_folder(partial)
-        _side_by_side(run, reversed(notebooks))  # they only read the runs, later ones longer
+        side_by_side(run, reversed(notebooks))  # they only read the runs, later ones longer
         return _take_place(partial, output, notebooks)
 
 
@@ -138,193 +124,6 @@ def _require_comparison(chapter: Chapter) -> None:
         )
     if chapter.dataset.has_intensity and len(chapter.seeds) < 2:
         raise SeqattnError("the notebooks test over seeds: give at least two")
-
-
-def make_study(
-    study: Study, *, missing: bool = True, device: str = "cpu", workers: int | None = None
-) -> list[Path]:
-    """Fit what a study lacks, write its tables, run its notebook; return what was written.
-
-    Parameters
-    ----------
-    study : Study
-        See `seqattn.studies.plan.read_study`.
-    missing : bool
-        Whether to fit what is missing; tables hold what there is.
-    device : str
-        ``cpu`` or ``cuda``.
-    workers : int, optional
-        Fits side by side, see `seqattn.runs.fitting.fit_runs`.
-
-    Raises
-    ------
-    SeqattnError
-        As `require_makeable`; or if a model can't be fitted, a table would lose rows that are kept,
-        or nothing can be written. Finished runs stay in the store.
-    """
-    require_makeable(study)
-    groups = plan.read(plan.wanted(study), *study.stores)
-    if missing and plan.fit_missing(study, groups, device=device, workers=workers):
-        groups = plan.read(groups, *study.stores)
-    tables = {name: TABLES[name](study, groups) for name in study.tables}
-    for name, table in tables.items():
-        _require_no_loss(study, name, len(table))
-    written = [
-        write_text(study.path(name), table.to_csv(index=False)) for name, table in tables.items()
-    ]
-    return [*written, study_page(study)]
-
-
-def require_makeable(study: Study) -> None:
-    """Refuse, before anything is fitted, a study that could not be finished.
-
-    Raises
-    ------
-    SeqattnError
-        If it asks for a table that nothing makes, or has no notebook.
-    """
-    if strange := sorted(set(study.tables) - set(TABLES)):
-        raise SeqattnError(
-            f"study {study.name}: no table {strange[0]!r}; there are: {', '.join(TABLES)}"
-        )
-    if not study.notebook.exists():
-        raise SeqattnError(f"study {study.name}: {study.notebook} is missing; write its notebook")
-
-
-def _require_no_loss(study: Study, name: str, n_rows: int) -> None:
-    kept = len(study.kept(name))
-    if n_rows < kept:
-        raise SeqattnError(
-            f"{study.path(name)} has {kept} rows, and the runs in {study.results} give {n_rows}: "
-            f"`seqattn study {study.name} --plan` says which are missing. Bring them there "
-            "(`seqattn collect`), or remove the file"
-        )
-
-
-def study_page(study: Study) -> Path:
-    """Run a study's notebook from the tables that are kept, into ``book/studies``.
-
-    Raises
-    ------
-    SeqattnError
-        If a cell raises, or nothing can be written.
-    """
-    return _study_page(study, _made_from(study, _read_by_pages()))
-
-
-def _study_page(study: Study, made_from: str, kernel: AsyncKernelManager | None = None) -> Path:
-    output = STUDIES / study.notebook.name
-    notebook = execute(study.notebook, output, {}, kernel)
-    notebook.metadata["seqattn"] = {"made_from": made_from}
-    write_notebook(notebook, output)
-    return output
-
-
-def study_pages() -> list[Path]:
-    """Run the notebooks of all studies whose tables are kept, with one kernel a core.
-
-    A page stays as it is where nothing that it may show has changed, see `_read_by_pages`.
-
-    Raises
-    ------
-    SeqattnError
-        If one of them stops, or nothing can be written.
-    """
-    studies = [plan.read_study(name) for name in plan.names()]
-    ready = [s for s in studies if all(s.path(t).exists() for t in s.tables)]
-    files = _read_by_pages()
-    wanted = [(study, _made_from(study, files)) for study in ready]
-    old = [pair for pair in wanted if _made_page_from(pair[0]) != pair[1]]
-    _side_by_side(lambda pair, kernel: _study_page(*pair, kernel), old)
-    return [STUDIES / study.notebook.name for study in ready]
-
-
-def _side_by_side(run: Callable[[T, AsyncKernelManager], object], jobs: Iterable[T]) -> None:
-    """Run notebooks with one kernel a core, each in turn by the kernel that is free."""
-    # A notebook runs in its own folder, and papermill takes this process along: what is named from
-    # here must be found from there.
-    for name in ("SEQATTN_DATA", "SEQATTN_CACHE", "SEQATTN_RESULTS"):
-        if value := os.environ.get(name):
-            os.environ[name] = str(Path(value).expanduser().resolve())
-    waiting = iter(list(jobs))  # threads take from it one by one
-
-    def work(_: int) -> None:
-        with kernel_for_several() as kernel:
-            for job in waiting:
-                run(job, kernel)
-                forget(kernel)
-
-    n = cores()
-    with ThreadPoolExecutor(n) as pool:
-        list(pool.map(work, range(n)))
-
-
-@contextmanager
-def kernel_for_several() -> Iterator[AsyncKernelManager]:
-    """Keep a kernel for notebooks that run one after another: starting one takes most of a page.
-
-    It computes on one thread, unless ``OMP_NUM_THREADS`` says otherwise: with a kernel on every
-    core, more threads wait for each other.
-    """
-    from jupyter_client import AsyncKernelManager
-    from jupyter_core.utils import run_sync
-
-    kernel = AsyncKernelManager(kernel_name="python3")  # starts with the first notebook
-    if spec := kernel.kernel_spec:
-        spec.env["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")
-    try:
-        yield kernel
-    finally:
-        if kernel.has_kernel:
-            run_sync(kernel.shutdown_kernel)(now=True)
-
-
-def forget(kernel: AsyncKernelManager) -> None:
-    """Leave the next notebook no name, figure or setting of the last one."""
-    if not kernel.has_kernel:
-        return
-    import nbclient
-    import nbformat
-
-    cell = nbformat.v4.new_code_cell(
-        "import matplotlib.pyplot as plt, pandas as pd, torch\n"
-        "plt.close('all'), plt.rcdefaults(), pd.reset_option('all', silent=True)\n"
-        "torch.set_grad_enabled(True), torch.manual_seed(0)\n"
-        "%reset -f\n"
-        "get_ipython().execution_count = 1"
-    )
-    nbclient.NotebookClient(nbformat.v4.new_notebook(cells=[cell]), km=kernel).execute()
-
-
-def _made_from(study: Study, files: str) -> str:
-    return checksum({"template": study.notebook.read_text(encoding="utf-8"), "files": files})
-
-
-def _made_page_from(study: Study) -> str:
-    try:
-        page = json.loads((STUDIES / study.notebook.name).read_text(encoding="utf-8"))
-        return page["metadata"]["seqattn"]["made_from"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return "nothing that is known"
-
-
-def _read_by_pages() -> str:
-    """Return a checksum of all that any study's page may read beside its own notebook.
-
-    That is the studies' YAML files, everything under ``results`` but the ranks of runs (whose
-    records hold the checksums of theirs), benchmarks' results, this package, the pinned versions
-    and Python's.
-    """
-    read = {
-        plan.FOLDER: ["*.yaml"],
-        ROOT / "results": ["**/*.csv", "**/*.json"],
-        ROOT / "benchmarks" / "results": ["*.json"],
-        Path(__file__).parents[1]: ["**/*.py", "**/*.yaml", "**/*.mplstyle"],
-        ROOT: ["constraints.txt"],
-    }
-    paths = {p for folder, patterns in read.items() for each in patterns for p in folder.glob(each)}
-    files = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-    return checksum(files | {"python": sys.version})
 
 
 def run_notebook(
@@ -383,92 +182,6 @@ def made_with(parameters: Mapping[str, Any]) -> str:
         f"*Made with dataset {dataset}; {with_what}; seeds {seeds}. The first cell of code shows "
         f"defaults, the folded cell after it what was used.*{warning}"
     )
-
-
-def execute(
-    template: Path,
-    output: Path,
-    parameters: Mapping[str, Any],
-    kernel: AsyncKernelManager | None = None,
-) -> nbformat.NotebookNode:
-    """Run a notebook's template with papermill and return what came out; `output` is not written.
-
-    A failed run leaves what it had beside the output, as ``<name>.failed.ipynb``, to look at. The
-    `kernel` goes on after the notebook; by default there is one for this notebook alone.
-
-    Raises
-    ------
-    SeqattnError
-        If a parameter is unknown, a cell raises, the text asks for a number that no cell glues, or
-        nothing can be written.
-    """
-    import nbformat
-    import papermill
-
-    defaults = papermill.inspect_notebook(str(template))
-    for name in parameters:
-        if name not in defaults:
-            raise SeqattnError(f"unknown notebook parameter {name!r}; known: {', '.join(defaults)}")
-    make_folder(output.parent)
-    failed = output.with_suffix(".failed.ipynb")
-    partial = output.with_suffix(f".{os.getpid()}.failed.ipynb")  # another process may run it, too
-    try:
-        papermill.execute_notebook(
-            *(str(template), str(partial), dict(parameters)),
-            # This environment's kernel, whatever kernel the notebook was last saved with.
-            kernel_name="python3",
-            language="python",
-            cwd=str(template.parent),
-            km=kernel,
-        )
-    except papermill.PapermillExecutionError as error:
-        partial.replace(failed)
-        raise SeqattnError(
-            f"notebook {template.stem} stopped with {error.ename}: {error.evalue}. "
-            f"{failed} shows where"
-        ) from error
-    notebook = nbformat.read(partial, as_version=4)
-    wrong = [
-        f"asks for {name!r}, which no cell glues; add it to a call of book.glue"
-        for name in unglued(notebook)
-    ]
-    wrong += [f"may ask for {name!r}, which is glued twice; rename one" for name in twice(notebook)]
-    if wrong:
-        partial.replace(failed)
-        raise SeqattnError(
-            f"notebook {template.stem}: its text {wrong[0]}. {failed} shows what was glued"
-        )
-    for old in (partial, failed):
-        old.unlink(missing_ok=True)
-    return notebook
-
-
-_GLUED = re.compile(r"\{glue:\w+\}`([^`:]+)(?::[^:`][^`]*)?`")
-
-
-def unglued(notebook: nbformat.NotebookNode) -> list[str]:
-    """Return the names that an executed notebook's text asks for and no cell has glued."""
-    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
-    asked = dict.fromkeys(name for text in texts for name in _GLUED.findall(text))
-    return [name for name in asked if name not in _glued(notebook)]
-
-
-def twice(notebook: nbformat.NotebookNode) -> list[str]:
-    """Return the names that an executed notebook glues more than once: a text would get one."""
-    return [name for name, times in Counter(_glued(notebook)).items() if times > 1]
-
-
-def _glued(notebook: nbformat.NotebookNode) -> list[str]:
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    kept = [output.get("metadata", {}).get("scrapbook") for output in outputs]
-    return [one["name"] for one in kept if one]
-
-
-def write_notebook(notebook: nbformat.NotebookNode, output: Path) -> None:
-    """Write an executed notebook whole or not at all."""
-    import nbformat
-
-    write_text(output, nbformat.writes(notebook) + "\n")
 
 
 _LINK = re.compile(r"(?m)(^Next: )?\[([^\]]+)\]\((\w+)\.ipynb\)")

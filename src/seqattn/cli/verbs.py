@@ -342,7 +342,7 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _study(options: argparse.Namespace) -> None:
-    from seqattn.book.reports import make_study, require_makeable
+    from seqattn.book.pages import make_study, require_makeable
     from seqattn.studies import hours, plan
 
     part = {
@@ -373,7 +373,7 @@ def _study(options: argparse.Namespace) -> None:
 
 def _pages(options: argparse.Namespace) -> None:
     from seqattn.book.contents import write_toc
-    from seqattn.book.reports import study_pages
+    from seqattn.book.pages import study_pages
 
     print(*study_pages(), sep="\n")
     print(write_toc())

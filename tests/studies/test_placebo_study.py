@@ -225,3 +225,9 @@ def test_where_nothing_has_all_seeds_validation_takes_nothing_back_but_informati
     none = placebo.pairs(pd.DataFrame(), pd.DataFrame())
     assert list(placebo.on_validation(told, none)["verdict"]) == ["nothing", "can't be told"]
     assert placebo.on_validation(told[:0], none).empty
+
+
+def test_verdicts_are_told_in_words_that_need_no_rule():
+    verdicts = pd.DataFrame({"verdict": ["nothing", "not run", "can't be told", "nothing"]})
+    assert placebo.told(verdicts) == "2 within ±5 % of SASRec, 1 can't be told"
+    assert placebo.told(verdicts[1:2]) == "no verdict yet"

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 from seqattn.analysis.lambdas import t_interval
-from seqattn.config import BASELINE, BY_ITEM, PLACEBOS
+from seqattn.config import BASELINE, BY_ITEM, MARGIN_PERCENT, PLACEBOS
 from seqattn.plots.style import name_of
 from seqattn.runs.store import Run
 from seqattn.studies import targets
 from seqattn.studies.ia import published
 from seqattn.studies.judge import is_gain, judge, ndcg_at_10, over_both, stacked, with_columns
 from seqattn.studies.plan import Group, Study
-from seqattn.studies.texts import span
+from seqattn.studies.texts import NOT_RUN, counted, span
 
 REAL = "real"
 VERDICTS = ("information", "channel", "nothing", "can't be told")
@@ -225,6 +225,16 @@ def told_apart(lambdas: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
     rows = published.with_titles(rows[(rows["low"] > 0) | (rows["high"] < 0)])
     names = [f"{name_of(row.model)} on {row.title}" for row in rows.itertuples()]
     return rows.assign(name=names, words=[words(row) for row in rows.to_dict("records")])
+
+
+def told(verdicts: pd.DataFrame) -> str:
+    """Return how many combinations came to each verdict, as ``3 within ±5 % of SASRec``.
+
+    In words that need no rule: *nothing* is called what it is. "No verdict yet" if none was run.
+    """
+    counts = verdicts.loc[verdicts["verdict"] != NOT_RUN, "verdict"].value_counts()
+    within = f"within ±{MARGIN_PERCENT:g} % of SASRec"
+    return counted(counts.rename({"nothing": within})) or "no verdict yet"
 
 
 def told_over(changes: pd.DataFrame) -> str:

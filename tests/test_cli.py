@@ -411,15 +411,6 @@ def test_an_empty_path_is_refused_and_nothing_written(tmp_path, monkeypatch, cap
     assert list(tmp_path.iterdir()) == []
 
 
-def test_train_is_another_word_for_fit(tmp_path, capsys):
-    more = ["-d", "synthetic", "-m", "sasrec", "-s", "1", "--preset", "smoke", "--json"]
-    told = []
-    for verb in ("train", "fit"):
-        assert main([verb, *more, "--results-dir", str(tmp_path)]) == 0
-        told.append(json.loads(capsys.readouterr().out)[0]["folder"])
-    assert told[0] == told[1]
-
-
 @pytest.mark.parametrize("verb", ["fit -d synthetic -m sasrec", "significance synthetic"])
 def test_a_seed_given_twice_is_refused(verb, tmp_path, capsys):
     asked = [

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 _LONGEST = 1500
 
 
@@ -16,3 +19,12 @@ class SeqattnError(ValueError):
 
 class DivergedError(SeqattnError):
     """Training gave numbers that are not finite; other settings may not."""
+
+
+@contextmanager
+def about(where: object) -> Iterator[None]:
+    """Say which file an error inside is about: its message begins with the file's name."""
+    try:
+        yield
+    except SeqattnError as error:
+        raise SeqattnError(f"{where}: {error}") from None

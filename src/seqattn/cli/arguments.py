@@ -163,7 +163,7 @@ def _add_collect(verbs: Verbs) -> None:
 
 def _add_fit(verbs: Verbs) -> None:
     told = "fit the runs that are not in the results folder yet"
-    verb = verbs.add_parser("fit", aliases=["train"], help=told)
+    verb = verbs.add_parser("fit", help=told)
     verb.add_argument("-d", "--dataset", required=True, help=DATASET)
     told = f"the last {len(RECBOLE_MODELS)} are RecBole's, with a small grid each, no preset"
     _add_models(verb, required=True, choices=[*MODELS, *RECBOLE_MODELS], help=told)

@@ -403,7 +403,6 @@ RUN: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "tune": _tune,
     "collect": _collect,
     "fit": _fit,
-    "train": _fit,
     "recommend": _recommend,
     "attention": _attention,
     "export": _export,

@@ -28,7 +28,7 @@ from seqattn.data.readers.own import read_own
 from seqattn.data.sequences import Sequences
 from seqattn.data.sources import GENERATED, opened, with_files
 from seqattn.data.splits import Split, split, with_times
-from seqattn.errors import SeqattnError
+from seqattn.errors import SeqattnError, about
 
 
 class Described(Protocol):
@@ -101,10 +101,8 @@ class Dataset:
         options = entry.preparation.options()
         options |= {"split": entry.splitting.options()}
         parts = prepared.frame["part"].to_numpy() if entry.splitting.given else None
-        try:
+        with about(log.source):
             found = split(sequences, entry.splitting, parts)
-        except SeqattnError as error:
-            raise SeqattnError(f"{log.source}: {error}") from None
         return cls(
             name=entry.name,
             entry=entry,

@@ -30,7 +30,7 @@ from seqattn.data.interactions import COLUMNS
 from seqattn.data.preparation import Preparation
 from seqattn.data.repeats import OF_INTENSITY
 from seqattn.data.yaml_files import load_yaml, section
-from seqattn.errors import SeqattnError
+from seqattn.errors import SeqattnError, about
 
 _SEPARATORS = {"tab": "\t", "\\t": "\t", "space": " "}
 
@@ -107,10 +107,8 @@ def read_yaml(path: Path) -> OwnData:
         The file is absent or no YAML, or a key is unknown, missing or of the wrong type.
     """
     loaded = load_yaml(path)
-    try:
+    with about(path):
         return _own_data(path, loaded)
-    except SeqattnError as error:
-        raise SeqattnError(f"{path}: {error}") from None
 
 
 def _own_data(path: Path, loaded: object) -> OwnData:

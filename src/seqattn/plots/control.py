@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from seqattn.plots.audit import not_run
 from seqattn.plots.changes import legend_above, variant_keys
-from seqattn.plots.style import COLOURS, GREY
+from seqattn.plots.style import COLOURS, GREY, with_ends
 
 _APART = 0.012  # between variants, of p
 
@@ -60,10 +59,7 @@ def _lines(axes: Axes, frame: pd.DataFrame, value: str) -> None:
     for number, model in enumerate(models):
         part = frame[frame["model"] == model].sort_values("p")
         place = part["p"] + _APART * (number - (len(models) - 1) / 2)
-        spread = np.abs(part[["low", "high"]].sub(part[value], axis=0)).to_numpy().T
-        axes.errorbar(
-            place, part[value], yerr=spread, color=COLOURS[model], marker="o", markersize=4
-        )
+        with_ends(axes, place, part, value, color=COLOURS[model], marker="o", markersize=4)
         if "seen" in part:
             seen = part["seen"].astype(bool)
             axes.plot(place[seen], part.loc[seen, value], "*", color=COLOURS[model], markersize=14)

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from seqattn.plots.audit import not_run
 from seqattn.plots.changes import legend_above, variant_keys
-from seqattn.plots.style import BLUE, COLOURS, GREY, OTHERS
+from seqattn.plots.style import BLUE, COLOURS, GREY, OTHERS, with_ends
 
 
 def effects_forest(frame: pd.DataFrame) -> Figure:
@@ -60,8 +60,7 @@ def dial_curves(frame: pd.DataFrame) -> Figure:
         for number, model in enumerate(models):
             mine = frame[(frame["title"] == title) & (frame["model"] == model)]
             place = [reaches.index(w) + 0.06 * number for w in mine["window"]]
-            around = np.abs(mine[["low", "high"]].sub(mine["mean"], axis=0)).to_numpy().T
-            axes.errorbar(place, mine["mean"], around, fmt="o-", color=COLOURS[model])
+            with_ends(axes, place, mine, "mean", fmt="o-", color=COLOURS[model])
         axes.set(title=title, xlabel="window w", ylabel="NDCG@10", ylim=(0, None))
         axes.set_xticks(range(len(reaches)), ["all" if w < 0 else f"{w:g}" for w in reaches])
     legend_above(figure, variant_keys(models))
@@ -84,9 +83,8 @@ def gains_over_locality(frame: pd.DataFrame) -> Figure:
     axes.plot(printed["locality"], printed["gain"], "o", color=GREY, markersize=3, alpha=0.6)
     middle = printed.groupby("title")[["locality", "gain"]].mean()
     axes.plot(*middle.to_numpy().T, "o", markersize=9, color="black", fillstyle="none")
-    around = np.abs(ours[["low", "high"]].sub(ours["gain"], axis=0)).to_numpy().T
     if len(ours):
-        axes.errorbar(ours["locality"], ours["gain"], around, fmt="o", color=BLUE, capsize=3)
+        with_ends(axes, ours["locality"], ours, "gain", fmt="o", color=BLUE, capsize=3)
     for title, part in frame.groupby("title"):
         top = part[["gain", "high"]].max(axis=None)
         place = part["locality"].iloc[0], top

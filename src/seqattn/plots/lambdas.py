@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from seqattn.plots.audit import not_run
 from seqattn.plots.changes import legend_above, variant_keys
-from seqattn.plots.style import BLUE, COLOURS, GREEN, GREY, ORANGE, VERMILION, name_of
+from seqattn.plots.style import BLUE, COLOURS, GREEN, GREY, ORANGE, VERMILION, name_of, with_ends
 
 _KEPT: dict[str, Any] = {"marker": "o", "color": "black", "markersize": 3.5}
 _LAYERS = (BLUE, VERMILION, GREEN)
@@ -118,8 +118,7 @@ def lambda_ends(frame: pd.DataFrame, ticks: Sequence[str]) -> Figure:
             ]
             axes.vlines(place, mine["start"], mine["mean"], color=colour, alpha=0.4)
             axes.plot(place, mine["start"], "o", color=colour, markerfacecolor="none", markersize=4)
-            around = np.abs(mine[["low", "high"]].sub(mine["mean"], axis=0)).to_numpy().T
-            axes.errorbar(place, mine["mean"], around, fmt="o", color=colour, markersize=5)
+            with_ends(axes, place, mine, "mean", fmt="o", color=colour, markersize=5)
         axes.axhline(0, color="black", linewidth=0.8)
         axes.set(title=title, ylabel="λ")
         axes.set_xticks(range(len(ticks)), ticks)
@@ -150,8 +149,7 @@ def lambda_profile(frame: pd.DataFrame, margin: float) -> Figure:
         for number, model in enumerate(models):
             mine = frame[(frame["title"] == title) & (frame["model"] == model)]
             x = mine["value"] + 0.05 * (number - (len(models) - 1) / 2)
-            around = np.abs(mine[["low", "high"]].sub(mine["change"], axis=0)).to_numpy().T
-            axes.errorbar(x, mine["change"], around, fmt="o-", color=COLOURS.get(model))
+            with_ends(axes, x, mine, "change", fmt="o-", color=COLOURS.get(model))
         axes.set(title=title, xlabel="λ, held there")
     panels[0, 0].set_ylabel("NDCG@10 change vs SASRec (%)")
     legend_above(figure, variant_keys(models))
@@ -230,10 +228,8 @@ def thinned(frame: pd.DataFrame) -> Figure:
     figure, panels = plt.subplots(1, len(titles), figsize=size, sharey=True, squeeze=False)
     for title, axes in zip(titles, panels[0], strict=True):
         for (arm, model), mine in frame[frame["title"] == title].groupby(["arm", "model"]):
-            around = np.abs(mine[["low", "high"]].sub(mine["mean"], axis=0)).to_numpy().T
-            line = "-" if arm == arms[0] else "--"
-            colour = COLOURS.get(model)
-            axes.errorbar(mine["share"], mine["mean"], around, fmt="o", ls=line, color=colour)
+            look = {"ls": "-" if arm == arms[0] else "--", "color": COLOURS.get(model)}
+            with_ends(axes, mine["share"], mine, "mean", fmt="o", **look)
         shares = sorted(frame["share"].unique())
         axes.set(title=title, xlabel="% of users", xscale="log")
         axes.set_xticks(shares, [f"{share:g}" for share in shares])

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from seqattn.errors import SeqattnError
 from seqattn.files import write_bytes
@@ -72,3 +76,9 @@ def save(figure: Figure, path: Path) -> Path:
     except ValueError as error:
         raise SeqattnError(f"{path}: {error}; write .svg, .png or .pdf") from error
     return write_bytes(path, picture.getvalue())
+
+
+def with_ends(axes: Axes, x: ArrayLike, frame: pd.DataFrame, value: str, **look: Any) -> None:
+    """Draw a column of values, each with the interval of the columns ``low`` and ``high``."""
+    around = np.abs(frame[["low", "high"]].sub(frame[value], axis=0)).to_numpy().T
+    axes.errorbar(np.asarray(x), frame[value], around, **look)

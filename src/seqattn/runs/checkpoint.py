@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import safetensors.torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
-from seqattn.runs.store import unwritable
+from seqattn.files import write_bytes
 from seqattn.training.course import State
 
 
@@ -54,16 +53,9 @@ class Checkpoint:
         if time.monotonic() - self._last < self.every:
             return
         state = capture()
-        partial = self.path.with_suffix(".saving")
-        try:
-            tensors = {name: value.contiguous() for name, value in state.tensors.items()}
-            facts = json.dumps({**state.facts, "about": self.about})
-            save_file(tensors, partial, {"facts": facts})
-            os.replace(partial, self.path)
-        except (OSError, SafetensorError) as error:
-            raise unwritable(self.path, error) from error
-        finally:
-            partial.unlink(missing_ok=True)
+        tensors = {name: value.contiguous() for name, value in state.tensors.items()}
+        facts = json.dumps({**state.facts, "about": self.about})
+        write_bytes(self.path, safetensors.torch.save(tensors, {"facts": facts}))
         self._last = time.monotonic()
 
     def remove(self) -> None:

@@ -23,7 +23,7 @@ from seqattn.data.columns import tidy_ids
 from seqattn.data.paths import require_file
 from seqattn.data.readers.plain import plain_names, read_plain
 from seqattn.data.sequences import places_of
-from seqattn.errors import SeqattnError
+from seqattn.errors import SeqattnError, about
 from seqattn.models import MODELS, RECBOLE_MODELS
 from seqattn.runs.store import ExternalSpec, Result, Run, Store
 from seqattn.stats.metrics import KINDS, averages_by_kind
@@ -369,10 +369,8 @@ def _pairs(users: np.ndarray, items: np.ndarray, dataset: Dataset) -> np.ndarray
 
 
 def _places(path: Path, ids: Iterable[object], known: np.ndarray, what: str) -> np.ndarray:
-    try:
+    with about(path):
         return places_of(ids, known, what)
-    except SeqattnError as error:
-        raise SeqattnError(f"{path}: {error}") from None
 
 
 def _require_once(path: Path, ids: Iterable[object], what: str) -> pd.Index:

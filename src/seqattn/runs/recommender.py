@@ -18,7 +18,7 @@ from seqattn.data import Sequences
 from seqattn.data.columns import intensities, tidy_ids
 from seqattn.data.readers.delimited import nearly
 from seqattn.data.sequences import places_of
-from seqattn.errors import SeqattnError
+from seqattn.errors import SeqattnError, about
 from seqattn.models.backbone import Backbone
 from seqattn.training.batches import Gatherer, Spans
 from seqattn.training.ranking import SCORES_AT_ONCE, hide_seen, next_item_hidden
@@ -156,10 +156,8 @@ class Recommender:
         if frame.empty:
             raise SeqattnError(f"{source}: no row, an empty history; give at least one item")
         frame = frame.iloc[np.argsort(pd.factorize(frame["user"])[0], kind="stable")]
-        try:
+        with about(source):
             codes = places_of(frame["item"], self.item_ids, "item") + 1
-        except SeqattnError as error:
-            raise SeqattnError(f"{source}: {error}") from None
         values = None
         if self.model.needs_intensity:
             if "intensity" not in frame.columns:

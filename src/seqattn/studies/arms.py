@@ -84,7 +84,7 @@ def robust_somewhere(both: pd.DataFrame) -> pd.DataFrame:
 
 def beside_paper(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows (column dataset) of datasets that the paper does not have."""
-    return frame if frame.empty else frame[~frame["dataset"].isin(list(published.DATASETS))]
+    return frame if frame.empty else frame[~published.of_paper(frame)]
 
 
 def ties_table(both: pd.DataFrame, ties: pd.DataFrame) -> pd.DataFrame:

@@ -66,7 +66,7 @@ def judged(cells: pd.DataFrame) -> pd.DataFrame:
     largest NDCG@10 change. `cells` is a study's table ``comparisons``.
     """
     if len(cells):
-        cells = cells[cells["dataset"].isin(list(published.DATASETS))]
+        cells = cells[published.of_paper(cells)]
     return pd.DataFrame({ARMS[arm]: _judged(family(cells, arm, 10)) for arm in DESIGNS})
 
 

@@ -46,7 +46,7 @@ from seqattn.config import BASELINE, DESIGNS, MASKED_ONLY, SEEDS, replace, requi
 from seqattn.data import find_entry, load_dataset
 from seqattn.data.own import is_yaml
 from seqattn.data.yaml_files import load_yaml, section
-from seqattn.errors import SeqattnError
+from seqattn.errors import SeqattnError, about
 from seqattn.files import ROOT, results_folder
 from seqattn.models import MODELS, RECBOLE_MODELS
 from seqattn.presets import PRESETS, Preset
@@ -225,7 +225,7 @@ def read_study(name: str) -> Study:
     if not path.exists():
         raise SeqattnError(f"no study {name!r}; there are: {', '.join(names())}")
     loaded = load_yaml(path)
-    try:
+    with about(path):
         given = section(_StudyYaml, loaded, "the file")
         arms = tuple(_arm(arm, values) for arm, values in given.arms.items())
         known = (*MODELS, *RECBOLE_MODELS)
@@ -237,8 +237,6 @@ def read_study(name: str) -> Study:
         _require_arms(given)
         for seed in given.seeds:
             require_seed(seed)
-    except SeqattnError as error:
-        raise SeqattnError(f"{path}: {error}") from None
     seeds, tables = tuple(given.seeds), tuple(given.tables)
     logs = {_name_of(dataset): dataset for dataset in map(_from_root, given.datasets)}
     if len(logs) < len(given.datasets):

@@ -272,7 +272,7 @@ def _confirmed(facts: Facts) -> Number:
 
 def _equivalent(arm: str, by_users: bool, facts: Facts) -> Number:
     cells = facts.cells[(facts.cells["arm"] == arm) & (facts.cells["k"] == 10)]
-    cells = cells[cells["whole"] & cells["dataset"].isin(list(published.DATASETS))]
+    cells = cells[cells["whole"] & published.of_paper(cells)]
     passed = cells["equivalent"].eq(True) if by_users else cells["margin"] < 5
     return Number(int(passed.sum()))
 

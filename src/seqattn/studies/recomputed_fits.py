@@ -86,7 +86,7 @@ def _judged(table: str, arm: str, column: str, facts: Facts) -> Number:
 
 def _whole(facts: Facts) -> Number:
     cells = facts.cells[facts.cells["arm"].isin(DESIGNS) & (facts.cells["k"] == 10)]
-    return Number(int((cells["whole"] & cells["dataset"].isin(list(published.DATASETS))).sum()))
+    return Number(int((cells["whole"] & published.of_paper(cells)).sum()))
 
 
 def _of_maps(table: str, column: str, facts: Facts, **where: object) -> Number:
@@ -129,7 +129,7 @@ def _movielens_epochs(facts: Facts) -> Number:
 
 def _point_datasets(facts: Facts) -> Number:
     cells = targets.pick(facts.cells, arm=SHARED, metric="NDCG", k=10)
-    mine = cells[cells["whole"] & cells["dataset"].isin(list(published.DATASETS))]
+    mine = cells[cells["whole"] & published.of_paper(cells)]
     return Number(mine["dataset"].nunique())
 
 

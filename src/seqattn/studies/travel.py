@@ -154,7 +154,7 @@ def points_beside(
     keys = ["dataset", "model"]
     mine = ndcg_at_10(cells[cells["arm"] == arm])
     mine = mine[[*keys, "relative_change_percent", "whole"]]
-    beside = lambdas[(lambdas["arm"] == arm) & ~lambdas["dataset"].isin(list(published.DATASETS))]
+    beside = lambdas[(lambdas["arm"] == arm) & ~published.of_paper(lambdas)]
     beside = beside.merge(mine, on=keys, how="left").rename(
         columns={"lambda_mean": "mean", "relative_change_percent": "change"}
     )

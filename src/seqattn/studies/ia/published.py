@@ -51,6 +51,11 @@ ROBUST = frozenset(
 NOT_ROBUST = frozenset({("amazon-office", "ia-add", "MRR")})
 
 
+def of_paper(frame: pd.DataFrame) -> pd.Series:
+    """Return which rows (column dataset) are of the paper's datasets."""
+    return frame["dataset"].isin(list(DATASETS))
+
+
 def table2() -> pd.DataFrame:
     """Return [IA] Table 2: dataset, users, items, interactions, density_percent, intensity.
 

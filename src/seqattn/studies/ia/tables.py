@@ -71,7 +71,7 @@ def beside_rows(cells: pd.DataFrame, arm: str) -> pd.DataFrame:
     """Return NDCG@10 of one arm on datasets that the paper does not have, for a forest plot."""
     if cells.empty:
         return cells
-    mine = (cells["arm"] == arm) & ~cells["dataset"].isin(list(published.DATASETS))
+    mine = (cells["arm"] == arm) & ~published.of_paper(cells)
     rows = ndcg_at_10(cells[mine])
     return published.with_titles(rows.rename(columns={"relative_change_percent": "change"}))
 
@@ -213,7 +213,7 @@ def beside_table(cells: pd.DataFrame) -> pd.DataFrame:
     columns = [*keys, "seeds", *(f"{name}@10" for name in METRICS)]
     if len(cells):
         chosen = (cells["k"] == 10) & cells["arm"].isin(list(ARMS))
-        cells = cells[chosen & ~cells["dataset"].isin(list(published.DATASETS))]
+        cells = cells[chosen & ~published.of_paper(cells)]
         cells = cells.rename(columns={"relative_change_percent": "change"})
         by = cells.groupby(["dataset", "arm", "model"], sort=False)
         for (dataset, arm, model), part in by:

@@ -64,7 +64,7 @@ SMALL = ModelConfig(max_length=20, hidden_size=16, inner_size=32)
 SHORT = TrainConfig(learning_rate=1e-2, batch_targets=128, epochs=30, patience=30)
 # Lambda's own rate is three times as high: the training is short, and it has far to go.
 LONGER = replace(SHORT, batch_targets=256, epochs=20, patience=20, lambda_rate=3.0)
-FACTORS = np.arange(-1, 3.01, 0.25)  # on the trained lambda, where the page's slider goes
+FACTORS = np.arange(-20, 61) / 20  # on the trained lambda: the places of the page's slider
 
 
 def forest() -> list[dict[str, object]]:
@@ -178,7 +178,11 @@ def travel() -> dict[str, object]:
             )
     table4 = published.table4()
     paper = [
-        {"name": f"{published.DATASETS[row.dataset]}, {name_of(row.model)}", "lambda": lam}
+        {
+            "name": f"{published.DATASETS[row.dataset]}, {name_of(row.model)}",
+            "dataset": published.DATASETS[row.dataset],
+            "lambda": lam,
+        }
         for row, lam in zip(table4.itertuples(), table4["lambda_mean"], strict=True)
     ]
     return {"runs": points, "paper": paper}

@@ -39,7 +39,7 @@ SMALLEST = """() => {
 }"""
 LUCK = [{"name": "A", "values": [0.01, 0.02, 0.05, 0.03]}, {"name": "B", "values": [0.2, 0.1]}]
 TRAVEL = {
-    "paper": [{"name": "P", "lambda": 0.6}],
+    "paper": [{"name": "P", "dataset": "D", "lambda": 0.6}],
     "runs": [
         {"dataset": d, "model": "Add", "lambda": lam, "steps": n, "rate": rate}
         for d, lam, n, rate in [
@@ -276,6 +276,44 @@ def told_gain(text):
     return text.partition("grows by ")[2].partition(" %")[0]
 
 
+def test_a_screen_that_is_turned_keeps_what_was_drawn(play):
+    page = play("samples", width=360)
+    for way in ("users", "both"):
+        page.locator(f"[data-control={way}]").click()
+    drawn = numbers(page)
+    page.set_viewport_size({"width": 800, "height": 360})
+    assert numbers(page) == drawn and set(drawn) == {"users", "both"}
+    put(page, "effect", 1)
+    assert not numbers(page)
+
+
+def test_the_widest_intervals_of_seeds_and_users_stay_in_the_picture(play):
+    page = play("samples")
+    for control, value in {"effect": 2, "user_sd": 3, "seed_sd": 2}.items():
+        put(page, control, value)
+    for world in (1, 23, 34, 48):
+        put(page, "world", world)
+        for way in ("users", "seeds", "both"):
+            page.locator(f"[data-control={way}]").click()
+        ends = page.eval_on_selector_all(
+            "svg line[stroke-width='4']",
+            "lines => lines.flatMap(l => [l.x1, l.x2]).map(x => x.baseVal.value)",
+        )
+        assert len(ends) == 6 and min(ends) > 0 and max(ends) < 640
+
+
+def test_a_figure_whose_numbers_are_missing_says_so(browser, tmp_path):
+    shutil.copytree(STATIC, tmp_path / "static")
+    path = tmp_path / "static" / "forest.html"
+    path.write_text(PAGE.format(name="forest", data='data-data="yes"'))
+    (tmp_path / "static" / "js" / "playgrounds" / "forest.data.js").unlink(missing_ok=True)
+    page = browser.new_page(offline=True)
+    page.goto(path.as_uri())
+    page.wait_for_function("document.querySelector('.playground').textContent")
+    told = page.locator(".playground").inner_text()
+    assert told == "This figure could not be loaded: forest.data.js is missing."
+
+
 def test_seeds_that_agree_leave_users_as_the_only_doubt(play):
     page = play("samples")
     put(page, "seed_sd", 0)
@@ -408,7 +446,7 @@ def test_lambda_goes_as_far_as_learning_rate_times_steps(play):
     text = page.locator("[role=status]").inner_text()
     assert "from 1 to between 0.50 and 1.50" in text
     assert "1 of 3 runs had no more; 1 could not go half a unit" in text
-    assert "None went further than its own rate times steps" in text
+    assert "No mean λ went further than its run's rate times steps" in text
     assert numbers(page, table=1)["E, Add"] == pytest.approx([10.0, -2.0, 0.3])
     assert numbers(page) == {"all": pytest.approx([1.0, 0.5])}
     put(page, "dataset", "E")
@@ -422,7 +460,7 @@ def test_lambda_goes_as_far_as_learning_rate_times_steps(play):
 def test_runs_that_went_further_than_rate_times_steps_are_counted(play):
     beyond = {"dataset": "D", "model": "Mul", "lambda": 0.89, "steps": 100, "rate": 1e-3}
     page = play("travel", TRAVEL | {"runs": [*TRAVEL["runs"], beyond]})
-    told = "1 went further than its own rate times steps, by up to 10.0 %"
+    told = "1 mean λ went further than their runs' rate times steps, by up to 10.0 %"
     assert told in page.locator("[role=status]").inner_text()
 
 
@@ -431,15 +469,17 @@ def test_the_forest_shows_what_its_filters_leave(play):
     assert len(numbers(page)) == 3 == page.locator(".forest-line").count()
     assert page.locator(".clipped").count() == 1  # the one that goes on to -41 %
     put(page, "study", "T")
-    assert list(numbers(page)) == ["D: y", "E: x"]
+    assert list(numbers(page)) == ["D: y (T)", "E: x (S, T)"]
     assert "(over users alone for 1, see the table)" in page.locator("[role=status]").inner_text()
     put(page, "study", "all")
     put(page, "dataset", "D")
-    assert list(numbers(page)) == ["D: x", "D: y"]
+    assert list(numbers(page)) == ["D: x (S)", "D: y (T)"]
     put(page, "only", "not robust")
-    assert numbers(page) == {"D: y": [1.0, -1.0, 3.0]}
+    assert numbers(page) == {"D: y (T)": [1.0, -1.0, 3.0]}
     put(page, "only", "all")
     put(page, "order", "name")
+    fills = page.eval_on_selector_all("svg circle", "all => all.map(c => getComputedStyle(c).fill)")
+    assert fills[0] == "rgb(0, 158, 115)" and fills[1] == "rgb(255, 255, 255)"  # a ring: not robust
     assert (
         "2 of 3 comparisons; 1 robust, 1 of them gains"
         in page.locator("[role=status]").inner_text()

@@ -32,7 +32,7 @@
         value: ALL,
       },
       { id: "order", kind: "select", label: "Sort by", options: Object.keys(ORDERS).map((x) => [x]), value: "change" },
-      { id: "from", kind: "range", label: "Scroll", min: 0, max: 100, step: 5, value: 0, format: (x) => `${x} %` },
+      { id: "from", kind: "range", label: "Scroll", min: 0, max: 100, step: 1, value: 0, format: (x) => `${x} %` },
     ],
     compute: (values, data) => {
       const { lines } = layout(values.narrow);
@@ -50,12 +50,13 @@
         sentence:
           `${kept.length} of ${data.length} comparisons; ${robust.length} robust, ` +
           `${gains} of them gains. Change of NDCG@10 in percent, 95 % intervals over users and seeds` +
-          `${others ? ` (over users alone for ${others}, see the table)` : ""}.`,
+          `${others ? ` (over users alone for ${others}, see the table)` : ""}.` +
+          `${kept.length > lines ? ` The picture shows lines ${first + 1} to ${first + lines} of these.` : ""}`,
         table: {
           head: ["comparison", "change, %", "from", "to", "over", "seeds × users", "verdict"],
           digits: 1,
           rows: kept.map((d) => [
-            d.name,
+            values.narrow ? d.name : `${d.name} (${[d.study].flat().join(", ")})`,
             d.change,
             d.low,
             d.high,
@@ -84,13 +85,16 @@
         const y = narrow ? top + 26 : top + step / 2;
         const colour = d.robust ? (d.change > 0 ? colours.green : colours.vermilion) : colours.grey;
         const line = svg(picture, "g", { class: "forest-line" });
-        svg(line, "title", {}, `${d.name}: ${d.change.toFixed(1)} % [${d.low.toFixed(1)}, ${d.high.toFixed(1)}]`);
+        svg(line, "title", {}, `${d.name} (${[d.study].flat().join(", ")}): ${d.change.toFixed(1)} % [${d.low.toFixed(1)}, ${d.high.toFixed(1)}]`);
         svg(line, "rect", { x: 0, y: top, width, height: step, fill: "transparent" });
         const [low, high] = [d.low, d.high].map((x) => place(cut(x)));
         svg(line, "line", { x1: low, x2: high, y1: y, y2: y, stroke: colour, "stroke-width": 2 });
         if (d.low < -LIMIT) arrow(line, low, y, -1, colour);
         if (d.high > LIMIT) arrow(line, high, y, 1, colour);
-        if (cut(d.change) === d.change) svg(line, "circle", { cx: place(d.change), cy: y, r: 3.5, fill: colour });
+        if (cut(d.change) === d.change) {
+          const fill = d.robust ? colour : "var(--pst-color-background, #fff)"; // a ring is not robust
+          svg(line, "circle", { cx: place(d.change), cy: y, r: 3.5, fill, stroke: colour, "stroke-width": 1.5 });
+        }
         const at = narrow ? { x: 4, y: top + 13 } : { x: left - 12, y: y + 4, "text-anchor": "end" };
         if (!narrow && step <= 9) return;
         const name = svg(line, "text", { ...at, class: "small" }, d.name);

@@ -80,8 +80,8 @@
     draw: (picture, { bars }) => {
       const { svg, scale, axis, colours } = playground;
       const all = bars.flatMap((b) => b.weights);
-      const place = scale(Math.min(0, ...all), Math.max(1, ...all), 220, 16);
-      axis(picture, place, { x: 50, label: "", at: [0, 0] });
+      const place = scale(Math.min(0, ...all), Math.max(1, ...all), 220, 24);
+      axis(picture, place, { x: 62, label: "", at: [0, 0] });
       svg(picture, "text", { x: 16, y: 118, transform: "rotate(-90 16 118)", "text-anchor": "middle" }, "weight of games 1, 2, 3");
       const fills = [colours.blue, colours.orange, colours.green];
       bars.forEach((bar, i) => {
@@ -89,12 +89,12 @@
           const x = 70 + 145 * i + 38 * k;
           const [top, bottom] = [Math.min(place(weight), place(0)), Math.max(place(weight), place(0))];
           svg(picture, "rect", { x, y: top, width: 34, height: bottom - top, fill: fills[k] });
-          svg(picture, "text", { x: x + 17, y: top - 4, "text-anchor": "middle" }, weight.toFixed(2));
+          svg(picture, "text", { x: x + 17, y: top - 4, "text-anchor": "middle" }, weight.toFixed(Math.abs(weight) >= 10 ? 0 : 2));
           svg(picture, "text", { x: x + 17, y: 234, "text-anchor": "middle" }, k + 1);
         });
         svg(picture, "text", { x: 125 + 145 * i, y: 252, "text-anchor": "middle", class: "strong" }, bar.name);
       });
-      svg(picture, "line", { x1: 50, x2: 630, y1: place(0), y2: place(0), class: "axis" });
+      svg(picture, "line", { x1: 62, x2: 630, y1: place(0), y2: place(0), class: "axis" });
     },
   });
 })();

@@ -16,9 +16,10 @@
 
   // How much higher the mean of one lot of searches is than that of another with fewer trials.
   const gained = (one, other) => {
+    if (one.trials === other.trials) return " The outline is an earlier draw of as many trials.";
     const [less, more] = one.trials < other.trials ? [one, other] : [other, one];
     const percent = 100 * (mean(more.best) / mean(less.best) - 1);
-    return ` From ${ofTrials(less.trials)} to ${more.trials} (outline: ${other.trials}), the mean grows by ${percent.toFixed(1)} %.`;
+    return ` From ${ofTrials(less.trials)} to ${more.trials} (outline: ${other.trials}), the mean ${percent < 0 ? "falls" : "grows"} by ${Math.abs(percent).toFixed(1)} %.`;
   };
 
   playground.define("luck", {
@@ -109,7 +110,7 @@
         svg(picture, "line", { x1: place(value), x2: place(value), y1: 204, y2: 215, stroke: colours.grey });
       svg(picture, "line", { x1: 610, x2: 610, y1: 36, y2: 216, stroke: colours.grey, "stroke-dasharray": "2 3" });
       svg(picture, "text", { x: 616, y: 20, "text-anchor": "end" }, "best that was run");
-      svg(picture, "text", { x: 40, y: 20 }, before ? "line: mean; outline: before" : "line: mean");
+      svg(picture, "text", { x: 40, y: 20 }, before ? "line: mean; dot: last; outline: before" : "line: mean; dot: last");
       if (lot.best.length)
         svg(picture, "circle", { cx: place(lot.best.at(-1)), cy: 192, r: 6, fill: colours.vermilion });
     },

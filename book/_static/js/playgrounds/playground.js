@@ -6,14 +6,14 @@
 //   compute   (values, data, memory, moved) -> result; `result.sentence`, `result.table` and the
 //             tables of `result.more` are shown
 //   draw      (picture, result, values): fills an empty SVG of `size`
-// `values` are the controls', and `values.narrow`, whether the screen is a phone's; `size` may be a
+// `values` are the controls', and `values.narrow`, whether the screen is narrow; `size` may be a
 // function of that.
 // Data, if any, are what NAME.data.js puts into window.playgroundData.NAME.
 const playground = (() => {
   const folder = document.currentScript.src.replace(/[^/]*$/, "");
   const defined = {};
   const NS = "http://www.w3.org/2000/svg";
-  const phone = window.matchMedia("(max-width: 500px)"); // as in playground.css
+  const phone = window.matchMedia("(max-width: 700px)"); // as in playground.css
 
   const html = (tag, attributes = {}, ...children) => {
     const element = document.createElement(tag);
@@ -123,7 +123,7 @@ const playground = (() => {
     const input = html("input", { type: "range" });
     for (const key of ["min", "max", "step"]) input.setAttribute(key, control[key]);
     const format = control.format || String;
-    const output = html("output");
+    const output = html("output", { "aria-live": "off" }); // the sentence speaks
     const show = () => {
       output.textContent = format(Number(input.value));
       input.setAttribute("aria-valuetext", output.textContent);
@@ -170,7 +170,7 @@ const playground = (() => {
         "tr",
         {},
         ...row.map((cell, column) => {
-          if (typeof cell !== "number") return html(column ? "td" : "th", {}, cell);
+          if (typeof cell !== "number") return html(column ? "td" : "th", column ? {} : { scope: "row" }, cell);
           const digits = table.digits ?? 3; // one number, or one a column
           const shown = cell.toFixed(Array.isArray(digits) ? digits[column] : digits);
           return html("td", { "data-value": cell }, shown);
@@ -253,7 +253,11 @@ const playground = (() => {
       const files = root.dataset.data === "yes" ? [`${name}.data.js`, `${name}.js`] : [`${name}.js`];
       files
         .reduce((before, file) => before.then(() => load(file)), Promise.resolve())
-        .then(() => start(root, defined[name]));
+        .then(() => start(root, defined[name]))
+        .catch((error) => {
+          root.textContent = `This figure could not be loaded: ${error.message}.`;
+          throw error;
+        });
     }
   });
 

@@ -70,8 +70,9 @@
       const { svg, scale, axis, colours } = playground;
       const x = scale(0, 0.2, 68, 410);
       const y = scale(0, 1, 250, 16);
-      axis(picture, x, { y: 250, label: "true effect (1 = spread of a user's single difference)", at: [262, 292] });
+      axis(picture, x, { y: 250, label: "true effect (1 = what is left beside user and seed)", at: [262, 292] });
       axis(picture, y, { x: 68, label: "", at: [0, 0], format: (v) => `${Math.round(100 * v)} %` });
+      svg(picture, "text", { x: 14, y: 133, transform: "rotate(-90 14 133)", "text-anchor": "middle" }, "studies that find it");
       svg(picture, "line", { x1: 68, x2: 410, y1: 250, y2: 250, class: "axis" });
       const dial = { x1: x(effect), x2: x(effect), y1: 16, y2: 250, stroke: colours.grey };
       svg(picture, "line", { ...dial, "stroke-dasharray": "5 4" });

@@ -16,15 +16,16 @@
       { id: "tied", kind: "range", label: "Unseen ties", min: 0, max: 20, step: 1, value: 0 },
       { id: "k", kind: "range", label: "Cut-off k", min: 1, max: 50, step: 1, value: 10 },
     ],
-    compute: ({ above, seen, tied, k }) => {
+    compute: ({ above, seen: asked, tied, k }) => {
+      const seen = Math.min(asked, above);
       const rank = 1 + above + Math.floor(tied / 2);
-      const filtered = rank - Math.min(seen, above);
+      const filtered = rank - seen;
       const of = (r) => Object.values(METRICS).map((metric) => metric(r, k));
       const ndcg = (r) => `rank ${r}, NDCG@${k} ${METRICS.NDCG(r, k).toFixed(3)}`;
       return {
         rank,
         filtered,
-        sentence: `Of all items: ${ndcg(rank)}; without those the user has: ${ndcg(filtered)}.`,
+        sentence: `Of all items: ${ndcg(rank)}; without the ${seen} above it that the user has: ${ndcg(filtered)}.`,
         table: {
           head: ["ranking", "rank", ...Object.keys(METRICS).map((name) => `${name}@${k}`)],
           digits: [0, 0, 3, 3, 3],

@@ -43,7 +43,8 @@
     ],
     compute: (values, _, memory, moved) => {
       const d = grid(values);
-      if (!WAYS.includes(moved)) for (const way of WAYS) memory[way] = [];
+      // A screen that is turned moves nothing.
+      if (!memory.users || (moved && !WAYS.includes(moved))) for (const way of WAYS) memory[way] = [];
       memory.random ||= playground.random(7);
       if (WAYS.includes(moved))
         for (let i = 0; i < 200; i++) memory[moved].push(resampled[moved](d, memory.random));
@@ -92,7 +93,7 @@
         );
       });
       svg(picture, "text", { x: 350, y: 134, "text-anchor": "middle" }, "users; blue is a gain, orange a loss");
-      const place = scale(-2.5, 3.5, 80, 620);
+      const place = scale(-3.75, 6.25, 80, 620); // where the intervals of all samples end
       axis(picture, place, { y: 256, label: "mean difference", at: [350, 292] });
       svg(picture, "line", { x1: 80, x2: 620, y1: 256, y2: 256, class: "axis" });
       svg(picture, "line", { x1: place(0), x2: place(0), y1: 148, y2: 256, class: "axis" });

@@ -9,9 +9,9 @@
   // What runs made of the product of rate and steps: who went beyond, and how far.
   const excess = (kept) => {
     const beyond = kept.map((r) => Math.abs(r.lambda - START) / travel(r)).filter((share) => share > 1);
-    if (!beyond.length) return "None went further than its own rate times steps.";
+    if (!beyond.length) return "No mean λ went further than its run's rate times steps.";
     const most = (100 * (Math.max(...beyond) - 1)).toFixed(1);
-    return `${beyond.length} went further than its own rate times steps, by up to ${most} %: a step of Adam may exceed the rate a little.`;
+    return `${beyond.length} mean λ went further than their runs' rate times steps, by up to ${most} %: a step of Adam may exceed the rate a little.`;
   };
 
   playground.define("travel", {
@@ -46,7 +46,7 @@
       return {
         reach,
         kept,
-        paper: data.paper,
+        paper: data.paper.filter((p) => dataset === "all" || p.dataset === dataset),
         sentence:
           `In ${steps} steps of ${(10 ** power).toPrecision(2)}, λ can go about ${short(reach)} at most: ` +
           `from 1 to between ${(START - reach).toFixed(digits)} and ${(START + reach).toFixed(digits)}. ` +
@@ -58,7 +58,7 @@
         },
         more: [
           {
-            caption: "Each run: λ started at 1",
+            caption: "Each run: λ, the mean over layers, started at 1",
             head: ["run", "steps", "rate × steps", "λ", "used share"],
             digits: [0, 0, 3, 2, 2],
             rows: kept.map((r, i) => [`${r.dataset}, ${r.model}`, String(r.steps), travel(r), r.lambda, used[i]]),
@@ -97,7 +97,7 @@
         const mark = svg(picture, "line", { x1: 572, x2: 600, y1: y(point.lambda), y2: y(point.lambda), stroke: colours.grey, "stroke-width": 2 });
         svg(mark, "title", {}, `the paper, ${point.name}: λ ${point.lambda}`);
       }
-      svg(picture, "text", { x: 586, y: 286, "text-anchor": "middle" }, "paper");
+      svg(picture, "text", { x: 586, y: 286, "text-anchor": "middle" }, paper.length ? "paper" : "no paper");
       Object.entries(fills).forEach(([name, fill], i) => {
         svg(picture, "circle", { cx: 70 + 60 * i, cy: 24, r: 4, fill });
         svg(picture, "text", { x: 79 + 60 * i, y: 28 }, name);

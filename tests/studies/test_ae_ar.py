@@ -188,7 +188,7 @@ def test_the_rule_of_a_pair(values, expected):
 def test_a_claim_needs_four_fifths_of_the_datasets_that_were_run_and_three_of_them(
     verdicts, expected
 ):
-    rows = pd.DataFrame({"arm": "vanilla", "verdict": verdicts})
+    rows = pd.DataFrame({"dataset": range(len(verdicts)), "arm": "vanilla", "verdict": verdicts})
     assert ae_ar.claimed(rows).to_dict() == {"vanilla": expected}
 
 
@@ -313,3 +313,19 @@ def test_figures_draw_what_there_is_and_say_what_there_is_not():
         assert isinstance(draw(frame), Figure) and isinstance(draw(pd.DataFrame()), Figure)
     ticks = dial_curves(dials).axes[0].get_xticklabels()
     assert [tick.get_text() for tick in ticks] == ["0", "2", "all"]
+
+
+def test_one_effect_is_told_by_dataset_where_it_has_its_seeds():
+    columns = ["dataset", "effect", "change", "low", "high", "n_seeds"]
+    rows = [("amazon-office", "gap", 29.25, 21.3, 37.2, 5), ("ml-100k", "gap", 1.0, 0.0, 2.0, 4)]
+    effects = pd.DataFrame(rows, columns=columns)
+    assert ae_ar.told(effects, "gap", 5) == "+29.2 [+21.3, +37.2] on Amazon-Office"
+    assert ae_ar.told(effects, "mask", 5) == "not run"
+
+
+def test_no_claim_counts_a_dataset_whose_pairs_had_been_seen():
+    verdicts = ["AR", "AR", "AR", "AE"]
+    names = ["ml-1m", "beauty", "sports", "amazon-office"]
+    rows = pd.DataFrame({"dataset": names, "arm": "vanilla", "verdict": verdicts})
+    assert ae_ar.claimed(rows)["vanilla"] == "yes"  # with the last one, three of four are too few
+    assert ae_ar.claimed(rows.iloc[1:])["vanilla"] == "not run"

@@ -292,6 +292,19 @@ def causes(effects: pd.DataFrame, n_seeds: int) -> pd.Series:
     )
 
 
+def told(effects: pd.DataFrame, effect: str, n_seeds: int) -> str:
+    """Return one effect in words, by dataset: ``+29.3 [+21.3, +37.2] on Amazon-Office``.
+
+    `effects` is the table ``factorial``, and fewer than `n_seeds` seeds are not run.
+    """
+    rows = effects[(effects["effect"] == effect) & (effects["n_seeds"] >= n_seeds)]
+    found = [
+        f"{row.change:+.1f} {texts.span(row.low, row.high)} on {published.title(row.dataset)}"
+        for row in rows.itertuples()
+    ]
+    return "; ".join(found) or texts.NOT_RUN
+
+
 def local_holds(judged: pd.DataFrame, n_seeds: int, dial: Collection[int]) -> pd.DataFrame:
     """Return by dataset AE's best window and whether [AE]'s account of locality holds.
 

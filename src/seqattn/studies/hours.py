@@ -21,11 +21,13 @@ from seqattn.config import ModelConfig, TrainConfig
 from seqattn.data import CATALOGUE
 from seqattn.models import build_model
 from seqattn.runs.store import Fittable, Run, RunSpec
+from seqattn.studies.judge import with_columns
 from seqattn.studies.plan import Group, Study
 from seqattn.training.batches import packed_windows, prefix_windows
 from seqattn.training.fit import one_row_a_prefix
 
 PREFIX = "prefix"
+_TOLD = ["key", "base_of", "device", "hours"]
 
 
 def progress(study: Study, groups: Sequence[Group], device: str = "cpu") -> pd.DataFrame:
@@ -52,6 +54,38 @@ def progress(study: Study, groups: Sequence[Group], device: str = "cpu") -> pd.D
         hours = sum(n * estimate(taken, spec) for spec, n in left_alike.items()) / 3600
         told.append((dataset, arm, len(row["done"]), len(left), hours, row["lacking"]))
     return pd.DataFrame(told, columns=["dataset", "arm", "done", "missing", "hours", "lacking"])
+
+
+def spent(studies: Iterable[Study]) -> pd.DataFrame:
+    """Return how many of their runs studies have and what these took, from tables ``runs``.
+
+    Returns
+    -------
+    DataFrame
+        A row a study whose table is there: title, wanted (datasets x models of arms x seeds), kept,
+        cpu and gpu (core-hours and GPU-hours of fits, searches left out). A run that two arms
+        share is kept in both, and its hours count once. The last row, *all together*, has each
+        run of two studies once, and wants none.
+    """
+    rows, all_runs = [], []
+    for study in studies:
+        if "runs" not in study.tables or not study.path("runs").exists():
+            continue
+        runs = with_columns(study.table("runs"), _TOLD)
+        n_models = sum(len(arm.models) for arm in study.arms)
+        n_wanted = len(study.datasets) * n_models * len(study.seeds)
+        rows.append((study.title, n_wanted, int(runs["base_of"].isna().sum()), *_hours(runs)))
+        all_runs.append(runs)
+    if rows:
+        together = pd.concat(all_runs)
+        rows.append(("all together", np.nan, together["key"].nunique(), *_hours(together)))
+    return pd.DataFrame(rows, columns=["title", "wanted", "kept", "cpu", "gpu"])
+
+
+def _hours(runs: pd.DataFrame) -> tuple[float, float]:
+    once = runs.drop_duplicates("key")
+    on_cpu = once["device"].astype(str).str.startswith("CPU")
+    return float(once.loc[on_cpu, "hours"].sum()), float(once.loc[~on_cpu, "hours"].sum())
 
 
 def seconds_taken(runs: Iterable[Run], device: str) -> pd.DataFrame:

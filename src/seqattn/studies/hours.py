@@ -67,7 +67,8 @@ def spent(studies: Iterable[Study]) -> pd.DataFrame:
         share is kept in both, and its hours count once. The last row, *all together*, has each
         run of two studies once, and wants none.
     """
-    rows, all_runs = [], []
+    rows: list[tuple[object, ...]] = []
+    all_runs = []
     for study in studies:
         if "runs" not in study.tables or not study.path("runs").exists():
             continue

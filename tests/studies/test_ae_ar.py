@@ -121,7 +121,7 @@ def test_a_pair_is_judged_with_ae_as_the_baseline(tmp_path):
 
 
 def test_local_ae_is_a_rung_between_ae_and_ar(tmp_path):
-    worse = dict(zip(ae_ar.LADDER.values(), (4, 2, 0), strict=True))
+    worse = dict(zip(ae_ar.ladder(PAIRS).values(), (4, 2, 0), strict=True))
     groups, of = crossed_groups(tmp_path, worse, study=PAIRS)
     study = dataclasses.replace(PAIRS, datasets=("d",))
     steps = ae_ar.between(study, groups)

@@ -57,12 +57,8 @@ EFFECTS: dict[str, dict[tuple[str, str], float]] = {
     "gap, patient": {_SASREC: 1, _BERT_PATIENT: -1},
 }
 FACTORS = ("mask", "objective beyond samples", "samples")
-# From AE to AR over Local-AE: (arm, model) of the study `ae_or_ar`, by what the page calls them.
-LADDER = {
-    "AE": ("vanilla", "bert4rec"),
-    "Local-AE": ("local", "local-ae"),
-    "AR": ("vanilla", "sasrec"),
-}
+# From AE to AR over Local-AE: models by what the page calls them.
+_LADDER = {"AE": "bert4rec", "Local-AE": "local-ae", "AR": "sasrec"}
 
 
 def pairs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -88,17 +84,25 @@ def both_sides(groups: Sequence[Group]) -> Iterator[tuple[tuple[str, str], Group
             yield key, ae[0], ar[0]
 
 
+def ladder(study: Study) -> dict[str, tuple[str, str]]:
+    """Return AE, Local-AE and AR as (arm, model), each in the first arm that has it."""
+    return {
+        rung: (next(arm.name for arm in study.arms if model in arm.models), model)
+        for rung, model in _LADDER.items()
+    }
+
+
 def between(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Return what each step from AE over Local-AE to AR changes in NDCG@10.
 
     A row a (dataset, step): base, the lower rung's mean; change, with low and high over users and
     seeds, in percent of it; n_seeds, those that all three rungs have; at least two, or no row.
     """
-    rows = []
+    rows, rungs = [], ladder(study)
     for dataset in study.datasets:
         runs = {(g.arm, g.model): g.runs for g in groups if g.dataset.name == dataset}
-        values = _on_common_seeds({cell: runs.get(cell, ()) for cell in LADDER.values()})
-        for (lower, a), (upper, b) in pairwise(LADDER.items()) if values else ():
+        values = _on_common_seeds({cell: runs.get(cell, ()) for cell in rungs.values()})
+        for (lower, a), (upper, b) in pairwise(rungs.items()) if values else ():
             base_SU, other_SU = values[a], values[b]
             told = crossed_percent(base_SU, other_SU)
             base = float(base_SU.mean())

@@ -12,7 +12,7 @@ from seqattn.config import record, replace
 from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
 from seqattn.models import is_masked
-from seqattn.presets import Preset, get_preset
+from seqattn.presets import PRESETS, Preset, get_preset
 from seqattn.runs.code import code_of
 from seqattn.runs.export import load
 from seqattn.runs.fitting import fit_run, run_spec
@@ -103,6 +103,8 @@ def test_last_item_samples_are_added_to_those_with_random_masks(synthetic):
     n_users = int((synthetic.split.train.lengths > 1).sum())
     assert more == rows + n_users and also >= n_users > alone
     assert "last_item_samples" not in record(SMOKE.train_ae)
+    asked = {name: preset.train_ae.last_item_samples for name, preset in PRESETS.items()}
+    assert {n for n, share in asked.items() if share != 0.1} == {"smoke", "fixed-relative"}
     assert record(replace(SMOKE.train_ae, last_item_samples=0.1))["last_item_samples"] == 0.1
 
 

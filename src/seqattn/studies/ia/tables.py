@@ -294,7 +294,7 @@ def table4(points: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 def lambdas_beside(lambdas: pd.DataFrame) -> pd.DataFrame:
     """Return λ on datasets that the paper does not have, in both designs."""
-    columns = ["dataset", "design", "variant", "λ", "seeds"]
+    columns = ["dataset", "backbone", "variant", "λ", "seeds"]
     rows = []
     for row in lambdas.itertuples():
         if row.arm in ARMS and row.dataset not in published.DATASETS:

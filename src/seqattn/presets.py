@@ -59,9 +59,7 @@ PRESETS: dict[str, Preset] = {
         # Masked-item training starts with a plateau; less patience would stop on it. It hides items
         # anywhere in a window, so windows need not overlap for late positions to be read.
         # The limit lets patience end both models on ML-100K (after 54 and 38 epochs).
-        TrainConfig(
-            learning_rate=3e-3, epochs=60, patience=10, stride=50, last_item_samples=_LAST
-        ),
+        TrainConfig(learning_rate=3e-3, epochs=60, patience=10, stride=50, last_item_samples=_LAST),
     ),
     # The published protocol's final fits; what it searches for is not to be read from here.
     "paper": Preset(

@@ -14,8 +14,10 @@ from seqattn.audit import records
 from seqattn.book import pages
 from seqattn.cli import main
 from seqattn.config import SEEDS
+from seqattn.data import find_entry
 from seqattn.errors import SeqattnError
 from seqattn.files import write_text
+from seqattn.models import MODELS, needs_intensity
 from seqattn.presets import get_preset
 from seqattn.runs.store import Run, Store
 from seqattn.studies import hours, plan
@@ -406,6 +408,14 @@ def test_runs_a_study_wants_are_collected_and_others_named(study, tmp_path, monk
     assert "1 runs of" in capsys.readouterr().err
     assert main(["collect", str(tmp_path / "elsewhere"), "-o", str(found.results)]) == 0
     assert capsys.readouterr().out.strip() == ""
+
+
+@pytest.mark.parametrize("name", plan.names())
+def test_a_study_of_intensity_names_logs_that_have_one(name):
+    found = plan.read_study(name)
+    if any(needs_intensity(model) for arm in found.arms for model in arm.models if model in MODELS):
+        without = [d for d in found.datasets if not find_entry(found.logs.get(d, d)).intensity]
+        assert without == []
 
 
 @pytest.mark.parametrize("name", [n for n in plan.names() if "runs" in plan.read_study(n).tables])

@@ -16,6 +16,7 @@ from seqattn.studies.plan import Study
 from seqattn.studies.tables import TABLES
 
 if TYPE_CHECKING:
+    import nbformat
     from jupyter_client import AsyncKernelManager
 
 STUDIES = ROOT / "book" / "studies"
@@ -85,6 +86,8 @@ def _require_no_loss(study: Study, name: str, n_rows: int) -> None:
 def study_page(study: Study) -> Path:
     """Run a study's notebook from the tables that are kept, into ``book/studies``.
 
+    Code that shows nothing, such as imports and what glues numbers, is folded on the page.
+
     Raises
     ------
     SeqattnError
@@ -96,9 +99,17 @@ def study_page(study: Study) -> Path:
 def _study_page(study: Study, made_from: str, kernel: AsyncKernelManager | None = None) -> Path:
     output = STUDIES / study.notebook.name
     notebook = execute(study.notebook, output, {}, kernel)
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and not _shows(cell):
+            cell.metadata.setdefault("tags", []).append("hide-input")
     notebook.metadata["seqattn"] = {"made_from": made_from}
     write_notebook(notebook, output)
     return output
+
+
+def _shows(cell: nbformat.NotebookNode) -> bool:
+    """Return whether an executed cell shows a reader something: code that only glues is folded."""
+    return any("scrapbook" not in output.get("metadata", {}) for output in cell.outputs)
 
 
 def study_pages() -> list[Path]:

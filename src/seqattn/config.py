@@ -221,7 +221,8 @@ class TrainConfig:
     in eleven. With 1 it is one in two for a history of one window, as RecBole's default has it.
     Each such row has one target, and a row with random masks has many, so their share of the loss
     is smaller: 1 target in 1 + 10 n p at 0.1, for n items and a ``mask_probability`` of p. The
-    default, 0, is what runs had that were kept before there was a choice; presets set 0.1.
+    default, 0, is what runs had that were kept before there was a choice; presets set 0.1,
+    but for ``smoke`` and ``fixed-relative``.
 
     ``pretrain_epochs`` is how long a model of next items is first trained on masked items, with
     the same settings (`seqattn.training.pretraining`).

@@ -46,11 +46,12 @@ def write_bytes(path: str | Path, data: bytes) -> Path:
         os.chmod(partial, 0o644)  # mkstemp's files are private
         os.replace(partial, path)
     except OSError as error:
-        if partial is not None:
-            Path(partial).unlink(missing_ok=True)
         raise SeqattnError(
             f"cannot write {path}: {error.strerror}; make room or choose another folder"
         ) from error
+    finally:  # also where a reader's Ctrl-C stops the writing
+        if partial is not None:
+            Path(partial).unlink(missing_ok=True)
     return path
 
 

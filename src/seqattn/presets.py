@@ -39,7 +39,8 @@ class Preset:
 
 
 # Written down before any of its runs was looked at (no search chose it). What differs for masked
-# items was set when three of their runs had been seen, see book/appendix/rules_and_runs.md.
+# items was set when three of their runs had been seen, and what hides the last item alone when all
+# pairs on two logs had been, see book/appendix/rules_and_runs.md.
 _FIXED = TrainConfig(epochs=200, patience=10)
 # One history in ten also gives a row in which the last item alone is hidden: what a model of masked
 # items is asked when it predicts.
@@ -58,7 +59,7 @@ PRESETS: dict[str, Preset] = {
         TrainConfig(learning_rate=3e-3, epochs=8),
         # Masked-item training starts with a plateau; less patience would stop on it. It hides items
         # anywhere in a window, so windows need not overlap for late positions to be read.
-        # The limit lets patience end both models on ML-100K (after 54 and 38 epochs).
+        # The limit lets patience end most fits on ML-100K.
         TrainConfig(learning_rate=3e-3, epochs=60, patience=10, stride=50, last_item_samples=_LAST),
     ),
     # The published protocol's final fits; what it searches for is not to be read from here.

@@ -319,8 +319,8 @@ def test_one_effect_is_told_by_dataset_where_it_has_its_seeds():
     columns = ["dataset", "effect", "change", "low", "high", "n_seeds"]
     rows = [("amazon-office", "gap", 29.25, 21.3, 37.2, 5), ("ml-100k", "gap", 1.0, 0.0, 2.0, 4)]
     effects = pd.DataFrame(rows, columns=columns)
-    assert ae_ar.told(effects, "gap", 5) == "+29.2 [+21.3, +37.2] on Amazon-Office"
-    assert ae_ar.told(effects, "mask", 5) == "not run"
+    assert ae_ar.in_words(effects, "gap", 5) == "+29.2 [+21.3, +37.2] on Amazon-Office"
+    assert ae_ar.in_words(effects, "mask", 5) == "not run"
 
 
 def test_no_claim_counts_a_dataset_whose_pairs_had_been_seen():

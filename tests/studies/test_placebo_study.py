@@ -229,5 +229,5 @@ def test_where_nothing_has_all_seeds_validation_takes_nothing_back_but_informati
 
 def test_verdicts_are_told_in_words_that_need_no_rule():
     verdicts = pd.DataFrame({"verdict": ["nothing", "not run", "can't be told", "nothing"]})
-    assert placebo.told(verdicts) == "2 within ±5 % of SASRec, 1 can't be told"
-    assert placebo.told(verdicts[1:2]) == "no verdict yet"
+    assert placebo.in_words(verdicts) == "2 within ±5 % of SASRec, 1 can't be told"
+    assert placebo.in_words(verdicts[1:2]) == "no verdict yet"

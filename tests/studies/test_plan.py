@@ -213,20 +213,23 @@ def test_progress_counts_each_run_once_and_estimates_by_the_stores_own_records(s
 
 
 def test_what_studies_have_and_took_counts_a_run_once(study):
-    columns = ["dataset", "arm", "model", "base_of", "seed", "key", "hours", "device"]
+    columns = ["dataset", "arm", "model", "base_of", "seed", "key", "hours", "together", "device"]
     rows = [
-        ("ml-100k", "usual", "sasrec", np.nan, 1, "a", 1.0, "CPU, AVX2, 1 thread"),
-        ("ml-100k", "bare", "sasrec", np.nan, 1, "a", 1.0, "CPU, AVX2, 1 thread"),
-        ("ml-100k", "bare", "sasrec", "ia-add", 1, "b", 0.5, "NVIDIA H100"),
+        ("ml-100k", "usual", "sasrec", np.nan, 1, "a", 1.0, 1, "CPU, AVX2, 1 thread"),
+        ("ml-100k", "bare", "sasrec", np.nan, 1, "a", 1.0, 1, "CPU, AVX2, 1 thread"),
+        *(
+            ("ml-100k", "bare", "sasrec", "ia-add", s, f"b{s}", 1.0, 2, "NVIDIA H100")
+            for s in (1, 2)
+        ),
     ]
     found = study(tables=["runs"])
-    assert hours.spent([found]).empty  # its table is not written yet
+    assert hours.by_study([found]).empty  # its table is not written yet
     found.folder.mkdir(parents=True)
     pd.DataFrame(rows, columns=columns).to_csv(found.path("runs"), index=False)
-    (own, total) = hours.spent([found, study(tables=["levels"])]).to_numpy().tolist()
+    (own, total) = hours.by_study([found, study(tables=["levels"])]).to_numpy().tolist()
     n_wanted = len(found.datasets) * sum(len(a.models) for a in found.arms) * len(found.seeds)
-    assert own == [found.title, n_wanted, 2, 1.0, 0.5]
-    assert total[0] == "all together" and np.isnan(total[1]) and total[2:] == [2, 1.0, 0.5]
+    assert own == [found.title, n_wanted, 2, 1.0, 1.0]  # two seeds as one took one hour
+    assert total[0] == "all together" and np.isnan(total[1]) and total[2:] == [3, 1.0, 1.0]
 
 
 def test_hours_of_settings_without_a_run_are_an_epochs_times_no_more_epochs_than_there_may_be(

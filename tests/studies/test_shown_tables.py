@@ -12,9 +12,10 @@ from fabricated import fabricate, tables_of
 from seqattn.config import DESIGNS, MARGIN_PERCENT, SEEDS
 from seqattn.data import CATALOGUE
 from seqattn.search.record import read_search
-from seqattn.studies import rules
+from seqattn.studies import rules, travel
 from seqattn.studies.ia import tables
 from seqattn.studies.ia.agreement import agreement
+from seqattn.studies.plan import read_study
 from seqattn.studies.texts import ARMS, NOT_RUN
 
 NAMES = ("comparisons", "lambdas", "searches")
@@ -115,7 +116,13 @@ def test_substitutes_stay_out_of_the_papers_tables(found):
     for frame in (tables.outcomes_table(found.comparisons), lambdas):
         assert "Steam-AU" not in frame.index.get_level_values("dataset")
     assert {d for d, *_ in tables.beside_table(found.comparisons).index} == {"Steam-AU"}
-    assert {d for d, *_ in tables.lambdas_beside(found.lambdas).index} == {"Steam-AU"}
+    beside = tables.lambdas_beside(found.lambdas)
+    assert {d for d, *_ in beside.index} == {"Steam-AU"}
+    # The page joins the two, row by row.
+    replication = read_study("replication")
+    lengths = travel.travel_table(travel.by_cell(replication.table("travel")))
+    beside = tables.lambdas_beside(replication.table("lambdas"))
+    assert beside.index.names == lengths.index.names and len(beside.join(lengths)) == len(beside)
 
 
 def test_too_few_points_have_no_correlation(found):

@@ -225,7 +225,9 @@ def gains(table: pd.DataFrame, xlabel: str) -> Figure:
     """Draw gains as bars, a group a row of the table, a colour a column; NaN reads "not run"."""
     figure, axes = plt.subplots(figsize=(7, 0.35 * table.size + 0.9))
     height = 0.8 / table.shape[1]
-    for at, (name, colour) in enumerate(zip(table.columns, (GREY, BLUE, ORANGE), strict=False)):
+    colours = (GREY, BLUE, ORANGE, *OTHERS[2:5])
+    for at, name in enumerate(table.columns):
+        colour = colours[at % len(colours)]
         place = np.arange(len(table)) + (at - (table.shape[1] - 1) / 2) * height
         values = table[name].to_numpy(dtype=float)
         axes.barh(place, np.nan_to_num(values), height, color=colour, label=name)

@@ -296,7 +296,7 @@ def causes(effects: pd.DataFrame, n_seeds: int) -> pd.Series:
     )
 
 
-def told(effects: pd.DataFrame, effect: str, n_seeds: int) -> str:
+def in_words(effects: pd.DataFrame, effect: str, n_seeds: int) -> str:
     """Return one effect in words, by dataset: ``+29.3 [+21.3, +37.2] on Amazon-Office``.
 
     `effects` is the table ``factorial``, and fewer than `n_seeds` seeds are not run.

@@ -27,7 +27,7 @@ from seqattn.training.batches import packed_windows, prefix_windows
 from seqattn.training.fit import one_row_a_prefix
 
 PREFIX = "prefix"
-_TOLD = ["key", "base_of", "device", "hours"]
+_TOLD = ["key", "base_of", "device", "hours", "together"]
 
 
 def progress(study: Study, groups: Sequence[Group], device: str = "cpu") -> pd.DataFrame:
@@ -56,7 +56,7 @@ def progress(study: Study, groups: Sequence[Group], device: str = "cpu") -> pd.D
     return pd.DataFrame(told, columns=["dataset", "arm", "done", "missing", "hours", "lacking"])
 
 
-def spent(studies: Iterable[Study]) -> pd.DataFrame:
+def by_study(studies: Iterable[Study]) -> pd.DataFrame:
     """Return how many of their runs studies have and what these took, from tables ``runs``.
 
     Returns
@@ -85,8 +85,9 @@ def spent(studies: Iterable[Study]) -> pd.DataFrame:
 
 def _hours(runs: pd.DataFrame) -> tuple[float, float]:
     once = runs.drop_duplicates("key")
-    on_cpu = once["device"].astype(str).str.startswith("CPU")
-    return float(once.loc[on_cpu, "hours"].sum()), float(once.loc[~on_cpu, "hours"].sum())
+    on_cpu = once["device"].astype(str).str.startswith(("CPU", "nan"))
+    each = once["hours"] / once["together"].fillna(1)  # of seeds that were fitted as one
+    return float(each[on_cpu].sum()), float(each[~on_cpu].sum())
 
 
 def seconds_taken(runs: Iterable[Run], device: str) -> pd.DataFrame:

@@ -227,7 +227,7 @@ def told_apart(lambdas: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
     return rows.assign(name=names, words=[words(row) for row in rows.to_dict("records")])
 
 
-def told(verdicts: pd.DataFrame) -> str:
+def in_words(verdicts: pd.DataFrame) -> str:
     """Return how many combinations came to each verdict, as ``3 within ±5 % of SASRec``.
 
     In words that need no rule: *nothing* is called what it is. "No verdict yet" if none was run.

@@ -7,7 +7,7 @@
     width: (a, b) => a.high - a.low - (b.high - b.low),
     name: (a, b) => (a.name < b.name ? -1 : 1),
   };
-  // A phone shows fewer lines, each below its name.
+  // A narrow screen shows fewer lines, each below its name.
   const WIDE = { lines: 30, width: 820, height: 520, left: 440, right: 805, step: 24, room: 450 };
   const NARROW = { lines: 12, width: 420, height: 560, left: 16, right: 404, step: 41, room: 492 };
   const layout = (narrow) => (narrow ? NARROW : WIDE);

@@ -13,7 +13,7 @@ const playground = (() => {
   const folder = document.currentScript.src.replace(/[^/]*$/, "");
   const defined = {};
   const NS = "http://www.w3.org/2000/svg";
-  const phone = window.matchMedia("(max-width: 700px)"); // as in playground.css
+  const narrow = window.matchMedia("(max-width: 700px)"); // as in playground.css
 
   const html = (tag, attributes = {}, ...children) => {
     const element = document.createElement(tag);
@@ -210,7 +210,7 @@ const playground = (() => {
 
     const update = (moved) => {
       const values = Object.fromEntries(Object.entries(built).map(([id, c]) => [id, c.get()]));
-      values.narrow = phone.matches;
+      values.narrow = narrow.matches;
       const result = definition.compute(values, data, memory, moved);
       const [width, height] = size instanceof Function ? size(values.narrow) : size;
       picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -242,7 +242,7 @@ const playground = (() => {
     root.replaceChildren(title, bar, picture, sentence);
     root.setAttribute("role", "group");
     root.setAttribute("aria-label", definition.title);
-    phone.addEventListener("change", () => update());
+    narrow.addEventListener("change", () => update());
     reset();
     root.dataset.ready = "true";
   };

@@ -120,7 +120,7 @@ def test_substitutes_stay_out_of_the_papers_tables(found):
     assert {d for d, *_ in beside.index} == {"Steam-AU"}
     # The page joins the two, row by row.
     replication = read_study("replication")
-    lengths = travel.travel_table(travel.by_cell(replication.table("travel")))
+    lengths = travel.travel_table(travel.by_cell(replication.table("travel")))[["steps"]]
     beside = tables.lambdas_beside(replication.table("lambdas"))
     assert beside.index.names == lengths.index.names and len(beside.join(lengths)) == len(beside)
 

@@ -78,6 +78,38 @@ def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path):
     assert pipe.is_fifo() and [*tmp_path.iterdir()] == [pipe]
 
 
+def test_an_open_file_is_written_to_where_it_stands_and_never_replaced(tmp_path, monkeypatch):
+    """As `--split /dev/stdout` where the shell's ``>`` or ``>>`` leads it to a file."""
+    path, link = tmp_path / "o.txt", tmp_path / "link"
+    for more in (os.O_APPEND, 0):
+        path.write_text("old\n" if more else "")
+        handle = os.open(path, os.O_WRONLY | more)
+        link.unlink(missing_ok=True)
+        link.symlink_to(f"/dev/fd/{handle}")
+        for name in (f"/dev/fd/{handle}", f"/proc/self/fd/{handle}", link):
+            if Path(name).exists():  # there is no /proc on macOS
+                write_text(name, "new\n")
+        os.write(handle, b"end\n")
+        told = path.read_text().splitlines()
+        assert told == ["old"] * bool(more) + ["new"] * (len(told) - 1 - bool(more)) + ["end"]
+        assert os.path.samestat(os.fstat(handle), path.stat()) and "new" in told
+        os.close(handle)
+    assert {one.name for one in tmp_path.iterdir()} == {"o.txt", "link"}
+
+
+def test_standard_output_led_to_a_file_holds_all_in_order(tmp_path, warm):
+    program = (
+        "from seqattn.files import write_text\n"
+        "print('first')\nwrite_text('/dev/stdout', 'second\\n')\nprint('third')"
+    )
+    path = tmp_path / "o.txt"
+    for mode, before in (("ab", "old\n"), ("wb", "")):
+        path.write_text("old\n")
+        with path.open(mode) as file:
+            warm.run(program, stdout=file.fileno()).check_returncode()
+        assert path.read_text() == before + "first\nsecond\nthird\n"
+
+
 def test_a_record_that_may_not_be_read_is_not_taken_for_a_missing_one(tmp_path, monkeypatch):
     (tmp_path / "ranks").write_text("1")
     write_record(tmp_path, "cell.json", {"a": 1})

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -24,8 +25,8 @@ def write_text(path: str | Path, text: str) -> Path:
 def write_bytes(path: str | Path, data: bytes) -> Path:
     """Write beside the target and rename, so that no reader ever sees half a file.
 
-    A link stays, and the file it leads to is replaced; what is no file, such as a pipe, is
-    written to.
+    A link stays, and the file it leads to is replaced; what is no file, such as a pipe, and what
+    is open already, such as ``/dev/stdout``, is written to.
 
     Raises
     ------
@@ -34,6 +35,9 @@ def write_bytes(path: str | Path, data: bytes) -> Path:
     """
     path, partial = Path(path), None
     try:
+        if (number := _open_file(path)) is not None:
+            _write_open(number, data)
+            return path
         if path.exists() and not (path.is_file() or path.is_dir()):
             path.write_bytes(data)
             return path
@@ -53,6 +57,31 @@ def write_bytes(path: str | Path, data: bytes) -> Path:
         if partial is not None:
             Path(partial).unlink(missing_ok=True)
     return path
+
+
+def _open_file(path: Path) -> int | None:
+    """Return the number of the file of this process that a path such as ``/dev/stdout`` names.
+
+    The shell may have led it to a file on disk, which is not to be replaced while it is open.
+    """
+    if not path.exists():  # nor is a link that leads to itself
+        return None
+    own = {Path("/dev/fd").resolve(), Path("/proc/self/fd").resolve()}
+    while True:
+        folder = path.parent.resolve()
+        if folder in own and path.name.isdecimal():
+            return int(path.name)
+        if not path.is_symlink():
+            return None
+        path = folder / path.readlink()
+
+
+def _write_open(number: int, data: bytes) -> None:
+    """Write to an open file where it stands: at the end, or behind what was printed before."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    with os.fdopen(os.dup(number), "wb") as file:
+        file.write(data)
 
 
 ABANDONED = 3600.0  # seconds after which nobody is writing a part any more

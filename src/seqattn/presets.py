@@ -45,6 +45,9 @@ _FIXED = TrainConfig(epochs=200, patience=10)
 # One history in ten also gives a row in which the last item alone is hidden: what a model of masked
 # items is asked when it predicts.
 _LAST = 0.1
+_PAPER_MASKED = TrainConfig(
+    learning_rate=3e-3, epochs=100, patience=10, stride=50, last_item_samples=_LAST
+)
 # What is hidden lies anywhere in a window; of windows that overlap, only late items would be.
 _FIXED_MASKED = dataclasses.replace(_FIXED, stride=50, last_item_samples=_LAST)
 # The same backbone reading whole histories in one pass: two layers of 50 reach 99 interactions.
@@ -59,24 +62,19 @@ PRESETS: dict[str, Preset] = {
         TrainConfig(learning_rate=3e-3, epochs=8),
         # Masked-item training starts with a plateau; less patience would stop on it. It hides items
         # anywhere in a window, so windows need not overlap for late positions to be read.
-        # The limit lets patience end most fits on ML-100K.
-        TrainConfig(learning_rate=3e-3, epochs=60, patience=10, stride=50, last_item_samples=_LAST),
+        replace(_PAPER_MASKED, epochs=60),
     ),
     # The published protocol's final fits; what it searches for is not to be read from here.
     "paper": Preset(
         ModelConfig(),
         TrainConfig(),
-        TrainConfig(
-            learning_rate=3e-3, epochs=100, patience=10, stride=50, last_item_samples=_LAST
-        ),
+        _PAPER_MASKED,
     ),
     # The same with a window of its own for each late target, as RecBole reads it; slower.
     "paper-exact": Preset(
         ModelConfig(),
         TrainConfig(stride=1),
-        TrainConfig(
-            learning_rate=3e-3, epochs=100, patience=10, stride=50, last_item_samples=_LAST
-        ),
+        _PAPER_MASKED,
     ),
     "fixed": Preset(ModelConfig(), _FIXED, _FIXED_MASKED, small_log=100_000),
     # Its models of masked items, which look both ways, are refused.

@@ -376,7 +376,7 @@ def locked(folder: Path) -> Iterator[None]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise _unwritable(folder, error) from error
     try:
         yield
     finally:
@@ -408,14 +408,14 @@ def whole(folder: Path) -> Iterator[Path]:
     except (OSError, SafetensorError) as error:
         if old.exists() and not folder.exists():
             os.replace(old, folder)
-        raise unwritable(folder, error) from error
+        raise _unwritable(folder, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         if folder.exists():
             shutil.rmtree(old, ignore_errors=True)
 
 
-def unwritable(folder: Path, error: Exception) -> SeqattnError:
+def _unwritable(folder: Path, error: Exception) -> SeqattnError:
     """Return the error of a store that cannot be written."""
     reason = getattr(error, "strerror", None) or error
     return SeqattnError(

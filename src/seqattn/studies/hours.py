@@ -85,7 +85,7 @@ def by_study(studies: Iterable[Study]) -> pd.DataFrame:
 
 def _hours(runs: pd.DataFrame) -> tuple[float, float]:
     once = runs.drop_duplicates("key")
-    on_cpu = once["device"].astype(str).str.startswith(("CPU", "nan"))
+    on_cpu = once["device"].fillna("CPU").str.startswith("CPU")
     each = once["hours"] / once["together"].fillna(1)  # of seeds that were fitted as one
     return float(each[on_cpu].sum()), float(each[~on_cpu].sum())
 

@@ -11,6 +11,7 @@ CLUSTER := $(VENV)/cluster
 PRESET := quick
 # Files as a whole, in their order: by default those of fewest tests come last, the notebooks too.
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
+BENCHMARKS := statistics preparation lengths injection_overhead scaling catalogue training ladder where_time_goes
 TUTORIAL := book/appendix/generated/tutorial/6.md
 TRAINED := book/appendix/generated/static/playgrounds/history.data.js
 export PYTHON TORCH_INDEX
@@ -86,7 +87,7 @@ lab: $(READY)  ## JupyterLab on a notebook that trains a small model and plays w
 	$(BIN)/jupyter lab notebooks/start_here.ipynb
 
 bench: $(READY)  ## timings of the hot paths
-	$(BIN)/python -m benchmarks
+	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 bench-rectools:  ## RecTools' own environment, so that `make bench` can time it, too
 	@bash tools/make_rectools_venv.sh .venv-rectools

@@ -4,9 +4,9 @@ All train on the same prepared data with the same hyperparameters, and each epoc
 same validation targets. A setting is a dataset with hyperparameters: the quick preset's, or for
 ``ml-100k-deep`` three layers and a high learning rate, as a search may well choose. RecBole's
 SASRec is its own class with its own loss, on one row a prefix; its weights are converted for the
-ranking. Mode ``dense`` lets windows advance by 10, as the paper preset does; ``long`` has L = 200
-instead of 50, so that nearly every history is one window; ``prefix`` gives every target a row of
-its own, as RecBole does; ``sliding`` reads whole histories under a window of 50, with positions
+ranking. A mode is named by how far its windows advance; with L = 200 instead of 50 nearly every
+history is one window. ``prefix`` gives every target a row of its own, as RecBole does; ``sliding``
+reads whole histories under a window of 50, with positions
 relative to the query, and ``sliding-200`` under one of 200, with the batches and the feed-forward
 of RecTools' fast network, which is ``rectools-fast``; ``sliding-200-narrow`` has the feed-forward
 of RecTools' SASRecModel, which is ``rectools-native``. Setting ``ml-100k-200`` gives these four
@@ -14,7 +14,7 @@ more epochs, enough for RecTools' to learn. It all takes hours: each (setting, c
 kept in ``benchmarks/results/parity`` when it is done, so that a run that was stopped goes on, on
 another machine too.
 
-    python -m benchmarks.accuracy_parity [-s ml-100k] [--seeds 2020 ...] [--contestants packed ...]
+    python -m benchmarks.accuracy_parity [-s ml-100k] [--seeds 2020 ...] [--contestants prefix ...]
 """
 
 from __future__ import annotations
@@ -22,18 +22,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple
-from unittest.mock import patch
-
-if __package__ in (None, ""):
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
 import torch
@@ -55,18 +48,19 @@ from seqattn.training.ranking import rank_targets
 FOLDER = RESULTS / "parity"
 OF_RECTOOLS = ("rectools-fast", "rectools-native")
 LONG = ("sliding-200", "sliding-200-narrow", *OF_RECTOOLS)
-CONTESTANTS = ("packed", "dense", "long", "exact", "prefix", "sliding", "recbole", *LONG)
+STRIDES = ("stride 50", "stride 10", "L = 200, stride 200", "stride 1")
+CONTESTANTS = (*STRIDES, "prefix", "sliding", "recbole", *LONG)
 COMPARISONS = (
-    ("packed", "exact"),
-    ("dense", "exact"),
-    ("packed", "dense"),
-    ("long", "exact"),
-    ("exact", "prefix"),
+    ("stride 50", "stride 1"),
+    ("stride 10", "stride 1"),
+    ("stride 50", "stride 10"),
+    ("L = 200, stride 200", "stride 1"),
+    ("stride 1", "prefix"),
     ("prefix", "recbole"),
-    ("exact", "recbole"),
-    ("packed", "recbole"),
-    ("dense", "recbole"),
-    ("sliding", "dense"),
+    ("stride 1", "recbole"),
+    ("stride 50", "recbole"),
+    ("stride 10", "recbole"),
+    ("sliding", "stride 10"),
     ("sliding", "recbole"),
     ("sliding-200", "rectools-fast"),
     ("sliding-200-narrow", "rectools-native"),
@@ -81,7 +75,7 @@ class Setting(NamedTuple):
     model: ModelConfig
     learning_rate: float
     contestants: tuple[str, ...] = CONTESTANTS
-    aims: tuple[str, ...] = ("exact",)
+    aims: tuple[str, ...] = ("stride 1",)
 
 
 QUICK = get_preset("quick")
@@ -128,16 +122,23 @@ def ours(setting: Setting, dataset: Dataset, contestant: str, seed: int) -> dict
     """Fit SASRec in one of our modes, every epoch of it."""
     model, config = mode(setting, dataset, contestant)
     config = replace(config, epochs=setting.epochs, patience=setting.epochs)
+    return fitted(dataset, model, config, seed)
+
+
+def fitted(
+    dataset: Dataset, model: ModelConfig, config: TrainConfig, seed: int
+) -> dict[str, list[float]]:
+    """Fit SASRec; return validation NDCG@10 and seconds by epoch, and test ranks."""
     ticks = [time.process_time()]
-    fitted = fit(
+    done = fit(
         *(dataset, "sasrec", seed, model, config),
         on_epoch=lambda _: ticks.append(time.process_time()),
     )
     return {
-        "valid": [epoch.valid_ndcg for epoch in fitted.history],
-        "seconds": [epoch.seconds for epoch in fitted.history],
+        "valid": [epoch.valid_ndcg for epoch in done.history],
+        "seconds": [epoch.seconds for epoch in done.history],
         "cpu_seconds": np.diff(ticks).tolist(),
-        "test_ranks": fitted.ranks["test_unfiltered"].tolist(),
+        "test_ranks": done.ranks["test_unfiltered"].tolist(),
     }
 
 
@@ -156,10 +157,10 @@ def mode(setting: Setting, dataset: Dataset, contestant: str) -> tuple[ModelConf
             train = replace(train, batch_targets=targets)
         return model, replace(train, windows="whole")
     length, changes = {
-        "packed": (50, {"stride": 50}),
-        "dense": (50, {"stride": 10}),
-        "long": (200, {"stride": 200}),
-        "exact": (50, {"stride": 1}),
+        "stride 50": (50, {"stride": 50}),
+        "stride 10": (50, {"stride": 10}),
+        "L = 200, stride 200": (200, {"stride": 200}),
+        "stride 1": (50, {"stride": 1}),
         "prefix": (50, {"windows": "prefix"}),
     }[contestant]
     return replace(setting.model, max_length=length), replace(train, **changes)
@@ -203,13 +204,9 @@ def recbole(setting: Setting, dataset: Dataset, seed: int) -> dict[str, list[flo
 
 def recbole_model(settings: ModelConfig, dataset: Dataset) -> torch.nn.Module:
     """Return RecBole's SASRec with our settings."""
-    from recbole.config import Config
+    from seqattn.recbole.subjects import configured  # first: it lets RecBole's models be imported
 
-    import seqattn.recbole  # noqa: F401  # RecBole's Config under NumPy 2
-
-    # Importing RecBole's models turns anomaly detection on for the whole process.
-    with torch.autograd.set_detect_anomaly(False):
-        from recbole.model.sequential_recommender import SASRec
+    from recbole.model.sequential_recommender import SASRec  # isort: skip
 
     options = {
         "n_layers": settings.n_layers,
@@ -220,11 +217,8 @@ def recbole_model(settings: ModelConfig, dataset: Dataset) -> torch.nn.Module:
         "attn_dropout_prob": settings.attention_dropout,
         "MAX_ITEM_LIST_LENGTH": settings.max_length,
         "train_neg_sample_args": None,
-        "gpu_id": "",
     }
-    with patch.object(sys, "argv", sys.argv[:1]), patch.dict(os.environ):
-        config = Config(model=SASRec, dataset="none", config_dict=options)
-    return SASRec(config, SimpleNamespace(num=lambda field: dataset.n_items + 1))
+    return configured(SASRec, dataset, options)[0]
 
 
 def report() -> None:
@@ -283,7 +277,7 @@ def contestant_row(
         "seeds": len(own),
         "epochs": SETTINGS[setting].epochs,
         "best valid NDCG@10": float(np.mean([max(record["valid"]) for record in own])),
-        "test NDCG@10": float(np.mean([_ndcg(r).mean() for r in own])),
+        "test NDCG@10": float(np.mean([ndcg(r["test_ranks"]).mean() for r in own])),
         "s/epoch": float(np.median([s for r in own for s in r["seconds"]])),
     }
     if all("cpu_seconds" in record for record in own):
@@ -317,7 +311,7 @@ def comparison(
     """Compare a mode with a reference on the users of the seeds both have."""
     sides = contestants[name], contestants[reference]
     seeds = sorted(sides[0].keys() & sides[1].keys())
-    ours, theirs = (np.mean([_ndcg(side[s]) for s in seeds], axis=0) for side in sides)
+    ours, theirs = (np.mean([ndcg(side[s]["test_ranks"]) for s in seeds], axis=0) for side in sides)
     tost = tost_paired(theirs, ours, MARGIN * theirs.mean())
     return {
         "setting": setting,
@@ -338,8 +332,9 @@ def reading(equivalent: bool, low: float, high: float) -> str:
     return "higher" if low > 0 else "lower" if high < 0 else "can't be told"
 
 
-def _ndcg(record: dict) -> np.ndarray:
-    return metric(np.array(record["test_ranks"]), "NDCG", 10)
+def ndcg(ranks: list[int] | np.ndarray) -> np.ndarray:
+    """Return each target's NDCG@10."""
+    return metric(np.asarray(ranks), "NDCG", 10)
 
 
 def main() -> None:

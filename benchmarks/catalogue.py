@@ -11,20 +11,13 @@ thread, as a fit has.
 
 from __future__ import annotations
 
-import json
 import resource
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
-
-if __package__ in (None, ""):
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import torch
 
-from benchmarks.common import finish, interleave
+from benchmarks.common import alone, finish, interleave
 from benchmarks.steps import training_steps
 from benchmarks.synthetic import random_dataset
 from seqattn.config import TrainConfig
@@ -62,6 +55,7 @@ def optimiser_steps(n_items: int) -> Callable[[], float]:
 
 def times(n_items: int) -> dict[str, list[float]]:
     """Return steps a second of each loss, and of the optimiser alone, a number a round."""
+    torch.set_num_threads(1)
     dataset = log_of(n_items)
 
     def counted(config: TrainConfig) -> Callable[[], float]:
@@ -75,22 +69,16 @@ def times(n_items: int) -> dict[str, list[float]]:
 
 def peak_gib(n_items: int, loss: str) -> float:
     """Return the peak memory of this process after two steps."""
+    torch.set_num_threads(1)
     training_steps(log_of(n_items), 2, train=LOSSES[loss])()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-
-
-def alone(*arguments: object) -> dict | float:
-    """Return what a process of its own prints for some arguments."""
-    command = [sys.executable, "-m", "benchmarks.catalogue", *map(str, arguments)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout)
 
 
 def main() -> None:
     """Measure every size and report."""
     rows, seconds, over = [], {}, {}
     for n_items in SIZES:
-        rates = alone(n_items)
+        rates = alone(times, n_items)
         seconds[n_items] = {name: 1 / median(values) for name, values in rates.items()}
         for loss in LOSSES:
             pairs = zip(rates[loss], rates[FULL], strict=True)
@@ -98,7 +86,7 @@ def main() -> None:
             row = {"items": n_items, "loss": loss, "s/step": seconds[n_items][loss]}
             row["times as fast"] = over[loss, n_items]
             row["of it the optimiser"] = seconds[n_items][OPTIMISER] / seconds[n_items][loss]
-            rows.append(row | {"peak GiB": alone(n_items, loss)})
+            rows.append(row | {"peak GiB": alone(peak_gib, n_items, loss)})
     sampled, (least, *_, most) = "sampled softmax", SIZES
     finish(
         "catalogue",
@@ -114,10 +102,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    if len(sys.argv) == 2:
-        print(json.dumps(times(int(sys.argv[1]))))
-    elif len(sys.argv) == 3:
-        print(json.dumps(peak_gib(int(sys.argv[1]), sys.argv[2])))
-    else:
-        main()
+    torch.set_num_threads(1)  # of the machine's record, too
+    main()

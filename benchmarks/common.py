@@ -7,10 +7,14 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+import pandas as pd
 import torch
 
 RESULTS = Path(__file__).with_name("results")
@@ -38,6 +42,12 @@ def ratios(rates: Mapping[str, list[float]], over: str, under: str) -> dict[str,
     """Return the median, least and greatest ratio of two contestants over the rounds."""
     values = [a / b for a, b in zip(rates[over], rates[under], strict=True)]
     return {"median": median(values), "low": min(values), "high": max(values)}
+
+
+def alone(work: Callable[..., Any], *arguments: object) -> Any:
+    """Return what a function returns in a process of its own, whose peak memory is its own."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
 
 
 def machine() -> dict[str, object]:
@@ -70,17 +80,9 @@ def finish(
 
     A trial run that measures nothing worth keeping writes no file.
     """
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    text = [[_cell(row.get(column, "")) for column in columns] for row in rows]
-    widths = [max(len(c), *(len(line[i]) for line in text)) for i, c in enumerate(columns)]
-    for line in [columns, ["-" * width for width in widths], *text]:
-        print("  ".join(value.ljust(width) for value, width in zip(line, widths, strict=True)))
+    print(pd.DataFrame(rows).to_string(index=False, na_rep="", float_format="{:.4g}".format))
     if keep:
         RESULTS.mkdir(exist_ok=True)
         record = {"benchmark": name, **summary, "rows": rows, "machine": machine()}
         (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
     print(json.dumps({"benchmark": name, **summary}))
-
-
-def _cell(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

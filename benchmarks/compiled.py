@@ -10,12 +10,8 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from statistics import median
 from unittest.mock import patch
-
-if __package__ in (None, ""):
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import torch
 

@@ -1,7 +1,5 @@
 """The Performance page's pictures, drawn from the records in ``benchmarks/results``.
 
-Modes arrive under the names of `benchmarks.labels`.
-
 `draw` writes one SVG a benchmark and returns its alternative text; it is None where the record
 holds nothing to draw.
 """

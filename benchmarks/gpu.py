@@ -3,11 +3,10 @@
 Beside these, in turn under a sliding window over whole histories, which cannot be stacked.
 
 Throughput in interleaved rounds, how busy the GPU is and with what, and the wall time of a whole
-stacked fit with its accuracy. ML-1M comes from `--log` or `$SEQATTN_DATA/ml-1m.csv.gz` (columns
-user, item, intensity, timestamp, and seq_pos where an order is given); without it, a random log of
-its size stands in, and the result says so.
+stacked fit with its accuracy. Where the dataset is not at hand, a random log of ML-1M's size stands
+in, and the result says so.
 
-    python -m benchmarks.gpu [--dataset ml-1m] [--epochs 50] [--log FILE]
+    python -m benchmarks.gpu [--dataset ml-1m] [--epochs 50]
     python -m benchmarks.gpu --device cpu --dataset synthetic --epochs 1    # checks that it runs
 """
 
@@ -15,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -24,19 +22,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import mean, median, stdev
 
-if __package__ in (None, ""):
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import numpy as np
-import pandas as pd
 import torch
 
 from benchmarks.common import finish, interleave, ratios
 from benchmarks.steps import endless
 from benchmarks.synthetic import random_dataset
 from seqattn.config import ModelConfig, TrainConfig, replace
-from seqattn.data import CATALOGUE, Dataset, Interactions, Sequences, leave_one_out, load_dataset
-from seqattn.data.preparation import prepare
+from seqattn.data import Dataset, find_entry, load_dataset
+from seqattn.data.sources import status
 from seqattn.stats.metrics import metric
 from seqattn.training.batches import Gatherer, Plan
 from seqattn.training.fit import launch_epoch, seeded_model, training_batches, training_plans
@@ -58,26 +52,11 @@ PEAKS = {
 }
 
 
-def read_log(path: Path) -> Dataset:
-    """Prepare and split a CSV log; `seq_pos`, where there is one, gives the order."""
-    frame = pd.read_csv(path)
-    if "seq_pos" in frame:
-        frame = frame.dropna(subset=["seq_pos"]).assign(timestamp=lambda f: f["seq_pos"])
-    log = prepare(Interactions.from_frame(frame, source=str(path)))
-    sequences = Sequences.from_interactions(log)
-    return Dataset(
-        path.name, CATALOGUE["synthetic"], sequences, leave_one_out(sequences), log.steps, ""
-    )
-
-
-def dataset_for(name: str, log: Path | None) -> Dataset:
-    """Return the dataset asked for, or a random one of ML-1M's size where its file is missing."""
-    path = log or Path(os.environ.get("SEQATTN_DATA", ".")) / f"{name}.csv.gz"
-    if path.exists():
-        return read_log(path)
-    if name == "synthetic":
+def dataset_for(name: str) -> Dataset:
+    """Return the dataset asked for, or a random one of ML-1M's size where it is not at hand."""
+    if status(find_entry(name))[0] != "missing":  # nothing is downloaded
         return load_dataset(name)
-    print(f"{path} is not there: a random log of ML-1M's size stands in")
+    print(f"{name} is not at hand: a random log of ML-1M's size stands in")
     return random_dataset(n_users=6040, mean_length=165, n_items=3416)
 
 
@@ -104,13 +83,13 @@ def in_turn(
     return work
 
 
-def side_by_side(name: str, log: Path | None, steps: int, device: str) -> Callable[[], float]:
+def side_by_side(name: str, steps: int, device: str) -> Callable[[], float]:
     """Return a function that does some steps of each seed, all at once in processes."""
     context = get_context("spawn")
     ends = []
     for seed in SEEDS:
         ours, theirs = context.Pipe()
-        arguments = (theirs, name, log, steps, device, seed)
+        arguments = (theirs, name, steps, device, seed)
         context.Process(target=_one_seed, args=arguments, daemon=True).start()
         theirs.close()  # else a child that dies is waited for without end
         ends.append(ours)
@@ -125,12 +104,10 @@ def side_by_side(name: str, log: Path | None, steps: int, device: str) -> Callab
     return work
 
 
-def _one_seed(
-    end: Connection, name: str, log: Path | None, steps: int, device: str, seed: int
-) -> None:
+def _one_seed(end: Connection, name: str, steps: int, device: str, seed: int) -> None:
     """Do some steps of one seed whenever asked to, and say how many targets they had."""
     torch.set_num_threads(1)
-    work = in_turn(dataset_for(name, log), steps, device, [seed])
+    work = in_turn(dataset_for(name), steps, device, [seed])
     end.send("ready")
     while end.recv():
         end.send(work())
@@ -233,7 +210,6 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", default="ml-1m")
-    parser.add_argument("--log", type=Path)
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--steps", type=int, default=100, help="a round")
     parser.add_argument("--rounds", type=int, default=5)
@@ -243,11 +219,11 @@ def main(arguments: list[str] | None = None) -> None:
     if device != "cpu" and not torch.cuda.is_available():
         print("not run: no CUDA device")
         return
-    dataset = dataset_for(options.dataset, options.log)
+    dataset = dataset_for(options.dataset)
     contestants = {
         "in turn": in_turn(dataset, options.steps, device, SEEDS),
         "stacked": stacked(dataset, options.steps, device),
-        "side by side": side_by_side(options.dataset, options.log, options.steps, device),
+        "side by side": side_by_side(options.dataset, options.steps, device),
         SLIDING_WAY: in_turn(dataset, options.steps, device, SEEDS, SLIDING, WHOLE),
     }
     rates = interleave(contestants, options.rounds)

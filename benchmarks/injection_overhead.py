@@ -5,12 +5,7 @@ python -m benchmarks.injection_overhead
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from statistics import median
-
-if __package__ in (None, ""):
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.common import finish, interleave, ratios
 from benchmarks.steps import training_steps

@@ -23,26 +23,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-
-if __package__ in (None, ""):
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
 import torch
 
-from benchmarks.accuracy_parity import MARGIN, reading
+from benchmarks.accuracy_parity import MARGIN, comparison, fitted, ndcg
 from benchmarks.common import RESULTS, finish
 from benchmarks.synthetic import grouped_dataset, groups, popularity
 from seqattn.config import ModelConfig, TrainConfig, replace
 from seqattn.data import Dataset
 from seqattn.files import write_text
-from seqattn.stats import tost_paired
-from seqattn.stats.metrics import metric
-from seqattn.training.fit import fit
 from seqattn.training.ranking import Ranker
 
 FOLDER = RESULTS / "large_catalogue"
@@ -71,23 +63,9 @@ def run(dataset: Dataset, loss: str, seed: int) -> None:
     path = _path(loss, seed)
     if path.exists():
         return
-    record = fitted(dataset, LOSSES[loss], seed)
+    record = fitted(dataset, ModelConfig(), LOSSES[loss], seed)
     write_text(path, json.dumps(record) + "\n")
     print(f"{loss} seed {seed}: best validation NDCG@10 {max(record['valid']):.4f}", flush=True)
-
-
-def fitted(dataset: Dataset, config: TrainConfig, seed: int) -> dict[str, list[float]]:
-    """Fit SASRec; return validation NDCG@10 and processor seconds by epoch, and test ranks."""
-    ticks = [time.process_time()]
-    done = fit(
-        *(dataset, "sasrec", seed, ModelConfig(), config),
-        on_epoch=lambda _: ticks.append(time.process_time()),
-    )
-    return {
-        "valid": [epoch.valid_ndcg for epoch in done.history],
-        "cpu_seconds": np.diff(ticks).tolist(),
-        "test_ranks": done.ranks["test_unfiltered"].tolist(),
-    }
 
 
 def oracle_ranks(dataset: Dataset, group: np.ndarray) -> np.ndarray:
@@ -133,9 +111,9 @@ def report(dataset: Dataset) -> None:
         "popularity": popularity_ranks(dataset),
     }
     rows = [row(loss, own, found[FULL]) for loss, own in found.items()]
-    rows += [{"loss": name, "test NDCG@10": float(_ndcg(r).mean())} for name, r in scale.items()]
-    pairs = ((loss, found[loss].keys() & found[FULL].keys()) for loss in LOSSES if loss != FULL)
-    compared = [comparison(loss, found, sorted(common)) for loss, common in pairs if common]
+    rows += [{"loss": name, "test NDCG@10": float(ndcg(r).mean())} for name, r in scale.items()]
+    others = [loss for loss in LOSSES if loss != FULL and found[loss].keys() & found[FULL].keys()]
+    compared = [comparison("large catalogue", loss, FULL, found) for loss in others]
     curves = [
         {"loss": loss, "seed": seed, "valid": r["valid"], "cpu_seconds": r["cpu_seconds"]}
         for loss, own in found.items()
@@ -154,7 +132,7 @@ def row(loss: str, own: Records, full: Records) -> dict[str, object]:
         "loss": loss,
         "seeds": f"{len(own)}; not run: {', '.join(missing)}" if missing else f"{len(own)}",
         "best valid NDCG@10": float(np.mean([max(record["valid"]) for record in own.values()])),
-        "test NDCG@10": float(np.mean([_ndcg(r["test_ranks"]).mean() for r in own.values()])),
+        "test NDCG@10": float(np.mean([ndcg(r["test_ranks"]).mean() for r in own.values()])),
         "processor s/epoch": float(np.median(seconds)),
     }
     if full:
@@ -168,31 +146,8 @@ def row(loss: str, own: Records, full: Records) -> dict[str, object]:
     return told
 
 
-def comparison(loss: str, found: dict[str, Records], seeds: list[int]) -> dict[str, object]:
-    """Compare a loss with the full cross-entropy on the users, over the seeds that both have."""
-    ours, theirs = (
-        np.mean([_ndcg(found[name][seed]["test_ranks"]) for seed in seeds], axis=0)
-        for name in (loss, FULL)
-    )
-    margin = MARGIN * float(theirs.mean())
-    tost = tost_paired(theirs, ours, margin)
-    return {
-        "comparison": f"{loss} minus {FULL}",
-        "seeds": len(seeds),
-        "users": len(ours),
-        "NDCG@10": tost.difference,
-        "90 % interval": list(tost.ci),
-        "margin": margin,
-        "reads": reading(bool(tost.equivalent), *tost.ci),
-    }
-
-
 def _mean(own: Records, name: str) -> np.ndarray:
     return np.mean([record[name] for record in own.values()], axis=0)
-
-
-def _ndcg(ranks: list[int] | np.ndarray) -> np.ndarray:
-    return metric(np.asarray(ranks), "NDCG", 10)
 
 
 def main() -> None:

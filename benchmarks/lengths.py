@@ -8,13 +8,8 @@ for the short ones, what it is worth to compute rows of similar length together.
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from statistics import median
 from unittest.mock import patch
-
-if __package__ in (None, ""):
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.common import finish, interleave, ratios
 from benchmarks.steps import training_steps

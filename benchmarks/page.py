@@ -15,7 +15,6 @@ import pandas as pd
 
 from benchmarks import figures, run_times
 from benchmarks.common import RESULTS
-from benchmarks.labels import shown
 
 FOLDER = Path(__file__).resolve().parents[1] / "book" / "appendix" / "generated"
 PARITY = "accuracy_parity"
@@ -92,7 +91,7 @@ SECTIONS = {
             ("warm_up_seconds", "seconds of compiling before the first steps are done", ""),
         ],
     ),
-    PARITY: ("The same accuracy?", []),  # none named: all that the result holds
+    PARITY: ("The same accuracy?", []),
     "tuned_modes": ("Each mode tuned for itself", []),
     "injection_overhead": (
         "What an injection costs",
@@ -192,12 +191,11 @@ def section(name: str) -> str:
     command = f"`python -m benchmarks.{name}`"
     if not path.exists():
         return f"### {heading}\n\nNot run: {command}.\n"
-    result = shown(json.loads(path.read_text()))
+    result = json.loads(path.read_text())
     lines = [f"### {heading}", "", *_parity(result)]
     alt = figures.draw(name, result, FOLDER)
     if alt:
         lines += [f"![{alt}](generated/{name}.svg)", ""]
-    numbers = numbers or _every_number(result)
     if numbers:
         lines += ["| | measured | aim |", "|---|---:|---:|"]
     for key, text, aim in numbers:
@@ -224,7 +222,7 @@ def beside_accuracy(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     Test NDCG@10, a mean over seeds; blank where no such fit was made.
     """
     path = RESULTS / f"{PARITY}.json"
-    records = shown(json.loads(path.read_text()))["rows"] if path.exists() else []
+    records = json.loads(path.read_text())["rows"] if path.exists() else []
     fits = {(row["setting"], row["contestant"]): row for row in records}
     levels = _levels()
     told = []
@@ -314,15 +312,6 @@ def _missed(result: dict[str, object], key: str, aim: str) -> str:
         return ""
     met = value <= float(number) if aim.startswith("at most") else value >= float(number)
     return "" if met else ", **missed**"
-
-
-def _every_number(result: dict[str, object]) -> list[tuple[str, str, str]]:
-    known = ("benchmark", "rows", "machine")
-    return [
-        (key, key.replace("_", " "), "")
-        for key, value in result.items()
-        if key not in known and not isinstance(value, (list, dict))
-    ]
 
 
 def _table(rows: list[dict[str, object]]) -> str:

@@ -26,14 +26,11 @@ READY = "() => [...document.querySelectorAll('.playground')].every(p => p.datase
 
 def weigh(html: Path) -> list[dict[str, object]]:
     """Return a row a page that has a playground, and one for the heaviest page without."""
-    from playwright.sync_api import sync_playwright
-
     sys.path.insert(0, str(ROOT / "tests" / "site"))
-    from check_site import CHROMIUM_FLAGS, chromium, pages
+    from check_site import pages, started
 
     rows = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
+    with started() as browser:
         for name in pages(html):
             text = (html / name).read_text(encoding="utf-8")
             read: set[Path] = set()
@@ -57,7 +54,6 @@ def weigh(html: Path) -> list[dict[str, object]]:
                     "answers after, s": median(seconds),
                 }
             )
-        browser.close()
     playing = [row for row in rows if row["playgrounds"]]
     others = [row for row in rows if not row["playgrounds"]]
     return playing + sorted(others, key=lambda row: -row["all files, kB"])[:1]

@@ -12,10 +12,8 @@ official format, gzipped Python literals.
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,13 +23,10 @@ from pathlib import Path
 from statistics import median
 from unittest.mock import patch
 
-if __package__ in (None, ""):
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import numpy as np
 import pandas as pd
 
-from benchmarks.common import finish, interleave, ratios
+from benchmarks.common import alone, finish, interleave, ratios
 from seqattn.data import CATALOGUE, Interactions, Sequences, leave_one_out, load_dataset, prepare
 from seqattn.data.readers import READERS
 from seqattn.data.sources import find
@@ -134,21 +129,15 @@ def write_large(folder: Path) -> Path:
     return folder / "large.yaml"
 
 
-def large(path: Path) -> dict[str, float]:
-    """Load the large log in another process; return its seconds and peak memory."""
-    command = [sys.executable, "-m", "benchmarks.preparation", "--load", str(path)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-
-
-def load(path: str) -> None:
-    """Load one dataset and print seconds and peak GiB of this process as JSON."""
+def load(path: Path) -> dict[str, float]:
+    """Load one dataset; return seconds and peak GiB of this process."""
     started = time.perf_counter()
-    dataset = load_dataset(path)
+    load_dataset(str(path))
     seconds = time.perf_counter() - started
     # Kilobytes on Linux, bytes on macOS.
     unit = 2**30 if sys.platform == "darwin" else 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    print(json.dumps({"seconds": seconds, "peak_gib": peak, "rows": len(dataset.sequences)}))
+    return {"seconds": seconds, "peak_gib": peak}
 
 
 def steam_rate(folder: Path) -> float:
@@ -183,7 +172,7 @@ def main() -> None:
         folder = Path(name)
         path = write_log(folder)
         rates = interleave({"RecBole": recbole(path), "seqattn": ours(path)}, rounds=1)
-        big = large(write_large(folder))
+        big = alone(load, write_large(folder))
         steam = steam_rate(folder)
     real = ml_1m_seconds()
     rows = [
@@ -207,7 +196,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--load"]:
-        load(sys.argv[2])
-    else:
-        main()
+    main()

@@ -14,8 +14,8 @@ from typing import Any
 from seqattn.book import AE_VS_AR, NOTEBOOKS, open_chapter
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
-from seqattn.runs.fitting import run_spec
-from seqattn.runs.store import Run, RunSpec, Store
+from seqattn.runs.store import Fittable, Run, Store
+from seqattn.search.record import wanted_specs
 
 RUNS = ROOT / "book" / "runs" / "ml-100k"
 
@@ -65,7 +65,7 @@ def fits(parameters: dict[str, Any]) -> tuple[str, str]:
     return what, f"{sum(run.facts['seconds'] for run in runs if run) / 60:.1f}"
 
 
-def wanted(parameters: dict[str, Any]) -> tuple[list[RunSpec], list[Run | None]]:
+def wanted(parameters: dict[str, Any]) -> tuple[list[Fittable], list[Run | None]]:
     """Return the specs that notebooks of these parameters read, and the runs that are there.
 
     Raises
@@ -74,12 +74,9 @@ def wanted(parameters: dict[str, Any]) -> tuple[list[RunSpec], list[Run | None]]
         If the dataset, or a search that the preset rests on, is not there.
     """
     chapter = open_chapter(parameters)
-    specs = [
-        run_spec(chapter.dataset, model, seed, chapter.settings(model))
-        for model, seed in _pairs(parameters)
-    ]
-    store = Store(chapter.results_dir)
-    return specs, [store.get(spec) for spec in specs]
+    pairs, store = _pairs(parameters), Store(chapter.results_dir)
+    specs = wanted_specs(chapter.results_dir, chapter.dataset, pairs, chapter.preset)
+    return specs, list(map(store.get, specs))
 
 
 def _pairs(parameters: dict[str, Any]) -> list[tuple[str, int]]:

@@ -10,17 +10,10 @@ would take minutes and no more memory, as ranking holds some users' scores at a 
 
 from __future__ import annotations
 
-import json
 import resource
-import subprocess
-import sys
 import time
-from pathlib import Path
 
-if __package__ in (None, ""):
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
-from benchmarks.common import finish
+from benchmarks.common import alone, finish
 from benchmarks.steps import training_steps
 from benchmarks.synthetic import random_dataset
 from seqattn.models import build_model
@@ -65,11 +58,7 @@ def measure(n_users: int, n_items: int) -> dict[str, float]:
 
 def main() -> None:
     """Measure every size and report."""
-    rows = []
-    for size in SIZES:
-        command = [sys.executable, "-m", "benchmarks.scaling", *map(str, size)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        rows.append(json.loads(done.stdout))
+    rows = [alone(measure, *size) for size in SIZES]
     same_catalogue = [row["us/target"] for row in rows if row["items"] == SIZES[0][1]]
     finish(
         "scaling",
@@ -82,7 +71,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        print(json.dumps(measure(int(sys.argv[1]), int(sys.argv[2]))))
-    else:
-        main()
+    main()

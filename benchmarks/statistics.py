@@ -10,12 +10,7 @@ cells and scaled to 63; its bootstrap is given the vectorised mean.
 from __future__ import annotations
 
 import resource
-import sys
 import time
-from pathlib import Path
-
-if __package__ in (None, ""):  # this file would otherwise be found as the standard library's
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
 from scipy import stats

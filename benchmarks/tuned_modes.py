@@ -14,12 +14,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import sys
 from itertools import combinations
 from pathlib import Path
-
-if __package__ in (None, ""):
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.accuracy_parity import comparison
 from benchmarks.common import RESULTS, finish
@@ -39,11 +35,6 @@ SCRATCH = Path(".seqattn") / "modes"  # with weights and unfinished studies
 STRIDES = (50, 10, 1)
 
 
-def name_of(stride: int) -> str:
-    """Return what the page calls the mode of a stride."""
-    return {50: "packed", 1: "exact"}.get(stride, f"stride {stride}")
-
-
 def run(name: str, stride: int, trials: int, workers: int) -> None:
     """Search and fit SASRec in one mode, unless that is done already, and keep the records."""
     scratch, dataset = SCRATCH / str(stride), load_dataset(name)
@@ -53,7 +44,7 @@ def run(name: str, stride: int, trials: int, workers: int) -> None:
         collect(KEPT / str(stride), scratch)
     tune(
         *(scratch, dataset, BASELINE, SearchConfig(trials=trials), base),
-        on_trial=lambda n, best: print(f"{name_of(stride)}: {n} trials, best {best:.4f}"),
+        on_trial=lambda n, best: print(f"stride {stride}: {n} trials, best {best:.4f}"),
     )
     specs = wanted_specs(scratch, dataset, [(BASELINE, s) for s in SEEDS], "own_search")
     fit_runs(Store(scratch), dataset, specs, workers=workers)
@@ -69,8 +60,7 @@ def report() -> None:
             search = read_search(KEPT / str(stride), dataset, BASELINE, "own_search")
             if search is None:
                 continue
-            mode = name_of(stride)
-            store = Store(KEPT / str(stride))
+            mode, store = f"stride {stride}", Store(KEPT / str(stride))
             kept = (store.get(search.spec(seed)) for seed in SEEDS)
             runs = [run for run in kept if run is not None]
             rows.append(_row(dataset, mode, search, runs))

@@ -11,15 +11,10 @@ hence shares and not seconds; the time of a step is measured without it.
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from statistics import median
 from unittest.mock import patch
-
-if __package__ in (None, ""):
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile, record_function
@@ -28,11 +23,10 @@ from benchmarks import steps
 from benchmarks.common import finish, interleave
 from benchmarks.training import MODEL, SLIDING, TRAIN, WHOLE, all_of_ml_100k
 from seqattn.config import ModelConfig, TrainConfig
-from seqattn.models import attention as dropout
-from seqattn.models import attention as layers
+from seqattn.models import attention
 
 STEPS = 20
-DENSE, WHOLE_WAY = "dense", "sliding window"
+DENSE, WHOLE_WAY = "stride 10", "sliding window"
 WAYS = {DENSE: (MODEL, TRAIN), WHOLE_WAY: (SLIDING, WHOLE)}
 BATCH, DROPOUT, STEP = "cutting batches", "dropout", "the step"
 REST = "autograd, dispatch, Python"
@@ -87,14 +81,13 @@ def labelled_dropout(*arguments: object) -> object:
         return _dropout(*arguments)
 
 
-_dropout, _endless = dropout.dropout, steps.endless
+_dropout, _endless = attention.dropout, steps.endless
 
 
 def shares(work: Callable[[], float]) -> Counter[str]:
     """Return each kind's share of the time of `work`."""
     with (
-        patch.object(dropout, "dropout", labelled_dropout),
-        patch.object(layers, "dropout", labelled_dropout),
+        patch.object(attention, "dropout", labelled_dropout),
         profile(activities=[ProfilerActivity.CPU]) as profiler,
         record_function(STEP),
     ):

@@ -141,20 +141,20 @@ def test_a_speed_stands_beside_what_the_same_mode_learned(results, levels):
     parity = [
         {"setting": setting, "contestant": name, "seeds": 5, "test NDCG@10": ndcg}
         for setting, name, ndcg in [
-            ("ml-100k", "dense", 0.05897),
+            ("ml-100k", "stride 10", 0.05897),
             ("ml-100k", "recbole", 0.0596),
             ("ml-100k", "rectools-fast", 0.0177),
             ("ml-100k-200", "rectools-fast", 0.0599),
-            ("amazon-office", "dense", 0.0449),
+            ("amazon-office", "stride 10", 0.0449),
         ]
     ]
     put(results, "accuracy_parity", rows=parity)
     speeds = [
         "RecBole",
-        "ours, exact",
-        "ours, dense",
+        "ours, stride 1",
+        "ours, stride 10",
         "ours, sliding window",
-        "ours, packed, L = 200",
+        "ours, stride 200, L = 200",
         "RecTools fast, L = 200",
     ]
     put(results, "training", rows=[{"contestant": name, "targets/s": 5} for name in speeds])
@@ -240,12 +240,12 @@ def test_a_parity_run_of_another_length_is_run_again_and_not_shown(tmp_path, mon
     monkeypatch.setitem(accuracy_parity.SETTINGS, "ml-1m", setting)
     (tmp_path / "ml-1m").mkdir()
     for seed, valid in ((1, [0.1]), (2, [0.1, 0.2])):
-        (tmp_path / "ml-1m" / f"dense-{seed}.json").write_text(json.dumps({"valid": valid}))
-    assert accuracy_parity.records("ml-1m", "dense") == {2: {"valid": [0.1, 0.2]}}
+        (tmp_path / "ml-1m" / f"stride 10-{seed}.json").write_text(json.dumps({"valid": valid}))
+    assert accuracy_parity.records("ml-1m", "stride 10") == {2: {"valid": [0.1, 0.2]}}
     monkeypatch.setattr(accuracy_parity, "load_dataset", called)
-    accuracy_parity.run("ml-1m", "dense", 2)
+    accuracy_parity.run("ml-1m", "stride 10", 2)
     with pytest.raises(Called):
-        accuracy_parity.run("ml-1m", "dense", 1)
+        accuracy_parity.run("ml-1m", "stride 10", 1)
 
 
 def test_every_committed_result_has_its_section(tmp_path, monkeypatch):
@@ -286,17 +286,17 @@ def test_a_ladder_is_drawn_with_a_dot_and_a_spread_for_each_change(results):
 
 
 def test_learning_curves_are_drawn_only_where_the_result_has_them(results):
-    rows = [{"contestant": "exact", "seeds": 1}]
+    rows = [{"contestant": "stride 1", "seeds": 1}]
     put(results, "accuracy_parity", rows=rows)
     assert "svg" not in page.section("accuracy_parity")
     curve = {
         "setting": "d",
-        "contestant": "exact",
+        "contestant": "stride 1",
         "seed": 1,
         "valid": [0.1, 0.3],
         "seconds": [2, 3],
     }
-    comparisons = [{"comparison": "packed minus exact", "difference": 0.01, "ci": [0, 1]}]
+    comparisons = [{"comparison": "stride 50 minus stride 1", "difference": 0.01, "ci": [0, 1]}]
     put(results, "accuracy_parity", rows=rows, curves=[curve], comparisons=comparisons)
     text = page.section("accuracy_parity")
     assert "generated/accuracy_parity.svg" in text
@@ -306,8 +306,16 @@ def test_learning_curves_are_drawn_only_where_the_result_has_them(results):
 
 
 def test_seconds_taken_beside_other_work_are_not_shown(results):
-    row = {"contestant": "long", "s/epoch": 7.1, "to exact's best": "epoch 3, 21 s"}
-    put(results, "accuracy_parity", rows=[row, {"contestant": "exact", "to exact's best": "never"}])
+    row = {
+        "contestant": "L = 200, stride 200",
+        "s/epoch": 7.1,
+        "to stride 1's best": "epoch 3, 21 s",
+    }
+    put(
+        results,
+        "accuracy_parity",
+        rows=[row, {"contestant": "stride 1", "to stride 1's best": "never"}],
+    )
     text = page.section("accuracy_parity")
     assert "| contestant | to stride 1's best |" in text
     assert "| L = 200, stride 200 | epoch 3 |" in text and "| stride 1 | never |" in text
@@ -323,10 +331,16 @@ def test_no_section_names_a_mode_by_anything_but_its_stride(tmp_path, monkeypatc
 def test_the_default_beside_recbole_is_said_in_words(results):
     row = {"NDCG@10": -0.002, "90 % interval": [-0.007, 0.002], "margin": 0.003, "users": 943}
     rows = [
-        {"setting": "d", "comparison": "dense minus recbole", "seeds": 3, **row, "reads": "lower"},
         {
             "setting": "d",
-            "comparison": "packed minus recbole",
+            "comparison": "stride 10 minus recbole",
+            "seeds": 3,
+            **row,
+            "reads": "lower",
+        },
+        {
+            "setting": "d",
+            "comparison": "stride 50 minus recbole",
             "seeds": 1,
             **row,
             "reads": "higher",
@@ -342,10 +356,10 @@ def test_the_default_beside_recbole_is_said_in_words(results):
 
 def test_searches_in_each_mode_are_drawn_trial_by_trial(results):
     trials = [
-        {"dataset": "d", "mode": "packed", "values": [0.1, 0.2]},
-        {"dataset": "d", "mode": "exact", "values": [0.3]},
+        {"dataset": "d", "mode": "stride 50", "values": [0.1, 0.2]},
+        {"dataset": "d", "mode": "stride 1", "values": [0.3]},
     ]
-    put(results, "tuned_modes", rows=[{"mode": "packed", "seeds": 5}], trials=trials)
+    put(results, "tuned_modes", rows=[{"mode": "stride 50", "seeds": 5}], trials=trials)
     text = page.section("tuned_modes")
     assert "generated/tuned_modes.svg" in text and "| stride 50 | 5 |" in text
     drawn = figures.tuned({"trials": trials}).axes[0].lines

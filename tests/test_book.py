@@ -155,12 +155,6 @@ def test_a_table_shows_text_between_backticks_as_code_and_no_html_of_it():
     assert ">run `fit" in book.table(frame[["advice"]], "{}").to_html()  # formats are kept
 
 
-def test_an_unknown_parameter_is_refused_before_a_notebook_runs(tmp_path):
-    with pytest.raises(SeqattnError, match="unknown notebook parameter 'sede'"):
-        reports.run_notebook(TEMPLATES[0], tmp_path / "out.ipynb", {**GOOD, "sede": 1})
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -322,7 +316,7 @@ def test_a_report_of_models_without_a_lambda_leaves_the_notebook_about_it_out(
 
 
 def relink(text, present):
-    return reports.relink(text, book.NOTEBOOKS, present, book.ROOT / "notebooks")
+    return reports.relink(text, present)
 
 
 def test_links_to_notebooks_left_out_lead_to_the_next_one_there_is():

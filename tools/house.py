@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -76,19 +77,10 @@ def rooms(graph: Graph) -> Graph:
     return arrows
 
 
-def circles(graph: Graph) -> list[set[str]]:
-    """Return every set of two or more nodes that can all reach each other."""
-    reach = {node: _reached(graph, node) for node in graph}
-    found = {frozenset(m for m in reach[n] if n in reach[m]) for n in graph if n in reach[n]}
-    return sorted((set(circle) for circle in found), key=sorted)
-
-
-def _reached(graph: Graph, start: str) -> set[str]:
-    seen: set[str] = set()
-    waiting = list(graph[start])
-    while waiting:
-        node = waiting.pop()
-        if node not in seen:
-            seen.add(node)
-            waiting += graph[node]
-    return seen
+def circle(graph: Graph) -> list[str]:
+    """Return nodes of which each imports the one before it, the first also the last; or nothing."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []

@@ -11,17 +11,15 @@ from __future__ import annotations
 
 import argparse
 import io
-import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from importlib.util import find_spec
+from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import yaml
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from pypdf import PdfReader, PdfWriter
 from pypdf.annotations import Link
 from pypdf.generic import ArrayObject, Fit, NameObject
@@ -29,13 +27,12 @@ from pypdf.generic import ArrayObject, Fit, NameObject
 from seqattn.book.contents import pages
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "site"))
+
+from check_site import started  # noqa: E402
+
 SHEET = ROOT / "book/appendix/cheatsheet.html"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 MARGIN = {"top": "15mm", "bottom": "18mm", "left": "15mm", "right": "15mm"}
-NO_CHROMIUM = (
-    "Chromium is not on PATH, and only it can print the pages. On Debian or Ubuntu: apt-get "
-    "install chromium; on macOS: brew install --cask chromium"
-)
 # What a whole book on paper needs beside the page's own rules for print (css/print.css).
 PAPER = """
 * { animation: none !important; transition: none !important; }
@@ -69,26 +66,6 @@ class Printed(NamedTuple):
     title: str
     part: str
     pdf: bytes
-
-
-def chromium() -> str:
-    """Find the browser, or say how to get it."""
-    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None:
-        raise SystemExit(NO_CHROMIUM)
-    return found
-
-
-@contextmanager
-def browser() -> Iterator[Browser]:
-    """Start Chromium and end it."""
-    with sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=chromium(), args=FLAGS)
-        try:
-            yield started
-        finally:
-            started.close()
 
 
 def print_page(chrome: Browser, path: Path, css: str = PAPER) -> tuple[str, bytes]:
@@ -176,7 +153,7 @@ def book(html: Path, toc: dict, output: Path) -> Path:
     if missing:
         raise SystemExit(f"Not built: {', '.join(missing)}; run `make book` first")
     printed = []
-    with browser() as chrome:
+    with started() as chrome:
         for number, (path, part) in enumerate(wanted, 1):
             print(f"\rprinting {number} of {len(wanted)} pages", end="", flush=True)
             title, pdf = print_page(chrome, path)
@@ -189,15 +166,12 @@ def book(html: Path, toc: dict, output: Path) -> Path:
 
 def cheatsheet(output: Path, sheet: Path = SHEET) -> Path:
     """Print the cheat sheet."""
-    spec = find_spec("sphinx-mathjax-offline")
-    if spec is None or not spec.submodule_search_locations:
-        raise SystemExit("sphinx-mathjax-offline is not installed: pip install it")
-    mathjax = Path(next(iter(spec.submodule_search_locations))) / "static/mathjax/tex-chtml.js"
+    mathjax = Path(files("sphinx-mathjax-offline")) / "static/mathjax/tex-chtml.js"
     text = sheet.read_text(encoding="utf-8").replace("MATHJAX", mathjax.as_uri())
     output.parent.mkdir(parents=True, exist_ok=True)
     page = output.with_suffix(".html")
     page.write_text(text, encoding="utf-8")
-    with browser() as chrome:
+    with started() as chrome:
         _, pdf = print_page(chrome, page, css="")
     page.unlink()
     output.write_bytes(pdf)

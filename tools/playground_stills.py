@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "site"))
 
-from check_site import CHROMIUM_FLAGS, chromium  # noqa: E402
+from check_site import started  # noqa: E402
 
 SCRIPTS = ROOT / "book" / "_static" / "js" / "playgrounds"
 DATA = ROOT / "book" / "appendix" / "generated" / "static" / "playgrounds"
@@ -72,11 +72,8 @@ def stills(browser: Browser, folder: Path, data: Path | None = None) -> dict[str
 
 def drawn(data: Path | None) -> dict[str, str]:
     """Return what `stills` does, by a browser of its own."""
-    with TemporaryDirectory() as folder, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
-        found = stills(browser, Path(folder), data)
-        browser.close()
-    return found
+    with TemporaryDirectory() as folder, started() as browser:
+        return stills(browser, Path(folder), data)
 
 
 def main(what: Sequence[str] = ()) -> None:

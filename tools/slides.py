@@ -17,7 +17,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.util import find_spec
+from importlib.resources import files
 from pathlib import Path
 
 import nbformat
@@ -241,17 +241,10 @@ def deck(notebook: Path, page: str, bibliography: BibliographyData) -> str:
     return html.replace("reveal/dist/", "reveal/")
 
 
-def _package(name: str, install: str) -> Path:
-    spec = find_spec(name)
-    if spec is None or not spec.submodule_search_locations:
-        raise SystemExit(f"{install} is not installed: pip install -c constraints.txt {install}")
-    return Path(next(iter(spec.submodule_search_locations)))
-
-
 def copy_scripts(folder: Path) -> None:
     """Copy reveal.js, and of MathJax what the slides use, into a folder."""
-    reveal = _package("sphinx_revealjs", "sphinx-revealjs") / "_static/revealjs/dist"
-    mathjax = _package("sphinx-mathjax-offline", "sphinx-mathjax-offline") / "static/mathjax"
+    reveal = Path(files("sphinx_revealjs")) / "_static/revealjs/dist"
+    mathjax = Path(files("sphinx-mathjax-offline")) / "static/mathjax"
     for path in ("reveal.js", "reveal.css", "theme/white.css", "theme/fonts"):
         _copy(reveal / path, folder / "reveal" / path)
     for path in ("tex-chtml.js", "input/tex/extensions", "output/chtml/fonts"):

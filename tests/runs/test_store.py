@@ -313,7 +313,7 @@ def test_a_folder_whose_replacement_was_killed_half_way_comes_back(tmp_path):
 
 def test_a_results_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(SeqattnError, match="cannot make the results folder"):
+    with pytest.raises(SeqattnError, match="cannot make the folder"):
         Store(tmp_path / "file" / "results")
 
 

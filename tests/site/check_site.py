@@ -19,11 +19,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from importlib.util import find_spec
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
-from playwright.sync_api import BrowserContext, Error, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Request, sync_playwright
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -112,11 +112,23 @@ def pages(folder: Path) -> list[str]:
 
 def chromium() -> str:
     """Find the browser, without windows where there is one, or say how to get it."""
-    names = ("chromium-headless-shell", "chromium", "chromium-browser")
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
     found = next(filter(None, map(shutil.which, names)), None)
     if found is None:
-        sys.exit("Chromium is not on PATH; on Debian or Ubuntu: apt-get install chromium")
+        sys.exit(
+            "Chromium is not on PATH; on Debian or Ubuntu: apt-get install chromium; on macOS: "
+            "brew install --cask chromium"
+        )
     return found
+
+
+@contextmanager
+def started() -> Iterator[Browser]:
+    """Start Chromium and end it."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
 
 
 def _watch(page: Page, base: str, problems: list[str]) -> None:
@@ -136,10 +148,7 @@ def _watch(page: Page, base: str, problems: list[str]) -> None:
 
 @cache
 def _axe() -> str:
-    spec = find_spec("axe_playwright_python")
-    if spec is None or not spec.submodule_search_locations:
-        sys.exit("axe-core is not installed: pip install axe-playwright-python")
-    return (Path(spec.submodule_search_locations[0]) / "axe.min.js").read_text()
+    return (files("axe_playwright_python") / "axe.min.js").read_text()
 
 
 def _open(

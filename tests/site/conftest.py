@@ -7,10 +7,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def browser():
-    from check_site import CHROMIUM_FLAGS, chromium
-    from playwright.sync_api import sync_playwright
+    from check_site import started
 
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
+    with started() as found:
         yield found
-        found.close()

@@ -69,10 +69,10 @@ def test_pages_that_are_not_built_are_named(tmp_path):
         pdf.book(tmp_path, TOC, tmp_path / "book.pdf")
 
 
-def test_without_chromium_one_sentence_says_how_to_get_it(monkeypatch):
+def test_without_chromium_one_sentence_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(SystemExit, match="apt-get install chromium"):
-        pdf.chromium()
+        pdf.cheatsheet(tmp_path / "sheet.pdf")
 
 
 @PRINTS

@@ -14,9 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
-from seqattn.models import build_model
 from seqattn.models.backbone import Backbone
-from seqattn.runs.code import require_same_code
+from seqattn.runs.export import load
 from seqattn.runs.store import Run
 from seqattn.training.batches import Gatherer
 from seqattn.training.device import device_of
@@ -49,11 +48,7 @@ def load_model(run: Run, dataset: Dataset) -> Backbone:
     SeqattnError
         It was kept without weights, or fitted with other code of its model.
     """
-    spec, weights = run.facts["spec"], run.weights()
-    require_same_code(run)
-    model = build_model(spec["model"], dataset.n_items, **spec["model_config"])
-    model.load_state_dict(weights)
-    return model.eval()
+    return load(run, dataset).model
 
 
 def map_sizes(dataset: Dataset, max_length: int, n_users: int = 50) -> list[int]:

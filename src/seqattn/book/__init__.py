@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -115,15 +114,8 @@ def injected_names() -> list[str]:
         return []
     shell = get_ipython()
     sources = [] if shell is None else shell.user_ns.get("In", [])
-    return [
-        target.id
-        for source in sources
-        if source.lstrip().startswith("# Parameters")
-        for statement in ast.parse(source).body
-        if isinstance(statement, ast.Assign)
-        for target in statement.targets
-        if isinstance(target, ast.Name)
-    ]
+    injected = [source for source in sources if source.lstrip().startswith("# Parameters")]
+    return re.findall(r"(?m)^(\w+) =", "\n".join(injected))
 
 
 @dataclass(frozen=True)

@@ -37,16 +37,12 @@ def execute(
     Raises
     ------
     SeqattnError
-        If a parameter is unknown, a cell raises, the text asks for a number that no cell glues, or
+        If a cell raises, the text asks for a number that no cell glues, or
         nothing can be written.
     """
     import nbformat
     import papermill
 
-    defaults = papermill.inspect_notebook(str(template))
-    for name in parameters:
-        if name not in defaults:
-            raise SeqattnError(f"unknown notebook parameter {name!r}; known: {', '.join(defaults)}")
     make_folder(output.parent)
     failed = output.with_suffix(".failed.ipynb")
     partial = output.with_suffix(f".{os.getpid()}.failed.ipynb")  # another process may run it, too

@@ -157,7 +157,7 @@ def run_notebook(
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata["tags"].append("hide-input")  # a page shows them folded
         if cell.cell_type == "markdown":
-            cell.source = relink(cell.source, NOTEBOOKS, present, template.parent)
+            cell.source = relink(cell.source, present)
     write_notebook(notebook, output)
 
 
@@ -187,35 +187,27 @@ def made_with(parameters: Mapping[str, Any]) -> str:
 _LINK = re.compile(r"(?m)(^Next: )?\[([^\]]+)\]\((\w+)\.ipynb\)")
 
 
-def relink(text: str, notebooks: Sequence[str], present: Sequence[str], folder: Path) -> str:
+def relink(text: str, present: Sequence[str]) -> str:
     """Return Markdown whose links to notebooks lead to those `present`; a dead one stops a build.
 
     A line that starts with "Next:" leads to the next one there is; other links keep their words.
-
-    Parameters
-    ----------
-    text : str
-        Markdown of a notebook.
-    notebooks, present : sequence of str
-        Names of all notebooks, in order, and of those that were run.
-    folder : Path
-        Where the templates are, for their titles.
     """
 
     def replaced(link: re.Match[str]) -> str:
         following, words, name = link.groups()
-        if name not in notebooks or name in present:
+        if name not in NOTEBOOKS or name in present:
             return link[0]
         if not following:
             return words
-        later = [n for n in notebooks[notebooks.index(name) :] if n in present]
+        later = [n for n in NOTEBOOKS[NOTEBOOKS.index(name) :] if n in present]
         if not later:
             return "Next: the [start](../../index.md)"
-        return f"Next: [{_template_title(folder / f'{later[0]}.ipynb')}]({later[0]}.ipynb)"
+        return f"Next: [{_template_title(later[0])}]({later[0]}.ipynb)"
 
     return _LINK.sub(replaced, text)
 
 
-def _template_title(notebook: Path) -> str:
+def _template_title(name: str) -> str:
+    notebook = ROOT / "notebooks" / f"{name}.ipynb"
     first = "".join(json.loads(notebook.read_text(encoding="utf-8"))["cells"][0]["source"])
     return first.splitlines()[0].lstrip("# ")

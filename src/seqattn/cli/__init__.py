@@ -6,13 +6,14 @@ import io
 import os
 import signal
 import sys
+import threading
 
 from seqattn.errors import SeqattnError
 
 TYPE_CHECKING = False  # that of `typing`, which takes time to import: Ctrl-C may come
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+    from types import ModuleType
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from seqattn.cli.arguments import parser  # it imports what the verbs do
 
         options = parser().parse_args(arguments)
-        code = verbs[options.verb](options) or 0
+        code = getattr(verbs, f"_{options.verb}")(options) or 0
         if sys.stdout is not None:  # it is where the shell has closed it
             sys.stdout.flush()
         return code
@@ -50,28 +51,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _interrupted()
 
 
-def _verbs() -> dict[str, Callable[[argparse.Namespace], int | None]]:
+def _verbs() -> ModuleType:
     """Import what the verbs do, PyTorch and all, for seconds in which Ctrl-C may come.
 
     It ends the program there and then: NumPy makes an ImportError of a KeyboardInterrupt.
     """
     before = signal.getsignal(signal.SIGINT)
-    ours = before is signal.default_int_handler and _in_main_thread()
+    ours = before is signal.default_int_handler
+    ours = ours and threading.current_thread() is threading.main_thread()
     if ours:
         signal.signal(signal.SIGINT, lambda *_: os._exit(_interrupted()))
     try:
-        from seqattn.cli.verbs import RUN
+        from seqattn.cli import verbs
     finally:
         if ours:
             signal.signal(signal.SIGINT, before)
-    return RUN
-
-
-def _in_main_thread() -> bool:
-    """Return whether this is the thread that may say what a signal does."""
-    import threading
-
-    return threading.current_thread() is threading.main_thread()
+    return verbs
 
 
 def _interrupted() -> int:

@@ -19,30 +19,14 @@ if TYPE_CHECKING:
 
 
 EXAMPLES = """examples:
-  seqattn datasets
-  seqattn prepare ml-100k
   seqattn prepare my.yaml
-  seqattn fit -d ml-100k -m ia-add -s 2020 --json
   seqattn tune -d ml-100k -m sasrec ia-add
-  seqattn tune -d ml-100k -m ia-add --design shared_backbone
   seqattn fit -d ml-100k -m sasrec ia-add -s 2020 2021 --preset own_search
   seqattn fit -d ml-100k -m sasrec -s 2020 2021 --preset own_search --backbone-of ia-val
-  seqattn fit -d ml-100k -m pop itemknn bpr gru4rec srgnn -s 2020 --results-dir results/baselines
-  seqattn recommend -d ml-100k -m ia-add --user 7 -k 5
-  seqattn recommend -d ml-100k -m sasrec --history 50,172,181
-  seqattn attention -d ml-100k -m ia-add --user 7 -o maps.svg
-  seqattn export .seqattn/results/ml-100k/sasrec/seed-2020-... --per-user out.csv --model out
-  seqattn metrics -d ml-100k -m sasrec ia-add -s 2020
-  seqattn significance ml-100k
   seqattn compare sasrec ia-add -d ml-100k --metric Recall@20
-  seqattn compare theirs.csv mine.csv --column ndcg
-  seqattn compare ia-add:shared_backbone ia-add:own_search -d ml-100k
   seqattn evaluate -d ml-100k --lists top100.csv --name implicit-als
-  seqattn report ml-100k
-  seqattn collect .seqattn/results -o results/campaign
-  seqattn check results/campaign
-  seqattn collect .seqattn/results -o results/fixed
-  seqattn study replication --plan
+  seqattn recommend -d ml-100k -m ia-add --user 7 -k 5
+  seqattn export .seqattn/results/ml-100k/sasrec/seed-2020-... --per-user out.csv --model out
   seqattn study positions -d ml-100k -a rope -s 2020 2021
 """
 

@@ -1,4 +1,4 @@
-"""What each verb of the ``seqattn`` command does; a mistake of the user's is a `SeqattnError`."""
+"""What a verb of ``seqattn`` does, a function each; a mistake of the user's is a `SeqattnError`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import json
 import random
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -395,23 +394,3 @@ def _check(options: argparse.Namespace) -> int:
     print(*problems, sep="\n")
     print(f"{len(problems)} problems")
     return 1 if problems else 0
-
-
-RUN: dict[str, Callable[[argparse.Namespace], int | None]] = {
-    "datasets": _datasets,
-    "prepare": _prepare,
-    "tune": _tune,
-    "collect": _collect,
-    "fit": _fit,
-    "recommend": _recommend,
-    "attention": _attention,
-    "export": _export,
-    "evaluate": _evaluate,
-    "metrics": _metrics,
-    "significance": _significance,
-    "compare": _compare,
-    "report": _report,
-    "study": _study,
-    "pages": _pages,
-    "check": _check,
-}

@@ -41,15 +41,9 @@ GRIDS: dict[str, dict[str, tuple[float, ...]]] = {
     "gru4rec": {"learning_rate": (0.001, 0.005)},
     "srgnn": {"learning_rate": (0.001, 0.005)},
 }
-# The kind of validation rank whose NDCG@10 stops training and chooses hyperparameters.
-CHOSEN_BY = {
-    "pop": "filtered",
-    "itemknn": "filtered",
-    "bpr": "filtered",
-    "gru4rec": "unfiltered",
-    "srgnn": "unfiltered",
-}
 SEQUENTIAL = ("gru4rec", "srgnn")
+# The kind of validation rank whose NDCG@10 stops training and chooses hyperparameters.
+CHOSEN_BY = {model: "unfiltered" if model in SEQUENTIAL else "filtered" for model in GRIDS}
 TRAINED = ("bpr", *SEQUENTIAL)
 SEARCH_SEED = 2020
 MAX_EPOCHS = 300  # RecBole's epochs

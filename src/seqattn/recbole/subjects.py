@@ -137,9 +137,10 @@ def _step(
     return total
 
 
-def _configured(
+def configured(
     model: type[AbstractRecommender], dataset: Dataset, options: Mapping[str, object]
 ) -> tuple[AbstractRecommender, Log]:
+    """Return a model of RecBole's class on a dataset, and what it reads off that."""
     # `Config` reads the process's command line and sets CUDA_VISIBLE_DEVICES.
     with patch.object(sys, "argv", sys.argv[:1]), patch.dict(os.environ):
         config = Config(model=model, dataset="none", config_dict={"gpu_id": "", **options})
@@ -163,7 +164,7 @@ def _by_user(model: AbstractRecommender, dataset: Dataset) -> Callable[[str], Sc
 
 
 def _pop(dataset: Dataset, options: Mapping[str, object]) -> Subject:
-    model, log = _configured(Pop, dataset, options)
+    model, log = configured(Pop, dataset, options)
     # The class counts an item once a batch, however often the batch holds it, so its counts are
     # right only for batches without repeats: one user's history each.
     histories = np.split(log.items, dataset.split.train.offsets[1:-1])
@@ -173,7 +174,7 @@ def _pop(dataset: Dataset, options: Mapping[str, object]) -> Subject:
 
 
 def _itemknn(dataset: Dataset, options: Mapping[str, object]) -> Subject:
-    model, _ = _configured(ItemKNN, dataset, options)
+    model, _ = configured(ItemKNN, dataset, options)
 
     def of_stage(stage: str) -> Scores:
         # RecBole asks the training history on test, too. The neighbours are learned there, but who
@@ -185,7 +186,7 @@ def _itemknn(dataset: Dataset, options: Mapping[str, object]) -> Subject:
 
 
 def _bpr(dataset: Dataset, options: Mapping[str, object]) -> Subject:
-    model, log = _configured(BPR, dataset, options)
+    model, log = configured(BPR, dataset, options)
 
     def epoch(optimiser: torch.optim.Optimizer, rng: np.random.Generator) -> float:
         order = rng.permutation(len(log.users))
@@ -208,7 +209,7 @@ def _sequential(
     kind: type[SequentialRecommender], dataset: Dataset, options: Mapping[str, object]
 ) -> Subject:
     fixed = {"train_neg_sample_args": None, "MAX_ITEM_LIST_LENGTH": MAX_LENGTH}
-    model, _ = _configured(kind, dataset, {**fixed, **options})
+    model, _ = configured(kind, dataset, {**fixed, **options})
     windows = prefix_windows(dataset.split.train.offsets, MAX_LENGTH)
     gatherer = Gatherer(dataset.split.train)
 

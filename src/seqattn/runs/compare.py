@@ -28,7 +28,7 @@ from seqattn.stats import (
     percentile_interval,
     tost_paired,
 )
-from seqattn.stats.crossed import crossed_interval
+from seqattn.stats.crossed import crossed_interval, interval
 from seqattn.stats.inputs import copies
 from seqattn.stats.significance import standardised
 
@@ -347,8 +347,7 @@ def _table(b_SU: np.ndarray, v_SU: np.ndarray, margin_percent: float) -> pd.Data
     if len(d_SU) > 1:
         record, both = dual_criterion(b_SU, v_SU), crossed_interval(d_SU)
         error = record.difference / record.t_statistic if record.t_statistic else 0.0
-        reach = abs(error) * float(special.stdtrit(len(d_SU) - 1, 0.975))
-        of_seeds = (record.difference - reach, record.difference + reach)
+        of_seeds = interval(record.difference, abs(error), len(d_SU) - 1, ALPHA).ci
         flat_seeds = _flat(b_SU.mean(axis=1), v_SU.mean(axis=1), "seed")
         change("over seeds and users", both.ci, both.p_value, f"crossed{flat_seeds or flat}")
         told = f"paired t, {len(d_SU) - 1} df{flat_seeds}"

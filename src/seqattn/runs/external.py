@@ -454,10 +454,7 @@ def _list_places(path: Path, frame: pd.DataFrame, users: np.ndarray, order: str)
         _require_places(path, frame, users, values)
         return values
     # As everywhere: one more than the higher scores, and half of the ties, rounded down.
-    by_user = numbers.groupby(users)
-    higher = by_user.rank(method="min", ascending=False).to_numpy()
-    ties = by_user.rank(method="max", ascending=False).to_numpy() - higher
-    return higher + ties // 2
+    return np.floor(numbers.groupby(users).rank(ascending=False).to_numpy())
 
 
 def _require_places(path: Path, frame: pd.DataFrame, users: np.ndarray, values: np.ndarray) -> None:
@@ -468,11 +465,8 @@ def _require_places(path: Path, frame: pd.DataFrame, users: np.ndarray, values: 
     """
     none = (values < 1) | (values != np.floor(values))
     _refuse(path, frame, none, "{rank!r} is no rank; ranks are 1, 2, 3, ...")
-    order = np.lexsort((values, users))
-    before = np.roll(values[order], 1)
-    before[np.flatnonzero(np.diff(users[order], prepend=-1))] = 0
-    step = np.empty_like(values)
-    step[order] = values[order] - before
+    told = pd.DataFrame({"list": users, "rank": values}).sort_values(["list", "rank"])
+    step = told["rank"].groupby(told["list"]).diff().fillna(told["rank"]).sort_index().to_numpy()
     fix = "number each list 1, 2, 3, ... without gaps, or give scores"
     _refuse(path, frame, step == 0, f"rank {{rank}} occurs twice in this user's list; {fix}")
     _refuse(path, frame, step > 1, f"rank {{rank}} lacks the one before it; {fix}")

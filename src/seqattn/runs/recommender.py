@@ -15,13 +15,15 @@ import pandas as pd
 import torch
 
 from seqattn.data import Sequences
-from seqattn.data.columns import intensities, tidy_ids
+from seqattn.data.columns import intensities, is_given, refuse, tidy_ids
 from seqattn.data.readers.delimited import nearly
 from seqattn.data.sequences import places_of
 from seqattn.errors import SeqattnError, about
 from seqattn.models.backbone import Backbone
 from seqattn.training.batches import Gatherer, Spans
 from seqattn.training.ranking import SCORES_AT_ONCE, hide_seen, next_item_hidden
+
+_FIX_BLANK = "fill it in, or leave the row out"
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ class Recommender:
         for name in ("user", "item"):
             _require_column(frame, name, source)
             frame[name] = tidy_ids(frame[name], source)  # as of a log
-            _refuse_blank(frame[name], source)
+            refuse(frame[name], source, ~is_given(frame[name]), "is blank", _FIX_BLANK)
         if frame.empty:
             raise SeqattnError(f"{source}: no row, an empty history; give at least one item")
         frame = frame.iloc[np.argsort(pd.factorize(frame["user"])[0], kind="stable")]
@@ -165,8 +167,9 @@ class Recommender:
                     f"{source}: no intensity, and {self.about.get('model', 'this model')} reads "
                     "it; give one number for each item"
                 )
-            _refuse_blank(frame["intensity"], source)
-            values = intensities(frame["intensity"], source)
+            column = frame["intensity"]
+            refuse(column, source, ~is_given(column), "is blank", _FIX_BLANK)
+            values = intensities(column, source)
         numbers, users = pd.factorize(frame["user"])
         return Sequences(
             items=codes,
@@ -256,14 +259,4 @@ def _require_column(frame: pd.DataFrame, name: str, source: str) -> None:
             f"{source}: no column {name!r} (columns present: {', '.join(names)}); "
             + (f"rename {found!r}; " if found else "")
             + "give user, item and, for a model that reads it, intensity, with commas between them"
-        )
-
-
-def _refuse_blank(column: pd.Series, source: str) -> None:
-    blank = (column.isna() | (column == "")).to_numpy(dtype=bool)
-    if blank.any():
-        where = f"{column.index.name or 'row'} {column.index[int(np.argmax(blank))]}"
-        raise SeqattnError(
-            f"{source}: column {column.name!r}, {where}: the field is blank; fill it in, or leave "
-            "the row out"
         )

@@ -190,14 +190,7 @@ def histories(runs: Iterable[Run]) -> pd.DataFrame:
     )
 
 
-def verdicts(
-    runs: Iterable[Run],
-    *,
-    metrics: Sequence[str] = METRICS,
-    cutoffs: Sequence[int] = CUTOFFS,
-    kind: str = "unfiltered",
-    n_resamples: int = 2000,
-) -> Verdicts:
+def verdicts(runs: Iterable[Run], *, kind: str = "unfiltered") -> Verdicts:
     """Judge every model against SASRec by the dual criterion, paired by seed and by user.
 
     Raises
@@ -210,7 +203,7 @@ def verdicts(
         raise SeqattnError(f"no {BASELINE!r} runs: nothing to compare with; name {BASELINE!r}, too")
     if len(groups) < 2:
         raise SeqattnError(f"only {BASELINE!r} runs: nothing to compare; name a variant, too")
-    cells = list(product(metrics, cutoffs))
+    cells = list(product(METRICS, CUTOFFS))
     found = {model: values(group, cells, "test", kind) for model, group in groups.items()}
     seeds = {model: [run.seed for run in group] for model, group in groups.items()}
     pairs = {}
@@ -223,7 +216,7 @@ def verdicts(
         if model != BASELINE:
             for cell in cells:
                 pairs[model, *cell] = found[BASELINE][cell], found[model][cell]
-    records = dual_criterion_table(pairs, n_resamples=n_resamples)
+    records = dual_criterion_table(pairs)
     return Verdicts(dict(zip(pairs, records, strict=True)))
 
 

@@ -39,7 +39,7 @@ from torch import Tensor
 
 from seqattn.config import ModelConfig, TrainConfig, record, require_seed, strict
 from seqattn.errors import SeqattnError
-from seqattn.files import checksum, read_record, write_record
+from seqattn.files import checksum, make_folder, read_record, write_record
 from seqattn.stats.metrics import metric
 
 _WEIGHTS = "model.safetensors"
@@ -244,13 +244,7 @@ class Store:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SeqattnError(
-                f"cannot make the results folder {self.path}: {error.strerror}; "
-                "choose another results_dir"
-            ) from error
+        make_folder(self.path)
 
     def folder(self, spec: Spec) -> Path:
         """Return where a run's folder is, or would be."""
@@ -425,9 +419,10 @@ def _unwritable(folder: Path, error: Exception) -> SeqattnError:
 
 
 def _write(folder: Path, spec: Spec, result: Result) -> None:
+    owners = {f"{stage}{_OWNERS}": users for stage, users in result.owners.items()}
     small: dict[str, Any] = {
         kind: r.astype(np.min_scalar_type(int(r.max())))
-        for kind, r in {**result.ranks, **_named(result.owners)}.items()
+        for kind, r in {**result.ranks, **owners}.items()
     }
     # By way of memory: on a full disk numpy's own file would complain once more.
     np.savez_compressed(ranks := io.BytesIO(), **small)
@@ -438,10 +433,6 @@ def _write(folder: Path, spec: Spec, result: Result) -> None:
         shutil.copymode(folder / "ranks.npz", folder / _WEIGHTS)  # safetensors' files are private
     facts = {"spec": record(spec), **result.facts}
     write_record(folder, _FACTS[spec.engine], facts)
-
-
-def _named(owners: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {f"{stage}{_OWNERS}": users for stage, users in owners.items()}
 
 
 def read_run(folder: Path) -> Run:

@@ -41,7 +41,7 @@ from seqattn.models.backbone import Backbone
 from seqattn.presets import get_preset
 from seqattn.stats import tost_paired
 from seqattn.stats.metrics import metric
-from seqattn.training.batches import Gatherer, prefix_windows, random_batches
+from seqattn.training.batches import Gatherer, next_item_plan, prefix_windows, random_batches
 from seqattn.training.fit import fit
 from seqattn.training.ranking import rank_targets
 
@@ -183,7 +183,7 @@ def recbole(setting: Setting, dataset: Dataset, seed: int) -> dict[str, list[flo
         started = time.perf_counter()
         model.train()
         for chosen in random_batches(windows, BATCH_TARGETS, rng):
-            batch = gatherer.next_item_batch(windows, chosen)
+            batch = gatherer.batch(next_item_plan(windows, chosen))
             width = setting.model.max_length - batch.items_BT.shape[1]
             rows = {
                 "item_id_list": torch.nn.functional.pad(batch.items_BT, (0, width)),

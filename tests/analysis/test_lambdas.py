@@ -10,7 +10,6 @@ from scipy import stats
 
 from seqattn import build_model
 from seqattn.analysis.lambdas import (
-    bootstrap_spearman,
     loss_gradient,
     pace,
     ranks_by_scope,
@@ -19,9 +18,10 @@ from seqattn.analysis.lambdas import (
     t_interval,
     trajectories,
 )
-from seqattn.config import ModelConfig, TrainConfig
+from seqattn.config import ModelConfig, TrainConfig, replace
 from seqattn.runs.store import Run, RunSpec
 from seqattn.training.batches import Gatherer
+from seqattn.training.fit import batch_loss, training_batches
 from seqattn.training.ranking import rank_targets
 
 
@@ -121,6 +121,17 @@ def test_gradient_of_lambda_is_that_of_finite_differences(name, synthetic):
         assert gradient == pytest.approx(expected, rel=1e-3) and abs(expected) > 1e-7
 
 
+def test_gradient_under_a_sliding_window_is_that_of_whole_histories_whatever_the_stride(synthetic):
+    model = tiny("ia-add", max_length=8, positions="none", sliding_window=3)
+    config = TrainConfig(windows="whole", batch_targets=10**6)
+    (batch,) = next(training_batches(model, synthetic, config, "cpu")(np.random.default_rng(0)))
+    loss = batch_loss(model, batch)
+    expected = [float(g) for g in torch.autograd.grad(loss, model.lambda_parameters)]
+    for stride in (4, 10):
+        found = loss_gradient(model, synthetic, replace(config, stride=stride), 10**4)
+        assert found == pytest.approx(expected, rel=1e-4)
+
+
 def test_gradient_of_lambda_has_no_dropout_and_leaves_the_model_alone(synthetic):
     model = tiny("ia-val", hidden_dropout=0.5, attention_dropout=0.5).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -160,23 +171,6 @@ def test_pace_is_learning_rate_times_steps_of_an_epoch():
     )
 
 
-def test_bootstrap_of_spearman_is_that_of_scipy_one_resample_at_a_time():
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=15)
-    y = np.round(x + generator.normal(size=15))  # with ties
-    found = bootstrap_spearman(x, y, n_resamples=200, seed=4)
-    drawn = np.random.default_rng(4).integers(15, size=(200, 15))
-    rhos = [stats.spearmanr(x[d], y[d]).statistic for d in drawn]
-    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(rhos, [0.025, 0.975])))
-    assert found.rho == pytest.approx(stats.spearmanr(x, y).statistic) and found.n == 15
-
-
-def test_few_or_constant_points_have_no_bootstrap():
-    for x, y in (([1, 2], [2, 1]), ([1] * 9, range(9)), (range(9), [1] * 9)):
-        found = bootstrap_spearman(x, y)
-        assert np.isnan([found.rho, found.low, found.high]).all() and found.n == len(x)
-
-
 def test_points_of_a_group_stay_together_in_a_resample():
     """Copies of a point are no evidence: the interval is that of the groups, each once."""
     generator = np.random.default_rng(0)
@@ -193,11 +187,6 @@ def test_fewer_than_five_groups_have_no_interval():
     few, enough = (spearman_by(x, y, np.arange(40) % n) for n in (4, 5))
     assert np.isnan([few.low, few.high]).all() and few.rho == enough.rho
     assert enough.low < enough.rho < enough.high
-
-
-def test_resamples_of_one_point_are_left_out():
-    found = bootstrap_spearman([1, 2, 3], [1, 2, 3])
-    assert (found.rho, found.low, found.high) == pytest.approx((1, 1, 1))
 
 
 def test_prefix_and_causal_normalisation_agree_for_one_layer_and_not_for_two(synthetic):

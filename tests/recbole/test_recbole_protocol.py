@@ -20,7 +20,7 @@ from recbole_logs import RecBoleSASRec, histories, recbole_config, recbole_sasre
 from seqattn.recbole import from_recbole
 from seqattn.runs import external
 from seqattn.stats.metrics import CUTOFFS, METRICS, metric
-from seqattn.training.batches import Gatherer, packed_windows, prefix_windows
+from seqattn.training.batches import Gatherer, next_item_plan, packed_windows, prefix_windows
 from seqattn.training.fit import batch_loss
 from seqattn.training.negatives import bpr
 from seqattn.training.ranking import _ranks
@@ -41,7 +41,7 @@ def training_rows():
 def test_prefix_windows_are_recboles_augmented_rows(training_rows):
     sequences = histories(training_rows)
     windows = prefix_windows(sequences.offsets, L)
-    batch = Gatherer(sequences).next_item_batch(windows, np.arange(len(windows.start)))
+    batch = Gatherer(sequences).batch(next_item_plan(windows, np.arange(len(windows.start))))
     found = np.column_stack([batch.items_BT, windows.length, batch.targets])
     expected = np.column_stack(
         [training_rows[key] for key in ("item_id_list", "item_length", "item_id")]
@@ -65,7 +65,7 @@ def test_packed_loss_is_the_sum_of_recboles_prefix_losses(training_rows):
 
     ours, sequences = from_recbole(theirs).eval(), histories(short)
     windows = packed_windows(sequences.offsets, L, stride=L)
-    batch = Gatherer(sequences).next_item_batch(windows, np.arange(len(windows.start)))
+    batch = Gatherer(sequences).batch(next_item_plan(windows, np.arange(len(windows.start))))
     with torch.no_grad():
         found = float(batch_loss(ours, batch)) * len(batch.targets)
     assert len(windows.start) == sequences.n_users > 300

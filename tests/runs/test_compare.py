@@ -19,7 +19,7 @@ from seqattn.files import ROOT
 from seqattn.runs.compare import PerUser, compare, of_file
 from seqattn.runs.store import Store
 from seqattn.stats import dual_criterion, tost_paired
-from seqattn.stats.crossed import crossed_interval
+from seqattn.stats.crossed import crossed_interval, interval
 from seqattn.stats.metrics import metric, parse_metric
 
 
@@ -216,7 +216,8 @@ def test_equivalence_is_over_seeds_and_users_where_there_are_several_seeds():
     moved_SU = base_SU + np.array([[-0.1], [0.0], [0.1]]) + 0.01 * rng.standard_normal((3, 400))
     base, variant = PerUser("a", values(base_SU)), PerUser("b", values(moved_SU))
     row = equivalence(compare(base, variant).table)
-    found = crossed_interval(moved_SU - base_SU, alpha=0.1)
+    both = crossed_interval(moved_SU - base_SU)
+    found = interval(both.difference, both.error, both.df, 0.1)
     percent = 100 / base_SU.mean()
     assert (row["low"], row["high"]) == pytest.approx([end * percent for end in found.ci])
     assert row["note"] == "not shown within ±5 %, over seeds and users"

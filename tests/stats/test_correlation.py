@@ -7,7 +7,7 @@ import pytest
 
 from seqattn.errors import SeqattnError
 from seqattn.stats import dual_criterion
-from seqattn.stats.variance import Components, user_correlation, variance_components
+from seqattn.stats.variance import user_correlation, variance_components
 
 S, U = 5, 400
 
@@ -58,18 +58,3 @@ def test_where_nothing_varies_rho_is_zero_and_the_ratio_unknown():
 def test_one_seed_is_refused():
     with pytest.raises(SeqattnError):
         user_correlation(np.ones((1, 9)))
-
-
-@pytest.mark.parametrize(("rho", "squared"), [(-0.25, 0), (0, 1), (0.5, 3), (1, 5)])
-def test_copies_of_a_user_widen_the_honest_interval_by_the_root_of_their_number(rho, squared):
-    parts = Components(0, 0, user_variance=rho, residual_sd=np.sqrt(1 - rho))
-    assert parts.widening(5) ** 2 == pytest.approx(squared)
-
-
-def test_widening_is_the_ratio_of_the_standard_errors_over_users():
-    d_SU = correlated(0.4)
-    d_SU -= d_SU.mean(axis=1, keepdims=True)
-    clustered = d_SU.mean(axis=0).std() / np.sqrt(U)
-    pooled = d_SU.std() / np.sqrt(S * U)
-    found = variance_components(d_SU).widening(S)
-    assert found == pytest.approx(clustered / pooled, rel=0.01)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, asdict
 
 import numpy as np
 import pytest
@@ -202,8 +201,8 @@ def test_table_judges_each_cell_as_alone_and_keeps_the_order():
     for record, pair in zip(dual_criterion_table(cells), cells.values(), strict=True):
         alone = dual_criterion(*pair)
         assert record.n_users == pair[0].shape[1]
-        for name, value in alone.to_dict().items():
-            assert record.to_dict()[name] == pytest.approx(value, abs=1e-12), name
+        for name, value in asdict(alone).items():
+            assert getattr(record, name) == pytest.approx(value, abs=1e-12), name
 
 
 def test_empty_table_is_empty():
@@ -216,11 +215,8 @@ def test_same_arguments_same_record_and_the_seed_matters():
     assert dual_criterion(*pair, seed=1).pooled_ci != dual_criterion(*pair, seed=2).pooled_ci
 
 
-def test_record_is_frozen_and_survives_json():
+def test_record_is_frozen():
     result = dual_criterion([[0, 0], [0, 0]], [[1, 0], [1, 0]])
-    record = json.loads(json.dumps(result.to_dict(), allow_nan=False))
-    assert record["relative_change_percent"] is None  # the base is zero
-    assert record["pooled_ci"] == list(result.pooled_ci)
     with pytest.raises(FrozenInstanceError):
         result.robust = True
 
@@ -233,7 +229,6 @@ def test_record_is_frozen_and_survives_json():
         (np.ones((2, 1)), np.ones((2, 1)), {}, "at least 2 users"),
         (np.ones(9), np.ones(9), {}, r"expected \(seeds, users\)"),
         (np.ones((2, 2)), [[1, 1], [1, np.nan]], {}, r"variant holds nan at index \(1, 1\)"),
-        (np.ones((2, 2)), np.ones((2, 2)), {"alpha": 0}, "alpha is 0"),
         (np.ones((2, 2)), np.ones((2, 2)), {"n_resamples": 20}, "n_resamples is 20"),
     ],
 )

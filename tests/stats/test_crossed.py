@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.anova import anova_lm
 
 from seqattn.errors import SeqattnError
-from seqattn.stats.crossed import bounded, crossed_interval, pigeonhole_bootstrap
+from seqattn.stats.crossed import bounded, crossed_interval, interval
 from seqattn.stats.variance import mean_squares
 
 
@@ -146,17 +146,11 @@ def test_without_any_difference_the_p_value_is_one_and_a_constant_one_zero():
     assert crossed_interval(np.ones((3, 4))).p_value == 0
 
 
-def test_the_pigeonhole_bootstrap_has_the_variance_that_owen_gives():
-    # Naive expectation over multinomial weights of both factors.
-    d_SU = layout(np.random.default_rng(3), 6, 30, 0.5, 1, 1)
-    d_SU -= d_SU.mean()
-    s, u = d_SU.shape
-    # E[w_i w_j] of multinomial weights w = count / n: (1 - 1/n) / n^2, and 1 / n^2 more at i = j.
-    w_SS = np.full((s, s), (1 - 1 / s) / s**2) + np.eye(s) / s**2
-    w_UU = np.full((u, u), (1 - 1 / u) / u**2) + np.eye(u) / u**2
-    expected = np.einsum("su,tv,st,uv->", d_SU, d_SU, w_SS, w_UU)
-    means = pigeonhole_bootstrap(d_SU, 20_000)
-    assert means.var() == pytest.approx(expected, rel=0.05)
+@pytest.mark.parametrize("alpha", [0.02, 0.1])
+def test_an_interval_of_another_level_reaches_another_quantile_of_t(alpha):
+    low, high = interval(1.0, 0.5, 7.0, alpha).ci
+    reach = 0.5 * scipy.stats.t.ppf(1 - alpha / 2, 7)
+    assert (low, high) == pytest.approx((1 - reach, 1 + reach))
 
 
 @pytest.mark.parametrize(
@@ -168,9 +162,8 @@ def test_the_pigeonhole_bootstrap_has_the_variance_that_owen_gives():
     ],
 )
 def test_what_has_no_interval_is_one_line(values, message):
-    for function in (crossed_interval, pigeonhole_bootstrap):
-        with pytest.raises(SeqattnError, match=message):
-            function(values)
+    with pytest.raises(SeqattnError, match=message):
+        crossed_interval(values)
 
 
 @pytest.mark.parametrize(("n_seeds", "least", "most"), [(2, 0.84, 0.91), (3, 0.91, 0.95)])

@@ -119,6 +119,12 @@ def test_a_ratio_is_not_negative_and_has_no_end_over_a_base_that_may_be_none():
     assert ratio_interval(users, np.ones((1, 4))).ci[1] == np.inf
 
 
+@pytest.mark.parametrize(("base", "other"), [(0.06, 0.05), (0.3, 0.1), (0.1, 0.3)])
+def test_a_ratio_without_any_chance_is_its_own_interval(base, other):
+    result = ratio_interval(np.full((2, 5), base), np.full((2, 5), other))
+    assert result.ci == pytest.approx((other / base, other / base))
+
+
 @pytest.mark.parametrize(
     ("base", "other", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import numpy as np
@@ -61,7 +62,7 @@ def test_nothing_run_gives_empty_tables(tmp_path):
 def test_records_are_those_of_the_dual_criterion(folder, found):
     groups = runs_of(folder, "ml-100k", "own_search")
     pair = [metric(rank_matrix(groups[m]), "MRR", 20) for m in ("sasrec", "ia-mul")]
-    expected = dual_criterion(*pair).to_dict()
+    expected = asdict(dual_criterion(*pair))
     row = cell(
         found.comparisons, dataset="ml-100k", arm="own_search", model="ia-mul", metric="MRR", k=20
     )

@@ -17,6 +17,7 @@ from seqattn.training.batches import (
     last_item_windows,
     length_buckets,
     masked_item_plan,
+    next_item_plan,
     packed_windows,
     prefix_windows,
     random_batches,
@@ -134,7 +135,7 @@ def test_batches_are_not_composed_by_length():
 def test_next_item_batch_pairs_each_position_with_the_item_that_follows():
     gatherer = Gatherer(_sequences([4, 3]))
     windows = packed_windows(_offsets([4, 3]), 5, 5)
-    batch = gatherer.next_item_batch(windows, np.array([1, 0]))
+    batch = gatherer.batch(next_item_plan(windows, np.array([1, 0])))
     assert batch.items_BT.tolist() == [[5, 6, 0], [1, 2, 3]]
     assert batch.targets.tolist() == [6, 7, 2, 3, 4]
     torch.testing.assert_close(batch.intensity_BT, torch.tensor([[0.4, 0.5, 0.0], [0.0, 0.1, 0.2]]))

@@ -13,7 +13,7 @@ from seqattn.errors import DivergedError, SeqattnError
 from seqattn.models import MODELS, PLUGINS, build_model
 from seqattn.presets import get_preset
 from seqattn.stats.metrics import metric
-from seqattn.training.batches import Gatherer, length_buckets, packed_windows
+from seqattn.training.batches import Gatherer, length_buckets, next_item_plan, packed_windows
 from seqattn.training.course import Course, diverging
 from seqattn.training.fit import (
     backward,
@@ -171,7 +171,7 @@ def test_a_step_does_not_depend_on_how_its_batch_is_split(name, synthetic):
         [chosen[b] for b in length_buckets(windows.length[chosen], 4)],
         chosen[:, None],
     ):
-        parts = [gatherer.next_item_batch(windows, part) for part in split]
+        parts = [gatherer.batch(next_item_plan(windows, part)) for part in split]
         parts = [p._replace(intensity_BT=p.intensity_BT.double()) for p in parts]
         model.zero_grad()
         losses.append(backward(model, parts)[0])

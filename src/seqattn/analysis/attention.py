@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from seqattn.data import Dataset
 from seqattn.errors import SeqattnError
+from seqattn.models import build_model
 from seqattn.models.backbone import Backbone
-from seqattn.runs.export import load
+from seqattn.runs.code import require_same_code
 from seqattn.runs.store import Run
 from seqattn.training.batches import Gatherer
 from seqattn.training.device import device_of
@@ -48,7 +49,11 @@ def load_model(run: Run, dataset: Dataset) -> Backbone:
     SeqattnError
         It was kept without weights, or fitted with other code of its model.
     """
-    return load(run, dataset).model
+    spec, weights = run.facts["spec"], run.weights()
+    require_same_code(run)
+    model = build_model(spec["model"], dataset.n_items, **spec["model_config"])
+    model.load_state_dict(weights)
+    return model.eval()
 
 
 def map_sizes(dataset: Dataset, max_length: int, n_users: int = 50) -> list[int]:
@@ -94,7 +99,7 @@ def attention_maps(model: Backbone, dataset: Dataset, n: int, max_users: int = 2
         raise SeqattnError(f"no user of {dataset.name!r} has {n} training interactions; lower n")
     start = train.offsets[users + 1] - n
     gatherer = Gatherer(train, device_of(model), np.arange(train.n_users))
-    items, intensity, _ = gatherer.rows(start, np.full(len(users), n))
+    items, intensity = gatherer.rows(start, np.full(len(users), n))
     whose = (gatherer.users_of(start),) if model.needs_user else ()
     maps_LUHnn = model.eval().attention_maps(items, intensity, *whose)
     return maps_LUHnn.transpose(0, 1).float().cpu().numpy()

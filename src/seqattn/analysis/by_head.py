@@ -75,9 +75,7 @@ def ranks(
 
 def spectra(maps: np.ndarray) -> pd.DataFrame:
     """Return mean singular values, the largest first: layer, head, index (from 1), value."""
-    values_LHn = singular_values(maps).mean(axis=0)
-    layer, head, index = (axis.ravel() + 1 for axis in np.indices(values_LHn.shape))
-    return pd.DataFrame({"layer": layer, "head": head, "index": index, "value": values_LHn.ravel()})
+    return _rows({"value": singular_values(maps).mean(axis=0)}, "index")
 
 
 def mean_maps(maps: np.ndarray) -> pd.DataFrame:
@@ -88,15 +86,12 @@ def mean_maps(maps: np.ndarray) -> pd.DataFrame:
     DataFrame
         layer, head, query, at (the key; all from 1), weight and rank_5.
     """
-    shown = {"weight": maps.mean(axis=0), "rank_5": low_rank(maps, min(KEPT, maps.shape[-1]))}
-    shown["rank_5"] = shown["rank_5"].mean(axis=0)
-    axes = (axis.ravel() + 1 for axis in np.indices(shown["weight"].shape))
-    keys = dict(zip(("layer", "head", "query", "at"), axes, strict=True))
-    return pd.DataFrame(keys | {name: values.ravel() for name, values in shown.items()})
+    rank_5 = low_rank(maps, min(KEPT, maps.shape[-1])).mean(axis=0)
+    return _rows({"weight": maps.mean(axis=0), "rank_5": rank_5}, "query", "at")
 
 
-def _rows(values: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Return a row per layer and head from arrays of shape (L, H)."""
-    layer, head = (axis.ravel() + 1 for axis in np.indices(next(iter(values.values())).shape))
-    columns = {name: array_LH.ravel() for name, array_LH in values.items()}
-    return pd.DataFrame({"layer": layer, "head": head} | columns)
+def _rows(values: Mapping[str, np.ndarray], *more: str) -> pd.DataFrame:
+    """Return a row per layer, head and place on `more` axes, from arrays of shape (L, H, ...)."""
+    places = [axis.ravel() + 1 for axis in np.indices(next(iter(values.values())).shape)]
+    columns = {name: array.ravel() for name, array in values.items()}
+    return pd.DataFrame(dict(zip(("layer", "head", *more), places, strict=True)) | columns)

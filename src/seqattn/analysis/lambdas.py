@@ -25,7 +25,7 @@ from seqattn.runs.store import Run
 from seqattn.stats.metrics import metric
 from seqattn.training.batches import (
     Gatherer,
-    Windows,
+    next_item_plan,
     packed_windows,
     prefix_windows,
     random_batches,
@@ -142,22 +142,21 @@ def loss_gradient(
     the loss, all other weights held. The targets are all training targets of `max_users` users,
     evenly spaced over the dataset; long histories are cut without a random phase.
     """
-    train = dataset.split.train
     users = np.unique(np.linspace(0, dataset.n_users - 1, max_users).astype(int))
+    train = dataset.split.train.of_users(dataset.split.train.user_ids[users])
     length = model.config.max_length
     if config.windows == "prefix":
         windows = prefix_windows(train.offsets, length)
-    else:
-        windows = packed_windows(train.offsets, length, config.stride)
-    owner = np.searchsorted(train.offsets, windows.start, side="right") - 1
-    mine = np.isin(owner, users)
-    windows = Windows(windows.start[mine], windows.length[mine], windows.first_scored[mine])
+    else:  # whole histories, read as training does: the window of each late target is full
+        windows = packed_windows(
+            train.offsets, length, 1 if config.windows == "whole" else config.stride
+        )
     gatherer, model = Gatherer(train, device_of(model)), model.eval()
     lams = model.lambda_parameters
     total = np.zeros(len(lams))
     for chosen in random_batches(windows, config.batch_targets, np.random.default_rng(0)):
         for bucket in windows.buckets(chosen):
-            batch = gatherer.next_item_batch(windows, bucket)
+            batch = gatherer.batch(next_item_plan(windows, bucket))
             gradients = torch.autograd.grad(batch_loss(model, batch), lams)
             total += len(batch.targets) * np.array([float(g) for g in gradients])
     return total / windows.n_scored.sum()
@@ -235,28 +234,6 @@ def spearman(x: ArrayLike, y: ArrayLike) -> Spearman:
     reach = special.ndtri(0.975) * np.sqrt((1 + rho**2 / 2) / (n - 3))
     low, high = np.tanh(np.arctanh(rho) + np.array([-reach, reach]))
     return Spearman(rho, float(low), float(high), n)
-
-
-def bootstrap_spearman(
-    x: ArrayLike, y: ArrayLike, n_resamples: int = 2000, seed: int = 0
-) -> Spearman:
-    """Return Spearman's correlation with the 95 % percentile interval of resampled points.
-
-    It takes points for independent. Fewer than three points, or a constant coordinate, have
-    neither; resamples with a constant coordinate are left out.
-    """
-    points_2N = np.array([x, y], dtype=float)
-    n = points_2N.shape[1]
-    if n < 3 or (np.ptp(points_2N, axis=1) == 0).any():
-        return Spearman(np.nan, np.nan, np.nan, n)
-    drawn = np.random.default_rng(seed).integers(n, size=(n_resamples, n))
-    ranks_2BN = stats.rankdata(points_2N[:, drawn], axis=-1)
-    ranks_2BN -= ranks_2BN.mean(axis=-1, keepdims=True)
-    products_B, (xx_B, yy_B) = ranks_2BN.prod(axis=0).sum(axis=-1), (ranks_2BN**2).sum(axis=-1)
-    varied = xx_B * yy_B > 0
-    rhos = products_B[varied] / np.sqrt(xx_B * yy_B)[varied]
-    low, high = np.quantile(rhos, [0.025, 0.975])
-    return Spearman(float(stats.spearmanr(x, y).statistic), float(low), float(high), n)
 
 
 def spearman_by(

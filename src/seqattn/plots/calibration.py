@@ -62,7 +62,7 @@ def power_curves(rates: pd.DataFrame, alpha: float = 0.05) -> Figure:
     """Draw how often a true effect is found: a row a dataset, a column a variant.
 
     `rates` are of one design, with the usual columns and those of
-    `seqattn.stats.calibration.Rate`. The world ``estimated`` and effects from 0 on are drawn, with
+    `seqattn.stats.calibration.RATES`. The world ``estimated`` and effects from 0 on are drawn, with
     bands for exact 95 % limits, and a line for the nominal level `alpha`.
     """
     if rates.empty:
@@ -156,7 +156,7 @@ def pooling_dial(
     figure, axes = plt.subplots(figsize=(7.6, 4.2))
     grid = np.linspace(-1 / (n_seeds - 1), 1, 126)
     parts = [Components(0, 0, rho, np.sqrt(1 - rho)) for rho in grid]
-    curve = [expected_levels(part, n_seeds, 2, alpha)["pooled"] for part in parts]
+    curve = [expected_levels(part, n_seeds, 2)["pooled"] for part in parts]
     (theory,) = axes.plot(grid, curve, color="black", label="users alone, theory")
     for row in pooling:
         axes.plot([row["rho"]] * 2, [row["low"], row["high"]], color=GREY, linewidth=1.2)

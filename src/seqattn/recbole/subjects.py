@@ -250,7 +250,7 @@ def _by_history(model: SequentialRecommender, dataset: Dataset, stage: str) -> S
 def _sequences(
     model: SequentialRecommender, gatherer: Gatherer, start: np.ndarray, length: np.ndarray
 ) -> dict[str, Tensor]:
-    items_BT, _, _ = gatherer.rows(start, length)
+    items_BT, _ = gatherer.rows(start, length)
     return {model.ITEM_SEQ: items_BT, model.ITEM_SEQ_LEN: torch.as_tensor(length)}
 
 

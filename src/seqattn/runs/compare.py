@@ -29,7 +29,7 @@ from seqattn.stats import (
     tost_paired,
 )
 from seqattn.stats.crossed import crossed_interval, interval
-from seqattn.stats.inputs import copies
+from seqattn.stats.inputs import ALPHA, copies
 from seqattn.stats.significance import standardised
 
 
@@ -211,7 +211,6 @@ def _column_of_values(path: Path, names: Sequence[str], column: str | None, by: 
 
 
 _COLUMNS = ("question", "estimate", "low", "high", "t", "p", "note")
-ALPHA = 0.05
 ROUNDING = 1e-12  # of a value: more than is lost where a table passes through another program
 FEW = 10  # users: with fewer whose results differ, no interval over users means much
 
@@ -377,10 +376,11 @@ def _equivalence(
     if len(b_SU) == 1:
         tost = tost_paired(b_SU[0], v_SU[0], margin)
         return tost.ci, tost.p_value, "over users"
-    both = crossed_interval(v_SU - b_SU, alpha=2 * ALPHA)
+    both = crossed_interval(v_SU - b_SU)
     nearest = margin - abs(both.difference)
     p = float(special.stdtr(both.df, -nearest / both.error)) if both.error else float(nearest <= 0)
-    return both.ci, p, "over seeds and users"
+    inner = interval(both.difference, both.error, both.df, 2 * ALPHA)
+    return inner.ci, p, "over seeds and users"
 
 
 def _flat(base: np.ndarray, variant: np.ndarray, what: str) -> str:

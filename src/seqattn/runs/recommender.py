@@ -117,7 +117,7 @@ class Recommender:
         n = min(len(history), self.model.config.max_length)
         whose = None if user_ids is None else places_of(history.user_ids, user_ids, "user")
         gatherer, start = Gatherer(history, users=whose), np.array([len(history) - n])
-        items_BT, intensity_BT, _ = gatherer.rows(start, np.array([n]))
+        items_BT, intensity_BT = gatherer.rows(start, np.array([n]))
         users = (gatherer.users_of(start),) if self.model.needs_user else ()
         maps = self.model.attention_maps(items_BT, intensity_BT, *users)[:, 0].numpy()
         layer, head, query, key = (places.ravel() for places in np.indices(maps.shape))

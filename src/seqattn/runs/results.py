@@ -33,7 +33,7 @@ class Verdicts:
     def frame(self) -> pd.DataFrame:
         """Return one row a cell: model, metric, k, then the record's fields."""
         return pd.DataFrame(
-            {"model": m, "metric": name, "k": k, **record.to_dict()}
+            {"model": m, "metric": name, "k": k, **asdict(record)}
             for (m, name, k), record in self.records.items()
         )
 

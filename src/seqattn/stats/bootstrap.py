@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from seqattn.errors import SeqattnError
-from seqattn.stats.inputs import Floats, as_floats, check_alpha
+from seqattn.stats.inputs import ALPHA, Floats, as_floats
 
 # Counts held at once: 64 MiB, a block large enough for an efficient product.
 _CHUNK_ENTRIES = 1 << 23
@@ -111,13 +111,12 @@ def bootstrap_p_value(means: ArrayLike) -> Floats:
     return np.minimum(1.0, np.maximum(1.0 / means.shape[-1], 2 * tail))
 
 
-def percentile_interval(means: ArrayLike, alpha: float = 0.05) -> Floats:
-    """Return low and high, (..., 2): the alpha/2 and 1 - alpha/2 quantiles of means, (..., B).
+def percentile_interval(means: ArrayLike) -> Floats:
+    """Return low and high, (..., 2): the 2.5 % and 97.5 % quantiles of means, (..., B).
 
     References
     ----------
     Efron & Tibshirani 1993, chapter 13; [IA] section 4.3 (ii).
     """
-    check_alpha(alpha)
-    quantiles = np.quantile(as_floats(means, "means"), [alpha / 2, 1 - alpha / 2], axis=-1)
+    quantiles = np.quantile(as_floats(means, "means"), [ALPHA / 2, 1 - ALPHA / 2], axis=-1)
     return np.moveaxis(quantiles, 0, -1)

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,7 @@ from scipy import special
 from seqattn.errors import SeqattnError
 from seqattn.stats.bootstrap import bootstrap_p_value, percentile_interval
 from seqattn.stats.criterion import PARTS, RULES, bootstrap_parts, is_robust
-from seqattn.stats.inputs import Floats, Record, as_pair, check_alpha
+from seqattn.stats.inputs import ALPHA, Floats, as_pair
 from seqattn.stats.significance import paired_t
 from seqattn.stats.variance import (
     Components,
@@ -48,29 +49,18 @@ EFFECTS = (0, 0.25, 0.5, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 20, 30, 50)
 _BATCH_ENTRIES = 1 << 23  # floats of an array of replicates, or of their resampled means: 64 MiB
 
 
-@dataclass(frozen=True)
-class Rate(Record):
-    """How often one criterion rejects in one world at one effect.
+RATES = ["world", "effect_percent", "criterion", "rate", "low", "high", "wrong_rate", "expected"]
 
-    `rate` counts verdicts in the effect's direction, at effect 0 those in either: there it is the
-    false-positive rate. `low` and `high` are its exact 95 % limits. `wrong_rate` counts verdicts
-    against the effect (NaN at 0). `expected` is normal theory's false-positive rate, NaN where
+
+@dataclass(frozen=True)
+class Calibration:
+    """Result of `calibrate`: the cell it rests on, the settings, and how often criteria reject.
+
+    `rates` has a row per world, effect and criterion, with the columns `RATES`. `rate` counts
+    verdicts in the effect's direction, at effect 0 those in either: there it is the false-positive
+    rate. `low` and `high` are its exact 95 % limits. `wrong_rate` counts verdicts against the
+    effect (NaN at 0). `expected` is normal theory's false-positive rate, NaN where
     `expected_levels` gives none.
-    """
-
-    world: str
-    effect_percent: float
-    criterion: str
-    rate: float
-    low: float
-    high: float
-    wrong_rate: float
-    expected: float
-
-
-@dataclass(frozen=True)
-class Calibration(Record):
-    """Result of `calibrate`: the cell it rests on, the settings, and one `Rate` a row.
 
     `seed_half_width_percent` is the median over seeds of half the width of a seed's own normal
     interval, in percent of the baseline. An effect of about that size passes the stability check
@@ -87,11 +77,7 @@ class Calibration(Record):
     n_resamples: int
     seed: int
     alpha: float
-    rates: tuple[Rate, ...]
-
-    def frame(self) -> pd.DataFrame:
-        """Return the rates, a row each, with the fields of `Rate` as columns."""
-        return pd.DataFrame(list(self.rates))
+    rates: pd.DataFrame
 
 
 def calibrate(
@@ -102,7 +88,6 @@ def calibrate(
     replicates: int = 1000,
     n_resamples: int = 2000,
     seed: int = 0,
-    alpha: float = 0.05,
 ) -> Calibration:
     """Simulate how often each part of the dual criterion rejects, in studies like this one.
 
@@ -116,7 +101,7 @@ def calibrate(
         True effects in percent of the baseline's mean, each once; 0 must be one of them.
     replicates
         C, studies simulated in each world.
-    n_resamples, seed, alpha
+    n_resamples, seed
         As in `dual_criterion`; `seed` is that of the replicates as well.
 
     Raises
@@ -136,12 +121,12 @@ def calibrate(
     >>> base = rng.random((5, 60))
     >>> variant = base + rng.normal(0, 0.1, (5, 60))
     >>> record = calibrate(base, variant, effects=[0, 20], replicates=50, n_resamples=200)
-    >>> rates = record.frame().set_index(["world", "criterion", "effect_percent"])["rate"]
+    >>> rates = record.rates.set_index(["world", "criterion", "effect_percent"])["rate"]
     >>> bool(rates["estimated", "robust", 20] > rates["estimated", "robust", 0])
     True
     """
     base, variant = as_pair(base, variant, ndim=2)
-    _check_settings(effects, replicates, n_resamples, seed, alpha)
+    _check_settings(effects, replicates, n_resamples, seed)
     if base.mean() <= 0:
         raise SeqattnError(f"the baseline's mean is {base.mean()}: percents of it need it positive")
     differences_SU = variant - base
@@ -149,13 +134,18 @@ def calibrate(
     if np.abs(residuals_SU).max() <= 1e-12 * max(np.abs(base).max(), np.abs(variant).max()):
         raise SeqattnError("all users of a seed differ by the same amount: nothing to resample")
     components, (n_seeds, n_users) = variance_components(differences_SU), base.shape
-    rates: list[Rate] = []
+    rates: list[tuple[object, ...]] = []
     shifts_E = np.asarray(effects) / 100 * base.mean()
-    for number, (world, parts) in enumerate(_worlds(components).items()):
+    worlds = {
+        "estimated": components,
+        "upper": replace(components, seed_sd=components.seed_sd_upper),
+        "independent": replace(components, seed_sd=0.0, user_variance=0.0),
+    }
+    for number, (world, parts) in enumerate(worlds.items()):
         sizes = (replicates, n_resamples)
         studies = _studies(residuals_SU, world, parts.seed_sd, *sizes, [seed, number])
-        found = [directions(d_CSU, shifts_E, n_resamples, seed, alpha) for d_CSU in studies]
-        expected = expected_levels(parts, n_seeds, n_users, alpha)
+        found = [directions(d_CSU, shifts_E, n_resamples, seed) for d_CSU in studies]
+        expected = expected_levels(parts, n_seeds, n_users)
         rates += _rates(world, effects, np.concatenate(found, axis=1), expected)
     error = np.median(residuals_SU.std(axis=1, ddof=1)) / np.sqrt(n_users)
     return Calibration(
@@ -163,13 +153,13 @@ def calibrate(
         n_users=n_users,
         base_mean=float(base.mean()),
         components=components,
-        correlation=user_correlation(differences_SU, n_resamples=n_resamples, alpha=alpha),
-        seed_half_width_percent=float(100 * special.ndtri(1 - alpha / 2) * error / base.mean()),
+        correlation=user_correlation(differences_SU, n_resamples=n_resamples),
+        seed_half_width_percent=float(100 * special.ndtri(1 - ALPHA / 2) * error / base.mean()),
         replicates=replicates,
         n_resamples=n_resamples,
         seed=seed,
-        alpha=alpha,
-        rates=tuple(rates),
+        alpha=ALPHA,
+        rates=pd.DataFrame(rates, columns=RATES),
     )
 
 
@@ -178,7 +168,7 @@ def detectable_percent(
 ) -> float:
     """Return the smallest positive effect, in percent, found with the given power.
 
-    Linear between the effects of `rates` (columns of `Rate`); NaN where none is large enough.
+    Linear between the effects of `rates`, those of a `Calibration`; NaN where none is large enough.
     """
     chosen = (rates["world"] == world) & (rates["criterion"] == criterion)
     curve = rates[chosen & (rates["effect_percent"] >= 0)].sort_values("effect_percent")
@@ -187,16 +177,9 @@ def detectable_percent(
     if not len(enough):
         return float("nan")
     last = enough[0]
+    if found[last - 1] >= power:  # false positives, in either direction
+        return float(effects[last])
     return float(np.interp(power, found[last - 1 : last + 1], effects[last - 1 : last + 1]))
-
-
-def _worlds(components: Components) -> dict[str, Components]:
-    """Return the variances of each simulated world."""
-    return {
-        "estimated": components,
-        "upper": replace(components, seed_sd=components.seed_sd_upper),
-        "independent": replace(components, seed_sd=0.0, user_variance=0.0),
-    }
 
 
 def _studies(
@@ -223,8 +206,9 @@ def _studies(
 
 def _rates(
     world: str, effects: Sequence[float], found_ECK: np.ndarray, expected: dict[str, float]
-) -> list[Rate]:
-    rates, nan = [], float("nan")
+) -> list[tuple[object, ...]]:
+    rates: list[tuple[object, ...]] = []
+    nan = float("nan")
     for effect, found_CK in zip(effects, found_ECK, strict=True):
         sign = np.sign(effect)
         for criterion, found_C in zip(CRITERIA, found_CK.T, strict=True):
@@ -232,30 +216,25 @@ def _rates(
             wrong = float((found_C == -sign).mean()) if sign else nan
             level = nan if sign else expected.get(criterion, nan)
             measured = proportion(int(hits.sum()), len(hits))
-            rates.append(Rate(world, float(effect), criterion, *measured, wrong, level))
+            rates.append((world, float(effect), criterion, *measured, wrong, level))
     return rates
 
 
-def _check_settings(
-    effects: Sequence[float], replicates: int, n_resamples: int, seed: int, alpha: float
-) -> None:
-    check_alpha(alpha)
+def _check_settings(effects: Sequence[float], replicates: int, n_resamples: int, seed: int) -> None:
     values = list(effects)
     if not np.isfinite(values).all() or 0 not in values or len(set(values)) < len(values):
         raise SeqattnError(f"effects are {values}; give finite percents, each once, 0 among them")
-    if replicates < 1 or seed < 0 or n_resamples * alpha <= 1:
+    if replicates < 1 or seed < 0 or n_resamples * ALPHA <= 1:
         raise SeqattnError(
             f"replicates are {replicates}, n_resamples {n_resamples}, seed {seed}; give at least "
-            f"1 replicate, more than {1 / alpha:.0f} resamples and a non-negative seed"
+            f"1 replicate, more than {1 / ALPHA:.0f} resamples and a non-negative seed"
         )
 
 
 CRITERIA = (*PARTS, *RULES)
 
 
-def directions(
-    d_CSU: Floats, shifts_E: Floats, n_resamples: int, seed: int, alpha: float
-) -> np.ndarray:
+def directions(d_CSU: Floats, shifts_E: Floats, n_resamples: int, seed: int) -> np.ndarray:
     """Return what each criterion claims of each study, the data shifted by each effect.
 
     `d_CSU` are differences between variant and baseline, `shifts_E` is added to every entry, both
@@ -270,47 +249,27 @@ def directions(
     """
     means_CS = d_CSU.mean(axis=2)
     pooled_CB, by_seed_CSB, clustered_CB = bootstrap_parts(d_CSU, n_resamples, seed)
-    low_CS, high_CS = np.moveaxis(percentile_interval(by_seed_CSB, alpha), -1, 0)
+    low_CS, high_CS = np.moveaxis(percentile_interval(by_seed_CSB), -1, 0)
     found = np.empty((len(shifts_E), len(d_CSU), len(CRITERIA)), dtype=np.int8)
     for shift, found_CK in zip(shifts_E, found, strict=True):
-        tests = [
+        t = [paired_t(np.zeros_like(means_S), means_S) for means_S in means_CS + shift]
+        t_p_C, t_way_C = np.array([r.p_value for r in t]), np.sign([r.difference for r in t])
+        bootstraps = [
             (bootstrap_p_value(means), np.sign(np.sign(means).sum(axis=1)))
             for means in (pooled_CB + shift, clustered_CB + shift)
         ]
-        positive_C, negative_C = (low_CS + shift > 0).sum(axis=1), (high_CS + shift < 0).sum(axis=1)
-        for c, means_S in enumerate(means_CS + shift):
-            bootstraps = [(float(p_C[c]), int(way_C[c])) for p_C, way_C in tests]
-            counts = int(positive_C[c]), int(negative_C[c])
-            found_CK[c] = _claims(means_S, bootstraps, counts, alpha)
-    return found
-
-
-def _claims(
-    means_S: Floats, bootstraps: list[tuple[float, int]], counts: tuple[int, int], alpha: float
-) -> list[int]:
-    """Return one study's directions, in the order of `CRITERIA`.
-
-    `bootstraps` are p-value and direction, pooled then clustered; `counts` are seeds whose
-    interval lies above and below zero.
-    """
-    t = paired_t(np.zeros_like(means_S), means_S)
-    direction = int(np.sign(t.difference))
-
-    def holds(t_p_value: float, p_value: float, way: int) -> bool:
-        return is_robust(
-            t_p_value=t_p_value,
-            t_direction=direction,
-            bootstrap_p_value=p_value,
-            bootstrap_direction=way,
-            seeds_positive=counts[0],
-            seeds_negative=counts[1],
-            n_seeds=len(means_S),
-            alpha=alpha,
+        rule = partial(
+            is_robust,
+            t_direction=t_way_C,
+            seeds_positive=(low_CS + shift > 0).sum(axis=1),
+            seeds_negative=(high_CS + shift < 0).sum(axis=1),
+            n_seeds=means_CS.shape[1],
         )
-
-    return [
-        direction * (t.p_value < alpha),
-        *(way * (p_value < alpha) for p_value, way in bootstraps),
-        direction * holds(0.0, 0.0, direction),  # both tests granted: stability alone
-        *(direction * holds(t.p_value, *test) for test in bootstraps),
-    ]
+        # With both tests granted the rule is the stability check alone.
+        rules = [rule(t_p_value=0.0, bootstrap_p_value=0.0, bootstrap_direction=t_way_C)] + [
+            rule(t_p_value=t_p_C, bootstrap_p_value=p_C, bootstrap_direction=way_C)
+            for p_C, way_C in bootstraps
+        ]
+        claims = [way_C * (p_C < ALPHA) for p_C, way_C in ((t_p_C, t_way_C), *bootstraps)]
+        found_CK[:] = np.stack(claims + [t_way_C * holds for holds in rules], axis=1)
+    return found

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from seqattn.errors import SeqattnError
 from seqattn.stats.bootstrap import bootstrap_means, bootstrap_p_value, percentile_interval
-from seqattn.stats.inputs import Floats, Record, as_pair, check_alpha, copies
+from seqattn.stats.inputs import ALPHA, Floats, as_pair, copies
 from seqattn.stats.significance import paired_t, tost_paired, wilcoxon
 
 # The parts of the criterion and the rules made of them, as every table and figure names them.
@@ -35,7 +35,7 @@ CRITERIA = PARTS | RULES | CORRECTED
 
 
 @dataclass(frozen=True)
-class DualCriterion(Record):
+class DualCriterion:
     """Result of `dual_criterion` for one (dataset, variant, metric, cut-off) cell.
 
     Attributes
@@ -78,7 +78,7 @@ class DualCriterion(Record):
     n_seeds: int
     n_users: int
     n_resamples: int
-    alpha: float
+    alpha: float = ALPHA
 
 
 def dual_criterion(
@@ -87,13 +87,12 @@ def dual_criterion(
     *,
     n_resamples: int = 2000,
     seed: int = 0,
-    alpha: float = 0.05,
 ) -> DualCriterion:
     """Judge one cell: whether the difference is robust over seeds and over users.
 
     (i) a paired t-test over the S seed means rejects; (ii) a paired bootstrap over users rejects;
     (iii) more than half of the seeds, each bootstrapped alone, have a percentile interval
-    strictly on the side of zero where the mean difference lies. All at `alpha`, in one direction.
+    strictly on the side of zero where the mean difference lies. All at 0.05, in one direction.
 
     The published bootstrap (ii) pools seeds x users and resamples single entries. That is
     pseudo-replication: the S entries of a user share the user and are not S independent
@@ -107,18 +106,16 @@ def dual_criterion(
     base, variant
         Shape (S, U): per-user metric, the same seed and user at the same place in both.
     n_resamples
-        B; above ``1 / alpha``, or the floored p-value could never reject.
+        B; above 20, or the floored p-value could never reject.
     seed
         Of the resamples. One set serves all seeds and the clustered bootstrap, so that the
         Monte-Carlo errors of their intervals are correlated.
-    alpha
-        Level of every test; intervals cover ``1 - alpha``.
 
     Raises
     ------
     SeqattnError
         If the shapes differ, there are fewer than 2 seeds or users, a value is not finite, or
-        `alpha` or `n_resamples` is out of range.
+        `n_resamples` is out of range.
 
     References
     ----------
@@ -136,7 +133,7 @@ def dual_criterion(
     >>> record.pooled_ci[0] > 0, record.clustered_ci[0] > 0
     (True, False)
     """
-    return _judge_cells([(base, variant)], [""], n_resamples, seed, alpha)[0]
+    return _judge_cells([(base, variant)], [""], n_resamples, seed)[0]
 
 
 def dual_criterion_table(
@@ -144,7 +141,6 @@ def dual_criterion_table(
     *,
     n_resamples: int = 2000,
     seed: int = 0,
-    alpha: float = 0.05,
 ) -> list[DualCriterion]:
     """Judge many cells at once; cells of one shape (S, U) share their resamples.
 
@@ -161,51 +157,42 @@ def dual_criterion_table(
         As `dual_criterion`; the message names the cell's key.
     """
     labels = [f"cell {key!r}: " for key in cells]
-    return _judge_cells(list(cells.values()), labels, n_resamples, seed, alpha)
+    return _judge_cells(list(cells.values()), labels, n_resamples, seed)
 
 
 def is_robust(
     *,
-    t_p_value: float,
-    t_direction: int,
-    bootstrap_p_value: float,
-    bootstrap_direction: int,
-    seeds_positive: int,
-    seeds_negative: int,
+    t_p_value: ArrayLike,
+    t_direction: ArrayLike,
+    bootstrap_p_value: ArrayLike,
+    bootstrap_direction: ArrayLike,
+    seeds_positive: ArrayLike,
+    seeds_negative: ArrayLike,
     n_seeds: int,
-    alpha: float = 0.05,
-) -> bool:
+) -> np.ndarray:
     """Apply the decision rule: both tests reject and most seeds agree, all in one direction.
 
     Directions are -1, 0 or 1; `t_direction` is the sign of the mean difference. "Most" is more
-    than half of `n_seeds`.
+    than half of `n_seeds`. All are numbers, or arrays with an entry for each study.
 
     References
     ----------
     [IA] section 4.3, "robust".
     """
-    agreeing = seeds_positive if t_direction > 0 else seeds_negative
-    return (
-        t_direction != 0
-        and t_direction == bootstrap_direction
-        and t_p_value < alpha
-        and bootstrap_p_value < alpha
-        and 2 * agreeing > n_seeds
-    )
+    direction = np.asarray(t_direction)
+    agreeing = np.where(direction > 0, seeds_positive, seeds_negative)
+    both = (direction != 0) & (direction == bootstrap_direction)
+    reject = np.maximum(t_p_value, bootstrap_p_value) < ALPHA
+    return both & reject & (2 * agreeing > n_seeds)
 
 
 def _judge_cells(
-    cells: list[tuple[ArrayLike, ArrayLike]],
-    labels: list[str],
-    n_resamples: int,
-    seed: int,
-    alpha: float,
+    cells: list[tuple[ArrayLike, ArrayLike]], labels: list[str], n_resamples: int, seed: int
 ) -> list[DualCriterion]:
-    check_alpha(alpha)
-    if n_resamples * alpha <= 1:
+    if n_resamples * ALPHA <= 1:
         raise SeqattnError(
             f"n_resamples is {n_resamples}: the smallest p-value, 1/{n_resamples}, could never "
-            f"fall below alpha = {alpha}; give more than {1 / alpha:.0f}"
+            f"fall below {ALPHA}; give more than {1 / ALPHA:.0f}"
         )
     pairs = [as_pair(*pair, ndim=2, cell=label) for pair, label in zip(cells, labels, strict=True)]
     for pair, label in zip(pairs, labels, strict=True):
@@ -224,7 +211,7 @@ def _judge_cells(
         parts = bootstrap_parts(differences_CSU, n_resamples, seed)
         for row, position in enumerate(positions):
             pooled_B, by_seed_SB, clustered_B = (part[row] for part in parts)
-            verdicts[position] = _judge(*pairs[position], pooled_B, by_seed_SB, clustered_B, alpha)
+            verdicts[position] = _judge(*pairs[position], pooled_B, by_seed_SB, clustered_B)
     return [verdicts[position] for position in range(len(pairs))]
 
 
@@ -241,22 +228,17 @@ def bootstrap_parts(
 
 
 def _judge(
-    base_SU: Floats,
-    variant_SU: Floats,
-    pooled_B: Floats,
-    by_seed_SB: Floats,
-    clustered_B: Floats,
-    alpha: float,
+    base_SU: Floats, variant_SU: Floats, pooled_B: Floats, by_seed_SB: Floats, clustered_B: Floats
 ) -> DualCriterion:
     t = paired_t(base_SU.mean(axis=1), variant_SU.mean(axis=1))
     direction = int(np.sign(t.difference))
     pooled_p, clustered_p = (float(bootstrap_p_value(b)) for b in (pooled_B, clustered_B))
-    seed_intervals = percentile_interval(by_seed_SB, alpha)
+    seed_intervals = percentile_interval(by_seed_SB)
     positive = int((seed_intervals[:, 0] > 0).sum())
     negative = int((seed_intervals[:, 1] < 0).sum())
 
     def verdict(means_B: Floats, p_value: float) -> bool:
-        return is_robust(
+        robust = is_robust(
             t_p_value=t.p_value,
             t_direction=direction,
             bootstrap_p_value=p_value,
@@ -264,8 +246,8 @@ def _judge(
             seeds_positive=positive,
             seeds_negative=negative,
             n_seeds=len(base_SU),
-            alpha=alpha,
         )
+        return bool(robust)
 
     return DualCriterion(
         relative_change_percent=t.relative_change_percent,
@@ -274,9 +256,9 @@ def _judge(
         t_statistic=t.t,
         t_p_value=t.p_value,
         pooled_p_value=pooled_p,
-        pooled_ci=tuple(percentile_interval(pooled_B, alpha).tolist()),
+        pooled_ci=tuple(percentile_interval(pooled_B).tolist()),
         clustered_p_value=clustered_p,
-        clustered_ci=tuple(percentile_interval(clustered_B, alpha).tolist()),
+        clustered_ci=tuple(percentile_interval(clustered_B).tolist()),
         seeds_positive=positive,
         seeds_negative=negative,
         robust=verdict(pooled_B, pooled_p),
@@ -284,7 +266,6 @@ def _judge(
         n_seeds=base_SU.shape[0],
         n_users=base_SU.shape[1],
         n_resamples=len(pooled_B),
-        alpha=alpha,
     )
 
 
@@ -293,43 +274,27 @@ def p_text(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def criteria(record: DualCriterion) -> dict[str, tuple[bool, str]]:
-    """Return whether each part of the published rule holds, and the numbers it rests on.
-
-    Keys ``(i)``, ``(ii)`` and ``(iii)``, see `seqattn.stats.dual_criterion`.
-    """
-    agreeing = record.seeds_positive if record.direction > 0 else record.seeds_negative
-    return {
-        "(i)": (record.t_p_value < record.alpha, _p_equals(record.t_p_value)),
-        "(ii)": (record.pooled_p_value < record.alpha, _p_equals(record.pooled_p_value)),
-        "(iii)": (
-            record.direction != 0 and 2 * agreeing > record.n_seeds,
-            f"{agreeing} of {record.n_seeds} seeds exclude zero alone",
-        ),
-    }
-
-
-def _p_equals(p: float) -> str:
-    text = p_text(p)
-    return f"p {text}" if text.startswith("<") else f"p = {text}"
-
-
 def reasons(records: Mapping[Any, DualCriterion]) -> pd.DataFrame:
     """Return why each verdict is what it is, a row per record.
 
-    Columns are the relative change in percent, the parts of `criteria` as text such as
-    "fails: p = 0.050", and the verdict. A verdict that is negative although all parts pass has
-    parts that point in different directions.
+    Columns are the relative change in percent, the parts (i) to (iii) of `dual_criterion` as text
+    such as "fails: p = 0.050", and the verdict. A verdict that is negative although all parts pass
+    has parts that point in different directions.
     """
     rows = {}
     for name, record in records.items():
-        parts = {
-            part: f"{'passes' if passed else 'fails'}: {numbers}"
-            for part, (passed, numbers) in criteria(record).items()
-        }
-        change = {"change %": record.relative_change_percent}
-        rows[name] = {**change, **parts, "robust": record.robust}
+        row: dict[str, Any] = {"change %": record.relative_change_percent}
+        for part, p in (("(i)", record.t_p_value), ("(ii)", record.pooled_p_value)):
+            row[part] = f"{_passes(p < ALPHA)}: p {'' if p < 0.001 else '= '}{p_text(p)}"
+        agreeing = record.seeds_positive if record.direction > 0 else record.seeds_negative
+        most = record.direction != 0 and 2 * agreeing > record.n_seeds
+        told = f"{agreeing} of {record.n_seeds} seeds exclude zero alone"
+        rows[name] = row | {"(iii)": f"{_passes(most)}: {told}", "robust": record.robust}
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _passes(holds: bool) -> str:
+    return "passes" if holds else "fails"
 
 
 def equivalence(

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from seqattn.stats.inputs import Floats, Record, as_pair, check_alpha, unit_of
+from seqattn.stats.inputs import ALPHA, as_pair, unit_of
 from seqattn.stats.variance import mean_squares
 
 
 @dataclass(frozen=True)
-class Crossed(Record):
+class Crossed:
     """Result of `crossed_interval`: `error` is the standard error, `df` its degrees of freedom."""
 
     difference: float
@@ -25,10 +25,9 @@ class Crossed(Record):
     df: float
     ci: tuple[float, float]
     p_value: float
-    alpha: float
 
 
-def crossed_interval(differences: ArrayLike, *, alpha: float = 0.05) -> Crossed:
+def crossed_interval(differences: ArrayLike) -> Crossed:
     r"""Return the interval of a mean difference over other users *and* other seeds.
 
     .. math:: \widehat{\mathrm{Var}}(\bar d) = \frac{M_s + M_u - M_e}{S U}
@@ -45,13 +44,11 @@ def crossed_interval(differences: ArrayLike, *, alpha: float = 0.05) -> Crossed:
     ----------
     differences
         Shape (S, U): variant minus base, in units of the metric.
-    alpha
-        One minus the coverage.
 
     Raises
     ------
     SeqattnError
-        If there are fewer than 2 seeds or users, a value is not finite, or `alpha` is none.
+        If there are fewer than 2 seeds or users, or a value is not finite.
 
     References
     ----------
@@ -67,13 +64,14 @@ def crossed_interval(differences: ArrayLike, *, alpha: float = 0.05) -> Crossed:
     (0.02, 2.0, [-0.046, 0.086])
     """
     d_SU, _ = as_pair(differences, differences, ndim=2)
-    check_alpha(alpha)
-    unit = unit_of(d_SU)
-    total, df = _variance(d_SU / unit)
-    return interval(float(d_SU.mean()), unit * np.sqrt(total / d_SU.size), df, alpha)
+    unit, (n_seeds, n_users) = unit_of(d_SU), d_SU.shape
+    seeds, users, rest = mean_squares(d_SU / unit)
+    df_rest = (n_seeds - 1) * (n_users - 1)
+    total, df = bounded([(seeds, n_seeds - 1)], (users, n_users - 1), [(rest, df_rest)])
+    return interval(float(d_SU.mean()), unit * np.sqrt(total / d_SU.size), df)
 
 
-def interval(mean: float, error: float, df: float, alpha: float) -> Crossed:
+def interval(mean: float, error: float, df: float, alpha: float = ALPHA) -> Crossed:
     """Return the t interval of a mean whose standard error has `df` degrees of freedom."""
     reach = float(special.stdtrit(df, 1 - alpha / 2)) * error
     t = mean / error if error else (np.sign(mean) * np.inf if mean else 0.0)
@@ -83,7 +81,6 @@ def interval(mean: float, error: float, df: float, alpha: float) -> Crossed:
         df=float(df),
         ci=(float(mean - reach), float(mean + reach)),
         p_value=float(2 * special.stdtr(df, -abs(t))),
-        alpha=alpha,
     )
 
 
@@ -124,40 +121,3 @@ def satterthwaite(parts: Sequence[Part]) -> Part:
     total = sum(part for part, _ in parts)
     spread = sum(part**2 / df for part, df in parts)
     return total, total**2 / spread if spread else np.inf
-
-
-def _variance(d_SU: Floats) -> Part:
-    """Return S U times the variance of the mean, and its degrees of freedom."""
-    n_seeds, n_users = d_SU.shape
-    seeds, users, rest = mean_squares(d_SU)
-    return bounded(
-        [(seeds, n_seeds - 1)],
-        (users, n_users - 1),
-        [(rest, (n_seeds - 1) * (n_users - 1))],
-    )
-
-
-def pigeonhole_bootstrap(differences: ArrayLike, n_resamples: int = 2000, seed: int = 0) -> Floats:
-    """Return means of a crossed layout (S, U) with seeds and users both resampled, (B,).
-
-    A check on `crossed_interval`; with few seeds its intervals are too narrow, as those of every
-    bootstrap of few units are.
-
-    Raises
-    ------
-    SeqattnError
-        If there are fewer than 2 seeds or users, or a value is not finite.
-
-    References
-    ----------
-    Owen 2007, The pigeonhole bootstrap, Annals of Applied Statistics 1(2).
-    """
-    d_SU, _ = as_pair(differences, differences, ndim=2)
-    n_seeds, n_users = d_SU.shape
-    rng = np.random.default_rng(seed)
-    seeds_BS = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), n_resamples) / n_seeds
-    means = np.empty(n_resamples)
-    for b, weights_S in enumerate(seeds_BS):
-        users = rng.integers(0, n_users, n_users)
-        means[b] = (weights_S @ d_SU)[users].mean()
-    return means

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import warnings
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +11,7 @@ from seqattn.errors import SeqattnError
 
 Floats = NDArray[np.float64]
 _AXES = {1: "(seeds,) or (users,)", 2: "(seeds, users)"}
+ALPHA = 0.05  # the level of every test; intervals cover one minus it
 
 
 def as_floats(values: ArrayLike, name: str) -> Floats:
@@ -114,31 +112,3 @@ def _is_no_chance(row: np.ndarray) -> bool:
     _, counts = np.unique(row, return_counts=True)
     various = len(row) >= _FEW_USERS and len(counts) >= _FEW_VALUES
     return various or len(row) - int(counts.max()) >= _MANY_OTHERS
-
-
-def check_alpha(alpha: float) -> None:
-    """Raise SeqattnError unless `alpha` is a level strictly between 0 and 1."""
-    if not 0 < alpha < 1:
-        raise SeqattnError(f"alpha is {alpha}; give a level between 0 and 1, such as 0.05")
-
-
-class Record:
-    """Base of the frozen result dataclasses."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain Python values, ready for JSON.
-
-        Tuples become lists, records dicts. NaN and infinities become None, since JSON has neither.
-        """
-        fields = dataclasses.fields(self)  # type: ignore[arg-type]
-        return {field.name: _plain(getattr(self, field.name)) for field in fields}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Record):
-        return value.to_dict()
-    if isinstance(value, tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

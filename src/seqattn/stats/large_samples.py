@@ -14,7 +14,7 @@ import pandas as pd
 
 from seqattn.errors import SeqattnError
 from seqattn.stats.bootstrap import bootstrap_means, bootstrap_p_value
-from seqattn.stats.inputs import Floats, check_alpha
+from seqattn.stats.inputs import ALPHA, Floats
 from seqattn.stats.significance import paired_t, wilcoxon
 
 SIZES = (100, 1_000, 10_000, 100_000)
@@ -44,11 +44,10 @@ def null_rejections(
     replicates: int = 200,
     n_resamples: int = 500,
     seed: int = 0,
-    alpha: float = 0.05,
 ) -> pd.DataFrame:
     """Simulate how often each test rejects although both models have the same mean.
 
-    A test of means should reject in a share `alpha` of studies, however many users there are.
+    A test of means should reject in 5 % of studies, however many users there are.
     Wilcoxon's null hypothesis is that differences are symmetric about 0, which these are not: it
     rejects the more often the more users there are.
 
@@ -63,7 +62,6 @@ def null_rejections(
     SeqattnError
         If a size is below 2, or another argument is out of range.
     """
-    check_alpha(alpha)
     rows = []
     for n in sizes:
         generator = np.random.default_rng([seed, n])
@@ -76,6 +74,6 @@ def null_rejections(
             "t": [paired_t(same_n, drawn_n).p_value for drawn_n in drawn_Cn],
             "bootstrap": bootstrap_p_value(bootstrap_means(drawn_Cn, n_resamples, seed)),
         }
-        rates = {test: float((np.array(p) <= alpha).mean()) for test, p in p_values.items()}
+        rates = {test: float((np.array(p) <= ALPHA).mean()) for test, p in p_values.items()}
         rows.append({"users": n, **rates})
     return pd.DataFrame(rows)

@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike
 from scipy import optimize, special
 
 from seqattn.errors import SeqattnError
-from seqattn.stats.inputs import Floats, Record, as_floats, check_alpha
+from seqattn.stats.inputs import ALPHA, Floats, as_floats
 
 
 @dataclass(frozen=True)
-class Pool(Record):
+class Pool:
     """A mean of `n` effects with its interval; `tau` is how far true effects differ (one SD).
 
     `unfloored` is the interval that effects nearer to each other than their errors say may narrow.
@@ -34,8 +34,6 @@ def random_effects(
     effects: ArrayLike,
     errors: ArrayLike,
     correlation: ArrayLike | None = None,
-    *,
-    alpha: float = 0.05,
 ) -> Pool:
     r"""Pool effects, (C,), with known standard errors, (C,), whose true values may differ.
 
@@ -60,7 +58,7 @@ def random_effects(
     ------
     SeqattnError
         If there are fewer than 2 effects, an error is not positive, a value is not finite, the
-        shapes differ, `correlation` is none, or `alpha` is none.
+        shapes differ, or `correlation` is none.
 
     References
     ----------
@@ -75,22 +73,19 @@ def random_effects(
     (3.0, 2.45, [-3.57, 9.57])
     """
     y_C, s_C, r_CC = _effects(effects, errors, correlation)
-    check_alpha(alpha)
     unit = float(s_C.max())
     y_C, s_C = y_C / unit, s_C / unit
     tau2 = _paule_mandel(y_C, s_C, r_CC)
     mean, squares, expected, variance = _moments(y_C, s_C, r_CC, tau2)
     error, q = unit * np.sqrt(variance), squares / expected
     tau, narrowed = unit * np.sqrt(tau2), error * np.sqrt(min(q, 1.0))
-    return _pool(mean * unit, float(error), tau, len(y_C), alpha, float(narrowed))
+    return _pool(mean * unit, float(error), tau, len(y_C), float(narrowed))
 
 
 def tau_interval(
     effects: ArrayLike,
     errors: ArrayLike,
     correlation: ArrayLike | None = None,
-    *,
-    alpha: float = 0.05,
 ) -> tuple[float, float]:
     r"""Return the Q-profile interval of tau, the standard deviation of true effects.
 
@@ -113,7 +108,6 @@ def tau_interval(
     Viechtbauer (2007), Statistics in Medicine 26.
     """
     y_C, s_C, r_CC = _effects(effects, errors, correlation)
-    check_alpha(alpha)
     unit = float(s_C.max())
     y_C, s_C = y_C / unit, s_C / unit
     v_CC, sides_C2 = r_CC * np.outer(s_C, s_C), np.stack([y_C, np.ones_like(y_C)], axis=1)
@@ -131,7 +125,7 @@ def tau_interval(
             most *= 4
         return unit * float(np.sqrt(optimize.brentq(excess, 0.0, most, xtol=1e-14)))
 
-    low, high = (float(special.chdtri(len(y_C) - 1, p)) for p in (alpha / 2, 1 - alpha / 2))
+    low, high = (float(special.chdtri(len(y_C) - 1, p)) for p in (ALPHA / 2, 1 - ALPHA / 2))
     return end(low), end(high)
 
 
@@ -158,27 +152,24 @@ def _effects(
     return y_C, s_C, r_CC
 
 
-def of_units(values: ArrayLike, *, alpha: float = 0.05) -> Pool:
+def of_units(values: ArrayLike) -> Pool:
     """Return the mean of independent units, (C,), with its t interval; `tau` is their SD.
 
     Raises
     ------
     SeqattnError
-        If there are fewer than 2 units, a value is not finite, or `alpha` is none.
+        If there are fewer than 2 units, or a value is not finite.
     """
     values_C = as_floats(values, "values")
-    check_alpha(alpha)
     if values_C.ndim != 1 or len(values_C) < 2:
         raise SeqattnError(f"values have shape {values_C.shape}; give at least two units")
     spread = float(values_C.std(ddof=1))
     error = spread / np.sqrt(len(values_C))
-    return _pool(float(values_C.mean()), float(error), spread, len(values_C), alpha)
+    return _pool(float(values_C.mean()), float(error), spread, len(values_C))
 
 
-def _pool(
-    mean: float, error: float, tau: float, n: int, alpha: float, narrowed: float | None = None
-) -> Pool:
-    t = float(special.stdtrit(n - 1, 1 - alpha / 2))
+def _pool(mean: float, error: float, tau: float, n: int, narrowed: float | None = None) -> Pool:
+    t = float(special.stdtrit(n - 1, 1 - ALPHA / 2))
     reach, less = t * error, t * (error if narrowed is None else narrowed)
     ends, unfloored = (mean - reach, mean + reach), (mean - less, mean + less)
     return Pool(mean, error, ends, unfloored, float(tau), n)

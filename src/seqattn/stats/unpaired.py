@@ -13,20 +13,19 @@ from scipy.optimize import brentq
 
 from seqattn.errors import SeqattnError
 from seqattn.stats.crossed import Crossed, Part, bounded, interval
-from seqattn.stats.inputs import Floats, Record, as_floats, check_alpha, unit_of
+from seqattn.stats.inputs import Floats, as_floats, unit_of
 from seqattn.stats.variance import mean_squares
 
 
 @dataclass(frozen=True)
-class Ratio(Record):
+class Ratio:
     """Result of `ratio_interval`: mean of the other model over that of the base, and its ends."""
 
     ratio: float
     ci: tuple[float, float]
-    alpha: float
 
 
-def unpaired_interval(base: ArrayLike, other: ArrayLike, *, alpha: float = 0.05) -> Crossed:
+def unpaired_interval(base: ArrayLike, other: ArrayLike) -> Crossed:
     r"""Return the interval of ``other - base`` over other users *and* other seeds of each.
 
     .. math:: \widehat{\mathrm{Var}}(\bar d) = \frac{s_u^2}{U} + \frac{s_b^2}{S} + \frac{s_o^2}{T}
@@ -44,13 +43,11 @@ def unpaired_interval(base: ArrayLike, other: ArrayLike, *, alpha: float = 0.05)
     base, other
         Shapes (S, U) and (T, U), the same user at the same place. One row is a model without
         chance, such as a count: it adds no part for seeds.
-    alpha
-        One minus the coverage.
 
     Raises
     ------
     SeqattnError
-        If the numbers of users differ or are below 2, a value is not finite, or `alpha` is none.
+        If the numbers of users differ or are below 2, or a value is not finite.
 
     References
     ----------
@@ -67,14 +64,13 @@ def unpaired_interval(base: ArrayLike, other: ArrayLike, *, alpha: float = 0.05)
     (0.03, 2.0, [-0.036, 0.096])
     """
     base_SU, other_TU = _arms(base, other)
-    check_alpha(alpha)
     unit = unit_of(base_SU, other_TU)
     variance, df = _variance(base_SU / unit, other_TU / unit)
     difference = float(other_TU.mean() - base_SU.mean())
-    return interval(difference, unit * np.sqrt(variance), df, alpha)
+    return interval(difference, unit * np.sqrt(variance), df)
 
 
-def ratio_interval(base: ArrayLike, other: ArrayLike, *, alpha: float = 0.05) -> Ratio:
+def ratio_interval(base: ArrayLike, other: ArrayLike) -> Ratio:
     r"""Return the interval of ``other / base``, a ratio of means, over users and seeds.
 
     It holds each r at which `unpaired_interval` of :math:`r` times the base and the other model
@@ -85,8 +81,6 @@ def ratio_interval(base: ArrayLike, other: ArrayLike, *, alpha: float = 0.05) ->
     ----------
     base, other
         As for `unpaired_interval`; neither mean is negative, the base's is above 0.
-    alpha
-        One minus the coverage.
 
     Returns
     -------
@@ -112,23 +106,24 @@ def ratio_interval(base: ArrayLike, other: ArrayLike, *, alpha: float = 0.05) ->
     (2.0, [1.68, 2.32])
     """
     base_SU, other_TU = _arms(base, other)
-    check_alpha(alpha)
     if base_SU.mean() <= 0 or other_TU.mean() < 0:
         means = f"{base_SU.mean():g} and {other_TU.mean():g}"
         raise SeqattnError(f"the means are {means}; a ratio needs a positive base, and no loss")
     ratio = float(other_TU.mean() / base_SU.mean())
 
     def ends(r: float) -> tuple[float, float]:
-        return unpaired_interval(r * base_SU, other_TU, alpha=alpha).ci
+        return unpaired_interval(r * base_SU, other_TU).ci
 
+    if ends(ratio)[0] > 0 or ends(ratio)[1] < 0:  # nothing varies, and rounding has no root
+        return Ratio(ratio, (ratio, ratio))
     low = 0.0 if ends(0)[0] <= 0 else float(brentq(lambda r: ends(r)[0], 0, ratio))
-    if unpaired_interval(0 * other_TU, base_SU, alpha=alpha).ci[0] <= 0:
-        return Ratio(ratio, (low, np.inf), alpha)
+    if unpaired_interval(0 * other_TU, base_SU).ci[0] <= 0:
+        return Ratio(ratio, (low, np.inf))
     beyond = ratio or 1.0
     while ends(beyond)[1] > 0:
         beyond *= 2
     high = float(brentq(lambda r: ends(r)[1], ratio, beyond)) if ratio else 0.0
-    return Ratio(ratio, (low, high), alpha)
+    return Ratio(ratio, (low, high))
 
 
 def _arms(base: ArrayLike, other: ArrayLike) -> tuple[Floats, Floats]:

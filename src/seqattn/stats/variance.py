@@ -17,14 +17,14 @@ from scipy import stats as scipy_stats
 
 from seqattn.errors import SeqattnError
 from seqattn.stats.bootstrap import bootstrap_means, bootstrap_p_value, percentile_interval
-from seqattn.stats.inputs import Floats, Record, as_floats, as_pair, check_alpha, unit_of
+from seqattn.stats.inputs import ALPHA, Floats, as_floats, as_pair, unit_of
 
 # Beyond these powers of two the variance of differences leaves float64, or its digits do.
 _LARGEST_POWER = 480
 
 
 @dataclass(frozen=True)
-class Components(Record):
+class Components:
     """Parts of a difference's variance, in units of the metric.
 
     `seed_sd` is the standard deviation of a training seed's effect on all users, net of user noise,
@@ -45,16 +45,6 @@ class Components(Record):
         users = self.user_variance / unit / unit
         total = users + (self.residual_sd / unit) ** 2
         return users / total if total > 0 else 0.0
-
-    def widening(self, n_seeds: int) -> float:
-        r"""Return how many times wider than pooled ones honest intervals over users are.
-
-        .. math:: \sqrt{1 + (S - 1) \rho}
-
-        It is the root of the design effect of Kish 1965, Survey Sampling: 1 where the seeds of a
-        user have nothing in common, :math:`\sqrt S` where they are copies.
-        """
-        return float(np.sqrt(max(0.0, 1 + (n_seeds - 1) * self.rho)))
 
 
 def mean_squares(differences_SU: Floats) -> tuple[float, float, float]:
@@ -111,7 +101,7 @@ def variance_components(differences: ArrayLike) -> Components:
 
 
 @dataclass(frozen=True)
-class Between(Record):
+class Between:
     """Result of `between_searches`: standard deviations, in units of the metric.
 
     `search_sd` of what another search would give, with `low` and `high` the ends of its 95 %
@@ -154,18 +144,17 @@ def between_searches(values: ArrayLike) -> Between:
     Searle, Casella & McCulloch 1992, Variance Components, chapter 4.
     """
     values_KSU = as_floats(values, "values")
-    if values_KSU.ndim != 3:
+    if values_KSU.ndim != 3 or min(values_KSU.shape) < 2:
         raise SeqattnError(
-            f"values must have shape (searches, seeds, users), not {values_KSU.shape}"
+            f"values have shape {values_KSU.shape}; give (searches, seeds, users), 2 of each"
         )
     unit = unit_of(values_KSU)
     values_KSU = values_KSU / unit
-    by_search_KU, _ = as_pair(values_KSU.mean(axis=1), values_KSU.mean(axis=1), ndim=2)
-    n_searches, n_users = by_search_KU.shape
+    n_searches, _, n_users = values_KSU.shape
     # Clipped at 0 once, as a mean: clipped search by search it would be too large.
-    within = [mean_squares(as_pair(each, each, ndim=2)[0]) for each in values_KSU]
+    within = [mean_squares(each_SU) for each_SU in values_KSU]
     of_seeds = max(0.0, float(np.mean([(seeds - rest) / n_users for seeds, _, rest in within])))
-    of_searches, _, rest = mean_squares(by_search_KU)
+    of_searches, _, rest = mean_squares(values_KSU.mean(axis=1))
     df = n_searches - 1, (n_searches - 1) * (n_users - 1)
     f_high, f_low = scipy_stats.f.ppf([0.025, 0.975], *df)
 
@@ -230,9 +219,7 @@ def sd_of_sum(
     return float(np.sqrt(total)), (float(low), float(high))
 
 
-def expected_levels(
-    components: Components, n_seeds: int, n_users: int, alpha: float = 0.05
-) -> dict[str, float]:
+def expected_levels(components: Components, n_seeds: int, n_users: int) -> dict[str, float]:
     r"""Return normal theory's false-positive rates of the t-test and of both bootstraps.
 
     The mean difference has variance :math:`V = \sigma_a^2/S + \sigma_b^2/U + \sigma_e^2/(SU)`.
@@ -255,13 +242,12 @@ def expected_levels(
     Raises
     ------
     SeqattnError
-        If nothing varies, `alpha` is out of range, or no S seeds can have such a correlation.
+        If nothing varies, or no S seeds can have such a correlation.
 
     References
     ----------
     Kish 1965, Survey Sampling, on the design effect. Derived on the book page "Calibration".
     """
-    check_alpha(alpha)
     sds, b = (components.seed_sd, components.residual_sd), components.user_variance
     unit = unit_of(*sds, np.sqrt(abs(b)))
     a, e = ((sd / unit) ** 2 for sd in sds)
@@ -283,7 +269,7 @@ def expected_levels(
         "clustered": (normal, of_users),
     }
     return {
-        name: float(2 * law.cdf(-law.ppf(1 - alpha / 2) * np.sqrt(part / total)))
+        name: float(2 * law.cdf(-law.ppf(1 - ALPHA / 2) * np.sqrt(part / total)))
         for name, (law, part) in seen.items()
     }
 
@@ -343,7 +329,7 @@ def proportion(hits: int, n: int) -> tuple[float, float, float]:
 
 
 @dataclass(frozen=True)
-class UserCorrelation(Record):
+class UserCorrelation:
     """Correlation `rho` with its interval from `low` to `high`, and the `width_ratio`.
 
     `width_ratio` is the clustered bootstrap's standard error in units of the pooled one's: what
@@ -356,9 +342,7 @@ class UserCorrelation(Record):
     width_ratio: float
 
 
-def user_correlation(
-    differences: ArrayLike, *, n_resamples: int = 2000, seed: int = 0, alpha: float = 0.05
-) -> UserCorrelation:
+def user_correlation(differences: ArrayLike, *, n_resamples: int = 2000) -> UserCorrelation:
     r"""Estimate the correlation of a user's differences, (S, U), between two seeds.
 
     .. math:: \hat\rho = \frac{M_b - M_e}{M_b + (S - 1) M_e}
@@ -390,8 +374,7 @@ def user_correlation(
     d_SU = d_SU / unit_of(d_SU)
     # All that rho needs of a set of users are means over them: resample those.
     moments = np.vstack([d_SU, d_SU.mean(axis=0) ** 2, (d_SU**2).mean(axis=0)])
-    resampled = bootstrap_means(moments, n_resamples, seed)
-    low, high = percentile_interval(_rho(resampled), alpha)
+    low, high = percentile_interval(_rho(bootstrap_means(moments, n_resamples)))
     entries = float(d_SU.var())
     squared = len(d_SU) * float(d_SU.mean(axis=0).var()) / entries if entries else float("nan")
     return UserCorrelation(

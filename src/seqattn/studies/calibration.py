@@ -8,7 +8,7 @@ takes minutes, so what the kept tables have of these very runs is not simulated 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
@@ -37,9 +37,9 @@ RULES = tuple(criterion.RULES)
 
 
 def rates(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
-    """Return one row per (dataset, arm, part, model, world, effect, criterion): see `Rate`."""
+    """Return one row per (dataset, arm, part, model, world, effect, criterion), see `RATES`."""
     return stacked(
-        pair.rates if len(pair.rates) else pair.calibrated().frame().assign(**pair.key)
+        pair.rates if len(pair.rates) else pair.calibrated().rates.assign(**pair.key)
         for pair in _pairs(study, groups)
     )
 
@@ -83,7 +83,7 @@ class _Pair:
 
     def facts(self) -> dict[str, object]:
         """Return the calibration's row, without its rates."""
-        found = self.calibrated().to_dict()
+        found = asdict(self.calibrated())
         found.pop("rates")
         parts = found.pop("components") | found.pop("correlation")
         return {"metric": f"{METRIC}@{CUTOFF}"} | _rests(self.group) | found | parts

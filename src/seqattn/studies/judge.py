@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from itertools import product
 from typing import Any
 
@@ -29,12 +30,12 @@ from seqattn.stats import (
     holm,
     tost_paired,
 )
-from seqattn.stats.crossed import crossed_interval
+from seqattn.stats.crossed import crossed_interval, interval
+from seqattn.stats.inputs import ALPHA
 from seqattn.stats.metrics import CUTOFFS, METRICS
 from seqattn.studies.ia import published
 
 COMPARISON = ["dataset", "arm", "part", "model"]  # the columns that name one
-ALPHA = 0.05
 # Of the bootstrap behind `p`; the dual criterion keeps the published 2,000. The floor 1/B of a
 # bootstrap p-value, times 252 cells, must stay below ALPHA.
 N_RESAMPLES = 10_000
@@ -98,14 +99,16 @@ def _judge(own: _Values, theirs: Mapping[str, _Values]) -> pd.DataFrame:
         {"model": model, "metric": name, "k": k, **_flat(record)}
         for (model, name, k), record in zip(pairs, records, strict=True)
     ]
-    return pd.concat([pd.DataFrame(rows), _beyond(records, pairs)], axis=1)
+    found = pd.concat([pd.DataFrame(rows), _beyond(records, pairs)], axis=1)
+    t = found["t_statistic"]  # infinite where no seed differs from another
+    return found.assign(t_statistic=t.where(np.isfinite(t)))
 
 
 def _flat(record: DualCriterion) -> dict[str, object]:
     """Return a record's fields; an interval as two columns, ``_low`` and ``_high``."""
     row: dict[str, Any] = {}
-    for name, value in record.to_dict().items():
-        if isinstance(value, list):
+    for name, value in asdict(record).items():
+        if isinstance(value, tuple):
             stem = name.removesuffix("_ci")
             row |= {f"{stem}_low": value[0], f"{stem}_high": value[1]}
         else:
@@ -136,7 +139,7 @@ def _beyond(
         }
         row |= crossed_percent(*pair)
         if level:
-            tost = tost_paired(b, v, MARGIN_PERCENT / 100 * level, alpha=ALPHA)
+            tost = tost_paired(b, v, MARGIN_PERCENT / 100 * level)
             row |= {"tost_p": tost.p_value, "equivalent": tost.equivalent}
             row |= {"tost_low": tost.ci[0] * percent, "tost_high": tost.ci[1] * percent}
         rows.append(row)
@@ -149,8 +152,8 @@ def crossed_percent(base_SU: np.ndarray, other_SU: np.ndarray) -> dict[str, floa
     The interval is over users and seeds, see `seqattn.stats.crossed.crossed_interval`; `margin` is
     the larger end of the 90 % one, the smallest half-width of a band around 0 that holds it.
     """
-    usual = crossed_interval(other_SU - base_SU, alpha=ALPHA)
-    inner = crossed_interval(other_SU - base_SU, alpha=2 * ALPHA)
+    usual = crossed_interval(other_SU - base_SU)
+    inner = interval(usual.difference, usual.error, usual.df, 2 * ALPHA)
     percent = 100 / float(base_SU.mean()) if base_SU.any() else np.nan
     low, high = (end * percent for end in usual.ci)
     margin = max(map(abs, inner.ci)) * percent

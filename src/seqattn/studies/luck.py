@@ -8,6 +8,7 @@ Shapes: K searches, S seeds, U users.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import product
 
 import numpy as np
@@ -58,7 +59,7 @@ def by_model(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         if mine:
             values_KSU = np.stack([value_matrix(g.runs, "NDCG", 10) for g in mine])
             key = {"dataset": dataset, "model": model, "n_searches": len(mine)}
-            rows.append(key | between_searches(values_KSU).to_dict())
+            rows.append(key | asdict(between_searches(values_KSU)))
     return pd.DataFrame(rows)
 
 

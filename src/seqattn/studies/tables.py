@@ -53,7 +53,7 @@ from seqattn.studies import (
     luck as search_luck,
 )
 from seqattn.studies.ia import published
-from seqattn.studies.judge import ALPHA, corrected, crossed_percent, judge, relative, stacked
+from seqattn.studies.judge import corrected, crossed_percent, judge, relative, stacked
 from seqattn.studies.plan import VARIANT_BACKBONE, Group, Study
 
 PUBLISHED_TRIALS = 25
@@ -132,7 +132,7 @@ def absolute(groups: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
     rows = []
     if found:  # one bootstrap for all, which then share its resamples
         means = bootstrap_means(np.stack([values_SU.mean(axis=0) for values_SU in found.values()]))
-        intervals = percentile_interval(means, ALPHA)
+        intervals = percentile_interval(means)
         for (key, values_SU), (low, high) in zip(found.items(), intervals, strict=True):
             means_S = values_SU.mean(axis=1)
             std = means_S.std(ddof=1) if len(means_S) > 1 else np.nan
@@ -404,7 +404,7 @@ def _changes(models: Mapping[str, Sequence[Run]], base: str) -> pd.DataFrame:
         base_SU = value_matrix(models[base], "NDCG", 10, kind=kind)
         for model in others if base_SU.any() else ():
             other_TU = value_matrix(models[model], "NDCG", 10, kind=kind)
-            told = ratio_interval(base_SU, other_TU, alpha=ALPHA)
+            told = ratio_interval(base_SU, other_TU)
             by_chance = model not in WITHOUT_CHANCE
             known = len(base_SU) > 1 and (len(other_TU) > 1 or not by_chance)
             ends = told.ci if known else (np.nan, np.nan)

@@ -299,17 +299,17 @@ class Gatherer:
 
     def cells(
         self, start_B: Tensor, length_B: Tensor, longest: int
-    ) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Return items and intensities, (B, T), right-padded with 0, and the index of each cell."""
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return items and intensities, (B, T), right-padded with 0."""
         column_T = torch.arange(longest, device=self.device)
         real_BT = column_T < length_B[:, None]
         index_BT = torch.where(real_BT, start_B[:, None] + column_T, 0)
         items_BT = self.items[index_BT].masked_fill(~real_BT, 0)
         if self.intensity is None:
-            return items_BT, None, index_BT
-        return items_BT, self.intensity[index_BT].masked_fill(~real_BT, 0.0), index_BT
+            return items_BT, None
+        return items_BT, self.intensity[index_BT].masked_fill(~real_BT, 0.0)
 
-    def rows(self, start: np.ndarray, length: np.ndarray) -> tuple[Tensor, Tensor | None, Tensor]:
+    def rows(self, start: np.ndarray, length: np.ndarray) -> tuple[Tensor, Tensor | None]:
         """Return the same as `cells`, from host arrays."""
         start_B, length_B = self.send(start, length)
         return self.cells(start_B, length_B, int(length.max()))
@@ -324,7 +324,7 @@ class Gatherer:
     def batch(self, plan: Plan, mask_code: int | None = None) -> Batch:
         """Carry out a plan; given a `mask_code`, the scored positions are hidden behind it."""
         start, length, rows, columns, places = self.send(*plan[:5])
-        items_BT, intensity_BT, _ = self.cells(start, length, int(plan.length.max()))
+        items_BT, intensity_BT = self.cells(start, length, int(plan.length.max()))
         if mask_code is not None:
             # A number would travel to a GPU by itself, and the host would wait for it.
             items_BT[rows, columns] = items_BT.new_full((), mask_code)
@@ -332,7 +332,3 @@ class Gatherer:
         targets = self.items[places]
         told = (plan.read_from, self.users_of(plan.start))
         return Batch(items_BT, intensity_BT, rows, columns, targets, places, *told)
-
-    def next_item_batch(self, windows: Windows, chosen: np.ndarray) -> Batch:
-        """Return a batch whose every scored position predicts the item that follows it."""
-        return self.batch(next_item_plan(windows, chosen))

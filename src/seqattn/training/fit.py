@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqattn.config import ModelConfig, TrainConfig, require_seed
+from seqattn.config import ModelConfig, TrainConfig, replace, require_seed
 from seqattn.data import Dataset
 from seqattn.data.intensities import with_intensities
 from seqattn.errors import SeqattnError
@@ -42,7 +42,7 @@ from seqattn.training.course import Course, Epoch, Fit, Keeper, State, captured,
 from seqattn.training.loss import tied_cross_entropy
 from seqattn.training.negatives import SampledLoss
 from seqattn.training.optimiser import adam, start_lambda
-from seqattn.training.pretraining import take_over, twin_of, twins_training
+from seqattn.training.pretraining import take_over, twin_of
 from seqattn.training.ranking import Ranker
 from seqattn.training.targets import (
     ContrastedCrossEntropy,
@@ -94,7 +94,6 @@ def training_batches(
         into packed windows, the model cannot read whole histories, or targets are to count by
         their intensity and are masked items, or have none.
     """
-    _check_next_items(model, config)
     train = dataset.split.train
     gatherer = Gatherer(train, device, np.arange(train.n_users) if model.needs_user else None)
     if config.windows == "whole":
@@ -112,8 +111,7 @@ def training_batches(
 def _whole_batches(
     model: Backbone, dataset: Dataset, config: TrainConfig, gatherer: Gatherer
 ) -> Callable[[np.random.Generator], Iterator[Parts]]:
-    _check_whole(model)
-    _check_targets(dataset)
+    _check(model, dataset, config)
     windows = whole_windows(dataset.split.train.offsets)
 
     def epoch(rng: np.random.Generator) -> Iterator[Parts]:
@@ -128,9 +126,7 @@ def training_plans(
 ) -> Callable[[np.random.Generator], Iterator[list[Plan]]]:
     """Return the same as `training_batches`, with plans in the place of batches."""
     length, offsets = model.config.max_length, dataset.split.train.offsets
-    _check_next_items(model, config)
-    _check_windows(model, config)
-    _check_targets(dataset)
+    _check(model, dataset, config)
     kept_n = scored_targets(dataset.split.train, config)
     overhead = bucket_overhead(device)
     masked = model.objective == "masked_item"
@@ -165,64 +161,41 @@ def one_row_a_prefix(model: Backbone, config: TrainConfig) -> bool:
     return not masked and (config.windows == "prefix" or model.looks_both_ways)
 
 
-def _check_next_items(model: Backbone, config: TrainConfig) -> None:
-    if config.changed_targets and model.objective == "masked_item":
-        raise SeqattnError(
-            f"{config.changed_targets[0]} is about next items, and {type(model).__name__} is "
-            "trained on masked ones; leave it out for this model"
-        )
-
-
-def _check_targets(dataset: Dataset) -> None:
-    if not dataset.n_targets:
-        raise SeqattnError(
-            f"{dataset.name}: no user has two training interactions under the split "
-            f"{dataset.split.parts.name}, so no next item can be learned; use longer histories, or "
-            "another split"
-        )
-
-
-def _check_whole(model: Backbone) -> None:
-    config = model.config
-    if model.objective == "masked_item":
-        raise SeqattnError(
-            "windows 'whole' trains on next items, and this model fills in masked ones; use "
-            "windows 'packed'"
-        )
-    if model.needs_user:
-        raise SeqattnError(
-            f"windows 'whole' lays histories of several users in a row, and {type(model).__name__} "
-            "reads whose a row is; use windows 'packed'"
-        )
-    if not config.sliding_window:
-        raise SeqattnError(
-            "windows 'whole' reads a history in one piece, which needs positions that read "
-            "distances alone and a sliding_window; set both, or use windows 'packed'"
-        )
-    if config.max_length < config.reach:
-        raise SeqattnError(
-            f"max_length = {config.max_length} cuts off what training on whole histories reads; "
-            f"raise it to {config.reach}, which the layers reach together"
-        )
-
-
-def _check_windows(model: Backbone, config: TrainConfig) -> None:
-    if config.windows == "prefix" and model.objective == "masked_item":
-        raise SeqattnError(
-            "windows 'prefix' have a row for each next item, and this model fills in masked ones; "
-            "use windows 'packed'"
-        )
-    if config.windows == "packed" and config.stride > model.config.max_length:
-        raise SeqattnError(
-            f"stride = {config.stride} exceeds max_length = {model.config.max_length}: "
-            "targets between windows would never be scored; lower stride"
-        )
-    prefix_scope = model.needs_intensity and model.config.scope == "prefix"
-    if prefix_scope and config.windows != "prefix":
-        raise SeqattnError(
-            "scope 'prefix' normalises a whole row at once, which leaks the future into packed "
-            "windows; use windows 'prefix', or scope 'causal'"
-        )
+def _check(model: Backbone, dataset: Dataset, config: TrainConfig) -> None:
+    """Refuse a training that would leak the future, leave out targets, or has none to learn."""
+    name, own, windows = type(model).__name__, model.config, config.windows
+    masked, whole = model.objective == "masked_item", windows == "whole"
+    about = next(iter(config.changed_targets), "")
+    refused = {
+        f"{about} is about next items, and {name} is trained on masked ones; leave it out for this "
+        "model": masked and about,
+        "windows 'whole' trains on next items, and this model fills in masked ones; use windows "
+        "'packed'": whole and masked,
+        "windows 'prefix' have a row for each next item, and this model fills in masked ones; use "
+        "windows 'packed'": windows == "prefix" and masked,
+        f"windows 'whole' lays histories of several users in a row, and {name} reads whose a row "
+        "is; use windows 'packed'": whole and model.needs_user,
+        "windows 'whole' reads a history in one piece, which needs positions that read distances "
+        "alone and a sliding_window; set both, or use windows 'packed'": (
+            whole and not own.sliding_window
+        ),
+        f"max_length = {own.max_length} cuts off what training on whole histories reads; raise it "
+        f"to {own.reach}, which the layers reach together": whole and own.max_length < own.reach,
+        f"stride = {config.stride} exceeds max_length = {own.max_length}: targets between windows "
+        "would never be scored; lower stride": (
+            windows == "packed" and config.stride > own.max_length
+        ),
+        "scope 'prefix' normalises a whole row at once, which leaks the future into packed "
+        "windows; use windows 'prefix', or scope 'causal'": (
+            model.needs_intensity and own.scope == "prefix" and windows != "prefix"
+        ),
+        f"{dataset.name}: no user has two training interactions under the split "
+        f"{dataset.split.parts.name}, so no next item can be learned; use longer histories, or "
+        "another split": not dataset.n_targets,
+    }
+    for told, holds in refused.items():
+        if holds:
+            raise SeqattnError(told)
 
 
 def fit(
@@ -343,7 +316,9 @@ def _pretrain(
 
     Goes on from `state`, if there is one.
     """
-    twin, config = twin_of(model, seed), twins_training(model, train_config)
+    twin = twin_of(model, seed)
+    # Its windows need not overlap, since a masked item may stand anywhere in one.
+    config = replace(train_config, windows="packed", stride=model.config.max_length)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     batches = training_batches(twin, dataset, config, device)
@@ -406,12 +381,12 @@ def seeded_model(
     model = build_model(model_name, dataset.n_items, **asdict(model_config))
     model.add_users(dataset.split.train.n_users)
     model = model.to(device)
-    if model.needs_intensity and not dataset.has_intensity:
-        raise SeqattnError(
-            f"model {model_name!r} reads intensities and dataset {dataset.name!r} has none; "
-            "fit sasrec, bert4rec or local-ae"
-        )
     if model.needs_intensity:
+        if not dataset.has_intensity:
+            raise SeqattnError(
+                f"model {model_name!r} reads intensities and dataset {dataset.name!r} has none; "
+                "fit sasrec, bert4rec or local-ae"
+            )
         model.tell(torch.tensor(dataset.split.train.intensity, device=device))
     return model
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import torch
 
-from seqattn.config import ATTENTION, OWN, TrainConfig, replace
+from seqattn.config import ATTENTION, OWN, replace
 from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone, BERT4Rec
 from seqattn.training.device import device_of
@@ -56,14 +56,6 @@ def twin_of(model: Backbone, seed: int) -> BERT4Rec:
     torch.manual_seed(seed)
     twin = BERT4Rec(model.n_items, plain)
     return twin.to(device_of(model))
-
-
-def twins_training(model: Backbone, config: TrainConfig) -> TrainConfig:
-    """Return the twin's settings: the model's, with windows that do not overlap.
-
-    They need not, since a masked item may stand anywhere in a window.
-    """
-    return replace(config, windows="packed", stride=model.config.max_length)
 
 
 @torch.no_grad()

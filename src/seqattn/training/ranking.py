@@ -89,7 +89,9 @@ class Ranker:
             finite.append(torch.isfinite(scores_BV.gather(1, target_B1)).all())
             ranks["unfiltered"].append(_ranks(scores_BV, target_B1))
             if filtered:
-                self._hide_seen(scores_BV, users, target_B1)
+                kept_B1 = scores_BV.gather(1, target_B1)
+                hide_seen(scores_BV, self.context.take(users), self.gatherer)
+                scores_BV.scatter_(1, target_B1, kept_B1)
                 ranks["filtered"].append(_ranks(scores_BV, target_B1))
         if not torch.stack(finite).all():
             raise DivergedError(
@@ -97,26 +99,14 @@ class Ranker:
             )
         return {kind: torch.cat(parts).cpu().numpy() for kind, parts in ranks.items()}
 
-    def _hide_seen(self, scores_BV: Tensor, users: np.ndarray, target_B1: Tensor) -> None:
-        """Set the scores of the whole history, but for the target, to -inf."""
-        kept_B1 = scores_BV.gather(1, target_B1)
-        hide_seen(scores_BV, self.context.take(users), self.gatherer)
-        scores_BV.scatter_(1, target_B1, kept_B1)
-
 
 def hide_seen(scores_BV: Tensor, histories: Spans, gatherer: Gatherer) -> None:
     """Set the scores of what each of B histories holds to -inf."""
-    chunk = np.cumsum(histories.lengths) // SCORES_AT_ONCE  # long histories take turns
-    for rows in np.split(np.arange(len(chunk)), np.flatnonzero(np.diff(chunk)) + 1):
-        length = histories.lengths[rows]
-        row_B, start_B, length_B = gatherer.send(rows, histories.start[rows], length)
-        n = int(length.sum())
-        row, moved = (
-            each_B.repeat_interleave(length_B, output_size=n)
-            for each_B in (row_B, start_B - length_B.cumsum(0) + length_B)
-        )
-        places = moved + torch.arange(n, device=scores_BV.device)
-        scores_BV[row, gatherer.items[places]] = -torch.inf
+    length = histories.lengths
+    rows = np.repeat(np.arange(len(length)), length)
+    places = np.arange(len(rows)) + np.repeat(histories.stop - np.cumsum(length), length)
+    row, place = gatherer.send(rows, places)
+    scores_BV[row, gatherer.items[place]] = -torch.inf
 
 
 @torch.inference_mode()
@@ -139,7 +129,7 @@ def next_item_hidden(model: Backbone, histories: Spans, gatherer: Gatherer) -> T
     hidden = []
     for users in np.split(order, np.flatnonzero(np.diff(chunk)) + 1):
         start = histories.stop[users] - length[users]
-        items_BT, intensity_BT, _ = gatherer.rows(start, length[users])
+        items_BT, intensity_BT = gatherer.rows(start, length[users])
         whose = (gatherer.users_of(start),) if model.needs_user else ()
         hidden.append(model.next_item_hidden(items_BT, intensity_BT, *whose))
     (back,) = gatherer.send(np.argsort(order))

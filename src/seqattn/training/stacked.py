@@ -128,7 +128,10 @@ def fit_stacked(
         in a way of its own, a batch may be smaller than one window, hold whole histories or score
         no target, the loss draws negatives, or a seed diverges, which ends all.
     """
-    _check(seeds, model_config, train_config)
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise SeqattnError(f"seeds {list(seeds)} must be different ones, and at least one")
+    if reason := why_one_by_one(model_config, train_config):
+        raise SeqattnError(f"{reason}; fit the seeds one by one")
     started = time.perf_counter()
     fits: dict[int, Fit] = {}
     with forked_rng(device):
@@ -147,7 +150,9 @@ def fit_stacked(
         torch.manual_seed(seeds[0])  # drives the dropout of all
         for number in range(1, train_config.epochs + 1):
             began = time.perf_counter()
-            losses = stack.epoch(zip(*(plans(rngs[seed]) for seed in courses), strict=True))
+            steps = zip(*(plans(rngs[seed]) for seed in courses), strict=True)
+            total_S, n_targets_S = stack.launch(steps)
+            losses = (total_S.cpu().numpy() / n_targets_S).tolist()
             ranks = []
             for seed, course in courses.items():
                 with diverging(dataset.name, model_name, seed, number):
@@ -170,13 +175,6 @@ def fit_stacked(
             if not courses:
                 break
     return {seed: fits[seed] for seed in seeds}
-
-
-def _check(seeds: Sequence[int], model_config: ModelConfig, train_config: TrainConfig) -> None:
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise SeqattnError(f"seeds {list(seeds)} must be different ones, and at least one")
-    if reason := why_one_by_one(model_config, train_config):
-        raise SeqattnError(f"{reason}; fit the seeds one by one")
 
 
 def why_one_by_one(model_config: ModelConfig, train_config: TrainConfig) -> str:
@@ -263,13 +261,11 @@ class Stack:
         self._share_memory()
         self.shapes = {}
 
-    def epoch(self, steps: Iterator[tuple[list[Plan], ...]]) -> list[float]:
-        """Do one pass over every seed's batches; return each seed's mean loss per target."""
-        total_S, n_targets_S = self.launch(steps)
-        return (total_S.cpu().numpy() / n_targets_S).tolist()
-
     def launch(self, steps: Iterator[tuple[list[Plan], ...]]) -> tuple[Tensor, np.ndarray]:
-        """Do an epoch without waiting for the device; return summed losses and counts, (S,)."""
+        """Do one pass over every seed's batches, without waiting for the device.
+
+        Return each seed's summed loss and number of targets, (S,).
+        """
         self.template.train()
         total_S = torch.zeros((), device=self.gatherer.device)
         n_targets_S = np.zeros(len(self.models), dtype=np.int64)
@@ -322,7 +318,7 @@ class Stack:
         start, length, cells, targets, n_scored, n_total = self.gatherer.send(
             *rectangles(plans, shape), n_targets_S[:, None]
         )
-        items, intensity, _ = self.gatherer.cells(start.flatten(), length.flatten(), shape.longest)
+        items, intensity = self.gatherer.cells(start.flatten(), length.flatten(), shape.longest)
         items_SBT = items.view(len(plans), shape.rows, shape.longest)
         intensity_SBT = None if intensity is None else intensity.view_as(items_SBT)
         if self.template.objective == "masked_item":

@@ -11,9 +11,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from scipy.stats import entropy
 
 from seqattn.analysis.attention import l1_l2
-from seqattn.audit.intensity import entropy_bits
 from seqattn.files import ROOT
 from seqattn.models.reference import attention, intensity_matrix
 from seqattn.stats.metrics import metric
@@ -44,7 +44,7 @@ def given(question: int, *numbers: float) -> tuple[float, ...]:
 
 def entropies() -> list[str]:
     shares = (*given(2, 50, 25), 25)
-    return [f"{entropy_bits(np.array(c)):g}" for c in (shares, (1, 1, 1, 1))]
+    return [f"{entropy(c, base=2):g}" for c in (shares, (1, 1, 1, 1))]
 
 
 def softmax_weights() -> list[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from seqattn.errors import SeqattnError
@@ -37,54 +37,6 @@ MASKED_ONLY = ("mask_probability", "last_item_samples")  # fields that other obj
 PLACEBOS = ("constant", "within", "across")
 BY_ITEM = "items"  # no placebo: it tells the item, and not the person
 INTENSITIES = ("real", *PLACEBOS, BY_ITEM, "planted")
-# What makes attention another than SASRec's, and the loss another than the full cross-entropy, with
-# the usual value of each.
-ATTENTION: dict[str, Any] = {
-    "positions": "absolute",
-    "sliding_window": 0,
-    "memory_slots": 0,
-    "kernel": "none",
-    "n_queries": 1,
-    "query_pooling": "current",
-    "query_scope": "current",
-}
-# What only some models read, or what stands behind the last layer, with the usual values.
-OWN: dict[str, Any] = {
-    "head": "tied",
-    "local_window": 2,
-    "locality": "mixed",
-    "user_share": 0.5,
-    "sse_user": 0.92,
-    "sse_item": 0.1,
-    "sse_evaluation": False,
-}
-LOSS: dict[str, Any] = {
-    "loss": "ce",
-    "n_negatives": 256,
-    "negatives": "uniform",
-    "exclude": "target",
-    "calibration": 0.75,
-    "score_offset": "none",
-}
-# How lambda is trained, with what it is for the published variants: from 1, at the rate of all
-# other parameters, without decay.
-LAMBDA: dict[str, Any] = {"lambda_start": 1.0, "lambda_rate": 1.0, "lambda_decay": 0.0}
-PLANTED: dict[str, Any] = {
-    "planted_p": 1.0,
-    "planted_tail": 2.0,
-    "planted_popularity": 0.0,
-    "planted_next": False,
-}
-# What a loss makes of the intensity of its targets: nothing.
-TARGETS: dict[str, Any] = {"confidence": 0.0, "least_target": 0.0, "least_quantile": 0.0}
-TARGETS |= {"contrast": 0.0}
-# Fields that came after runs had been kept, with the value that those runs have: left out of
-# records and keys where they have it, so that what is kept is found.
-LATER: dict[str, Any] = ATTENTION | OWN | LOSS | PLANTED | LAMBDA | TARGETS
-LATER |= {"pretrain_epochs": 0, "intensity": "real", "last_item_samples": 0.0}
-LATER |= {"kept_intensity": 0.0}
-LATER |= {"prune_from": 0, "prune_keep": 4}  # of a search
-
 # Fields that are one of a few words.
 _WORDS = {
     "normalisation": NORMALISATIONS,
@@ -150,13 +102,13 @@ class ModelConfig:
     n_queries: int = 1
     query_pooling: str = "current"
     query_scope: str = "current"
-    head: str = OWN["head"]
-    local_window: int = OWN["local_window"]
-    locality: str = OWN["locality"]
-    user_share: float = OWN["user_share"]
-    sse_user: float = OWN["sse_user"]
-    sse_item: float = OWN["sse_item"]
-    sse_evaluation: bool = OWN["sse_evaluation"]
+    head: str = "tied"
+    local_window: int = 2
+    locality: str = "mixed"
+    user_share: float = 0.5
+    sse_user: float = 0.92
+    sse_item: float = 0.1
+    sse_evaluation: bool = False
 
     @property
     def reach(self) -> int:
@@ -173,7 +125,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         _require_types_and_words(self)
-        require, window = partial(_require, self), self.sliding_window
+        require, window = functools.partial(_require, self), self.sliding_window
         for name in ("max_length", "hidden_size", "inner_size", "n_layers", "n_heads", "n_queries"):
             require(name, getattr(self, name) >= 1, "at least 1")
         for name in ("hidden_dropout", "attention_dropout", "user_share"):
@@ -275,18 +227,18 @@ class TrainConfig:
     calibration: float = 0.75
     score_offset: str = "none"
     intensity: str = "real"
-    planted_p: float = PLANTED["planted_p"]
-    planted_tail: float = PLANTED["planted_tail"]
-    planted_popularity: float = PLANTED["planted_popularity"]
-    planted_next: bool = PLANTED["planted_next"]
+    planted_p: float = 1.0
+    planted_tail: float = 2.0
+    planted_popularity: float = 0.0
+    planted_next: bool = False
     kept_intensity: float = 0.0
-    lambda_start: float = LAMBDA["lambda_start"]
-    lambda_rate: float = LAMBDA["lambda_rate"]
-    lambda_decay: float = LAMBDA["lambda_decay"]
-    confidence: float = TARGETS["confidence"]
-    least_target: float = TARGETS["least_target"]
-    least_quantile: float = TARGETS["least_quantile"]
-    contrast: float = TARGETS["contrast"]
+    lambda_start: float = 1.0
+    lambda_rate: float = 1.0
+    lambda_decay: float = 0.0
+    confidence: float = 0.0
+    least_target: float = 0.0
+    least_quantile: float = 0.0
+    contrast: float = 0.0
 
     @property
     def changed_targets(self) -> list[str]:
@@ -300,7 +252,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _require_types_and_words(self)
-        require, kept = partial(_require, self), self.kept_intensity
+        require, kept = functools.partial(_require, self), self.kept_intensity
         require("learning_rate", self.learning_rate > 0, "positive")
         for name in ("batch_targets", "epochs", "patience", "stride", "n_negatives"):
             require(name, getattr(self, name) >= 1, "at least 1")
@@ -328,7 +280,7 @@ class TrainConfig:
         require("negatives", self.loss != "gbce" or self.negatives == "uniform", told)
 
     def _check_target_fields(self) -> None:
-        require, changed = partial(_require, self), self.changed_targets
+        require, changed = functools.partial(_require, self), self.changed_targets
         for name in ("confidence", "least_target", "contrast"):
             require(name, getattr(self, name) >= 0, "at least 0")
         require("least_quantile", 0 <= self.least_quantile < 1, "in [0, 1)")
@@ -347,13 +299,38 @@ class TrainConfig:
         require("contrast", not (self.contrast and self.confidence), told)
 
     def _check_planted(self) -> None:
-        require, planted = partial(_require, self), self.intensity == "planted"
+        require, planted = functools.partial(_require, self), self.intensity == "planted"
         require("planted_p", 0 <= self.planted_p <= 1, "in [0, 1]")
         require("planted_tail", 0 < self.planted_tail <= 10, "in (0, 10]")  # float32 holds it
         require("planted_popularity", -1 <= self.planted_popularity <= 1, "in [-1, 1]")
         for name, usual in PLANTED.items():
             told = "left out without intensity 'planted'"
             require(name, planted or getattr(self, name) == usual, told)
+
+
+def _usual(config: type[DataclassInstance], first: str, last: str) -> dict[str, Any]:
+    """Return the usual values of fields that stand together."""
+    values = {field.name: field.default for field in dataclasses.fields(config)}
+    names = list(values)
+    return {name: values[name] for name in names[names.index(first) : names.index(last) + 1]}
+
+
+# What makes attention another than SASRec's, and what only some models read, or what stands behind
+# the last layer, with the usual value of each.
+ATTENTION = _usual(ModelConfig, "positions", "query_scope")
+OWN = _usual(ModelConfig, "head", "sse_evaluation")
+# What makes the loss another than the full cross-entropy; what is planted; how lambda is trained,
+# with what it is for the published variants (from 1, at the rate of all other parameters, without
+# decay); and what a loss makes of the intensity of its targets: nothing.
+LOSS = _usual(TrainConfig, "loss", "score_offset")
+PLANTED = _usual(TrainConfig, "planted_p", "planted_next")
+LAMBDA = _usual(TrainConfig, "lambda_start", "lambda_decay")
+TARGETS = _usual(TrainConfig, "confidence", "contrast")
+# Fields that came after runs had been kept, with the value that those runs have: left out of
+# records and keys where they have it, so that what is kept is found: a usual value that changed
+# would lose it. The last two are of a search.
+LATER = ATTENTION | OWN | _usual(TrainConfig, "last_item_samples", "contrast")
+LATER |= {"prune_from": 0, "prune_keep": 4}
 
 
 def strict(cls: type[T], values: Mapping[str, Any]) -> T:
@@ -428,16 +405,10 @@ def _changed(config: Any, usual: Mapping[str, Any]) -> list[str]:
 
 
 # Reading annotations anew takes a millisecond, and a study makes thousands of configs.
-_TYPES: dict[type, dict[str, Any]] = {}
+_types = functools.cache(get_type_hints)
 
 
-def _types(cls: type) -> dict[str, Any]:
-    if cls not in _TYPES:
-        _TYPES[cls] = get_type_hints(cls)
-    return _TYPES[cls]
-
-
-def _require_types_and_words(config: Any) -> None:
+def _require_types_and_words(config: DataclassInstance) -> None:
     """Refuse a constructor's values of wrong types, and unknown words; make floats of integers."""
     for key, expected in _types(type(config)).items():
         value, words = getattr(config, key), _WORDS.get(key)

@@ -56,12 +56,6 @@ def test_windows_keep_the_last_interactions_where_there_is_an_order():
     assert diagnostics.windows(unordered, 2) is unordered
 
 
-@given(st.lists(st.integers(0, 50), min_size=1, max_size=20).filter(any))
-def test_entropy_equals_scipys(counts):
-    expected = stats.entropy(counts, base=2)
-    assert bits.entropy_bits(np.array(counts)) == pytest.approx(expected, abs=1e-12)
-
-
 def test_bins_hold_their_lower_edge_and_the_ends_what_lies_outside():
     places = bits.places(np.array([-9, 0, 0.1, 1 / 32, 0.999, 1, 9]), 0, 1)
     assert places.tolist() == [0, 0, 3, 1, 31, 31, 31]

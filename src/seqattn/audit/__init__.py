@@ -128,15 +128,9 @@ def _records(table: pd.DataFrame) -> list[dict[str, object]]:
         table = table.rename_axis(table.index.names if any(table.index.names) else "measure")
         table = table.reset_index()
     return [
-        {str(key): _plain(value) for key, value in record.items()}
+        {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
         for record in table.to_dict("records")
     ]
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, (float, np.floating)):
-        return float(value) if math.isfinite(value) else None
-    return int(value) if isinstance(value, np.integer) else value
 
 
 def audit(

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import entropy, rankdata, spearmanr
 
 from seqattn.config import NORMALISATIONS
 from seqattn.data import Dataset, Interactions, encode
@@ -143,8 +143,8 @@ def information(data: Dataset | Interactions) -> pd.DataFrame:
         counts = np.unique(values, return_counts=True)[1]
         rows[name] = {
             "distinct": len(counts),
-            "exact bits": entropy_bits(counts),
-            "bits": entropy_bits(np.bincount(places(values, low, high))),
+            "exact bits": entropy(counts, base=2),
+            "bits": entropy(np.bincount(places(values, low, high)), base=2),
             "from": low,
             "to": high,
             "outside": float(((values < low) | (values > high)).mean()),
@@ -313,12 +313,6 @@ def _interval(drawn: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def entropy_bits(counts: np.ndarray) -> float:
-    """Return the entropy in bits of a histogram of counts."""
-    share = counts[counts > 0] / counts.sum()
-    return float((share * np.log2(1 / share)).sum())
-
-
 def places(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """Return the bin of each value, of 32 on [low, high]; those outside count in the end bins."""
     width = (high - low) / BINS or 1.0  # all values 0: one bin
@@ -336,9 +330,7 @@ def history_bits(values: np.ndarray, offsets: np.ndarray, low: float, high: floa
     lengths = lengths[lengths > 0]
     user = np.repeat(np.arange(len(lengths)), lengths)
     flat = np.bincount(user * BINS + places(values, low, high), minlength=len(lengths) * BINS)
-    counts = flat.reshape(-1, BINS)
-    share = counts / lengths[:, None]
-    return -(share * np.log2(np.where(share > 0, share, 1))).sum(axis=1)
+    return entropy(flat.reshape(-1, BINS), base=2, axis=1)
 
 
 def narrowest(values: np.ndarray, mass: float) -> float:

@@ -10,7 +10,6 @@ log the path of its YAML),
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import pandas as pd
 from seqattn.audit import Audit, audit, tied_tests
 from seqattn.audit.intensity import diagnose
 from seqattn.config import NORMALISATIONS
-from seqattn.data import CATALOGUE, Dataset, Entry, Preparation, find_entry
+from seqattn.data import CATALOGUE, Dataset, Entry, find_entry
 from seqattn.data.dataset import load_both
 from seqattn.data.own import is_yaml
 from seqattn.data.sources import GENERATED
@@ -81,7 +80,8 @@ class Description:
         # A folder without dataset.json is no record: until all is there, old and new parts beside
         # each other are none.
         texts["dataset"] = json.dumps(self.dataset, indent=1)
-        _remove(folder / f"{key}.json" for key in ("dataset", "intensity", "ties"))
+        for key in ("dataset", "intensity", "ties"):
+            (folder / f"{key}.json").unlink(missing_ok=True)
         *others, last = (
             write_text(folder / f"{key}.json", text + "\n") for key, text in texts.items()
         )
@@ -99,14 +99,9 @@ class Description:
         ):
             return
         other = held.get("yaml", f"dataset {held.get('dataset')!r}")
-        fix = f"another folder with -o, or remove {path.parent} if it is not needed"
         raise SeqattnError(
-            f"{path} is the record of another log, of {other}; "
-            + (
-                f"give this one another name in its YAML, {fix}"
-                if same == "yaml"
-                else f"give {fix}"
-            )
+            f"{path} is the record of another log, of {other}; give this one another name in its "
+            f"YAML or another folder with -o, or remove {path.parent} if it is not needed"
         )
 
 
@@ -132,16 +127,6 @@ def _refuse_foreign(folder: Path) -> None:
                 f"{path} is there and was not written by seqattn; move it away, or give another "
                 "folder with -o"
             )
-
-
-def _remove(paths: Iterable[Path]) -> None:
-    try:
-        for path in paths:
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        raise SeqattnError(
-            f"cannot write {error.filename}: {error.strerror}; choose another folder"
-        ) from error
 
 
 def dataset_facts(folder: str | Path) -> dict[str, dict[str, Any]]:
@@ -193,15 +178,13 @@ def read_tied_tests(folder: str | Path, name: str, fingerprint: str) -> np.ndarr
     path = Path(folder) / name / "ties.json"
     if not path.exists():
         return None
+    values = _load(path)
     try:
-        values = json.loads(path.read_text())
         bits = np.frombuffer(bytes.fromhex(values["tied_tests"]), dtype=np.uint8)
-        tied = np.unpackbits(bits)[: values["users"]].astype(bool)
-        if len(tied) == values["users"]:
-            return tied if values["fingerprint"] == fingerprint else None
+        tied = np.unpackbits(bits)[: values["users"]].reshape(values["users"]).astype(bool)
+        return tied if values["fingerprint"] == fingerprint else None
     except (ValueError, KeyError, TypeError):
-        pass
-    raise _damaged(path)
+        raise _damaged(path) from None
 
 
 def describe(name: str) -> Description:
@@ -219,6 +202,8 @@ def describe(name: str) -> Description:
     intensity = diagnose(dataset or log) if (dataset or log).has_intensity else None
     tied = None if dataset is None else tied_tests(log, dataset)
     entry = find_entry(name) if dataset is None else dataset.entry
+    # `history` came later: recorded where it is set.
+    how = {k: v for k, v in asdict(entry.preparation).items() if k != "history" or v}
     facts: dict[str, Any] = {
         "dataset": entry.name,
         "title": entry.title,
@@ -226,7 +211,7 @@ def describe(name: str) -> Description:
         "intensity": entry.intensity,
         "unit": entry.unit,
         "note": entry.note,
-        "options": None if dataset is None else _options(entry.preparation),
+        "options": None if dataset is None else how,
         "steps": [asdict(step) for step in (dataset or log).steps],
         "fingerprint": None if dataset is None else dataset.fingerprint,
     }
@@ -236,11 +221,6 @@ def describe(name: str) -> Description:
         users = len(np.unique(dataset.split.users("test")))
         facts["split"] = {"options": options, "n_targets": dataset.n_targets, "n_users": users}
     return Description(facts, audit(log, dataset, reference=name), intensity, tied, dataset)
-
-
-def _options(how: Preparation) -> dict[str, Any]:
-    """Return a preparation as it is recorded: `history`, which came later, where it is set."""
-    return {key: value for key, value in asdict(how).items() if key != "history" or value}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from seqattn.data.sequences import Sequences
 from seqattn.data.splits import Split, with_times
 from seqattn.stats.exposure import gini
 
-_QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+_QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0  # seconds
 # The web is younger than 1990; milliseconds read as seconds land tens of thousands of years on.
 EARLIEST, LATEST = (pd.Timestamp(day).timestamp() for day in ("1990-01-01", "2050-01-01"))
@@ -47,16 +47,8 @@ def core(lengths: np.ndarray, popularity: np.ndarray) -> dict[str, float]:
 
 def distribution(values: np.ndarray) -> dict[str, float]:
     """Return mean and quantiles (linear interpolation) of the finite values; NaN of none."""
-    values = values[np.isfinite(values)]
-    names = ["min" if q == 0 else "max" if q == 1 else f"{q:.0%}" for q in _QUANTILES]
-    if not len(values):
-        return {"n": 0, "mean": np.nan, **dict.fromkeys(names, np.nan)}
-    quantiles = map(float, np.quantile(values, _QUANTILES))
-    return {
-        "n": len(values),
-        "mean": float(values.mean()),
-        **dict(zip(names, quantiles, strict=True)),
-    }
+    told = pd.Series(values[np.isfinite(values)], dtype=np.float64).describe(_QUANTILES)
+    return told.drop("std").rename({"count": "n"}).to_dict()
 
 
 def top_share(counts: np.ndarray) -> float:

@@ -51,31 +51,7 @@ class Mirror:
 class Facts:
     """Keys of the catalogue that an :class:`Entry` holds unchanged.
 
-    Attributes
-    ----------
-    licence : str
-        Terms of use.
-    citation : str or None
-        Key in the book's ``references.bib``.
-    url : str or None
-        Official archive or file; None for generated data and where there is no direct link.
-    homepage : str or None
-        Page that leads to the data, where there is no direct link.
-    sha256 : str or None
-        Its published checksum. Where none is published, the one of the first download is kept.
-    format : str or None
-        Key of the official files' reader in ``seqattn.data.readers.READERS``; None if there is
-        no official file to read.
-    chronological : bool
-        Whether the log has a time or an order; without, it serves for diagnostics only.
-    raw, core : Counts or None
-        Expected size as read, and after preparation; None where not pinned.
-    table2 : Counts or None
-        Size published in [IA] Table 2, where it lists the dataset.
-    mirror : Mirror or None
-        What differs in the mirror's file.
-    note : str
-        What a reader must know before comparing it with a published dataset.
+    The head of ``catalogue.yaml`` explains them.
     """
 
     licence: str

@@ -24,7 +24,7 @@ the one number q.
   there, too, as far as a history has several unseen neighbours: without marks, any may come.
 
 In the stricter story the last item alone asks: at p = 1 the target is its neighbour where it is
-marked (`promised_next`), and is not where it is not. At p = 0 both stories are one, as marks tell
+marked, and is not where it is not. At p = 0 both stories are one, as marks tell
 nothing and every order of intensities is as likely as any other.
 
 The tail and the confound c change no mark: p alone is what intensity tells. The dataset
@@ -127,11 +127,6 @@ def promised(history: np.ndarray, marked: np.ndarray, neighbour_V: np.ndarray) -
     promises = neighbour_V[history[marked]]
     open_ = promises[(promises > 0) & ~np.isin(promises, history)]
     return int(open_[-1]) if len(open_) else 0
-
-
-def promised_next(history: np.ndarray, marked: np.ndarray, neighbour_V: np.ndarray) -> int:
-    """Return the neighbour of the last item if that is marked, else 0; arguments of `promised`."""
-    return int(neighbour_V[history[-1]]) if marked[-1] else 0
 
 
 def _popularity(histories: Sequences, train: Sequences) -> np.ndarray:

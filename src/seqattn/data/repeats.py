@@ -63,7 +63,8 @@ def merge_repeats(log: Interactions, exact: str, pairs: str) -> Interactions:
 def _merge(log: Interactions, policy: str, what: str, columns: Sequence[str]) -> Interactions:
     _require_usable(log, policy)
     step, when = _NAMES[policy].format(*_NOUNS[what]), require_chronology(log)
-    groups = _numbered(log.frame, columns)
+    # A number for each row, the same for equal ones; missing values are equal.
+    groups = log.frame.groupby([*columns], sort=False, dropna=False).ngroup().to_numpy()
     # Most rows occur once in most logs: only the others need sorting.
     repeated = np.flatnonzero(pd.Series(groups).duplicated(keep=False))
     keep = np.ones(len(log), dtype=bool)
@@ -97,16 +98,6 @@ def _with_intensity(
             values[kept] /= sizes
     _refuse_overflow(log, values)
     return replace(log, frame=log.frame.assign(intensity=values))
-
-
-def _numbered(frame: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
-    """Return a number for each row, the same for equal ones; missing values are equal."""
-    numbers = np.zeros(len(frame), dtype=np.int64)
-    for name in columns:
-        codes = pd.factorize(frame[name], use_na_sentinel=False)[0]
-        # Renumbered each time, so that many columns do not overflow.
-        numbers = pd.factorize(numbers * (codes.max() + 1) + codes)[0]
-    return numbers
 
 
 def _require_usable(log: Interactions, policy: str) -> None:

@@ -7,15 +7,12 @@ A log of `GENERATED` has none.
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import http.client
 import lzma
 import os
 import shutil
 import ssl
-import stat
-import sys
 import tempfile
 import time
 import urllib.error
@@ -26,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
 from tqdm import tqdm
@@ -36,7 +33,7 @@ from seqattn.data.held import held_log
 from seqattn.data.interactions import Interactions
 from seqattn.data.synthetic import synthetic_log
 from seqattn.errors import SeqattnError
-from seqattn.files import ABANDONED, write_text
+from seqattn.files import write_text
 
 GENERATED: Mapping[str, Callable[[], Interactions]] = {
     "synthetic": synthetic_log,
@@ -51,8 +48,7 @@ _DAMAGED = (
     EOFError,
     zlib.error,
     lzma.LZMAError,
-    NotImplementedError,
-    RuntimeError,  # encrypted
+    RuntimeError,  # encrypted, or of an unknown method
 )
 _LOST = (
     urllib.error.URLError,
@@ -154,10 +150,7 @@ def _fetch(url: str, part: Path) -> None:
     except urllib.error.HTTPError as error:
         if error.code != 416:
             raise
-        # Nothing after what we have: complete, or a remainder of another file.
-        if error.headers.get("Content-Range") == f"bytes */{have}":
-            return
-        part.unlink()
+        part.unlink()  # nothing comes after what we have: it is of another file, or complete
         raise ConnectionError("the part kept from before does not fit the file") from error
     with response:
         # A server that ignores the range sends everything.
@@ -166,14 +159,11 @@ def _fetch(url: str, part: Path) -> None:
         have = have if resumed else 0
         length = response.headers.get("Content-Length")
         total = have + int(length) if length else None
-        quiet = not sys.stderr.isatty()
-        bar = tqdm(
-            desc=part.stem, total=total, initial=have, unit="B", unit_scale=True, disable=quiet
-        )
-        with bar, part.open("ab" if resumed else "wb") as file:
-            while chunk := response.read(_CHUNK):
-                file.write(chunk)
-                bar.update(len(chunk))
+        with (
+            part.open("ab" if resumed else "wb") as file,
+            tqdm.wrapattr(file, "write", total, desc=part.stem, initial=have, disable=None) as out,
+        ):
+            shutil.copyfileobj(response, out, _CHUNK)
         if total is not None and part.stat().st_size != total:
             raise ConnectionError(
                 f"the transfer ended after {part.stat().st_size} of {total} bytes"
@@ -181,60 +171,30 @@ def _fetch(url: str, part: Path) -> None:
 
 
 def extract(archive: Path, members: Sequence[str], folder: Path) -> tuple[Path, ...]:
-    """Extract some members of a ZIP archive into a folder, all of them or none.
+    """Extract some members of a ZIP archive into a folder, by their names inside it.
 
-    `members` are names inside the archive. They keep their path below `folder`, which is made if
-    need be. Returned are their paths there, in the same order.
+    Only these are touched, and `zipfile` leads none of them out of the folder.
 
     Raises
     ------
     SeqattnError
-        The archive is damaged, lacks a member, or holds *any* member that is a link or whose
-        path leads out of the folder; or the disk is full. Nothing is written then.
+        The archive is damaged or lacks a member, or the disk is full.
     """
-    targets = tuple(folder / member for member in members)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(folder)
-        partial = tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent)
-        with partial as where, zipfile.ZipFile(archive) as opened:
-            _refuse_foreign(archive, opened, members)
-            for member in members:
-                opened.extract(member, where)
-            for member, target in zip(members, targets, strict=True):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(Path(where, member), target)
+        with zipfile.ZipFile(archive) as opened:
+            return tuple(Path(opened.extract(member, folder)) for member in members)
+    except KeyError as error:
+        raise SeqattnError(
+            f"{archive}: {error.args[0]}; this is not the official archive: delete it and get it "
+            "again"
+        ) from None
     except _DAMAGED as error:
         raise SeqattnError(f"{archive}: damaged archive ({error}); get it again") from error
     except OSError as error:
         raise SeqattnError(
-            f"cannot extract into {folder}: {error.strerror or error}; make room or set "
-            "SEQATTN_CACHE to a folder on another disk"
+            f"cannot extract into {folder}: {error.strerror or error}; make room or set TMPDIR to "
+            "a folder on another disk"
         ) from error
-    return targets
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what a killed process left of unpacking into the same folder."""
-    for part in folder.parent.glob(f".{glob.escape(folder.name)}-*"):
-        if part.is_dir() and time.time() - part.stat().st_mtime > ABANDONED:
-            shutil.rmtree(part, ignore_errors=True)
-
-
-def _refuse_foreign(archive: Path, opened: zipfile.ZipFile, members: Sequence[str]) -> None:
-    """Refuse an archive that lacks a member, or holds one that an official archive would not."""
-    fix = "this is not the official archive: delete it and get it again"
-    for info in opened.infolist():
-        name = info.filename
-        posix, windows = PurePosixPath(name), PureWindowsPath(name)
-        leads_out = posix.is_absolute() or windows.anchor or ".." in (*posix.parts, *windows.parts)
-        if leads_out or stat.S_ISLNK(info.external_attr >> 16):
-            raise SeqattnError(
-                f"{archive}: member {name!r} is a link or leads out of the archive's folder; {fix}"
-            )
-    for member in members:
-        if member not in opened.namelist():
-            raise SeqattnError(f"{archive}: holds no {member!r}; {fix}")
 
 
 @dataclass(frozen=True)
@@ -309,10 +269,7 @@ def status(entry: Entry) -> tuple[str, Entry]:
 
 @contextmanager
 def opened(entry: Entry) -> Iterator[Source]:
-    """Give a dataset's files, see `locate`, with archives unpacked.
-
-    An archive of the cache is unpacked there. That of a mirror is for the moment only: the cache
-    holds nothing that another's folder could have changed.
+    """Give a dataset's files, see `locate`; an archive is unpacked for the moment only.
 
     Raises
     ------
@@ -322,13 +279,9 @@ def opened(entry: Entry) -> Iterator[Source]:
     source = locate(entry)
     if source.kind != "official" or source.paths[0].suffix != ".zip":
         yield source
-    elif source.place == "cache":
-        folder = cache_folder() / PurePosixPath(_basename(entry)).stem
-        yield replace(source, paths=extract(source.paths[0], entry.files, folder))
-    else:
-        with tempfile.TemporaryDirectory(prefix="seqattn-") as name:
-            folder = Path(name) / "files"
-            yield replace(source, paths=extract(source.paths[0], entry.files, folder))
+        return
+    with tempfile.TemporaryDirectory(prefix="seqattn-") as folder:
+        yield replace(source, paths=extract(source.paths[0], entry.files, Path(folder)))
 
 
 def locate(entry: Entry) -> Source:
@@ -347,29 +300,7 @@ def locate(entry: Entry) -> Source:
         source = Source("official", "cache", (path,))
     elif source.paths[0].name == _basename(entry) and (source.place == "cache" or entry.sha256):
         verify(source.paths[0], entry.sha256)  # without a published one, the cache's first is kept
-    elif source.place == "cache":
-        _verify_unpacked(source.paths, entry)
     return source
-
-
-def _verify_unpacked(paths: Sequence[Path], entry: Entry) -> None:
-    """Refuse unpacked files that are not those of the archive beside them; it is verified, too."""
-    archive = cache_folder() / _basename(entry)
-    if archive.suffix != ".zip" or not archive.is_file():
-        return
-    verify(archive, entry.sha256)
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            _refuse_foreign(archive, opened, entry.files)
-            sums = [opened.getinfo(member).CRC for member in entry.files]
-    except _DAMAGED as error:
-        raise SeqattnError(f"{archive}: damaged archive ({error}); get it again") from error
-    for path, expected in zip(paths, sums, strict=True):
-        if zlib.crc32(path.read_bytes()) != expected:
-            raise SeqattnError(
-                f"{path}: differs from what {archive} holds; it was damaged or altered: delete it, "
-                "and it is unpacked again"
-            )
 
 
 def how_to_get(entry: Entry) -> str:
@@ -412,15 +343,17 @@ def data_folder() -> Path | None:
 
 
 def _official(entry: Entry, folder: Path) -> tuple[Path, ...]:
-    """Return an entry's files in a folder, at the places an unpacked archive may have, or it."""
+    """Return what was downloaded, in a folder, else its files at the places it may have them."""
     archive = folder / _basename(entry) if entry.url else None
+    if archive and archive.is_file():
+        return (archive,)
     bare = [PurePosixPath(name).name for name in entry.files]
     for root in (folder, archive.with_suffix("")) if archive else (folder,):
         for names in (entry.files, bare):
             paths = tuple(root / name for name in names)
             if paths and all(path.is_file() for path in paths):
                 return paths
-    return (archive,) if archive and archive.is_file() else ()
+    return ()
 
 
 def _basename(entry: Entry) -> str:

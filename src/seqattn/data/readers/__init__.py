@@ -7,16 +7,14 @@ from pathlib import Path
 
 from seqattn.data.readers.delimited import (
     FIELDS,
+    LISTENS,
     Table,
     delimited,
     read_delimited,
-    read_hetrec_listens,
     read_hetrec_tagged,
     read_inter,
     read_mirror,
     read_parquet,
-    read_ratings_dat,
-    read_u_data,
 )
 from seqattn.data.readers.json_lines import read_amazon, read_steam_au, read_steam_reviews
 
@@ -32,11 +30,11 @@ __all__ = [
 
 READERS: dict[str, Callable[[Sequence[Path]], Table]] = {
     "csv": delimited(FIELDS),
-    "u.data": read_u_data,
-    "ratings.dat": read_ratings_dat,
+    "u.data": delimited(FIELDS, "\t", [*FIELDS]),
+    "ratings.dat": delimited(FIELDS, "::", [*FIELDS]),
     "amazon-json": read_amazon,
     "steam-reviews": read_steam_reviews,
     "steam-au": read_steam_au,
-    "hetrec-listens": read_hetrec_listens,
+    "hetrec-listens": delimited(LISTENS, "\t"),
     "hetrec-tagged": read_hetrec_tagged,
 }

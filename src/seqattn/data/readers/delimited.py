@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from seqattn.data.columns import refuse
 from seqattn.data.paths import require_file
 from seqattn.data.readers.raw_text import (
     UNREADABLE,
@@ -20,7 +21,6 @@ from seqattn.data.readers.raw_text import (
     content_of,
     one_line,
     quoting,
-    require_names_first,
     with_one,
 )
 from seqattn.errors import SeqattnError
@@ -49,6 +49,7 @@ class Table:
 FIELDS = {name: name for name in ("user", "item", "intensity", "timestamp")}
 IDS = ("user", "item")
 _ORDERS = ("order", "seq_pos")  # names of a mirror file's explicit order, the first one wins
+_BLANK_START = re.compile(rb"(?:\xef\xbb\xbf)?[ \t]*[\r\n]\s*\S")
 _WITH_COMMA = r"\s*[-+]?\d*,\d*(?:[eE][-+]?\d+)?\s*"
 _WITH_POINT = r"\s*[-+]?[\d.,]*\.[\d.,]*(?:[eE][-+]?\d+)?\s*"
 
@@ -92,8 +93,11 @@ def read_delimited(
         quote that nothing closes has taken in other lines.
     """
     header, content = not names, content_of(path)
-    if header:
-        require_names_first(path, content)
+    if header and _BLANK_START.match(content):
+        raise SeqattnError(
+            f"{path}: line 1 is empty; the names of the columns should stand there: remove the "
+            "empty lines above them"
+        )
     present = header_of(path, separator, content, quoted) if header else list(names)
     _require_names(path, present, list(columns), separator)
     content, mark = with_one(path, content, separator)
@@ -134,17 +138,11 @@ def read_delimited(
 
 def _refuse_second_header(frame: pd.DataFrame, columns: Mapping[str, str], path: Path) -> None:
     """Refuse a row of the columns' own names, as it stands where files were joined."""
-    theirs = {ours: name for name, ours in columns.items()}
-    # Each different id once: a pass over all rows comes only where such ids are.
-    if not all(theirs[name] in frame[name].cat.categories for name in IDS if name in theirs):
-        return
-    found = pd.Series(True, index=frame.index)
-    for ours, name in theirs.items():
-        found &= frame[ours] == name
+    found = np.logical_and.reduce([frame[ours] == name for name, ours in columns.items()])
     if found.any():
         raise SeqattnError(
-            f"{path}: line {found.idxmax()} repeats the names of the columns, as if another file "
-            "were joined there; remove the line"
+            f"{path}: line {frame.index[found][0]} repeats the names of the columns, as if another "
+            "file were joined there; remove the line"
         )
 
 
@@ -164,7 +162,7 @@ def without_marks(column: pd.Series, marks: Sequence[str]) -> pd.Series:
 
 
 def _are_marks(column: pd.Series, marks: Sequence[str]) -> np.ndarray:
-    numbers = [number for number in map(_number, marks) if number is not None]
+    numbers = [n for n in (pd.to_numeric(m, errors="coerce") for m in marks) if not np.isnan(n)]
     # A number of Python equals an equal one of any type, and no text; of blanks any number is one.
     known = {*(mark if mark.strip() else "" for mark in marks), *numbers}
     found = column.map(lambda field: (field.strip() if isinstance(field, str) else field) in known)
@@ -173,15 +171,6 @@ def _are_marks(column: pd.Series, marks: Sequence[str]) -> np.ndarray:
     elif column.name not in IDS and not types.is_numeric_dtype(column.dtype):
         found |= pd.to_numeric(column.astype(object), errors="coerce").isin(numbers)
     return found.to_numpy(dtype=bool)
-
-
-def _number(mark: str) -> int | float | None:
-    for kind in (int, float):
-        try:
-            return kind(mark)
-        except ValueError:
-            continue
-    return None
 
 
 def _with_points(frame: pd.DataFrame, decimal: str, path: Path) -> pd.DataFrame:
@@ -193,12 +182,9 @@ def _with_points(frame: pd.DataFrame, decimal: str, path: Path) -> pd.DataFrame:
     for name in (name for name in kept if types.is_object_dtype(frame[name].dtype)):
         column = frame[name].astype("string")
         pointed = column.str.fullmatch(_WITH_POINT).fillna(False).to_numpy(dtype=bool)
-        if name != "timestamp" and pointed.any():
-            line = frame.index[pointed][0]
-            raise SeqattnError(
-                f"{path}: column {name!r}, line {line}: {frame.loc[line, name]!r} has a point "
-                f"beside decimal: {decimal!r}; leave marks of thousands out"
-            )
+        if name != "timestamp":
+            told = f"has a point beside decimal: {decimal!r}"
+            refuse(frame[name], str(path), pointed, told, "leave marks of thousands out")
         comma = column.str.fullmatch(_WITH_COMMA) | column.str.match(r"\s*\d{4}-\d\d-\d\d")
         replaced = column.str.replace(decimal, ".", regex=False)
         found = comma.fillna(False).to_numpy(dtype=bool)
@@ -206,15 +192,17 @@ def _with_points(frame: pd.DataFrame, decimal: str, path: Path) -> pd.DataFrame:
     return frame
 
 
-def delimited(columns: Mapping[str, str], separator: str = ",") -> Callable[..., Table]:
-    """Return a reader of delimited files whose first line names the columns.
+def delimited(
+    columns: Mapping[str, str], separator: str = ",", names: Sequence[str] = ()
+) -> Callable[..., Table]:
+    """Return a reader of delimited files whose first line names the columns, or that have `names`.
 
     What one line of `seqattn.data.readers.READERS` needs for a dataset that is one such file;
     parameters are those of `read_delimited`.
     """
 
     def read(paths: Sequence[Path]) -> Table:
-        return read_delimited(paths[0], separator, columns)
+        return read_delimited(paths[0], separator, columns, names)
 
     return read
 
@@ -228,16 +216,6 @@ def header_of(
     how = {"sep": separator, "quoting": quoting(quoted), "dtype": str}
     first = _read(path, content, header=None, nrows=1, **how)
     return [str(name) for name in first.iloc[0].fillna("")]
-
-
-def read_u_data(paths: Sequence[Path]) -> Table:
-    """Read MovieLens 100K's ``u.data``: user, item, rating and seconds, between tabs."""
-    return read_delimited(paths[0], "\t", FIELDS, names=list(FIELDS))
-
-
-def read_ratings_dat(paths: Sequence[Path]) -> Table:
-    """Read MovieLens 1M's ``ratings.dat``: user, item, rating and seconds, between ``::``."""
-    return read_delimited(paths[0], "::", FIELDS, names=list(FIELDS))
 
 
 def read_mirror(path: Path) -> Table:
@@ -408,13 +386,8 @@ def read_inter(path: Path) -> Table:
     return read_delimited(path, "\t", columns)
 
 
-_LISTENS = {"userID": "user", "artistID": "item", "weight": "intensity"}
+LISTENS = {"userID": "user", "artistID": "item", "weight": "intensity"}  # no time
 _TAGS = {"userID": "user", "artistID": "item", "timestamp": "timestamp"}
-
-
-def read_hetrec_listens(paths: Sequence[Path]) -> Table:
-    """Read ``user_artists.dat``: how often each user played each artist; no time."""
-    return read_delimited(paths[0], "\t", _LISTENS)
 
 
 def read_hetrec_tagged(paths: Sequence[Path]) -> Table:
@@ -429,7 +402,7 @@ def read_hetrec_tagged(paths: Sequence[Path]) -> Table:
     """
     listens, tags = (
         read_delimited(path, "\t", columns).frame.astype({"user": str, "item": str})
-        for path, columns in zip(paths, (_LISTENS, _TAGS), strict=True)
+        for path, columns in zip(paths, (LISTENS, _TAGS), strict=True)
     )
     first = tags.groupby(["user", "item"], sort=False)["timestamp"].min()
     frame = listens.join(first, on=["user", "item"], how="inner")

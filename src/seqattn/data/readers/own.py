@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 from pandas.api import types
 
+from seqattn.data.columns import refuse
 from seqattn.data.interactions import COLUMNS
 from seqattn.data.own import OwnData, is_parquet
 from seqattn.data.readers.delimited import (
@@ -133,9 +134,6 @@ def _refuse_decimal_comma(table: Table) -> None:
 
 def _refuse_first(table: Table, found: pd.Series, problem: str, fix: str) -> None:
     if found.any():
-        line = found.idxmax()
-        value = table.frame.loc[line, found.name]
-        raise SeqattnError(
-            f"{table.source}: column {found.name!r}, {found.index.name} {line}: {value!r} "
-            f"{problem}; {fix.format(json.dumps(value))}"
-        )
+        column = table.frame[found.name]
+        fix = fix.format(json.dumps(column[found].iloc[0]))
+        refuse(column, table.source, found.to_numpy(dtype=bool), problem, fix)

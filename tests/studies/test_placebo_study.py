@@ -13,12 +13,13 @@ from scipy import stats
 
 from seqattn.config import BY_ITEM, PLACEBOS, replace
 from seqattn.data import load_dataset
+from seqattn.errors import SeqattnError
 from seqattn.models import build_model
 from seqattn.presets import get_preset
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store
 from seqattn.studies import placebo
-from seqattn.studies.plan import DataFacts, Group, read_study
+from seqattn.studies.plan import DataFacts, Group, Settings, read_study
 
 
 def cell(arm, robust, direction, equivalent=False, n_seeds=5):
@@ -72,6 +73,31 @@ def test_a_cell_without_all_seeds_or_without_a_placebo_is_not_run():
     assert verdict(whole, over[:1]) == ["not run"]
     assert verdict(whole[:1], []) == ["not run"]
     assert verdict([], []) == ["not run"]
+
+
+def with_arms(**intensities):
+    """The study with arms whose names say what they have, and which intensities they do have."""
+    arms = [STUDY.arm("real")]
+    for name, kind in intensities.items():
+        of_kind = Settings("fixed", train={"intensity": kind} if kind else {})
+        arms.append(dataclasses.replace(STUDY.arm("within"), name=name, settings=of_kind))
+    return dataclasses.replace(STUDY, arms=tuple(arms))
+
+
+@pytest.mark.parametrize("arms", [{}, {"within": ""}])
+def test_a_gain_without_a_placebo_is_no_information(arms):
+    cells = pd.DataFrame([cell("real", *UP), cell("within", *NONE)])
+    table = placebo.verdicts(with_arms(**arms), cells, pd.DataFrame([cell("within", *UP)]))
+    assert set(table["verdict"]) == {"no placebo"}
+
+
+@pytest.mark.parametrize(
+    "arms", [{"shuffled": "within"}, {"wihtin": "within"}, {"across": "within"}]
+)
+def test_an_arm_that_shuffles_without_saying_so_is_refused(arms):
+    cells = pd.DataFrame([cell("real", *UP)])
+    with pytest.raises(SeqattnError, match=f"arm '{next(iter(arms))}' has intensity 'within'"):
+        placebo.verdicts(with_arms(**arms), cells, pd.DataFrame())
 
 
 @pytest.mark.parametrize(("name", "more"), [("placebo", {BY_ITEM}), ("placebo_sliding", set())])

@@ -12,6 +12,7 @@ import pandas as pd
 
 from seqattn.analysis.lambdas import t_interval
 from seqattn.config import BASELINE, BY_ITEM, MARGIN_PERCENT, PLACEBOS
+from seqattn.errors import SeqattnError
 from seqattn.plots.style import name_of
 from seqattn.runs.store import Run
 from seqattn.studies import targets
@@ -111,12 +112,15 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
     DataFrame
         Columns dataset, arm, model, part, seeds (the least of the comparisons with SASRec) and
         verdict: information, channel, nothing, can't be told, or not run, which it is without all
-        seeds of SASRec, of real intensities and of each of the model's placebos.
+        seeds of SASRec, of real intensities and of each of the model's placebos. It is "no placebo"
+        where the study has none of the model.
+
+    Raises
+    ------
+    SeqattnError
+        An arm that shuffles intensities does not say so by its name, or is a placebo of none.
     """
-    placebos: dict[str, list[str]] = {arm.name: [] for arm in study.arms if not real_arm(arm.name)}
-    for arm in study.arms:
-        if (real := real_arm(arm.name)) and arm.name.split()[-1] in PLACEBOS:
-            placebos[real].append(arm.name)
+    placebos = _placebos(study)
     columns = ["dataset", "part", "arm", "model", "n_seeds"]
     columns += ["robust_clustered", "direction", "equivalent"]
     above, better = (ndcg_at_10(table, *columns) for table in (cells, over))
@@ -130,9 +134,26 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
             )
             seeds = int(mine["n_seeds"].reindex([real, *own]).fillna(0).min())
             whole = seeds == len(study.seeds) and set(own) <= set(theirs.index)
-            verdict = _verdict(mine, theirs, real, own) if whole else "not run"
+            verdict = _verdict(mine, theirs, real, own) if whole else NOT_RUN
+            verdict = verdict if own else "no placebo"
             rows.append((dataset, real, model, mine["part"].eq(True).any(), seeds, verdict))
     return pd.DataFrame(rows, columns=["dataset", "arm", "model", "part", "seeds", "verdict"])
+
+
+def _placebos(study: Study) -> dict[str, list[str]]:
+    """Return the placebos of each arm with real intensities, which are told by their names."""
+    found: dict[str, list[str]] = {arm.name: [] for arm in study.arms if not real_arm(arm.name)}
+    for arm in study.arms:
+        kind, real = arm.settings.train.get("intensity", REAL), real_arm(arm.name)
+        if kind in PLACEBOS and (arm.name.split()[-1] != kind or real not in found):
+            raise SeqattnError(
+                f"study {study.name}: arm {arm.name!r} has intensity {kind!r}, and its name does "
+                f"not say of which arm it is a placebo; call it '{kind}' for a placebo of arm "
+                f"'real', or 'NAME {kind}' for one of arm NAME"
+            )
+        if real and kind in PLACEBOS:
+            found[real].append(arm.name)
+    return found
 
 
 def of_study(study: Study) -> pd.DataFrame:

@@ -109,16 +109,18 @@ def test_the_recipe_of_recbole_stops_at_another_split(split, tmp_path, warm):
     assert not (tmp_path / "scores.npz").exists()
 
 
+@pytest.mark.parametrize("model", ["SASRec", "NARM"])
 def test_a_model_fitted_by_recbole_is_judged_as_recbole_judges_it(
-    split, tmp_path, capsys, from_recbole
+    split, tmp_path, capsys, from_recbole, model
 ):
     pytest.importorskip("recbole.config")
-    theirs = from_recbole(split, "scores.npz", "SASRec", 2)
+    theirs = from_recbole(split, "scores.npz", model, 2, "--seed=7", "--learning_rate=0.01")
     capsys.readouterr()
     ours = evaluated(tmp_path, capsys, "--scores", tmp_path / "scores.npz")
     assert len(theirs) == 6
     assert_equal(ours["test_unfiltered"], theirs)
     assert 0 < theirs["ndcg@10"] < theirs["recall@10"] < 1
+    assert not (tmp_path / "log").exists() and not (tmp_path / "log_tensorboard").exists()
 
 
 def test_scores_of_recboles_general_models_hide_nothing_and_give_both_kinds(tmp_path, from_recbole):

@@ -1,8 +1,11 @@
 """Fit a model of RecBole on a split that seqattn wrote, and save its scores.
 
     seqattn prepare ml-100k --split split.csv
-    python from_recbole.py split.csv scores.npz BPR 50
-    seqattn evaluate -d ml-100k --scores scores.npz --name recbole-bpr
+    python from_recbole.py split.csv scores.npz BPR 50 --seed=2020 --learning_rate=0.005
+    seqattn evaluate -d ml-100k --scores scores.npz --name recbole-bpr --seed 2020
+
+After the model and the most epochs to train comes any setting of RecBole's, as ``--name=value``.
+Training stops ten validations after the best one, and the best epoch is what is scored.
 
 Prints RecBole's own metrics of the test targets. It hides a user's history from its general
 models, such as BPR: these metrics are seqattn's *filtered* ones. It does not from its sequential
@@ -11,6 +14,7 @@ nothing, so seqattn gives both kinds.
 """
 
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -25,13 +29,15 @@ from recbole.utils.case_study import full_sort_scores
 
 import seqattn.recbole  # noqa: F401  RecBole needs it with NumPy 2; leave it out elsewhere
 
-split, output, name, epochs = sys.argv[1:]
+split, output, name, epochs = sys.argv[1:5]
+output = Path(output).resolve()
 log = pd.read_csv(split, dtype=str, keep_default_na=False)
 from_end = log.groupby("user").cumcount(ascending=False)
 expected = from_end.map({0: "test", 1: "valid"}).fillna("train")
 if not log["part"].equals(expected):  # RecBole splits the log itself, see `eval_args`
     sys.exit(f"{split} is no leave-one-out split, which this recipe needs")
 folder = Path(tempfile.mkdtemp())
+os.chdir(folder)  # where RecBole leaves its logs
 (folder / "log").mkdir()
 columns = {"user_id:token": log["user"], "item_id:token": log["item"]}
 # The place in the history is the time: no ties, so leave-one-out is the same split.
@@ -50,16 +56,19 @@ settings = {
     "epochs": int(epochs),
     "show_progress": False,
 }
-if name in ("SASRec", "BERT4Rec", "GRU4Rec"):
-    settings["train_neg_sample_args"] = None  # they learn by cross-entropy
-config = Config(model=name, dataset="log", config_dict=settings)
+try:
+    config = Config(model=name, dataset="log", config_dict=settings)
+except ValueError:  # it learns by cross-entropy, and RecBole asks to be told
+    settings["train_neg_sample_args"] = None
+    config = Config(model=name, dataset="log", config_dict=settings)
 init_seed(config["seed"], reproducibility=True)
 dataset = create_dataset(config)
 train, valid, test = data_preparation(config, dataset)
 model = get_model(name)(config, train._dataset).to(config["device"])
 trainer = get_trainer(config["MODEL_TYPE"], name)(config, model)
 trainer.fit(train, valid, verbose=False, show_progress=False)
-metrics = trainer.evaluate(test, load_best_model=False, show_progress=False)
+os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"  # for the checkpoint that RecBole wrote
+metrics = trainer.evaluate(test, load_best_model=True, show_progress=False)
 
 if not test.is_sequential:  # else full_sort_scores gives what a user already has -inf, as it did
     test.uid2history_item.fill(torch.tensor([], dtype=torch.long))

@@ -10,6 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from scipy.sparse import dok_matrix
 
 try:
     import recbole  # noqa: F401
@@ -31,5 +32,8 @@ from seqattn.recbole.weights import from_recbole
 RETIRED: dict[str, Any] = {"float_": np.float64, "complex_": np.complex128, "unicode_": np.str_}
 _lend = patch.multiple(np, create=True, **RETIRED)
 Config.compatibility_settings = _lend(Config.compatibility_settings)
+# RecBole's graph models fill sparse matrices by a method that SciPy 1.13 took away.
+if not hasattr(dok_matrix, "_update"):
+    dok_matrix._update = lambda self, entries: self._dict.update(entries)
 
 __all__ = ["IASASRecAdd", "IASASRecMul", "IASASRecVal", "from_recbole"]

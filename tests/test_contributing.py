@@ -5,6 +5,9 @@ from __future__ import annotations
 import inspect
 import math
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -13,20 +16,26 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import assume
+from models import test_models
 from nbformat.v4 import new_code_cell, new_notebook
 from stats import test_paired
 from statsmodels.stats import descriptivestats
 from studies import test_beyond_study
 
-from seqattn import build_model
+from seqattn import build_model, models
 from seqattn.book import pages
 from seqattn.cli import main
 from seqattn.cli.arguments import parser
 from seqattn.config import NORMALISATIONS, ModelConfig, TrainConfig
+from seqattn.errors import SeqattnError
 from seqattn.models import MODELS, Model, SASRec, injection
 from seqattn.models.attention import attend
 from seqattn.models.intensity import normalise
 from seqattn.models.reference import attention, intensity_matrix
+from seqattn.presets import PRESETS
+from seqattn.runs import fitting
+from seqattn.runs.fitting import fit_runs, run_spec
+from seqattn.runs.store import Store
 from seqattn.stats import significance
 from seqattn.studies import judge, placebo, plan
 from seqattn.studies.tables import TABLES
@@ -114,6 +123,79 @@ def test_the_fields_the_recipe_lists_have_the_shapes_it_says():
     for name, shape in said.items():
         assert getattr(signal, name).shape == (2, {"B, T": 5, "B, S": 2}[shape])
     assert torch.equal(signal.w_BS, w[:, 3:])
+
+
+@pytest.fixture
+def own_models(tmp_path, monkeypatch) -> Path:
+    """The example's file, which `SEQATTN_MODELS` names."""
+    (source,) = blocks(recipe("a model"), "python")
+    path = tmp_path / "mine.py"
+    path.write_text(source)
+    monkeypatch.setenv("SEQATTN_MODELS", str(path))
+    return path
+
+
+@pytest.fixture
+def gru(own_models) -> Iterator[str]:
+    """The example's model, known to this process for a test."""
+    models._load_own()
+    yield "my-gru"
+    del MODELS["my-gru"], sys.modules["own_mine"]
+
+
+def test_the_example_model_keeps_to_what_every_model_does(gru):
+    for read_from in (3, 7):
+        for training in (False, True):
+            test_models.test_reading_from_a_position_gives_the_same_hidden_states(
+                gru, read_from, training
+            )
+    test_models.test_padding_changes_nothing(gru)
+    test_models.test_what_stands_in_the_padding_vector_changes_nothing(gru)
+    test_models.test_the_future_changes_nothing_at_or_before_a_position(gru, "minmax")
+
+
+def test_settings_that_the_example_model_does_not_read_are_refused(gru):
+    with pytest.raises(SeqattnError, match="GRU has no attention for positions = 'rope'"):
+        build_model(gru, 20, **SMALL, positions="rope")
+    with pytest.raises(SeqattnError, match="GRU does not read head = 'transform'"):
+        build_model(gru, 20, **SMALL, head="transform")
+    model = build_model(gru, 20, **SMALL)
+    with pytest.raises(SeqattnError, match="GRU has no attention to show"):
+        model.attention_maps(torch.ones(1, 3, dtype=torch.int64))
+
+
+def test_the_example_model_is_fitted_side_by_side_from_the_command_line(own_models, tmp_path):
+    command = "fit -d synthetic -m sasrec my-gru -s 1 2 --preset smoke --json --results-dir"
+    done = subprocess.run(
+        [sys.executable, "-m", "seqattn.cli", *command.split(), str(tmp_path / "store")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(list((tmp_path / "store" / "synthetic" / "my-gru").glob("seed-*"))) == 2
+
+
+def test_a_model_named_in_a_cell_is_fitted_where_it_is_known(gru, synthetic, tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "cores", lambda: 2)
+    monkeypatch.setattr(fitting, "_fit_in_processes", None)  # called, it would fail
+    specs = [run_spec(synthetic, gru, seed, PRESETS["smoke"]) for seed in (1, 2)]
+    runs = fit_runs(Store(tmp_path), synthetic, specs, progress=False)
+    assert [run.model for run in runs] == [gru, gru]
+
+
+@pytest.mark.parametrize("name", ["absent.py", "notes.txt"])
+def test_a_file_of_models_that_cannot_be_run_is_named(tmp_path, monkeypatch, name):
+    (tmp_path / "notes.txt").write_text("x")
+    monkeypatch.setenv("SEQATTN_MODELS", str(tmp_path / name))
+    with pytest.raises(SeqattnError, match=rf"SEQATTN_MODELS=.*{name} is no Python file"):
+        models._load_own()
+
+
+def test_a_network_that_training_does_not_know_is_refused(monkeypatch):
+    monkeypatch.setitem(MODELS, "plain", Model(lambda n, config: torch.nn.GRU(8, 8), "x", "#000"))
+    with pytest.raises(SeqattnError, match="'plain' builds a GRU, which training does not know"):
+        build_model("plain", 20)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ OURS = [name for name in MODELS if name not in PLUGINS]
 SMALL = {"max_length": 8, "hidden_size": 8, "inner_size": 16, "n_layers": 2, "n_heads": 2}
 N_ITEMS = 20
 # A new model of the registry is tested without being named here.
+ATTENDING = [name for name in OURS if build_model(name, 1).attends]
 CAUSAL = [name for name in OURS if not build_model(name, 1).looks_both_ways]
 INTENSITY_AWARE = [name for name in OURS if build_model(name, 1).needs_intensity]
 # Those without a lambda have their switch in test_beyond_lambda.py.
@@ -39,7 +40,7 @@ def _batch(seed: int, lengths: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
     return items.masked_fill(padding, 0), intensity.masked_fill(padding, 0.0)
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", ATTENDING)
 def test_shared_weights_start_identical_for_one_seed(name):
     baseline, model = _build("sasrec", 5).state_dict(), _build(name, 5).state_dict()
     for key, value in baseline.items():
@@ -113,7 +114,7 @@ def test_what_stands_in_the_padding_vector_changes_nothing(name):
         torch.testing.assert_close(model.next_item_hidden(items, intensity), before)
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", ATTENDING)
 def test_attention_maps_are_row_stochastic_and_respect_the_mask(name):
     items, intensity = _batch(5, [8, 8])
     with torch.no_grad():

@@ -1,10 +1,17 @@
-"""Models, by the names used everywhere: notebooks, command line, store, figures."""
+"""Models, by the names used everywhere: notebooks, command line, store, figures.
+
+``SEQATTN_MODELS`` may name a Python file that puts models of one's own into `MODELS`.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -105,7 +112,14 @@ def build_model(name: str, n_items: int, **config: Any) -> Backbone:
         raise SeqattnError(f"unknown model {name!r}; choose one of {', '.join(MODELS)}")
     if n_items < 1:
         raise SeqattnError(f"n_items must be at least 1, not {n_items}")
-    return MODELS[name].build(n_items, strict(ModelConfig, config))
+    model = MODELS[name].build(n_items, strict(ModelConfig, config))
+    if not isinstance(model, Backbone):
+        raise SeqattnError(
+            f"{name!r} builds a {type(model).__name__}, which training does not know; derive it "
+            "from seqattn.models.SASRec, see CONTRIBUTING, 'Add a model', or fit it elsewhere and "
+            "bring its scores by `seqattn evaluate`"
+        )
+    return model
 
 
 def _example(name: str) -> Backbone:
@@ -142,3 +156,27 @@ def has_lambda(name: str) -> bool:
 def is_stackable(name: str) -> bool:
     """Return whether several seeds of a model can be fitted as one stacked model."""
     return _example(name).stackable
+
+
+def is_importable(name: str) -> bool:
+    """Return whether a process of its own knows a model, too: not if a notebook's cell named it."""
+    return name in _IMPORTABLE
+
+
+def _load_own() -> None:
+    """Run the file that ``SEQATTN_MODELS`` names; a process that fits a model does so as well."""
+    if not (given := os.environ.get("SEQATTN_MODELS")):
+        return
+    path = Path(given).expanduser().resolve()
+    spec = spec_from_file_location(f"own_{path.stem}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise SeqattnError(
+            f"SEQATTN_MODELS={given} is no Python file; set it to one that puts your models into "
+            "seqattn.models.MODELS, or unset it"
+        )
+    module = sys.modules[spec.name] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+
+_load_own()
+_IMPORTABLE = frozenset(MODELS)

@@ -58,6 +58,7 @@ class Backbone(nn.Module):
     objective: str  # "next_item" or "masked_item"
     mask_code: int  # what hides an item; only where the objective is "masked_item"
     reads: tuple[str, ...] = ("head",)  # of `seqattn.config.OWN`
+    attends = True  # whether it reads `seqattn.config.ATTENTION`
     needs_user = False  # whether `forward` and `next_item_hidden` also take `users_B`
     stackable = True  # whether `seqattn.training.stacked` can fit several seeds as one model
 
@@ -104,6 +105,11 @@ class Backbone(nn.Module):
                     "leave it out for this model"
                 )
         changed = config.changed_attention
+        if changed and not self.attends:
+            raise SeqattnError(
+                f"{type(self).__name__} has no attention for {changed[0]} = "
+                f"{getattr(config, changed[0])!r}; leave it out for this model"
+            )
         if config.positions in TWO_SIDED:
             changed = [name for name in changed if name not in ("positions", "memory_slots")]
         if self.looks_both_ways and changed:
@@ -284,6 +290,8 @@ class Backbone(nn.Module):
 
     def maps_of(self, x_BTD: Tensor, sight: Sight) -> Tensor:
         """Return every layer's attention map for the first block's inputs."""
+        if not self.attends:
+            raise SeqattnError(f"{type(self).__name__} has no attention to show")
         maps = []
         for block in self.blocks:
             maps.append(block.attention.weights(x_BTD, sight))

@@ -28,7 +28,7 @@ from tqdm import tqdm
 from seqattn.data import Dataset, load_dataset
 from seqattn.data.dataset import Described
 from seqattn.errors import SeqattnError
-from seqattn.models import is_masked, is_stackable
+from seqattn.models import is_importable, is_masked, is_stackable
 from seqattn.presets import Preset
 from seqattn.runs.checkpoint import Checkpoint
 from seqattn.runs.code import code_of, require_same_code
@@ -245,6 +245,8 @@ def fit_runs(
             runs |= _fit_by_configuration(store, dataset, ours, device, bar)
             missing = [spec for spec in missing if not isinstance(spec, RunSpec)]
         workers = min(workers or cores(), len(missing))
+        if not all(is_importable(spec.model) for spec in missing if isinstance(spec, RunSpec)):
+            workers = 1  # other processes lack what this one named
         if workers > 1:
             runs |= _fit_in_processes(store, dataset, missing, device, workers, bar)
         else:

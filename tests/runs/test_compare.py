@@ -107,6 +107,20 @@ def test_every_row_has_the_interval_and_p_value_that_it_names(files):
         assert told == pytest.approx([low * percent, high * percent, p])
 
 
+@pytest.mark.parametrize(
+    ("gain", "verdict"), [(0.05, "robust"), (0, "not robust"), (-0.05, "robust")]
+)
+def test_the_seeds_that_show_it_alone_and_the_verdict_are_told(gain, verdict):
+    rng = np.random.default_rng(1)
+    base = rng.random((3, 200))
+    variant = base + gain + 0.1 * rng.standard_normal((3, 200))
+    t = scipy.stats.ttest_1samp(variant - base, 0, axis=1)
+    both = (PerUser(name, pd.DataFrame(v.T)) for name, v in (("a", base), ("b", variant)))
+    row = answer(compare(*both).table, "seeds that show it alone")
+    assert row["estimate"] == (t.pvalue < 0.05).sum()
+    assert f"{verdict} as published, {verdict} clustered" in row["note"]
+
+
 def test_one_seed_has_an_interval_over_users_only(files, tmp_path):
     rng = np.random.default_rng(2)
     base, variant = rng.random(300), rng.random(300)

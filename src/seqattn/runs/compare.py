@@ -22,6 +22,7 @@ from seqattn.errors import SeqattnError
 from seqattn.runs.results import rank_matrix, refuse_short_lists
 from seqattn.runs.store import Run
 from seqattn.stats import (
+    DualCriterion,
     bootstrap_means,
     bootstrap_p_value,
     dual_criterion,
@@ -234,8 +235,9 @@ def compare(
     Comparison
         Its table has columns question, estimate, low, high, t, p and note: how many users and
         seeds are compared, means of both, change in percent, its intervals over seeds (t), over
-        users (bootstrap, clustered), over both (crossed) and as published (pooled), and
-        equivalence within the margin. What needs two seeds is left out with one, and changes in
+        users (bootstrap, clustered), over both (crossed) and as published (pooled), how many
+        seeds show it by themselves with the verdict of the dual criterion, and equivalence within
+        the margin. What needs two seeds is left out with one, and changes in
         percent where the base's mean is 0. A test over seeds or users that all differ by one
         amount has no spread to judge by: its p is a limit, and its note says so.
 
@@ -354,6 +356,7 @@ def _table(b_SU: np.ndarray, v_SU: np.ndarray, margin_percent: float) -> pd.Data
         users, published = record.clustered_ci, record.pooled_ci
         change("over users", users, record.clustered_p_value, f"clustered{flat}")
         change("as published", published, record.pooled_p_value, f"pooled{flat}")
+        rows.append(_criterion(record))
     else:
         means = bootstrap_means(d_SU, 2000)[0]
         ends, p = percentile_interval(means), float(bootstrap_p_value(means))
@@ -363,6 +366,15 @@ def _table(b_SU: np.ndarray, v_SU: np.ndarray, margin_percent: float) -> pd.Data
         note = "equivalent" if p < ALPHA else "not shown"
         change("equivalence (90 %)", inner, p, f"{note} within ±{margin_percent:g} %, {over}{flat}")
     return pd.DataFrame(rows, columns=[*_COLUMNS]).fillna({"note": ""})
+
+
+def _criterion(record: DualCriterion) -> dict[str, Any]:
+    """Return how many seeds show the change by themselves, and the dual criterion's verdicts."""
+    alone = record.seeds_positive if record.direction > 0 else record.seeds_negative
+    words = {True: "robust", False: "not robust"}
+    note = f"of {record.n_seeds} leave out 0; dual criterion: {words[record.robust]} as published, "
+    note += f"{words[record.robust_clustered]} clustered"
+    return {"question": "seeds that show it alone", "estimate": alone, "note": note}
 
 
 def _equivalence(

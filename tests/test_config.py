@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from seqattn.config import ModelConfig, TrainConfig, record, replace, strict
+from seqattn.config import ModelConfig, TrainConfig, record, replace, require_seed, strict
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS, BERT4Rec, Model, is_masked
 from seqattn.presets import get_preset
@@ -123,3 +124,10 @@ def test_the_fixed_design_takes_small_batches_on_small_logs_and_nothing_else_cha
     assert (small.train.batch_targets, small.train_ae.batch_targets) == (256, 256)
     assert replace(small.train, batch_targets=2048) == fixed.train
     assert get_preset("paper").for_log(1) == get_preset("paper")
+
+
+@pytest.mark.parametrize("seed", ["2020", 1.5, True, None])
+def test_a_seed_of_another_type_is_named(seed):
+    with pytest.raises(SeqattnError, match=f"a seed must be a whole number, not {seed!r}"):
+        require_seed(seed)
+    require_seed(np.int64(2020))

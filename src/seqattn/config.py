@@ -8,6 +8,7 @@ import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from seqattn.errors import SeqattnError
@@ -394,8 +395,10 @@ def require_seed(seed: int) -> None:
     Raises
     ------
     SeqattnError
-        If it is negative, or has more than 63 bits.
+        If it is no whole number, is negative, or has more than 63 bits.
     """
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
+        raise SeqattnError(f"a seed must be a whole number, not {seed!r}")
     if not 0 <= seed < 2**63:
         raise SeqattnError(f"a seed must be at least 0 and less than 2**63, not {seed}")
 

@@ -200,3 +200,15 @@ def test_description_has_a_row_for_each_fact_that_is_known():
     everyone = [(user, item, item) for user in range(6) for item in range(6)]
     bare = Dataset.from_interactions(log(everyone, intensity=False), ENTRY).description()
     assert bare[ENTRY.title].tolist() == ["none: only models that read no intensity can be fitted"]
+
+
+def test_a_dataset_tells_its_size_and_not_its_log(synthetic):
+    told = repr(synthetic)
+    assert told.startswith("<Dataset synthetic: ") and f"{synthetic.n_items} items" in told
+    assert len(told) < 100
+
+
+def test_a_file_that_is_no_yaml_is_told_what_it_lacks(tmp_path):
+    (tmp_path / "log.csv").write_text("user,item\n")
+    with pytest.raises(SeqattnError, match=r"log\.csv says nothing of its columns; .*YAML"):
+        load_dataset(str(tmp_path / "log.csv"))

@@ -462,6 +462,24 @@ def test_a_model_is_fitted_with_as_many_seeds_as_it_is_compared_with(
     assert capsys.readouterr().err == ""
 
 
+def test_a_second_file_of_one_name_and_a_damaged_run_are_told(synthetic, scores, tmp_path, capsys):
+    store, path = tmp_path / "store", tmp_path / "s.npz"
+    asked = ["evaluate", "-d", "synthetic", "--scores", str(path), "--name", "theirs"]
+    asked += ["--results-dir", str(store), "--seed"]
+    for seed, changed in ((1, 0), (2, 0), (2, 1)):
+        saved(path, synthetic, scores + changed * scores[::-1])
+        assert main([*asked, str(seed)]) == 0
+    told = capsys.readouterr().err
+    folders = sorted((store / "synthetic" / "theirs").glob("seed-2-*"))
+    assert "another file was evaluated as theirs with seed 2" in told
+    assert sum(f"remove {folder}, or this one" in told for folder in folders) == 1
+    (damaged,) = (store / "synthetic" / "theirs").glob("seed-1-*")
+    (damaged / "ranks.npz").write_bytes(b"PK")
+    compared = ["compare", "theirs", "theirs", "-d", "synthetic", "-s", "1"]
+    assert main([*compared, "--results-dir", str(store)]) != 0
+    assert f"seed 1; see `evaluate --seed`; {damaged}: damaged" in capsys.readouterr().err
+
+
 def test_what_has_no_weights_does_not_recommend(synthetic, scores, tmp_path, capsys):
     store = ["--results-dir", str(tmp_path / "store")]
     path = saved(tmp_path / "theirs.npz", synthetic, scores)

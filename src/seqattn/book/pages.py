@@ -45,6 +45,8 @@ def make_study(
         or nothing can be written. Finished runs stay in the store.
     """
     require_makeable(study)
+    if not study.notebook.exists():
+        raise SeqattnError(f"study {study.name}: {study.notebook} is missing; write its notebook")
     groups = plan.read(plan.wanted(study), *study.stores)
     if missing and plan.fit_missing(study, groups, device=device, workers=workers):
         groups = plan.read(groups, *study.stores)
@@ -63,14 +65,12 @@ def require_makeable(study: Study) -> None:
     Raises
     ------
     SeqattnError
-        If it asks for a table that nothing makes, or has no notebook.
+        If it asks for a table that nothing makes.
     """
     if strange := sorted(set(study.tables) - set(TABLES)):
         raise SeqattnError(
             f"study {study.name}: no table {strange[0]!r}; there are: {', '.join(TABLES)}"
         )
-    if not study.notebook.exists():
-        raise SeqattnError(f"study {study.name}: {study.notebook} is missing; write its notebook")
 
 
 def _require_no_loss(study: Study, name: str, n_rows: int) -> None:
@@ -79,7 +79,7 @@ def _require_no_loss(study: Study, name: str, n_rows: int) -> None:
         raise SeqattnError(
             f"{study.path(name)} has {kept} rows, and the runs in {study.results} give {n_rows}: "
             f"`seqattn study {study.name} --plan` says which are missing. Bring them there "
-            "(`seqattn collect`), or remove the file"
+            "(`seqattn collect`); or remove the file, if the study asks for less than it did"
         )
 
 

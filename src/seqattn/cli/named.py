@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from itertools import product
 from pathlib import Path
@@ -122,6 +123,9 @@ def systems(options: argparse.Namespace) -> list[PerUser]:
     """Return the two systems that a command compares, each from wherever it is."""
     asked = [options.base, options.variant]
     of_files = {name for name in asked if Path(name).expanduser().is_file()}
+    for name in asked:
+        if name not in of_files and Path(name).suffix in (".csv", ".parquet"):
+            raise SeqattnError(f"{name}: no such file; give the path of one that is there")
     for value, name, files in (
         (options.metric, "--metric", False),
         (options.kind, "--kind", False),
@@ -227,7 +231,9 @@ def _elsewhere(name: str, dataset: Dataset, options: argparse.Namespace) -> list
         by_seed[run.seed] = run
     lacking = sorted({*(options.seed or ())} - {*by_seed})
     if lacking:
+        damaged = [told for told in store.unusable(found) if f"{os.sep}{name}{os.sep}" in told]
         raise SeqattnError(
             f"{name} was not evaluated with seed {lacking[0]}; see `evaluate --seed`"
+            + "".join(f"; {told}" for told in damaged)
         )
     return list(by_seed.values())

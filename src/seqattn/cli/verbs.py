@@ -235,7 +235,18 @@ def _evaluate(options: argparse.Namespace) -> None:
     for kind, metrics in run.facts["metrics"].items():
         told = ", ".join(f"{name} {metrics[name]:.4f}" for name in ("NDCG@10", "Recall@10"))
         print(f"{options.name}, {kind}: {told}  {run.folder}")
-    notes = []
+    twins = [
+        other.folder
+        for other in store.runs(dataset.name)
+        if (other.model, other.seed, other.fingerprint) == (run.model, run.seed, run.fingerprint)
+        and other.facts["metrics"].keys() & run.facts["metrics"].keys()
+        and other.folder != run.folder
+    ]
+    notes = [
+        f"another file was evaluated as {run.model} with seed {run.seed}, and `compare` can't tell "
+        f"which is meant: remove {folder}, or this one"
+        for folder in twins
+    ]
     if options.scores and "test_unfiltered" not in ranked.ranks:
         notes.append("the scores hide what users already have, so there are filtered ranks only")
     if ranked.looks_filtered and options.lists:

@@ -44,7 +44,7 @@ class Described(Protocol):
     def n_targets(self) -> int: ...  # noqa: D102
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """A prepared dataset with its split.
 
@@ -74,6 +74,14 @@ class Dataset:
     fingerprint: str
     source: str = ""
     reference: str = ""
+
+    def __repr__(self) -> str:
+        """Return name and size: a log has no place at the end of a notebook's cell."""
+        rows = len(self.sequences)
+        return (
+            f"<Dataset {self.name}: {self.n_users:,} users, {self.n_items:,} items, "
+            f"{rows:,} interactions>"
+        )
 
     def with_histories(self, histories: Sequences) -> Dataset:
         """Return the dataset with other histories of the same shape, cut into the same parts."""
@@ -207,6 +215,11 @@ def find_entry(name: str, /) -> Entry:
     if is_yaml(name):
         return read_yaml(Path(name)).entry
     if name not in CATALOGUE:
+        if Path(name).is_file():
+            raise SeqattnError(
+                f"{name} says nothing of its columns; describe it in a YAML file, and give the "
+                'path of that (page "Your own data")'
+            )
         raise SeqattnError(
             f"dataset {name!r} is unknown; choose one of {', '.join(CATALOGUE)}, or give the path "
             "of a YAML file that describes your own log"

@@ -46,7 +46,8 @@ def with_placebo(dataset: Dataset, kind: str, seed: int, *, kept: float = 0.0) -
         return dataset
     if not dataset.has_intensity:
         raise SeqattnError(
-            f"dataset {dataset.name!r} has no intensity that a placebo could replace"
+            f"dataset {dataset.name!r} has no intensity that a placebo could replace; take one "
+            "that has, or leave `intensity` out of the training settings"
         )
     histories = dataset.sequences
     told = replace(histories, intensity=_placebo(histories, kind, seed, kept))

@@ -274,7 +274,7 @@ def per_user(run: Run, dataset: str | Dataset | None = None, k: int = 10) -> pd.
     Returns
     -------
     DataFrame
-        Columns user, target, and for each kind that the run has ``rank_{kind}`` and
+        Columns user, seed, target, and for each kind that the run has ``rank_{kind}`` and
         ``{metric}@{k}_{kind}``. Where the split asks for several targets of a user, ``targets``,
         their number, stands for target and ranks, and metrics are their averages.
 
@@ -286,7 +286,7 @@ def per_user(run: Run, dataset: str | Dataset | None = None, k: int = 10) -> pd.
     data = dataset_of(run, dataset)
     sequences, owners = data.sequences, run.owners()
     users, counts = np.unique(data.split.users("test"), return_counts=True)
-    columns = {"user": sequences.user_ids[users]}
+    columns = {"user": sequences.user_ids[users], "seed": np.full(len(users), run.seed)}
     if owners is None:
         columns["target"] = sequences.item_ids[data.split.targets("test") - 1]
     else:

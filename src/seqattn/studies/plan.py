@@ -379,9 +379,11 @@ def wanted(study: Study) -> list[Group]:
     SeqattnError
         If a dataset is unknown. A search that is missing is no error: its group says so.
     """
+    with about(FOLDER / f"{study.name}.yaml"):
+        datasets = [data_facts(study.logs.get(name, name)) for name in study.datasets]
     return [
         _group(study, dataset, arm, model)
-        for dataset in map(data_facts, (study.logs.get(name, name) for name in study.datasets))
+        for dataset in datasets
         for arm in study.arms
         for model in arm.models
     ]

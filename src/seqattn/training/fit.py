@@ -43,6 +43,7 @@ from seqattn.training.loss import tied_cross_entropy
 from seqattn.training.negatives import SampledLoss
 from seqattn.training.optimiser import adam, start_lambda
 from seqattn.training.pretraining import take_over, twin_of
+from seqattn.training.probe import require_sound
 from seqattn.training.ranking import Ranker
 from seqattn.training.targets import (
     ContrastedCrossEntropy,
@@ -375,7 +376,7 @@ def seeded_model(
     Raises
     ------
     SeqattnError
-        If the model needs an intensity the dataset lacks.
+        If the model needs an intensity the dataset lacks, or is not sound, see `require_sound`.
     """
     torch.manual_seed(seed)
     model = build_model(model_name, dataset.n_items, **asdict(model_config))
@@ -388,6 +389,7 @@ def seeded_model(
                 "fit sasrec, bert4rec or local-ae"
             )
         model.tell(torch.tensor(dataset.split.train.intensity, device=device))
+    require_sound(model)
     return model
 
 

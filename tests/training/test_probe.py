@@ -1,0 +1,68 @@
+"""A model of one's own that leaks, or mistakes T for S, is refused before it is trained."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+
+from seqattn.config import ModelConfig, TrainConfig
+from seqattn.errors import SeqattnError
+from seqattn.models import MODELS, PLUGINS, Model, SASRec, build_model
+from seqattn.models.injection import IntensityInjection, _column
+from seqattn.training.fit import fit
+from seqattn.training.probe import require_sound
+
+SMALL = {"max_length": 8, "hidden_size": 8, "inner_size": 8, "n_layers": 2, "n_heads": 2}
+
+
+class KeysForQueries(IntensityInjection):
+    """Scales the context by the first S keys' intensities in place of the queries' own."""
+
+    def after(self, context_BHTF, signal):
+        return context_BHTF * (1 + _column(signal.w_BT[:, : context_BHTF.shape[2]]))
+
+
+class Longer(IntensityInjection):
+    """Scales the context by all T intensities, whatever is asked for."""
+
+    def after(self, context_BHTF, signal):
+        return context_BHTF * (1 + _column(signal.w_BT))
+
+
+class Future(IntensityInjection):
+    """Scales the context by the mean of a history's intensities, the later ones too."""
+
+    def after(self, context_BHTF, signal):
+        return context_BHTF * (1 + signal.w_BT.mean(dim=1)[:, None, None, None])
+
+
+@pytest.mark.parametrize(
+    ("injection", "message"),
+    [
+        (
+            KeysForQueries,
+            r"gives another state where fewer positions are asked for.*w_BS, not w_BT",
+        ),
+        (Longer, "fails on a history of 6 items of which the last two are asked for"),
+        (Future, "reads the future: a state changes with a later item or intensity"),
+    ],
+)
+def test_an_injection_that_would_train_without_a_word_is_refused(
+    synthetic, monkeypatch, injection, message
+):
+    known = Model(partial(SASRec, injection=injection), "x", "#000000")
+    monkeypatch.setitem(MODELS, "ia-x", known)
+    with pytest.raises(SeqattnError, match=message):
+        fit(synthetic, "ia-x", 1, ModelConfig(**SMALL), TrainConfig(epochs=1, stride=4))
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in PLUGINS])
+def test_the_models_of_the_book_are_sound_and_left_as_they_were(name):
+    model = build_model(name, 20, **SMALL).train()
+    model.add_users(3)
+    before, state = torch.get_rng_state(), {k: v.clone() for k, v in model.state_dict().items()}
+    require_sound(model)
+    assert torch.equal(before, torch.get_rng_state()) and model.training
+    assert all(torch.equal(state[key], value) for key, value in model.state_dict().items())

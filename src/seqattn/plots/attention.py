@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.colors import PowerNorm
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from seqattn.plots.audit import not_run
 from seqattn.plots.changes import legend_above
 from seqattn.plots.style import (
     BLUE,
@@ -25,6 +25,7 @@ from seqattn.plots.style import (
     SKY,
     VERMILION,
     name_of,
+    or_not_run,
     panels_of,
 )
 
@@ -44,15 +45,14 @@ def attention_rows(rows: Mapping[str, Mapping[str, np.ndarray]], intensity: np.n
     return figure
 
 
+@or_not_run
 def by_distance(frame: pd.DataFrame, ylabel: str) -> Figure:
     """Draw what was learned for each distance: a row a layer, a column a term, a line a head.
 
     Columns layer, head, term, seed, distance, weight. The first seed's heads have a colour each;
     the other seeds' are thin grey lines, since heads of different seeds do not correspond. A term
-    has one scale in all layers. Without rows the figure reads "not run".
+    has one scale in all layers.
     """
-    if frame.empty:
-        return not_run()
     terms, layers = list(frame["term"].unique()), sorted(frame["layer"].unique())
     size = (3.2 * len(terms), 2.6 * len(layers))
     figure, panels = plt.subplots(
@@ -74,15 +74,13 @@ def by_distance(frame: pd.DataFrame, ylabel: str) -> Figure:
     return figure
 
 
+@or_not_run
 def by_length(frame: pd.DataFrame, ylabel: str, trained: int) -> Figure:
     """Draw a level by how many interactions are read: a panel a dataset, a line an arm.
 
     Columns dataset, title, arm, read, level: one value each, drawn on a scale of doublings.
-    `trained` is how many a query saw in training, a dotted line. Without rows the figure reads
-    "not run".
+    `trained` is how many a query saw in training, a dotted line.
     """
-    if frame.empty:
-        return not_run()
     names, arms = list(frame["dataset"].unique()), list(frame["arm"].unique())
     figure, panels = plt.subplots(1, len(names), figsize=(2.9 * len(names), 3.2), squeeze=False)
     for axes, name in zip(panels[0], names, strict=True):
@@ -202,14 +200,13 @@ def boxes(
     return figure
 
 
+@or_not_run
 def locality(points: pd.DataFrame, ylabel: str) -> Figure:
     """Draw a level against how much of its attention a model gives to its neighbourhood.
 
     Columns model, near, level, low and high: a point a model, with the interval of its level.
-    Without rows the figure reads "not run".
+
     """
-    if points.empty:
-        return not_run()
     figure, axes = plt.subplots()
     for row in points.itertuples():
         reach = [[row.level - row.low], [row.high - row.level]]
@@ -224,24 +221,14 @@ def locality(points: pd.DataFrame, ylabel: str) -> Figure:
 def gains(table: pd.DataFrame, xlabel: str) -> Figure:
     """Draw gains as bars, a group a row of the table, a colour a column; NaN reads "not run"."""
     figure, axes = plt.subplots(figsize=(7, 0.35 * table.size + 0.9))
-    height = 0.8 / table.shape[1]
-    colours = (GREY, BLUE, ORANGE, *OTHERS[2:5])
-    for at, name in enumerate(table.columns):
-        colour = colours[at % len(colours)]
-        place = np.arange(len(table)) + (at - (table.shape[1] - 1) / 2) * height
-        values = table[name].to_numpy(dtype=float)
-        axes.barh(place, np.nan_to_num(values), height, color=colour, label=name)
-        for y, value in zip(place, values, strict=True):
-            told = "not run" if np.isnan(value) else f"{value:+.0f}"
-            axes.annotate(
-                told, (np.nan_to_num(value), y), (3, 0), textcoords="offset points", va="center"
-            )
-    axes.set_yticks(np.arange(len(table)), list(table.index))
+    table.fillna(0).plot.barh(ax=axes, width=0.8, color=(GREY, BLUE, ORANGE, *OTHERS[2:5]))
+    for name, bars in zip(table, axes.containers, strict=True):
+        told = table[name].map("{:+.0f}".format, na_action="ignore").fillna("not run")
+        axes.bar_label(cast(BarContainer, bars), told, padding=3)
     axes.invert_yaxis()
     axes.axvline(0, color=GREY, linewidth=0.8)
     axes.margins(x=0.15)
-    axes.set(xlabel=xlabel)
-    axes.legend()
+    axes.set(xlabel=xlabel, ylabel="")
     return figure
 
 
@@ -257,13 +244,8 @@ def one_history(weights: pd.DataFrame) -> Figure:
         axes = panels[layer - 1, head - 1]
         matrix = part.pivot(index="query", columns="key", values="weight").to_numpy()
         ends = (0.5, len(matrix) + 0.5)  # positions count from 1, as in the table
-        # The square root keeps small weights visible beside large ones.
-        look: dict[str, Any] = {
-            "cmap": "magma_r",
-            "norm": PowerNorm(0.5, 0, 1),
-            "extent": (*ends, *ends[::-1]),
-        }
-        image = axes.imshow(matrix, **look)
+        norm = PowerNorm(0.5, 0, 1)  # keeps small weights visible beside large ones
+        image = axes.imshow(matrix, cmap="magma_r", norm=norm, extent=(*ends, *ends[::-1]))
         axes.set(title=f"layer {layer}, head {head}", xlabel="key")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))

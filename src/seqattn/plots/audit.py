@@ -10,7 +10,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from seqattn.plots.style import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, as_text, panels_of
+from seqattn.plots.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    SKY,
+    VERMILION,
+    as_text,
+    or_not_run,
+    panels_of,
+)
 
 # A shape a light besides the colour, for readers who see no difference in colour.
 LIGHTS = {
@@ -182,18 +192,9 @@ _CORRELATES = {
 }
 
 
-def not_run() -> Figure:
-    """Return a figure that says so, for results that are not there."""
-    figure, axes = plt.subplots(figsize=(3, 0.6))
-    axes.text(0.5, 0.5, "not run", ha="center", va="center", color=GREY)
-    axes.axis("off")
-    return figure
-
-
+@or_not_run
 def lights_grid(findings: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw one light a dataset and check; frames have the columns of `Audit.findings`."""
-    if not findings:
-        return not_run()
     titles = next(iter(findings.values()))["title"].tolist()
     size = (2.8 + 0.42 * len(findings), 0.3 * len(titles))
     figure, axes = plt.subplots(figsize=size, layout="none")  # long labels would squeeze the axes
@@ -212,6 +213,7 @@ def lights_grid(findings: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
+@or_not_run
 def entropies(
     bits: Mapping[str, Mapping[str, float]], spread: Mapping[str, Mapping[str, float]]
 ) -> Figure:
@@ -220,8 +222,6 @@ def entropies(
     `bits` is the binned entropy of each normalisation, pooled over users (at most 5); `spread` the
     mean standard deviation inside a history, of the modes that keep within [0, 1].
     """
-    if not bits:
-        return not_run()
     modes = list(next(iter(bits.values())))
     size = (8.2, 0.9 + 0.34 * len(bits))
     figure, panels = plt.subplots(1, 2, figsize=size, sharey=True)
@@ -240,10 +240,9 @@ def entropies(
     return figure
 
 
+@or_not_run
 def correlation_intervals(correlations: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw Spearman correlations and their 95 % intervals, a row a dataset, a panel a correlate."""
-    if not correlations:
-        return not_run()
     size = (8.2, 0.9 + 0.34 * len(correlations))
     figure, panels = plt.subplots(1, len(_CORRELATES), figsize=size, sharey=True, sharex=True)
     for axes, (measure, title) in zip(panels, _CORRELATES.items(), strict=True):

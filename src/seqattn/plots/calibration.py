@@ -19,9 +19,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from seqattn.config import BACKBONES
-from seqattn.plots.audit import not_run
 from seqattn.plots.changes import label_rows, legend_above, row_heights, variant_keys
-from seqattn.plots.style import COLOURS, GREY, name_of
+from seqattn.plots.style import COLOURS, GREY, name_of, or_not_run
 from seqattn.stats.criterion import PARTS, RULES
 from seqattn.stats.variance import Components, expected_levels
 
@@ -38,13 +37,12 @@ _MARKERS = "osD^vP*Xph"
 _FLAT = 0.95  # a curve above it has little more to show
 
 
+@or_not_run
 def correlations(cells: pd.DataFrame) -> Figure:
     """Draw each cell's rho with its interval, and how wide clustering makes the interval.
 
     Columns, beside the usual, those of `seqattn.stats.variance.UserCorrelation`.
     """
-    if cells.empty:
-        return not_run()
     figure, (left, right) = _forest(cells, 2, widths=(1.4, 1))
     for y, cell, look in _places(cells):
         left.plot([cell.low, cell.high], [y, y], color=COLOURS[cell.model], linewidth=1.4)
@@ -58,6 +56,7 @@ def correlations(cells: pd.DataFrame) -> Figure:
     return figure
 
 
+@or_not_run
 def power_curves(rates: pd.DataFrame, alpha: float = 0.05) -> Figure:
     """Draw how often a true effect is found: a row a dataset, a column a variant.
 
@@ -65,8 +64,6 @@ def power_curves(rates: pd.DataFrame, alpha: float = 0.05) -> Figure:
     `seqattn.stats.calibration.RATES`. The world ``estimated`` and effects from 0 on are drawn, with
     bands for exact 95 % limits, and a line for the nominal level `alpha`.
     """
-    if rates.empty:
-        return not_run()
     shown = rates[(rates["world"] == "estimated") & (rates["effect_percent"] >= 0)]
     titles, models = list(dict.fromkeys(rates["title"])), list(dict.fromkeys(rates["model"]))
     figure, panels = plt.subplots(
@@ -111,14 +108,13 @@ def _interesting(rates: pd.DataFrame) -> float:
     return float(risen.min() if len(risen) else least.index.max())
 
 
+@or_not_run
 def false_positives(rates: pd.DataFrame, alpha: float = 0.05) -> Figure:
     """Draw each criterion's false-positive rate, a row a cell and a column a criterion.
 
     Effect 0 of the world ``estimated`` is drawn, with exact 95 % limits and a tick where normal
     theory expects it; columns as for `power_curves`, of both designs.
     """
-    if rates.empty:
-        return not_run()
     null = rates[(rates["world"] == "estimated") & (rates["effect_percent"] == 0)]
     figure, panels = _forest(null, len(_PANELS), sharex=True)
     for axes, (criterion, name) in zip(panels, _PANELS.items(), strict=True):
@@ -138,6 +134,7 @@ def false_positives(rates: pd.DataFrame, alpha: float = 0.05) -> Figure:
     return figure
 
 
+@or_not_run
 def pooling_dial(
     cells: pd.DataFrame,
     pooling: Sequence[Mapping[str, float]] = (),
@@ -151,8 +148,6 @@ def pooling_dial(
     `seqattn.stats.variance.pooling_levels`, is drawn as crosses beside the curve
     ``2 Phi(-q / sqrt(1 + (S - 1) rho))``, and the nominal level `alpha` as a line.
     """
-    if cells.empty:
-        return not_run()
     figure, axes = plt.subplots(figsize=(7.6, 4.2))
     grid = np.linspace(-1 / (n_seeds - 1), 1, 126)
     parts = [Components(0, 0, rho, np.sqrt(1 - rho)) for rho in grid]

@@ -18,8 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from seqattn.config import BACKBONES
-from seqattn.plots.audit import not_run
-from seqattn.plots.style import COLOURS, GREEN, GREY, VERMILION, name_of
+from seqattn.plots.style import COLOURS, GREEN, GREY, VERMILION, name_of, or_not_run
 
 _LONG = 20  # letters of a title that fit in one line beside a forest
 _HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "markersize": 5}
@@ -30,11 +29,9 @@ _LOOK: dict[str, dict[str, Any]] = {
 }
 
 
+@or_not_run
 def absolute_levels(frames: Mapping[str, pd.DataFrame], *, xlabel: str) -> Figure:
     """Draw levels with their intervals; columns title, model, mean, low, high."""
-    frames = _kept(frames)
-    if not frames:
-        return not_run()
     figure, panels = _panels(frames)
     for axes, frame in zip(panels, frames.values(), strict=True):
         _intervals(axes, frame, "mean", ("low", "high"))
@@ -42,6 +39,7 @@ def absolute_levels(frames: Mapping[str, pd.DataFrame], *, xlabel: str) -> Figur
     return figure
 
 
+@or_not_run
 def change_forest(
     frames: Mapping[str, pd.DataFrame],
     *,
@@ -55,9 +53,6 @@ def change_forest(
     published_change, drawn as a hollow diamond where there is one. `band` is the half-width, in
     percent, of a shaded band around zero.
     """
-    frames = _kept(frames)
-    if not frames:
-        return not_run()
     figure, panels = _panels(frames)
     for axes, frame in zip(panels, frames.values(), strict=True):
         if band is not None:
@@ -73,14 +68,13 @@ def change_forest(
     return figure
 
 
+@or_not_run
 def design_shift(frame: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     """Draw each change in several arms, one above the other.
 
     Columns title, model, and change, low, high of each of `names`, as in ``change_matched``; NaN
     is not drawn.
     """
-    if frame.empty:
-        return not_run()
     figure, (axes,) = _panels({"": frame})
     figure.set_figheight(1.2 + 0.42 * len(frame))  # three intervals a row
     for y, (_, row) in zip(row_heights(frame), frame.iterrows(), strict=True):
@@ -119,14 +113,12 @@ def lambda_calibration(frames: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
+@or_not_run
 def robust_counts(frames: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw how many cells each rule calls losses (left) and gains (right).
 
     Columns rule, losses, gains; a row a rule.
     """
-    frames = _kept(frames)
-    if not frames:
-        return not_run()
     n_rules = max(len(frame) for frame in frames.values())
     figure, panels = plt.subplots(
         *(1, len(frames)), figsize=(8.4, 1.1 + 0.36 * n_rules), sharey=True, sharex=True,
@@ -136,12 +128,8 @@ def robust_counts(frames: Mapping[str, pd.DataFrame]) -> Figure:
     for axes, (design, frame) in zip(panels[0], frames.items(), strict=True):
         y = np.arange(len(frame))
         for column, sign, colour in (("losses", -1, VERMILION), ("gains", 1, GREEN)):
-            axes.barh(y, sign * frame[column], color=colour, height=0.6)
-            for row, count in enumerate(frame[column]):
-                axes.annotate(
-                    *(str(count), (sign * count, row)), xytext=(sign * 4, 0), va="center",
-                    textcoords="offset points", ha="left" if sign > 0 else "right", fontsize=9,
-                )  # fmt: skip
+            bars = axes.barh(y, sign * frame[column], color=colour, height=0.6)
+            axes.bar_label(bars, frame[column].astype(str), padding=4, fontsize=9)
         axes.set_yticks(y, frame["rule"])
         axes.set(title=BACKBONES[design], xlabel="cells: losses | gains", xticks=[])
         axes.set_xlim(-1.25 * max(most, 1), 1.25 * max(most, 1))
@@ -149,10 +137,6 @@ def robust_counts(frames: Mapping[str, pd.DataFrame]) -> Figure:
         axes.grid(False)
     panels[0, 0].invert_yaxis()
     return figure
-
-
-def _kept(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    return {design: frame for design, frame in frames.items() if len(frame)}
 
 
 def variant_keys(models: Iterable[str]) -> list[Line2D]:

@@ -8,13 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from seqattn.plots.audit import not_run
 from seqattn.plots.changes import legend_above, variant_keys
-from seqattn.plots.style import COLOURS, GREY, with_ends
+from seqattn.plots.style import COLOURS, GREY, or_not_run, with_ends
 
 _APART = 0.012  # between variants, of p
 
 
+@or_not_run
 def dose_curves(changes: pd.DataFrame, lambdas: pd.DataFrame, ceilings: pd.DataFrame) -> Figure:
     """Draw a row of panels a dataset: change against SASRec by p, and lambda beside it.
 
@@ -28,8 +28,6 @@ def dose_curves(changes: pd.DataFrame, lambdas: pd.DataFrame, ceilings: pd.DataF
     ceilings : DataFrame
         Columns title and ceiling (percent), drawn as a bar at p = 1.
     """
-    if changes.empty:
-        return not_run()
     titles = list(dict.fromkeys(changes["title"]))
     figure, panels = plt.subplots(
         len(titles), 2, figsize=(8.4, 3.1 * len(titles)), sharex=True, squeeze=False

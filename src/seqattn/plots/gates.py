@@ -6,18 +6,16 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from seqattn.plots.audit import not_run
 from seqattn.plots.changes import legend_above, variant_keys
-from seqattn.plots.style import COLOURS
+from seqattn.plots.style import COLOURS, or_not_run
 
 
+@or_not_run
 def gate_curves(bands: pd.DataFrame) -> Figure:
     """Draw a row of panels a dataset, one a layer: bias by intensity, with a band over seeds.
 
     Columns title, layer, model, level, mean, low, high; without an interval, a line alone.
     """
-    if bands.empty:
-        return not_run()
     titles, layers = list(dict.fromkeys(bands["title"])), sorted(bands["layer"].unique())
     figure, panels = plt.subplots(
         *(len(titles), len(layers)), figsize=(4.2 * len(layers), 2.9 * len(titles)), sharex=True,

@@ -12,9 +12,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from seqattn.plots.audit import not_run
 from seqattn.plots.changes import legend_above, variant_keys
-from seqattn.plots.style import BLUE, COLOURS, GREEN, GREY, ORANGE, VERMILION, name_of, with_ends
+from seqattn.plots.style import (
+    BLUE,
+    COLOURS,
+    GREEN,
+    GREY,
+    ORANGE,
+    VERMILION,
+    name_of,
+    or_not_run,
+    with_ends,
+)
 
 _KEPT: dict[str, Any] = {"marker": "o", "color": "black", "markersize": 3.5}
 _LAYERS = (BLUE, VERMILION, GREEN)
@@ -94,6 +103,7 @@ def lambda_against_change(frame: pd.DataFrame) -> Figure:
     return figure
 
 
+@or_not_run
 def lambda_ends(frame: pd.DataFrame, ticks: Sequence[str]) -> Figure:
     """Draw where lambda starts and ends: a panel a dataset, an arrow an arm and variant.
 
@@ -104,8 +114,6 @@ def lambda_ends(frame: pd.DataFrame, ticks: Sequence[str]) -> Figure:
     ticks : sequence of str
         The arms in their order.
     """
-    if frame.empty:
-        return not_run()
     titles, models = list(dict.fromkeys(frame["title"])), list(dict.fromkeys(frame["model"]))
     size = (8.4, 3 * len(titles))
     figure, panels = plt.subplots(len(titles), 1, figsize=size, sharex=True, squeeze=False)
@@ -128,6 +136,7 @@ def lambda_ends(frame: pd.DataFrame, ticks: Sequence[str]) -> Figure:
     return figure
 
 
+@or_not_run
 def lambda_profile(frame: pd.DataFrame, margin: float) -> Figure:
     """Draw the change of NDCG@10 against SASRec by the value at which lambda is held.
 
@@ -138,8 +147,6 @@ def lambda_profile(frame: pd.DataFrame, margin: float) -> Figure:
     margin : float
         Of equivalence, in percent; drawn as a band.
     """
-    if frame.empty:
-        return not_run()
     titles, models = list(dict.fromkeys(frame["title"])), list(dict.fromkeys(frame["model"]))
     size = (4.2 * len(titles), 3.2)
     figure, panels = plt.subplots(1, len(titles), figsize=size, sharey=True, squeeze=False)
@@ -156,6 +163,7 @@ def lambda_profile(frame: pd.DataFrame, margin: float) -> Figure:
     return figure
 
 
+@or_not_run
 def lambda_phase(runs: pd.DataFrame, paper: pd.DataFrame) -> Figure:
     """Draw how far lambda went by steps x learning rate, and by the steps of an epoch.
 
@@ -170,8 +178,6 @@ def lambda_phase(runs: pd.DataFrame, paper: pd.DataFrame) -> Figure:
     paper : DataFrame
         Columns of `seqattn.studies.travel.published_phase`.
     """
-    if runs.empty:
-        return not_run()
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 4.4), sharey=True)
     colours = (BLUE, VERMILION, GREEN, ORANGE)
     runs = runs.assign(went=runs["lam"] - runs["start"])
@@ -212,6 +218,7 @@ def _shade_out_of_reach(axes: Axes) -> None:
     axes.set(xlim=(low, high), ylim=(bottom, top))
 
 
+@or_not_run
 def thinned(frame: pd.DataFrame) -> Figure:
     """Draw how far lambda ends from 1 by the share of users: a panel a log, a line a variant.
 
@@ -221,8 +228,6 @@ def thinned(frame: pd.DataFrame) -> Figure:
         Columns title, arm, model, share (percent), mean, low and high; the first arm is drawn in
         full, others dashed.
     """
-    if frame.empty:
-        return not_run()
     titles, arms = list(dict.fromkeys(frame["title"])), list(dict.fromkeys(frame["arm"]))
     size = (4.2 * len(titles), 3.2)
     figure, panels = plt.subplots(1, len(titles), figsize=size, sharey=True, squeeze=False)

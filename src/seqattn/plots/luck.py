@@ -7,18 +7,16 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from seqattn.plots.audit import not_run
 from seqattn.plots.changes import legend_above
-from seqattn.plots.style import COLOURS, name_of
+from seqattn.plots.style import COLOURS, name_of, or_not_run
 
 
+@or_not_run
 def winners(frame: pd.DataFrame) -> Figure:
     """Draw the test NDCG@10 of each search's winner: a panel a dataset, a row a model.
 
-    `frame` has columns title, model, arm (the search) and test; without rows it says "not run".
+    `frame` has columns title, model, arm (the search) and test.
     """
-    if frame.empty:
-        return not_run()
     titles = list(dict.fromkeys(frame["title"]))
     figure, panels = plt.subplots(1, len(titles), figsize=(7, 2), squeeze=False)
     for axes, title in zip(panels[0], titles, strict=True):
@@ -34,14 +32,12 @@ def winners(frame: pd.DataFrame) -> Figure:
     return figure
 
 
+@or_not_run
 def changes_by_pair(frame: pd.DataFrame) -> Figure:
     """Draw a square a pair of searches with its change in percent: robust ones in bold with a star.
 
-    `frame` has columns search, base_search, change and reading (``neither`` is not robust); without
-    rows it says "not run".
+    `frame` has columns search, base_search, change and reading (``neither`` is not robust).
     """
-    if frame.empty:
-        return not_run()
     changes = frame.pivot(index="search", columns="base_search", values="change")
     robust = frame.pivot(index="search", columns="base_search", values="reading") != "neither"
     texts = changes.map("{:+.1f}".format) + robust.map(lambda yes: " ★" if yes else "")
@@ -55,13 +51,12 @@ def changes_by_pair(frame: pd.DataFrame) -> Figure:
     return figure
 
 
+@or_not_run
 def gains(frame: pd.DataFrame) -> Figure:
     """Draw the gain of longer searches in percent: a row a dataset, a dot a search.
 
-    `frame` has columns title, model and gain; without rows it says "not run".
+    `frame` has columns title, model and gain.
     """
-    if frame.empty:
-        return not_run()
     titles = list(dict.fromkeys(frame["title"]))
     figure, axes = plt.subplots(figsize=(7, 0.9 + 0.34 * len(titles)))
     for model, part in frame.groupby("model", sort=False):

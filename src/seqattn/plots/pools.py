@@ -7,6 +7,7 @@ the variant.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,22 +17,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from seqattn.config import BACKBONES
-from seqattn.plots.audit import not_run
 from seqattn.plots.changes import label_rows, legend_above, row_heights, variant_keys
-from seqattn.plots.style import BLUE, COLOURS, GREY, VERMILION
+from seqattn.plots.style import BLUE, COLOURS, GREY, VERMILION, or_not_run
 from seqattn.stats.pools import Pool
 
-_OUTCOMES = {"yes": BLUE, "no": VERMILION, "not run": "#cccccc"}
 
-
+@or_not_run
 def pooled_forest(rows: pd.DataFrame, pools: Mapping[str, Pool], *, xlabel: str) -> Figure:
     """Draw changes with their intervals and, below them, a diamond for each arm's pool.
 
     Columns, beside the usual, change, low, high and counted: rows that are not are hollow and thin.
     The diamond is as wide as the pool's interval, which stands beside it in numbers.
     """
-    if rows.empty:
-        return not_run()
     figure, panels = _panels(len(pools), 1.6 + 0.24 * len(rows) / len(pools))
     for axes, (arm, pool) in zip(panels, pools.items(), strict=True):
         frame = rows[rows["arm"] == arm]
@@ -54,9 +51,13 @@ def pooled_forest(rows: pd.DataFrame, pools: Mapping[str, Pool], *, xlabel: str)
 
 
 def _hollow() -> Line2D:
-    key = Line2D([], [], marker="o", color=GREY, markerfacecolor="white", linestyle="")
-    key.set_label("not counted")
-    return key
+    look: dict[str, Any] = {
+        "marker": "o",
+        "color": GREY,
+        "markerfacecolor": "white",
+        "linestyle": "",
+    }
+    return Line2D([], [], label="not counted", **look)
 
 
 def _diamond(axes: Axes, pool: Pool, y: float) -> None:
@@ -68,6 +69,7 @@ def _diamond(axes: Axes, pool: Pool, y: float) -> None:
     axes.set_yticks(ticks, [*(label.get_text() for label in axes.get_yticklabels()), "pooled"])
 
 
+@or_not_run
 def retest(both: pd.DataFrame, rhos: Mapping[str, float]) -> Figure:
     """Draw each comparison's change on the test target against that on the validation target.
 
@@ -75,8 +77,6 @@ def retest(both: pd.DataFrame, rhos: Mapping[str, float]) -> Figure:
     is hollow. One panel per arm, with its rank correlation in the title. Both scales are linear
     within 2 % and logarithmic beyond.
     """
-    if both.empty:
-        return not_run()
     figure, panels = _panels(len(rhos), 3.2, sharey=True)
     for axes, (arm, rho) in zip(panels, rhos.items(), strict=True):
         for row in both[both["arm"] == arm].itertuples():
@@ -100,13 +100,12 @@ def retest(both: pd.DataFrame, rhos: Mapping[str, float]) -> Figure:
     return figure
 
 
+@or_not_run
 def travelled(found: pd.DataFrame) -> Figure:
     """Draw how far lambda went against how far it could go; columns model, moved, possible.
 
     Hollow: a cell that is not counted (column counted). On the line lambda used all of it.
     """
-    if found.empty:
-        return not_run()
     figure, axes = plt.subplots()
     for row in found.itertuples():
         face = COLOURS[row.model] if row.counted else "white"
@@ -122,16 +121,13 @@ def travelled(found: pd.DataFrame) -> Figure:
 def claims(counts: pd.DataFrame) -> Figure:
     """Draw how many claims of each part agree, do not, or were not run; one row per part."""
     figure, axes = plt.subplots(figsize=(7, 1.1 + 0.34 * len(counts)))
-    left = np.zeros(len(counts))
-    for outcome, colour in _OUTCOMES.items():
-        axes.barh(counts.index, counts[outcome], left=left, color=colour, height=0.62)
-        left += counts[outcome].to_numpy()
+    counts = counts.rename(columns={"yes": "we agree", "no": "we do not"})
+    look = {"width": 0.62, "color": (BLUE, VERMILION, "#cccccc"), "legend": False}
+    counts.plot.barh(ax=axes, stacked=True, **look)
     axes.invert_yaxis()
     axes.grid(axis="x")
-    axes.set(xlabel="claims")
-    labels = ("we agree", "we do not", "not run")
-    keys = zip(_OUTCOMES.values(), labels, strict=True)
-    legend_above(figure, [Line2D([], [], color=c, linewidth=6, label=name) for c, name in keys])
+    axes.set(xlabel="claims", ylabel="")
+    legend_above(figure, axes.get_legend_handles_labels()[0])
     return figure
 
 

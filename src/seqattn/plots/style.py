@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -25,6 +27,7 @@ COLOURS = {name: model.colour for name, model in MODELS.items()}
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
 ORANGE, PURPLE, SKY, GREY = "#E69F00", "#CC79A7", "#56B4E9", "#666666"
 OTHERS = ("#000000", BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)  # of what is no model
+Draw = TypeVar("Draw", bound=Callable[..., Figure])
 
 
 def name_of(model: str) -> str:
@@ -82,3 +85,23 @@ def with_ends(axes: Axes, x: ArrayLike, frame: pd.DataFrame, value: str, **look:
     """Draw a column of values, each with the interval of the columns ``low`` and ``high``."""
     around = np.abs(frame[["low", "high"]].sub(frame[value], axis=0)).to_numpy().T
     axes.errorbar(np.asarray(x), frame[value], around, **look)
+
+
+def not_run() -> Figure:
+    """Return a figure that says so, for results that are not there."""
+    figure, axes = plt.subplots(figsize=(3, 0.6))
+    axes.text(0.5, 0.5, "not run", ha="center", va="center", color=GREY)
+    axes.axis("off")
+    return figure
+
+
+def or_not_run(draw: Draw) -> Draw:
+    """Leave out what is empty of a figure's first argument; it reads "not run" if all is."""
+
+    @wraps(draw)
+    def drawn(first: Any, *args: Any, **options: Any) -> Figure:
+        if isinstance(first, Mapping):
+            first = {name: part for name, part in first.items() if len(part)}
+        return draw(first, *args, **options) if len(first) else not_run()
+
+    return cast(Draw, drawn)

@@ -13,9 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from seqattn.plots.audit import not_run
 from seqattn.plots.changes import legend_above
-from seqattn.plots.style import COLOURS, GREEN, GREY, OTHERS, VERMILION, name_of
+from seqattn.plots.style import COLOURS, GREEN, GREY, OTHERS, VERMILION, name_of, or_not_run
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -48,14 +47,12 @@ def learning_curves(histories: pd.DataFrame) -> Figure:
     return figure
 
 
+@or_not_run
 def search_history(studies: Sequence[Study]) -> Figure:
     """Draw Optuna's history of several searches: each trial's objective and the best so far.
 
     A study is named after its model. Trials that were pruned or failed have no value: not drawn.
-    Without a study the figure reads "not run".
     """
-    if not studies:
-        return not_run()
     figure, axes = plt.subplots(figsize=(7, 3.6))
     order = {name: place for place, name in enumerate(COLOURS)}
     for study in sorted(studies, key=lambda s: order.get(s.study_name, len(order))):

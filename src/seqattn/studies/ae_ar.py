@@ -24,6 +24,7 @@ from seqattn.runs.store import Run
 from seqattn.studies import texts
 from seqattn.studies.ia import published
 from seqattn.studies.judge import ALPHA, crossed_percent, judge, ndcg_at_10, stacked
+from seqattn.studies.placebo import over_arms
 from seqattn.studies.plan import Group, Study
 
 LEAST_DATASETS = 3  # for a claim over datasets
@@ -181,17 +182,11 @@ def dial(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """
     window_of, pure = windows(study), windows(study, "pure")
     far = next(arm for arm, w in window_of.items() if w == ALL)
-    runs = {(g.dataset.name, g.model, g.arm): g.runs for g in groups if g.arm in window_of}
-    frames = []
-    for dataset, model in dict.fromkeys(key[:2] for key in runs):
-        others = {a: runs[dataset, model, a] for a in window_of if a != far}
-        told = judge(runs[dataset, model, far], others)
-        if len(told):
-            told["window"] = told["model"].map(window_of)
-            told["arm"], told["model"] = told["model"], model
-            told["locality"] = ["pure" if arm in pure else "mixed" for arm in told["arm"]]
-            frames.append(told.assign(dataset=dataset))
-    return stacked(frames)
+    told = over_arms({arm: far for arm in window_of if arm != far}, groups)
+    if told.empty:
+        return told
+    kinds = np.where(told["arm"].isin(list(pure)), "pure", "mixed")
+    return told.assign(window=told["arm"].map(window_of), locality=kinds)
 
 
 def verdicts(study: Study, judged: pd.DataFrame) -> pd.DataFrame:

@@ -20,8 +20,8 @@ from seqattn.data.planted import comes_later, neighbours
 from seqattn.plots.style import name_of
 from seqattn.stats.metrics import metric
 from seqattn.studies.ia import published
-from seqattn.studies.judge import is_gain, ndcg_at_10, over_both, stacked
-from seqattn.studies.placebo import same_model
+from seqattn.studies.judge import is_gain, ndcg_at_10, over_both
+from seqattn.studies.placebo import over_arms
 from seqattn.studies.plan import Group, Study
 
 _KEY = ["dataset", "part", "model"]
@@ -76,7 +76,7 @@ def over_nothing(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     p_of = doses(study)
     nothing = next(name for name, p in p_of.items() if p == 0)
     told = [name for name, p in (p_of | next_alone(study)).items() if p > 0]
-    return _over(dict.fromkeys(told, nothing), groups)
+    return over_arms(dict.fromkeys(told, nothing), groups)
 
 
 def over_usual(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -84,19 +84,7 @@ def over_usual(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 
     A row a (dataset, arm, part, model, metric, k); columns of `seqattn.studies.judge.judge`.
     """
-    return _over(dials(study), groups)
-
-
-def _over(base_of: Mapping[str, str], groups: Sequence[Group]) -> pd.DataFrame:
-    """Judge some arms' variants against the same variants in other arms, by the arms' names."""
-    runs = {(group.dataset.name, group.arm, group.model): group.runs for group in groups}
-    return stacked(
-        same_model(
-            group, base=runs[group.dataset.name, base_of[group.arm], group.model], runs=group.runs
-        )
-        for group in groups
-        if group.arm in base_of and group.model != BASELINE
-    )
+    return over_arms(dials(study), groups)
 
 
 def ceiling(study: Study, groups: Sequence[Group]) -> pd.DataFrame:

@@ -31,22 +31,6 @@ VERDICT += [*READINGS, "verdict"]
 PAIR = ["dataset", "model", "search", "base_search", "change", "low", "high", "reading"]
 
 
-def by_search(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
-    """Return what each search's winner reaches: test and validation NDCG@10, means over seeds.
-
-    A row a (dataset, arm, model): test, valid, seeds.
-    """
-    rows = []
-    for group in groups:
-        if group.runs:
-            test, valid = (
-                value_matrix(group.runs, "NDCG", 10, s).mean() for s in ("test", "valid")
-            )
-            key = {"dataset": group.dataset.name, "arm": group.arm, "model": group.model}
-            rows.append(key | {"test": test, "valid": valid, "seeds": len(group.runs)})
-    return pd.DataFrame(rows)
-
-
 def by_model(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Return how far searches of one model differ, by test NDCG@10 of their winners.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -14,7 +14,6 @@ from seqattn.analysis.lambdas import t_interval
 from seqattn.config import BASELINE, BY_ITEM, MARGIN_PERCENT, PLACEBOS
 from seqattn.errors import SeqattnError
 from seqattn.plots.style import name_of
-from seqattn.runs.store import Run
 from seqattn.studies import targets
 from seqattn.studies.ia import published
 from seqattn.studies.judge import is_gain, judge, ndcg_at_10, over_both, stacked, with_columns
@@ -42,9 +41,7 @@ def over_placebo(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     A row a (dataset, arm, part, model, metric, k), `arm` being the placebo's; columns of
     `seqattn.studies.judge.judge`, with the placebo's runs as the baseline.
     """
-    return stacked(
-        same_model(group, base=group.base, runs=group.runs) for group in _against_placebos(groups)
-    )
+    return same_model(_against_placebos(groups))
 
 
 def changes_over_placebo(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -92,9 +89,19 @@ def _against_placebos(groups: Sequence[Group]) -> list[Group]:
     ]
 
 
-def same_model(group: Group, *, base: Sequence[Run], runs: Sequence[Run]) -> pd.DataFrame:
-    """Judge runs of a group's model against others of the same model, as rows of the group."""
-    return judge(base, {group.model: runs}).assign(**group.key)
+def same_model(groups: Iterable[Group]) -> pd.DataFrame:
+    """Judge groups whose base is of their own model, as rows of these groups."""
+    return stacked(judge(g.base, {g.model: g.runs}).assign(**g.key) for g in groups)
+
+
+def over_arms(base_of: Mapping[str, str], groups: Sequence[Group]) -> pd.DataFrame:
+    """Judge some arms' models against the same models in other arms, by the arms' names."""
+    runs = {(g.dataset.name, g.arm, g.model): g.runs for g in groups}
+    return same_model(
+        replace(g, base=runs[g.dataset.name, base_of[g.arm], g.model])
+        for g in groups
+        if g.arm in base_of and g.model != BASELINE
+    )
 
 
 def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFrame:

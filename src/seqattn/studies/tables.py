@@ -420,7 +420,6 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "lambdas": lambdas,
     "searches": searches,
     "luck": luck,
-    "by_search": search_luck.by_search,
     "by_model": search_luck.by_model,
     "by_pair": search_luck.by_pair,
     "worth": search_luck.worth,

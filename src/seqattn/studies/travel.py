@@ -26,6 +26,7 @@ from seqattn.studies.texts import span
 # Below either, a value of lambda says how long it was trained, and no more.
 LEAST_STEPS, LEAST_POSSIBLE = 200, 0.5
 _KEY = ["dataset", "arm", "part", "model"]
+_MEANS = ["steps", "learning_rate", "lam", "moved", "possible", "used"]
 _BATCH = 2048  # of the published steps: the paper states none, and ranks do not depend on it
 _RATES = 1e-4, 5e-3  # the learning rates that the paper searched
 # Settings that a search chose, or that were written down before; then what intensities were drawn.
@@ -45,30 +46,17 @@ def travel(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         runs = [run for run in group.runs if group.model in MODELS and run.facts["lambdas"]]
         if not runs:
             continue
-        paces = pace_of(runs, group.dataset.n_targets)
-        steps = paces["steps"] * paces["epoch_kept"]
+        names = {"epoch_kept": "epoch", "lam_kept": "lam"}
+        frame = pace_of(runs, group.dataset.n_targets).rename(columns=names).assign(**group.key)
         training = [run.spec.train_config for run in runs]
-        rates = [config.learning_rate * config.lambda_rate for config in training]
-        possible = steps * rates
-        moved = [
-            float(np.mean(np.abs(config.lambda_start - np.array(run.facts["lambdas"]))))
+        frame["steps"] *= frame["epoch"]
+        frame["moved"] = [
+            np.mean(np.abs(config.lambda_start - np.array(run.facts["lambdas"])))
             for run, config in zip(runs, training, strict=True)
         ]
-        frame = pd.DataFrame(
-            {
-                **group.key,
-                "model": group.model,
-                "seed": paces["seed"],
-                "epoch": paces["epoch_kept"],
-                "steps": steps,
-                "learning_rate": paces["learning_rate"],
-                "lam": paces["lam_kept"],
-                "moved": moved,
-                "possible": possible,
-                "used": moved / possible,
-            }
-        )
-        frames.append(frame)
+        frame["possible"] = frame["steps"] * [c.learning_rate * c.lambda_rate for c in training]
+        frame["used"] = frame["moved"] / frame["possible"]
+        frames.append(frame[[*_KEY, "seed", "epoch", *_MEANS]])
     return stacked(frames)
 
 
@@ -78,12 +66,11 @@ def by_cell(runs: pd.DataFrame) -> pd.DataFrame:
     A cell is counted if its fits took at least `LEAST_STEPS` steps and could move lambda by at
     least `LEAST_POSSIBLE`, in the mean of its seeds.
     """
-    names = ["steps", "learning_rate", "lam", "moved", "possible", "used"]
     if runs.empty:
-        nothing = pd.DataFrame(columns=[*_KEY, *names, "counted", "seeds"])
+        nothing = pd.DataFrame(columns=[*_KEY, *_MEANS, "counted", "seeds"])
         return nothing.astype({"counted": bool})
     grouped = runs.groupby(_KEY, sort=False)
-    means = grouped[names].mean()
+    means = grouped[_MEANS].mean()
     counted = (means["steps"] >= LEAST_STEPS) & (means["possible"] >= LEAST_POSSIBLE)
     return means.assign(counted=counted, seeds=grouped.size()).reset_index()
 

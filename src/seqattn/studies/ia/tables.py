@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from seqattn.analysis.lambdas import Spearman, spearman
+from seqattn.analysis.lambdas import spearman
 from seqattn.config import DESIGNS
 from seqattn.plots.style import name_of
 from seqattn.stats.metrics import METRICS
@@ -19,7 +19,8 @@ from seqattn.studies import travel
 from seqattn.studies.ia import published
 from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, agreement
 from seqattn.studies.ia.conclusions import CONCLUSIONS, LEAST_DATASETS, evidence
-from seqattn.studies.judge import ndcg_at_10
+from seqattn.studies.judge import ndcg_at_10, with_columns
+from seqattn.studies.levels import widened
 from seqattn.studies.texts import ARMS, NOT_RUN, change, is_true, pair, percent, share, span
 
 WHOLE, PART = "whole", "in part"
@@ -116,24 +117,24 @@ def table3(cells: pd.DataFrame, arm: str) -> pd.DataFrame:
     One row per dataset and variant that was run. ‡ marks a search, the variant's or SASRec's, that
     was cut short.
     """
-    rows, keys = [], ["dataset", "variant"]
-    told = agreement(cells, arm)
-    for (dataset, model), part in told[told["run"]].groupby(["dataset", "model"], sort=False):
-        first = part.iloc[0]
-        title = published.title(str(dataset), part=bool(first["part"]))
-        row = {"dataset": title, "variant": _marked(model, first["cut_short"])}
-        row["seeds"] = f"{first['n_seeds']:.0f}"
-        for cell in part.to_dict("records"):
-            printed = f"published {_printed(cell)}"
-            row[f"{cell['metric']}@10"] = f"{change(cell, cell['stars'])}\n{printed}"
-        rows.append(row)
-    columns = [*keys, "seeds", *(f"{name}@10" for name in METRICS)]
-    return pd.DataFrame(rows, columns=columns).set_index(keys)
+    rows = agreement(cells, arm)
+    rows = rows[rows["run"]]
+    told = [f"{change(c, c['stars'])}\npublished {_printed(c)}" for c in rows.to_dict("records")]
+    return _by_metric(rows, told, ["dataset", "variant"])
 
 
-def _marked(model: object, cut_short: object) -> str:
-    """Return a variant's name, marked if a search behind it is short."""
-    return name_of(str(model)) + (_CUT if isinstance(cut_short, str) and cut_short else "")
+def _by_metric(rows: pd.DataFrame, told: list[str], keys: list[str]) -> pd.DataFrame:
+    """Return the texts of comparisons at 10, one column per metric, and how many seeds these have.
+
+    The name of a variant is marked if a search behind it is short.
+    """
+    pairs = zip(rows["model"], rows["cut_short"], strict=True)
+    cut = [name_of(m) + _CUT * (isinstance(short, str) and short != "") for m, short in pairs]
+    shown = published.with_titles(rows.assign(told=told, variant=cut))
+    shown["dataset"], shown["column"] = shown["title"], shown["metric"].map("{}@10".format)
+    shown["seeds"] = shown["n_seeds"].map("{:.0f}".format)
+    wide = widened(shown, [*keys, "seeds"], "column", "told").rename_axis(columns=None)
+    return wide.reindex(columns=[f"{name}@10" for name in METRICS]).reset_index("seeds")
 
 
 def _printed(cell: dict[str, Any]) -> str:
@@ -145,15 +146,9 @@ def _printed(cell: dict[str, Any]) -> str:
 def not_run(cells: pd.DataFrame) -> pd.DataFrame:
     """Return Table 3's published changes on what was run in no design."""
     run = pd.concat([agreement(cells, arm)["run"] for arm in DESIGNS], axis=1).any(axis=1)
-    lacking = agreement(cells, DESIGNS[0])[~run]
-    rows = [
-        {"dataset": published.title(str(dataset)), "variant": name_of(str(model))}
-        | {f"{c['metric']}@10": f"published {_printed(c)}" for c in part.to_dict("records")}
-        for (dataset, model), part in lacking.groupby(["dataset", "model"], sort=False)
-    ]
-    keys = ["dataset", "variant"]
-    columns = [*keys, *(f"{name}@10" for name in METRICS)]
-    return pd.DataFrame(rows, columns=columns).set_index(keys)
+    rows = agreement(cells, DESIGNS[0])[~run]
+    told = [f"published {_printed(cell)}" for cell in rows.to_dict("records")]
+    return _by_metric(rows, told, ["dataset", "variant"]).drop(columns="seeds")
 
 
 def outcomes_table(cells: pd.DataFrame) -> pd.DataFrame:
@@ -209,20 +204,12 @@ def conclusion_counts(told: pd.DataFrame) -> pd.DataFrame:
 
 def beside_table(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the changes at 10 on datasets that the paper does not have, in both designs."""
-    keys, rows = ["dataset", "design", "variant"], []
-    columns = [*keys, "seeds", *(f"{name}@10" for name in METRICS)]
-    if len(cells):
-        chosen = (cells["k"] == 10) & cells["arm"].isin(list(ARMS))
-        cells = cells[chosen & ~published.of_paper(cells)]
-        cells = cells.rename(columns={"relative_change_percent": "change"})
-        by = cells.groupby(["dataset", "arm", "model"], sort=False)
-        for (dataset, arm, model), part in by:
-            first = part.iloc[0]
-            names = (published.title(str(dataset)), ARMS[str(arm)])
-            row = dict(zip(keys, (*names, _marked(model, first["cut_short"])), strict=True))
-            row["seeds"] = f"{first['n_seeds']:.0f}"
-            rows.append(row | {f"{c['metric']}@10": change(c) for c in part.to_dict("records")})
-    return pd.DataFrame(rows, columns=columns).set_index(keys)
+    columns = ["dataset", "part", "arm", "model", "metric", "k", "n_seeds", "cut_short"]
+    cells = with_columns(cells, columns).rename(columns={"relative_change_percent": "change"})
+    chosen = (cells["k"] == 10) & cells["arm"].isin(list(ARMS)) & ~published.of_paper(cells)
+    rows = cells[chosen].assign(design=cells["arm"].map(ARMS))
+    told = [change(cell) for cell in rows.to_dict("records")]
+    return _by_metric(rows, told, ["dataset", "design", "variant"])
 
 
 def lambda_points(cells: pd.DataFrame, lambdas: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -237,22 +224,17 @@ def correlations(points: dict[str, pd.DataFrame]) -> pd.DataFrame:
     Points of one dataset share its baseline, so fewer than `LEAST_DATASETS` datasets have no
     interval.
     """
-    found: dict[str, Spearman] = {}
+    found: dict[str, dict[str, float]] = {}
+
+    def look(name: str, rows: pd.DataFrame, x: str, y: str) -> None:
+        found[name] = vars(spearman(rows[x], rows[y])) | {"datasets": rows["dataset"].nunique()}
+
     for arm, frame in points.items():
-        run, name = frame[frame["whole"].eq(True)], ARMS[arm]
-        found[f"ours, {name}"] = spearman(run["mean"], run["change"])
-        same = spearman(run["lambda_mean"], run["published_change"])
-        found[f"published, what was run {name}"] = same
-    everything = next(iter(points.values()))
-    whole = spearman(everything["lambda_mean"], everything["published_change"])
-    found["published, all"] = whole
-    told = pd.DataFrame(map(vars, found.values()), index=pd.Index(found, name="points"))
-    n_datasets = [
-        n
-        for frame in points.values()
-        for n in [frame.loc[frame["whole"].eq(True), "dataset"].nunique()] * 2
-    ]
-    told["datasets"] = [*n_datasets, everything["dataset"].nunique()]
+        run = frame[frame["whole"].eq(True)]
+        look(f"ours, {ARMS[arm]}", run, "mean", "change")
+        look(f"published, what was run {ARMS[arm]}", run, "lambda_mean", "published_change")
+    look("published, all", next(iter(points.values())), "lambda_mean", "published_change")
+    told = pd.DataFrame(found.values(), index=pd.Index(found, name="points"))
     told.loc[told["datasets"] < LEAST_DATASETS, ["low", "high"]] = float("nan")
     return told
 

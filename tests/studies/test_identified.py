@@ -160,8 +160,8 @@ def test_figures_draw_what_there_is_and_say_what_there_is_not():
 
 
 def test_every_study_with_lambdas_and_committed_runs_is_in_the_phase_picture():
-    """Calibration and the referee's page read the runs of the replication."""
-    of_others = {"calibration", "referee"}
+    """Calibration reads the runs of the replication."""
+    of_others = {"calibration"}
     with_lambda = {
         study.name
         for study in map(read_study, plan.names())

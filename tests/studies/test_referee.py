@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import pandas as pd
 import pytest
 
-from seqattn.studies import recomputed, referee
+from seqattn.files import ROOT
+from seqattn.studies import referee
 from seqattn.studies.plan import read_study
+
+sys.path.insert(0, str(ROOT / "tools"))
+
+import recomputed
+import referee_claims
 
 CLAIM = {"id": "x", "section": "1", "statement": "s", "value": 0.37, "low": -0.02, "high": 0.77}
 CLAIM |= {"tolerance": 0.03, "not_run": "", "reason": "another method"}
@@ -20,11 +27,11 @@ def kept():
 
 
 def test_every_claim_has_a_number_of_ours_or_says_why_not():
-    claims = referee.read_claims()
+    claims = referee_claims.read_claims()
     assert claims["id"].is_unique
-    computed = claims["id"].isin(list(referee.OURS))
+    computed = claims["id"].isin(list(referee_claims.OURS))
     assert (claims["not_run"].ne("") | computed).all()
-    assert set(referee.OURS) <= set(claims["id"])
+    assert set(referee_claims.OURS) <= set(claims["id"])
     assert claims.loc[computed, ["value", "low"]].notna().any(axis=1).all()
     assert claims.loc[computed, "tolerance"].ge(0).all()
 
@@ -40,18 +47,18 @@ def test_every_claim_has_a_number_of_ours_or_says_why_not():
     ],
 )
 def test_a_claim_agrees_if_every_part_is_near(ours, agrees):
-    row = referee.judged(CLAIM, ours)
+    row = referee_claims.judged(CLAIM, ours)
     assert row["agrees"] == agrees
     assert row["reason"] == ("another method" if agrees == "no" else "")
 
 
 def test_parts_that_the_claim_lacks_are_not_compared():
     claim = CLAIM | {"low": math.nan, "high": math.nan}
-    assert referee.judged(claim, recomputed.Number(0.37, -5, 5))["agrees"] == "yes"
+    assert referee_claims.judged(claim, recomputed.Number(0.37, -5, 5))["agrees"] == "yes"
 
 
 def test_the_kept_table_has_the_claims_as_they_are_now(kept):
-    claims = referee.read_claims()
+    claims = referee_claims.read_claims()
     assert list(kept["id"]) == list(claims["id"])
     for name, column in (("value", "theirs"), ("low", "theirs_low"), ("tolerance", "tolerance")):
         pd.testing.assert_series_equal(kept[column], claims[name], check_names=False)
@@ -76,7 +83,7 @@ def test_a_disagreement_has_a_reason(kept):
     ],
 )
 def test_the_kept_number_is_what_the_tables_give(kept, name):
-    ours = referee.OURS[name](recomputed.Facts(()))
+    ours = referee_claims.OURS[name](recomputed.Facts(()))
     row = kept.set_index("id").loc[name]
     told = [row["ours"], row["ours_low"], row["ours_high"]]
     assert [ours.value, ours.low, ours.high] == pytest.approx(told, nan_ok=True, rel=1e-9)
@@ -84,9 +91,9 @@ def test_the_kept_number_is_what_the_tables_give(kept, name):
 
 def test_text_has_the_digits_of_the_claim():
     rows = [
-        referee.judged(CLAIM, recomputed.Number(0.384, -0.0225, 0.791)),
-        referee.judged(CLAIM | {"value": math.nan, "low": 3, "high": 12}, None),
-        referee.judged(
+        referee_claims.judged(CLAIM, recomputed.Number(0.384, -0.0225, 0.791)),
+        referee_claims.judged(CLAIM | {"value": math.nan, "low": 3, "high": 12}, None),
+        referee_claims.judged(
             CLAIM | {"value": 352698, "low": math.nan, "high": math.nan}, recomputed.Number(352698)
         ),
     ]

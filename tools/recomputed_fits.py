@@ -1,6 +1,6 @@
 """Our numbers for a referee's claims about fits: their p-values, epochs, maps, steps and hours.
 
-Beside those of `seqattn.studies.recomputed`.
+Beside those of `recomputed`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,16 @@ from itertools import chain
 
 import numpy as np
 import pandas as pd
+from recomputed import (
+    OWN,
+    SHARED,
+    VARIANT,
+    Facts,
+    Number,
+    coins,
+    ends,
+    paper_lambda,
+)
 from scipy import stats
 
 from seqattn.analysis.attention import bounds
@@ -21,16 +31,6 @@ from seqattn.runs.store import Run
 from seqattn.studies import calibration, placebo, targets, travel
 from seqattn.studies.ia import published
 from seqattn.studies.plan import data_facts, read_study
-from seqattn.studies.recomputed import (
-    OWN,
-    SHARED,
-    VARIANT,
-    Facts,
-    Number,
-    coins,
-    ends,
-    paper_lambda,
-)
 
 _SPARSITY = ROOT / "results" / "published" / "ae_ar_table2_sparsity.csv"
 _LASTFM_VAL = {"dataset": "lastfm-tagged", "model": "ia-val", "metric": "NDCG", "k": 10}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import linecache
 import math
 import re
 import subprocess
@@ -34,6 +35,7 @@ from seqattn.models.intensity import normalise
 from seqattn.models.reference import attention, intensity_matrix
 from seqattn.presets import PRESETS
 from seqattn.runs import fitting
+from seqattn.runs.code import code_of
 from seqattn.runs.fitting import fit_runs, run_spec
 from seqattn.runs.store import Store
 from seqattn.stats import significance
@@ -128,7 +130,7 @@ def test_the_fields_the_recipe_lists_have_the_shapes_it_says():
 @pytest.fixture
 def own_models(tmp_path, monkeypatch) -> Path:
     """The example's file, which `SEQATTN_MODELS` names."""
-    (source,) = blocks(recipe("a model"), "python")
+    source, _ = blocks(recipe("a model"), "python")
     path = tmp_path / "mine.py"
     path.write_text(source)
     monkeypatch.setenv("SEQATTN_MODELS", str(path))
@@ -184,12 +186,35 @@ def test_a_model_named_in_a_cell_is_fitted_where_it_is_known(gru, synthetic, tmp
     assert [run.model for run in runs] == [gru, gru]
 
 
-@pytest.mark.parametrize("name", ["absent.py", "notes.txt"])
-def test_a_file_of_models_that_cannot_be_run_is_named(tmp_path, monkeypatch, name):
-    (tmp_path / "notes.txt").write_text("x")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("absent.py", r"SEQATTN_MODELS=.*absent.py is not there \(looked for /"),
+        ("notes.txt", r"SEQATTN_MODELS=.*notes.txt is no Python file"),
+        ("bad.py", r"bad.py, which SEQATTN_MODELS names: ModuleNotFoundError: No module.*layers"),
+        ("broken.py", r"broken.py, which SEQATTN_MODELS names: SyntaxError"),
+    ],
+)
+def test_a_file_of_models_that_cannot_be_run_is_named(tmp_path, monkeypatch, name, message):
+    for path, text in (("notes.txt", "x"), ("bad.py", "import layers"), ("broken.py", "def")):
+        (tmp_path / path).write_text(text)
     monkeypatch.setenv("SEQATTN_MODELS", str(tmp_path / name))
-    with pytest.raises(SeqattnError, match=rf"SEQATTN_MODELS=.*{name} is no Python file"):
+    with pytest.raises(SeqattnError, match=message):
         models._load_own()
+
+
+def test_a_class_of_a_cell_that_was_edited_is_other_code(monkeypatch):
+    """A cell's lines are kept as IPython keeps them: of its functions, and of no class."""
+    found = []
+    for factor in (1, 3):
+        lines = ["class Own(SASRec):\n", "    def read(self, x, sight, read_from=0):\n"]
+        lines.append(f"        return {factor} * x[:, read_from:]\n")
+        cell, names = f"<cell {factor}>", {"SASRec": SASRec, "__name__": "__main__"}
+        monkeypatch.setitem(linecache.cache, cell, (1, None, lines, cell))
+        exec(compile("".join(lines), cell, "exec"), names)
+        monkeypatch.setitem(MODELS, "own", Model(names["Own"], "Own", "#000000"))
+        found.append(code_of("own"))
+    assert found[0] != found[1]
 
 
 def test_a_network_that_training_does_not_know_is_refused(monkeypatch):

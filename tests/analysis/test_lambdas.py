@@ -200,3 +200,14 @@ def test_prefix_and_causal_normalisation_agree_for_one_layer_and_not_for_two(syn
     assert two.config.scope == "causal"
     causal = rank_targets(two, synthetic.split, "test")["unfiltered"]
     assert other["causal"].tolist() == causal.tolist()
+
+
+def test_few_or_constant_points_have_no_correlation_by_groups():
+    for x, y in (([1, 2], [2, 1]), ([1] * 9, range(9)), (range(9), [1] * 9)):
+        found = spearman_by(x, y, range(len(x)))
+        assert np.isnan([found.rho, found.low, found.high]).all() and found.n == len(x)
+
+
+def test_resamples_without_spread_are_left_out():
+    found = spearman_by([0, 0, 0, 0, 1], [0, 0, 0, 0, 1], range(5))
+    assert (found.rho, found.low, found.high) == pytest.approx((1, 1, 1))

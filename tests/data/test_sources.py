@@ -146,6 +146,18 @@ def test_what_is_nowhere_is_downloaded_and_unpacked(mirror, tmp_path, monkeypatc
     assert len(load_log("ml-1m")) == 1
 
 
+def test_an_archive_comes_before_what_was_unpacked_beside_it(mirror, tmp_path, monkeypatch):
+    def fetch(url, target, *, sha256):
+        return zipped(target, **{"ml-1m__ratings_DOT_dat": "1::1193::5::978300760\n"})
+
+    monkeypatch.setattr(sources, "download", fetch)
+    monkeypatch.setattr(sources, "verify", lambda *_: None)
+    load_log("ml-1m")
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["ml-1m.zip"]
+    written(tmp_path / "cache" / "ml-1m" / "ml-1m" / "ratings.dat", "1::1193::1::978300760\n")
+    assert load_log("ml-1m").frame.iloc[0].tolist() == [1, 1193, 5, 978_300_760]
+
+
 def test_a_damaged_archive_from_the_web_leaves_nothing_unpacked(mirror, tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "download", lambda url, target, sha256: written(target, "no zip"))
     with pytest.raises(SeqattnError, match="damaged archive"):

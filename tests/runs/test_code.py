@@ -22,7 +22,7 @@ from seqattn.files import ROOT
 from seqattn.models import MODELS, PLUGINS, Model, SASRec
 from seqattn.models.injection import Add
 from seqattn.presets import get_preset
-from seqattn.runs.code import code_of, require_same_code, written
+from seqattn.runs.code import _code_of, code_of, require_same_code, written
 from seqattn.runs.export import load
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store
@@ -52,10 +52,10 @@ def write(tmp_path, monkeypatch):
         spec.loader.exec_module(module)
         known = Model(partial(SASRec, injection=module.Key), "Key", "#56B4E9")
         monkeypatch.setitem(MODELS, "ia-key", known)
-        code_of.cache_clear()
+        _code_of.cache_clear()
 
     yield write
-    code_of.cache_clear()
+    _code_of.cache_clear()
 
 
 def test_every_model_has_code_of_its_own():
@@ -72,9 +72,9 @@ def test_a_number_that_a_model_is_registered_with_is_its_code(monkeypatch):
     for by in (1.0, 9.0, torch.ones(2), np.zeros(2), {1, 2}):
         build = partial(SASRec, injection=partial(Power, by))
         monkeypatch.setitem(MODELS, "ia-power", Model(build, "Power", "#56B4E9"))
-        code_of.cache_clear()
+        _code_of.cache_clear()
         found.add(code_of("ia-power"))
-    code_of.cache_clear()
+    _code_of.cache_clear()
     assert len(found) == 5
 
 
@@ -99,9 +99,9 @@ EDITS = [
 # One process for all: its functions stay what they were, but their source is read anew.
 PROGRAM = """
 import inspect, json, linecache, pathlib, sys
-from seqattn.runs.code import code_of
+from seqattn.runs.code import _code_of, code_of
 def codes():
-    linecache.clearcache(), code_of.cache_clear()
+    linecache.clearcache(), _code_of.cache_clear()
     return {name: code_of(name) for name in ("sasrec", "ia-add", "ia-mul", "ia-val", "bert4rec")}
 before, changed = codes(), []
 for path, old, new in json.loads(sys.argv[1]):
@@ -132,7 +132,7 @@ def test_a_constant_of_the_module_is_a_models_code(constant, write):
         write("SCALE")
         module = sys.modules[MODELS["ia-key"].build.keywords["injection"].__module__]
         module.SCALE = eval(constant.format(value))
-        code_of.cache_clear()
+        _code_of.cache_clear()
         return code_of("ia-key")
 
     assert change(1) == change(1) != change(2)

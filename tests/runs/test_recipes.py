@@ -123,7 +123,10 @@ def test_a_model_fitted_by_recbole_is_judged_as_recbole_judges_it(
     assert not (tmp_path / "log").exists() and not (tmp_path / "log_tensorboard").exists()
 
 
-def test_scores_of_recboles_general_models_hide_nothing_and_give_both_kinds(tmp_path, from_recbole):
+@pytest.mark.parametrize("model", ["BPR", "LightGCN"])
+def test_scores_of_recboles_general_models_hide_nothing_and_give_both_kinds(
+    tmp_path, from_recbole, model
+):
     """On a log where nobody has all items, among which RecBole draws negatives."""
     pytest.importorskip("recbole.config")
     rng = np.random.default_rng(0)
@@ -133,7 +136,7 @@ def test_scores_of_recboles_general_models_hide_nothing_and_give_both_kinds(tmp_
     entry = replace(entry, raw=None, core=None, preparation=replace(entry.preparation, core=1))
     dataset = Dataset.from_interactions(Interactions.from_frame(frame), entry)
     split_table(dataset).to_csv(tmp_path / "s.csv", index=False)
-    theirs = from_recbole("s.csv", "scores.npz", "BPR", 2)
+    theirs = from_recbole("s.csv", "scores.npz", model, 2)
     ranked = ranks_of_scores(tmp_path / "scores.npz", dataset)
     ours = averages_by_kind(ranked.ranks, {})
     assert len(theirs) == 6 and not ranked.looks_filtered

@@ -5,7 +5,8 @@
     seqattn evaluate -d ml-100k --scores scores.npz --name recbole-bpr --seed 2020
 
 After the model and the most epochs to train comes any setting of RecBole's, as ``--name=value``.
-Training stops ten validations after the best one, and the best epoch is what is scored.
+Training stops at the eleventh validation in a row without a better NDCG@10 (``--stopping_step``),
+and the best epoch is what is scored.
 
 Prints RecBole's own metrics of the test targets. It hides a user's history from its general
 models, such as BPR: these metrics are seqattn's *filtered* ones. It does not from its sequential

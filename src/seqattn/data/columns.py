@@ -246,9 +246,9 @@ def refuse(column: pd.Series, source: str, bad: np.ndarray, problem: str, fix: s
     more = int(bad.sum()) - 1
     others = f" (and {more} more)" if more else ""
     file, row = _place(column, source, position)
-    raise SeqattnError(
-        f"{file}: column {column.name!r}, {row}{others}: {_clipped(value)} {problem}; {fix}"
-    )
+    blank = types.is_scalar(value) and (pd.isna(value) or value == "")
+    told = "the field" if blank and problem == "is blank" else _clipped(value)
+    raise SeqattnError(f"{file}: column {column.name!r}, {row}{others}: {told} {problem}; {fix}")
 
 
 def _clipped(value: object) -> str:

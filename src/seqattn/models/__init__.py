@@ -109,7 +109,10 @@ def build_model(name: str, n_items: int, **config: Any) -> Backbone:
     torch.Size([1, 5, 8])
     """
     if name not in MODELS:
-        raise SeqattnError(f"unknown model {name!r}; choose one of {', '.join(MODELS)}")
+        raise SeqattnError(
+            f"unknown model {name!r}; choose one of {', '.join(MODELS)}; one of your own is known "
+            "where SEQATTN_MODELS names its file"
+        )
     if n_items < 1:
         raise SeqattnError(f"n_items must be at least 1, not {n_items}")
     model = MODELS[name].build(n_items, strict(ModelConfig, config))
@@ -170,12 +173,19 @@ def _load_own() -> None:
     path = Path(given).expanduser().resolve()
     spec = spec_from_file_location(f"own_{path.stem}", path)
     if spec is None or spec.loader is None or not path.is_file():
+        what = "no Python file" if path.exists() else f"not there (looked for {path})"
         raise SeqattnError(
-            f"SEQATTN_MODELS={given} is no Python file; set it to one that puts your models into "
+            f"SEQATTN_MODELS={given} is {what}; set it to a file that puts your models into "
             "seqattn.models.MODELS, or unset it"
         )
     module = sys.modules[spec.name] = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise SeqattnError(
+            f"{path}, which SEQATTN_MODELS names: {type(error).__name__}: {error}; mend the file, "
+            "or unset the variable"
+        ) from error
 
 
 _load_own()

@@ -38,13 +38,18 @@ _CONSTANTS = (bool, int, float, str, tuple, list, dict, set, frozenset, np.ndarr
 _SHARED_MODULE, _SHARED = "seqattn.models.attention", (Backbone, Injection)
 
 
-@lru_cache
 def code_of(model_name: str, config: ModelConfig | None = None) -> str:
     """Return a fingerprint of a model's own code, comments and docstrings left out.
 
     `model_name` is one in `seqattn.models.MODELS`. Its class may depend on its configuration, by
     default the usual one.
     """
+    build = MODELS[model_name].build if model_name in MODELS else None  # a cell may name it anew
+    return _code_of(model_name, build, config)
+
+
+@lru_cache
+def _code_of(model_name: str, build: object, config: ModelConfig | None) -> str:
     with torch.random.fork_rng(devices=[]):  # initial weights are drawn
         model = build_model(model_name, 1, **asdict(config or ModelConfig()))
     parts: list[tuple[type, type]] = [(type(model), Backbone)]
@@ -87,12 +92,22 @@ def _cover(found: Any, code: dict[str, str]) -> None:
     if name in code:
         return
     tree = _bare(found)
-    code[name] = name if tree is None else written(tree)
+    code[name] = _of_methods(found) if tree is None else written(tree)
     for used, value in _named(found, tree):
         if isinstance(value, (type, FunctionType)):
             _cover(value, code)
         else:
             code[used] = _text(value)
+
+
+def _of_methods(found: Any) -> str:
+    """Return the code of a class in a notebook's cell, of which its methods alone have a source."""
+    methods = {
+        name: written(tree)
+        for name, method in sorted(vars(found).items())
+        if isinstance(method, FunctionType) and (tree := _bare(method)) is not None
+    }
+    return f"{found.__qualname__} {methods}" if methods else found.__qualname__
 
 
 def written(tree: ast.AST) -> str:

@@ -22,6 +22,7 @@ from seqattn.studies.texts import NOT_RUN, counted, span
 
 REAL = "real"
 VERDICTS = ("information", "channel", "nothing", "can't be told")
+NO_PLACEBO = "no placebo"
 _PAIR = ["dataset", "part", "arm", "model", "against"]
 
 
@@ -142,7 +143,7 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
             seeds = int(mine["n_seeds"].reindex([real, *own]).fillna(0).min())
             whole = seeds == len(study.seeds) and set(own) <= set(theirs.index)
             verdict = _verdict(mine, theirs, real, own) if whole else NOT_RUN
-            verdict = verdict if own else "no placebo"
+            verdict = verdict if own else NO_PLACEBO
             rows.append((dataset, real, model, mine["part"].eq(True).any(), seeds, verdict))
     return pd.DataFrame(rows, columns=["dataset", "arm", "model", "part", "seeds", "verdict"])
 
@@ -260,7 +261,8 @@ def in_words(verdicts: pd.DataFrame) -> str:
 
     In words that need no rule: *nothing* is called what it is. "No verdict yet" if none was run.
     """
-    counts = verdicts.loc[verdicts["verdict"] != NOT_RUN, "verdict"].value_counts()
+    run = ~verdicts["verdict"].isin([NOT_RUN, NO_PLACEBO])
+    counts = verdicts.loc[run, "verdict"].value_counts()
     within = f"within ±{MARGIN_PERCENT:g} % of SASRec"
     return counted(counts.rename({"nothing": within})) or "no verdict yet"
 

@@ -180,7 +180,7 @@ def test_the_code_of_a_model_is_read_without_a_draw_of_the_callers():
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    code_of.__wrapped__("ia-add")
+    _code_of.__wrapped__("ia-add", None, None)
     assert torch.equal(torch.rand(2), expected)
 
 

@@ -167,8 +167,10 @@ def _bare(found: Any) -> ast.AST | None:
     """Return the source of a class, function or module without comments, docstrings, layout."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(found)))
-    except (OSError, TypeError):  # written in a session that keeps no source
+    except (OSError, TypeError, SyntaxError):  # written in a session that keeps no source
         return None
+    if isinstance(found, type) and [getattr(n, "name", "") for n in tree.body] != [found.__name__]:
+        return None  # from 3.13 on, lines of the program that runs the session
     for node in ast.walk(tree):
         if (
             isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))

@@ -30,6 +30,7 @@ from benchmarks.steps import endless
 from benchmarks.synthetic import random_dataset
 from seqattn.config import ModelConfig, TrainConfig, replace
 from seqattn.data import Dataset, find_entry, load_dataset
+from seqattn.data.own import is_yaml
 from seqattn.data.sources import status
 from seqattn.stats.metrics import metric
 from seqattn.training.batches import Gatherer, Plan
@@ -54,7 +55,7 @@ PEAKS = {
 
 def dataset_for(name: str) -> Dataset:
     """Return the dataset asked for, or a random one of ML-1M's size where it is not at hand."""
-    if status(find_entry(name))[0] != "missing":  # nothing is downloaded
+    if is_yaml(name) or status(find_entry(name))[0] != "missing":  # nothing is downloaded
         return load_dataset(name)
     print(f"{name} is not at hand: a random log of ML-1M's size stands in")
     return random_dataset(n_users=6040, mean_length=165, n_items=3416)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import linecache
 import math
+import os
 import re
 import subprocess
 import sys
@@ -219,8 +220,31 @@ def test_a_class_of_a_cell_that_was_edited_is_other_code(monkeypatch):
 
 def test_a_network_that_training_does_not_know_is_refused(monkeypatch):
     monkeypatch.setitem(MODELS, "plain", Model(lambda n, config: torch.nn.GRU(8, 8), "x", "#000"))
-    with pytest.raises(SeqattnError, match="'plain' builds a GRU, which training does not know"):
-        build_model("plain", 20)
+    for ask in (lambda: build_model("plain", 20), lambda: models.is_stackable("plain")):
+        with pytest.raises(SeqattnError, match="builds a GRU, which training does not know"):
+            ask()
+
+
+@pytest.mark.parametrize("name", ["gru4rec", "../evil", "team/gru"])
+def test_a_model_whose_runs_could_not_be_told_is_refused(own_models, name):
+    own_models.write_text(own_models.read_text().replace("my-gru", name))
+    with pytest.raises(SeqattnError, match=f"a model '{name}' into MODELS"):
+        models._load_own()
+    assert name not in MODELS
+
+
+def test_a_model_named_anew_in_a_cell_is_fitted_where_it_is_known(gru, monkeypatch):
+    assert models.is_importable("sasrec") and not models.is_importable(gru)
+    monkeypatch.setitem(MODELS, "sasrec", MODELS[gru])
+    assert not models.is_importable("sasrec")
+
+
+def test_the_file_is_found_from_another_folder(own_models, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEQATTN_MODELS", own_models.name)
+    models._load_own()
+    del MODELS["my-gru"], sys.modules["own_mine"]
+    assert os.environ["SEQATTN_MODELS"] == str(own_models.resolve())
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ class Future(IntensityInjection):
             KeysForQueries,
             r"gives another state where fewer positions are asked for.*w_BS, not w_BT",
         ),
-        (Longer, "fails on a history of 6 items of which the last two are asked for"),
+        (Longer, "fails on a history of 8 items of which the last 2 are asked for"),
         (Future, "reads the future: a state changes with a later item or intensity"),
     ],
 )
@@ -56,6 +56,54 @@ def test_an_injection_that_would_train_without_a_word_is_refused(
     monkeypatch.setitem(MODELS, "ia-x", known)
     with pytest.raises(SeqattnError, match=message):
         fit(synthetic, "ia-x", 1, ModelConfig(**SMALL), TrainConfig(epochs=1, stride=4))
+
+
+class Pairs(SASRec):
+    """Returns what a recurrent network does: its output, and its last state."""
+
+    def read(self, x_BTD, sight, read_from=0):
+        return x_BTD[:, read_from:], x_BTD
+
+
+class NoSwitch(SASRec):
+    """Drops out in evaluation, too."""
+
+    def read(self, x_BTD, sight, read_from=0):
+        return torch.nn.functional.dropout(x_BTD[:, read_from:], 0.5)
+
+
+class Short(SASRec):
+    """Knows nothing of `read_from`."""
+
+    def read(self, x_BTD, sight):
+        return x_BTD
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (Pairs, r"Pairs gives tuple for a history of 8 items.*return one tensor of states"),
+        (NoSwitch, "NoSwitch gives other states each time it is asked, in evaluation too"),
+        (Short, "Short fails on a history of 8 items .*TypeError"),
+    ],
+)
+def test_a_network_of_ones_own_is_told_what_it_does_wrong(kind, message):
+    with pytest.raises(SeqattnError, match=message):
+        require_sound(kind(20, ModelConfig(**SMALL)))
+
+
+@pytest.mark.parametrize("n_items", [1, 2, 3, 5, 12, 100])
+@pytest.mark.parametrize("scope", ["causal", "prefix"])
+def test_a_leak_is_seen_whatever_the_catalogue(n_items, scope):
+    class Leak(SASRec):
+        def read(self, x_BTD, sight, read_from=0):
+            return x_BTD[:, read_from:] + x_BTD[:, -1:]
+
+    model = Leak(n_items, ModelConfig(**SMALL, scope=scope))
+    if n_items == 1:
+        return require_sound(model)  # no other item could come, and this model reads no intensity
+    with pytest.raises(SeqattnError, match="Leak reads the future"):
+        require_sound(model)
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in PLUGINS])

@@ -100,8 +100,9 @@ class Description:
             return
         other = held.get("yaml", f"dataset {held.get('dataset')!r}")
         raise SeqattnError(
-            f"{path} is the record of another log, of {other}; give this one another name in its "
-            f"YAML or another folder with -o, or remove {path.parent} if it is not needed"
+            f"{path} is the record of another log, of {other}; give "
+            + ("this one another name in its YAML, " if same == "yaml" else "")
+            + f"another folder with -o, or remove {path.parent} if it is not needed"
         )
 
 

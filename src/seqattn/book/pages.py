@@ -12,6 +12,7 @@ from seqattn.book.execution import execute, side_by_side, write_notebook
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, checksum, write_text
 from seqattn.studies import plan
+from seqattn.studies.placebo import placebos_of
 from seqattn.studies.plan import Study
 from seqattn.studies.tables import TABLES
 
@@ -65,12 +66,14 @@ def require_makeable(study: Study) -> None:
     Raises
     ------
     SeqattnError
-        If it asks for a table that nothing makes.
+        If it asks for a table that nothing makes, or an arm is no placebo of what its name says.
     """
     if strange := sorted(set(study.tables) - set(TABLES)):
         raise SeqattnError(
             f"study {study.name}: no table {strange[0]!r}; there are: {', '.join(TABLES)}"
         )
+    if "over_placebo" in study.tables:
+        placebos_of(study)
 
 
 def _require_no_loss(study: Study, name: str, n_rows: int) -> None:

@@ -237,8 +237,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         print(f"{options.name}, {kind}: {told}  {run.folder}")
     twins = [
         other.folder
-        for other in store.runs(dataset.name)
-        if (other.model, other.seed, other.fingerprint) == (run.model, run.seed, run.fingerprint)
+        for other in store.runs(dataset.name, run.model)
+        if (other.seed, other.fingerprint) == (run.seed, run.fingerprint)
         and other.facts["metrics"].keys() & run.facts["metrics"].keys()
         and other.folder != run.folder
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import compress
 from numbers import Integral
 
 import numpy as np
@@ -27,8 +28,21 @@ _NUMBER = {name: n for n, name in enumerate(PARTS)} | {"validation": 1}  # of a 
 LARGEST_EXACT_INTEGER = 2.0**53  # beyond it float64 has already merged neighbouring ids
 _FIX_LARGE_IDS = "read these ids as text or as whole numbers (Int64)"
 _FIX_LARGE_ORDER = "read the column as text or as whole numbers (Int64)"
-_LONGEST_ID = 1_000  # characters
+_LONGEST_ID = 1_000  # characters; numpy gives every id the room of the longest
 _FILE = "file"  # name of an index level
+
+
+def refuse_nested(column: pd.Series, source: str) -> None:
+    """Refuse ids that are lists or the like, which cannot be counted.
+
+    Raises
+    ------
+    SeqattnError
+        One is; the message names the first row.
+    """
+    if types.is_object_dtype(column.dtype):
+        nested = column.map(lambda value: isinstance(value, _NESTED)).to_numpy(dtype=bool)
+        refuse(column, source, nested, "is not an id", _FIX_IDS)
 
 
 def of_files(frames: Sequence[pd.DataFrame], files: Sequence[str]) -> pd.DataFrame:
@@ -51,17 +65,15 @@ def tidy_ids(column: pd.Series, source: str) -> pd.Series:
         One is a list or the like, or a text that numpy and pandas would cut and so merge with
         another; the message names the first row.
     """
-    if types.is_object_dtype(column.dtype):
-        nested = column.map(lambda value: isinstance(value, _NESTED)).to_numpy(dtype=bool)
-        refuse(column, source, nested, "is not an id", _FIX_IDS)
+    refuse_nested(column, source)
     categorical = isinstance(column.dtype, pd.CategoricalDtype)
     values = column.cat.categories if categorical else column
     if not (types.is_object_dtype(values.dtype) or types.is_string_dtype(values.dtype)):
         return column
     # A set compares whole texts; pandas compares them up to the first NUL.
     texts = {value for value in values.array if isinstance(value, str)}
-    for mark, (told, fix) in _BAD_TEXTS.items():
-        if found := set(filter(re.compile(mark).search, texts)):
+    for bad, told, fix in _BAD_TEXTS:
+        if found := {text for text in texts if bad(text)}:
             rows = column.map(found.__contains__).to_numpy(dtype=bool, na_value=False)
             refuse(column, source, rows, told, fix)
     if all(text and text == text.strip() for text in texts):
@@ -72,16 +84,30 @@ def tidy_ids(column: pd.Series, source: str) -> pd.Series:
     )
 
 
+def _has_nul(text: str) -> bool:
+    return "\0" in text
+
+
+def _is_broken(text: str) -> bool:
+    """Whether a text holds half of a character, which no file can store."""
+    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _has_mark(text: str) -> bool:
+    """Whether a text holds the mark that begins a file, and that nobody sees in the middle."""
+    return not text.isascii() and "\ufeff" in text
+
+
 _FIX_TEXT = "remove it, or get the file again"
-_BAD_TEXTS = {
-    "\0": ("holds a NUL character", _FIX_TEXT),
-    # Half of a character, which no file can store.
-    "[\ud800-\udfff]": ("is no valid text", _FIX_TEXT),
-    "\ufeff": (  # nobody sees it in the middle
+_BAD_TEXTS = (
+    (_has_nul, "holds a NUL character", _FIX_TEXT),
+    (_is_broken, "is no valid text", _FIX_TEXT),
+    (
+        _has_mark,
         "holds the mark U+FEFF that begins a file, as if a second file were joined here",
         "remove the mark, and names of columns behind it",
     ),
-}
+)
 
 
 def ids(column: pd.Series, source: str) -> np.ndarray:
@@ -96,16 +122,18 @@ def ids(column: pd.Series, source: str) -> np.ndarray:
         An id is missing, too long, a list or of another type than the others.
     """
     refuse(column, source, ~is_given(column), "is not an id", _FIX_MISSING)
-    codes, unique = pd.factorize(column)
-    texts = np.asarray(unique, dtype=object)
-    if types.infer_dtype(texts) == "string":
-        # numpy's fixed-width text gives every id the room of the longest.
-        long = np.array([len(text) > _LONGEST_ID for text in texts])[codes]
-        told = f"is an id of more than {_LONGEST_ID:,} characters"
-        refuse(column, source, long, told, "check the quotes, the separator and the columns")
-        return _integers_or_text(codes, texts)
-    column = without_categories(column)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.cat.remove_unused_categories()
+        if types.infer_dtype(column.cat.categories) == "string":
+            texts = column.cat.categories.to_numpy(dtype=object)
+            _refuse_long(column, source, column.cat.codes.to_numpy(), texts)
+            return _integers_or_text(column.cat.codes.to_numpy(), texts)
+        column = without_categories(column)
     kind = types.infer_dtype(column, skipna=False)
+    if kind == "string":
+        codes, texts = pd.factorize(column.to_numpy(dtype=object))
+        _refuse_long(column, source, codes, texts)
+        return _integers_or_text(codes, texts)
     if kind == "floating":  # as pandas reads an integer column with an empty field
         values = column.to_numpy(dtype=np.float64)
         exact = np.isfinite(values) & (values == np.floor(values))
@@ -121,6 +149,13 @@ def ids(column: pd.Series, source: str) -> np.ndarray:
             "strings"
         )
     return column.to_numpy(dtype=np.int64)
+
+
+def _refuse_long(column: pd.Series, source: str, codes: np.ndarray, texts: np.ndarray) -> None:
+    """Refuse ids for which numpy's fixed-width text would need too much room."""
+    long = np.isin(codes, [code for code, text in enumerate(texts) if len(text) > _LONGEST_ID])
+    told = f"is an id of more than {_LONGEST_ID:,} characters"
+    refuse(column, source, long, told, "check the quotes, the separator and the columns")
 
 
 def _integers_or_text(codes: np.ndarray, texts: np.ndarray) -> np.ndarray:
@@ -172,12 +207,21 @@ def orders(column: pd.Series, source: str) -> np.ndarray:
     large = known & (np.abs(values) > LARGEST_EXACT_INTEGER)
     if not large.any():
         return values
-    # Beside an empty field, too, these keep every digit of integers.
-    exact = pd.to_numeric(column.where(known), dtype_backend="numpy_nullable")
-    if not types.is_integer_dtype(exact.dtype):
-        refuse(column, source, large, "has more digits than such numbers keep", _FIX_LARGE_ORDER)
-    values[known] = pd.factorize(exact[known], sort=True)[0]
+    whole = np.array([_is_whole(value) for value in column])
+    told = "has more digits than such numbers keep"
+    refuse(column, source, large & ~whole, told, _FIX_LARGE_ORDER)
+    # Python compares an integer with a number with a point exactly.
+    exact = [int(v) if w else n for v, w, n in zip(column, whole, values, strict=True)]
+    rank = {value: float(at) for at, value in enumerate(sorted({*compress(exact, known)}))}
+    values[known] = [rank[value] for value in compress(exact, known)]
     return values
+
+
+def _is_whole(value: object) -> bool:
+    """Whether a field is an integer, or a text of one."""
+    if isinstance(value, str):
+        return re.fullmatch(r"\s*[-+]?[0-9]+\s*", value) is not None
+    return isinstance(value, Integral)
 
 
 def parts(column: pd.Series, source: str) -> np.ndarray:

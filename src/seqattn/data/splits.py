@@ -271,7 +271,7 @@ def global_time_split(sequences: Sequences, how: Splitting) -> Parts:
     valid = _chosen(user, before, "last")
     train = before
     if how.validation == "user":
-        drawn = np.random.default_rng(_SEED).random(sequences.n_users) < _USERS_HELD
+        drawn = _held_users(sequences)
         valid, train = valid[drawn[user[valid]]], before & ~drawn[user]
     else:
         train[valid] = False
@@ -329,29 +329,36 @@ def split(sequences: Sequences, how: Splitting, part: np.ndarray | None = None) 
         return Split.of(sequences, given_split(sequences, part, how))
     if how.time:
         parts = global_time_split(sequences, how)
-        _refuse_outside(sequences, how.time)
-        if how.validation == "user" and not len(parts.valid):
-            raise SeqattnError(
-                "split: validation: user draws a tenth of the users, and of these "
-                f"{sequences.n_users} no user with an interaction before the cut; cut at another "
-                "place, or set validation: time or last"
-            )
+        _refuse_useless_cut(sequences, how)
         return Split.of(sequences, parts)
     return leave_one_out(sequences)
 
 
-def _refuse_outside(sequences: Sequences, time: str) -> None:
-    """Refuse a date before or after all interactions, where another cut is the answer."""
+def _refuse_useless_cut(sequences: Sequences, how: Splitting) -> None:
+    """Say why a split in time has nothing to ask for, where another cut is not the answer."""
     known = sequences.timestamp[~np.isnan(sequences.timestamp)]
-    cut = _moment(time, known)
-    if time.startswith("quantile ") or known.min() <= cut < known.max():
-        return
-    first, last = (np.datetime64(int(end // 86_400), "D") for end in (known.min(), known.max()))
-    side = "after" if cut >= known.max() else "before"
-    raise SeqattnError(
-        f"split: time {time!r}: no interaction is {side} it; the first is of {first} and the last "
-        f"of {last}: cut between them"
-    )
+    cut = _moment(how.time, known)
+    is_date = not how.time.startswith("quantile ")
+    if is_date and not known.min() <= cut < known.max():
+        first, last = (np.datetime64(int(end // 86_400), "D") for end in (known.min(), known.max()))
+        side = "after" if cut >= known.max() else "before"
+        raise SeqattnError(
+            f"split: time {how.time!r}: no interaction is {side} it; the first is of "
+            f"{first} and the last of {last}: cut between them"
+        )
+    before = np.bincount(sequences.user_of_row[sequences.timestamp <= cut], minlength=1)
+    able = np.flatnonzero(before >= 2)
+    drawn = _held_users(sequences)
+    if how.validation == "user" and len(able) and not drawn[able].any():
+        raise SeqattnError(
+            f"split: validation: user draws a tenth of the users, and of these {len(drawn)} no "
+            "user with two interactions before the cut; set validation: time or last"
+        )
+
+
+def _held_users(sequences: Sequences) -> np.ndarray:
+    """Return which users `validation: user` leaves out of training, (U,) bool."""
+    return np.random.default_rng(_SEED).random(sequences.n_users) < _USERS_HELD
 
 
 def with_times(log: Interactions) -> Interactions:

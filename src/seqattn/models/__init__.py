@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,6 +69,9 @@ MODELS: dict[str, Model] = {
 # Those whose network is another library's, an extra that is loaded when one of them is built.
 PLUGINS = tuple(name for name in MODELS if name.startswith("hf-"))
 
+# What a model's runs can lie under: a folder's name.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+
 # RecBole's models that `seqattn.recbole.baselines` fits, by the names of its own; the rest of the
 # package knows them by name alone.
 RECBOLE_MODELS = {
@@ -115,12 +119,18 @@ def build_model(name: str, n_items: int, **config: Any) -> Backbone:
         )
     if n_items < 1:
         raise SeqattnError(f"n_items must be at least 1, not {n_items}")
-    model = MODELS[name].build(n_items, strict(ModelConfig, config))
+    return _built(MODELS[name].build, n_items, strict(ModelConfig, config))
+
+
+def _built(
+    build: Callable[[int, ModelConfig], Backbone], n_items: int, to: ModelConfig
+) -> Backbone:
+    model = build(n_items, to)
     if not isinstance(model, Backbone):
         raise SeqattnError(
-            f"{name!r} builds a {type(model).__name__}, which training does not know; derive it "
-            "from seqattn.models.SASRec, see CONTRIBUTING, 'Add a model', or fit it elsewhere and "
-            "bring its scores by `seqattn evaluate`"
+            f"a model of MODELS builds a {type(model).__name__}, which training does not know; "
+            "derive it from seqattn.models.SASRec, see CONTRIBUTING, 'Add a model', or fit it "
+            "elsewhere and bring its scores by `seqattn evaluate`"
         )
     return model
 
@@ -135,7 +145,7 @@ def _example(name: str) -> Backbone:
 @cache
 def _example_of(build: Callable[[int, ModelConfig], Backbone]) -> Backbone:
     with torch.random.fork_rng(devices=[]):
-        return build(1, ModelConfig())
+        return _built(build, 1, ModelConfig())
 
 
 def is_masked(name: str) -> bool:
@@ -162,8 +172,8 @@ def is_stackable(name: str) -> bool:
 
 
 def is_importable(name: str) -> bool:
-    """Return whether a process of its own knows a model, too: not if a notebook's cell named it."""
-    return name in _IMPORTABLE
+    """Return whether a process of its own knows this model: not if a notebook's cell named it."""
+    return name in _IMPORTABLE and _IMPORTABLE[name] is MODELS[name]
 
 
 def _load_own() -> None:
@@ -178,7 +188,9 @@ def _load_own() -> None:
             f"SEQATTN_MODELS={given} is {what}; set it to a file that puts your models into "
             "seqattn.models.MODELS, or unset it"
         )
-    module = sys.modules[spec.name] = module_from_spec(spec)
+    os.environ["SEQATTN_MODELS"] = str(path)  # for processes that work in another folder
+    module, before = module_from_spec(spec), set(MODELS)
+    sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:
@@ -186,7 +198,14 @@ def _load_own() -> None:
             f"{path}, which SEQATTN_MODELS names: {type(error).__name__}: {error}; mend the file, "
             "or unset the variable"
         ) from error
+    for name in MODELS.keys() - before:
+        if name in RECBOLE_MODELS or not NAME.fullmatch(name):
+            del MODELS[name]
+            raise SeqattnError(
+                f"{path} puts a model {name!r} into MODELS, which is a name of RecBole's or none "
+                "for a folder; take up to 64 letters, digits and . _ + -, such as 'my-gru'"
+            )
 
 
 _load_own()
-_IMPORTABLE = frozenset(MODELS)
+_IMPORTABLE = dict(MODELS)

@@ -218,6 +218,7 @@ def locality(points: pd.DataFrame, ylabel: str) -> Figure:
     return figure
 
 
+@or_not_run
 def gains(table: pd.DataFrame, xlabel: str) -> Figure:
     """Draw gains as bars, a group a row of the table, a colour a column; NaN reads "not run"."""
     figure, axes = plt.subplots(figsize=(7, 0.35 * table.size + 0.9))

@@ -61,6 +61,8 @@ def _code_of(model_name: str, build: object, config: ModelConfig | None) -> str:
         code["normalisation"] = written(cast(ast.AST, _bare(intensity)))
     for root in roots:
         _cover(root, code)
+    if isinstance(build, FunctionType) and not build.__module__.startswith("seqattn.models"):
+        _cover(build, code)  # one's own
     code |= dict(_arguments(MODELS[model_name].build))
     return _SCHEME + checksum(code)[:12]
 
@@ -102,12 +104,14 @@ def _cover(found: Any, code: dict[str, str]) -> None:
 
 def _of_methods(found: Any) -> str:
     """Return the code of a class in a notebook's cell, of which its methods alone have a source."""
-    methods = {
-        name: written(tree)
-        for name, method in sorted(vars(found).items())
-        if isinstance(method, FunctionType) and (tree := _bare(method)) is not None
-    }
-    return f"{found.__qualname__} {methods}" if methods else found.__qualname__
+    own = {}
+    for name, value in sorted(vars(found).items()):
+        method = getattr(value, "fget", None) or getattr(value, "__func__", None) or value
+        if isinstance(method, FunctionType) and (tree := _bare(method)) is not None:
+            own[name] = written(tree)
+        elif isinstance(value, _CONSTANTS) and not name.startswith("__"):
+            own[name] = _text(value)
+    return f"{found.__qualname__} {own}" if own else found.__qualname__
 
 
 def written(tree: ast.AST) -> str:

@@ -6,7 +6,6 @@ Shapes: U users, V items, N test targets; a user has one of them in leave-one-ou
 from __future__ import annotations
 
 import hashlib
-import re
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -24,7 +23,7 @@ from seqattn.data.paths import require_file
 from seqattn.data.readers.plain import plain_names, read_plain
 from seqattn.data.sequences import places_of
 from seqattn.errors import SeqattnError, about
-from seqattn.models import MODELS, RECBOLE_MODELS
+from seqattn.models import MODELS, NAME, RECBOLE_MODELS
 from seqattn.runs.store import ExternalSpec, Result, Run, Store
 from seqattn.stats.metrics import KINDS, averages_by_kind
 from seqattn.training.ranking import Ranker
@@ -66,7 +65,9 @@ def require_name(name: str) -> None:
     """
     if name in MODELS or name in RECBOLE_MODELS:
         raise SeqattnError(f"{name!r} is a model of seqattn; choose another name")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", name):
+    if Path(name).suffix in (".csv", ".parquet"):
+        raise SeqattnError(f"the name {name!r} would be taken for a file's; leave the ending out")
+    if not NAME.fullmatch(name):
         raise SeqattnError(
             f"the name {name!r} would be a folder's: give up to 64 letters, digits and . _ + -"
         )

@@ -231,7 +231,7 @@ def families(verdicts: pd.DataFrame, changes: pd.DataFrame) -> pd.DataFrame:
         numbers = mine["verdict"].value_counts()
         row: dict[str, object] = {"combinations": len(mine)}
         row |= {verdict: int(numbers.get(verdict, 0)) for verdict in (*placebo.VERDICTS, NOT_RUN)}
-        row["that count"] = int((mine["counted"] & (mine["verdict"] != NOT_RUN)).sum())
+        row["that count"] = int((mine["counted"] & mine["verdict"].isin(placebo.VERDICTS)).sum())
         for target, title in zip(targets.TARGETS, ("test", "validation"), strict=True):
             row[f"{title}, %"] = _pooled(targets.pick(counted, family=name, target=target))
         rows[name] = row

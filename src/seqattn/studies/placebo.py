@@ -128,7 +128,7 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
     SeqattnError
         An arm that shuffles intensities does not say so by its name, or is a placebo of none.
     """
-    placebos = _placebos(study)
+    placebos = placebos_of(study)
     columns = ["dataset", "part", "arm", "model", "n_seeds"]
     columns += ["robust_clustered", "direction", "equivalent"]
     above, better = (ndcg_at_10(table, *columns) for table in (cells, over))
@@ -142,22 +142,29 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
             )
             seeds = int(mine["n_seeds"].reindex([real, *own]).fillna(0).min())
             whole = seeds == len(study.seeds) and set(own) <= set(theirs.index)
-            verdict = _verdict(mine, theirs, real, own) if whole else NOT_RUN
-            verdict = verdict if own else NO_PLACEBO
+            told = _verdict(mine, theirs, real, own) if own and whole else NO_PLACEBO
+            verdict = told if whole else NOT_RUN
             rows.append((dataset, real, model, mine["part"].eq(True).any(), seeds, verdict))
     return pd.DataFrame(rows, columns=["dataset", "arm", "model", "part", "seeds", "verdict"])
 
 
-def _placebos(study: Study) -> dict[str, list[str]]:
-    """Return the placebos of each arm with real intensities, which are told by their names."""
+def placebos_of(study: Study) -> dict[str, list[str]]:
+    """Return the placebos of each arm with real intensities, which are told by their names.
+
+    Raises
+    ------
+    SeqattnError
+        An arm's name says another placebo than its settings, or of an arm that there is not.
+    """
     found: dict[str, list[str]] = {arm.name: [] for arm in study.arms if not real_arm(arm.name)}
     for arm in study.arms:
         kind, real = arm.settings.train.get("intensity", REAL), real_arm(arm.name)
-        if kind in PLACEBOS and (arm.name.split()[-1] != kind or real not in found):
+        said = arm.name.split()[-1]
+        if {kind, said} & {*PLACEBOS} and (said != kind or real not in found):
             raise SeqattnError(
-                f"study {study.name}: arm {arm.name!r} has intensity {kind!r}, and its name does "
-                f"not say of which arm it is a placebo; call it '{kind}' for a placebo of arm "
-                f"'real', or 'NAME {kind}' for one of arm NAME"
+                f"study {study.name}: arm {arm.name!r} has intensity {kind!r}; an arm called "
+                "'within' or 'across' has that intensity and is a placebo of an arm 'real', and "
+                "'NAME within' is one of an arm NAME: give it the name, the intensity or the arm"
             )
         if real and kind in PLACEBOS:
             found[real].append(arm.name)

@@ -10,20 +10,22 @@ import torch
 from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone
 
-_T = 6
+_T = 12
+_FAULTS = (RuntimeError, IndexError, TypeError, ValueError, AttributeError)
 
 
 @torch.no_grad()
 def require_sound(model: Backbone) -> None:
     """Refuse a model whose states depend on what comes later, or on how many are asked for.
 
-    It is asked about one small history, in evaluation mode and without a random number.
+    It is asked about one small history, in evaluation mode and as it starts. One that reads whose a
+    history is, or that tells fewer than three positions apart, is not asked.
 
     Raises
     ------
     SeqattnError
-        It fails where the last S < T positions alone are asked for, gives other states there, or a
-        state changes with a later item or intensity.
+        It fails where the last S < T positions alone are asked for, gives other states there or
+        each time, or a state changes with a later item or intensity.
     """
     t = min(_T, model.config.max_length)
     if model.needs_user or t < 3:
@@ -34,29 +36,52 @@ def require_sound(model: Backbone) -> None:
     training = model.training
     model.eval()
     try:
-        whole = model(items_1T, intensity_1T)
-        few = model(items_1T, intensity_1T, t - 2)
-        items_1T[0, -1] = 1
-        intensity_1T[0, -1] = 1000
-        later = model(items_1T, intensity_1T)
-    except (RuntimeError, IndexError) as error:
-        raise SeqattnError(
-            f"{name} fails on a history of {t} items of which the last two are asked for: {error}; "
-            "keys and values have T positions, queries, context, a_BT and b_BT the last S of them"
-        ) from error
+        whole, again = (_states(model, items_1T, intensity_1T) for _ in range(2))
+        few = _states(model, items_1T, intensity_1T, t - 2)
+        items_1T[0, -1] = 1 + t % model.n_items
+        if model.config.scope != "prefix":  # which reads all intensities of a row, by its name
+            intensity_1T[0, -1] = 1000
+        later = _states(model, items_1T, intensity_1T)
     finally:
         model.train(training)
+    if not _alike(again, whole):
+        raise SeqattnError(
+            f"{name} gives other states each time it is asked, in evaluation too: what is random, "
+            "such as dropout, belongs to training (`self.training`)"
+        )
     if not _alike(few, whole[:, -2:]):
         raise SeqattnError(
             f"{name} gives another state where fewer positions are asked for: what belongs to "
             "queries must be cut to the last S positions (w_BS, not w_BT)"
         )
-    reads_all = model.looks_both_ways or model.config.scope == "prefix"
-    if not reads_all and not _alike(later[:, :-1], whole[:, :-1]):
+    if not model.looks_both_ways and not _alike(later[:, :-1], whole[:, :-1]):
         raise SeqattnError(
             f"{name} reads the future: a state changes with a later item or intensity; let each "
             "position read what comes before it alone"
         )
+
+
+def _states(
+    model: Backbone, items_1T: torch.Tensor, intensity_1T: torch.Tensor, read_from: int = 0
+) -> torch.Tensor:
+    """Return a model's states, (1, T - read_from, D), or say what went wrong."""
+    name, t = type(model).__name__, items_1T.shape[1]
+    asked = f"a history of {t} items of which the last {t - read_from} are asked for"
+    try:
+        states = model(items_1T, intensity_1T, read_from)
+    except (SeqattnError, torch.OutOfMemoryError):
+        raise
+    except _FAULTS as error:
+        raise SeqattnError(
+            f"{name} fails on {asked}: {type(error).__name__}: {error}; keys and values have T "
+            "positions, queries, context, a_BT and b_BT the last S of them"
+        ) from error
+    if not isinstance(states, torch.Tensor) or states.shape[:2] != (1, t - read_from):
+        told = getattr(states, "shape", type(states).__name__)
+        raise SeqattnError(
+            f"{name} gives {told} for {asked}; return one tensor of states, (1, {t - read_from}, D)"
+        )
+    return states
 
 
 def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:

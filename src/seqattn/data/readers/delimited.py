@@ -21,6 +21,7 @@ from seqattn.data.readers.raw_text import (
     content_of,
     one_line,
     quoting,
+    require_names_first,
     with_one,
 )
 from seqattn.errors import SeqattnError
@@ -49,7 +50,6 @@ class Table:
 FIELDS = {name: name for name in ("user", "item", "intensity", "timestamp")}
 IDS = ("user", "item")
 _ORDERS = ("order", "seq_pos")  # names of a mirror file's explicit order, the first one wins
-_BLANK_START = re.compile(rb"(?:\xef\xbb\xbf)?[ \t]*[\r\n]\s*\S")
 _WITH_COMMA = r"\s*[-+]?\d*,\d*(?:[eE][-+]?\d+)?\s*"
 _WITH_POINT = r"\s*[-+]?[\d.,]*\.[\d.,]*(?:[eE][-+]?\d+)?\s*"
 
@@ -93,11 +93,8 @@ def read_delimited(
         quote that nothing closes has taken in other lines.
     """
     header, content = not names, content_of(path)
-    if header and _BLANK_START.match(content):
-        raise SeqattnError(
-            f"{path}: line 1 is empty; the names of the columns should stand there: remove the "
-            "empty lines above them"
-        )
+    if header:
+        require_names_first(path, content)
     present = header_of(path, separator, content, quoted) if header else list(names)
     _require_names(path, present, list(columns), separator)
     content, mark = with_one(path, content, separator)

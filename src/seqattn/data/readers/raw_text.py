@@ -6,13 +6,15 @@ import csv
 import io
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pandas.io.common import get_handle
 
@@ -33,16 +35,12 @@ _KINDS = {
     b"\x28\xb5\x2f\xfd": "is compressed by its content; let its name end in .zst",
     b"SQLite format 3": "is a database; write the table of the log as CSV",
 }
+_BLANK_START = re.compile(rb"(?:\xef\xbb\xbf)?[ \t]*[\r\n]\s*\S")
 _ONE = "\x1f"  # stands for a separator of two characters, which pandas' fast parser cannot take
 _NUMBER = re.compile(r"\s*[-+]?[.\d]")
 _LONG_NUMBER = re.compile(r"[1-9][0-9]{5,}")  # a time, perhaps; hardly a count or a rating
 _FAR = 5  # a digit less makes a number ten times smaller; a log's times make up some of that
-# What else mends a line with too many fields.
-_BESIDE_QUOTES = {
-    ",": ", such as decimals with a comma, or write those with a point",
-    " ": ", write its double space once, or remove the space at its start",
-}
-csv.field_size_limit(2**31 - 1)  # by itself it stops at 131,072 characters
+_LONGEST_CELL = 2**31 - 1  # of the csv module, which by itself stops at 131,072 characters
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,21 +122,37 @@ class RawText:
             There is one; the message names it.
         """
         try:
-            fields = self._texts(self.columns + 1, [self.columns])[self.columns]
+            fields = self._column(self.columns, self.columns + 1)
         except (pd.errors.EmptyDataError, *UNREADABLE):
             return  # no line is that long, or the file has other faults, which reading will tell
-        if fields.any():
-            line = self.lines(len(fields))[fields.ne("").argmax()]
+        surplus = np.flatnonzero(fields.notna())
+        if len(surplus):
+            line = self.lines(len(fields))[surplus[0]]
             raise SeqattnError(
-                f"{self.path}: line {line} has more than {self.columns} fields; quote fields that "
-                f"hold the separator{_BESIDE_QUOTES.get(self.separator, '')}"
+                f"{self.path}: line {line} has more than {self.columns} fields; "
+                f"{self._fix_of_surplus(surplus[0])}"
             )
+
+    def _fix_of_surplus(self, row: int) -> str:
+        """Return what mends a row with too many fields; spaces are easily doubled."""
+        if self.separator == " " and "" in (fields := self._row(row)[:-1]):
+            return (
+                "remove the space at its start" if not fields[0] else "write its double space once"
+            )
+        comma = ", such as decimals with a comma, or write those with a point"
+        return f"quote fields that hold the separator{comma if self.separator == ',' else ''}"
+
+    def _row(self, row: int) -> list[str]:
+        """Return the fields of a row as they stand."""
+        text = io.StringIO(self.content.decode("utf-8-sig"), newline="")
+        with _cells_of_any_length():
+            return next(islice(self._reader(text), row + self.header, None))
 
     def refuse_cut(self) -> None:
         """Refuse a last line that ends early, where no end of line says that it is whole.
 
         It has fewer fields than any other, or its last one, a number or a date, is shorter than all
-        others or a number far below them. Empty fields at the end of a line do not count.
+        others or a number far below them.
 
         Raises
         ------
@@ -148,30 +162,49 @@ class RawText:
         if self.content.endswith((b"\n", b"\r")):
             return
         try:
-            texts = self._texts(self.columns, range(self.columns))
-        except (pd.errors.EmptyDataError, *UNREADABLE):
+            last = self._last()
+            # Blanks below the last row are no row; they are taken as its last field.
+            full = len(last) >= self.columns or not "".join(last).strip()
+            fields = self._column((self.columns if full else len(last)) - 1, self.columns)
+            if len(fields) < 2:
+                return
+            ends_early = _is_shorter(fields) if full else not self._has_short(len(last))
+        except (pd.errors.EmptyDataError, csv.Error, *UNREADABLE):
             return
-        lengths = texts.ne("").mul(range(1, self.columns + 1)).max(axis=1)
-        lengths = lengths[lengths > 0]
-        if len(lengths) < 2 or not "".join(texts.iloc[-1]).strip():
-            return  # blanks below the last row are no row
-        fields = texts.loc[lengths.index, lengths.iloc[-1] - 1]
-        ends_early = lengths.iloc[-1] < lengths.iloc[:-1].min() or _is_shorter(fields)
         if ends_early or _is_far_below(fields):
-            line = self.lines(len(texts))[-1]
+            line = self.lines(len(fields))[-1]
             raise SeqattnError(
                 f"{self.path}: the file ends inside line {line}, as if it were cut off: its last "
                 "field is absent, shorter or far smaller than all others and no end of line "
                 "follows; get the file again, or end the line if it is whole"
             )
 
+    def _last(self) -> list[str]:
+        """Return the fields of the last record, which may begin on an earlier line."""
+        if self.quoted and b'"' in self.content:
+            starts, text = self._starts
+            lines = text[starts[-2] - 1 :] if text else []
+        else:
+            tail = self.content.rpartition(b"\n")[2].rpartition(b"\r")[2]
+            lines = [tail.decode(errors="replace")]
+        with _cells_of_any_length():
+            return next(self._reader(lines), [])
+
+    def _has_short(self, fields: int) -> bool:
+        """Whether a record before the last one has at most that many fields, too."""
+        text = io.StringIO(self.content.decode("utf-8-sig", errors="replace"), newline="")
+        with _cells_of_any_length():
+            counts = [len(row) for row in self._reader(text) if "".join(row).strip()]
+        return min(counts[self.header : -1], default=0) <= fields
+
     @cached_property
     def _starts(self) -> tuple[list[int], list[str]]:
         """The line on which each record starts, and the one after the last; and all lines."""
         try:
             text = list(io.StringIO(self.content.decode("utf-8-sig"), newline=""))
-            records = self._reader(text)
-            return [1, *(records.line_num + 1 for _ in records)], text
+            with _cells_of_any_length():
+                records = self._reader(text)
+                return [1, *(records.line_num + 1 for _ in records)], text
         except (csv.Error, UnicodeError):  # reading the file will tell
             return [1], []
 
@@ -179,8 +212,8 @@ class RawText:
         form: dict[str, Any] = {"delimiter": self.separator, "quoting": quoting(self.quoted)}
         return csv.reader(lines, **form)
 
-    def _texts(self, fields: int, places: Sequence[int]) -> pd.DataFrame:
-        """Fields at some places as they stand, of lines read as if they had that many fields."""
+    def _column(self, place: int, fields: int) -> pd.Series:
+        """Fields of one column as they stand, of lines read as if they had that many fields."""
         return pd.read_csv(
             io.BytesIO(self.content),
             sep=self.separator,
@@ -188,18 +221,20 @@ class RawText:
             header=None,
             skiprows=int(self.header),
             names=range(fields),
-            usecols=places,
+            usecols=[place],
             index_col=False,
             dtype=str,
-            keep_default_na=False,
             skip_blank_lines=False,
-        )
+        )[place]
 
 
 def _is_shorter(fields: pd.Series) -> bool:
-    """Whether the last field is shorter than all others, which are numbers or dates."""
+    """Whether the last field is empty and no other is, or shorter than all others, all numbers."""
     others, last = fields.iloc[:-1], fields.iloc[-1]
-    return bool(others.str.match(r"[-+.\d]").all() and len(last) < others.str.len().min())
+    if pd.isna(last):
+        return bool(others.notna().all())
+    numbers = others.str.match(r"[-+.\d]", na=False).all()
+    return bool(numbers and len(last) < others.str.len().min())
 
 
 def _is_far_below(fields: pd.Series) -> bool:
@@ -208,8 +243,8 @@ def _is_far_below(fields: pd.Series) -> bool:
     Of times about 10^9 some have a digit less than others, so that its length tells nothing. Zero
     stands for an unknown time, and is not compared.
     """
-    others, last = fields.iloc[:-1], fields.iloc[-1]
-    others = others[~others.str.fullmatch(r"0*")]
+    others, last = fields.iloc[:-1].dropna(), str(fields.iloc[-1])
+    others = others[~others.str.fullmatch(r"0+")]
     whole = not others.empty and others.str.fullmatch(r"[0-9]+").all()
     if not (whole and _LONG_NUMBER.fullmatch(last) and len(last) < others.str.len().max()):
         return False
@@ -219,6 +254,15 @@ def _is_far_below(fields: pd.Series) -> bool:
 def quoting(quoted: bool) -> int:
     """Return what the csv module and pandas call it whether quotes go round a field."""
     return csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+
+
+@contextmanager
+def _cells_of_any_length() -> Iterator[None]:
+    before = csv.field_size_limit(_LONGEST_CELL)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def with_one(path: Path, content: bytes, separator: str) -> tuple[bytes, str]:
@@ -266,6 +310,21 @@ def content_of(path: Path) -> bytes:
             f"{path}: line {line} holds a NUL byte, so the file is damaged or no text; get it again"
         )
     return content
+
+
+def require_names_first(path: Path, content: bytes) -> None:
+    """Refuse a text whose first line is empty, where the names of the columns should stand.
+
+    Raises
+    ------
+    SeqattnError
+        It is, and a later one is not.
+    """
+    if _BLANK_START.match(content):
+        raise SeqattnError(
+            f"{path}: line 1 is empty; the names of the columns should stand there: remove the "
+            "empty lines above them"
+        )
 
 
 def one_line(error: Exception) -> str:

@@ -10,7 +10,7 @@ import torch
 
 from seqattn.config import PLACEBO_POSITIONS, replace
 from seqattn.errors import SeqattnError
-from seqattn.models import MODELS, PLUGINS, is_stackable
+from seqattn.models import MODELS, PLUGINS, Model, SASRec, is_stackable
 from seqattn.models.positions import SCHEMES
 from seqattn.presets import Preset, get_preset
 from seqattn.runs import fitting
@@ -234,3 +234,20 @@ def test_on_cuda_seeds_learn_with_dropout_and_differ(synthetic):
     fits = fit_stacked(synthetic, "ia-mul", SEEDS, SMOKE.model, config, device="cuda").values()
     assert all(f.history[-1].loss < f.history[0].loss for f in fits)
     assert len({f.history[-1].loss for f in fits}) == len(SEEDS)
+
+
+def test_a_network_without_a_rule_for_stacks_says_what_to_do(synthetic, tmp_path, monkeypatch):
+    class Own(SASRec):
+        def __init__(self, n_items, config):
+            super().__init__(n_items, config)
+            self.network = torch.nn.GRU(config.hidden_size, config.hidden_size, batch_first=True)
+
+        def read(self, x_BTD, sight, read_from=0):
+            return self.network(x_BTD)[0][:, read_from:]
+
+    monkeypatch.setitem(MODELS, "own", Model(Own, "Own", "#000000"))
+    specs = [run_spec(synthetic, "own", seed, SMOKE) for seed in (1, 2)]
+    with pytest.raises(
+        SeqattnError, match=r"'own' cannot be fitted as one model.*stackable = False"
+    ):
+        fitting._fit_on_gpu(Store(tmp_path), synthetic, specs, "cpu", print)

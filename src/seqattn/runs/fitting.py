@@ -277,7 +277,15 @@ def _fit_on_gpu(
     first = specs[0]
     reason = why_one_by_one(first.model_config, first.train_config)
     if not reason and is_stackable(first.model):
-        return fit_runs_stacked(store, dataset, specs, device=device, report=report)
+        try:
+            return fit_runs_stacked(store, dataset, specs, device=device, report=report)
+        except RuntimeError as error:
+            if "Batching rule" not in str(error):
+                raise
+            raise SeqattnError(
+                f"seeds of {first.model!r} cannot be fitted as one model ({error}); say "
+                "`stackable = False` in its class"
+            ) from error
     return [fit_run(store, dataset, spec, device=device, report=report) for spec in specs]
 
 

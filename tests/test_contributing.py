@@ -218,6 +218,14 @@ def test_a_class_of_a_cell_that_was_edited_is_other_code(monkeypatch):
     assert found[0] != found[1]
 
 
+def test_a_model_made_by_a_lambda_has_one_code_in_every_process(own_models, warm, tmp_path):
+    build = "Model(lambda n, config: GRU(n, config), "
+    own_models.write_text(own_models.read_text().replace("Model(GRU, ", build))
+    program = "from seqattn.runs.code import code_of; print(code_of('my-gru'))"
+    done = [warm.run(program, folder=tmp_path) for _ in range(2)]
+    assert done[0].returncode == 0 and done[0].stdout == done[1].stdout != b""
+
+
 def test_a_network_that_training_does_not_know_is_refused(monkeypatch):
     monkeypatch.setitem(MODELS, "plain", Model(lambda n, config: torch.nn.GRU(8, 8), "x", "#000"))
     for ask in (lambda: build_model("plain", 20), lambda: models.is_stackable("plain")):

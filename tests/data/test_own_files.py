@@ -270,6 +270,8 @@ def test_a_last_line_without_its_end_is_whole_or_refused(tmp_path, rows, whole):
         ("1,10,1600000000\n2,11,1600000060,good\n3,12,1600000090", True),  # others are as short
         ("1,10,1600000000\n2,11,1600000060,good\n3,12,160000009", False),
         ("1,10,1600000000,\n2,11,1600000060,good\n ", True),  # blanks are no row
+        ("1,10,1600000000,good\n2,11,1600000060,good\n ", True),
+        ("1,10,1600000000,good\n2,11,1600000060,good\n3,12,1600000090,NA", True),
     ],
 )
 def test_a_last_line_with_fewer_cells_is_cut_off_where_no_other_has_as_few(tmp_path, rows, whole):
@@ -281,6 +283,13 @@ def test_a_last_line_with_fewer_cells_is_cut_off_where_no_other_has_as_few(tmp_p
     else:
         with pytest.raises(SeqattnError, match="the file ends inside line"):
             read_delimited(path, ",", columns)
+
+
+def test_a_surplus_field_is_named_whatever_it_holds(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item,at\n1,10,1600000000,NA\n2,11,1600000060\n")
+    with pytest.raises(SeqattnError, match="line 2 has more than 3 fields"):
+        read_delimited(path, ",", {"user": "user", "item": "item", "at": "timestamp"})
 
 
 @pytest.mark.parametrize(

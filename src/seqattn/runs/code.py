@@ -163,7 +163,7 @@ def _named(found: Any, tree: ast.AST | None) -> Iterator[tuple[str, Any]]:
             own = home.startswith(("seqattn.models", found.__module__))
             if own and home != _SHARED_MODULE and value not in _SHARED:
                 yield node.id, value
-        elif isinstance(value, _CONSTANTS):
+        elif isinstance(value, _CONSTANTS) and value is not MODELS:  # its text holds addresses
             yield node.id, value
 
 

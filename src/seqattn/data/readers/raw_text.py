@@ -163,8 +163,9 @@ class RawText:
             return
         try:
             last = self._last()
-            # Blanks below the last row are no row; they are taken as its last field.
-            full = len(last) >= self.columns or not "".join(last).strip()
+            if not "".join(last).strip():
+                return  # blanks below the last row are no row
+            full = len(last) >= self.columns
             fields = self._column((self.columns if full else len(last)) - 1, self.columns)
             if len(fields) < 2:
                 return
@@ -224,6 +225,8 @@ class RawText:
             usecols=[place],
             index_col=False,
             dtype=str,
+            keep_default_na=False,
+            na_values=[""],
             skip_blank_lines=False,
         )[place]
 

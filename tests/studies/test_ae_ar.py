@@ -329,3 +329,11 @@ def test_no_claim_counts_a_dataset_whose_pairs_had_been_seen():
     rows = pd.DataFrame({"dataset": names, "arm": "vanilla", "verdict": verdicts})
     assert ae_ar.claimed(rows)["vanilla"] == "yes"  # with the last one, three of four are too few
     assert ae_ar.claimed(rows.iloc[1:])["vanilla"] == "not run"
+
+
+def test_no_line_is_drawn_over_a_window_that_was_not_run():
+    rows = [("D", "local-ar", w, 0.05, 0.04, 0.06) for w in (0, 2, -1)]
+    rows += [("D", "local-ae", w, 0.03, 0.02, 0.04) for w in (0, -1)]
+    frame = pd.DataFrame(rows, columns=["title", "model", "window", "mean", "low", "high"])
+    _, ae = dial_curves(frame).axes[0].containers
+    assert np.isnan(ae.lines[0].get_ydata()).tolist() == [False, True, False]

@@ -336,4 +336,4 @@ def test_no_line_is_drawn_over_a_window_that_was_not_run():
     rows += [("D", "local-ae", w, 0.03, 0.02, 0.04) for w in (0, -1)]
     frame = pd.DataFrame(rows, columns=["title", "model", "window", "mean", "low", "high"])
     _, ae = dial_curves(frame).axes[0].containers
-    assert np.isnan(ae.lines[0].get_ydata()).tolist() == [False, True, False]
+    assert pd.isna(ae.lines[0].get_ydata()).tolist() == [False, True, False]

@@ -131,7 +131,7 @@ def test_the_fields_the_recipe_lists_have_the_shapes_it_says():
 @pytest.fixture
 def own_models(tmp_path, monkeypatch) -> Path:
     """The example's file, which `SEQATTN_MODELS` names."""
-    source, _ = blocks(recipe("a model"), "python")
+    source = blocks(recipe("a model"), "python")[0]
     path = tmp_path / "mine.py"
     path.write_text(source)
     monkeypatch.setenv("SEQATTN_MODELS", str(path))
@@ -155,6 +155,18 @@ def test_the_example_model_keeps_to_what_every_model_does(gru):
     test_models.test_padding_changes_nothing(gru)
     test_models.test_what_stands_in_the_padding_vector_changes_nothing(gru)
     test_models.test_the_future_changes_nothing_at_or_before_a_position(gru, "minmax")
+
+
+def test_the_example_model_that_says_so_gets_the_intensities(own_models):
+    whole, says = blocks(recipe("a model"), "python")
+    before = "    def read(self"
+    kept = whole.replace("return self.", "self.seen = sight.signal; return self.")
+    own_models.write_text(kept.replace(before, f"{says}\n{before}"))
+    models._load_own()
+    model = build_model("my-gru", 20, **SMALL)
+    del MODELS["my-gru"], sys.modules["own_mine"]
+    model(torch.ones(1, 3, dtype=torch.int64), torch.tensor([[1.0, 2.0, 4.0]]))
+    assert model.seen.w_BT.shape == (1, 3)
 
 
 def test_settings_that_the_example_model_does_not_read_are_refused(gru):

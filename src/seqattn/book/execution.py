@@ -37,8 +37,7 @@ def execute(
     Raises
     ------
     SeqattnError
-        If a cell raises, the text asks for a number that no cell glues, or
-        nothing can be written.
+        If a cell raises, the text asks for a number that no cell glues, or nothing can be written.
     """
     import nbformat
     import papermill

@@ -12,7 +12,7 @@ from seqattn.config import BASELINE, SEARCHED, SEEDS, VARIANTS, ModelConfig, Tra
 from seqattn.runs.store import Result, Store
 from seqattn.search.record import Search, SearchConfig, searches
 from seqattn.studies import plan
-from seqattn.studies.plan import Arm, DataFacts, Settings, Study
+from seqattn.studies.plan import Arm, ArmSettings, DataFacts, Study
 from seqattn.studies.tables import TABLES
 
 TRAIN = TrainConfig()
@@ -88,7 +88,7 @@ def keep(folder, spec, ranks_U, lambdas=(), epochs=1, best_epoch=1, seconds=3600
 
 
 ARMS = tuple(
-    Arm(name, Settings(name), models, name)
+    Arm(name, ArmSettings(name), models, name)
     for name, models in (
         ("own_search", SEARCHED),
         ("shared_backbone", SEARCHED),

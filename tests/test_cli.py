@@ -13,7 +13,7 @@ from fabricated import groups_of
 
 from seqattn.cli import main
 from seqattn.cli.arguments import parser
-from seqattn.config import replace
+from seqattn.config import ModelConfig, replace
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
 from seqattn.models import MODELS, RECBOLE_MODELS
@@ -91,6 +91,46 @@ def test_a_control_is_fitted_with_what_another_models_search_found(capsys, tmp_p
     (add,) = (g for g in groups if (g.arm, g.model) == ("variant_backbone", "ia-add"))
     (run,) = add.base
     assert (run.model, run.seed) == ("sasrec", 2020)
+
+
+def test_settings_of_ones_own_stand_where_a_preset_may(capsys, tmp_path, one_process):
+    own, results = tmp_path / "wide.yaml", ["--results-dir", str(tmp_path / "results")]
+    own.write_text("like: smoke\nmodel: {hidden_size: 12}\ntrain: {last_item_samples: 0.5}\n")
+    fit = ["fit", "-d", "synthetic", "-m", "sasrec", "bert4rec", "-s", "1", "2", "--json"]
+    assert main([*fit, "--preset", str(own), *results]) == 0
+    runs, smoke = _json(capsys), get_preset("smoke")
+    ar, ae = runs[0]["spec"], runs[2]["spec"]
+    assert ModelConfig(**ar["model_config"]) == replace(smoke.model, hidden_size=12)
+    # What the masked-item objective alone reads is left out of the other's settings.
+    assert "last_item_samples" not in ar["train_config"]
+    assert ae["train_config"]["last_item_samples"] == 0.5
+    compare = ["compare", "sasrec:smoke", f"sasrec:{own}", "-d", "synthetic", "-s", "1", "2"]
+    assert main([*compare, "--json", *results]) == 0
+    assert len(_json(capsys)) > 1
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("like: fixd", "like is 'fixd'; choose one of quick"),
+        ("model: {}", "key 'like' is missing"),
+        ("like: fixed\nmodels: {}", "unknown key 'models'"),
+        ("like: fixed\ntrain: {learning_rate: 1e-3}", "must be float, not str '1e-3'"),
+        ("like: fixed-relative\nmodel: {positions: absolute}", "under a sliding_window"),
+        (None, "no such file"),
+    ],
+)
+def test_settings_that_are_none_are_refused_before_anything_runs(text, told, capsys, tmp_path):
+    own = tmp_path / "own.yaml"
+    if text is not None:
+        own.write_text(text)
+    for verb in (["fit", "-s", "1", "--preset"], ["tune", "--base"]):
+        with pytest.raises(SystemExit) as stop:
+            main([*verb, str(own), "-d", "nonsense", "-m", "sasrec"])
+        assert stop.value.code == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert f"{verb[-1]}: {own}" in error
+        assert told in error
 
 
 def test_a_users_error_is_one_line_and_exit_code_2(capsys):

@@ -20,10 +20,10 @@ ROOMS = (
     *(
         "errors",
         "config",
-        "presets",
         "files",
         "stats",
         "data",
+        "presets",
         "models",
         "plots",
         "training",

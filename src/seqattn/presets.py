@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from seqattn.config import ModelConfig, TrainConfig, replace
+from seqattn.config import DESIGNS, MASKED_ONLY, ModelConfig, TrainConfig, replace
+from seqattn.data.own import is_yaml
+from seqattn.data.yaml_files import load_yaml, section
 from seqattn.errors import SeqattnError
 
 
@@ -97,13 +100,67 @@ PRESETS: dict[str, Preset] = {
 
 
 def get_preset(name: str) -> Preset:
-    """Return a preset by name.
+    """Return a preset by name, or the one that a YAML file describes, see `read_settings`.
 
     Raises
     ------
     SeqattnError
-        If there is no preset of that name.
+        If there is no preset of that name, or the file describes none.
     """
+    if is_yaml(name):
+        own = read_settings(name)
+        return own.changed(get_preset(own.like))
     if name not in PRESETS:
-        raise SeqattnError(f"unknown preset {name!r}; choose one of {', '.join(PRESETS)}")
+        told = f"choose one of {', '.join(PRESETS)}, or give a YAML file of your own settings"
+        raise SeqattnError(f"unknown preset {name!r}; {told}")
     return PRESETS[name]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings `like` those of a preset or a design, with some values changed."""
+
+    like: str
+    model: dict = field(default_factory=dict)
+    train: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        known = PRESETS.get(self.like, PRESETS["paper"])
+        replace(known.model, **self.model)
+        replace(known.train, **self.train)
+
+    def changed(self, preset: Preset) -> Preset:
+        """Return a preset with these values in it.
+
+        What only the masked-item objective reads is set for that alone, so that a model of next
+        items has the same run with and without.
+        """
+        of_next = {key: value for key, value in self.train.items() if key not in MASKED_ONLY}
+        return dataclasses.replace(
+            preset,
+            model=replace(preset.model, **self.model),
+            train=replace(preset.train, **of_next),
+            train_ae=replace(preset.train_ae, **self.train),
+        )
+
+
+def read_settings(path: str | Path) -> Settings:
+    """Read settings of one's own: a YAML file with ``like``, ``model`` and ``train``.
+
+    Raises
+    ------
+    SeqattnError
+        The file is absent or no YAML, or a key or value is not one of settings.
+    """
+    own, known = section(Settings, load_yaml(Path(path)), str(path)), [*PRESETS, *DESIGNS]
+    if own.like not in known:
+        raise SeqattnError(f"{path}: like is {own.like!r}; choose one of {', '.join(known)}")
+    return own
+
+
+def require_settings(name: str) -> None:
+    """Refuse what is no name of a preset or a design, nor a YAML file of settings."""
+    if is_yaml(name):
+        read_settings(name)
+    elif name not in DESIGNS:
+        get_preset(name)

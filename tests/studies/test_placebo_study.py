@@ -19,7 +19,7 @@ from seqattn.presets import get_preset
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store
 from seqattn.studies import placebo
-from seqattn.studies.plan import DataFacts, Group, Settings, read_study
+from seqattn.studies.plan import ArmSettings, DataFacts, Group, read_study
 
 
 def cell(arm, robust, direction, equivalent=False, n_seeds=5):
@@ -79,7 +79,7 @@ def with_arms(**intensities):
     """The study with arms whose names say what they have, and which intensities they do have."""
     arms = [STUDY.arm("real")]
     for name, kind in intensities.items():
-        of_kind = Settings("fixed", train={"intensity": kind} if kind else {})
+        of_kind = ArmSettings("fixed", train={"intensity": kind} if kind else {})
         arms.append(dataclasses.replace(STUDY.arm("within"), name=name, settings=of_kind))
     return dataclasses.replace(STUDY, arms=tuple(arms))
 

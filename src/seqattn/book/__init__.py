@@ -20,7 +20,7 @@ from seqattn.data import Dataset, load_dataset
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, results_folder
 from seqattn.models import MODELS
-from seqattn.presets import Preset, get_preset
+from seqattn.presets import Preset, require_settings
 from seqattn.runs.fitting import fit_runs
 from seqattn.runs.store import Run, Store
 from seqattn.search.record import Search, searches, settings, wanted_specs
@@ -85,8 +85,7 @@ def check_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
             raise SeqattnError(
                 f"notebook parameter 'models' names {model!r}; choose from {', '.join(MODELS)}"
             )
-    if values["preset"] not in DESIGNS:
-        get_preset(values["preset"])
+    require_settings(values["preset"])
     return dict(values)
 
 
@@ -192,7 +191,8 @@ def start(
     dataset : str
         A name that ``seqattn datasets`` lists, or the YAML file of one's own data.
     preset : str
-        A preset of `seqattn.presets`, or a design whose searches are done.
+        A preset of `seqattn.presets`, a design whose searches are done, or the YAML file of one's
+        own settings.
     seeds, models : list
         What is fitted: every model with every seed.
     results_dir : str

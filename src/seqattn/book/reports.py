@@ -168,7 +168,9 @@ def made_with(parameters: Mapping[str, Any]) -> str:
     called one, since its figures look like any other's.
     """
     name, seeds = parameters["preset"], ", ".join(map(str, parameters["seeds"]))
-    with_what, warning = f"design `{name}`", ""  # whose searches chose the epochs of each model
+    # A design's searches, or a file of one's own, chose the epochs of each model.
+    with_what = f"settings `{Path(name).name}`" if is_yaml(name) else f"design `{name}`"
+    warning = ""
     if preset := PRESETS.get(name):
         epochs, masked = preset.train.epochs, preset.train_ae.epochs
         others = "" if masked == epochs else f", models of masked items {masked}"

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqattn.config import AE_VS_AR, BASELINE, DESIGNS, MARGIN_PERCENT, SEEDS
+from seqattn.errors import SeqattnError
 from seqattn.models import MODELS, RECBOLE_MODELS
-from seqattn.presets import PRESETS
+from seqattn.presets import PRESETS, require_settings
 from seqattn.stats.metrics import KINDS
 from seqattn.studies.plan import names
 
@@ -31,6 +32,7 @@ EXAMPLES = """examples:
 """
 
 METRIC, KIND, PRESET = "NDCG@10", "unfiltered", "quick"
+OWN_SETTINGS = "or the YAML file of your own"
 DATASET = "a name that `seqattn datasets` lists, or the YAML file of your own log"
 
 
@@ -126,8 +128,8 @@ def _add_tune(verbs: Verbs) -> None:
     verb.add_argument("--prune-from", type=int, default=0, help=told)
     told = "with --prune: of how many trials one goes on at each look; default: 4"
     verb.add_argument("--prune-keep", type=int, default=4, help=told)
-    told = "preset for the settings that are not searched; default: paper"
-    verb.add_argument("--base", choices=list(PRESETS), default="paper", help=told)
+    told = f"settings that are not searched: {', '.join(PRESETS)}, {OWN_SETTINGS}; default: paper"
+    verb.add_argument("--base", type=_settings, default="paper", help=told)
     told = (
         "URL of a database that several machines reach; may hold {dataset}, {design} and {model}; "
         "default: SQLite in the results folder"
@@ -358,9 +360,19 @@ def _add_json(verb: argparse.ArgumentParser) -> None:
 
 
 def _add_common(verb: argparse.ArgumentParser) -> None:
-    told = f"settings by name: a preset, or a design searched with `tune`; default: {PRESET}"
-    verb.add_argument("--preset", default=PRESET, choices=[*PRESETS, *DESIGNS], help=told)
+    known = ", ".join([*PRESETS, *DESIGNS])
+    told = f"{known}; the last {len(DESIGNS)} are designs, searched with `tune`; {OWN_SETTINGS}"
+    told += f"; default: {PRESET}"
+    verb.add_argument("--preset", type=_settings, default=PRESET, help=told)
     _add_where(verb)
+
+
+def _settings(name: str) -> str:
+    try:
+        require_settings(name)
+    except SeqattnError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return name
 
 
 def _add_where(verb: argparse.ArgumentParser) -> None:

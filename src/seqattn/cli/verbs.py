@@ -335,8 +335,9 @@ def _report(options: argparse.Namespace) -> None:
     from seqattn.book import NOTEBOOKS
     from seqattn.book.reports import report
 
+    preset = options.preset
     parameters = {
-        "preset": options.preset,
+        "preset": str(Path(preset).resolve()) if is_yaml(preset) else preset,
         "device": options.device,
         # Notebooks run in another folder.
         "results_dir": options.results_dir and str(results_folder(options.results_dir).resolve()),

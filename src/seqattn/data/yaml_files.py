@@ -65,13 +65,13 @@ def load_yaml(path: Path) -> Any:
     SeqattnError
         The file is absent, may not be read, is too large or no YAML.
     """
-    require_file(path, "give the path of a dataset's YAML")  # a pipe would be waited for
+    require_file(path, "give the path of one that is there")  # a pipe would be waited for
     try:
         if path.stat().st_size > _LARGEST_YAML:
-            raise SeqattnError(f"{path}: over a megabyte, so no description of a dataset")
+            raise SeqattnError(f"{path}: over a megabyte, so none of our YAML files")
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_EachKeyOnce)
     except RecursionError:
-        raise SeqattnError(f"{path}: nested too deeply to be a description") from None
+        raise SeqattnError(f"{path}: nested too deeply") from None
     except (OSError, UnicodeError, yaml.YAMLError) as error:
         told = " ".join(str(error).split()).replace(' in "<unicode string>"', "")
         raise SeqattnError(f"{path}: cannot be read as YAML ({told})") from error

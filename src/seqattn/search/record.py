@@ -46,7 +46,7 @@ from seqattn.data.own import is_yaml
 from seqattn.errors import SeqattnError
 from seqattn.files import checksum, write_text
 from seqattn.models import RECBOLE_MODELS, is_masked
-from seqattn.presets import PRESETS, Preset, get_preset
+from seqattn.presets import PRESETS, Preset, get_preset, read_settings
 from seqattn.runs.fitting import recbole_spec, run_spec
 from seqattn.runs.store import Fittable, RunSpec
 
@@ -268,7 +268,7 @@ def _base_of(search: Search) -> str:
 
 
 def settings(results_dir: str | Path, dataset: Described, model: str, name: str) -> Preset:
-    """Return a model's settings by name: that of a preset, or of a design.
+    """Return a model's settings by name: of a preset, a design or a YAML file like one of them.
 
     A masked-item model takes what its own search found, for `own_search`. Without one, as in a
     campaign, and for other designs it takes the model configuration and learning rate that SASRec's
@@ -280,6 +280,9 @@ def settings(results_dir: str | Path, dataset: Described, model: str, name: str)
     SeqattnError
         If there is no such name, or the design's search is missing or was of other data.
     """
+    if is_yaml(name):
+        own_file = read_settings(name)
+        return own_file.changed(settings(results_dir, dataset, model, own_file.like))
     if name not in DESIGNS:
         return get_preset(name).for_log(dataset.n_targets)
     masked, names = is_masked(model), {"reference": dataset.reference}

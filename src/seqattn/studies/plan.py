@@ -42,14 +42,14 @@ import numpy as np
 import pandas as pd
 
 from seqattn.audit.records import dataset_record
-from seqattn.config import BASELINE, DESIGNS, MASKED_ONLY, SEEDS, replace, require_seed
+from seqattn.config import BASELINE, DESIGNS, SEEDS, require_seed
 from seqattn.data import find_entry, load_dataset
 from seqattn.data.own import is_yaml
 from seqattn.data.yaml_files import load_yaml, section
 from seqattn.errors import SeqattnError, about
 from seqattn.files import ROOT, results_folder
 from seqattn.models import MODELS, RECBOLE_MODELS
-from seqattn.presets import PRESETS, Preset
+from seqattn.presets import PRESETS, Settings
 from seqattn.runs.code import require_same_code
 from seqattn.runs.fitting import fit_runs, recbole_spec, run_spec
 from seqattn.runs.store import Fittable, Run, Store
@@ -63,15 +63,12 @@ _OF_DATASETS = {"filters"}  # tables that are made of no run
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How the models of an arm are set: `like` a preset or design, with some values changed.
+class ArmSettings(Settings):
+    """How the models of an arm are set.
 
     `searches` is the folder whose searches a design reads; by default it is the study's.
     """
 
-    like: str
-    model: dict = field(default_factory=dict)
-    train: dict = field(default_factory=dict)
     searches: str = ""
 
     def __post_init__(self) -> None:
@@ -79,22 +76,7 @@ class Settings:
             raise SeqattnError(f"unknown settings {self.like!r}; choose from {', '.join(SETTINGS)}")
         if self.searches and self.like in PRESETS:
             raise SeqattnError(f"settings like {self.like!r} read no searches; leave the key out")
-        replace(PRESETS["quick"].model, **self.model)
-        replace(PRESETS["quick"].train, **self.train)
-
-    def changed(self, preset: Preset) -> Preset:
-        """Return a preset with this arm's own values in it.
-
-        What only the masked-item objective reads is set for that alone, so that a model of next
-        items has the same run with and without.
-        """
-        of_next = {key: value for key, value in self.train.items() if key not in MASKED_ONLY}
-        return dataclasses.replace(
-            preset,
-            model=replace(preset.model, **self.model),
-            train=replace(preset.train, **of_next),
-            train_ae=replace(preset.train_ae, **self.train),
-        )
+        super().__post_init__()
 
 
 @dataclass(frozen=True)
@@ -102,7 +84,7 @@ class Arm:
     """Models under one kind of settings, and the arm whose SASRec they are compared with."""
 
     name: str
-    settings: Settings
+    settings: ArmSettings
     models: tuple[str, ...]
     against: str
 
@@ -265,7 +247,7 @@ def _name_of(dataset: str) -> str:
 def _arm(name: str, values: object) -> Arm:
     given = section(_ArmYaml, values, f"arm {name}")
     like = given.settings if isinstance(given.settings, Mapping) else {"like": given.settings}
-    settings_ = section(Settings, like, f"settings of arm {name}")
+    settings_ = section(ArmSettings, like, f"settings of arm {name}")
     _require_list(f"models of arm {name}", given.models, str)
     if not given.models:
         raise SeqattnError(f"arm {name} has no models")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.anova import anova_lm
 
 from seqattn.errors import SeqattnError
-from seqattn.stats.crossed import bounded, crossed_interval, interval
+from seqattn.stats.crossed import bounded, crossed_interval, interval, pigeonhole_bootstrap
 from seqattn.stats.variance import mean_squares
 
 
@@ -153,6 +153,19 @@ def test_an_interval_of_another_level_reaches_another_quantile_of_t(alpha):
     assert (low, high) == pytest.approx((1 - reach, 1 + reach))
 
 
+def test_the_pigeonhole_bootstrap_has_the_variance_that_owen_gives():
+    # Naive expectation over multinomial weights of both factors.
+    d_SU = layout(np.random.default_rng(3), 6, 30, 0.5, 1, 1)
+    d_SU -= d_SU.mean()
+    s, u = d_SU.shape
+    # E[w_i w_j] of multinomial weights w = count / n: (1 - 1/n) / n^2, and 1 / n^2 more at i = j.
+    w_SS = np.full((s, s), (1 - 1 / s) / s**2) + np.eye(s) / s**2
+    w_UU = np.full((u, u), (1 - 1 / u) / u**2) + np.eye(u) / u**2
+    expected = np.einsum("su,tv,st,uv->", d_SU, d_SU, w_SS, w_UU)
+    means = pigeonhole_bootstrap(d_SU, 20_000)
+    assert means.var() == pytest.approx(expected, rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -162,8 +175,9 @@ def test_an_interval_of_another_level_reaches_another_quantile_of_t(alpha):
     ],
 )
 def test_what_has_no_interval_is_one_line(values, message):
-    with pytest.raises(SeqattnError, match=message):
-        crossed_interval(values)
+    for function in (crossed_interval, pigeonhole_bootstrap):
+        with pytest.raises(SeqattnError, match=message):
+            function(values)
 
 
 @pytest.mark.parametrize(("n_seeds", "least", "most"), [(2, 0.84, 0.91), (3, 0.91, 0.95)])

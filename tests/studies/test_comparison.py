@@ -20,6 +20,7 @@ from seqattn.stats.metrics import metric
 from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, agreement, cell_outcome
 from seqattn.studies.ia.conclusions import CONCLUSIONS, Evidence, evidence
 from seqattn.studies.ia.self_test import best_case, self_test_table
+from seqattn.studies.judge import corrected
 
 
 @pytest.fixture(scope="module")
@@ -100,18 +101,19 @@ def test_tost_interval_is_the_t_interval_of_users_in_percent_of_the_baseline(fol
     assert row["equivalent"] == inside
 
 
-@pytest.mark.parametrize(("suffix", "k"), [("", None), ("_10", 10)])
 @pytest.mark.parametrize(("name", "method"), [("holm", "holm"), ("bh", "fdr_bh")])
-def test_corrections_cover_all_whole_cells_of_one_design(found, suffix, k, name, method):
-    mine = found.comparisons[found.comparisons["arm"] == "own_search"]
-    rows = mine[mine["dataset"].isin(["ml-100k", "steam-au"])]
-    rows = rows[rows["k"] == k] if k else rows
+def test_corrections_cover_every_cell_shown_that_has_all_seeds(found, name, method):
+    cells = found.comparisons
+    rows = cells[cells["n_seeds"] == len(SEEDS)]
     _, expected, _, _ = multipletests(rows["p"], method=method)
-    np.testing.assert_allclose(rows[f"p_{name}{suffix}"], expected)
-    assert set(rows[f"family{suffix}"]) == {len(rows)}
-    # What was run with too few trials and seeds.
-    beside = mine[mine["dataset"] == "ml-1m"]
-    assert beside[f"p_{name}{suffix}"].isna().all() and not beside[f"robust_{name}"].any()
+    np.testing.assert_allclose(rows[f"p_{name}"], expected)
+    assert set(rows["family"]) == {len(rows)}
+    # What was run with too few seeds.
+    beside = cells.drop(rows.index)
+    assert len(beside) and beside[f"p_{name}"].isna().all() and not beside[f"robust_{name}"].any()
+    # A part of a dataset decides nothing, but it is shown, and so it counts.
+    parts = corrected(cells.assign(part=True))
+    assert not parts["whole"].any() and parts[f"p_{name}"].equals(cells[f"p_{name}"])
 
 
 def test_a_cell_of_another_configuration_than_the_search_found_is_not_used(tmp_path):

@@ -76,9 +76,9 @@ def test_what_stands_is_told_apart_by_what_is_behind_it(found):
 
 
 def test_a_robust_loss_is_counted_as_one_by_every_rule(found):
-    family = rules.family(found.comparisons, "own_search", 10)
-    counts = rules.counts(family[family["dataset"] == "ml-100k"], "_10")
-    assert counts["losses"].ge(3).all() and counts["gains"].eq(0).all()
+    whole = rules.whole(found.comparisons, "own_search", 10)
+    counts = rules.counts(whole[whole["dataset"] == "ml-100k"])
+    assert counts["losses"].ge(2).all() and counts["gains"].eq(0).all()
     assert list(counts["rule"]) == list(rules.RULES.values())
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from seqattn.stats.inputs import ALPHA, as_pair, unit_of
+from seqattn.stats.inputs import ALPHA, Floats, as_pair, unit_of
 from seqattn.stats.variance import mean_squares
 
 
@@ -82,6 +82,32 @@ def interval(mean: float, error: float, df: float, alpha: float = ALPHA) -> Cros
         ci=(float(mean - reach), float(mean + reach)),
         p_value=float(2 * special.stdtr(df, -abs(t))),
     )
+
+
+def pigeonhole_bootstrap(differences: ArrayLike, n_resamples: int = 2000, seed: int = 0) -> Floats:
+    """Return means of a crossed layout (S, U) with seeds and users both resampled, (B,).
+
+    A check on `crossed_interval`: it estimates no component, and counts what neither seeds nor
+    users explain about three times.
+
+    Raises
+    ------
+    SeqattnError
+        If there are fewer than 2 seeds or users, or a value is not finite.
+
+    References
+    ----------
+    Owen 2007, The pigeonhole bootstrap, Annals of Applied Statistics 1(2).
+    """
+    d_SU, _ = as_pair(differences, differences, ndim=2)
+    n_seeds, n_users = d_SU.shape
+    rng = np.random.default_rng(seed)
+    seeds_BS = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), n_resamples) / n_seeds
+    means = np.empty(n_resamples)
+    for b, weights_S in enumerate(seeds_BS):
+        users = rng.integers(0, n_users, n_users)
+        means[b] = (weights_S @ d_SU)[users].mean()
+    return means
 
 
 Part = tuple[float, float]  # of a variance, and its degrees of freedom

@@ -37,8 +37,8 @@ from seqattn.studies.ia import published
 
 COMPARISON = ["dataset", "arm", "part", "model"]  # the columns that name one
 # Of the bootstrap behind `p`; the dual criterion keeps the published 2,000. The floor 1/B of a
-# bootstrap p-value, times 252 cells, must stay below ALPHA.
-N_RESAMPLES = 10_000
+# bootstrap p-value, times the cells of a study (756 of three designs), must stay below ALPHA.
+N_RESAMPLES = 20_000
 _CELLS = tuple(product(METRICS, CUTOFFS))
 _Values = Mapping[tuple[str, int], np.ndarray]  # (S, U) by metric and cut-off
 
@@ -248,25 +248,21 @@ def not_judgeable(row: Any) -> str:
 
 
 def corrected(cells: pd.DataFrame) -> pd.DataFrame:
-    """Add ``whole`` and adjusted p-values over all whole cells, each arm by itself.
+    """Add ``whole`` and p-values adjusted over all of a study's cells that have all their seeds.
 
-    A cell is whole if it may decide: whole dataset, whole searches, all seeds. Columns ``family``
-    (m, at all cut-offs), ``p_holm``, ``p_bh``; ``family_10`` and ``p_holm_10``, ``p_bh_10`` over
-    the cells at k = 10; ``robust_holm``, ``robust_bh``: `robust_clustered`, and the adjusted `p`
-    below `ALPHA`. NaN and False outside the family.
+    A cell is whole if it may decide: whole dataset, whole searches, all seeds. What is corrected is
+    what is shown: every arm, cut-off and dataset, also one that was run in part. Columns ``family``
+    (m), ``p_holm``, ``p_bh``, NaN outside of it; ``robust_holm`` and ``robust_bh``:
+    `robust_clustered`, and the adjusted `p` below `ALPHA`.
     """
     cells = cells.copy()
     if cells.empty:
         return cells
     cells["whole"] = [not not_judgeable(row) for row in cells.itertuples()]
-    for suffix, eligible in (("", cells["whole"]), ("_10", cells["whole"] & (cells["k"] == 10))):
-        cells[[f"family{suffix}", f"p_holm{suffix}", f"p_bh{suffix}"]] = np.nan
-        for arm in cells["arm"].unique():
-            family = cells.index[eligible & (cells["arm"] == arm)]
-            p = cells.loc[family, "p"].to_numpy(dtype=float)
-            cells.loc[family, f"family{suffix}"] = float(len(family))
-            cells.loc[family, f"p_holm{suffix}"] = holm(p)
-            cells.loc[family, f"p_bh{suffix}"] = benjamini_hochberg(p)
+    shown = cells.index[cells["n_seeds"] >= len(SEEDS)]
+    p = cells.loc[shown, "p"].to_numpy(dtype=float)
+    adjusted = {"family": float(len(p)), "p_holm": holm(p), "p_bh": benjamini_hochberg(p)}
+    cells = cells.join(pd.DataFrame(adjusted, index=shown))
     for name in ("holm", "bh"):
         cells[f"robust_{name}"] = cells["robust_clustered"] & (cells[f"p_{name}"] < ALPHA)
     return cells

@@ -14,7 +14,7 @@ from seqattn.studies.ia import published
 from seqattn.studies.ia.agreement import OPEN
 from seqattn.studies.judge import ndcg_at_10, with_columns
 from seqattn.studies.plan import Study
-from seqattn.studies.rules import family
+from seqattn.studies.rules import whole
 from seqattn.studies.texts import ARMS, NOT_RUN, change, percent, share, span
 
 NEUTRAL = ("shared_backbone", "fixed")  # backbones that no search of the variant chose
@@ -67,7 +67,7 @@ def judged(cells: pd.DataFrame) -> pd.DataFrame:
     """
     if len(cells):
         cells = cells[published.of_paper(cells)]
-    return pd.DataFrame({ARMS[arm]: _judged(family(cells, arm, 10)) for arm in DESIGNS})
+    return pd.DataFrame({ARMS[arm]: _judged(whole(cells, arm, 10)) for arm in DESIGNS})
 
 
 def _judged(cells: pd.DataFrame) -> dict[str, object]:

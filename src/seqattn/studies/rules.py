@@ -14,8 +14,8 @@ from seqattn.studies.texts import ARMS, cell_name, is_true, percent, span, yes_n
 RULES = {rule: CRITERIA[rule] for rule in ("t", "robust", "robust_clustered", "bh", "holm")}
 
 
-def family(cells: pd.DataFrame, arm: str, k: int | None = None) -> pd.DataFrame:
-    """Return the comparisons that are corrected together: all whole ones of one arm."""
+def whole(cells: pd.DataFrame, arm: str, k: int | None = None) -> pd.DataFrame:
+    """Return the whole comparisons of one arm, which may decide."""
     mine = of_arm(cells, arm, k)
     return mine if mine.empty else mine[mine["whole"]]
 
@@ -28,20 +28,20 @@ def of_arm(cells: pd.DataFrame, arm: str, k: int | None = None) -> pd.DataFrame:
     return cells[mine & (cells["k"] == k)] if k else cells[mine]
 
 
-def holds(cells: pd.DataFrame, rule: str, suffix: str = "") -> pd.Series:
-    """Return which comparisons a rule of `RULES` calls an effect; `suffix` picks the family."""
+def holds(cells: pd.DataFrame, rule: str) -> pd.Series:
+    """Return which comparisons a rule of `RULES` calls an effect."""
     if rule == "t":
         return cells["t_p_value"] < ALPHA
     if rule in ("holm", "bh"):
-        return cells["robust_clustered"] & (cells[f"p_{rule}{suffix}"] < ALPHA)
+        return cells[f"robust_{rule}"].astype(bool)
     return cells[rule]
 
 
-def counts(cells: pd.DataFrame, suffix: str = "") -> pd.DataFrame:
+def counts(cells: pd.DataFrame) -> pd.DataFrame:
     """Return losses and gains: one row per rule; empty without comparisons."""
     rows = []
     for rule, name in RULES.items() if len(cells) else ():
-        directions = cells.loc[holds(cells, rule, suffix), "direction"]
+        directions = cells.loc[holds(cells, rule), "direction"]
         rows.append((name, int((directions < 0).sum()), int((directions > 0).sum())))
     return pd.DataFrame(rows, columns=["rule", "losses", "gains"])
 
@@ -53,11 +53,11 @@ def counts_table(cells: pd.DataFrame) -> pd.DataFrame:
     """
     columns = {}
     for arm in DESIGNS:
-        for told, k, suffix in (("@10", 10, "_10"), ("all cut-offs", None, "")):
-            mine = family(cells, arm, k)
+        for told, k in (("@10", 10), ("all cut-offs", None)):
+            mine = whole(cells, arm, k)
             column = {"comparisons run": len(mine)}
             column["run in part, not counted"] = len(of_arm(cells, arm, k)) - len(mine)
-            found = counts(mine, suffix).itertuples(index=False)
+            found = counts(mine).itertuples(index=False)
             column |= {name: f"{losses} / {gains}" for name, losses, gains in found}
             if len(mine):
                 column["equivalent"] = int(mine["equivalent"].eq(True).sum())
@@ -69,10 +69,10 @@ def disagreements(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the comparisons at 10 on whose verdict the rules of `RULES` disagree."""
     rows = []
     for arm in DESIGNS:
-        mine = family(cells, arm, 10)
+        mine = whole(cells, arm, 10)
         if mine.empty:
             continue
-        told = pd.DataFrame({name: holds(mine, rule, "_10") for rule, name in RULES.items()})
+        told = pd.DataFrame({name: holds(mine, rule) for rule, name in RULES.items()})
         mine = published.with_titles(mine[told.nunique(axis=1) > 1])
         for row in mine.itertuples():
             said = {name: yes_no(value) for name, value in told.loc[row.Index].items()}
@@ -82,9 +82,9 @@ def disagreements(cells: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).set_index(columns[:3])
 
 
-def ndcg_family(cells: pd.DataFrame, arm: str) -> pd.DataFrame:
-    """Return NDCG@10 of an arm's family, with ``title`` and ``change``, for a forest plot."""
-    mine = family(cells, arm, 10)
+def ndcg_whole(cells: pd.DataFrame, arm: str) -> pd.DataFrame:
+    """Return an arm's whole comparisons in NDCG@10, with ``title`` and ``change``, for a forest."""
+    mine = whole(cells, arm, 10)
     if mine.empty:
         return mine
     mine = mine[mine["metric"] == "NDCG"]
@@ -107,7 +107,7 @@ def equivalence_table(cells: pd.DataFrame) -> pd.DataFrame:
             "smallest margin, %": f"{row.margin:.2f}",
         }
         for arm in DESIGNS
-        for row in ndcg_family(cells, arm).itertuples()
+        for row in ndcg_whole(cells, arm).itertuples()
     ]
     keys = ["dataset", "design", "comparison"]
     return pd.DataFrame(rows).set_index(keys) if rows else pd.DataFrame()
@@ -125,11 +125,11 @@ _LISTED = (
     ("high", "95 % high", "{:+.2f}"),
     ("change", "published, %", "{:+.1f}"),
     ("margin", "smallest margin, %", "{:.2f}"),
-    ("t_p_value", "p, t-test", "{:.4f}"),
-    ("pooled_p_value", "p, pooled", "{:.4f}"),
-    ("clustered_p_value", "p, clustered", "{:.4f}"),
-    ("p_bh", "BH", "{:.4f}"),
-    ("p_holm", "Holm", "{:.4f}"),
+    ("t_p_value", "p, t-test", "{:.2g}"),
+    ("pooled_p_value", "p, pooled", "{:.2g}"),
+    ("clustered_p_value", "p, clustered", "{:.2g}"),
+    ("p_bh", "BH", "{:.2g}"),
+    ("p_holm", "Holm", "{:.2g}"),
     ("robust", "robust, pooled", None),
     ("robust_clustered", "robust, clustered", None),
     ("equivalent", "equivalent", None),

@@ -18,7 +18,8 @@ from seqattn.analysis.lambdas import Spearman, spearman
 from seqattn.config import BACKBONES
 from seqattn.plots.style import name_of
 from seqattn.runs.results import value_matrix
-from seqattn.stats.crossed import crossed_interval
+from seqattn.stats.bootstrap import percentile_interval
+from seqattn.stats.crossed import crossed_interval, pigeonhole_bootstrap
 from seqattn.stats.metrics import KINDS
 from seqattn.stats.pools import Pool, of_units, random_effects, tau_interval
 from seqattn.studies.ia import published
@@ -34,7 +35,7 @@ LEAST_ROWS = 3  # of a pool
 ONE_BASE = 0.5
 _KEY = ["dataset", "arm", "part", "model"]
 _COLUMNS = [*_KEY, "target", "kind", "base", "change", "error", "users_error", "df"]
-_COLUMNS += ["low", "high", "p", "margin"]
+_COLUMNS += ["low", "high", "p", "margin", "owen_low", "owen_high"]
 
 
 def changes(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -43,7 +44,8 @@ def changes(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     Only whole sets of seeds. dataset, arm, part, model, target (``test``, ``valid``), kind
     (``unfiltered``, ``filtered``), base (a mean), change, error and users_error (standard errors
     over users and seeds, and over users), df, low, high, p and margin (see
-    `seqattn.studies.judge.crossed_percent`). All but df and p are in percent of the base.
+    `seqattn.studies.judge.crossed_percent`), owen_low and owen_high (the interval of a pigeonhole
+    bootstrap, a check). All but df and p are in percent of the base.
     """
     found = stacked(
         pd.DataFrame([_change(group, *which) for which in product(TARGETS, KINDS)])
@@ -60,6 +62,7 @@ def _change(group: Group, target: str, kind: str) -> dict[str, object]:
     base, d_SU = float(base_SU.mean()), own_SU - base_SU
     found, percent = crossed_interval(d_SU), 100 / base if base else np.nan
     told = crossed_percent(base_SU, own_SU)
+    owen_low, owen_high = percentile_interval(pigeonhole_bootstrap(d_SU)) * percent
     return {
         **group.key,
         "model": group.model,
@@ -74,6 +77,8 @@ def _change(group: Group, target: str, kind: str) -> dict[str, object]:
         "high": told["crossed_high"],
         "p": told["crossed_p"],
         "margin": told["margin"],
+        "owen_low": owen_low,
+        "owen_high": owen_high,
     }
 
 

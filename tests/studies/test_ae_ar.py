@@ -323,6 +323,20 @@ def test_one_effect_is_told_by_dataset_where_it_has_its_seeds():
     assert ae_ar.in_words(effects, "mask", 5) == "not run"
 
 
+def test_fits_that_the_limit_of_epochs_ended_are_named_with_their_best_epoch():
+    columns = ["dataset", "arm", "model", "best_epoch", "epochs", "limit", "patience"]
+    rows = [
+        ("amazon-office", "patient", "bert4rec", 155, 200, 200, 50),
+        ("amazon-office", "patient", "bert4rec", 150, 200, 200, 50),
+        ("amazon-office", "masked", "bert4rec", 199, 200, 200, 10),
+    ]
+    runs = pd.DataFrame(rows, columns=columns)
+    told = "1 of 2 fits (BERT4Rec (AE) on Amazon-Office, best epoch 155 of 200)"
+    assert ae_ar.cut_in_words(runs, "patient") == told
+    assert ae_ar.cut_in_words(runs.iloc[1:2], "patient") == "0 of 1 fits"
+    assert ae_ar.cut_in_words(pd.DataFrame(), "patient") == "not run"
+
+
 def test_no_claim_counts_a_dataset_whose_pairs_had_been_seen():
     verdicts = ["AR", "AR", "AR", "AE"]
     names = ["ml-1m", "beauty", "sports", "amazon-office"]

@@ -252,8 +252,9 @@ def page(tmp_path, monkeypatch, request):
     monkeypatch.setattr(plan.Study, "folder", property(lambda self: tmp_path))
     monkeypatch.setattr(plan, "read_study", lambda name: study)
     monkeypatch.setattr(plots, "use_style", lambda: None)
-    known = {"sees_minutes": 0.5, "sees_items": 0.4}  # "synthetic" has another story
-    monkeypatch.setattr(control, "_best_possible", lambda data: known)
+    # "synthetic" has another story.
+    known = {"sees_minutes": np.full(60, 0.5), "sees_items": np.full(60, 0.4)}
+    monkeypatch.setattr(control, "_known", lambda reference: known)
 
     def run(gain):
         """`gain` divides ranks at p = 1; None: nothing was run."""

@@ -120,6 +120,51 @@ def test_changes_on_both_targets_are_told_by_arm_and_ranking_and_counted():
     arms = pd.DataFrame(table[:2]).assign(model="sasrec", arm="sliding")
     assert known.told_on_both(arms) == "1 of 1: sliding on ML-1M (unfiltered)"
     assert known.told_on_both(pd.DataFrame()) == "not run"
+    filtered = arms.assign(kind="filtered")
+    assert known.share_under_both(arms) == "0 of 1"
+    assert known.share_under_both(pd.concat([arms, filtered])) == "1 of 1"
+    other_way = filtered.assign(low=-9.0)  # filtered, the interval holds 0
+    assert known.share_under_both(pd.concat([arms, other_way])) == "0 of 1"
+
+
+def test_the_part_of_the_rule_that_fails_is_named():
+    row = {"dataset": "ml-1m", "arm": "real", "metric": "NDCG", "k": 10, "n_seeds": 5}
+    row |= {"direction": 1, "seeds_positive": 1, "seeds_negative": 0, "pooled_p_value": 0.0005}
+    add, val = (
+        row | {"model": "ia-add", "t_p_value": 0.006, "robust": False},
+        row | {"model": "ia-val", "t_p_value": 0.17, "robust": False, "direction": -1},
+    )
+    mul = row | {"model": "ia-mul", "robust": True, "t_p_value": 0.01}
+    cells = pd.DataFrame([add, mul, val]).assign(low=0.0, high=1.0)
+    told = known.told_failed(cells, "real", "ml-1m")
+    assert told == (
+        "Add: 1 of 5 seeds show it alone; Val: t-test p = 0.17, 0 of 5 seeds show it alone"
+    )
+    assert known.told_failed(cells[cells["robust"]], "real", "ml-1m") == "none is not"
+
+
+def test_an_interval_that_users_alone_stand_behind_is_named():
+    rows = pd.DataFrame(
+        {
+            "dataset": "ml-1m",
+            "arm": "real",
+            "part": False,
+            "model": ["ia-add", "ia-mul", "ia-val"],
+            "target": "test",
+            "kind": "unfiltered",
+            "error": [2.0, 1.0, 1.0],
+            "users_error": [1.0, 1.0, 1.0],
+            "low": [0.1, 0.2, -1.0],
+            "high": 3.0,
+            "owen_low": [0.05, -0.1, -2.0],
+            "owen_high": 4.0,
+        }
+    )
+    assert known.beyond_zero(rows) == {
+        "crossed": "2 of 3 (Add, Mul)",
+        "alone": "1 of 3 (Mul)",
+        "owen": "1 of 3 (Add)",
+    }
 
 
 def test_ml_1m_is_the_log_with_the_most_interactions():
@@ -132,7 +177,8 @@ def test_ml_1m_is_the_log_with_the_most_interactions():
     ("low", "high", "expected"),
     [
         ([0.1, 0.1, 0.1, 0.1], [1, 1, 1, 1], "yes"),
-        ([0.1, -0.1, 0.1, 0.1], [1, 1, 1, 1], "not that these runs show"),
+        ([0.1, -0.1, 0.1, 0.1], [1, 1, 1, 1], "on average by less than 5 %, if at all"),
+        ([0.1, -0.1, 0.1, 0.1], [1, 1, 5.1, 1], "can't be told"),
         ([-2, -2, -2, -2], [-1, -1, -1, -1], "it harms"),
         ([0.1, 0.1, 0.1], [1, 1, 1], "can't be told"),
     ],

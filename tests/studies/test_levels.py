@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -10,20 +11,26 @@ import pytest
 import scipy.stats
 from fabricated import fabricate, four, groups_of, keep, made_up_search, runs_of, tables_of
 
-from seqattn.config import SEEDS
+from seqattn.config import DESIGNS, SEEDS, VARIANTS
 from seqattn.errors import SeqattnError
 from seqattn.runs.store import RecBoleSpec, Result, Store
 from seqattn.stats.metrics import metric
 from seqattn.stats.unpaired import ratio_interval
 from seqattn.studies import tables
+from seqattn.studies.ia.tables import coverage
 from seqattn.studies.levels import (
+    HALF,
+    PART,
+    WHOLE,
     at_random,
     best_epochs,
     cut_by_limit,
     effort,
+    largest_lead,
     leads,
     whole_grid,
     widened,
+    with_halves,
 )
 
 
@@ -43,8 +50,48 @@ def test_what_falls_short_of_the_protocol_is_named(tmp_path):
     assert (whole["trials"], whole["seeds"]) == ("25 of 25 each", "5 of 5 each")
     assert whole["search_hours"] == pytest.approx(4 * 25 * 36 / 3600)
     assert whole["fit_hours"] == pytest.approx(20)  # an hour each
+    assert whole["run"] == WHOLE
     short = row(table, dataset="ml-1m", arm="own_search")
+    assert short["run"] == PART
     assert "Add 13 of 25" in short["trials"] and "Val 3 of 5" in short["seeds"]
+
+
+def test_a_half_of_a_log_with_all_its_runs_is_no_whole_and_no_part(tmp_path):
+    fabricate(tmp_path, "ml-100k")
+    found = tables_of(tmp_path, "searches", "runs")
+    halves = effort(found["searches"].assign(part=True), found["runs"].assign(part=True))
+    assert set(halves["run"]) == {HALF}
+
+
+def test_the_coverage_tells_a_half_from_what_was_stopped():
+    grid = list(product(VARIANTS, ("NDCG", "Recall", "MRR")))
+    cells = pd.DataFrame(grid, columns=["model", "metric"])
+    cells = cells.assign(dataset="amazon-music", part=True, k=10, whole=False, cut_short=np.nan)
+    cells = pd.concat([cells.assign(arm=arm, n_seeds=5) for arm in DESIGNS])
+    told = with_halves(coverage(cells), cells)
+    name = "Amazon-Music (timestamped half)"
+    assert told.loc[name].tolist() == [True, HALF, HALF]
+    fewer = cells.assign(n_seeds=cells["n_seeds"].where(cells["arm"] == DESIGNS[0], 4))
+    assert with_halves(coverage(fewer), fewer).loc[name].tolist() == [True, HALF, PART]
+    nothing = pd.DataFrame()
+    assert with_halves(coverage(nothing), nothing).equals(coverage(nothing))
+
+
+def test_the_largest_lead_is_that_of_either_ranking_and_says_which():
+    rows = pd.DataFrame(
+        {
+            "model": ["itemknn", "bpr"],
+            "title": ["A", "B"],
+            "kind": ["unfiltered", "filtered"],
+            "change": [46.7, 57.5],
+            "change_low": [14.7, 29.0],
+            "change_high": [87.3, 93.9],
+        }
+    )
+    told = largest_lead(rows)
+    assert (told["where"], told["lead"], told["ends"]) == ("B", 57.5, "[+29.0, +93.9]")
+    assert told["ranking"] == "without the items already seen"
+    assert largest_lead(rows.head(0))["best"] == "none"
 
 
 def test_a_level_has_an_interval_over_users_and_a_deviation_over_seeds(tmp_path):

@@ -27,14 +27,14 @@ def side_by_side(cells: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        dataset, model, title, and change, low, high (percent of SASRec), robust, base (SASRec's
-        mean) and level (the variant's), with the arm behind, as in ``change_own_search``; NaN
-        where an arm was not run with all of the protocol's seeds.
+        dataset, model, part, title, and change, low, high (percent of SASRec), robust, base
+        (SASRec's mean) and level (the variant's), with the arm behind, as in
+        ``change_own_search``; NaN where an arm was not run with all of the protocol's seeds.
     """
     if cells.empty:
         return cells
     cells = with_columns(published.with_titles(cells), ["base", "difference"])
-    both = cells.loc[cells["arm"] == DESIGNS[0], [*_KEY, "title"]].drop_duplicates()
+    both = cells.loc[cells["arm"] == DESIGNS[0], [*_KEY, "part", "title"]].drop_duplicates()
     cells = ndcg_at_10(cells[cells["n_seeds"] >= len(SEEDS)]).rename(
         columns={"relative_change_percent": "change"}
     )

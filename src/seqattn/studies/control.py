@@ -9,6 +9,7 @@ YAML for the rule.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -18,9 +19,10 @@ from seqattn.data import Dataset, load_dataset
 from seqattn.data.held import chances, held_last, knowing_items
 from seqattn.data.planted import comes_later, neighbours
 from seqattn.plots.style import name_of
+from seqattn.runs.results import value_matrix
 from seqattn.stats.metrics import metric
 from seqattn.studies.ia import published
-from seqattn.studies.judge import is_gain, ndcg_at_10, over_both
+from seqattn.studies.judge import crossed_percent, is_gain, ndcg_at_10, over_both
 from seqattn.studies.placebo import over_arms
 from seqattn.studies.plan import Group, Study
 
@@ -145,22 +147,51 @@ def best_possible(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Return NDCG@10 on test of what can be known about the log of `seqattn.data.held`.
 
     A row a dataset: sees_minutes and sees_items, the expected values of ranking by the story's own
-    probabilities, equal ones in any order, and `base`, SASRec's mean over its `n_seeds` runs. In
-    the story nobody takes an item twice, so `base` is of filtered ranks, as the others are.
+    probabilities, equal ones in any order, and SASRec's means over its `n_seeds` runs: `base`, of
+    filtered ranks, as the others are, since in the story nobody takes an item twice, and
+    `unfiltered`.
     """
     rows = []
     for group in groups:
         if group.model == BASELINE and group.runs:
-            told = _best_possible(load_dataset(group.dataset.reference))
-            ranks = np.stack([run.ranks("test", "filtered") for run in group.runs])
-            base = metric(ranks, "NDCG", 10).mean()
-            rows.append(
-                {"dataset": group.dataset.name, **told, "base": base, "n_seeds": len(ranks)}
+            known = _known(group.dataset.reference)
+            told = {name: values_U.mean() for name, values_U in known.items()}
+            base, unfiltered = (
+                value_matrix(group.runs, "NDCG", 10, "test", kind).mean()
+                for kind in ("filtered", "unfiltered")
             )
+            row = {"dataset": group.dataset.name, **told, "base": base, "unfiltered": unfiltered}
+            rows.append(row | {"n_seeds": len(group.runs)})
     return pd.DataFrame(rows)
 
 
-def _best_possible(data: Dataset) -> dict[str, float]:
+def over_items(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return what models reach at p = 1 beside the best inference from items alone.
+
+    A row a (dataset, model) of those with all seeds: mean (NDCG@10 on test, of filtered ranks, as
+    in `best_possible`), and change, low, high: percent of what items alone allow, over users and
+    seeds.
+    """
+    rows, p_of = [], doses(study)
+    for group in groups:
+        if p_of.get(group.arm) == 1 and len(group.runs) == len(study.seeds):
+            own_SU = value_matrix(group.runs, "NDCG", 10, "test", "filtered")
+            items_U = _known(group.dataset.reference)["sees_items"]
+            told = crossed_percent(np.broadcast_to(items_U, own_SU.shape), own_SU)
+            mean = float(own_SU.mean())
+            row = {"dataset": group.dataset.name, "model": group.model, "mean": mean}
+            row |= {"change": 100 * (mean / items_U.mean() - 1)}
+            rows.append(row | {"low": told["crossed_low"], "high": told["crossed_high"]})
+    return pd.DataFrame(rows, columns=["dataset", "model", "mean", "change", "low", "high"])
+
+
+@lru_cache(1)
+def _known(reference: str) -> dict[str, np.ndarray]:
+    """Return the expected NDCG@10 of each test target by who sees minutes, or items alone."""
+    return _by_target(load_dataset(reference))
+
+
+def _by_target(data: Dataset) -> dict[str, np.ndarray]:
     histories, n_items = data.sequences, data.sequences.n_items
     places, minutes = np.asarray(histories.item_ids).astype(int), np.asarray(histories.intensity)
     values = []
@@ -169,8 +200,7 @@ def _best_possible(data: Dataset) -> dict[str, float]:
         items, target = places[histories.items[rows] - 1], places[histories.items[row] - 1]
         seen = chances(held_last(items, minutes[rows]), items, n_items)
         values.append([_expected(p, target) for p in (seen, knowing_items(items, n_items))])
-    means = np.mean(values, axis=0)
-    return {"sees_minutes": means[0], "sees_items": means[1]}
+    return dict(zip(("sees_minutes", "sees_items"), np.transpose(values), strict=True))
 
 
 def _expected(chance_V: np.ndarray, target: int) -> float:
@@ -308,12 +338,18 @@ def all_doses(study: Study, verdicts: pd.DataFrame, rows: pd.DataFrame) -> pd.Da
 
 
 def ceilings(study: Study) -> dict[str, float]:
-    """Return what SASRec could gain at p = 1 by each dataset, in percent of its NDCG@10."""
+    """Return what SASRec could gain at p = 1 by each dataset, in percent of its NDCG@10.
+
+    Of unfiltered ranks, which changes have. Who knows the story of `seqattn.data.held` ranks what a
+    user has last, so that its level is the same under both.
+    """
     if "ceiling" in study.tables:
         told = study.table("ceiling").reindex(columns=["dataset", "ceiling"])
     else:
-        told = study.table("best_possible").reindex(columns=["dataset", "sees_minutes", "base"])
-        told = told.assign(ceiling=100 * (told["sees_minutes"] / told["base"] - 1))
+        told = study.table("best_possible").reindex(
+            columns=["dataset", "sees_minutes", "unfiltered"]
+        )
+        told = told.assign(ceiling=100 * (told["sees_minutes"] / told["unfiltered"] - 1))
     return dict(zip(told["dataset"], told["ceiling"], strict=True))
 
 

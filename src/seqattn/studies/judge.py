@@ -262,7 +262,7 @@ def corrected(cells: pd.DataFrame) -> pd.DataFrame:
     shown = cells.index[cells["n_seeds"] >= len(SEEDS)]
     p = cells.loc[shown, "p"].to_numpy(dtype=float)
     adjusted = {"family": float(len(p)), "p_holm": holm(p), "p_bh": benjamini_hochberg(p)}
-    cells = cells.join(pd.DataFrame(adjusted, index=shown))
+    cells[list(adjusted)] = pd.DataFrame(adjusted, index=shown)
     for name in ("holm", "bh"):
         cells[f"robust_{name}"] = cells["robust_clustered"] & (cells[f"p_{name}"] < ALPHA)
     return cells

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from seqattn.config import BACKBONES, BASELINE, DESIGNS, SEEDS
+from seqattn.config import BACKBONES, BASELINE, DESIGNS, MARGIN_PERCENT, SEEDS
 from seqattn.plots.style import name_of
 from seqattn.studies import placebo, targets, travel
 from seqattn.studies.ia import published
 from seqattn.studies.ia.agreement import OPEN
-from seqattn.studies.judge import ndcg_at_10, with_columns
+from seqattn.studies.judge import ALPHA, ndcg_at_10, with_columns
 from seqattn.studies.plan import Study
 from seqattn.studies.rules import whole
 from seqattn.studies.texts import ARMS, NOT_RUN, change, percent, share, span
@@ -24,14 +24,18 @@ def answer(pools: pd.DataFrame, arms: Sequence[str] = NEUTRAL) -> str:
     """Return whether the pools of arms show one effect on both targets and under both rankings.
 
     `pools` is of `seqattn.studies.targets.pools`. One pool that leaves out 0 is no answer: test and
-    validation, filtered and not, are four looks at one question.
+    validation, filtered and not, are four looks at one question. Nor is one that holds 0, unless
+    every interval lies within the margin of equivalence.
     """
     mine = pools[pools["arm"].isin(list(arms))]
     if len(mine) < len(arms) * len(targets.TARGETS) * len(targets.KINDS):
         return "can't be told"
     if (mine["low"] > 0).all():
         return "yes"
-    return "it harms" if (mine["high"] < 0).all() else "not that these runs show"
+    if (mine["high"] < 0).all():
+        return "it harms"
+    small = (mine[["low", "high"]].abs() < MARGIN_PERCENT).all(axis=None)
+    return f"on average by less than {MARGIN_PERCENT:g} %, if at all" if small else "can't be told"
 
 
 def of_fixed(study: Study) -> pd.DataFrame:
@@ -179,6 +183,18 @@ def told_on_both(changes: pd.DataFrame) -> str:
     return f"{len(found)} of {looked_at}" + ": " * bool(found) + ", ".join(found)
 
 
+def share_under_both(changes: pd.DataFrame) -> str:
+    """Return how many comparisons leave out 0 on both targets under both rankings, as ``1 of 20``.
+
+    `changes` is a table of that name, see `told_on_both`.
+    """
+    if changes.empty:
+        return NOT_RUN
+    keys = ["dataset", "arm", "part", "model"]
+    one, other = (targets.replicated(changes, kind)[keys] for kind in targets.KINDS)
+    return f"{len(one.merge(other))} of {changes.groupby(keys).ngroups}"
+
+
 def whole_changes(cells: pd.DataFrame, arm: str, dataset: str) -> pd.DataFrame:
     """Return the NDCG@10 rows of a table ``comparisons`` of one arm and dataset with all seeds."""
     rows = ndcg_at_10(cells, "arm", "dataset", "model", "n_seeds", "low", "high")
@@ -191,6 +207,41 @@ def told_epochs(runs: pd.DataFrame, arm: str, dataset: str) -> str:
     rows = targets.pick(runs, arm=arm, dataset=dataset)
     means = rows.groupby("model", sort=False)["best_epoch"].mean()
     return ", ".join(f"{name_of(model)} {epoch:.0f}" for model, epoch in means.items())
+
+
+def told_failed(cells: pd.DataFrame, arm: str, dataset: str) -> str:
+    """Return why changes of NDCG@10 are not robust by the paper's rule, in a sentence's words.
+
+    As ``Add: 1 of 5 seeds show it alone; Val: t-test p = 0.17, 0 of 5 seeds show it alone``, of
+    those that `told_changes` has.
+    """
+    told = []
+    for row in whole_changes(cells, arm, dataset).query("~robust").itertuples():
+        alone = row.seeds_positive if row.direction > 0 else row.seeds_negative
+        p_values = {"t-test": row.t_p_value, "bootstrap": row.pooled_p_value}
+        parts = [f"{test} p = {p:.2g}" for test, p in p_values.items() if p >= ALPHA]
+        if 2 * alone <= row.n_seeds:
+            parts.append(f"{alone} of {row.n_seeds} seeds show it alone")
+        told.append(f"{name_of(row.model)}: {', '.join(parts)}")
+    return "; ".join(told) or "none is not"
+
+
+def beyond_zero(changes: pd.DataFrame) -> dict[str, str]:
+    """Return which changes leave out 0 on test, unfiltered, in words, by three intervals.
+
+    ``crossed`` is over users and seeds; ``alone`` are those of them whose seeds' own part of the
+    variance is estimated as none, so that users alone stand behind them; ``owen`` is the pigeonhole
+    bootstrap, which estimates no part and is wider. `changes` is a table of that name.
+    """
+    rows = published.with_titles(targets.pick(changes, target="test", kind="unfiltered"))
+    off = rows[(rows["low"] > 0) | (rows["high"] < 0)]
+    wide = rows[(rows["owen_low"] > 0) | (rows["owen_high"] < 0)]
+    alone = off[off["error"] <= off["users_error"] * (1 + 1e-9)]
+    return {
+        name: f"{len(mine)} of {len(rows)}"
+        + (f" ({', '.join(name_of(row.model) for row in mine.itertuples())})" if len(mine) else "")
+        for name, mine in {"crossed": off, "alone": alone, "owen": wide}.items()
+    }
 
 
 def told_changes(cells: pd.DataFrame, arm: str, dataset: str) -> str:

@@ -252,12 +252,21 @@ def over_seeds(pairs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*_PAIR, *told])
 
 
+def _is_placebo(arm: str) -> bool:
+    return str(arm).split(" ")[-1] in PLACEBOS
+
+
+def compared(lambdas: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
+    """Return the rows of `lambdas` with all seeds against a placebo; an item's mean is none."""
+    return lambdas[(lambdas["seeds"] == n_seeds) & lambdas["against"].map(_is_placebo).astype(bool)]
+
+
 def told_apart(lambdas: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
-    """Return the rows of `lambdas` with all seeds whose interval leaves out 0, with words for them.
+    """Return the rows of `compared` whose interval leaves out 0, with words for them.
 
     Columns `name` and `words`, see `words`, beside those of `lambdas`.
     """
-    rows = lambdas[lambdas["seeds"] == n_seeds]
+    rows = compared(lambdas, n_seeds)
     rows = published.with_titles(rows[(rows["low"] > 0) | (rows["high"] < 0)])
     names = [f"{name_of(row.model)} on {row.title}" for row in rows.itertuples()]
     return rows.assign(name=names, words=[words(row) for row in rows.to_dict("records")])
@@ -278,15 +287,17 @@ def told_over(changes: pd.DataFrame) -> str:
     """Return where real intensities are off the same model's placebo, and of how many, in words.
 
     As ``1 of 9 (Add on ML-1M over 'across' +2.2 % [+0.2, +4.1])``: NDCG@10 on test, unfiltered, of
-    the table ``changes_over_placebo``; an interval over users and seeds leaves out 0.
+    a table ``changes_over_placebo``; an interval over users and seeds leaves out 0. A column
+    ``short``, if there, says which fits are too short to count.
     """
     columns = ["dataset", "part", "arm", "model", "target", "kind", "change", "low", "high"]
-    changes = with_columns(changes, columns)
-    rows = targets.pick(changes, target="test", kind="unfiltered", arm=PLACEBOS)
+    changes = with_columns(changes, [*columns, "short"])
+    rows = changes[changes["arm"].map(_is_placebo).astype(bool)]
+    rows = targets.pick(rows, target="test", kind="unfiltered")
     off = published.with_titles(rows[(rows["low"] > 0) | (rows["high"] < 0)])
     told = ", ".join(
-        f"{name_of(row.model)} on {row.title} over '{row.arm}' {row.change:+.1f} % "
-        f"{span(row.low, row.high)}"
+        f"{name_of(row.model)} on {row.title} over '{row.arm.split(' ')[-1]}' {row.change:+.1f} % "
+        f"{span(row.low, row.high)}{', too short to count' if row.short is True else ''}"
         for row in off.itertuples()
     )
     return f"{len(off)} of {len(rows)} comparisons" + (f" ({told})" if told else "")

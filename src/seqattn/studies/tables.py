@@ -445,6 +445,7 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "over_usual": control.over_usual,
     "ceiling": control.ceiling,
     "best_possible": control.best_possible,
+    "over_items": control.over_items,
     "patience": repeats.patience,
     "epochs": repeats.epochs,
     "changes": targets.changes,

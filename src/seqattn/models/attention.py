@@ -11,7 +11,6 @@ follow RecBole's SASRec, on which [IA] is built. Derived in the book, page "Atte
 
 from __future__ import annotations
 
-import json
 import math
 from typing import NamedTuple
 
@@ -21,7 +20,8 @@ from torch import Tensor, nn
 
 from seqattn.config import ModelConfig
 from seqattn.errors import SeqattnError
-from seqattn.models.injection import Injection, IntensityInjection
+from seqattn.models import sound
+from seqattn.models.injection import Injection
 from seqattn.models.intensity import Signal
 from seqattn.models.kernels import Kernel, PositionalKernel
 from seqattn.models.positions import INIT_STD, SCHEMES, Positions
@@ -127,44 +127,10 @@ class Attention(nn.Module):
                 "memory_slots to 0"
             )
         self.injection.complete(config)
-        self._require_record()
-        self._require_signal()
+        sound.require_record(self.injection)
+        sound.require_signal(self.injection, self.n_heads, self.qkv.in_features // self.n_heads)
         if config.kernel != "none":
             self.kernel = PositionalKernel(config)
-
-    def _require_record(self) -> None:
-        """Refuse what would fail only once a fit is over and its run is written."""
-        name = type(self.injection).__name__
-        lam = getattr(self.injection, "lam", None)
-        if isinstance(lam, Tensor) and lam.numel() != 1:
-            raise SeqattnError(
-                f"{name}: its `lam` has the shape {tuple(lam.shape)}, and a layer's lambda is one "
-                "number; give other parameters another name"
-            )
-        learned: object = self.injection.learned()
-        try:
-            kept = isinstance(learned, dict) and bool(json.dumps(learned, allow_nan=False))
-        except (TypeError, ValueError):
-            kept = False
-        if not kept:
-            raise SeqattnError(
-                f"{name}: its `learned` must return lists of numbers by name, as by tolist()"
-            )
-
-    def _require_signal(self) -> None:
-        """Refuse an injection that reads what nobody will give it."""
-        own = self.injection
-        if own.reads_intensity or isinstance(own, IntensityInjection):
-            return
-        zeros_BHTF = torch.zeros(1, self.n_heads, 1, self.qkv.in_features // self.n_heads)
-        try:
-            given = own.before(zeros_BHTF, zeros_BHTF, zeros_BHTF, None)
-            own.after(self._require_pairs(given, n_slots=0)[-1], None)
-        except AttributeError as error:
-            raise SeqattnError(
-                f"{type(own).__name__} needs an intensity and does not say so; set "
-                f"`reads_intensity = True` in its class ({error})"
-            ) from error
 
     def project(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries (divided by sqrt(F)), keys and values, each of shape (B, H, T, F)."""
@@ -190,48 +156,11 @@ class Attention(nn.Module):
         wanted = q.shape
         q, k, bias = self.positions(q, k)
         given = self.injection.before(q, k, v, sight.signal)
-        q, k, v = self._require_pairs(given, self.positions.n_slots)
+        q, k, v = sound.pairs(self.injection, given, self.positions.n_slots)
         context_BHSF = self.context(q, k, v, sight.mask, bias)
         context_BHSF = self.injection.after(context_BHSF, sight.signal)
-        self._require_shape(context_BHSF, wanted)
+        sound.require_shape(self.injection, context_BHSF, wanted, self.output.weight.dtype)
         return self.output(context_BHSF.transpose(1, 2).flatten(2))
-
-    def _require_pairs(self, given: object, n_slots: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Refuse other than queries, keys and values, of which the last two belong together.
-
-        The keys of memory slots have no values yet.
-        """
-        name = type(self.injection).__name__
-        if not isinstance(given, tuple) or len(given) != 3:
-            raise SeqattnError(f"{name}: its `before` must return queries, keys and values")
-        q, k, v = given
-        if k.shape[2] - n_slots != v.shape[2] or q.shape[-1] != k.shape[-1]:
-            shapes = ", ".join(str(tuple(x.shape)) for x in given)
-            raise SeqattnError(
-                f"{name}: its `before` gives queries, keys and values of shapes {shapes}; a key "
-                "needs a value and as many features as a query"
-            )
-        return q, k, v
-
-    def _require_shape(self, context: object, wanted: torch.Size) -> None:
-        """Refuse a context of another shape; a single query would be broadcast unnoticed."""
-        name = type(self.injection).__name__
-        if not isinstance(context, Tensor):
-            raise SeqattnError(f"{name}: its `after` must return the context")
-        if context.shape[2] != wanted[2]:
-            raise SeqattnError(
-                f"{name}: its context has {context.shape[2]} positions, and {wanted[2]} queries "
-                "were asked for; of a query, read a_BT, b_BT and w_BS of the signal, of a key w_BT"
-            )
-        if context.shape != wanted:
-            raise SeqattnError(
-                f"{name}: its context has the shape {tuple(context.shape)} and not "
-                f"{tuple(wanted)}; `after` must leave as many features as values had before"
-            )
-        if context.dtype == torch.float64 != self.output.weight.dtype:
-            raise SeqattnError(
-                f"{name}: its context is in float64; leave the dtype of what it is given"
-            )
 
     def context(
         self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, bias: Tensor | None

@@ -33,6 +33,7 @@ from seqattn.models.injection import Injection, IntensityInjection
 from seqattn.models.intensity import Signal, normalise
 from seqattn.models.queries import SeveralQueries
 from seqattn.models.sliding import Blocks, sliding_mask, sliding_signal
+from seqattn.models.sound import made
 
 
 class Backbone(nn.Module):
@@ -77,7 +78,7 @@ class Backbone(nn.Module):
         self.dropout = Dropout(config.hidden_dropout)
         attention = SeveralQueries if config.n_queries > 1 else Attention
         blocks = nn.ModuleList(
-            Block(config, _made(injection), attention) for _ in range(config.n_layers)
+            Block(config, made(injection), attention) for _ in range(config.n_layers)
         )
         self.blocks = cast(Sequence[Block], blocks)
         self.apply(initialise)
@@ -297,19 +298,6 @@ class Backbone(nn.Module):
             maps.append(block.attention.weights(x_BTD, sight))
             x_BTD = block(x_BTD, sight)
         return torch.stack(maps)
-
-
-def _made(injection: Callable[[], Injection]) -> Injection:
-    """Return a new injection, which must leave the random generator to the weights all share."""
-    before = torch.get_rng_state()
-    made = injection()
-    if not torch.equal(before, torch.get_rng_state()):
-        raise SeqattnError(
-            f"{type(made).__name__} draws random numbers in `__init__`, so that all other weights "
-            "would start otherwise than SASRec's; make its layers in `complete(self, config)`, "
-            "which comes after them"
-        )
-    return made
 
 
 class SASRec(Backbone):

@@ -119,7 +119,7 @@ def test_taking_from_a_large_entry_for_a_small_one_makes_a_row_less_sparse(x, pa
 
 @given(vectors, st.floats(1e-3, 10), st.floats(1e-3, 10))
 def test_an_entry_past_its_turning_point_makes_a_row_sparser_as_it_grows(x, past, alpha):
-    """Property 2 of [AE], Bill Gates's: beta exists and is the turning point."""
+    """Property 2 of [AE], Bill Gates's: beta exists, the way to the turning point."""
     if x[1:].max() < 1e-3:
         return
     turn = turning_point(x[1:])
@@ -129,6 +129,20 @@ def test_an_entry_past_its_turning_point_makes_a_row_sparser_as_it_grows(x, past
     below, least = x.copy(), x.copy()
     below[0], least[0] = turn, turn / 2
     assert of_vector(below) > of_vector(least)
+
+
+def test_the_least_beta_of_property_2_is_what_an_entry_lacks_to_its_turning_point():
+    others, entry = [0.2, 0.2, 0.2], 0.15
+    beta = max(0, turning_point(others) - entry)
+    assert beta == pytest.approx(0.05)  # a search over beta finds the same
+
+    def s(own):
+        return of_vector(np.array([own, *others]))
+
+    steps = np.linspace(1e-4, 1, 50)
+    assert all(s(entry + beta + a) < s(entry + beta) for a in steps)
+    less = 0.9 * beta
+    assert any(s(entry + less + a) >= s(entry + less) for a in steps)
 
 
 @pytest.mark.parametrize("others", [[0.0, 0.0], [-1.0, 2.0], [np.nan], []])

@@ -222,6 +222,16 @@ def test_log_with_an_order_and_no_stamps_is_audited_by_its_order():
     assert value(found, "cold_items") == pytest.approx(2 / 3)
 
 
+def test_an_order_without_ties_and_without_stamps_has_no_light_of_ties():
+    frame = table().assign(order=range(len(table()))).drop(columns="timestamp")
+    found = audit(*prepared(frame))
+    assert found.ties.loc["users judged"].tolist() == [1, 0]
+    assert np.isnan(value(found, "tie_targets")) and light(found, "tie_targets") == "grey"
+    assert advice(found, "tie_targets").startswith("Not judged")
+    stamped = audit(*prepared(table().assign(order=range(len(table())))))
+    assert light(stamped, "tie_targets") == "red"  # the stamps judge, whatever the order says
+
+
 def test_order_table_holds_the_shares_worked_out_by_hand(toy):
     assert toy.order()["share"].tolist() == pytest.approx([1, 2 / 12, 2 / 12, 1, 1 / 3])
 

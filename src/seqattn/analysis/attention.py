@@ -226,11 +226,13 @@ def bounds(n: int, axis: Axis = None) -> tuple[float, float]:
 def turning_point(others: ArrayLike) -> float:
     r"""Return the size from which one more entry of a vector makes it sparser as it grows.
 
-    .. math:: \beta = \frac{\sum_j x_j^2}{\sum_j x_j}, \qquad
-       \operatorname{sign} \frac{\partial S}{\partial x} = \operatorname{sign}(\beta - x)
+    .. math:: x^* = \frac{\sum_j x_j^2}{\sum_j x_j}, \qquad
+       \operatorname{sign} \frac{\partial S}{\partial x} = \operatorname{sign}(x^* - x)
 
     The sums are over `others`, the vector's other entries, (n - 1,): not negative, not all zero.
-    It is the least beta for which property 2 of [AE] holds.
+    Property 2 of [AE] asks for a beta beyond which an entry makes the vector sparser by growing:
+    ``S(x_i + beta + alpha) < S(x_i + beta)`` for every alpha above 0. Beta is added to the entry,
+    so the least one is ``max(0, x* - x_i)``, and not what is returned here.
 
     Raises
     ------

@@ -99,7 +99,10 @@ def pace(runs: Iterable[Run], n_targets: int) -> pd.DataFrame:
 
 
 def against_change(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return [IA] Figure 2's points, one a (model, seed): mean lambda, NDCG@10 change in %."""
+    """Return points after [IA] Figure 2: mean lambda and NDCG@10 change in %.
+
+    One a (model, seed) on one dataset; a marker of the figure is one (dataset, variant).
+    """
     groups = by_model(runs)
     base = {c.seed: c.values("NDCG", 10).mean() for c in groups[BASELINE]}
     rows = []

@@ -305,6 +305,17 @@ def _compare_splits(log: Interactions, dataset: Dataset, quantile: float) -> pd.
     return pd.DataFrame(rows).T.rename_axis(["split", "log"])
 
 
+def _tie_targets(ties: pd.DataFrame) -> float:
+    """Return the share of test targets that a tie decides; NaN where nothing can say so.
+
+    A log's own order shows its own ties. That it has none says nothing of the stamps it came from,
+    so without a user whose stamps are known there is no light.
+    """
+    changes = ties.loc["test target changes"].max()
+    judged = ties.loc["users judged", "by timestamp"] > 0
+    return float(changes) if judged or changes > 0 else np.nan
+
+
 def _values(tables: dict[str, pd.DataFrame], steps: Sequence[Step]) -> dict[str, float]:
     """Value of each check; those whose table is missing are left out, hence grey."""
     size, stamps = tables["core"], tables["stamps"]
@@ -323,7 +334,7 @@ def _values(tables: dict[str, pd.DataFrame], steps: Sequence[Step]) -> dict[str,
         return values
     test = tables["split"]["test"]
     values |= {
-        "tie_targets": tables["ties"].loc["test target changes"].max(),
+        "tie_targets": _tie_targets(tables["ties"]),
         "cold_items": test["cold items"],
         "popularity_shift": test["popularity, KS distance"],
         "intensity_shift": test["intensity, KS distance"],

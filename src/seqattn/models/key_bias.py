@@ -96,7 +96,7 @@ class PerHead(Injection):
     """`Add` with a lambda for each head, ``softmax(q.k / sqrt(d) + lambda_h M + mask) v``.
 
     ``q+ = [q, lambda_h a_q]``, ``k+ = [k, w_k]``. All lambdas start at 1; equal ones are `Add`, 0
-    is SASRec. Source: [IA], section 8.
+    is SASRec. Source: [IA], section 6.3 (ii).
     """
 
     reads_intensity = True

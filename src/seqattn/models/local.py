@@ -14,8 +14,8 @@ Shapes: B batch, H heads, T positions.
 
 References
 ----------
-He et al. (2022), LOCKER, whose "win" this is; [AE] "The Lonely Neighborhood" (2025), tables 5
-and 6, with w = 2 in one head.
+He et al. (2022), LOCKER, whose "win" this is; [AE] "The Lonely Neighborhood" (2025), table 5
+(*Local attn*), which does not print w: w = 2 in one head is what its released code has.
 """
 
 from __future__ import annotations

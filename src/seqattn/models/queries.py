@@ -5,8 +5,8 @@ m queries.
 
 References
 ----------
-[MIQ] "MIQ-Attn" (2025), section 3. What is printed there leaves several readings; the choices made
-here, and what is printed, stand on the book's page "Several queries".
+[MIQ] "MIQ-Attn" (2025), section 2.2. What is printed there leaves several readings; the choices
+made here, and what is printed, stand on the book's page "Several queries".
 """
 
 from __future__ import annotations

@@ -92,7 +92,10 @@ def lambda_sweep(
 
 
 def lambda_against_change(frame: pd.DataFrame) -> Figure:
-    """Draw [IA] Figure 2: mean lambda against relative change, a dot a (model, seed)."""
+    """Draw mean lambda against relative change after [IA] Figure 2: a dot a (model, seed).
+
+    A marker of the figure itself is one (dataset, variant).
+    """
     figure, axes = plt.subplots()
     for model, part in frame.groupby("model", sort=False):
         colour, label = COLOURS.get(model), name_of(model)

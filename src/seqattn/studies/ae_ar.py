@@ -19,11 +19,20 @@ import pandas as pd
 
 from seqattn.config import MARGIN_PERCENT
 from seqattn.models import MODELS, is_masked
+from seqattn.plots.style import name_of
 from seqattn.runs.results import on_common_seeds, value_matrix
 from seqattn.runs.store import Run
 from seqattn.studies import texts
 from seqattn.studies.ia import published
-from seqattn.studies.judge import ALPHA, crossed_percent, judge, ndcg_at_10, stacked
+from seqattn.studies.judge import (
+    ALPHA,
+    crossed_percent,
+    judge,
+    ndcg_at_10,
+    stacked,
+    with_columns,
+)
+from seqattn.studies.levels import cut_by_limit
 from seqattn.studies.placebo import over_arms
 from seqattn.studies.plan import Group, Study
 
@@ -302,6 +311,24 @@ def in_words(effects: pd.DataFrame, effect: str, n_seeds: int) -> str:
         for row in rows.itertuples()
     ]
     return "; ".join(found) or texts.NOT_RUN
+
+
+def cut_in_words(runs: pd.DataFrame, arm: str) -> str:
+    """Return which fits of an arm the limit of epochs ended, before their patience ran out.
+
+    As ``2 of 10 fits (BERT4Rec, best epoch 155 of 200; ...)``; `runs` is the table of that name.
+    """
+    columns = ["dataset", "arm", "model", "best_epoch", "epochs", "limit", "patience"]
+    mine = with_columns(runs, columns)
+    mine = mine[mine["arm"] == arm]
+    cut = mine[cut_by_limit(mine)]
+    told = [
+        f"{name_of(row.model)} on {published.title(row.dataset)}, "
+        f"best epoch {row.best_epoch:.0f} of {row.limit:.0f}"
+        for row in cut.itertuples()
+    ]
+    which = f" ({'; '.join(told)})" if told else ""
+    return f"{len(cut)} of {len(mine)} fits{which}" if len(mine) else texts.NOT_RUN
 
 
 def local_holds(judged: pd.DataFrame, n_seeds: int, dial: Collection[int]) -> pd.DataFrame:

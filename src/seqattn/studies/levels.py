@@ -12,9 +12,15 @@ from seqattn.audit.records import RECORDS, dataset_record
 from seqattn.config import BASELINE, SEEDS
 from seqattn.errors import SeqattnError
 from seqattn.plots.style import name_of
-from seqattn.stats.metrics import metric
+from seqattn.stats.metrics import METRICS, metric
+from seqattn.studies.ia import published
+from seqattn.studies.texts import ARMS, span
 
 _ARM = ["dataset", "arm", "part"]
+# How far something was run. Of a log of which only a half has time stamps, all runs may be there.
+WHOLE, HALF, PART = "whole", "half of the log, fully run", "in part"
+# How a lead is said to be ranked.
+RANKINGS = {"unfiltered": "over all items", "filtered": "without the items already seen"}
 
 
 def at_random(dataset: str) -> float:
@@ -44,8 +50,8 @@ def effort(searches: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        dataset, arm, part, trials and seeds ("25 of 25 each", or each model's that falls short),
-        search_hours, fit_hours, device and commit.
+        dataset, arm, part, run (`WHOLE`, `HALF` or `PART`), trials and seeds ("25 of 25 each", or
+        each model's that falls short), search_hours, fit_hours, device and commit.
     """
     fits = _own(runs)
     # Seeds that were fitted together each hold the time of all.
@@ -57,11 +63,15 @@ def effort(searches: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         borrowed = arm == "shared_backbone"
         own = mine[mine["model"] != BASELINE] if borrowed else mine
         fitted = here[here["model"] != BASELINE] if borrowed else here
+        wanted = pd.Series(len(SEEDS), mine.index)
+        lacks = _short(own, "trials", own["trials_asked"], own["shortfall"]).any()
+        lacks |= _short(mine, "seeds", wanted).any()
         rows.append(
             dict(zip(_ARM, key, strict=True))
             | {
+                "run": PART if lacks else HALF if key[2] else WHOLE,
                 "trials": _each(own, "trials", own["trials_asked"], own["shortfall"]),
-                "seeds": _each(mine, "seeds", pd.Series(len(SEEDS), mine.index)),
+                "seeds": _each(mine, "seeds", wanted),
                 "search_hours": own["search_hours"].sum(),
                 "fit_hours": fitted["hours"].sum(),
                 "device": "; ".join(sorted({*mine["device"], *here["device"]})),
@@ -73,15 +83,37 @@ def effort(searches: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 def _each(mine: pd.DataFrame, what: str, asked: pd.Series, lacking: pd.Series | None = None) -> str:
     """Return "5 of 5 each", or what falls short, model by model."""
-    short = mine[what] < asked
-    if lacking is not None:
-        short |= lacking.fillna("").ne("")
+    short = _short(mine, what, asked, lacking)
     if not short.any():
         return f"{asked.max()} of {asked.max()} each"
     told = "" if lacking is None else lacking.fillna("")
     names = mine["model"].map(name_of)
     counts = mine[what].astype(str) + " of " + asked.astype(str)
     return "; ".join((names + " " + counts + (" (" + told + ")" if len(told) else ""))[short])
+
+
+def _short(
+    mine: pd.DataFrame, what: str, asked: pd.Series, lacking: pd.Series | None = None
+) -> pd.Series:
+    """Return which models have less than was asked for, or a search that was cut short."""
+    short = mine[what] < asked
+    return short if lacking is None else short | lacking.fillna("").ne("")
+
+
+def with_halves(covered: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Return `seqattn.studies.ia.tables.coverage` with `HALF` where a half has all of its runs.
+
+    `cells` is the study's table ``comparisons``. What has all seeds and whole searches, and is in
+    part only since the file at hand lacks the rest of the log, is told from what was stopped.
+    """
+    told = covered.copy()
+    here = cells[cells["part"].eq(True) & (cells["k"] == 10)] if len(cells) else cells
+    for (dataset, arm), mine in here.groupby(["dataset", "arm"]) if len(here) else ():
+        whole = (mine["n_seeds"] >= len(SEEDS)) & mine["cut_short"].fillna("").eq("")
+        wanted = len(published.VARIANTS) * len(METRICS)
+        if arm in ARMS and whole.all() and len(mine) == wanted:
+            told.loc[published.title(str(dataset), part=True), ARMS[str(arm)]] = HALF
+    return told
 
 
 def _own(runs: pd.DataFrame) -> pd.DataFrame:
@@ -124,6 +156,23 @@ def leads(baselines: pd.DataFrame) -> pd.DataFrame:
     ndcg = baselines[baselines["metric"] == "NDCG"]
     level = ndcg[ndcg["model"] == BASELINE].set_index(["dataset", "kind"])["mean"].rename("base")
     return ndcg[ndcg["change"] > 0].join(level, on=["dataset", "kind"])
+
+
+def largest_lead(told: pd.DataFrame) -> dict[str, object]:
+    """Return the largest of `leads` for a sentence: best, where, lead (percent), ends, ranking.
+
+    `told` has a column title. Without any lead, words say so and the number is NaN.
+    """
+    if told.empty:
+        return {"best": "none", "where": "any", "lead": np.nan, "ends": "", "ranking": "so far"}
+    row = told.loc[told["change"].idxmax()]
+    return {
+        "best": name_of(row["model"]),
+        "where": row["title"],
+        "lead": row["change"],
+        "ends": span(row["change_low"], row["change_high"]),
+        "ranking": RANKINGS[row["kind"]],
+    }
 
 
 def whole_grid(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

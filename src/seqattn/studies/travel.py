@@ -28,7 +28,7 @@ LEAST_STEPS, LEAST_POSSIBLE = 200, 0.5
 _KEY = ["dataset", "arm", "part", "model"]
 _MEANS = ["steps", "learning_rate", "lam", "moved", "possible", "used"]
 _BATCH = 2048  # of the published steps: the paper states none, and ranks do not depend on it
-_RATES = 1e-4, 5e-3  # the learning rates that the paper searched
+_RATES = 1e-4, 5e-3  # the learning rates that we search; the paper lists none
 # Settings that a search chose, or that were written down before; then what intensities were drawn.
 KINDS = ("searched", "not searched: real", "not searched: shuffled", "not searched: planted")
 _TOLD = {"real": KINDS[1], "planted": KINDS[3]}
@@ -200,9 +200,9 @@ def _kind(arm: Arm) -> str:
 def published_phase() -> pd.DataFrame:
     """Return `published_steps` with moved, and the least and most that lambda's travel may be.
 
-    The paper prints neither the epochs that its weights had nor the learning rate. They are one
-    epoch at the smallest rate that it searched, or as far as lambda went; to the protocol's whole
-    number of epochs at the largest.
+    The paper prints neither the epochs that its weights had, nor the learning rate, nor the rates
+    that it searched. The least is one epoch at the smallest rate that we search, or as far as
+    lambda went; the most is the protocol's whole number of epochs at our largest.
     """
     found = published_steps()
     moved = (1 - found["lambda_mean"]).abs()

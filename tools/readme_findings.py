@@ -47,8 +47,8 @@ and {on_valid} % on validation with SASRec's configuration ({n_trained} comparis
 {n_datasets} datasets), by {neutral[test]} and {neutral[valid]} with one that no search chose \
 (test, mean of its datasets: {units} %). On ML-1M, one of these and the log with the most \
 interactions: {fixed} on test; {small} are within ±{margin:g} %, and {robust} robust by the \
-paper's rule ({failed}). There {crossed} leave out 0 over users and seeds, {owen} by a wider \
-bootstrap of both; epochs kept: {epochs}. See *What we know*.
+paper's rule ({failed}). There {crossed} leave out 0 over users and seeds, {owen} by the \
+pigeonhole bootstrap of both; epochs kept: {epochs}. See *What we know*.
 - **Does the paper replicate?** It found no robust improvement either. Of its {n_paper} datasets \
 {whole} were run whole with searches. On these its test calls {paper_own} changes of NDCG@10 \
 robust where each model has a search of its own, {paper_variant} on the variant's configuration \

@@ -217,7 +217,8 @@ def test_searches_that_start_together_share_a_new_database(tmp_path, synthetic):
 
 def test_a_file_that_is_no_database_is_named(tmp_path, synthetic):
     (tmp_path / "studies.sqlite3").write_text("not a database, " * 99)
-    with pytest.raises(SeqattnError, match=r"studies\.sqlite3: file is not a database"):
+    told = r"studies\.sqlite3: file is not a database; it is damaged: move it away"
+    with pytest.raises(SeqattnError, match=told):
         tune(tmp_path, synthetic, "sasrec", LEARNING, SMOKE)
 
 
@@ -255,6 +256,20 @@ def test_each_search_may_have_a_database_of_its_own(tmp_path, synthetic, quick_f
     url = f"sqlite:///{tmp_path}/{{dataset}}-{{design}}-{{model}}.sqlite3"
     tune(tmp_path / "results", synthetic, "ia-add", SearchConfig(1, 1), SMOKE, storage=url)
     assert (tmp_path / "synthetic-own_search-ia-add.sqlite3").is_file()
+
+
+def test_a_word_that_a_database_cannot_have_is_named(tmp_path, synthetic):
+    url = f"sqlite:///{tmp_path}/{{modle}}.sqlite3"
+    with pytest.raises(SeqattnError, match=r"--storage has \{modle\}.*\{dataset\}, .*\{model\}"):
+        tune(tmp_path, synthetic, "sasrec", LEARNING, SMOKE, storage=url)
+
+
+def test_a_results_folder_may_have_braces_and_no_question_mark(tmp_path, synthetic, quick_fits):
+    tune(tmp_path / "a{b}", synthetic, "ia-add", SearchConfig(1, 1), SMOKE)
+    assert (tmp_path / "a{b}" / "studies.sqlite3").is_file()
+    with pytest.raises(SeqattnError, match="whose path has '\\?'"):
+        tune(tmp_path / "w?a", synthetic, "ia-add", SearchConfig(1, 1), SMOKE)
+    assert not (tmp_path / "w").exists()
 
 
 def test_a_password_is_not_shown(tmp_path, synthetic, monkeypatch):

@@ -7,11 +7,13 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from fabricated import keep
 from wanted import fit_wanted
 
 from seqattn.cli import main
 from seqattn.data import load_dataset
+from seqattn.errors import SeqattnError
 from seqattn.files import checksum, write_text
 from seqattn.presets import get_preset
 from seqattn.runs.store import ExternalSpec, RecBoleSpec, Result, Run, Store
@@ -153,12 +155,30 @@ def test_a_run_of_ones_own_log_is_not_fitted_again(folder):
     told = []
     assert check_sample(folder / "kept", sample=9, epochs=1, seed=0, tell=told.append) == []
     assert told and not any(line.startswith("mine") for line in told)
+    counted = "3 of 4 runs are fitted again (--sample-seed 0); the data of mine is not at hand"
+    assert told[0] == counted and len(told) == 4
 
 
 def test_other_data_is_found(folder):
     write_text(folder / "datasets" / "synthetic" / "dataset.json", '{"fingerprint": "00"}')
     problems = check_records(folder / "kept", folder / "datasets")
     assert len(problems) == 5  # two searches and three runs
+
+
+def test_data_without_a_record_is_told_from_other_data(folder):
+    (folder / "datasets" / "synthetic" / "dataset.json").unlink()
+    problems = check_records(folder / "kept", folder / "datasets")
+    assert len(problems) == 5 and all("no record of 'synthetic'" in told for told in problems)
+    with pytest.raises(SeqattnError, match="typo is no folder; name that of the datasets"):
+        check_records(folder / "kept", folder / "typo")
+
+
+def test_no_other_folder_is_held_against_the_campaigns_calibration(folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder)  # where records lie does not hang on where one stands
+    only = ["check", "kept", f"--datasets={folder / 'datasets'}", "--sample", "0"]
+    assert main(only) == 0
+    told = capsys.readouterr().out
+    assert "calibration" not in told and "baselines" not in told
 
 
 def test_a_recorded_loss_that_a_refit_does_not_give_is_found(folder):
@@ -190,6 +210,11 @@ def test_how_far_a_refit_may_be_off_depends_on_the_machine(folder, edits, agree)
     (kept,) = (c for c in Store(folder / "kept").runs() if c.folder == run.folder)
     seen, agrees = refit(kept, load_dataset("synthetic"), 1)
     assert agrees == agree, seen
+    if edits.get("torch"):
+        device = kept.facts["environment"]["device"]
+        here = torch.__version__.split("+")[0]
+        told = f"fitted with {device}, PyTorch 0, and here with {device}, PyTorch {here}"
+        assert told in seen
 
 
 @pytest.mark.parametrize(("drift", "agree"), [(0.0, False), (1e-4, True)])

@@ -30,7 +30,6 @@ from seqattn.studies.levels import (
     leads,
     whole_grid,
     widened,
-    with_halves,
 )
 
 
@@ -68,13 +67,13 @@ def test_the_coverage_tells_a_half_from_what_was_stopped():
     cells = pd.DataFrame(grid, columns=["model", "metric"])
     cells = cells.assign(dataset="amazon-music", part=True, k=10, whole=False, cut_short=np.nan)
     cells = pd.concat([cells.assign(arm=arm, n_seeds=5) for arm in DESIGNS])
-    told = with_halves(coverage(cells), cells)
+    told = coverage(cells)
     name = "Amazon-Music (timestamped half)"
     assert told.loc[name].tolist() == [True, HALF, HALF]
     fewer = cells.assign(n_seeds=cells["n_seeds"].where(cells["arm"] == DESIGNS[0], 4))
-    assert with_halves(coverage(fewer), fewer).loc[name].tolist() == [True, HALF, PART]
+    assert coverage(fewer).loc[name].tolist() == [True, HALF, PART]
     nothing = pd.DataFrame()
-    assert with_halves(coverage(nothing), nothing).equals(coverage(nothing))
+    assert HALF not in coverage(nothing).values
 
 
 def test_the_largest_lead_is_that_of_either_ranking_and_says_which():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqattn.config import AE_VS_AR, BASELINE, DESIGNS, MARGIN_PERCENT, SEEDS
 from seqattn.errors import SeqattnError
+from seqattn.files import ROOT
 from seqattn.models import MODELS, RECBOLE_MODELS
 from seqattn.presets import PRESETS, require_settings
 from seqattn.stats.metrics import KINDS
@@ -329,11 +330,11 @@ def _add_check(verbs: Verbs) -> None:
     told = "check that a results folder is complete and unaltered; fit a sample of it again"
     verb = verbs.add_parser("check", help=told)
     verb.add_argument("results", type=_path, help="results folder, such as results/campaign")
-    for name in ("datasets", "baselines", "calibration"):
-        told, default = f"folder of the {name} records", Path("results", name)
-        verb.add_argument(
-            f"--{name}", type=_path, default=default, help=f"{told}; default: {default}"
-        )
+    told = "folder of the datasets' records; default: results/datasets"
+    verb.add_argument("--datasets", type=_path, default=ROOT / "results" / "datasets", help=told)
+    for name in ("baselines", "calibration"):
+        told = f"folder of a {name} to check with it; default: of results/campaign its own"
+        verb.add_argument(f"--{name}", type=_path, help=told)
     told = "runs to fit again; default: 4"
     verb.add_argument("--sample", type=_at_least(0), default=4, help=told)
     told = "epochs to fit of each; default: 2"

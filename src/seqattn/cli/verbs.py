@@ -20,7 +20,7 @@ from seqattn.data import CATALOGUE, load_dataset
 from seqattn.data.own import is_yaml, read_yaml
 from seqattn.data.sources import how_to_get, status
 from seqattn.errors import SeqattnError
-from seqattn.files import results_folder, write_text
+from seqattn.files import ROOT, results_folder, write_text
 from seqattn.presets import get_preset
 from seqattn.search.collect import collect
 from seqattn.search.record import SearchConfig
@@ -46,7 +46,6 @@ def _datasets(options: argparse.Namespace) -> None:
 def _prepare(options: argparse.Namespace) -> None:
     from seqattn.audit import value_text
     from seqattn.audit.records import describe
-    from seqattn.files import ROOT
 
     if options.split:
         _refuse_input("--split", options.split, options.dataset)
@@ -396,10 +395,14 @@ def _check(options: argparse.Namespace) -> int:
     seed = options.sample_seed
     seed = random.SystemRandom().randrange(10_000) if seed is None else seed
     problems = check.check_records(options.results, options.datasets, tell=print)
-    if options.baselines.is_dir():
-        problems += check.check_records(options.baselines, options.datasets, tell=print)
-    problems += check.check_calibrations(options.calibration, options.results)
-    print(f"a sample of {options.sample} runs, fitted again (--sample-seed {seed}):")
+    beside = ROOT / "results"  # what belongs to the campaign, and to no other folder
+    own = options.results.resolve() == beside / "campaign"
+    baselines = options.baselines or (beside / "baselines" if own else None)
+    calibration = options.calibration or (beside / "calibration" if own else None)
+    if baselines and baselines.is_dir():
+        problems += check.check_records(baselines, options.datasets, tell=print)
+    if calibration:
+        problems += check.check_calibrations(calibration, options.results)
     problems += check.check_sample(
         options.results, sample=options.sample, epochs=options.epochs, seed=seed
     )

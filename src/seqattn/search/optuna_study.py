@@ -215,9 +215,13 @@ def storage_errors(storage: str) -> Iterator[None]:
     except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
         cause = error.__cause__ if isinstance(error, StorageInternalError) else error
         reason = str(getattr(cause, "orig", None) or cause or error).splitlines()[0]
+        if "malformed" in reason or "not a database" in reason:
+            fix = "it is damaged: move it away and run again; finished searches are in `searches/`"
+        else:
+            fix = "make room, or name another database (--storage) or results folder. Finished "
+            fix += "trials are kept"
         raise SeqattnError(
-            f"cannot keep the search in {_shown(storage)}: {reason}; make room, or name another "
-            "database (--storage) or results folder. Finished trials are kept"
+            f"cannot keep the search in {_shown(storage)}: {reason}; {fix}"
         ) from error
 
 

@@ -9,6 +9,7 @@ protocol.
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -158,7 +159,7 @@ def tune(
     if shared_backbone:
         base = settings(results_dir, dataset, BASELINE, design)
     names = {"dataset": dataset.name, "design": design, "model": model_name}
-    storage = _database(storage, names) or f"sqlite:///{Store(results_dir).path}/studies.sqlite3"
+    storage = _database(storage, names) if storage else _beside(Store(results_dir).path)
     masked = is_masked(model_name)
     base = Preset(base.model, base.train_for(masked=masked))
     searched = space(intensity=intensity, shared_backbone=shared_backbone, masked=masked)
@@ -191,12 +192,26 @@ def tune(
     return found
 
 
-def _database(storage: str | None, names: Mapping[str, str]) -> str:
+def _database(url: str, names: Mapping[str, str]) -> str:
     """Return a URL with the search's own names for ``{dataset}`` and the like."""
-    url = storage or ""
-    for word, name in names.items():
-        url = url.replace(f"{{{word}}}", name)
+    for word in re.findall(r"\{(\w*)\}", url):
+        if word not in names:
+            raise SeqattnError(
+                f"--storage has {{{word}}}, which stands for nothing; there are "
+                f"{', '.join(f'{{{name}}}' for name in names)}"
+            )
+        url = url.replace(f"{{{word}}}", names[word])
     return url
+
+
+def _beside(folder: Path) -> str:
+    """Return the URL of the database in a results folder; Optuna reads {} in it as its own."""
+    if "?" in str(folder):
+        raise SeqattnError(
+            f"{folder}: no database can lie in a folder whose path has '?'; choose another results "
+            "folder, or a database by --storage"
+        )
+    return f"sqlite:///{folder}/studies.sqlite3".replace("{", "{{").replace("}", "}}")
 
 
 def _require_no_loss(kept: Search, asked: Search, path: Path) -> None:

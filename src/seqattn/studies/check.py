@@ -60,19 +60,21 @@ def check_records(
     Raises
     ------
     SeqattnError
-        If there is no such results folder.
+        If there is no such results folder, or none of records.
     """
     if not Path(results_dir).is_dir():
         raise SeqattnError(f"{results_dir} is no folder; name the results folder of a campaign")
+    if not Path(datasets).is_dir():
+        raise SeqattnError(
+            f"{datasets} is no folder; name that of the datasets' records (--datasets)"
+        )
     problems, prints = [], _fingerprints(datasets)
     found = list(searches(results_dir))
     wanted, studied = asked(results_dir), wanted_in(results_dir)
     for search in found:
-        if prints.get(search.dataset) != search.fingerprint:
-            problems.append(
-                f"{search.design} search of {search.model} on {search.dataset}: fingerprint "
-                f"{search.fingerprint[:8]} is not that of {datasets}/{search.dataset}"
-            )
+        what = f"{search.design} search of {search.model} on {search.dataset}"
+        told = _data_problems(search.dataset, search.fingerprint, prints)
+        problems += [f"{what}: {problem}" for problem in told]
     store = Store(results_dir)
     runs = list(store.runs())
     tell(f"{results_dir}: {len(found)} searches, {len(runs)} runs")
@@ -86,11 +88,17 @@ def check_records(
 
 def _run_problems(run: Run, prints: dict[str, str | None], known: bool) -> Iterable[str]:
     spec = run.spec
-    if prints.get(spec.dataset) != spec.fingerprint:
-        yield f"fingerprint {spec.fingerprint[:8]} is not that of the dataset's record"
+    yield from _data_problems(spec.dataset, spec.fingerprint, prints)
     if not known:
         yield "no search found these settings, and no study asks for them here"
     yield from _metric_problems(run)
+
+
+def _data_problems(name: str, fingerprint: str, prints: dict[str, str | None]) -> Iterable[str]:
+    if name not in prints:
+        yield f"no record of {name!r} is at hand to hold its data against; make one, `prepare -o`"
+    elif prints[name] != fingerprint:
+        yield f"fingerprint {fingerprint[:8]} is not that of the dataset's record"
 
 
 def _metric_problems(run: Run) -> Iterable[str]:
@@ -153,12 +161,13 @@ def refit(run: Run, dataset: Dataset, epochs: int) -> tuple[str, bool]:
         return f"{n} epochs, equal to the last bit", True
     loss, ndcg, lam = apart.max()
     seen = f"{n} epochs, loss off by {loss:.1e} relative, NDCG@10 by {ndcg:.1e}, λ by {lam:.1e}"
-    if _same_kind(run):
+    there, here = _kinds(run)
+    if there == here:
         return f"{seen}; processor and PyTorch are of the kind that fitted it: none may", False
     # Differences grow from epoch to epoch, so each is judged by its own.
     nudged = pd.concat([_apart(again(nudge), mine) for nudge in NUDGES])
     allowed = (TIMES * nudged.groupby(level=0).max()).clip(lower=pd.Series(LEAST), axis=1)
-    seen += "; fitted on another kind of processor or PyTorch"
+    seen += f"; fitted with {there}, and here with {here}"
     return seen, bool((apart <= allowed).all(axis=None))
 
 
@@ -182,10 +191,13 @@ def _apart_lambdas(now: Sequence[float], then: Sequence[float]) -> float:
     return max((abs(a - b) for a, b in zip(now, then, strict=True)), default=0.0)
 
 
-def _same_kind(run: Run) -> bool:
-    """Whether processor and PyTorch are of the kind that fitted the run."""
-    here, there = environment("cpu"), run.facts.get("environment", {})
-    return all(here[key] == there.get(key) for key in ("device", "torch"))
+def _kinds(run: Run) -> tuple[str, str]:
+    """Return processor and PyTorch that fitted the run, and those here, in words."""
+    there, here = (
+        f"{known.get('device')}, PyTorch {known.get('torch')}"
+        for known in (run.facts.get("environment", {}), environment("cpu"))
+    )
+    return there, here
 
 
 def check_sample(
@@ -198,13 +210,17 @@ def check_sample(
 ) -> list[str]:
     """Fit a random sample of the runs again, those whose data is at hand; return what disagrees.
 
-    `sample` runs, drawn with `seed`, are fitted for `epochs` each; `tell` is called with a line for
-    each.
+    `sample` runs, drawn with `seed`, are fitted for `epochs` each; `tell` is called with a line on
+    how many are, and with one for each.
     """
-    there = Store(results_dir).runs()
-    runs = [run for run in there if run.engine == RunSpec.engine and _at_hand(run.dataset)]
+    ours = [run for run in Store(results_dir).runs() if run.engine == RunSpec.engine]
+    lacking = sorted({run.dataset for run in ours if not _at_hand(run.dataset)})
+    runs = [run for run in ours if run.dataset not in lacking]
+    drawn = random.Random(seed).sample(runs, min(sample, len(runs)))
+    lacks = f"; the data of {', '.join(lacking)} is not at hand" if lacking else ""
+    tell(f"{len(drawn)} of {len(ours)} runs are fitted again (--sample-seed {seed}){lacks}")
     problems: list[str] = []
-    for run in random.Random(seed).sample(runs, min(sample, len(runs))):
+    for run in drawn:
         seen, agrees = refit(run, load_dataset(run.spec.dataset), epochs)
         line = f"{run.spec.dataset} {run.model} seed {run.seed}: {seen}"
         tell(line)

@@ -231,7 +231,7 @@ def beyond_zero(changes: pd.DataFrame) -> dict[str, str]:
 
     ``crossed`` is over users and seeds; ``alone`` are those of them whose seeds' own part of the
     variance is estimated as none, so that users alone stand behind them; ``owen`` is the pigeonhole
-    bootstrap, which estimates no part and is wider. `changes` is a table of that name.
+    bootstrap, which estimates no part and is wider on average. `changes` is a table of that name.
     """
     rows = published.with_titles(targets.pick(changes, target="test", kind="unfiltered"))
     off = rows[(rows["low"] > 0) | (rows["high"] < 0)]

@@ -12,9 +12,8 @@ from seqattn.audit.records import RECORDS, dataset_record
 from seqattn.config import BASELINE, SEEDS
 from seqattn.errors import SeqattnError
 from seqattn.plots.style import name_of
-from seqattn.stats.metrics import METRICS, metric
-from seqattn.studies.ia import published
-from seqattn.studies.texts import ARMS, span
+from seqattn.stats.metrics import metric
+from seqattn.studies.texts import span
 
 _ARM = ["dataset", "arm", "part"]
 # How far something was run. Of a log of which only a half has time stamps, all runs may be there.
@@ -98,22 +97,6 @@ def _short(
     """Return which models have less than was asked for, or a search that was cut short."""
     short = mine[what] < asked
     return short if lacking is None else short | lacking.fillna("").ne("")
-
-
-def with_halves(covered: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """Return `seqattn.studies.ia.tables.coverage` with `HALF` where a half has all of its runs.
-
-    `cells` is the study's table ``comparisons``. What has all seeds and whole searches, and is in
-    part only since the file at hand lacks the rest of the log, is told from what was stopped.
-    """
-    told = covered.copy()
-    here = cells[cells["part"].eq(True) & (cells["k"] == 10)] if len(cells) else cells
-    for (dataset, arm), mine in here.groupby(["dataset", "arm"]) if len(here) else ():
-        whole = (mine["n_seeds"] >= len(SEEDS)) & mine["cut_short"].fillna("").eq("")
-        wanted = len(published.VARIANTS) * len(METRICS)
-        if arm in ARMS and whole.all() and len(mine) == wanted:
-            told.loc[published.title(str(dataset), part=True), ARMS[str(arm)]] = HALF
-    return told
 
 
 def _own(runs: pd.DataFrame) -> pd.DataFrame:

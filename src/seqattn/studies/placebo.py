@@ -36,6 +36,11 @@ def real_arm(arm: str) -> str | None:
     return (stem or REAL) if kind in (*PLACEBOS, BY_ITEM) else None
 
 
+def _kind(arm: str) -> str:
+    """Return what an arm's name ends in: of a placebo, how intensities were shuffled."""
+    return arm.rpartition(" ")[2]
+
+
 def over_placebo(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Judge real intensities against each placebo of the same model.
 
@@ -252,13 +257,9 @@ def over_seeds(pairs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*_PAIR, *told])
 
 
-def _is_placebo(arm: str) -> bool:
-    return str(arm).split(" ")[-1] in PLACEBOS
-
-
 def compared(lambdas: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
     """Return the rows of `lambdas` with all seeds against a placebo; an item's mean is none."""
-    return lambdas[(lambdas["seeds"] == n_seeds) & lambdas["against"].map(_is_placebo).astype(bool)]
+    return lambdas[(lambdas["seeds"] == n_seeds) & lambdas["against"].map(_kind).isin(PLACEBOS)]
 
 
 def told_apart(lambdas: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
@@ -292,11 +293,12 @@ def told_over(changes: pd.DataFrame) -> str:
     """
     columns = ["dataset", "part", "arm", "model", "target", "kind", "change", "low", "high"]
     changes = with_columns(changes, [*columns, "short"])
-    rows = changes[changes["arm"].map(_is_placebo).astype(bool)]
-    rows = targets.pick(rows, target="test", kind="unfiltered")
+    rows = targets.pick(changes, target="test", kind="unfiltered")
+    rows = rows.assign(against=rows["arm"].map(_kind))
+    rows = targets.pick(rows, against=PLACEBOS)
     off = published.with_titles(rows[(rows["low"] > 0) | (rows["high"] < 0)])
     told = ", ".join(
-        f"{name_of(row.model)} on {row.title} over '{row.arm.split(' ')[-1]}' {row.change:+.1f} % "
+        f"{name_of(row.model)} on {row.title} over '{row.against}' {row.change:+.1f} % "
         f"{span(row.low, row.high)}{', too short to count' if row.short is True else ''}"
         for row in off.itertuples()
     )

@@ -19,19 +19,19 @@ from seqattn.studies import travel
 from seqattn.studies.ia import published
 from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, agreement
 from seqattn.studies.ia.conclusions import CONCLUSIONS, LEAST_DATASETS, evidence
-from seqattn.studies.judge import ndcg_at_10, with_columns
-from seqattn.studies.levels import widened
+from seqattn.studies.judge import ndcg_at_10, not_judgeable, with_columns
+from seqattn.studies.levels import HALF, PART, WHOLE, widened
 from seqattn.studies.texts import ARMS, NOT_RUN, change, is_true, pair, percent, share, span
 
-WHOLE, PART = "whole", "in part"
 _CUT = "‡"  # a search that was cut short
 
 
 def coverage(cells: pd.DataFrame) -> pd.DataFrame:
     """Return how far each dataset was run: one row per dataset, one column per design.
 
-    "whole" (each variant may decide something), "in part" or "not run". Datasets of the paper come
-    first, then the others; ``paper`` says which are its own.
+    `WHOLE` (each variant may decide something), `HALF` (all that the file at hand allows), `PART`
+    or "not run". Datasets of the paper come first, then the others; ``paper`` says which are its
+    own.
     """
     datasets = [*published.DATASETS]
     parts: set[str] = set()
@@ -54,7 +54,10 @@ def _extent(cells: pd.DataFrame, dataset: str, arm: str) -> str:
     wanted = len(published.VARIANTS) * len(METRICS)
     if mine.empty:
         return NOT_RUN
-    return WHOLE if len(mine) == wanted and mine["whole"].all() else PART
+    as_whole = mine.assign(part=False)
+    if len(mine) < wanted or any(map(not_judgeable, as_whole.itertuples())):
+        return PART
+    return HALF if mine["part"].any() else WHOLE
 
 
 def n_judged(cells: pd.DataFrame, arm: str) -> int:

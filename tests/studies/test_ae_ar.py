@@ -237,7 +237,7 @@ def test_causes_are_told_of_datasets_that_have_them_all():
     rows += [("video", name, 2.0, 1.0, 3.0, 2) for name in ("gap", *ae_ar.FACTORS)]
     told = ae_ar.causes(pd.DataFrame(rows, columns=columns), 5)
     assert told.to_dict() == {
-        "ML-100K": "SASRec is +2.0 [+1.0, +3.0] over BERT4Rec; mask +2.0 [+1.0, +3.0], "
+        "ML-100K": "SASRec less BERT4Rec is +2.0 [+1.0, +3.0]; mask +2.0 [+1.0, +3.0], "
         "objective beyond samples +2.0 [+1.0, +3.0], samples +2.0 [+1.0, +3.0]"
     }
 

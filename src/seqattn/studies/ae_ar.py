@@ -291,7 +291,7 @@ def causes(effects: pd.DataFrame, n_seeds: int) -> pd.Series:
     names = ("gap", *FACTORS)
     return pd.Series(
         {
-            published.title(dataset): f"SASRec is {told[dataset, 'gap']} over BERT4Rec; "
+            published.title(dataset): f"SASRec less BERT4Rec is {told[dataset, 'gap']}; "
             + ", ".join(f"{name} {told[dataset, name]}" for name in FACTORS)
             for dataset in whole["dataset"].unique()
             if all((dataset, name) in told for name in names)

@@ -38,15 +38,13 @@ from seqattn.models.backbone import Backbone
 from seqattn.plots.style import name_of
 from seqattn.runs.store import Store
 from seqattn.studies.ia import published
-from seqattn.studies.judge import over_both
 from seqattn.studies.plan import Study, names, read_study
 from seqattn.training.fit import fit
 
 ROOT = Path(__file__).resolve().parents[1]
 CAMPAIGN, RECORDS = ROOT / "results" / "campaign", ROOT / "results" / "datasets"
 FOLDER = ROOT / "book" / "appendix" / "generated" / "static" / "playgrounds"
-NUMBERS = {"change": "relative_change_percent", "low": "low", "high": "high"}
-NUMBERS |= {"seeds": "n_seeds", "users": "n_users"}
+NUMBERS = {"change": "change", "low": "low", "high": "high", "seeds": "n_seeds", "users": "n_users"}
 SAME = ("dataset", "model", "base")  # of a comparison that two studies have, beside its numbers
 # Tables of comparisons, and what each row is compared with.
 AGAINST = {
@@ -104,14 +102,11 @@ def _borrows(study: Study) -> bool:
 
 
 def _told(study: Study, cells: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a table's whole comparisons of NDCG@10, intervals over users and seeds if it can."""
+    """Return a table's whole comparisons of NDCG@10."""
     if cells.empty:
         return []
     seeds = cells["n_seeds"] == len(study.seeds)
-    cells = cells[(cells["metric"] == "NDCG") & (cells["k"] == 10) & seeds]
-    over = "users and seeds" if "crossed_low" in cells else "users"
-    cells = over_both(cells) if over != "users" else cells
-    return cells.assign(over=over).to_dict("records")
+    return cells[(cells["metric"] == "NDCG") & (cells["k"] == 10) & seeds].to_dict("records")
 
 
 def _row(cell: Mapping[str, Any], against: str) -> dict[str, object]:
@@ -122,7 +117,7 @@ def _row(cell: Mapping[str, Any], against: str) -> dict[str, object]:
         told = {name: name_of(cell[name]) for name in ("model", "ae") if name in cell}
         what = against.format(**told, arm=arm)
     return (
-        {"dataset": title, "arm": arm, "name": f"{title}: {what}", "over": cell["over"]}
+        {"dataset": title, "arm": arm, "name": f"{title}: {what}"}
         | {key: float(f"{cell[column]:.6g}") for key, column in NUMBERS.items()}
         | {"robust": bool(cell["robust_clustered"])}
     )

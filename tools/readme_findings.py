@@ -160,7 +160,7 @@ def findings() -> str:
 
 
 def _cells(study: str, table: str = "comparisons") -> pd.DataFrame:
-    return judge.over_both(read_study(study).table(table))
+    return read_study(study).table(table)
 
 
 def _over_placebo(name: str) -> pd.DataFrame:

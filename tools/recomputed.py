@@ -184,8 +184,8 @@ def _ndcg(facts: Facts, **where: str) -> pd.DataFrame:
 
 def _widths(facts: Facts, **where: str) -> Number:
     found = _ndcg(facts, **where)
-    of_both = found["crossed_high"] - found["crossed_low"]
-    return ends(of_both / (found["high"] - found["low"]))
+    of_users = found["users_high"] - found["users_low"]
+    return ends((found["high"] - found["low"]) / of_users)
 
 
 def _interval(dataset: str, arm: str, model: str, prefix: str, facts: Facts) -> Number:
@@ -265,7 +265,7 @@ def _confirmed(facts: Facts) -> Number:
                 row = kept.loc[(group.dataset.name, arm, group.model, name, 10)]
                 change = 100 * (own_S.mean() / base_S.mean() - 1)
                 p = stats.ttest_rel(own_S, base_S).pvalue
-                told = [row["relative_change_percent"], row["t_p_value"]]
+                told = [row["change"], row["t_p_value"]]
                 confirmed += np.allclose(told, [change, p], rtol=1e-6)
     return Number(confirmed)
 
@@ -273,7 +273,7 @@ def _confirmed(facts: Facts) -> Number:
 def _equivalent(arm: str, by_users: bool, facts: Facts) -> Number:
     cells = facts.cells[(facts.cells["arm"] == arm) & (facts.cells["k"] == 10)]
     cells = cells[cells["whole"] & published.of_paper(cells)]
-    passed = cells["equivalent"].eq(True) if by_users else cells["margin"] < 5
+    passed = cells["users_equivalent" if by_users else "equivalent"].eq(True)
     return Number(int(passed.sum()))
 
 
@@ -439,7 +439,7 @@ OURS: dict[str, Callable[[Facts], Number | None]] = {
     "sparsity_uniform": _uniform,
     **{
         f"{kind}_{n}_{variant}{'_own' * (arm == OWN)}": partial(
-            _interval, _NAMES[n], arm, f"ia-{variant}", "crossed_" * (kind == "both")
+            _interval, _NAMES[n], arm, f"ia-{variant}", "users_" * (kind != "both")
         )
         for kind in ("users", "both")
         for n, variant, arm in (

@@ -114,7 +114,7 @@ def test_a_pair_is_judged_with_ae_as_the_baseline(tmp_path):
     sasrec, bert = of.values()
     assert (row["model"], row["ae"]) == ("sasrec", "bert4rec")
     assert row["base"] == pytest.approx(bert)
-    assert row["relative_change_percent"] == pytest.approx(100 * (sasrec / bert - 1))
+    assert row["change"] == pytest.approx(100 * (sasrec / bert - 1))
     told = ae_ar.verdicts(study, found)
     assert list(told["verdict"]) == ["AR"]
     assert list(ae_ar.verdicts(study, pd.DataFrame())["verdict"]) == ["not run"]
@@ -257,12 +257,12 @@ def test_locality_holds_if_aes_best_window_is_small_and_robustly_above_all(
 ):
     rows = [
         {"dataset": "d", "model": "local-ae", "metric": "NDCG", "k": 10, "n_seeds": 5,
-         "window": w, "relative_change_percent": change, "robust_clustered": robust,
+         "window": w, "change": change, "robust_clustered": robust,
          "direction": np.sign(change), "p": p, "locality": locality}
         for w, change in changes.items() for locality in ("pure", "mixed")
     ]  # fmt: skip
     for row in rows[1::2]:  # of which the rule says nothing
-        row["relative_change_percent"] = 50
+        row["change"] = 50
     found = ae_ar.local_holds(pd.DataFrame(rows), 5, [0, 2, 8, ae_ar.ALL]).iloc[0]
     assert (found["verdict"], found["window"]) == expected
     assert ae_ar.local_holds(pd.DataFrame(rows), 5, [0, 1, 2, 8]).empty  # one is not run
@@ -288,7 +288,7 @@ def test_the_dial_compares_each_window_with_as_far_as_any_of_the_same_model(tmp_
     for locality, level in zip(("pure", "mixed"), others, strict=True):
         near = rows[(rows["window"] != 2) & (rows["locality"] == locality)]
         assert len(near) == 2 * 4
-        changes = near["relative_change_percent"].to_numpy()
+        changes = near["change"].to_numpy()
         assert changes == pytest.approx(100 * (level / base - 1))
 
 

@@ -24,8 +24,8 @@ from seqattn.studies.plan import DataFacts, Group, read_study
 
 PAIRS = read_study("ae_or_ar")
 FACTS = DataFacts("d", "f" * 16, 10**6, 40)
-COLUMNS = ["dataset", "arm", "metric", "k", "n_seeds", "base", "relative_change_percent"]
-COLUMNS += ["crossed_low", "crossed_high", "robust_clustered", "direction", "margin"]
+COLUMNS = ["dataset", "arm", "metric", "k", "n_seeds", "base", "change"]
+COLUMNS += ["low", "high", "robust_clustered", "direction", "margin"]
 
 
 def pairs(*rows):

@@ -39,7 +39,7 @@ def changed(values, margins, robust=(), n_seeds=3):
             "metric": "NDCG",
             "k": 10,
             "n_seeds": n_seeds,
-            "relative_change_percent": values,
+            "change": values,
             "margin": margins,
             "robust_clustered": [name in robust for name in names],
         }

@@ -83,7 +83,7 @@ def test_conclusions_that_can_not_be_told_are_left_out():
 def test_changes_are_told_with_interval_model_and_seeds_and_none_is_not_run():
     row = {
         "arm": "real", "dataset": "d", "metric": "NDCG", "k": 10, "model": "ia-add", "n_seeds": 5,
-        "relative_change_percent": 2.43, "low": 1.08, "high": 3.77,
+        "change": 2.43, "low": 1.08, "high": 3.77,
     }  # fmt: skip
     others = [{"k": 5}, {"arm": "within"}, {"dataset": "e"}, {"model": "ia-mul", "n_seeds": 4}]
     cells = pd.DataFrame([row, *(row | other for other in others)])

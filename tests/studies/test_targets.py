@@ -13,7 +13,7 @@ from seqattn.runs.results import value_matrix
 from seqattn.stats.metrics import metric
 from seqattn.stats.pools import random_effects, tau_interval
 from seqattn.studies import plan, targets, travel
-from seqattn.studies.judge import crossed_percent, over_both
+from seqattn.studies.judge import change
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +61,8 @@ def test_a_change_on_test_is_that_of_the_comparison_with_its_crossed_interval(fo
     told = targets.pick(found["changes"], target="test", kind="unfiltered")
     both = told.merge(cells, on=["dataset", "arm", "model"], suffixes=("", "_cell"))
     assert len(both[both["arm"] == "own_search"]) == 6
-    assert both["change"].to_numpy() == pytest.approx(both["relative_change_percent"].to_numpy())
-    assert both["low"].to_numpy() == pytest.approx(both["crossed_low"].to_numpy())
-    assert both["margin"].to_numpy() == pytest.approx(both["margin_cell"].to_numpy())
+    for name in ("change", "low", "high", "margin"):
+        assert both[name].to_numpy() == pytest.approx(both[f"{name}_cell"].to_numpy())
     assert (both["error"] >= both["users_error"] * (1 - 1e-12)).all()
 
 
@@ -81,22 +80,13 @@ def test_every_target_and_ranking_is_changed_by_its_own_ranks(tmp_path):
         assert row.change == pytest.approx(100 * (own / base - 1))
 
 
-def test_over_both_changes_intervals_and_equivalence_and_nothing_else(found):
+def test_equivalence_is_the_90_percent_interval_inside_the_margin(found):
     cells = found["comparisons"]
-    told = over_both(cells)
-    assert told["low"].equals(cells["crossed_low"].rename("low"))
-    own = ["low", "high", "tost_p", "tost_low", "tost_high", "equivalent"]
-    rest = cells.columns.drop(own)
-    pd.testing.assert_frame_equal(told[rest], cells[rest])
-    assert over_both(pd.DataFrame()).empty
-    # The smallest margin is the farther end of the 90 % interval, around the same change.
-    ends = told[["tost_low", "tost_high"]]
-    assert ends.mean(axis=1).to_numpy() == pytest.approx(cells["relative_change_percent"])
-    assert ends.abs().max(axis=1).to_numpy() == pytest.approx(cells["margin"])
+    ends = cells[["tost_low", "tost_high"]]
+    assert ends.mean(axis=1).to_numpy() == pytest.approx(cells["change"])
     inside = (ends["tost_low"] > -MARGIN_PERCENT) & (ends["tost_high"] < MARGIN_PERCENT)
-    assert told["equivalent"].tolist() == inside.tolist() and inside.any() and not inside.all()
-    wider = told["low"] <= ends["tost_low"] + 1e-9
-    assert wider.all()
+    assert cells["equivalent"].tolist() == inside.tolist() and inside.any() and not inside.all()
+    assert (cells["low"] <= ends["tost_low"] + 1e-9).all()  # of 95 %
 
 
 def test_weights_are_those_of_the_pooled_mean(found):
@@ -109,10 +99,10 @@ def test_weights_are_those_of_the_pooled_mean(found):
 def test_the_margin_is_the_smallest_band_that_holds_the_90_percent_interval():
     rng = np.random.default_rng(0)
     base_SU = rng.random((5, 200))
-    told = crossed_percent(base_SU, base_SU + 0.02 + 0.1 * rng.standard_normal((5, 200)))
-    assert told["crossed_low"] < told["margin"] < told["crossed_high"]
-    same = crossed_percent(base_SU, base_SU)
-    assert same["margin"] == 0 and same["crossed_p"] == 1
+    told = change(base_SU, base_SU + 0.02 + 0.1 * rng.standard_normal((5, 200)))
+    assert told["low"] < told["tost_low"] < told["margin"] == told["tost_high"] < told["high"]
+    same = change(base_SU, base_SU)
+    assert same["margin"] == 0 and same["p"] == 1
 
 
 def test_pools_are_those_of_each_group():

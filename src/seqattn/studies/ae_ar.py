@@ -26,7 +26,7 @@ from seqattn.studies import texts
 from seqattn.studies.ia import published
 from seqattn.studies.judge import (
     ALPHA,
-    crossed_percent,
+    change,
     judge,
     ndcg_at_10,
     stacked,
@@ -113,12 +113,8 @@ def between(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         runs = {(g.arm, g.model): g.runs for g in groups if g.dataset.name == dataset}
         values = _on_common_seeds({cell: runs.get(cell, ()) for cell in rungs.values()})
         for (lower, a), (upper, b) in pairwise(rungs.items()) if values else ():
-            base_SU, other_SU = values[a], values[b]
-            told = crossed_percent(base_SU, other_SU)
-            base = float(base_SU.mean())
-            change = 100 * (float(other_SU.mean()) / base - 1) if base else np.nan
-            ends = told["crossed_low"], told["crossed_high"]
-            rows.append((dataset, f"{upper} over {lower}", base, change, *ends, len(base_SU)))
+            row = {"dataset": dataset, "step": f"{upper} over {lower}", "n_seeds": len(values[a])}
+            rows.append(row | change(values[a], values[b]))
     columns = ["dataset", "step", "base", "change", "low", "high", "n_seeds"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -152,10 +148,8 @@ def factorial(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
                 continue
             base_SU = values[_SASREC]
             changed_SU = sum(weight * values[cell] for cell, weight in weights.items())
-            told = crossed_percent(base_SU, base_SU + changed_SU)
-            change = 100 * float(np.mean(changed_SU)) / float(base_SU.mean())
-            ends = (told["crossed_low"], told["crossed_high"])
-            rows.append((dataset, effect, change, *ends, len(base_SU)))
+            row = {"dataset": dataset, "effect": effect, "n_seeds": len(base_SU)}
+            rows.append(row | change(base_SU, base_SU + changed_SU))
     return pd.DataFrame(rows, columns=["dataset", "effect", "change", "low", "high", "n_seeds"])
 
 
@@ -212,10 +206,9 @@ def verdicts(study: Study, judged: pd.DataFrame) -> pd.DataFrame:
         A row a (dataset, arm): base (AE's NDCG@10), change, low, high (AR's, in percent of it, over
         users and seeds), n_seeds and verdict: AR, AE, alike, can't be told or not run.
     """
-    names = {"relative_change_percent": "change", "crossed_low": "low", "crossed_high": "high"}
-    columns = ["dataset", "arm", "n_seeds", "base", *names]
+    columns = ["dataset", "arm", "n_seeds", "base", "change", "low", "high"]
     columns += ["robust_clustered", "direction", "margin"]
-    mine = ndcg_at_10(judged, *columns)[columns].rename(columns=names)
+    mine = ndcg_at_10(judged, *columns)[columns]
     cells = [(dataset, arm.name) for dataset in study.datasets for arm in study.arms]
     rows = pd.DataFrame(cells, columns=["dataset", "arm"])
     rows = rows.merge(mine, on=["dataset", "arm"], how="left")
@@ -350,7 +343,7 @@ def local_holds(judged: pd.DataFrame, n_seeds: int, dial: Collection[int]) -> pd
         verdict, "holds" or "does not". All heads are local; the rule is about these. The best of
         several is one of several tests: its p-value is multiplied by their number (Bonferroni).
     """
-    columns = ["dataset", "model", "n_seeds", "window", "relative_change_percent"]
+    columns = ["dataset", "model", "n_seeds", "window", "change"]
     mine = ndcg_at_10(judged, *columns, "locality", "robust_clustered", "direction", "p")
     mine = mine[mine["locality"] == "pure"]
     mine = mine[mine["model"].isin([name for name in mine["model"].unique() if is_masked(name)])]
@@ -358,11 +351,10 @@ def local_holds(judged: pd.DataFrame, n_seeds: int, dial: Collection[int]) -> pd
     for dataset, part in mine[mine["n_seeds"] == n_seeds].groupby("dataset", sort=False):
         if not {*dial} - {ALL} <= {*part["window"]}:
             continue
-        best = part.loc[part["relative_change_percent"].idxmax()]
-        change = float(best["relative_change_percent"])
-        window = int(best["window"]) if change > 0 else ALL
+        best = part.loc[part["change"].idxmax()]
+        window = int(best["window"]) if best["change"] > 0 else ALL
         robust = bool(best["robust_clustered"]) and best["direction"] > 0
         robust &= best["p"] * len(part) <= ALPHA
         verdict = "holds" if robust and 0 <= window < LOCAL else "does not"
-        rows.append((dataset, window, max(change, 0.0), verdict))
+        rows.append((dataset, window, max(float(best["change"]), 0.0), verdict))
     return pd.DataFrame(rows, columns=["dataset", "window", "change", "verdict"])

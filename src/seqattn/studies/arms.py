@@ -35,9 +35,7 @@ def side_by_side(cells: pd.DataFrame) -> pd.DataFrame:
         return cells
     cells = with_columns(published.with_titles(cells), ["base", "difference"])
     both = cells.loc[cells["arm"] == DESIGNS[0], [*_KEY, "part", "title"]].drop_duplicates()
-    cells = ndcg_at_10(cells[cells["n_seeds"] >= len(SEEDS)]).rename(
-        columns={"relative_change_percent": "change"}
-    )
+    cells = ndcg_at_10(cells[cells["n_seeds"] >= len(SEEDS)])
     cells["level"] = cells["base"] + cells["difference"]
     for arm in BACKBONES:
         side = cells[cells["arm"] == arm].set_index(_KEY)[_SHOWN].add_suffix(f"_{arm}")

@@ -19,7 +19,7 @@ from seqattn.config import PLACEBOS
 from seqattn.models.key_bias import LEVELS
 from seqattn.studies import placebo, targets
 from seqattn.studies.ia import published
-from seqattn.studies.judge import over_both, with_columns
+from seqattn.studies.judge import with_columns
 from seqattn.studies.placebo import REAL, real_arm
 from seqattn.studies.plan import Group, Study
 from seqattn.studies.texts import NOT_RUN
@@ -146,6 +146,6 @@ def of_study(study: Study) -> pd.DataFrame:
 
     *Information* must be there on the validation target as well.
     """
-    cells, over = (over_both(study.table(name)) for name in ("comparisons", "over_placebo"))
+    cells, over = map(study.table, ("comparisons", "over_placebo"))
     changed = (as_variants(study, study.table(n)) for n in ("changes", "changes_over_placebo"))
     return placebo.on_validation(verdicts(study, cells, over), placebo.pairs(*changed))

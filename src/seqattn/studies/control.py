@@ -22,7 +22,7 @@ from seqattn.plots.style import name_of
 from seqattn.runs.results import value_matrix
 from seqattn.stats.metrics import metric
 from seqattn.studies.ia import published
-from seqattn.studies.judge import crossed_percent, is_gain, ndcg_at_10, over_both
+from seqattn.studies.judge import change, is_gain, ndcg_at_10
 from seqattn.studies.placebo import over_arms
 from seqattn.studies.plan import Group, Study
 
@@ -177,11 +177,8 @@ def over_items(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         if p_of.get(group.arm) == 1 and len(group.runs) == len(study.seeds):
             own_SU = value_matrix(group.runs, "NDCG", 10, "test", "filtered")
             items_U = _known(group.dataset.reference)["sees_items"]
-            told = crossed_percent(np.broadcast_to(items_U, own_SU.shape), own_SU)
-            mean = float(own_SU.mean())
-            row = {"dataset": group.dataset.name, "model": group.model, "mean": mean}
-            row |= {"change": 100 * (mean / items_U.mean() - 1)}
-            rows.append(row | {"low": told["crossed_low"], "high": told["crossed_high"]})
+            row = {"dataset": group.dataset.name, "model": group.model, "mean": own_SU.mean()}
+            rows.append(row | change(np.broadcast_to(items_U, own_SU.shape), own_SU))
     return pd.DataFrame(rows, columns=["dataset", "model", "mean", "change", "low", "high"])
 
 
@@ -245,8 +242,7 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
 
 def of_study(study: Study) -> pd.DataFrame:
     """Return `verdicts` of a study from its kept tables, over users and seeds."""
-    cells, over = (over_both(study.table(name)) for name in ("comparisons", "over_nothing"))
-    return verdicts(study, cells, over)
+    return verdicts(study, study.table("comparisons"), study.table("over_nothing"))
 
 
 def _seen_from(mine: pd.DataFrame, own: pd.DataFrame) -> float:
@@ -291,9 +287,8 @@ def by_dose(study: Study, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _changes(table: pd.DataFrame) -> pd.DataFrame:
-    told = {"relative_change_percent": "change"}
-    columns = [*_KEY, "arm", "metric", "k", *told, "low", "high", "n_seeds"]
-    return ndcg_at_10(table, *columns)[columns].rename(columns=told)
+    columns = [*_KEY, "arm", "metric", "k", "change", "low", "high", "n_seeds"]
+    return ndcg_at_10(table, *columns)[columns]
 
 
 def by_dial(study: Study, table: pd.DataFrame, arms: Collection[str]) -> pd.DataFrame:
@@ -310,7 +305,7 @@ def by_dial(study: Study, table: pd.DataFrame, arms: Collection[str]) -> pd.Data
         for model in study.arm(arm).models
     ]
     found = pd.DataFrame(wanted, columns=["dataset", "arm", "model"]).merge(rows, how="left")
-    found = published.with_titles(found.assign(part=False))
+    found = published.with_titles(found)
     found = found.assign(variant=found["model"].map(name_of)).rename(columns={"arm": "dial"})
     return found.set_index(["title", "dial", "variant"])[["change", "low", "high", "n_seeds"]]
 

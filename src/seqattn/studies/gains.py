@@ -20,7 +20,7 @@ from seqattn.data import load_dataset
 from seqattn.errors import SeqattnError
 from seqattn.runs.results import on_common_seeds, value_matrix
 from seqattn.studies.ae_ar import both_sides
-from seqattn.studies.judge import crossed_percent, stacked
+from seqattn.studies.judge import change, stacked
 from seqattn.studies.maps import printed
 from seqattn.studies.plan import Group, Study
 
@@ -82,11 +82,8 @@ def six(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     for (dataset, arm), *pair in both_sides(groups):
         ae, ar = on_common_seeds({group.model: group.runs for group in pair}).values()
         for metric, k in SIX if len(ae) > 1 else ():
-            base_SU, other_SU = (value_matrix(runs, metric, k) for runs in (ae, ar))
-            base, told = float(base_SU.mean()), crossed_percent(base_SU, other_SU)
-            change = 100 * (float(other_SU.mean()) / base - 1) if base else np.nan
-            ends = told["crossed_low"], told["crossed_high"]
-            rows.append((dataset, arm, metric, k, base, change, *ends, len(ae)))
+            row = {"dataset": dataset, "arm": arm, "metric": metric, "k": k, "n_seeds": len(ae)}
+            rows.append(row | change(*(value_matrix(runs, metric, k) for runs in (ae, ar))))
     columns = ["dataset", "arm", "metric", "k", "base", "change", "low", "high", "n_seeds"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -11,7 +11,7 @@ from seqattn.config import BASELINE, LAMBDA, MARGIN_PERCENT
 from seqattn.data.entry import log_of
 from seqattn.plots.style import name_of
 from seqattn.studies.ia import published
-from seqattn.studies.judge import ndcg_at_10, over_both, with_columns
+from seqattn.studies.judge import ndcg_at_10, with_columns
 from seqattn.studies.plan import Arm, Study
 from seqattn.studies.texts import NOT_RUN, counted, span
 
@@ -80,7 +80,7 @@ def verdicts(
             possible = travel[(travel["dataset"] == dataset) & (travel["model"] == model)]
             needed = _needed(started, possible.groupby("arm")["possible"].mean())
             changes = _of(ndcg_at_10(cells), dataset, model, n_seeds).reindex(list(fixed))
-            by_value = changes["relative_change_percent"]
+            by_value = changes["change"]
             whole = by_value.notna().all()
             low, high = (by_value.min(), by_value.max()) if whole else (np.nan, np.nan)
             profile = _profile(changes) if whole else "not run"
@@ -91,7 +91,7 @@ def verdicts(
 
 def _of(table: pd.DataFrame, dataset: str, model: str, n_seeds: int) -> pd.DataFrame:
     """Return the rows of a dataset and model that have all seeds, by arm."""
-    columns = ["dataset", "arm", "model", "n_seeds", "lambda_mean", "relative_change_percent"]
+    columns = ["dataset", "arm", "model", "n_seeds", "lambda_mean", "change"]
     table = with_columns(table, [*columns, "robust_clustered", "margin"])
     wanted = (table["dataset"] == dataset) & (table["model"] == model)
     return table[wanted & (table["n_seeds"] == n_seeds)].set_index("arm")
@@ -120,8 +120,7 @@ def _profile(changes: pd.DataFrame) -> str:
 
 def of_study(study: Study) -> pd.DataFrame:
     """Return `verdicts` of a study from its kept tables, over users and seeds."""
-    cells = over_both(study.table("comparisons"))
-    return verdicts(study, study.table("lambdas"), cells, study.table("travel"))
+    return verdicts(study, *map(study.table, ("lambdas", "comparisons", "travel")))
 
 
 def told(study: Study) -> dict[str, object]:

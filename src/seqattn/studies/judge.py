@@ -58,18 +58,15 @@ def judge(base: Sequence[Run], others: Mapping[str, Sequence[Run]]) -> pd.DataFr
     Returns
     -------
     DataFrame
-        A row a (model, metric, k): the fields of `seqattn.stats.DualCriterion` and
+        A row a (model, metric, k): the fields of `seqattn.stats.DualCriterion`, but for the
+        relative change,
 
-        - base: the baseline's mean;
-        - low, high: the clustered interval, in percent of `base`;
-        - crossed_low, crossed_high, crossed_p: the interval over users and seeds, in percent of
-          `base`, and its p-value, see `crossed_percent`;
-        - margin: the smallest margin, in percent, within which TOST over users and seeds would
-          call the change equivalent to none;
+        - base, change, low, high, tost_low, tost_high, margin: see `change`;
+        - equivalent: whether the 90 % interval lies within +-`MARGIN_PERCENT` (TOST);
+        - users_low, users_high: the clustered interval, over users alone, in percent of `base`;
+        - users_equivalent: TOST over users, averaged over seeds;
         - d_z: Cohen's, the mean difference in standard deviations over seeds;
-        - p: to be corrected; the larger of the t-test's and the clustered bootstrap's;
-        - tost_p, tost_low, tost_high (90 % interval, percent), equivalent: TOST within
-          +-`MARGIN_PERCENT` of `base`, over users averaged over seeds.
+        - p: to be corrected; the larger of the t-test's and the clustered bootstrap's.
     """
     by_seeds: dict[tuple[int, ...], list[str]] = defaultdict(list)
     base_of = {run.seed: run for run in base}
@@ -108,6 +105,8 @@ def _flat(record: DualCriterion) -> dict[str, object]:
     """Return a record's fields; an interval as two columns, ``_low`` and ``_high``."""
     row: dict[str, Any] = {}
     for name, value in asdict(record).items():
+        if name == "relative_change_percent":
+            continue  # `change` has it
         if isinstance(value, tuple):
             stem = name.removesuffix("_ci")
             row |= {f"{stem}_low": value[0], f"{stem}_high": value[1]}
@@ -128,66 +127,50 @@ def _beyond(
     p_values = bootstrap_p_value(means)
     sides = zip(records, pairs.values(), base, variant, p_values, strict=True)
     for record, pair, b, v, p in sides:
-        level = float(b.mean())
-        percent = 100 / level if level else np.nan
-        row = {
-            "base": level,
-            "low": record.clustered_ci[0] * percent,
-            "high": record.clustered_ci[1] * percent,
+        row: dict[str, Any] = change(*pair)
+        level = row["base"]
+        row |= {
+            "users_low": record.clustered_ci[0] * (100 / level if level else np.nan),
+            "users_high": record.clustered_ci[1] * (100 / level if level else np.nan),
             "p": max(record.t_p_value, float(p)),
             "d_z": record.t_statistic / np.sqrt(record.n_seeds),
         }
-        row |= crossed_percent(*pair)
         if level:
+            row["equivalent"] = row["margin"] <= MARGIN_PERCENT
             tost = tost_paired(b, v, MARGIN_PERCENT / 100 * level)
-            row |= {"tost_p": tost.p_value, "equivalent": tost.equivalent}
-            row |= {"tost_low": tost.ci[0] * percent, "tost_high": tost.ci[1] * percent}
+            row["users_equivalent"] = tost.equivalent
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def crossed_percent(base_SU: np.ndarray, other_SU: np.ndarray) -> dict[str, float]:
-    """Return crossed_low, crossed_high, crossed_p and margin of a change, in percent of the base.
+def change(base_SU: np.ndarray, other_SU: np.ndarray) -> dict[str, float]:
+    """Return the change of a mean in percent of the base's, with intervals over users and seeds.
 
-    The interval is over users and seeds, see `seqattn.stats.crossed.crossed_interval`; `margin` is
-    the larger end of the 90 % one, the smallest half-width of a band around 0 that holds it.
+    base (a mean), change; low and high, of 95 %, see `seqattn.stats.crossed.crossed_interval`, and
+    its p-value, p; tost_low and tost_high, of 90 %, and margin, the farther of these two ends: the
+    smallest half-width of a band around 0 that holds both. NaN but for base where that is 0.
     """
-    usual = crossed_interval(other_SU - base_SU)
-    inner = interval(usual.difference, usual.error, usual.df, 2 * ALPHA)
-    percent = 100 / float(base_SU.mean()) if base_SU.any() else np.nan
-    low, high = (end * percent for end in usual.ci)
-    margin = max(map(abs, inner.ci)) * percent
+    found = crossed_interval(other_SU - base_SU)
+    inner = interval(found.difference, found.error, found.df, 2 * ALPHA)
+    base = float(base_SU.mean())
+    percent = 100 / base if base else np.nan
+    low, high = (end * percent for end in found.ci)
+    tost_low, tost_high = (end * percent for end in inner.ci)
     return {
-        "crossed_low": low,
-        "crossed_high": high,
-        "crossed_p": usual.p_value,
-        "margin": margin,
+        "base": base,
+        "change": found.difference * percent,
+        "low": low,
+        "high": high,
+        "p": found.p_value,
+        "tost_low": tost_low,
+        "tost_high": tost_high,
+        "margin": max(abs(tost_low), abs(tost_high)),
     }
 
 
 def is_gain(cells: pd.DataFrame) -> pd.Series:
     """Return which comparisons are robust gains by the clustered rule."""
     return cells["robust_clustered"].astype(bool) & (cells["direction"] > 0)
-
-
-def over_both(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return comparisons whose intervals and equivalence are over users and seeds, not users alone.
-
-    `low` and `high` are of 95 %, `tost_low` and `tost_high` of 90 %, and `equivalent` is whether
-    the latter lies within the margin; `tost_p`, which is over users, is left out.
-    """
-    if cells.empty:
-        return cells
-    change = cells["relative_change_percent"]
-    half = cells["margin"] - change.abs()  # the margin is the farther end of the 90 % interval
-    told = cells["margin"].le(MARGIN_PERCENT).astype(object).where(cells["margin"].notna())
-    return cells.drop(columns="tost_p", errors="ignore").assign(
-        low=cells["crossed_low"],
-        high=cells["crossed_high"],
-        tost_low=change - half,
-        tost_high=change + half,
-        equivalent=told,
-    )
 
 
 def ndcg_at_10(cells: pd.DataFrame, *columns: str) -> pd.DataFrame:
@@ -200,7 +183,7 @@ def ndcg_at_10(cells: pd.DataFrame, *columns: str) -> pd.DataFrame:
 
 
 def ndcg_by_arm(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the NDCG@10 of a study whose arms have one model each, with intervals as `over_both`.
+    """Return the NDCG@10 of a study whose arms have one model each.
 
     Parameters
     ----------
@@ -214,23 +197,11 @@ def ndcg_by_arm(table: pd.DataFrame) -> pd.DataFrame:
         base (the level of what it is compared with), n_seeds, n_users, direction, robust_clustered
         and equivalent.
     """
-    columns = ["dataset", "arm", "n_seeds", "n_users", "base", "relative_change_percent"]
+    columns = ["dataset", "arm", "n_seeds", "n_users", "base", "change"]
     columns += ["low", "high", "direction", "robust_clustered", "equivalent"]
-    rows = ndcg_at_10(over_both(table), *columns)[columns]
+    rows = ndcg_at_10(table, *columns)[columns]
     titles = [published.title(name) for name in rows["dataset"]]
-    rows = rows.assign(title=titles, model=rows["arm"])
-    return rows.rename(columns={"relative_change_percent": "change"})
-
-
-def relative(record: DualCriterion, base: np.ndarray) -> dict[str, float | bool]:
-    """Return a record's change, low, high (clustered by user; percent of the base's mean), robust.
-
-    `base` is (S, U), what the record was made of.
-    """
-    percent = 100 / base.mean() if base.any() else np.nan
-    low, high = (float(end * percent) for end in record.clustered_ci)
-    change = record.relative_change_percent
-    return {"change": change, "low": low, "high": high, "robust": record.robust}
+    return rows.assign(title=titles, model=rows["arm"])
 
 
 def not_judgeable(row: Any) -> str:

@@ -78,7 +78,7 @@ def _judged(cells: pd.DataFrame) -> dict[str, object]:
     if cells.empty:
         return {"comparisons at 10": 0}
     ndcg = published.with_titles(cells[cells["metric"] == "NDCG"])
-    largest = ndcg.loc[ndcg["relative_change_percent"].abs().idxmax()]
+    largest = ndcg.loc[ndcg["change"].abs().idxmax()]
     interval = span(largest["low"], largest["high"])
     directions = cells.loc[cells["robust"], "direction"]
     return {
@@ -87,7 +87,7 @@ def _judged(cells: pd.DataFrame) -> dict[str, object]:
         "robust gains": int((directions > 0).sum()),
         "robust losses": int((directions < 0).sum()),
         "NDCG@10 changes shown to be equivalent": share(ndcg["equivalent"].eq(True)),
-        "largest NDCG@10 change, %": f"{percent(largest['relative_change_percent'])} {interval}",
+        "largest NDCG@10 change, %": f"{percent(largest['change'])} {interval}",
         "which is": f"{name_of(largest['model'])} on {largest['title']}",
     }
 
@@ -251,7 +251,7 @@ def told_changes(cells: pd.DataFrame, arm: str, dataset: str) -> str:
     if there are none. `cells` is a study's table ``comparisons``.
     """
     told = [
-        f"{percent(row.relative_change_percent)} % {span(row.low, row.high)} ({name_of(row.model)})"
+        f"{percent(row.change)} % {span(row.low, row.high)} ({name_of(row.model)})"
         for row in whole_changes(cells, arm, dataset).itertuples()
     ]
     return ", ".join(told) or NOT_RUN

@@ -21,7 +21,7 @@ from seqattn.data import Dataset, load_dataset
 from seqattn.errors import SeqattnError
 from seqattn.runs.results import value_matrix
 from seqattn.stats.metrics import metric
-from seqattn.studies.judge import crossed_percent, stacked
+from seqattn.studies.judge import change, stacked
 from seqattn.studies.plan import Group, Study
 from seqattn.training.ranking import Ranker
 
@@ -86,10 +86,8 @@ def _rows(data: Dataset, groups: Sequence[Group]) -> list[dict[str, object]]:
         row |= dict(zip(("base_gap", "gap"), (_gap(h, liked_U) for h in hits), strict=True))
         base_SU, own_SU = (value_matrix(runs, "NDCG", 10) for runs in (group.base, group.runs))
         for name, chosen_U in zip(GROUPS, (liked_U, ~liked_U), strict=True):
-            base, own = base_SU[:, chosen_U], own_SU[:, chosen_U]
-            told = crossed_percent(base, own)
-            row[f"change_{name}"] = 100 * (own.mean() / base.mean() - 1)
-            row |= {f"low_{name}": told["crossed_low"], f"high_{name}": told["crossed_high"]}
+            told = change(base_SU[:, chosen_U], own_SU[:, chosen_U])
+            row |= {f"{part}_{name}": told[part] for part in PARTS}
         rows.append(row)
     return rows
 

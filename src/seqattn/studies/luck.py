@@ -20,7 +20,7 @@ from seqattn.search.record import searches
 from seqattn.stats import dual_criterion
 from seqattn.stats.budget import worth_of_trials
 from seqattn.stats.variance import between_searches, sd_of_sum
-from seqattn.studies.judge import crossed_percent
+from seqattn.studies.judge import change
 from seqattn.studies.plan import Group, Study
 
 READINGS = ("gain", "loss", "neither")
@@ -58,20 +58,13 @@ def by_pair(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         mine, base = (_whole(study, groups, dataset, name) for name in (model, BASELINE))
         for variant, sasrec in product(mine, base) if model != BASELINE else ():
             base_SU, own_SU = (value_matrix(g.runs, "NDCG", 10) for g in (sasrec, variant))
-            row, both = dual_criterion(base_SU, own_SU), crossed_percent(base_SU, own_SU)
+            row = dual_criterion(base_SU, own_SU)
             robust = {1: "gain", -1: "loss"}.get(row.direction, "neither")
-            key = {"dataset": dataset, "model": model, "search": variant.arm}
-            rows.append(
-                key
-                | {
-                    "base_search": sasrec.arm,
-                    "change": row.relative_change_percent,
-                    "low": both["crossed_low"],
-                    "high": both["crossed_high"],
-                    "reading": robust if row.robust_clustered else "neither",
-                }
-            )
-    return pd.DataFrame(rows)
+            told = {"search": variant.arm, "base_search": sasrec.arm}
+            told["reading"] = robust if row.robust_clustered else "neither"
+            key = {"dataset": dataset, "model": model}
+            rows.append(key | told | change(base_SU, own_SU))
+    return pd.DataFrame(rows).reindex(columns=PAIR)
 
 
 def worth(study: Study, groups: Sequence[Group]) -> pd.DataFrame:

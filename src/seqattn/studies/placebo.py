@@ -16,7 +16,7 @@ from seqattn.errors import SeqattnError
 from seqattn.plots.style import name_of
 from seqattn.studies import targets
 from seqattn.studies.ia import published
-from seqattn.studies.judge import is_gain, judge, ndcg_at_10, over_both, stacked, with_columns
+from seqattn.studies.judge import is_gain, judge, ndcg_at_10, stacked, with_columns
 from seqattn.studies.plan import Group, Study
 from seqattn.studies.texts import NOT_RUN, counted, span
 
@@ -181,7 +181,7 @@ def of_study(study: Study) -> pd.DataFrame:
 
     Where the study has changes on both targets, *information* must be there on validation as well.
     """
-    cells, over = (over_both(study.table(name)) for name in ("comparisons", "over_placebo"))
+    cells, over = map(study.table, ("comparisons", "over_placebo"))
     told = verdicts(study, cells, over)
     if "changes_over_placebo" not in study.tables:
         return told

@@ -15,7 +15,7 @@ from seqattn.config import SEEDS
 from seqattn.runs.results import unfinished, value_matrix
 from seqattn.runs.store import Run
 from seqattn.stats import dual_criterion
-from seqattn.studies.judge import relative
+from seqattn.studies.judge import change
 from seqattn.studies.plan import Group, Study
 
 USUAL, LONGER, CONTROL = "usual", "patient", "patient_control"
@@ -28,7 +28,7 @@ def patience(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     -------
     DataFrame
         dataset, part, model, against, base and level (both means), change, low, high (percent of
-        `base`, clustered by user) and robust. `against` is ``usual`` (the same model's usual
+        `base`, over users and seeds) and robust. `against` is ``usual`` (the same model's usual
         fits), ``patient`` (SASRec's longer fits, each model with its own search) or
         ``patient_control`` (SASRec's longer fits with what the variant's search found).
     """
@@ -47,8 +47,8 @@ def patience(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 
 def _compared(base: Sequence[Run], other: Sequence[Run]) -> dict[str, Any]:
     base_SU, other_SU = (value_matrix(runs, "NDCG", 10) for runs in (base, other))
-    levels = {"base": float(base_SU.mean()), "level": float(other_SU.mean())}
-    return levels | relative(dual_criterion(base_SU, other_SU), base_SU)
+    told = {"level": float(other_SU.mean()), "robust": dual_criterion(base_SU, other_SU).robust}
+    return told | change(base_SU, other_SU)
 
 
 def epochs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:

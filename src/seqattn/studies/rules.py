@@ -76,25 +76,25 @@ def disagreements(cells: pd.DataFrame) -> pd.DataFrame:
         mine = published.with_titles(mine[told.nunique(axis=1) > 1])
         for row in mine.itertuples():
             said = {name: yes_no(value) for name, value in told.loc[row.Index].items()}
-            change = percent(row.relative_change_percent)
+            change = percent(row.change)
             rows.append((row.title, ARMS[arm], cell_name(row), change, *said.values()))
     columns = ["dataset", "design", "comparison", "change, %", *RULES.values()]
     return pd.DataFrame(rows, columns=columns).set_index(columns[:3])
 
 
 def ndcg_whole(cells: pd.DataFrame, arm: str) -> pd.DataFrame:
-    """Return an arm's whole comparisons in NDCG@10, with ``title`` and ``change``, for a forest."""
+    """Return an arm's whole comparisons in NDCG@10, with ``title``, for a forest."""
     mine = whole(cells, arm, 10)
     if mine.empty:
         return mine
     mine = mine[mine["metric"] == "NDCG"]
-    return published.with_titles(mine.rename(columns={"relative_change_percent": "change"}))
+    return published.with_titles(mine)
 
 
 def equivalence_table(cells: pd.DataFrame) -> pd.DataFrame:
     """Return TOST of every whole NDCG@10 comparison, and the smallest margin it would pass.
 
-    Both over users and seeds, see `seqattn.studies.judge.over_both`.
+    Both over users and seeds, see `seqattn.studies.judge.change`.
     """
     rows = [
         {
@@ -120,10 +120,10 @@ _LISTED = (
     ("model", "variant", "{}"),
     ("metric", "metric", "{}"),
     ("k", "k", "{}"),
-    ("relative_change_percent", "change, %", "{:+.2f}"),
+    ("change", "change, %", "{:+.2f}"),
     ("low", "95 % low", "{:+.2f}"),
     ("high", "95 % high", "{:+.2f}"),
-    ("change", "published, %", "{:+.1f}"),
+    ("published_change", "published, %", "{:+.1f}"),
     ("margin", "smallest margin, %", "{:.2f}"),
     ("t_p_value", "p, t-test", "{:.2g}"),
     ("pooled_p_value", "p, pooled", "{:.2g}"),
@@ -148,7 +148,8 @@ def listing(cells: pd.DataFrame, searches: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=[head for _, head, _ in _LISTED])
     rows = cells[cells["arm"].isin(list(ARMS))]
     keys = ["dataset", "model", "metric", "k"]
-    rows = rows.merge(published.table3()[[*keys, "change"]], on=keys, how="left")
+    printed = published.table3().rename(columns={"change": "published_change"})
+    rows = rows.merge(printed[[*keys, "published_change"]], on=keys, how="left")
     rows["order"] = rows["arm"].map(list(ARMS).index)
     rows = published.with_titles(rows).sort_values("order", kind="stable")
     rows["trials"] = _trials(rows, searches)

@@ -52,7 +52,7 @@ from seqattn.studies import (
     luck as search_luck,
 )
 from seqattn.studies.ia import published
-from seqattn.studies.judge import corrected, crossed_percent, judge, relative, stacked
+from seqattn.studies.judge import change, corrected, judge, stacked
 from seqattn.studies.plan import VARIANT_BACKBONE, Group, Study
 
 PUBLISHED_TRIALS = 25
@@ -301,19 +301,18 @@ def _luck(found: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
             "same": kept[0].spec.key == own[0].spec.key,
             "valid": _ndcg(kept, "valid").mean(),
             "test": test[model].mean(),
-            **_over_both(record, base_SU, test[model]),
+            **_judged(record, base_SU, test[model]),
         }
         for (model, kept), record in zip(found.items(), records, strict=True)
     )
 
 
-def _over_both(
+def _judged(
     record: DualCriterion, base_SU: np.ndarray, other_SU: np.ndarray
 ) -> dict[str, float | bool]:
-    """Return `relative`, its low and high over users and seeds."""
-    both = crossed_percent(base_SU, other_SU)
-    told = relative(record, base_SU)
-    return told | {"low": both["crossed_low"], "high": both["crossed_high"]}
+    """Return change, low and high of `seqattn.studies.judge.change`, and robust."""
+    told = change(base_SU, other_SU)
+    return {name: told[name] for name in ("change", "low", "high")} | {"robust": record.robust}
 
 
 def _ndcg(kept: Sequence[Run], stage: str = "test") -> np.ndarray:
@@ -332,7 +331,7 @@ def ties(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     for dataset, part in groupby(groups, lambda group: group.dataset):
         pairs, share = _untied([g for g in part if g.model in VARIANTS])
         for (arm, model), record in zip(pairs, dual_criterion_table(pairs), strict=True):
-            told = _over_both(record, *pairs[arm, model])
+            told = _judged(record, *pairs[arm, model])
             rows.append(
                 {"dataset": dataset.name, "arm": arm, "model": model, "share": share} | told
             )

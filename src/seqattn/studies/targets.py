@@ -23,7 +23,7 @@ from seqattn.stats.crossed import crossed_interval, pigeonhole_bootstrap
 from seqattn.stats.metrics import KINDS
 from seqattn.stats.pools import Pool, of_units, random_effects, tau_interval
 from seqattn.studies.ia import published
-from seqattn.studies.judge import crossed_percent, stacked, with_columns
+from seqattn.studies.judge import change, stacked, with_columns
 from seqattn.studies.plan import Group, Study
 from seqattn.studies.texts import NOT_RUN, span
 
@@ -44,7 +44,7 @@ def changes(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     Only whole sets of seeds. dataset, arm, part, model, target (``test``, ``valid``), kind
     (``unfiltered``, ``filtered``), base (a mean), change, error and users_error (standard errors
     over users and seeds, and over users), df, low, high, p and margin (see
-    `seqattn.studies.judge.crossed_percent`), owen_low and owen_high (the interval of a pigeonhole
+    `seqattn.studies.judge.change`), owen_low and owen_high (the interval of a pigeonhole
     bootstrap, a check). All but df and p are in percent of the base.
     """
     found = stacked(
@@ -59,24 +59,18 @@ def _change(group: Group, target: str, kind: str) -> dict[str, object]:
     base_SU, own_SU = (
         value_matrix(runs, "NDCG", 10, target, kind) for runs in (group.base, group.runs)
     )
-    base, d_SU = float(base_SU.mean()), own_SU - base_SU
-    found, percent = crossed_interval(d_SU), 100 / base if base else np.nan
-    told = crossed_percent(base_SU, own_SU)
+    told, d_SU = change(base_SU, own_SU), own_SU - base_SU
+    found, percent = crossed_interval(d_SU), 100 / told["base"] if told["base"] else np.nan
     owen_low, owen_high = percentile_interval(pigeonhole_bootstrap(d_SU)) * percent
     return {
         **group.key,
         "model": group.model,
         "target": target,
         "kind": kind,
-        "base": base,
-        "change": found.difference * percent,
+        **told,
         "error": found.error * percent,
         "users_error": d_SU.mean(axis=0).std(ddof=1) / np.sqrt(d_SU.shape[1]) * percent,
         "df": found.df,
-        "low": told["crossed_low"],
-        "high": told["crossed_high"],
-        "p": told["crossed_p"],
-        "margin": told["margin"],
         "owen_low": owen_low,
         "owen_high": owen_high,
     }

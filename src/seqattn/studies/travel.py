@@ -140,11 +140,9 @@ def points_beside(
     """
     keys = ["dataset", "model"]
     mine = ndcg_at_10(cells[cells["arm"] == arm])
-    mine = mine[[*keys, "relative_change_percent", "whole"]]
+    mine = mine[[*keys, "change", "whole"]]
     beside = lambdas[(lambdas["arm"] == arm) & ~published.of_paper(lambdas)]
-    beside = beside.merge(mine, on=keys, how="left").rename(
-        columns={"lambda_mean": "mean", "relative_change_percent": "change"}
-    )
+    beside = beside.merge(mine, on=keys, how="left").rename(columns={"lambda_mean": "mean"})
     together = pd.concat([points, beside[[*keys, "mean", "change", "whole"]]], ignore_index=True)
     told = counted(together.assign(arm=arm), found) & together["whole"].eq(True)
     together[["mean", "change"]] = together[["mean", "change"]].where(told)

@@ -43,24 +43,21 @@
       const first = Math.round((values.from / 100) * Math.max(0, kept.length - lines));
       const robust = kept.filter((d) => d.robust);
       const gains = robust.filter((d) => d.change > 0).length;
-      const others = kept.filter((d) => d.over !== "users and seeds").length;
       return {
         kept,
         shown: kept.slice(first, first + lines),
         sentence:
           `${kept.length} of ${data.length} comparisons; ${robust.length} robust, ` +
-          `${gains} of them gains. Change of NDCG@10 in percent, 95 % intervals over users and seeds` +
-          `${others ? ` (over users alone for ${others}, see the table)` : ""}.` +
+          `${gains} of them gains. Change of NDCG@10 in percent, 95 % intervals over users and seeds.` +
           `${kept.length > lines ? ` The picture shows lines ${first + 1} to ${first + lines} of these.` : ""}`,
         table: {
-          head: ["comparison", "change, %", "from", "to", "over", "seeds × users", "verdict"],
+          head: ["comparison", "change, %", "from", "to", "seeds × users", "verdict"],
           digits: 1,
           rows: kept.map((d) => [
             values.narrow ? d.name : `${d.name} (${[d.study].flat().join(", ")})`,
             d.change,
             d.low,
             d.high,
-            d.over === "users" ? "users" : "both",
             `${d.seeds} × ${d.users}`,
             d.robust ? "robust" : "not robust",
           ]),

@@ -38,8 +38,7 @@ def agreement(cells: pd.DataFrame, arm: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The columns of `seqattn.studies.judge.judge`, NaN where not run, with change for the
-        relative change, and
+        The columns of `seqattn.studies.judge.judge`, NaN where not run, and
 
         - published_change, published_stars, published_robust (yes, no, unknown);
         - stars: ours, by the same t-test;
@@ -51,7 +50,6 @@ def agreement(cells: pd.DataFrame, arm: str) -> pd.DataFrame:
         columns={c: f"published_{c}" for c in ("change", "stars", "robust")}
     )
     rows = grid(cells, arm)
-    rows = rows.rename(columns={"relative_change_percent": "change"})
     rows = printed.merge(rows, on=["dataset", "model", "metric", "k"], how="left")
     rows = with_columns(rows, _NEEDED)
     rows["stars"] = [_stars(p) for p in rows["t_p_value"]]

@@ -77,7 +77,7 @@ def beside_rows(cells: pd.DataFrame, arm: str) -> pd.DataFrame:
         return cells
     mine = (cells["arm"] == arm) & ~published.of_paper(cells)
     rows = ndcg_at_10(cells[mine])
-    return published.with_titles(rows.rename(columns={"relative_change_percent": "change"}))
+    return published.with_titles(rows)
 
 
 def agreement_table(cells: pd.DataFrame) -> pd.DataFrame:
@@ -208,7 +208,7 @@ def conclusion_counts(told: pd.DataFrame) -> pd.DataFrame:
 def beside_table(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the changes at 10 on datasets that the paper does not have, in both designs."""
     columns = ["dataset", "part", "arm", "model", "metric", "k", "n_seeds", "cut_short"]
-    cells = with_columns(cells, columns).rename(columns={"relative_change_percent": "change"})
+    cells = with_columns(cells, columns)
     chosen = (cells["k"] == 10) & cells["arm"].isin(list(ARMS)) & ~published.of_paper(cells)
     rows = cells[chosen].assign(design=cells["arm"].map(ARMS))
     told = [change(cell) for cell in rows.to_dict("records")]

@@ -428,23 +428,18 @@ def test_a_number_that_the_text_asks_for_and_no_cell_glues_is_named():
     assert execution.twice(v4.new_notebook(cells=[*cells, again])) == ["kept"]
 
 
-def test_a_studys_page_folds_code_that_shows_nothing(tmp_path, monkeypatch):
+def test_a_studys_page_folds_code(tmp_path, monkeypatch):
     import nbformat.v4 as v4
 
-    glued = {"data": {}, "metadata": {"scrapbook": {"name": "n"}}}
-    outputs = {
-        "import": [],
-        "glue": [v4.new_output("display_data", **glued)],
-        "draw": [v4.new_output("display_data", data={"image/png": ""})],
-        "both": [v4.new_output("display_data", **glued), v4.new_output("stream", text="told")],
-    }
-    cells = [v4.new_code_cell(name, outputs=found) for name, found in outputs.items()]
+    shown = [v4.new_output("display_data", data={"image/png": ""})]
+    cells = [v4.new_code_cell("import"), v4.new_code_cell("draw", outputs=shown)]
+    cells = [*cells, v4.new_markdown_cell("read")]
     cells[0].metadata["tags"] = ["hide-output"]
     monkeypatch.setattr(pages, "STUDIES", tmp_path)
     monkeypatch.setattr(pages, "execute", lambda *_: v4.new_notebook(cells=cells))
     page = pages.study_page(plan.read_study("levels"))
     found = [cell["metadata"].get("tags") for cell in _cells(page)]
-    assert found == [["hide-output", "hide-input"], ["hide-input"], None, None]
+    assert found == [["hide-output", "hide-input"], ["hide-input"], None]
 
 
 def test_a_studys_page_is_made_again_only_where_something_it_may_read_has_changed(

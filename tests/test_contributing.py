@@ -345,7 +345,7 @@ def test_the_example_statistic_passes_the_test_that_the_recipe_shows(sign_test):
 def test_the_example_statistic_becomes_a_column_of_every_comparison(sign_test):
     line = blocks(recipe("a statistic"), "python")[2].strip()
     code = inspect.getsource(judge._beyond)
-    first = '"base": level,'
+    first = "**told,"
     assert code.count(first) == 1
     module = dict(vars(judge)) | {"sign_test": sign_test}
     exec(code.replace(first, f"{first} {line}"), module)

@@ -70,8 +70,7 @@ def forest() -> list[dict[str, object]]:
 
     Against SASRec, and where a study has the table, of real intensities against a placebo, or of a
     pair of models. What two studies read from the same runs is one row with both their titles.
-    Intervals are over users and seeds; a table that was kept without them (`low` and `high` are
-    over users) says so.
+    Intervals are over users and seeds.
     """
     rows: defaultdict[tuple[object, ...], list[dict[str, Any]]] = defaultdict(list)
     # A study that reads another's searches comes after it, and adds to its rows.

@@ -63,6 +63,8 @@ def test_mask_and_objective_are_the_two_by_two_of_cell_means_and_add_up_to_the_g
         "mask x objective": ((a - b) - (c - d)) / 2,
         "samples": (d_last - d + c_last - c) / 2,
         "objective beyond samples": (a - c_last + b - d_last) / 2,
+        "samples, BERT4Rec": d_last - d,
+        "samples, causal": c_last - c,
         "mask x samples": ((c_last - c) - (d_last - d)) / 2,
         "gap left": a - d_last,
     }
@@ -82,7 +84,7 @@ def test_an_effect_needs_all_its_cells_with_two_seeds(tmp_path):
     study = dataclasses.replace(WHY, datasets=("d",))
     without = [g for g in groups if g.model != "bidirectional-next"]
     assert set(ae_ar.factorial(study, without)["effect"]) == {
-        *("gap", "samples", "mask x samples", "gap left")
+        *("gap", "samples", "samples, BERT4Rec", "samples, causal", "mask x samples", "gap left")
     }
     one_seed = [
         dataclasses.replace(g, runs=g.runs[:1]) if g.model == "sasrec" else g for g in groups

@@ -17,7 +17,6 @@ from seqattn.studies.plan import Study
 from seqattn.studies.tables import TABLES
 
 if TYPE_CHECKING:
-    import nbformat
     from jupyter_client import AsyncKernelManager
 
 STUDIES = ROOT / "book" / "studies"
@@ -103,16 +102,11 @@ def _study_page(study: Study, made_from: str, kernel: AsyncKernelManager | None 
     output = STUDIES / study.notebook.name
     notebook = execute(study.notebook, output, {}, kernel)
     for cell in notebook.cells:
-        if cell.cell_type == "code" and not _shows(cell):
+        if cell.cell_type == "code":  # who reads what came out may unfold it
             cell.metadata.setdefault("tags", []).append("hide-input")
     notebook.metadata["seqattn"] = {"made_from": made_from}
     write_notebook(notebook, output)
     return output
-
-
-def _shows(cell: nbformat.NotebookNode) -> bool:
-    """Return whether an executed cell shows a reader something: code that only glues is folded."""
-    return any("scrapbook" not in output.get("metadata", {}) for output in cell.outputs)
 
 
 def study_pages() -> list[Path]:

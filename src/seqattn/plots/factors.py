@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -10,17 +11,19 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from seqattn.plots.changes import legend_above, variant_keys
-from seqattn.plots.style import BLUE, COLOURS, GREY, OTHERS, or_not_run, with_ends
+from seqattn.plots.style import BLUE, COLOURS, GREY, or_not_run, with_ends
 
 
 @or_not_run
-def effects_forest(frame: pd.DataFrame) -> Figure:
+def effects_forest(frame: pd.DataFrame, parts: Collection[str] = ()) -> Figure:
     """Draw effects with their intervals: a panel a dataset, a row an effect.
 
     Parameters
     ----------
     frame : DataFrame
         Columns title, effect, change, low, high (percent).
+    parts : collection of str
+        Effects in colour; the others are grey.
     """
     titles, effects = list(dict.fromkeys(frame["title"])), list(dict.fromkeys(frame["effect"]))
     size = (max(2.7 * len(titles), 5), 0.9 + 0.4 * len(effects))
@@ -29,7 +32,7 @@ def effects_forest(frame: pd.DataFrame) -> Figure:
         mine = frame[frame["title"] == title]
         for row in mine.itertuples():
             place = effects.index(row.effect)
-            colour = OTHERS[place % len(OTHERS)]
+            colour = BLUE if row.effect in parts else GREY
             axes.plot([row.low, row.high], [place, place], color=colour, linewidth=2)
             axes.plot(row.change, place, "o", color=colour, markersize=5)
         axes.axvline(0, color="black", linewidth=0.8)

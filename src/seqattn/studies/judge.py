@@ -127,18 +127,20 @@ def _beyond(
     p_values = bootstrap_p_value(means)
     sides = zip(records, pairs.values(), base, variant, p_values, strict=True)
     for record, pair, b, v, p in sides:
-        row: dict[str, Any] = change(*pair)
-        level = row["base"]
-        row |= {
-            "users_low": record.clustered_ci[0] * (100 / level if level else np.nan),
-            "users_high": record.clustered_ci[1] * (100 / level if level else np.nan),
+        told = change(*pair)
+        level = told["base"]
+        percent = 100 / level if level else np.nan
+        row: dict[str, Any] = {
+            **told,
+            "users_low": record.clustered_ci[0] * percent,
+            "users_high": record.clustered_ci[1] * percent,
             "p": max(record.t_p_value, float(p)),
             "d_z": record.t_statistic / np.sqrt(record.n_seeds),
         }
         if level:
-            row["equivalent"] = row["margin"] <= MARGIN_PERCENT
             tost = tost_paired(b, v, MARGIN_PERCENT / 100 * level)
-            row["users_equivalent"] = tost.equivalent
+            row |= {"users_equivalent": tost.equivalent}
+            row |= {"equivalent": told["margin"] <= MARGIN_PERCENT}
         rows.append(row)
     return pd.DataFrame(rows)
 

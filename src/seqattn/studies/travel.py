@@ -15,6 +15,7 @@ from seqattn.analysis.lambdas import Spearman, spearman, spearman_by
 from seqattn.analysis.lambdas import pace as pace_of
 from seqattn.config import BACKBONES, LAMBDA
 from seqattn.data.entry import log_of
+from seqattn.data.sources import GENERATED
 from seqattn.models import MODELS
 from seqattn.plots.style import name_of
 from seqattn.presets import PRESETS, get_preset
@@ -30,7 +31,10 @@ _MEANS = ["steps", "learning_rate", "lam", "moved", "possible", "used"]
 _BATCH = 2048  # of the published steps: the paper states none, and ranks do not depend on it
 _RATES = 1e-4, 5e-3  # the learning rates that we search; the paper lists none
 # Settings that a search chose, or that were written down before; then what intensities were drawn.
-KINDS = ("searched", "not searched: real", "not searched: shuffled", "not searched: planted")
+KINDS = (
+    *("searched", "not searched: real", "not searched: shuffled", "not searched: planted"),
+    "a generated log",
+)
 _TOLD = {"real": KINDS[1], "planted": KINDS[3]}
 
 
@@ -182,7 +186,10 @@ def _described(study: Study) -> pd.DataFrame:
         return found
     start = {name: (LAMBDA | arm.settings.train)["lambda_start"] for name, arm in arms.items()}
     return found.assign(
-        kind=[_kind(arms[arm]) for arm in found["arm"]],
+        kind=[
+            KINDS[4] if log_of(name) in GENERATED else _kind(arms[arm])
+            for name, arm in zip(found["dataset"], found["arm"], strict=True)
+        ],
         log=[log_of(name) for name in found["dataset"]],
         start=found["arm"].map(start),
         epoch_steps=found["steps"] / found["epoch"],

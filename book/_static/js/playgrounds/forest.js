@@ -1,6 +1,7 @@
 // Comparisons of the studies as one plot: filter, sort, and read a line or the table.
 (() => {
   const ALL = "all";
+  const FIRST = "Replication"; // the study it opens with
   const LIMIT = 40; // percent; what goes on beyond is cut and has an arrow
   const ORDERS = {
     change: (a, b) => b.change - a.change,
@@ -14,7 +15,7 @@
   const cut = (x) => Math.max(-LIMIT, Math.min(LIMIT, x));
 
   playground.define("forest", {
-    title: "Comparisons with SASRec or with a placebo: filter, sort, read",
+    title: "Every comparison of the book: filter, sort, read",
     size: (narrow) => [layout(narrow).width, layout(narrow).height],
     controls: (data) => [
       ...["study", "dataset", "arm"].map((key) => ({
@@ -22,7 +23,7 @@
         kind: "select",
         label: key[0].toUpperCase() + key.slice(1),
         options: playground.valuesOf(data, key),
-        value: ALL,
+        value: key === "study" && data.some((d) => [d.study].flat().includes(FIRST)) ? FIRST : ALL,
       })),
       {
         id: "only",

@@ -86,12 +86,14 @@ def gains_over_locality(frame: pd.DataFrame) -> Figure:
     axes.plot(*middle.to_numpy().T, "o", **look)
     look = {"fmt": "o", "color": BLUE, "capsize": 3, "label": "here, with interval"}
     with_ends(axes, ours["locality"], ours, "gain", **look)
-    for title, part in frame.groupby("title"):
-        top = part[["gain", "high"]].max(axis=None)
-        place = part["locality"].iloc[0], top
+    tops = frame.assign(top=frame[["gain", "high"]].max(axis=1)).groupby("title")
+    tops = tops[["locality", "top"]].max().sort_values("locality")
+    before, after = (tops["locality"].diff(step).abs().fillna(np.inf) for step in (1, -1))
+    for (title, x, top), leans_back in zip(tops.itertuples(), after < before, strict=True):
         name, _, _ = title.partition(",")  # without its filter
-        look = {"rotation": 45, "rotation_mode": "anchor", "fontsize": 8}  # near ones stay apart
-        axes.annotate(name, place, (0, 6), textcoords="offset points", **look)
+        turn, side = (-45, "right") if leans_back else (45, "left")  # away from the nearer one
+        look = {"rotation": turn, "ha": side, "rotation_mode": "anchor", "fontsize": 8}
+        axes.annotate(name, (x, top), (0, 6), textcoords="offset points", **look)
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set(xlabel="locality: last item over fourth last", ylabel="AR over AE, % of NDCG@10")
     axes.margins(0.25, 0.3)

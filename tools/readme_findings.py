@@ -21,16 +21,16 @@ from seqattn.plots import changes, name_of
 from seqattn.studies import (
     ae_ar,
     arms,
-    beyond,
+    beyond_lambda,
     calibration,
-    control,
-    identified,
     judge,
-    known,
+    lambda_starts,
     placebo,
+    positive_control,
     targets,
     texts,
     travel,
+    what_we_know,
 )
 from seqattn.studies.ia import published, tables
 from seqattn.studies.plan import Study, read_study
@@ -99,7 +99,7 @@ def findings() -> str:
     lengths = travel.by_cell(replication.table("travel"))
     changes = replication.table("changes")
     changes = changes[travel.counted(changes, lengths)]
-    neutral = known.of_fixed(placebos)
+    neutral = what_we_know.of_fixed(placebos)
     neutral = neutral[neutral["counted"]]
     in_both = pd.concat([changes, neutral])
     mine = targets.pick(changes, arm="shared_backbone", kind="unfiltered")
@@ -116,7 +116,7 @@ def findings() -> str:
     speed = json.loads((ROOT / "benchmarks" / "results" / "backbones.json").read_text())
     rates = [row["ratio"] for row in speed["rows"]]
     in_fixed = _cells("placebo")
-    ml_1m = known.whole_changes(in_fixed, placebo.REAL, "ml-1m")
+    ml_1m = what_we_know.whole_changes(in_fixed, placebo.REAL, "ml-1m")
     all_verdicts = pd.concat(placebo.of_study(read_study(name)) for name in _PLACEBOS)
     searched = _run(placebo.of_study(read_study("placebo_searched")))
     units = targets.by_dataset(targets.pick(neutral, target="test", kind="unfiltered"))
@@ -125,7 +125,7 @@ def findings() -> str:
         n_trained=trained.n,
         on_valid=f"{on_valid.estimate:+.1f} {texts.span(*on_valid.ci)}",
         n_datasets=mine["dataset"].nunique(),
-        answer=known.answer(targets.pools(in_both)).capitalize(),
+        answer=what_we_know.answer(targets.pools(in_both)).capitalize(),
         neutral=targets.pooled_told(neutral, "fixed"),
         units=f"{units.estimate:+.1f} {texts.span(*units.ci)}",
         **{arm.split("_")[0]: counts[name] for arm, name in BACKBONES.items()},
@@ -137,17 +137,19 @@ def findings() -> str:
         n_searched=len(searched),
         n_long=travel.counted(searched, lengths).sum(),
         over_placebo=placebo.told_over(pd.concat(map(_over_placebo, _PLACEBOS))),
-        fixed=known.told_changes(in_fixed, placebo.REAL, "ml-1m"),
+        fixed=what_we_know.told_changes(in_fixed, placebo.REAL, "ml-1m"),
         small=f"{ml_1m['equivalent'].eq(True).sum()} of {len(ml_1m)}",
         robust=f"{ml_1m['robust'].sum()} of {len(ml_1m)}",
-        failed=known.told_failed(in_fixed, placebo.REAL, "ml-1m"),
-        **known.beyond_zero(targets.pick(placebos.table("changes"), arm="real", dataset="ml-1m")),
+        failed=what_we_know.told_failed(in_fixed, placebo.REAL, "ml-1m"),
+        **what_we_know.beyond_zero(
+            targets.pick(placebos.table("changes"), arm="real", dataset="ml-1m")
+        ),
         margin=MARGIN_PERCENT,
-        epochs=known.told_epochs(placebos.table("runs"), placebo.REAL, "ml-1m"),
+        epochs=what_we_know.told_epochs(placebos.table("runs"), placebo.REAL, "ml-1m"),
         **_beyond(),
         planted=_controlled("positive_control"),
         held=_controlled("held"),
-        **identified.told(read_study("lambda_starts")),
+        **lambda_starts.told(read_study("lambda_starts")),
         **_why_ar(),
         least=needs.min(),
         most=needs.max(),
@@ -176,9 +178,9 @@ def _run(verdicts: pd.DataFrame) -> pd.DataFrame:
 def _beyond() -> dict[str, object]:
     """Say the same of designs beyond one lambda and of rivals in the loss, without Add."""
     study = read_study("beyond_lambda")
-    verdicts = beyond.of_study(study)
+    verdicts = beyond_lambda.of_study(study)
     verdicts = verdicts[~verdicts["model"].isin(VARIANTS)]
-    n_rivals = len(beyond.rivals(study))
+    n_rivals = len(beyond_lambda.rivals(study))
     n_designs = verdicts["model"].nunique() - n_rivals
     return {"n_designs": n_designs, "n_rivals": n_rivals, "beyond": _told(verdicts)}
 
@@ -208,8 +210,10 @@ def _controlled(name: str) -> str:
     Changes over the same variants where intensities tell nothing: what a verdict is about.
     """
     study = read_study(name)
-    verdicts = control.of_study(study)
-    rows = control.at_full(control.by_dose(study, _cells(name, "over_nothing")), verdicts)
+    verdicts = positive_control.of_study(study)
+    rows = positive_control.at_full(
+        positive_control.by_dose(study, _cells(name, "over_nothing")), verdicts
+    )
     rows = rows.merge(verdicts[verdicts["verdict"] != "not run"])
     told = []
     for (dataset, title), mine in rows.groupby(["dataset", "title"]):

@@ -15,7 +15,7 @@ from small_logs import PROPERTY
 from seqattn.data import CATALOGUE, Dataset, held_log, load_dataset, prepare
 from seqattn.data.held import FOLLOW, HELD_MINUTES, chances, held_last, knowing_items
 from seqattn.errors import SeqattnError
-from seqattn.studies import control
+from seqattn.studies import positive_control
 
 
 @PROPERTY
@@ -77,7 +77,7 @@ def test_who_sees_items_alone_infers_what_held_by_summing_over_all_that_may_have
 
 def test_no_ranking_beats_that_of_the_story_and_minutes_are_worth_much():
     few = Dataset.from_interactions(held_log(300), CATALOGUE["synthetic-held"])
-    told = {name: values_U.mean() for name, values_U in control._by_target(few).items()}
+    told = {name: values_U.mean() for name, values_U in positive_control._by_target(few).items()}
     assert 1.15 * told["sees_items"] < told["sees_minutes"] < 1
 
 
@@ -85,10 +85,10 @@ def test_equal_items_are_ranked_in_any_order():
     dcg = 1 / np.log2(np.arange(2, 12))
     one = np.zeros(50)
     one[3] = 1
-    assert control._expected(one, 3) == 1 and control._expected(one, 4) == pytest.approx(
-        dcg[1:].sum() / 49
-    )
-    assert control._expected(np.ones(50) / 50, 7) == pytest.approx(dcg.sum() / 50)
+    assert positive_control._expected(one, 3) == 1 and positive_control._expected(
+        one, 4
+    ) == pytest.approx(dcg[1:].sum() / 49)
+    assert positive_control._expected(np.ones(50) / 50, 7) == pytest.approx(dcg.sum() / 50)
 
 
 def test_the_log_is_in_the_catalogue_and_survives_the_five_core():

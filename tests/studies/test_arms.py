@@ -18,7 +18,7 @@ from seqattn.runs.results import rank_matrix
 from seqattn.runs.store import Store
 from seqattn.search.record import read_search
 from seqattn.stats.metrics import metric
-from seqattn.studies import arms, known
+from seqattn.studies import arms, what_we_know
 from seqattn.studies import tables as of_study
 
 OWN, CONTROL, SHARED = BACKBONES.values()
@@ -126,7 +126,7 @@ def test_sasrec_is_compared_with_itself_on_the_backbones_of_other_searches(tmp_p
 
     others = arms.other_searches(luck)
     assert others["model"].tolist() == ["ia-val"] and arms.best_by_another(luck)["steam-au"]
-    (told,) = known.robust_luck(others)["SASRec's NDCG@10 change, %"]
+    (told,) = what_we_know.robust_luck(others)["SASRec's NDCG@10 change, %"]
     assert told.startswith(f"{100 * (after / before - 1):+.1f} [")
     row = arms.luck_table(luck).loc["Steam-AU"]
     assert row["Add's search"].endswith("\nthe same")

@@ -24,7 +24,7 @@ from seqattn.models.key_bias import LEVELS
 from seqattn.presets import get_preset
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Result, Store
-from seqattn.studies import beyond, placebo, plan
+from seqattn.studies import beyond_lambda, placebo, plan
 from seqattn.studies.plan import DataFacts, Group, read_study
 from seqattn.studies.tables import TABLES
 from seqattn.training.ranking import rank_targets
@@ -36,15 +36,15 @@ DESIGNS = [name for name in STUDY.arm("real").models if name != "sasrec"]
 
 
 def test_the_study_asks_for_every_design_and_rival_with_its_placebos():
-    assert beyond.rivals(STUDY) == RIVALS
+    assert beyond_lambda.rivals(STUDY) == RIVALS
     rooms = ("seqattn.models.key_bias", "seqattn.models.side_information")
     injections = {
         m: model.build.keywords.get("injection")
         for m, model in MODELS.items()
         if isinstance(model.build, partial)
     }
-    beyond_lambda = {m for m, found in injections.items() if found.__module__ in rooms}
-    assert set(DESIGNS) == {"ia-add", *beyond_lambda}  # not those that a reader adds
+    freer = {m for m, found in injections.items() if found.__module__ in rooms}
+    assert set(DESIGNS) == {"ia-add", *freer}  # not those that a reader adds
     by_name = {arm.name: arm for arm in STUDY.arms}
     assert len(by_name) == 13 and {arm.against for arm in STUDY.arms} == {"real"}
     for name, arm in by_name.items():
@@ -89,7 +89,7 @@ def test_a_rival_is_judged_by_the_rule_of_the_placebo_like_any_design():
         cell("within", "ia-gate", False),
         cell("across", "ia-gate", False),
     ]
-    told = beyond.verdicts(ONE, pd.DataFrame(cells), pd.DataFrame(over))
+    told = beyond_lambda.verdicts(ONE, pd.DataFrame(cells), pd.DataFrame(over))
     assert told["model"].tolist() == [*DESIGNS, *RIVALS]
     found = told.set_index("model")["verdict"]
     assert found["confidence"] == "information"
@@ -107,7 +107,7 @@ def test_a_design_that_a_constant_changes_has_that_placebo_too():
     ]
 
     def found(cells, over):
-        told = beyond.verdicts(ONE, pd.DataFrame(cells), pd.DataFrame(over))
+        told = beyond_lambda.verdicts(ONE, pd.DataFrame(cells), pd.DataFrame(over))
         return told.set_index("model")["verdict"][["ia-nova", "ia-gate"]].tolist()
 
     assert found(cells, over) == ["not run", "information"]
@@ -117,7 +117,7 @@ def test_a_design_that_a_constant_changes_has_that_placebo_too():
 
 
 def test_without_runs_everything_is_not_run():
-    told = beyond.verdicts(STUDY, pd.DataFrame(), pd.DataFrame())
+    told = beyond_lambda.verdicts(STUDY, pd.DataFrame(), pd.DataFrame())
     assert len(told) == 3 * 11 and set(told["verdict"]) == {"not run"}
 
 
@@ -134,7 +134,7 @@ def test_what_a_fit_learned_is_kept_and_becomes_rows(tmp_path):
         ranks = rank_targets(load_model(again, data), data.split, "test")["unfiltered"]
         assert np.array_equal(ranks, run.ranks())  # weights know the log's quantiles
         groups.append(Group(facts, "real", name, (spec,), runs=(again,)))
-    curves = beyond.gates(STUDY, groups)
+    curves = beyond_lambda.gates(STUDY, groups)
     n_heads = curves.groupby("model", sort=False)["head"].unique().map(sorted).to_dict()
     assert n_heads == {"ia-gate": [1, 2], "ia-add-learned": [0], "ia-dif-sr": [1, 2]}
     by_curve = curves.groupby(["model", "layer", "head"])["bias"]
@@ -144,7 +144,7 @@ def test_what_a_fit_learned_is_kept_and_becomes_rows(tmp_path):
     own = curves.query("model == 'ia-gate' and layer == 2 and head == 1")["bias"].to_numpy()
     expected = np.interp(LEVELS, np.linspace(0, 1, 5), weights[0])
     np.testing.assert_allclose(own, expected - expected.mean(), atol=1e-6)
-    lams = beyond.head_lambdas(STUDY, groups)
+    lams = beyond_lambda.head_lambdas(STUDY, groups)
     assert len(lams) == 4 and (lams["lam"] != 1).all()
 
 
@@ -152,7 +152,7 @@ def test_a_bias_of_an_own_design_that_is_no_curve_is_no_row():
     facts = DataFacts("d", "f" * 16, 10**6, 40)
     learned = [{"bias": [0.1, 0.2]}, {"bias": [list(LEVELS)]}]
     run = SimpleNamespace(seed=1, facts={"learned": learned})
-    curves = beyond.gates(STUDY, [Group(facts, "real", "ia-mine", (), runs=(run,))])
+    curves = beyond_lambda.gates(STUDY, [Group(facts, "real", "ia-mine", (), runs=(run,))])
     assert set(curves["layer"]) == {2} and len(curves) == len(LEVELS)
 
 
@@ -163,7 +163,7 @@ def test_a_band_is_over_seeds_and_not_over_heads():
 
     values = {1: (1.0, -1.0), 2: (0.5, 0.5), 3: (2.0, 0.0)}
     rows = [curve(s, h, b) for s, both in values.items() for h, b in enumerate(both, 1)]
-    band = beyond.bands(pd.DataFrame(rows)).iloc[0]
+    band = beyond_lambda.bands(pd.DataFrame(rows)).iloc[0]
     by_seed = np.array([0.0, 0.5, 1.0])
     half = 4.302653 * by_seed.std(ddof=1) / np.sqrt(3)
     assert (band["mean"], band["n_seeds"]) == (0.5, 3)

@@ -20,14 +20,14 @@ from seqattn.data.planted import promised, with_planted
 from seqattn.presets import get_preset
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store
-from seqattn.studies import control, plan
+from seqattn.studies import plan, positive_control
 from seqattn.studies.plan import DataFacts, Group, read_study
 from seqattn.studies.tables import TABLES
 
 STUDY = read_study("positive_control")
 ONE = dataclasses.replace(STUDY, datasets=("d",))
 DOSES = (0.0, 0.25, 0.5, 0.75, 1.0)
-ARMS = {p: name for name, p in control.doses(STUDY).items()}
+ARMS = {p: name for name, p in positive_control.doses(STUDY).items()}
 
 
 def cell(p, gain, margin=20.0, direction=1, n_seeds=3):
@@ -40,7 +40,7 @@ def cell(p, gain, margin=20.0, direction=1, n_seeds=3):
 def verdict(gains, beyond, margin=20.0):
     cells = [cell(p, gain) for p, gain in zip(DOSES, gains, strict=True)]
     over = [cell(p, gain, margin) for p, gain in zip(DOSES[1:], beyond, strict=True)]
-    row = control.verdicts(ONE, pd.DataFrame(cells), pd.DataFrame(over)).iloc[0]
+    row = positive_control.verdicts(ONE, pd.DataFrame(cells), pd.DataFrame(over)).iloc[0]
     return row["verdict"], row["seen_from"], row["alarm"]
 
 
@@ -56,24 +56,24 @@ def test_the_study_asks_for_all_doses_of_all_variants_against_sasrec_on_real_int
 
 
 def test_the_other_dials_stand_beside_the_arm_with_their_p_alone():
-    assert control.dials(STUDY) == {
+    assert positive_control.dials(STUDY) == {
         "light tail": "p 1", "heavy tail": "p 1", "popular": "p 1", "popular, p 0": "p 0",
     }  # fmt: skip
     trains = {arm.name: arm.settings.train for arm in STUDY.arms}
-    for name, usual in control.dials(STUDY).items():
+    for name, usual in positive_control.dials(STUDY).items():
         (changed,) = {key for key in trains[name] if trains[name][key] != trains[usual].get(key)}
         assert changed in ("planted_tail", "planted_popularity")
         assert STUDY.arm(name).models == VARIANTS and STUDY.arm(name).against == "real"
-    assert not control.dials(read_study("held"))
+    assert not positive_control.dials(read_study("held"))
 
 
 def test_marks_of_the_very_next_item_are_judged_against_marks_that_tell_nothing(tmp_path):
-    assert control.next_alone(STUDY) == {"next": 1.0}
+    assert positive_control.next_alone(STUDY) == {"next": 1.0}
     strict = STUDY.arm("next")
     assert strict.settings.train == {"intensity": "planted", "planted_next": True}
     assert (strict.models, strict.against) == (VARIANTS, "real")
-    assert "next" not in {**control.dials(STUDY), **control.doses(STUDY)}
-    assert not control.next_alone(read_study("held"))
+    assert "next" not in {**positive_control.dials(STUDY), **positive_control.doses(STUDY)}
+    assert not positive_control.next_alone(read_study("held"))
     study, data, facts = small_study(tmp_path)
     smoke, store, groups = get_preset("smoke"), Store(tmp_path), []
     for arm, rank in (("p 0", 9), ("p 1", 7), ("next", 4)):
@@ -84,11 +84,13 @@ def test_marks_of_the_very_next_item_are_judged_against_marks_that_tell_nothing(
             keep(tmp_path, spec, np.full(data.n_users, rank), [])
         runs = tuple(filter(None, map(store.get, specs)))
         groups.append(Group(facts, arm, "ia-add", specs, runs=runs))
-    table = control.over_nothing(study, groups)
+    table = positive_control.over_nothing(study, groups)
     rows = table.query("metric == 'NDCG' and k == 10").set_index("arm")
     assert set(rows.index) == {"p 1", "next"}
     assert rows.loc["next", "base"] == pytest.approx(1 / np.log2(10))
-    told = control.by_dial(study, table.assign(dataset="synthetic"), control.next_alone(study))
+    told = positive_control.by_dial(
+        study, table.assign(dataset="synthetic"), positive_control.next_alone(study)
+    )
     told = told["change"].item()
     assert told == pytest.approx(rows.loc["next", "change"])
 
@@ -111,13 +113,15 @@ def test_the_rule(gains, beyond, margin, expected, seen_from):
 
 def test_a_robust_loss_is_no_gain():
     cells = pd.DataFrame([cell(p, True, direction=-1) for p in DOSES])
-    told = control.verdicts(ONE, cells, cells[1:])
+    told = positive_control.verdicts(ONE, cells, cells[1:])
     assert told["verdict"].iloc[0] == "can't be told" and not told["alarm"].iloc[0]
 
 
 def test_the_generated_log_is_asked_by_the_same_rule():
     held = read_study("held")
-    assert sorted(control.doses(held).values()) == list(DOSES) and held.seeds == STUDY.seeds
+    assert (
+        sorted(positive_control.doses(held).values()) == list(DOSES) and held.seeds == STUDY.seeds
+    )
     of = {arm.name: arm.models for arm in held.arms}
     variants = STUDY.arm("p 1").models
     assert of.pop("p 1") == ("sasrec", *variants) and set(of.values()) == {variants}
@@ -133,14 +137,14 @@ def test_a_cell_without_both_ends_of_the_dial_or_a_seed_there_is_not_run():
         ([*cells[:-1], cell(1.0, True, n_seeds=2)], cells[1:]),
         ([], []),
     ):
-        told = control.verdicts(ONE, pd.DataFrame(mine), pd.DataFrame(own))
+        told = positive_control.verdicts(ONE, pd.DataFrame(mine), pd.DataFrame(own))
         assert told.query("model == 'ia-add'")["verdict"].tolist() == ["not run"]
         assert told["seen_from"].isna().all() and len(told) == 10
 
 
 def test_both_ends_of_the_dial_give_a_verdict_and_only_all_doses_a_smallest_one():
     ends = [cell(0.0, False), cell(1.0, True)]
-    told = control.verdicts(ONE, pd.DataFrame(ends), pd.DataFrame(ends[1:])).iloc[0]
+    told = positive_control.verdicts(ONE, pd.DataFrame(ends), pd.DataFrame(ends[1:])).iloc[0]
     assert told["verdict"] == "reads" and np.isnan(told["seen_from"]) and not told["alarm"]
 
 
@@ -168,7 +172,7 @@ def test_a_dose_is_judged_against_the_same_variant_at_zero(tmp_path):
         return Group(facts, ARMS[p], "ia-mul", specs, runs=runs)
 
     nothing, dose = group(0.0), group(0.5)
-    table = control.over_nothing(study, [nothing, dose])
+    table = positive_control.over_nothing(study, [nothing, dose])
     row = table.query("metric == 'NDCG' and k == 10").iloc[0]
     assert table["arm"].unique().tolist() == ["p 0.5"] and row["n_seeds"] == 2
     means = [
@@ -195,14 +199,16 @@ def test_a_dial_is_judged_against_the_same_variant_with_the_usual_one(tmp_path):
             keep(tmp_path, spec, np.full(data.n_users, rank), [])
         runs = tuple(filter(None, map(store.get, specs)))
         groups.append(Group(facts, arm, model, specs, runs=runs))
-    table = control.over_usual(study, groups)
+    table = positive_control.over_usual(study, groups)
     row = table.query("metric == 'NDCG' and k == 10").iloc[0]
     assert table[["arm", "model"]].drop_duplicates().to_numpy().tolist() == [
         ["heavy tail", "ia-add"]
     ]
     assert row["base"] == pytest.approx(1 / np.log2(5))
     assert row["difference"] == pytest.approx(1 / np.log2(3) - 1 / np.log2(5))
-    told = control.by_dial(study, table.assign(dataset="synthetic"), control.dials(study))
+    told = positive_control.by_dial(
+        study, table.assign(dataset="synthetic"), positive_control.dials(study)
+    )
     told = told["change"].unstack("dial")
     assert told["heavy tail"].item() == pytest.approx(row["change"])
     assert told.drop(columns="heavy tail").isna().all(axis=None)
@@ -212,10 +218,12 @@ def test_the_ceiling_is_what_the_oracle_rule_would_add(tmp_path):
     _, data, facts = small_study(tmp_path)
     spec = run_spec(data, "sasrec", 1, get_preset("smoke"))
     run = fit_run(Store(tmp_path), data, spec)
-    told = control.ceiling(STUDY, [Group(facts, "real", "sasrec", (spec,), runs=(run,))]).iloc[0]
+    told = positive_control.ceiling(
+        STUDY, [Group(facts, "real", "sasrec", (spec,), runs=(run,))]
+    ).iloc[0]
 
     planted = with_planted(data, 1.0, 2.0, 0.0, 7).sequences.intensity
-    neighbour_V = control.neighbours(data.split.train)
+    neighbour_V = positive_control.neighbours(data.split.train)
     n_marked = round(told["marked"] * len(planted))
     marked = planted >= np.sort(planted)[-n_marked]
     ranks = run.ranks().copy()
@@ -254,12 +262,12 @@ def page(tmp_path, monkeypatch, request):
     monkeypatch.setattr(plots, "use_style", lambda: None)
     # "synthetic" has another story.
     known = {"sees_minutes": np.full(60, 0.5), "sees_items": np.full(60, 0.4)}
-    monkeypatch.setattr(control, "_known", lambda reference: known)
+    monkeypatch.setattr(positive_control, "_known", lambda reference: known)
 
     def run(gain):
         """`gain` divides ranks at p = 1; None: nothing was run."""
         groups = plan.wanted(study)
-        p_of = control.doses(study)
+        p_of = positive_control.doses(study)
         for group in groups if gain else ():
             for spec in group.specs:
                 rng = np.random.default_rng([spec.seed, len(group.model)])
@@ -340,7 +348,7 @@ def test_how_far_lambda_went_stands_beside_every_dose(monkeypatch):
         [("amazon-office", False, m) for m in ("ia-add", "ia-gate")],
         columns=["dataset", "part", "model"],
     )
-    told = control.travelled(STUDY, verdicts)
+    told = positive_control.travelled(STUDY, verdicts)
     assert set(told.index.get_level_values("variant")) == {"Add"}  # the gate has no one lambda
     row = told.loc[("Amazon-Office", "Add", 1.0)]
     assert (row["steps"], row["possible travel"]) == (200, pytest.approx(0.2))

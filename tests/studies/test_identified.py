@@ -13,7 +13,7 @@ from seqattn.config import VARIANTS
 from seqattn.files import ROOT
 from seqattn.plots.lambdas import lambda_ends, lambda_phase, lambda_profile, thinned
 from seqattn.search.tune import space
-from seqattn.studies import identified, plan, travel
+from seqattn.studies import lambda_starts, plan, travel
 from seqattn.studies.plan import read_study, wanted
 
 STARTS, THIN = read_study("lambda_starts"), read_study("thinning")
@@ -21,7 +21,7 @@ ONE = dataclasses.replace(STARTS, datasets=("d",))
 
 
 def ended(values, n_seeds=3, model="ia-add"):
-    names = list(identified.starts(STARTS))
+    names = list(lambda_starts.starts(STARTS))
     rows = zip(names, values, strict=True)
     return pd.DataFrame(
         [("d", arm, model, value, n_seeds) for arm, value in rows],
@@ -30,7 +30,7 @@ def ended(values, n_seeds=3, model="ia-add"):
 
 
 def changed(values, margins, robust=(), n_seeds=3):
-    names = list(identified.held(STARTS))
+    names = list(lambda_starts.held(STARTS))
     return pd.DataFrame(
         {
             "dataset": "d",
@@ -47,7 +47,7 @@ def changed(values, margins, robust=(), n_seeds=3):
 
 
 def told(lambdas, cells):
-    found = identified.verdicts(ONE, lambdas, cells, pd.DataFrame()).set_index("model")
+    found = lambda_starts.verdicts(ONE, lambdas, cells, pd.DataFrame()).set_index("model")
     return tuple(found.loc["ia-add", ["ends", "profile"]])
 
 
@@ -58,15 +58,15 @@ def test_what_meeting_takes_of_the_travel_of_the_outermost_starts():
          (("start 0", 0.8), ("start 0", 1.2), ("start 2", 2.0), ("real", 9.0))],
         columns=["dataset", "model", "arm", "possible"],
     )  # fmt: skip
-    found = identified.verdicts(ONE, ended([1, 0, 0.5, 2]), pd.DataFrame(), travel)
+    found = lambda_starts.verdicts(ONE, ended([1, 0, 0.5, 2]), pd.DataFrame(), travel)
     needed = found.set_index("model")["needed"]
     assert needed["ia-add"] == pytest.approx(1.8 / 3) and np.isnan(needed["ia-mul"])
 
 
 def test_the_study_starts_and_holds_lambda_where_its_rules_say():
-    assert identified.starts(STARTS) == {"real": 1.0, "start 0": 0.0, "start 0.5": 0.5,
+    assert lambda_starts.starts(STARTS) == {"real": 1.0, "start 0": 0.0, "start 0.5": 0.5,
                                          "start 2": 2.0}  # fmt: skip
-    assert sorted(identified.held(STARTS).values()) == [0.5, 1.0, 2.0, 4.0]
+    assert sorted(lambda_starts.held(STARTS).values()) == [0.5, 1.0, 2.0, 4.0]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_profile_is_flat_only_if_each_value_is_equivalent(margins, robust, exp
 
 
 def travels(moved_by_share):
-    names = identified.sizes(THIN)
+    names = lambda_starts.sizes(THIN)
     rows = [
         (row.dataset, "batches of 2048", "ia-add", seed, moved_by_share[row.share])
         for row in names.itertuples()
@@ -121,7 +121,7 @@ def travels(moved_by_share):
     ],
 )
 def test_lambda_returns_if_it_is_nearer_to_1_at_every_smaller_size(moved, expected):
-    found = identified.returning(THIN, travels(moved))
+    found = lambda_starts.returning(THIN, travels(moved))
     mine = found[(found["arm"] == "batches of 2048") & (found["model"] == "ia-add")]
     assert set(mine["verdict"]) == {expected} and set(mine["log"]) == {"amazon-herec", "ml-1m"}
     assert set(found.loc[found["model"] != "ia-add", "verdict"]) == {"not run"}
@@ -131,8 +131,8 @@ def test_lambda_returns_if_it_is_nearer_to_1_at_every_smaller_size(moved, expect
 
 def test_a_size_that_lacks_a_seed_was_not_run():
     few = travels({100: 0.8, 50: 0.6, 25: 0.3, 10: 0.1}).query("seed != 2022")
-    assert set(identified.returning(THIN, few)["verdict"]) == {"not run"}
-    assert set(identified.returning(THIN, pd.DataFrame())["verdict"]) == {"not run"}
+    assert set(lambda_starts.returning(THIN, few)["verdict"]) == {"not run"}
+    assert set(lambda_starts.returning(THIN, pd.DataFrame())["verdict"]) == {"not run"}
 
 
 def test_thinned_logs_take_the_batches_that_their_arm_says_whatever_their_size(monkeypatch):

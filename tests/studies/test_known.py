@@ -12,7 +12,7 @@ from fabricated import fabricate, tables_of
 from seqattn.audit.records import RECORDS
 from seqattn.config import DESIGNS
 from seqattn.stats import pools
-from seqattn.studies import known, texts, travel
+from seqattn.studies import texts, travel, what_we_know
 from seqattn.studies.texts import ARMS
 
 
@@ -26,7 +26,7 @@ def cells(tmp_path_factory):
 
 
 def test_counts_are_those_of_the_papers_datasets(cells):
-    own, shared = (known.judged(cells)[ARMS[arm]] for arm in DESIGNS)
+    own, shared = (what_we_know.judged(cells)[ARMS[arm]] for arm in DESIGNS)
     mine = cells[
         (cells["dataset"] == "ml-100k") & (cells["k"] == 10) & (cells["arm"] == "own_search")
     ]
@@ -41,7 +41,7 @@ def test_counts_are_those_of_the_papers_datasets(cells):
 def test_a_lead_of_unfiltered_ranks_stands_first():
     row = {"dataset": "ml-100k", "part": False, "model": "gru4rec", "base": 0.05, "mean": 0.06}
     row |= {"change": 20.0, "change_low": -1.0, "change_high": 41.0}
-    told = known.leads_table(
+    told = what_we_know.leads_table(
         pd.DataFrame([row | {"kind": "filtered"}, row | {"kind": "unfiltered"}])
     )
     assert [kind for _, kind, _ in told.index] == ["unfiltered", "filtered"]
@@ -55,7 +55,7 @@ def test_more_patience_is_shown_by_whose_search_it_was():
         ("ml-100k", False, "ia-add", "patient_control", 0.07, 0.05),
     ]
     columns = ["dataset", "part", "model", "against", "base", "level"]
-    told = known.patience_table(pd.DataFrame(rows, columns=columns)).loc["ML-100K"]
+    told = what_we_know.patience_table(pd.DataFrame(rows, columns=columns)).loc["ML-100K"]
     assert told.tolist() == [0.05, 0.06, 0.07]
     assert told.index[-1] == "more patience, Add's search"
 
@@ -66,7 +66,7 @@ def test_an_effect_beyond_the_largest_one_simulated_is_said_to_be_so():
         ("ml-1m", "own_search", False, "ia-mul", np.nan),
     ]
     columns = ["dataset", "arm", "part", "model", "robust_clustered"]
-    told = known.detectable(pd.DataFrame(rows, columns=columns), 80.0)
+    told = what_we_know.detectable(pd.DataFrame(rows, columns=columns), 80.0)
     assert told.iloc[:, 0].tolist() == ["3.2", "> 80"]
     assert told.index[1] == ("ML-1M", "Mul", "own search")
 
@@ -76,7 +76,7 @@ def test_conclusions_that_can_not_be_told_are_left_out():
         "own search": ["stands", "can't be told"],
         "SASRec's backbone": ["can't be told"] * 2,
     }
-    told = known.told_conclusions(pd.DataFrame(verdicts, index=["first", "second"]))
+    told = what_we_know.told_conclusions(pd.DataFrame(verdicts, index=["first", "second"]))
     assert told.index.tolist() == ["first"]
 
 
@@ -87,9 +87,9 @@ def test_changes_are_told_with_interval_model_and_seeds_and_none_is_not_run():
     }  # fmt: skip
     others = [{"k": 5}, {"arm": "within"}, {"dataset": "e"}, {"model": "ia-mul", "n_seeds": 4}]
     cells = pd.DataFrame([row, *(row | other for other in others)])
-    assert known.told_changes(cells, "real", "d") == "+2.4 % [+1.1, +3.8] (Add)"
-    assert known.told_changes(cells, "real", "f") == "not run"
-    assert known.told_changes(pd.DataFrame(), "real", "d") == "not run"
+    assert what_we_know.told_changes(cells, "real", "d") == "+2.4 % [+1.1, +3.8] (Add)"
+    assert what_we_know.told_changes(cells, "real", "f") == "not run"
+    assert what_we_know.told_changes(pd.DataFrame(), "real", "d") == "not run"
 
 
 def test_counts_are_told_in_words():
@@ -112,19 +112,19 @@ def test_changes_on_both_targets_are_told_by_arm_and_ranking_and_counted():
         *rows("ia-mul", "real", "filtered", up, around),
         *rows("ia-add", "real", "unfiltered", up, down),  # on opposite sides
     ]
-    told = known.told_on_both(pd.DataFrame(table))
+    told = what_we_know.told_on_both(pd.DataFrame(table))
     assert told == (
         "2 of 4: Mul on ML-1M (real, unfiltered), Mul on ML-1M (SASRec's backbone, unfiltered)"
     )
-    assert known.told_on_both(pd.DataFrame(table[-2:])) == "0 of 1"
+    assert what_we_know.told_on_both(pd.DataFrame(table[-2:])) == "0 of 1"
     arms = pd.DataFrame(table[:2]).assign(model="sasrec", arm="sliding")
-    assert known.told_on_both(arms) == "1 of 1: sliding on ML-1M (unfiltered)"
-    assert known.told_on_both(pd.DataFrame()) == "not run"
+    assert what_we_know.told_on_both(arms) == "1 of 1: sliding on ML-1M (unfiltered)"
+    assert what_we_know.told_on_both(pd.DataFrame()) == "not run"
     filtered = arms.assign(kind="filtered")
-    assert known.share_under_both(arms) == "0 of 1"
-    assert known.share_under_both(pd.concat([arms, filtered])) == "1 of 1"
+    assert what_we_know.share_under_both(arms) == "0 of 1"
+    assert what_we_know.share_under_both(pd.concat([arms, filtered])) == "1 of 1"
     other_way = filtered.assign(low=-9.0)  # filtered, the interval holds 0
-    assert known.share_under_both(pd.concat([arms, other_way])) == "0 of 1"
+    assert what_we_know.share_under_both(pd.concat([arms, other_way])) == "0 of 1"
 
 
 def test_the_part_of_the_rule_that_fails_is_named():
@@ -136,11 +136,11 @@ def test_the_part_of_the_rule_that_fails_is_named():
     )
     mul = row | {"model": "ia-mul", "robust": True, "t_p_value": 0.01}
     cells = pd.DataFrame([add, mul, val]).assign(low=0.0, high=1.0)
-    told = known.told_failed(cells, "real", "ml-1m")
+    told = what_we_know.told_failed(cells, "real", "ml-1m")
     assert told == (
         "Add: 1 of 5 seeds show it alone; Val: t-test p = 0.17, 0 of 5 seeds show it alone"
     )
-    assert known.told_failed(cells[cells["robust"]], "real", "ml-1m") == "none is not"
+    assert what_we_know.told_failed(cells[cells["robust"]], "real", "ml-1m") == "none is not"
 
 
 def test_an_interval_that_users_alone_stand_behind_is_named():
@@ -160,7 +160,7 @@ def test_an_interval_that_users_alone_stand_behind_is_named():
             "owen_high": 4.0,
         }
     )
-    assert known.beyond_zero(rows) == {
+    assert what_we_know.beyond_zero(rows) == {
         "crossed": "2 of 3 (Add, Mul)",
         "alone": "1 of 3 (Mul)",
         "owen": "1 of 3 (Add)",
@@ -188,10 +188,10 @@ def test_the_answer_needs_both_targets_under_both_rankings(low, high, expected):
     pools = pd.DataFrame(both[: len(low)], columns=["target", "kind"])
     pools = pools.assign(arm="shared_backbone", low=low, high=high)
     other = pools.assign(arm="own_search", low=-1, high=1)
-    both = [pools.assign(arm=arm) for arm in known.NEUTRAL]
-    assert known.answer(pd.concat([*both, other])) == expected
-    assert known.answer(pd.concat([pools, other]), ["shared_backbone"]) == expected
-    assert known.answer(pd.concat([pools, other])) == "can't be told"  # nothing in `fixed`
+    both = [pools.assign(arm=arm) for arm in what_we_know.NEUTRAL]
+    assert what_we_know.answer(pd.concat([*both, other])) == expected
+    assert what_we_know.answer(pd.concat([pools, other]), ["shared_backbone"]) == expected
+    assert what_we_know.answer(pd.concat([pools, other])) == "can't be told"  # nothing in `fixed`
 
 
 def test_a_family_has_each_of_its_combinations_once_and_pools_what_counts():
@@ -213,7 +213,7 @@ def test_a_family_has_each_of_its_combinations_once_and_pools_what_counts():
         for change, counted in ((2.0, True), (2.0, True), (2.0, kind == "unfiltered"), (90, False))
     ]
     rows = [row for row in rows if row["target"] == "test" or row["change"] == 2.0][:-1]
-    table = known.families(pd.concat([verdicts, other]), pd.DataFrame(rows))
+    table = what_we_know.families(pd.concat([verdicts, other]), pd.DataFrame(rows))
     assert table.index.tolist() == ["a", "b"]
     counts = table[["information", "channel", "nothing", "can't be told", "not run"]]
     assert counts.to_numpy().tolist() == [[1, 0, 1, 1, 1], [0, 1, 0, 0, 0]]
@@ -239,7 +239,9 @@ def test_the_best_of_an_arm_is_of_whole_sets_of_seeds_and_without_the_baseline()
     row = {"dataset": "a", "arm": "x", "part": False, "kind": "unfiltered", "metric": "NDCG"}
     rows = [("sasrec", 0.9, 5), ("ia-add", 0.3, 5), ("ia-mul", 0.5, 5), ("ia-val", 0.8, 4)]
     levels = pd.DataFrame([row | {"model": m, "mean": v, "n_seeds": n} for m, v, n in rows])
-    assert known.of_best(levels, "x").loc["a"].tolist() == [0.9, 0.5]
-    assert known.of_best(levels, "y").empty and known.of_best(pd.DataFrame(), "x").empty
-    half = known.of_best(levels.assign(part=True), "x")
+    assert what_we_know.of_best(levels, "x").loc["a"].tolist() == [0.9, 0.5]
+    assert (
+        what_we_know.of_best(levels, "y").empty and what_we_know.of_best(pd.DataFrame(), "x").empty
+    )
+    half = what_we_know.of_best(levels.assign(part=True), "x")
     assert half.empty

@@ -13,8 +13,8 @@ from seqattn.files import ROOT
 from seqattn.runs.store import Store
 from seqattn.stats.metrics import metric
 from seqattn.studies import plan
+from seqattn.studies.patience import epochs, patience
 from seqattn.studies.plan import DataFacts, read_study
-from seqattn.studies.repeats import epochs, patience
 
 RANKS = {"sasrec": 3, "ia-add": 2, "ia-mul": 4, "ia-val": 3}
 

@@ -16,7 +16,7 @@ from seqattn.presets import get_preset
 from seqattn.runs.fitting import run_spec
 from seqattn.runs.store import Store
 from seqattn.stats.variance import between_searches, sd_of_sum
-from seqattn.studies import luck, plan
+from seqattn.studies import plan, search_luck
 
 STUDY = plan.read_study("search_luck")
 SEEDS = (1, 2, 3)
@@ -133,9 +133,9 @@ def test_a_verdict_that_one_search_changes_depends_on_the_search(tmp_path, synth
     study = dataclasses.replace(STUDY, arms=STUDY.arms[:2], datasets=("synthetic",), seeds=SEEDS)
     for shift, verdict in ((0, "agrees"), (6, "depends on the search")):
         groups = searched(tmp_path / str(shift), synthetic, shift)
-        models, pairs = luck.by_model(study, groups), luck.by_pair(study, groups)
-        assert len(pairs) == 4 and list(pairs) == luck.PAIR
-        told = luck.verdicts(study, models, pairs).iloc[0]
+        models, pairs = search_luck.by_model(study, groups), search_luck.by_pair(study, groups)
+        assert len(pairs) == 4 and list(pairs) == search_luck.PAIR
+        told = search_luck.verdicts(study, models, pairs).iloc[0]
         assert told["verdict"] == verdict
         assert told["gain"] == (2 if shift else 0)
         assert (pairs["change"].min(), pairs["change"].max()) == (told["lowest"], told["highest"])
@@ -151,9 +151,9 @@ def test_a_search_that_lacks_a_seed_leaves_the_verdict_open(tmp_path, synthetic)
     study = dataclasses.replace(STUDY, arms=STUDY.arms[:2], datasets=("synthetic",), seeds=SEEDS)
     groups = searched(tmp_path, synthetic, 0)
     groups[0] = dataclasses.replace(groups[0], runs=groups[0].runs[1:])
-    models, pairs = luck.by_model(study, groups), luck.by_pair(study, groups)
+    models, pairs = search_luck.by_model(study, groups), search_luck.by_pair(study, groups)
     assert models["model"].tolist() == ["ia-add"] and pairs.empty
-    assert luck.verdicts(study, models, pairs)["verdict"].tolist() == ["not run"]
+    assert search_luck.verdicts(study, models, pairs)["verdict"].tolist() == ["not run"]
 
 
 def test_an_arm_reads_the_searches_and_the_runs_of_its_own_folder():

@@ -35,21 +35,19 @@ from seqattn.stats.metrics import KINDS, METRICS
 from seqattn.stats.unpaired import ratio_interval
 from seqattn.studies import (
     ae_ar,
-    beyond,
+    beyond_lambda,
     calibration,
-    control,
     gains,
     learning,
     liked,
     maps,
     noise,
+    patience,
     placebo,
-    repeats,
+    positive_control,
+    search_luck,
     targets,
     travel,
-)
-from seqattn.studies import (
-    luck as search_luck,
 )
 from seqattn.studies.ia import published
 from seqattn.studies.judge import change, corrected, judge, stacked
@@ -440,13 +438,13 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "over_placebo": placebo.over_placebo,
     "changes_over_placebo": placebo.changes_over_placebo,
     "lambdas_at_one_epoch": placebo.at_one_epoch,
-    "over_nothing": control.over_nothing,
-    "over_usual": control.over_usual,
-    "ceiling": control.ceiling,
-    "best_possible": control.best_possible,
-    "over_items": control.over_items,
-    "patience": repeats.patience,
-    "epochs": repeats.epochs,
+    "over_nothing": positive_control.over_nothing,
+    "over_usual": positive_control.over_usual,
+    "ceiling": positive_control.ceiling,
+    "best_possible": positive_control.best_possible,
+    "over_items": positive_control.over_items,
+    "patience": patience.patience,
+    "epochs": patience.epochs,
     "changes": targets.changes,
     "travel": travel.travel,
     "noise": noise.noise,
@@ -456,7 +454,7 @@ TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
     "locality": gains.locality,
     "six": gains.six,
     "between": ae_ar.between,
-    "gates": beyond.gates,
-    "head_lambdas": beyond.head_lambdas,
+    "gates": beyond_lambda.gates,
+    "head_lambdas": beyond_lambda.head_lambdas,
     "by_liking": liked.by_liking,
 }

@@ -10,7 +10,7 @@ import torch
 from seqattn.config import ModelConfig, TrainConfig
 from seqattn.data import Dataset
 from seqattn.models import build_model
-from seqattn.training.fit import backward, other_loss, training_batches
+from seqattn.training.fit import backward, loss_of, training_batches
 
 
 def training_steps(
@@ -27,7 +27,7 @@ def training_steps(
     network = build_model(name, dataset.n_items, **vars(model)).train()
     optimiser = torch.optim.Adam(network.parameters(), lr=train.learning_rate, fused=True)
     batches = endless(training_batches(network, dataset, train, "cpu"))
-    sampled = other_loss(dataset, train, "cpu")
+    sampled = loss_of(dataset, train, "cpu")
 
     def work() -> float:
         targets = 0

@@ -17,7 +17,7 @@ from seqattn.data import Sequences
 from seqattn.models import build_model
 from seqattn.presets import get_preset
 from seqattn.stats.metrics import metric
-from seqattn.training.fit import backward, batch_loss, fit, other_loss, training_batches
+from seqattn.training.fit import backward, batch_loss, cross_entropy, fit, loss_of, training_batches
 from seqattn.training.negatives import (
     SampledLoss,
     bce,
@@ -391,7 +391,7 @@ def test_every_kind_of_batch_knows_whose_history_a_target_is_in(kind, synthetic)
     name, model_config, windows = WINDOWS[kind]
     train = replace(SMOKE.train, loss="bpr", exclude="history", **windows)
     model = build_model(name, synthetic.n_items, **dataclasses.asdict(model_config))
-    sequences, loss = synthetic.split.train, other_loss(synthetic, train, "cpu")
+    sequences, loss = synthetic.split.train, loss_of(synthetic, train, "cpu")
     codes = torch.arange(1, synthetic.n_items + 1)[None]
     seen = 0
     batches = training_batches(model, synthetic, train, "cpu")(np.random.default_rng(0))
@@ -449,7 +449,7 @@ def test_each_loss_falls_on_one_batch_of_ae_as_of_ar(name, loss, exclude, synthe
     config = replace(SMOKE.train, loss=loss, n_negatives=4, exclude=exclude)
     torch.manual_seed(0)
     model = build_model(name, synthetic.n_items, **dataclasses.asdict(SMOKE.model)).eval()
-    sampled = other_loss(synthetic, config, "cpu")
+    sampled = loss_of(synthetic, config, "cpu")
     parts = next(training_batches(model, synthetic, config, "cpu")(np.random.default_rng(0)))
     optimiser, losses = torch.optim.Adam(model.parameters(), 1e-2), []
     for _ in range(20):
@@ -489,7 +489,7 @@ def test_a_stopped_fit_goes_on_to_the_same_bits(loss, synthetic):
 
 
 def test_the_full_loss_is_left_as_it_was(synthetic):
-    assert other_loss(synthetic, SMOKE.train, "cpu") is None
+    assert loss_of(synthetic, SMOKE.train, "cpu") is cross_entropy
     model = build_model("sasrec", synthetic.n_items, **dataclasses.asdict(SMOKE.model)).eval()
     parts = next(training_batches(model, synthetic, SMOKE.train, "cpu")(np.random.default_rng(0)))
     logits = [model.logits(part.hidden(model)) for part in parts]
@@ -505,7 +505,7 @@ def test_a_batchs_loss_is_the_sampled_one_where_there_is_one(synthetic):
     (part, *_) = next(
         training_batches(model, synthetic, SMOKE.train, "cpu")(np.random.default_rng(0))
     )
-    sampled = other_loss(synthetic, replace(SMOKE.train, loss="bpr"), "cpu")
+    sampled = loss_of(synthetic, replace(SMOKE.train, loss="bpr"), "cpu")
     torch.manual_seed(0)
     found = batch_loss(model, part, sampled)
     torch.manual_seed(0)

@@ -14,7 +14,7 @@ from seqattn.presets import get_preset
 from seqattn.training.batches import Gatherer
 from seqattn.training.fit import (
     launch_epoch,
-    other_loss,
+    loss_of,
     seeded_model,
     training_batches,
     training_plans,
@@ -126,7 +126,7 @@ def test_an_epoch_that_draws_negatives_never_waits(drawn, synthetic, watch):
     model = seeded_model(synthetic, "sasrec", 1, SMOKE.model, "cpu")
     optimiser = torch.optim.Adam(model.parameters(), fused=True)
     batches = training_batches(model, synthetic, config, "cpu")
-    sampled = other_loss(synthetic, config, "cpu")
+    sampled = loss_of(synthetic, config, "cpu")
     with watch:
         launch_epoch(model, batches(np.random.default_rng(1)), optimiser, sampled)
     assert watch.waits == []

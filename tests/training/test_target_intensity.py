@@ -21,8 +21,9 @@ from seqattn.runs.store import Store
 from seqattn.training.fit import (
     backward,
     batch_loss,
+    cross_entropy,
     fit,
-    other_loss,
+    loss_of,
     seeded_model,
     training_batches,
     training_plans,
@@ -96,7 +97,7 @@ def test_equal_intensities_weigh_nothing(synthetic):
 def test_the_weighted_loss_and_its_gradient_are_those_of_the_formula(windows, synthetic):
     config = replace(SMOKE.train, confidence=3.0, windows=windows)
     model, batches = epoch_of(synthetic, config)
-    parts, loss = batches[0], other_loss(synthetic, config, "cpu")
+    parts, loss = batches[0], loss_of(synthetic, config, "cpu")
     model.zero_grad()
     total, n = backward(model, parts, loss)
     found = model.item_embedding.weight.grad.clone()
@@ -123,7 +124,7 @@ def test_whole_histories_are_weighted_too(synthetic):
     weights = torch.tensor(target_weights(synthetic.split.train, config), dtype=torch.float32)
     each = F.cross_entropy(model.logits(part.hidden(model)), part.targets, reduction="none")
     expected = (each * weights[part.places]).mean()
-    found = batch_loss(model, part, other_loss(synthetic, config, "cpu"))
+    found = batch_loss(model, part, loss_of(synthetic, config, "cpu"))
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -298,5 +299,5 @@ def test_a_contrast_trains_and_is_off_at_zero(windows, synthetic):
     on = fit(synthetic, "sasrec", 1, SMOKE.model, replace(config, contrast=0.25))
     assert on.history[1].loss < on.history[0].loss
     assert on.history[0].loss > plain.history[0].loss
-    assert other_loss(synthetic, config, "cpu") is None
+    assert loss_of(synthetic, config, "cpu") is cross_entropy
     assert "contrast" not in record(config)

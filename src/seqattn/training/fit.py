@@ -56,22 +56,24 @@ from seqattn.training.targets import (
 from seqattn.training.whole import WholeBatch, whole_batch, whole_windows
 
 TRIM_EVERY = 32  # optimiser steps
-# In the place of the plain cross-entropy.
-OtherLoss = SampledLoss | WeightedCrossEntropy | ContrastedCrossEntropy
+# Of hidden states (N, D), output embeddings (V, D), targets (N,) and their places (N,).
+Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 Parts = Sequence[Batch | WholeBatch]  # of one step, computed one after another
 
 
-def batch_loss(
-    model: Backbone, batch: Batch | WholeBatch, other: OtherLoss | None = None
+def cross_entropy(
+    hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, places_N: Tensor
 ) -> Tensor:
-    """Return the mean loss over the batch's scored targets: `other`, else the cross-entropy."""
-    hidden_ND, weight_VD = batch.hidden(model), model.scorers()
-    if other is not None:
-        return other(hidden_ND, weight_VD, batch.targets, batch.places)
-    return tied_cross_entropy(hidden_ND, weight_VD, batch.targets)
+    """Return the mean cross-entropy over all items, wherever the targets stand."""
+    return tied_cross_entropy(hidden_ND, weight_VD, targets_N)
 
 
-def backward(model: Backbone, parts: Parts, other: OtherLoss | None = None) -> tuple[Tensor, int]:
+def batch_loss(model: Backbone, batch: Batch | WholeBatch, loss: Loss = cross_entropy) -> Tensor:
+    """Return the mean loss over the batch's scored targets."""
+    return loss(batch.hidden(model), model.scorers(), batch.targets, batch.places)
+
+
+def backward(model: Backbone, parts: Parts, loss: Loss = cross_entropy) -> tuple[Tensor, int]:
     """Add the gradient of the mean loss over all parts of a step; return their sum and number.
 
     Each part is weighed by its share of the targets, so the gradient does not depend on how a
@@ -80,9 +82,9 @@ def backward(model: Backbone, parts: Parts, other: OtherLoss | None = None) -> t
     n_targets = sum(len(part.targets) for part in parts)
     losses = []
     for part in parts:
-        loss = batch_loss(model, part, other) * len(part.targets)
-        (loss / n_targets).backward()
-        losses.append(loss.detach())  # stays on the device
+        total = batch_loss(model, part, loss) * len(part.targets)
+        (total / n_targets).backward()
+        losses.append(total.detach())  # stays on the device
     return torch.stack(losses).sum(), n_targets
 
 
@@ -285,7 +287,7 @@ def train(
         torch.manual_seed(seed)  # dropout starts alike for models that drew extra weights
         rng = np.random.default_rng(seed)
         batches = training_batches(model, dataset, train_config, device)
-        other = other_loss(dataset, train_config, device)
+        loss = loss_of(dataset, train_config, device)
         start_lambda(model, train_config)
         optimiser = adam(model, train_config)
         ranker = Ranker(dataset.split, "valid", device)
@@ -295,11 +297,10 @@ def train(
             course.restore(state, optimiser, rng)
         while len(course.history) < train_config.epochs and not course.stopped:
             started = time.perf_counter()
-            total, n_targets = launch_epoch(model, batches(rng), optimiser, other)
-            loss = float(total) / n_targets
+            total, n_targets = launch_epoch(model, batches(rng), optimiser, loss)
             with diverging(dataset.name, model_name, seed, len(course.history) + 1):
                 ranks = ranker(model, filtered=False)["unfiltered"]
-            course.add(loss, ranks, time.perf_counter() - started)
+            course.add(float(total) / n_targets, ranks, time.perf_counter() - started)
             if on_epoch:
                 on_epoch(course.history[-1])
             if keeper:
@@ -326,7 +327,7 @@ def _pretrain(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     batches = training_batches(twin, dataset, config, device)
-    other = other_loss(dataset, config, device)
+    loss = loss_of(dataset, config, device)
     optimiser = torch.optim.Adam(twin.parameters(), lr=config.learning_rate, fused=True)
     epochs: list[dict[str, float]] = []
     if state:
@@ -339,26 +340,23 @@ def _pretrain(
 
     while len(epochs) < config.pretrain_epochs:
         started = time.perf_counter()
-        total, n_targets = launch_epoch(twin, batches(rng), optimiser, other)
-        loss = float(total) / n_targets
-        seconds = time.perf_counter() - started
-        epochs.append({"epoch": len(epochs) + 1, "loss": loss, "seconds": seconds})
+        total, n_targets = launch_epoch(twin, batches(rng), optimiser, loss)
+        told = {"epoch": len(epochs) + 1, "loss": float(total) / n_targets}
+        epochs.append(told | {"seconds": time.perf_counter() - started})
         if keeper:
             keeper.save(capture)
     take_over(model, twin)
     return epochs
 
 
-def other_loss(
-    dataset: Dataset, config: TrainConfig, device: torch.device | str
-) -> OtherLoss | None:
-    """Return the loss that reads intensities or draws negatives; None is the plain one."""
+def loss_of(dataset: Dataset, config: TrainConfig, device: torch.device | str) -> Loss:
+    """Return the loss of a configuration, some of which read intensities or draw negatives."""
     train = dataset.split.train
     if config.confidence:
         return WeightedCrossEntropy(train, config, device)
     if config.contrast:
         return ContrastedCrossEntropy(train, config, device)
-    return None if config.loss == "ce" else SampledLoss(train, config, device)
+    return cross_entropy if config.loss == "ce" else SampledLoss(train, config, device)
 
 
 def forked_rng(device: torch.device | str) -> AbstractContextManager[None]:
@@ -408,16 +406,16 @@ def launch_epoch(
     model: Backbone,
     batches: Iterator[Parts],
     optimiser: torch.optim.Optimizer,
-    other: OtherLoss | None = None,
+    loss: Loss = cross_entropy,
 ) -> tuple[Tensor, int]:
     """Do one pass over the data without ever waiting for the device; return summed loss, count."""
     model.train()
     total, n_targets = model.item_embedding.weight.new_zeros(()), 0
     for number, parts in enumerate(batches):
         optimiser.zero_grad(set_to_none=True)
-        loss, n = backward(model, parts, other)
+        of_step, n = backward(model, parts, loss)
         optimiser.step()
-        total, n_targets = total + loss, n_targets + n
+        total, n_targets = total + of_step, n_targets + n
         if number % TRIM_EVERY == 0:
             _give_memory_back()
     return total, n_targets

@@ -31,7 +31,7 @@ from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone
 from seqattn.training.batches import Gatherer, Plan
 from seqattn.training.course import Course, Epoch, Fit, diverging
-from seqattn.training.fit import forked_rng, other_loss, seeded_model, training_plans
+from seqattn.training.fit import forked_rng, loss_of, seeded_model, training_plans
 from seqattn.training.loss import stacked_cross_entropy
 from seqattn.training.ranking import Ranker
 from seqattn.training.targets import WeightedCrossEntropy
@@ -143,7 +143,7 @@ def fit_stacked(
         patience, owners = train_config.patience, dataset.split.owners().get("valid")
         courses = {s: Course(m, patience, owners) for s, m in zip(seeds, models, strict=True)}
         gatherer = Gatherer(dataset.split.train, device)
-        weighted = other_loss(dataset, train_config, device)
+        weighted = loss_of(dataset, train_config, device)
         weight_n = weighted.weight_n if isinstance(weighted, WeightedCrossEntropy) else None
         stack = Stack(models, gatherer, train_config.learning_rate, weight_n)
         ranker = Ranker(dataset.split, "valid", device)

@@ -9,7 +9,6 @@ References
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import product
@@ -19,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from seqattn.config import MARGIN_PERCENT, SEEDS, VARIANTS
-from seqattn.runs.results import values
+from seqattn.runs.results import on_common_seeds, values
 from seqattn.runs.store import Run
 from seqattn.stats import (
     DualCriterion,
@@ -40,7 +39,6 @@ COMPARISON = ["dataset", "arm", "part", "model"]  # the columns that name one
 # bootstrap p-value, times the cells of a study (756 of three designs), must stay below ALPHA.
 N_RESAMPLES = 20_000
 _CELLS = tuple(product(METRICS, CUTOFFS))
-_Values = Mapping[tuple[str, int], np.ndarray]  # (S, U) by metric and cut-off
 
 
 def judge(base: Sequence[Run], others: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
@@ -68,29 +66,13 @@ def judge(base: Sequence[Run], others: Mapping[str, Sequence[Run]]) -> pd.DataFr
         - d_z: Cohen's, the mean difference in standard deviations over seeds;
         - p: to be corrected; the larger of the t-test's and the clustered bootstrap's.
     """
-    by_seeds: dict[tuple[int, ...], list[str]] = defaultdict(list)
-    base_of = {run.seed: run for run in base}
-    of = {model: {run.seed: run for run in runs} for model, runs in others.items()}
-    for model in others:
-        seeds = tuple(sorted(set(base_of) & set(of[model])))
-        if len(seeds) >= 2:
-            by_seeds[seeds].append(model)
-    frames = []
-    for seeds, models in by_seeds.items():
-        own, *theirs = (
-            values([side[seed] for seed in seeds], _CELLS)
-            for side in (base_of, *(of[model] for model in models))
-        )
-        frames.append(_judge(own, dict(zip(models, theirs, strict=True))))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-
-
-def _judge(own: _Values, theirs: Mapping[str, _Values]) -> pd.DataFrame:
-    pairs = {
-        (model, *cell): (own[cell], values_SU)
-        for model, found in theirs.items()
-        for cell, values_SU in found.items()
-    }
+    pairs: dict[tuple[str, str, int], tuple[np.ndarray, np.ndarray]] = {}
+    for model, runs in others.items():
+        sides = on_common_seeds({"base": base, "model": runs}).values()
+        own, theirs = (values(side, _CELLS) if len(side) > 1 else {} for side in sides)
+        pairs |= {(model, *cell): (own[cell], theirs[cell]) for cell in own}
+    if not pairs:
+        return pd.DataFrame()
     records = dual_criterion_table(pairs)
     rows = [
         {"model": model, "metric": name, "k": k, **_flat(record)}

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqattn.audit import CHECKS, Check, audit, tied_tests, value_text
+from seqattn.audit.intensity import constant_share
 from seqattn.audit.statistics import order_of, tie_effects
 from seqattn.cli.arguments import parser
 from seqattn.data import CATALOGUE, Dataset, Interactions, Preparation, synthetic_log
@@ -101,7 +102,8 @@ def test_side_by_side_has_both_splits_with_and_without_core():
 
 
 def test_findings_carry_value_thresholds_light_and_advice(toy):
-    assert toy.findings["check"].tolist() == [check.key for check in CHECKS]
+    always = [check.key for check in CHECKS if not check.only_beyond]
+    assert toy.findings["check"].tolist() == always
     assert value(toy, "not_yet_born") == pytest.approx(1 / 3)
     assert light(toy, "not_yet_born") == "red"
     assert light(toy, "stamps_missing") == "green"
@@ -305,6 +307,35 @@ def test_json_writes_nan_as_null_and_the_same_text_again():
     assert rows["intensity_shift"]["value"] is None
 
 
+@pytest.mark.parametrize("chronological", [True, False])
+@pytest.mark.parametrize("everywhere", [0, 3])
+def test_an_intensity_of_one_value_is_red_and_sends_to_its_column(everywhere, chronological):
+    frame = table().assign(intensity=everywhere)
+    if chronological:
+        found = audit(*prepared(frame))
+    else:
+        frame = frame.drop(columns="timestamp")
+        found = audit(Interactions.from_frame(frame, chronological=False))
+    assert (value(found, "intensity_constant"), light(found, "intensity_constant")) == (1, "red")
+    told = advice(found, "intensity_constant")
+    assert "the column that `columns: {intensity: COLUMN}` names" in told
+    assert "fit sasrec alone" in told
+
+
+def test_histories_of_one_intensity_are_amber_from_more_than_half_on_and_else_not_told():
+    rows = [(user, item, 10 * user + at) for user in range(1, 5) for at, item in enumerate("abcd")]
+    frame = table(rows)
+    for constant, lights in ((2, []), (3, ["amber"]), (4, ["red"])):
+        stars = frame["intensity"].mask(frame["user"] <= constant, frame["user"])
+        found = audit(*prepared(frame.assign(intensity=stars))).findings
+        assert found.query("check == 'intensity_constant'")["light"].tolist() == lights
+    # A history of one interaction cannot vary, and is none of them.
+    single = table([*((1, item, at) for at, item in enumerate("ab")), (2, "a", 1), (3, "a", 2)])
+    log = Interactions.from_frame(single)
+    assert "intensity_constant" not in set(audit(log).findings["check"])
+    assert constant_share(log) == 0
+
+
 def advice(found, check: str) -> str:
     return found.findings.set_index("check").loc[check, "advice"]
 
@@ -395,6 +426,24 @@ def split_as(frame: pd.DataFrame, how: Splitting):
     how_prepared = Preparation(core=1, exact="keep", pairs="keep")
     kept = replace(entry(), preparation=how_prepared, splitting=how)
     return log, Dataset.from_interactions(log, kept)
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_under_a_given_split_no_advice_is_to_write_another_in_its_place(ordered):
+    frame = table().drop(8).sort_values(["user", "timestamp"], kind="stable", ignore_index=True)
+    frame["part"] = frame.groupby("user").cumcount(ascending=False).map({0: "test", 1: "valid"})
+    frame = frame.fillna({"part": "train"})
+    frame = frame.assign(order=range(len(frame))) if ordered else frame
+    found = audit(*split_as(frame, Splitting(given=True)))
+    checks = ("older_than_training", "future_training", "not_yet_born")
+    assert {light(found, check) for check in checks} <= {"amber", "red"}
+    for check in checks:
+        assert "in a second YAML, of another name" in advice(found, check)
+        assert "in the place of the given one" in advice(found, check)
+    alike = audit(*prepared(table()))  # the same targets, by leave-one-out
+    assert value(alike, "not_yet_born") == value(found, "not_yet_born")
+    assert not alike.findings["advice"].str.contains("given").any()
+    assert not ordered or "own order decides" in advice(found, "tied")
 
 
 def asked(dataset: Dataset, stage: str) -> dict[int, list[int]]:

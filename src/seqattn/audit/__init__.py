@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from seqattn.audit.findings import CHECKS, Check, findings, value_text
+from seqattn.audit.findings import CHECKS, UNDER_A_GIVEN_SPLIT, Check, findings, value_text
+from seqattn.audit.intensity import constant_share
 from seqattn.audit.splits import COVERAGE, cold, leakage, popularity_shift, shift, usual_splits
 from seqattn.audit.statistics import (
     core,
@@ -177,6 +178,8 @@ def audit(
     values |= _values(tables, () if dataset is None else dataset.steps)
     if dataset is not None:  # a user may have several targets
         values["test_users"] = len(np.unique(dataset.split.users("test")))
+    if (dataset or log).has_intensity:
+        values["intensity_constant"] = constant_share(dataset or log)
     if np.isnan(log.seconds).all() and (log.when is None or "order" in log.frame.columns):
         del values["stamps_missing"]  # a log of its own order, or without any, needs none
     if np.isfinite(log.seconds).sum() < FEW_STAMPS:
@@ -206,6 +209,12 @@ def _instead(log: Interactions, dataset: Dataset | None) -> dict[str, str]:
     if log.when is None:
         only = "A log without an order is here for diagnosis only: nothing can be fitted on it."
         return {check.key: only for check in CHECKS if check.asks_for_a_model}
+    given = dataset is not None and dataset.entry.splitting.given
+    return _of_order(log, dataset) | (UNDER_A_GIVEN_SPLIT if given else {})
+
+
+def _of_order(log: Interactions, dataset: Dataset | None) -> dict[str, str]:
+    """Return what to say of ties where it is not the file that decides them."""
     if "order" in log.frame.columns:
         return {
             "tied": "The log's own order decides between these interactions. Report it.",

@@ -25,6 +25,8 @@ class Check:
         does it; NAME stands for the dataset.
     without : str
         The advice for a log without an intensity, where that is another one.
+    only_beyond : bool
+        Whether it is told only where it is amber or red: records of before do not have it.
     """
 
     key: str
@@ -33,6 +35,7 @@ class Check:
     red: float
     advice: str
     without: str = ""
+    only_beyond: bool = False
 
     @property
     def asks_for_a_model(self) -> bool:
@@ -231,7 +234,31 @@ CHECKS = (
         "Check what the intensity measures at a history's end, and whether targets of high "
         "intensity are another task, by `seqattn metrics -d NAME -m sasrec`.",
     ),
+    # Attention contrasts the intensities of a history. Where half of the histories have nothing to
+    # contrast, the other half must carry any effect; where all have, the column is another one.
+    Check(
+        "intensity_constant",
+        "histories of two or more with one intensity throughout",
+        0.5,
+        0.95,
+        "Check the column that `columns: {intensity: COLUMN}` names in the dataset's YAML. If it "
+        "is the right one, models that read it have next to nothing to read here, and that they "
+        "equal sasrec says nothing about them: fit sasrec alone.",
+        only_beyond=True,
+    ),
 )
+
+# `split` in the YAML of a log that has one already would take the place of it.
+_BESIDE_THE_GIVEN = (
+    "compare models under a global time split beside it: in a second YAML, of another name and "
+    "with all rows in one file, write `split: {time: quantile 0.9}` in the place of the given one."
+)
+# What is said of these checks under a split that was given, by key.
+UNDER_A_GIVEN_SPLIT = {
+    "older_than_training": f"The given split is not a forecast: {_BESIDE_THE_GIVEN}",
+    "future_training": f"Models learn from this much of the future: {_BESIDE_THE_GIVEN}",
+    "not_yet_born": f"In service these items would have been new: {_BESIDE_THE_GIVEN}",
+}
 
 
 def value_text(value: float) -> str:
@@ -248,14 +275,17 @@ def findings(
 ) -> pd.DataFrame:
     """Return a row per check: check, title, value, amber, red, light, advice.
 
-    A check whose key has no value, or NaN, is grey. A note is said after the advice, whose
-    commands hold the `name` of the dataset and fit a log with or without an `intensity`. Where the
-    usual advice is not true of a log, `instead` has another.
+    A check whose key has no value, or NaN, is grey; one that is told only beyond its thresholds is
+    then left out. A note is said after the advice, whose commands hold the `name` of the dataset
+    and fit a log with or without an `intensity`. Where the usual advice is not true of a log,
+    `instead` has another.
     """
     rows = []
     for check in CHECKS:
         value = float(values.get(check.key, np.nan))
         light = check.light(value)
+        if check.only_beyond and light in ("green", "grey"):
+            continue
         advice = {
             "green": "Nothing to do.",
             "grey": "Not judged: the log lacks the column, the split or the stamps this needs.",

@@ -25,6 +25,7 @@ import pandas as pd
 import torch
 from scipy.stats import entropy, rankdata, spearmanr
 
+from seqattn.audit.statistics import share
 from seqattn.config import NORMALISATIONS
 from seqattn.data import Dataset, Interactions, encode
 from seqattn.errors import SeqattnError
@@ -202,6 +203,19 @@ def ranges(data: Dataset | Interactions) -> pd.DataFrame:
             quantile = float(np.quantile(values, q)) if len(values) else np.nan
             measures[f"{name}, {q:.0%} of histories"] = quantile
     return pd.DataFrame({"value": measures})
+
+
+def constant_share(data: Dataset | Interactions) -> float:
+    """Return the share of histories of two interactions or more whose intensity does not vary.
+
+    `ranges` counts those of one interaction, too: they are short, and say nothing of the intensity.
+    NaN where all are.
+    """
+    past = windows(histories(data))
+    lengths = np.diff(past.offsets)
+    starts, several = past.offsets[:-1][lengths > 0], lengths[lengths > 0] > 1
+    high, low = (f.reduceat(past.intensity, starts) for f in (np.maximum, np.minimum))
+    return share((high == low)[several])
 
 
 def correlations(data: Dataset | Interactions, n_resamples: int = 1_000) -> pd.DataFrame:

@@ -143,6 +143,11 @@ TIME = [
     )
 ] + [
     Case(
+        "A time without a zone among others with one",
+        ("log.csv", "line 2", "'2020-01-01' has no zone", "'2020-01-02T00:00Z' in line 3 has one"),
+        DATED.replace("-02\n", "-02T00:00Z\n"),
+    ),
+    Case(
         "A time in seconds read as milliseconds",
         ("log.csv", "line 7", "set time_unit: s"),
         changes={"time_unit": "ms"},

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from small_logs import PROPERTY, frame
 
 from seqattn.data import Dataset, Interactions
+from seqattn.data.columns import of_files
 from seqattn.data.entry import Entry
 from seqattn.data.preparation import Preparation
 from seqattn.data.times import TIME_UNITS
@@ -101,20 +102,47 @@ def test_a_clock_that_starts_at_zero_has_any_unit():
 @pytest.mark.parametrize("year", [1, 800, 1677, 1678, 1969, 2262, 4999])
 def test_dates_of_years_that_pandas_does_not_hold_are_read(year):
     expected = (datetime(year, 3, 1, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
-    texts = [f"{year:04}-03-01", f"{year:04}-03-01T02:00:00+02:00", f" {year:04}-03-01 00:00:00"]
-    assert seconds(texts) == [expected] * 3
+    bare = [f"{year:04}-03-01", f"{year:04}-03-01T00:00:00", f" {year:04}-03-01 00:00:00"]
+    zoned = [f"{year:04}-03-01T{h}" for h in ("02:00:00+02:00", "00:00:00Z", "00:00-00")]
+    assert seconds(bare) == seconds(zoned) == [expected] * 3
     assert seconds(pd.Series([datetime(year, 3, 1)] * 3, dtype=object)) == [expected] * 3
+
+
+def in_zone(moment: int, hours: int | None) -> str:
+    """A moment as a date in a zone; without one in UTC."""
+    text = datetime.fromtimestamp(moment, timezone(timedelta(hours=hours or 0))).strftime("%FT%T%z")
+    return text.removesuffix("+0000") if hours is None else text
 
 
 @PROPERTY
 @given(st.lists(st.tuples(whole, st.integers(-12, 14) | st.none()), min_size=3, max_size=3))
-def test_a_time_without_a_zone_does_not_take_that_of_the_one_before(moments):
-    texts = []
-    for moment, hours in moments:
-        zone = timezone(timedelta(hours=hours or 0))
-        text = datetime.fromtimestamp(moment, zone).strftime("%FT%T%z")
-        texts.append(text.removesuffix("+0000") if hours is None else text)
-    assert seconds(texts) == [t for t, _ in moments]
+def test_zones_may_differ_and_none_stands_beside_a_time_without_one(moments):
+    texts = [in_zone(*each) for each in moments]
+    bare = [hours is None for _, hours in moments]
+    if all(bare) or not any(bare):
+        assert seconds(texts) == [t for t, _ in moments]
+        return
+    first, other = bare.index(True), bare.index(False)
+    message = refusal(texts)
+    assert f"row {first}" in message and f"{texts[first]!r} has no zone" in message
+    assert f"{texts[other]!r} in row {other} has one; give a zone in all rows" in message
+
+
+@pytest.mark.parametrize("bare", ["2020-01-01", " 2020-01-01 ", "2020-01-01 10:00"])
+def test_a_date_has_no_zone_and_an_empty_field_none_either(bare):
+    assert "row 1" in refusal(["2020-01-01T10:00Z", bare, "2020-01-01T10:00Z"])
+    assert "row 0" in refusal([bare, datetime(2020, 1, 1, tzinfo=UTC), "2020-01-01T10:00Z"])
+    table = frame(timestamp=["2020-01-01T10:00Z", "", "2020-01-01T10:00Z"], order=[1, 2, 3])
+    assert Interactions.from_frame(table).frame["timestamp"].isna().tolist() == [False, True, False]
+
+
+def test_a_time_without_a_zone_is_named_with_its_file():
+    parts = [frame(timestamp=[f"2020-01-0{n}{zone}" for n in (1, 2, 3)]) for zone in ("T01Z", "")]
+    with pytest.raises(SeqattnError) as caught:
+        Interactions.from_frame(of_files(parts, ["train.csv", "test.csv"]))
+    message = str(caught.value)
+    assert message.startswith("test.csv: column 'timestamp', row 0 (and 2 more): '2020-01-01' has")
+    assert "'2020-01-01T01Z' in row 0 of train.csv has one" in message
 
 
 @pytest.mark.parametrize("value", ["9999-12-31", "9999-12-31T23:59:59-05:00"])

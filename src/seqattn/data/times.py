@@ -26,7 +26,8 @@ _SMALLEST_SECOND, _LARGEST_SECOND = 1e8, 1e11
 # Between the same moments in two units lies a factor of 1,000, less what the log's years make up.
 _BETWEEN_UNITS = 100
 _EDGES = [_SMALLEST_SECOND * per for per in (*_PER_SECOND.values(), 10**12)]
-_WITH_ZONE = r"[T ]\d\d.*(?:Z|[+-]\d\d:?(?:\d\d)?)\s*$"
+_FIX_ZONE = "give a zone in all rows or in none, which counts as UTC"
+_WITH_ZONE = r"\d[T ]\d\d.*(?:Z|[+-]\d\d:?(?:\d\d)?)\s*$"
 _FULL_DATE = r"\s*\d{4}-\d\d-\d\d(?:[T ]|\s*$)"
 
 
@@ -55,6 +56,7 @@ def times(column: pd.Series, source: str, gaps: bool, unit: str) -> np.ndarray:
     if are_dates:
         far = seconds > _LARGEST_SECOND
         refuse(column, source, far, "is after the year 5000", _FIX_YEAR)
+        _refuse_two_clocks(column, source, rows)
     else:
         _refuse_unit(column, source, seconds, unit)
     return seconds
@@ -85,6 +87,27 @@ def refuse_too_close(
         "is before a row of the same user above it, by less than a microsecond, too little to see"
     )
     refuse(column, source, back, told, "sort the rows by time, or give a column `order`")
+
+
+def _refuse_two_clocks(column: pd.Series, source: str, rows: np.ndarray) -> None:
+    """Refuse dates with a zone and without one beside each other.
+
+    One of the two is the local time of somewhere, and hours may decide what came first.
+    """
+    if types.is_datetime64_any_dtype(column.dtype):
+        return
+    zoned = rows & _have_zone(column)
+    if zoned.any():
+        row, value = _place(column, int(np.argmax(zoned)))
+        told = f"has no zone, and {value!r} in {row} has one"
+        refuse(column, source, rows & ~zoned, told, _FIX_ZONE)
+
+
+def _place(column: pd.Series, position: int) -> tuple[str, str]:
+    """Return the row of a place, with its file where rows are of several, and what stands there."""
+    name, label = column.index.names[-1] or "row", column.index[position]
+    file, number = label if isinstance(label, tuple) else ("", label)
+    return f"{name} {number}{f' of {file}' if file else ''}", str(column.iloc[position])
 
 
 def _odd(seconds: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -190,10 +213,15 @@ def _moments(column: pd.Series) -> pd.Series:
     if types.is_datetime64_any_dtype(column.dtype):
         return pd.to_datetime(column, **how)
     # In pandas 2 a time without a zone takes the zone of the one before it.
-    zoned = column.astype(str).str.contains(_WITH_ZONE)
+    zoned = _have_zone(column)
     return pd.to_datetime(column.where(zoned), **how).fillna(
         pd.to_datetime(column.where(~zoned), **how)
     )
+
+
+def _have_zone(column: pd.Series) -> np.ndarray:
+    """Return which dates, as texts or objects, say how far their clock is from UTC."""
+    return column.astype(str).str.contains(_WITH_ZONE).to_numpy(dtype=bool)
 
 
 def _of_any_year(text: str) -> float:

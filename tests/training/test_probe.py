@@ -11,10 +11,15 @@ from seqattn.config import ModelConfig, TrainConfig
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS, PLUGINS, Model, SASRec, build_model
 from seqattn.models.injection import IntensityInjection, _column
+from seqattn.runs.fitting import fit_run, fit_runs
+from seqattn.runs.store import RunSpec, Store
 from seqattn.training.fit import fit
 from seqattn.training.probe import require_sound
 
 SMALL = {"max_length": 8, "hidden_size": 8, "inner_size": 8, "n_layers": 2, "n_heads": 2}
+
+
+TINY = ModelConfig(**SMALL), TrainConfig(epochs=2, stride=4, learning_rate=0.05)
 
 
 class KeysForQueries(IntensityInjection):
@@ -55,7 +60,7 @@ def test_an_injection_that_would_train_without_a_word_is_refused(
     known = Model(partial(SASRec, injection=injection), "x", "#000000")
     monkeypatch.setitem(MODELS, "ia-x", known)
     with pytest.raises(SeqattnError, match=message):
-        fit(synthetic, "ia-x", 1, ModelConfig(**SMALL), TrainConfig(epochs=1, stride=4))
+        fit(synthetic, "ia-x", 1, *TINY)
 
 
 class Pairs(SASRec):
@@ -82,14 +87,14 @@ class Short(SASRec):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        (Pairs, r"Pairs gives tuple for a history of 8 items.*return one tensor of states"),
-        (NoSwitch, "NoSwitch gives other states each time it is asked, in evaluation too"),
-        (Short, "Short fails on a history of 8 items .*TypeError"),
+        (Pairs, r"'my-net' gives tuple for a history of 8 items.*return one tensor of states"),
+        (NoSwitch, "'my-net' gives other states each time it is asked, in evaluation too"),
+        (Short, "'my-net' fails on a history of 8 items .*TypeError"),
     ],
 )
 def test_a_network_of_ones_own_is_told_what_it_does_wrong(kind, message):
     with pytest.raises(SeqattnError, match=message):
-        require_sound(kind(20, ModelConfig(**SMALL)))
+        require_sound(kind(20, ModelConfig(**SMALL)), "my-net")
 
 
 @pytest.mark.parametrize("n_items", [1, 2, 3, 5, 12, 100])
@@ -101,9 +106,10 @@ def test_a_leak_is_seen_whatever_the_catalogue(n_items, scope):
 
     model = Leak(n_items, ModelConfig(**SMALL, scope=scope))
     if n_items == 1:
-        return require_sound(model)  # no other item could come, and this model reads no intensity
-    with pytest.raises(SeqattnError, match="Leak reads the future"):
-        require_sound(model)
+        # No other item could come, and this model reads no intensity.
+        return require_sound(model, "leak")
+    with pytest.raises(SeqattnError, match="model 'leak' reads the future"):
+        require_sound(model, "leak")
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in PLUGINS])
@@ -111,6 +117,57 @@ def test_the_models_of_the_book_are_sound_and_left_as_they_were(name):
     model = build_model(name, 20, **SMALL).train()
     model.add_users(3)
     before, state = torch.get_rng_state(), {k: v.clone() for k, v in model.state_dict().items()}
-    require_sound(model)
+    require_sound(model, name)
     assert torch.equal(before, torch.get_rng_state()) and model.training
     assert all(torch.equal(state[key], value) for key, value in model.state_dict().items())
+
+
+class LateFuture(IntensityInjection):
+    """Scales the context by the mean of all intensities times a number that starts at 0."""
+
+    def complete(self, config):
+        super().complete(config)
+        self.late = torch.nn.Parameter(torch.zeros(()))
+
+    def after(self, context_BHTF, signal):
+        mean_B = self.lam * signal.w_BT.mean(dim=1)
+        return context_BHTF * (1 + self.late * mean_B[:, None, None, None])
+
+
+class Cut(IntensityInjection):
+    """Reads lambda without its gradient."""
+
+    def after(self, context_BHTF, signal):
+        w_BS = signal.w_BT[:, -context_BHTF.shape[2] :]
+        return context_BHTF * (1 + self.lam.detach() * _column(w_BS))
+
+
+@pytest.mark.parametrize(
+    ("injection", "message"),
+    [
+        (LateFuture, "model 'ia-x' reads the future"),
+        (Cut, r"no gradient reaches blocks\.0\.attention\.injection\.lam, blocks\.1"),
+    ],
+)
+def test_what_a_start_hides_is_refused_before_the_run_is_kept(
+    synthetic, tmp_path, monkeypatch, injection, message
+):
+    monkeypatch.setitem(MODELS, "ia-x", Model(partial(SASRec, injection=injection), "x", "#000000"))
+    store = Store(tmp_path)
+    spec = RunSpec(synthetic.name, synthetic.fingerprint, "ia-x", 1, *TINY)
+    with pytest.raises(SeqattnError, match=message):
+        fit_run(store, synthetic, spec)
+    assert store.get(spec) is None
+
+
+def test_a_bad_model_is_refused_before_the_others_are_fitted(synthetic, tmp_path, monkeypatch):
+    monkeypatch.setitem(MODELS, "ia-x", Model(partial(SASRec, injection=Future), "x", "#000000"))
+    store = Store(tmp_path)
+    specs = [
+        RunSpec(synthetic.name, synthetic.fingerprint, model, seed, *TINY)
+        for model in ("sasrec", "ia-x")
+        for seed in (1, 2)
+    ]
+    with pytest.raises(SeqattnError, match="model 'ia-x' reads the future"):
+        fit_runs(store, synthetic, specs, progress=False)
+    assert not any(map(store.get, specs))

@@ -35,7 +35,7 @@ from seqattn.runs.code import code_of, require_same_code
 from seqattn.runs.store import Fittable, RecBoleSpec, Result, Run, RunSpec, Store
 from seqattn.training.course import Epoch, Fit
 from seqattn.training.device import cores, environment, one_thread, require_device
-from seqattn.training.fit import fit
+from seqattn.training.fit import fit, require_trainable
 from seqattn.training.stacked import fit_stacked, why_one_by_one
 
 Report = Callable[[str], None]
@@ -239,6 +239,7 @@ def fit_runs(
         require_same_code(run)
     # The longest fits go first, so that no core is left with one at the end.
     missing = sorted((spec for spec in kept if spec not in runs), key=_epochs, reverse=True)
+    _require_trainable(dataset, missing)
     with tqdm(total=len(missing), desc="fitting", unit="run", disable=not progress) as bar:
         if torch.device(device).type != "cpu" and workers is None:
             ours = [spec for spec in missing if isinstance(spec, RunSpec)]
@@ -255,6 +256,14 @@ def fit_runs(
                 runs[spec] = fit_run(store, dataset, spec, device=device, report=report)
                 bar.update()
     return [runs[spec] for spec in specs]
+
+
+def _require_trainable(dataset: Dataset, specs: Iterable[Fittable]) -> None:
+    """Refuse a model before hours go into the fits of those before it."""
+    ours = (spec for spec in specs if isinstance(spec, RunSpec))
+    for spec in {replace(spec, seed=0): spec for spec in ours}.values():
+        _require_data(dataset, spec)
+        require_trainable(dataset, spec.model, spec.model_config, spec.train_config)
 
 
 def _fit_by_configuration(

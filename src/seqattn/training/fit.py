@@ -46,7 +46,7 @@ from seqattn.training.loss import tied_cross_entropy
 from seqattn.training.negatives import SampledLoss
 from seqattn.training.optimiser import adam, start_lambda
 from seqattn.training.pretraining import take_over, twin_of
-from seqattn.training.probe import require_sound
+from seqattn.training.probe import require_reached, require_sound
 from seqattn.training.ranking import Ranker
 from seqattn.training.targets import (
     ContrastedCrossEntropy,
@@ -236,7 +236,7 @@ def fit(
     ------
     SeqattnError
         If the seed is none, the model needs an intensity the dataset lacks, cannot be pre-trained
-        as it is asked to, or training diverges.
+        as it is asked to, is not sound (`seqattn.training.probe`), or training diverges.
 
     Examples
     --------
@@ -256,7 +256,9 @@ def fit(
     )
     told = with_intensities(dataset, train_config, seed)
     with diverging(dataset.name, model_name, seed, course.best_epoch):
-        return course.finish(told, device, started)
+        fitted = course.finish(told, device, started)
+    require_sound(fitted.model, model_name)
+    return fitted
 
 
 def train(
@@ -298,6 +300,8 @@ def train(
         while len(course.history) < train_config.epochs and not course.stopped:
             started = time.perf_counter()
             total, n_targets = launch_epoch(model, batches(rng), optimiser, loss)
+            if not course.history:
+                require_reached(model, model_name)
             with diverging(dataset.name, model_name, seed, len(course.history) + 1):
                 ranks = ranker(model, filtered=False)["unfiltered"]
             course.add(float(total) / n_targets, ranks, time.perf_counter() - started)
@@ -390,8 +394,26 @@ def seeded_model(
                 "fit sasrec, bert4rec or local-ae"
             )
         model.tell(torch.tensor(dataset.split.train.intensity, device=device))
-    require_sound(model)
+    require_sound(model, model_name)
     return model
+
+
+def require_trainable(
+    dataset: Dataset,
+    model_name: str,
+    model_config: ModelConfig,
+    train_config: TrainConfig,
+) -> None:
+    """Refuse what `fit` would refuse before its first step, on the CPU and without a step.
+
+    Raises
+    ------
+    SeqattnError
+        See `seeded_model` and `training_batches`.
+    """
+    with forked_rng("cpu"):
+        model = seeded_model(dataset, model_name, 0, model_config, "cpu")
+    _check(model, dataset, train_config)
 
 
 def _give_memory_back() -> None:

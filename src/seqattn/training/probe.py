@@ -15,11 +15,12 @@ _FAULTS = (RuntimeError, IndexError, TypeError, ValueError, AttributeError)
 
 
 @torch.no_grad()
-def require_sound(model: Backbone) -> None:
+def require_sound(model: Backbone, name: str) -> None:
     """Refuse a model whose states depend on what comes later, or on how many are asked for.
 
-    It is asked about one small history, in evaluation mode and as it starts. One that reads whose a
-    history is, or that tells fewer than three positions apart, is not asked.
+    It is asked about one small history, in evaluation mode: as it starts, and again when it was
+    trained, since a weight that starts at 0 hides what it leads to. One that reads whose a history
+    is, or that tells fewer than three positions apart, is not asked. `name` is that of `MODELS`.
 
     Raises
     ------
@@ -30,18 +31,18 @@ def require_sound(model: Backbone) -> None:
     t = min(_T, model.config.max_length)
     if model.needs_user or t < 3:
         return
-    device, name = model.item_embedding.weight.device, type(model).__name__
+    device, name = model.item_embedding.weight.device, f"model {name!r}"
     items_1T = 1 + torch.arange(t, device=device)[None] % model.n_items
     intensity_1T = 1 + torch.arange(t, device=device, dtype=torch.float32)[None]
     training = model.training
     model.eval()
     try:
-        whole, again = (_states(model, items_1T, intensity_1T) for _ in range(2))
-        few = _states(model, items_1T, intensity_1T, t - 2)
+        whole, again = (_states(model, name, items_1T, intensity_1T) for _ in range(2))
+        few = _states(model, name, items_1T, intensity_1T, t - 2)
         items_1T[0, -1] = 1 + t % model.n_items
         if model.config.scope != "prefix":  # which reads all intensities of a row, by its name
             intensity_1T[0, -1] = 1000
-        later = _states(model, items_1T, intensity_1T)
+        later = _states(model, name, items_1T, intensity_1T)
     finally:
         model.train(training)
     if not _alike(again, whole):
@@ -62,10 +63,14 @@ def require_sound(model: Backbone) -> None:
 
 
 def _states(
-    model: Backbone, items_1T: torch.Tensor, intensity_1T: torch.Tensor, read_from: int = 0
+    model: Backbone,
+    name: str,
+    items_1T: torch.Tensor,
+    intensity_1T: torch.Tensor,
+    read_from: int = 0,
 ) -> torch.Tensor:
     """Return a model's states, (1, T - read_from, D), or say what went wrong."""
-    name, t = type(model).__name__, items_1T.shape[1]
+    t = items_1T.shape[1]
     asked = f"a history of {t} items of which the last {t - read_from} are asked for"
     try:
         states = model(items_1T, intensity_1T, read_from)
@@ -88,3 +93,21 @@ def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
     return one.shape == other.shape and torch.allclose(
         one, other, rtol=1e-4, atol=1e-5, equal_nan=True
     )
+
+
+def require_reached(model: Backbone, name: str) -> None:
+    """Refuse a model of whose parameters some got no gradient in a step of training.
+
+    They would stay as they started, and a lambda among them would read as one that did not move.
+
+    Raises
+    ------
+    SeqattnError
+        There are some; it names them.
+    """
+    if unreached := [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]:
+        told = ", ".join(unreached[:4]) + (", ..." if len(unreached) > 4 else "")
+        raise SeqattnError(
+            f"model {name!r}: no gradient reaches {told}; use them in what `forward` returns, "
+            "outside of `detach` and `no_grad`, or leave them out"
+        )

@@ -236,6 +236,15 @@ def test_a_run_in_another_runs_place_is_refused(runs, tmp_path):
         seqattn.load(place)
 
 
+def test_a_run_on_ones_own_log_says_in_both_languages_how_to_name_it(runs):
+    run = runs["sasrec"]
+    mine = dataclasses.replace(
+        run, facts={**run.facts, "spec": {**run.facts["spec"], "dataset": "mine"}}
+    )
+    with pytest.raises(SeqattnError, match=r"log 'mine'.*by `-d`, .*load\(folder, 'log.yaml'\)"):
+        seqattn.load(mine)
+
+
 def test_ranks_per_user_carry_ids_and_average_to_the_runs_metrics(runs, synthetic):
     table = per_user(runs["ia-val"], synthetic, k=10)
     assert table["user"].tolist() == synthetic.sequences.user_ids.tolist()

@@ -323,6 +323,13 @@ def test_a_check_of_no_folder_is_a_users_error(capsys, tmp_path):
     assert "typo is no folder" in capsys.readouterr().err
 
 
+def test_the_package_itself_is_the_command():
+    asked = [sys.executable, "-m", "seqattn", "prepare", "nonsense"]
+    told = subprocess.run(asked, capture_output=True, text=True)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr.startswith("seqattn: ") and "nonsense" in told.stderr
+
+
 def test_a_reader_of_the_output_may_stop_reading():
     """As in `seqattn datasets | head -1`."""
     command = f"{sys.executable} -m seqattn.cli datasets | head -1; echo ${{PIPESTATUS[0]}}"

@@ -29,7 +29,7 @@ ROOMS = (
         "training",
         "audit",
     ),
-    *("recbole", "runs", "search", "analysis", "studies", "book", "cli", "__init__"),
+    *("recbole", "runs", "search", "analysis", "studies", "book", "cli", "__main__", "__init__"),
 )
 Graph = dict[str, set[str]]
 

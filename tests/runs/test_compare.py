@@ -266,6 +266,19 @@ def test_parquet_and_another_name_for_users_are_read(tmp_path):
         of_file(tmp_path / "a.pq")
 
 
+@pytest.mark.parametrize("levels", [1, 2])
+def test_an_index_without_a_name_is_no_column_of_values(tmp_path, levels):
+    pytest.importorskip("pyarrow", exc_type=ImportError)
+    frame = pd.DataFrame({"user": ["x", "y", "z"], "ndcg": [0.1, 0.2, 0.4]})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.index = pd.MultiIndex.from_product([[7, 8, 9], [1]]) if levels == 2 else [7, 8, 9]
+    frame.to_parquet(tmp_path / "a.parquet")
+    there, here = (of_file(tmp_path / f"a.{kind}").values for kind in ("parquet", "csv"))
+    pd.testing.assert_frame_equal(there, here)
+    with pytest.raises(SeqattnError, match=r"no column 'hr'; there are: ndcg$"):
+        of_file(tmp_path / "a.parquet", "hr")
+
+
 def test_the_command_prints_what_was_asked_for_and_who_is_missing(files, capsys):
     a, b, *_ = files
     assert main(["compare", str(a), str(b), "--json"]) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,11 +18,13 @@ from seqattn.data.readers.delimited import (
 from seqattn.data.readers.raw_text import content_of
 from seqattn.errors import SeqattnError
 
+# What pandas calls an index without a name in Parquet: rows' numbers, as a CSV has below no name.
+_INDEX = re.compile(r"__index_level_\d+__")
 _OTHER_MARKS = {";": "';'", "\t": "tabs", "|": "'|'"}
 
 
 def plain_names(path: Path) -> list[str]:
-    """Return the names of a table's columns.
+    """Return the names of a table's columns, without those of an index that has no name.
 
     Raises
     ------
@@ -29,7 +32,7 @@ def plain_names(path: Path) -> list[str]:
         It cannot be read, or has other marks than commas between its fields.
     """
     if is_parquet(path):
-        return parquet_names(path)
+        return [name for name in parquet_names(path) if not _INDEX.fullmatch(name)]
     names = header_of(path, ",", content_of(path))
     for mark, told in _OTHER_MARKS.items():
         if len(names) == 1 and mark in names[0]:

@@ -466,7 +466,7 @@ def test_a_second_file_of_one_name_and_a_damaged_run_are_told(synthetic, scores,
     store, path = tmp_path / "store", tmp_path / "s.npz"
     asked = ["evaluate", "-d", "synthetic", "--scores", str(path), "--name", "theirs"]
     asked += ["--results-dir", str(store), "--seed"]
-    for seed, changed in ((1, 0), (2, 0), (2, 1)):
+    for seed, changed in ((1, 0), (2, 1), (2, 2)):
         saved(path, synthetic, scores + changed * scores[::-1])
         assert main([*asked, str(seed)]) == 0
     told = capsys.readouterr().err
@@ -478,6 +478,49 @@ def test_a_second_file_of_one_name_and_a_damaged_run_are_told(synthetic, scores,
     compared = ["compare", "theirs", "theirs", "-d", "synthetic", "-s", "1"]
     assert main([*compared, "--results-dir", str(store)]) != 0
     assert f"seed 1; see `evaluate --seed`; {damaged}: damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("asked", ["--scores", "--lists"])
+def test_one_file_is_no_second_seed(synthetic, scores, tmp_path, capsys, asked):
+    path, store = tmp_path / ("s.npz" if asked == "--scores" else "l.csv"), tmp_path / "store"
+    told = ["evaluate", "-d", "synthetic", asked, str(path), "--results-dir", str(store)]
+
+    def made(values, name, seed):
+        if asked == "--scores":
+            saved(path, synthetic, values)
+        else:
+            lists(synthetic, values, None).to_csv(path, index=False)
+        return main([*told, "--name", name, "--seed", seed])
+
+    assert made(scores, "theirs", "1") == made(scores, "theirs", "1") == 0
+    (kept,) = Store(store).runs()
+    capsys.readouterr()
+    assert made(scores, "theirs", "4") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"{path}: the same file is kept as theirs with seed 1" in error
+    assert f"give what seed 4 made, or remove {kept.folder}" in error
+    assert list(Store(store).runs()) == [kept]
+    assert made(scores, "others", "4") == made(scores + scores[::-1], "theirs", "4") == 0
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_items_without_scores_are_counted_and_the_targets_among_them(
+    synthetic, scores, tmp_path, capsys, more
+):
+    ids, path, targets = synthetic.sequences, tmp_path / "s.npz", synthetic.split.targets("test")
+    popular = np.bincount(targets).argmax() - 1
+    for left_out in ([], [popular], np.delete(np.arange(synthetic.n_items), targets - 1)[:3]):
+        kept = np.delete(np.arange(synthetic.n_items), left_out)
+        np.savez(path, users=ids.user_ids, items=ids.item_ids[kept], scores=scores[:, kept])
+        asked = ["evaluate", "-d", "synthetic", "--scores", str(path), "--name", f"n{len(kept)}"]
+        assert main([*asked, "--results-dir", str(tmp_path / "store"), *more]) == 0
+        lost = np.isin(targets - 1, left_out).sum()
+        told = (
+            f"seqattn: {len(left_out)} of {synthetic.n_items} items have no scores and come last, "
+            f"and {lost} of {len(targets)} test targets are among them\n"
+        )
+        assert capsys.readouterr().err == (told if len(left_out) else "")
 
 
 def test_what_has_no_weights_does_not_recommend(synthetic, scores, tmp_path, capsys):

@@ -230,10 +230,10 @@ def _evaluate(options: argparse.Namespace) -> None:
     run = external.keep(store, dataset, options.name, path, ranked, options.seed)
     if options.json:
         print(json.dumps({"folder": str(run.folder), **run.facts}, indent=1))
-        return
-    for kind, metrics in run.facts["metrics"].items():
-        told = ", ".join(f"{name} {metrics[name]:.4f}" for name in ("NDCG@10", "Recall@10"))
-        print(f"{options.name}, {kind}: {told}  {run.folder}")
+    else:
+        for kind, metrics in run.facts["metrics"].items():
+            told = ", ".join(f"{name} {metrics[name]:.4f}" for name in ("NDCG@10", "Recall@10"))
+            print(f"{options.name}, {kind}: {told}  {run.folder}")
     twins = [
         other.folder
         for other in store.runs(dataset.name, run.model)
@@ -250,6 +250,12 @@ def _evaluate(options: argparse.Namespace) -> None:
         notes.append("the scores hide what users already have, so there are filtered ranks only")
     if ranked.looks_filtered and options.lists:
         notes.append("no list holds what its user already has; if that is so, say --kind filtered")
+    if ranked.items_missing:
+        asked = len(dataset.split.rows("test"))
+        notes.append(
+            f"{ranked.items_missing} of {dataset.n_items} items have no scores and come last, and "
+            f"{ranked.targets_missing} of {asked} test targets are among them"
+        )
     if ranked.depth < dataset.n_items:
         notes.append(
             f"the shortest list holds {ranked.depth} items: metrics beyond it are lower bounds"

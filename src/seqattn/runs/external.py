@@ -47,12 +47,16 @@ class Ranked:
         give the filtered kind alone; lists are taken as what they were said to be.
     by_target : bool
         Whether each of a user's targets has scores or a list of its own.
+    items_missing, targets_missing : int
+        How many of the dataset's items have no scores at all, and of how many test targets.
     """
 
     ranks: dict[str, np.ndarray]
     depth: int
     looks_filtered: bool = False
     by_target: bool = False
+    items_missing: int = 0
+    targets_missing: int = 0
 
 
 def require_name(name: str) -> None:
@@ -161,7 +165,14 @@ def ranks_of_scores(path: Path, dataset: Dataset) -> Ranked:
     rows[asked] = row_N[first]
     hides = _hides_seen(scores, rows, column_of, dataset)
     kept = {f"test_{kind}": ranks[kind] for kind in (KINDS[1:] if hides else KINDS)}
-    return Ranked(kept, dataset.n_items, looks_filtered=hides, by_target=targets is not None)
+    return Ranked(
+        kept,
+        dataset.n_items,
+        looks_filtered=hides,
+        by_target=targets is not None,
+        items_missing=dataset.n_items - len(columns),
+        targets_missing=int((column_N < 0).sum()),
+    )
 
 
 def _hides_seen(
@@ -258,12 +269,13 @@ def keep(store: Store, dataset: Dataset, name: str, path: Path, ranked: Ranked, 
     Raises
     ------
     SeqattnError
-        The store cannot be written.
+        The store cannot be written, or has the same file under another seed.
     """
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     told = [kind for kind in KINDS if f"test_{kind}" in ranked.ranks]
     kinds = "both" if len(told) > 1 else told[0]
     spec = ExternalSpec(dataset.name, dataset.fingerprint, name, seed, digest, kinds)
+    _refuse_copy(store, spec, path)
     owners = dataset.split.owners()
     facts = {
         "file": path.name,
@@ -271,6 +283,20 @@ def keep(store: Store, dataset: Dataset, name: str, path: Path, ranked: Ranked, 
         "metrics": averages_by_kind(ranked.ranks, owners),
     }
     return store.compute(spec, lambda: Result(facts, ranked.ranks, owners=owners))
+
+
+def _refuse_copy(store: Store, spec: ExternalSpec, path: Path) -> None:
+    """Refuse a file that is kept under another seed: no test takes a copy for a second result."""
+    content = (spec.fingerprint, spec.source)
+    for run in store.runs(spec.dataset, spec.model):
+        there = run.spec
+        if not isinstance(there, ExternalSpec) or (there.fingerprint, there.source) != content:
+            continue
+        if there.seed != spec.seed:
+            raise SeqattnError(
+                f"{path}: the same file is kept as {spec.model} with seed {there.seed}, and a copy "
+                f"is no second observation; give what seed {spec.seed} made, or remove {run.folder}"
+            )
 
 
 def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:

@@ -64,11 +64,14 @@ SMALL = {"max_length": 8, "hidden_size": 8, "inner_size": 8, "n_layers": 2, "n_h
 @pytest.fixture
 def query(monkeypatch) -> type[injection.IntensityInjection]:
     """The example's class as its module would hold it, under the name that the commands use."""
-    (source,) = blocks(RECIPE, "python")
+    source, registered = blocks(RECIPE, "python")
     module = dict(vars(injection))
     exec(source, module)
-    known = Model(partial(SASRec, injection=module["Query"]), "Query", "#56B4E9")
-    monkeypatch.setitem(MODELS, "ia-query", known)
+    monkeypatch.setitem(MODELS, "ia-query", MODELS["sasrec"])  # taken out again after the test
+    exec(
+        registered,
+        module | {"MODELS": MODELS, "Model": Model, "partial": partial, "SASRec": SASRec},
+    )
     return module["Query"]
 
 
@@ -206,14 +209,31 @@ def test_a_model_named_in_a_cell_is_fitted_where_it_is_known(gru, synthetic, tmp
         ("notes.txt", r"SEQATTN_MODELS=.*notes.txt is no Python file"),
         ("bad.py", r"bad.py, which SEQATTN_MODELS names: ModuleNotFoundError: No module.*layers"),
         ("broken.py", r"broken.py, which SEQATTN_MODELS names: SyntaxError"),
+        ("bare.py", r"bare.py: MODELS\['my-x'\] is a type, not a Model: write .*injection="),
     ],
 )
 def test_a_file_of_models_that_cannot_be_run_is_named(tmp_path, monkeypatch, name, message):
-    for path, text in (("notes.txt", "x"), ("bad.py", "import layers"), ("broken.py", "def")):
+    bare = "from seqattn.models import MODELS, SASRec\nMODELS['my-x'] = SASRec"
+    texts = {"notes.txt": "x", "bad.py": "import layers", "broken.py": "def", "bare.py": bare}
+    for path, text in texts.items():
         (tmp_path / path).write_text(text)
     monkeypatch.setenv("SEQATTN_MODELS", str(tmp_path / name))
     with pytest.raises(SeqattnError, match=message):
         models._load_own()
+    assert "my-x" not in MODELS
+
+
+def test_several_files_of_models_are_known(own_models, tmp_path, monkeypatch):
+    other = tmp_path / "other.py"
+    other.write_text(own_models.read_text().replace("my-gru", "my-other"))
+    monkeypatch.setattr(models, "MODELS", MODELS)
+    monkeypatch.setenv("SEQATTN_MODELS", f"{own_models}{os.pathsep}{other}")
+    try:
+        models._load_own()
+        assert {"my-gru", "my-other"} <= MODELS.keys()
+    finally:
+        for name in ("my-gru", "my-other"):
+            MODELS.pop(name, None)
 
 
 def test_a_class_of_a_cell_that_was_edited_is_other_code(monkeypatch):
@@ -286,7 +306,8 @@ def test_the_example_study_is_planned_fitted_and_shown_without_any_python_in_src
     yaml_text, _ = blocks(recipe("a study"), "yaml")
     small = yaml_text.replace("ml-100k", "synthetic").replace("quick", "smoke")
     (plan.FOLDER / "depth.yaml").write_text(small.replace(", 2022]", "]"))
-    cells = [c.replace("NAME", "depth") for c in blocks(recipe("a study"), "python")[:2]]
+    cells = blocks(recipe("a study"), "python")[:2]
+    cells = [c.replace("NAME", "depth").replace("ml-100k", "synthetic") for c in cells]
     here = f"from seqattn.studies import plan\nplan.ROOT = plan.Path({str(checkout)!r})\n"
     here += f"plan.FOLDER = plan.Path({str(plan.FOLDER)!r})"
     notebook = new_notebook(cells=[new_code_cell(source) for source in (here, *cells)])

@@ -199,7 +199,8 @@ def test_seeds_are_paired_by_their_numbers_and_users_by_their_ids(seeds, users):
         path = Path(folder) / "b.csv"
         told = variant.iloc[users][seeds].rename_axis(columns="seed").stack().rename("value")
         told.reset_index().to_csv(path, index=False, float_format="%.17g")
-        pd.testing.assert_frame_equal(compare(PerUser("a", base), of_file(path)).table, expected)
+        found = compare(PerUser("a", base), of_file(path)).table
+        pd.testing.assert_frame_equal(found[2:], expected[2:])  # the first rows name the two
         with pytest.raises(SeqattnError, match=r"b\.csv has no seed 3; there are: 1, 2, 9, 10"):
             of_file(path).of_seeds([1, 3])
         with pytest.raises(SeqattnError, match=r"has the seeds 1, 2, 9, 10 and b\.csv has 1, 9; "):
@@ -234,7 +235,8 @@ def test_equivalence_is_over_seeds_and_users_where_there_are_several_seeds():
     found = interval(both.difference, both.error, both.df, 0.1)
     percent = 100 / base_SU.mean()
     assert (row["low"], row["high"]) == pytest.approx([end * percent for end in found.ci])
-    assert row["note"] == "not shown within ±5 %, over seeds and users"
+    few = "; 3 seeds cover less than that"
+    assert row["note"] == f"not shown within ±5 %, over seeds and users{few}"
     assert tost_paired(base_SU.mean(axis=0), moved_SU.mean(axis=0), 5 / percent).equivalent
     margin = (
         found.difference * percent + 1
@@ -321,6 +323,11 @@ def test_differences_without_spread_are_said_to_be_a_limit():
     assert [*told["question"]] == ["change, %: over seeds and users", "change, %: over seeds"]
 
 
+def answers(table):
+    """Return the rows without those that say what is compared."""
+    return [row for row in table if row["question"] not in ("base", "variant", "metric", "dataset")]
+
+
 def test_models_of_a_dataset_are_compared_as_their_exported_files_are(
     tmp_path, capsys, one_process
 ):
@@ -340,7 +347,11 @@ def test_models_of_a_dataset_are_compared_as_their_exported_files_are(
     capsys.readouterr()
     names = [str(tmp_path / f"{name}.csv") for name in ("sasrec", "ia-add")]
     assert main(["compare", *names, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == of_models
+    of_files = json.loads(capsys.readouterr().out)
+    assert answers(of_files) == answers(of_models)
+    told = {row["question"]: row["note"] for row in of_models}
+    assert told["base"] == "sasrec, preset smoke" and told["dataset"] == "synthetic"
+    assert told["metric"] == "Recall@10, unfiltered"
 
 
 def test_a_file_a_run_and_a_model_under_any_preset_are_compared(tmp_path, capsys, one_process):
@@ -357,7 +368,7 @@ def test_a_file_a_run_and_a_model_under_any_preset_are_compared(tmp_path, capsys
         asked = [base, "ia-val:smoke", "-d", "synthetic", "-s", "3", "--json", *store]
         assert main(["compare", *asked]) == 0
         told.append(json.loads(capsys.readouterr().out))
-    assert told[0] == told[1] == told[2]
+    assert answers(told[0]) == answers(told[1]) == answers(told[2])
     assert main(["compare", str(folder), str(folder)]) == 0  # a run says which data it is of
     assert "equal for every user" in capsys.readouterr().out
 
@@ -480,7 +491,7 @@ def test_targets_that_went_through_pandas_are_the_same_and_blank_ones_unknown(tm
         path.write_text("\n".join(["user,target,v", *rows, ""]))
     whole, *others = (of_file(path, "v") for path in paths)
     for other in others:
-        assert compare(whole, other).table["estimate"][0] == 2
+        assert answer(compare(whole, other).table, "users in common")["estimate"] == 2
 
 
 def test_a_user_with_one_target_a_seed_is_refused_where_they_differ(tmp_path):
@@ -511,3 +522,53 @@ def test_differences_in_the_last_bit_are_none(tmp_path):
     moved = base_SU + np.where(np.arange(50) == 7, 1e-9, 0)
     table = compare(PerUser("a", values(base_SU)), PerUser("b", values(moved))).table
     assert answer(table, "users in common")["note"] == "the results of only 1 differ"
+
+
+def test_a_column_says_its_metric_and_another_is_refused(tmp_path, capsys, one_process):
+    store = ["-d", "synthetic", "--results-dir", str(tmp_path / "store")]
+    assert main(["fit", *store, "-m", "sasrec", "-s", "3", "--preset", "smoke"]) == 0
+    (folder,) = (tmp_path / "store").glob("*/sasrec/seed-3-*")
+    users, one = tmp_path / "u.csv", ["sasrec:smoke", "-s", "3", *store]
+    assert main(["export", str(folder), "--per-user", str(users)]) == 0
+    capsys.readouterr()
+    recall = ["--column", "Recall@10_filtered"]
+    # The model gives what the column says.
+    assert main(["compare", *one, str(users), *recall, "--json"]) == 0
+    rows = {row["question"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["metric"]["note"] == "Recall@10, filtered"
+    assert rows["variant"]["note"] == "u.csv, column Recall@10_filtered"
+    assert rows["mean of the variant"]["note"].startswith("equal for every user")
+    for more, told in (
+        (
+            [*recall, "--metric", "NDCG@10"],
+            "sasrec:smoke holds NDCG@10_filtered and u.csv Recall@10_filtered: compare",
+        ),
+        (["--column", "rank_unfiltered"], "u.csv, column rank_unfiltered: a value is "),
+    ):
+        assert main(["compare", *one, str(users), *more]) == 2
+        assert told in (err := capsys.readouterr().err) and err.count("\n") == 1
+    frame = pd.read_csv(users).drop(columns="seed", errors="ignore")
+    frame.to_csv(users, index=False)  # it does not say its seed, so -s is about the model alone
+    assert main(["compare", *one, str(users), *recall]) == 0
+
+
+def test_degrees_of_freedom_and_few_users_are_said():
+    rng = np.random.default_rng(0)
+    base_SU = rng.random((5, 300))
+    alike = compare(
+        PerUser("a", values(base_SU)),
+        PerUser("b", values(base_SU + 0.02 + 0.3 * rng.standard_normal((5, 300)))),
+    ).table
+    note = answer(alike, "over seeds and users")["note"]
+    assert note.startswith("crossed, ") and " df" in note and "cover less" not in note
+    users = base_SU + 0.05 * rng.standard_normal(300)  # as much in each seed: users alone
+    note = answer(
+        compare(PerUser("a", values(base_SU)), PerUser("b", values(users))).table,
+        "over seeds and users",
+    )["note"]
+    assert note.startswith("crossed, 299 df (of users alone)")
+    few = base_SU.copy()
+    few[:, 0] += 0.1 * rng.random(5)
+    table = compare(PerUser("a", values(base_SU)), PerUser("b", values(few))).table
+    told = [answer(table, q)["note"] for q in ("that show it alone", "equivalence (90 %)")]
+    assert all("not judged: the results of only 1 differ" in note for note in told)

@@ -16,9 +16,13 @@ from seqattn.cli import main
 from seqattn.data import Dataset, Interactions, load_dataset
 from seqattn.data.splits import Splitting
 from seqattn.errors import SeqattnError
+from seqattn.models import MODELS
+from seqattn.presets import get_preset
 from seqattn.runs import external
+from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store
 from seqattn.stats.metrics import metric
+from seqattn.studies.hours import seconds_taken
 from seqattn.training.ranking import Ranker
 
 
@@ -430,6 +434,25 @@ def test_a_model_made_elsewhere_is_compared_by_name(
     assert main(["compare", "sasrec", "others", "-d", "synthetic", *store]) == 2
     assert "no run of that name on synthetic" in capsys.readouterr().err
     assert list(Store(tmp_path / "store").runs()) == before  # nothing is fitted for a name's sake
+
+
+def test_a_run_of_a_model_that_is_not_here_is_no_other_librarys(
+    synthetic, tmp_path, monkeypatch, capsys
+):
+    """Its preset chooses a run, and none is known without its file."""
+    store = Store(tmp_path)
+    with monkeypatch.context() as here:
+        here.setitem(MODELS, "my-model", MODELS["sasrec"])
+        spec = run_spec(synthetic, "my-model", 1, get_preset("smoke"))
+        fit_run(store, synthetic, spec)
+        assert len(seconds_taken(store.runs(), "cpu")) == 1
+    assert seconds_taken(store.runs(), "cpu").empty  # and `study --plan` goes on without it
+    asked = ["-d", "synthetic", "-s", "1", "--results-dir", str(tmp_path)]
+    for command in (["compare", "my-model", "sasrec"], ["metrics", "synthetic", "-m", "my-model"]):
+        given = asked if command[0] == "compare" else asked[2:]
+        assert main([*command, *given]) == 2
+        told = capsys.readouterr().err
+        assert "'my-model' is a model of one's own" in told and "SEQATTN_MODELS" in told
 
 
 def test_beyond_the_end_of_short_lists_nothing_is_compared(synthetic, scores, tmp_path, capsys):

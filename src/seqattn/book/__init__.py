@@ -238,10 +238,20 @@ def glue(**values: object) -> None:
 
     The role's text is a name and a format, such as ``share:.1%``. Scalars of numpy are kept as
     plain numbers, since the page formats what their ``repr`` says.
+
+    Raises
+    ------
+    SeqattnError
+        A value is neither a number nor text, which the page could not format.
     """
     from myst_nb import glue as keep
 
     for name, value in values.items():
+        if not isinstance(value, (str, int, float, np.generic)):
+            raise SeqattnError(
+                f"glue: {name} is a {type(value).__name__}, and prose shows numbers and text: "
+                "choose one value (such as one row by dataset, arm and model)"
+            )
         keep(name, value.item() if isinstance(value, np.generic) else value, display=False)
 
 

@@ -108,7 +108,7 @@ def side_by_side(run: Callable[[T, AsyncKernelManager], object], jobs: Iterable[
     """Run notebooks with one kernel a core, each in turn by the kernel that is free."""
     # A notebook runs in its own folder, and papermill takes this process along: what is named from
     # here must be found from there.
-    for name in ("SEQATTN_DATA", "SEQATTN_CACHE", "SEQATTN_RESULTS", "SEQATTN_MODELS"):
+    for name in ("SEQATTN_DATA", "SEQATTN_CACHE", "SEQATTN_RESULTS"):
         if value := os.environ.get(name):
             os.environ[name] = str(Path(value).expanduser().resolve())
     waiting = iter(list(jobs))  # threads take from it one by one

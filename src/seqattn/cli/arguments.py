@@ -268,7 +268,10 @@ def _add_significance(verbs: Verbs) -> None:
 
 
 def _add_compare(verbs: Verbs) -> None:
-    told = "compare two systems user by user: models, runs, or files of any library"
+    told = (
+        "compare two systems user by user: models, whose missing runs are fitted, runs, or files "
+        "of any library"
+    )
     verb = verbs.add_parser("compare", help=told)
     told = (
         "a CSV or Parquet file with columns user, a value and, if several, seed; a run's folder; "

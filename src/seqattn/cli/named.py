@@ -140,7 +140,7 @@ def systems(options: argparse.Namespace) -> list[PerUser]:
     found: dict[str, PerUser] = {}
     for name in first:
         before = next(iter(found.values()), None)
-        found[name] = _system(name, options, None if before is None else [*before.values.columns])
+        found[name] = _system(name, options, before)
     return [found[name] for name in asked]
 
 
@@ -156,11 +156,11 @@ def _model_of(name: str) -> tuple[str, str | None] | None:
     return (model, preset or None) if model in MODELS or model in RECBOLE_MODELS else None
 
 
-def _system(name: str, options: argparse.Namespace, paired: list[int] | None = None) -> PerUser:
+def _system(name: str, options: argparse.Namespace, before: PerUser | None) -> PerUser:
     """Return what one argument of `compare` names: a file, a run, a model, or another library's.
 
-    `paired` are the seeds of the system that it is compared with, if they are known: a model is
-    then fitted with as many.
+    `before` is the system that it is compared with, if that is known: a model is then fitted with
+    as many seeds, and gives the metric that a file's column says.
     """
     from seqattn.runs.compare import of_file, of_runs
     from seqattn.runs.export import dataset_of
@@ -170,8 +170,11 @@ def _system(name: str, options: argparse.Namespace, paired: list[int] | None = N
     path, model = Path(name).expanduser(), _model_of(name)
     if path.is_file():
         system = of_file(path, options.column, options.by or "user")
-        return system.of_seeds(options.seed) if options.seed else system
-    metric_name, k = parse_metric(options.metric or METRIC)
+        chosen = options.seed and system.has_seeds
+        return system.of_seeds(options.seed) if chosen else system
+    of_file_metric, _, of_file_kind = (before.metric if before else "").partition("_")
+    metric_name, k = parse_metric(options.metric or of_file_metric or METRIC)
+    kind, about = options.kind or of_file_kind or KIND, name
     if path.is_dir() and model is None:
         runs = [read_run(path)]
         dataset = dataset_of(runs[0], options.dataset)
@@ -179,36 +182,46 @@ def _system(name: str, options: argparse.Namespace, paired: list[int] | None = N
         raise SeqattnError(f"{name}: no such file; for the runs of a model, name its dataset by -d")
     else:
         dataset = load_dataset(options.dataset)
-        own = model and {
-            "model": [model[0]],
-            "preset": model[1] or options.preset,
-            "seed": options.seed or _seeds(paired),
-        }
-        runs = (
-            runs_of(argparse.Namespace(**{**vars(options), **own}))
-            if own
-            else _elsewhere(name, dataset, options)
-        )
-    return of_runs(name, runs, dataset, metric_name, k, options.kind or KIND)
+        if model:
+            preset = model[1] or options.preset
+            about = (
+                f"{model[0]}, preset {preset}" if model[0] in MODELS else f"{model[0]}, RecBole's"
+            )
+            own = {"model": [model[0]], "preset": preset, "seed": options.seed or _seeds(before)}
+            runs = runs_of(argparse.Namespace(**{**vars(options), **own}))
+        else:
+            about = f"{name}, evaluated"
+            runs = _elsewhere(name, dataset, options, kind)
+    return of_runs(name, runs, dataset, metric_name, k, kind, about)
 
 
-def _seeds(paired: list[int] | None) -> list[int]:
+def _seeds(before: PerUser | None) -> list[int]:
     """Return the seeds to fit a model with: of one run each, the number tells nothing."""
-    if paired is None:
+    if before is None:
         return list(SEEDS)
+    paired = [*before.values.columns]
     return paired if len(paired) > 1 else [SEEDS[0]]
 
 
-def _elsewhere(name: str, dataset: Dataset, options: argparse.Namespace) -> list[Run]:
+def _elsewhere(
+    name: str, dataset: Dataset, options: argparse.Namespace, kind: str = ""
+) -> list[Run]:
     """Return the runs of a model made elsewhere, one for each seed."""
-    from seqattn.runs.store import Store
+    from seqattn.runs.store import RunSpec, Store
 
-    store, kind = Store(results_folder(options.results_dir)), options.kind or KIND
-    found = [
+    store, kind = Store(results_folder(options.results_dir)), kind or options.kind or KIND
+    named = [
         r
         for r in store.runs(dataset.name)
         if r.model == name and r.fingerprint == dataset.fingerprint
     ]
+    # A model of one's own has settings, by which its runs are chosen: not any of them will do.
+    found = [r for r in named if not isinstance(r.spec, RunSpec)]
+    if named and not found:
+        raise SeqattnError(
+            f"{name!r} is a model of one's own, which {named[0].folder} was fitted with; let "
+            "SEQATTN_MODELS name its file"
+        )
     if not found:
         raise SeqattnError(
             f"{name!r} is no file, no model of seqattn ({', '.join(MODELS)}), and {store.path} has "

@@ -177,9 +177,15 @@ def is_importable(name: str) -> bool:
 
 
 def _load_own() -> None:
-    """Run the file that ``SEQATTN_MODELS`` names; a process that fits a model does so as well."""
-    if not (given := os.environ.get("SEQATTN_MODELS")):
-        return
+    """Run the files that ``SEQATTN_MODELS`` names; a process that fits a model does so as well."""
+    given = [name for name in os.environ.get("SEQATTN_MODELS", "").split(os.pathsep) if name]
+    paths = [str(_load_file(name)) for name in given]
+    if paths:
+        os.environ["SEQATTN_MODELS"] = os.pathsep.join(paths)  # for processes of another folder
+
+
+def _load_file(given: str) -> Path:
+    """Run one file of models; return its path."""
     path = Path(given).expanduser().resolve()
     spec = spec_from_file_location(f"own_{path.stem}", path)
     if spec is None or spec.loader is None or not path.is_file():
@@ -188,7 +194,6 @@ def _load_own() -> None:
             f"SEQATTN_MODELS={given} is {what}; set it to a file that puts your models into "
             "seqattn.models.MODELS, or unset it"
         )
-    os.environ["SEQATTN_MODELS"] = str(path)  # for processes that work in another folder
     module, before = module_from_spec(spec), set(MODELS)
     sys.modules[spec.name] = module
     try:
@@ -199,12 +204,20 @@ def _load_own() -> None:
             "or unset the variable"
         ) from error
     for name in MODELS.keys() - before:
+        if not isinstance(MODELS[name], Model):
+            known = type(MODELS.pop(name)).__name__
+            raise SeqattnError(
+                f"{path}: MODELS[{name!r}] is a {known}, not a Model: write MODELS[{name!r}] = "
+                "Model(YourModel, LABEL, '#COLOUR'), or, of an injection, "
+                "Model(partial(SASRec, injection=YourInjection), LABEL, '#COLOUR')"
+            )
         if name in RECBOLE_MODELS or not NAME.fullmatch(name):
             del MODELS[name]
             raise SeqattnError(
                 f"{path} puts a model {name!r} into MODELS, which is a name of RecBole's or none "
                 "for a folder; take up to 64 letters, digits and . _ + -, such as 'my-gru'"
             )
+    return path
 
 
 _load_own()

@@ -5,6 +5,7 @@ Shapes: S seeds, U users in common.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from seqattn.config import MARGIN_PERCENT
+from seqattn.config import MARGIN_PERCENT, SEEDS
 from seqattn.data import Dataset
 from seqattn.data.columns import tidy_ids
 from seqattn.data.readers.plain import plain_names, read_plain
@@ -31,6 +32,7 @@ from seqattn.stats import (
 )
 from seqattn.stats.crossed import crossed_interval, interval
 from seqattn.stats.inputs import ALPHA, copies
+from seqattn.stats.metrics import SYNONYMS
 from seqattn.stats.significance import standardised
 
 
@@ -49,6 +51,13 @@ class PerUser:
     targets : Series, optional
         What was asked of the users that it tells of, as text, by their ids: the item (its name is
         then ``target``), or how many of them (``targets``).
+    metric : str
+        Which one it is, as `seqattn export --per-user` names it (``NDCG@10_filtered``); empty where
+        a file does not tell.
+    about : str
+        What it is, for the table: a model and its preset, a folder, a file and its column.
+    has_seeds : bool
+        Whether it names its seeds; a file may have one, and not say which.
     """
 
     name: str
@@ -56,6 +65,9 @@ class PerUser:
     dataset: str = ""
     fingerprint: str = ""
     targets: pd.Series | None = None
+    metric: str = ""
+    about: str = ""
+    has_seeds: bool = True
 
     def of_seeds(self, seeds: Sequence[int]) -> PerUser:
         """Return these seeds alone.
@@ -73,7 +85,13 @@ class PerUser:
 
 
 def of_runs(
-    name: str, runs: Sequence[Run], dataset: Dataset, metric_name: str, k: int, kind: str
+    name: str,
+    runs: Sequence[Run],
+    dataset: Dataset,
+    metric_name: str,
+    k: int,
+    kind: str,
+    about: str = "",
 ) -> PerUser:
     """Return a metric of each run, one run per seed, by the ids of the dataset's users.
 
@@ -95,7 +113,11 @@ def of_runs(
     rank_matrix(ordered, kind=kind)  # refuses copies, which a metric may not show
     columns = {run.seed: run.values(metric_name, k, kind=kind) for run in ordered}
     told = runs[0].dataset, runs[0].fingerprint
-    return PerUser(name, pd.DataFrame(columns, index=users), *told, _as_told(targets))
+    return PerUser(
+        *(name, pd.DataFrame(columns, index=users), *told, _as_told(targets)),
+        metric=f"{SYNONYMS.get(metric_name, metric_name)}@{k}_{kind}",
+        about=about or name,
+    )
 
 
 def of_file(path: Path, column: str | None = None, by: str = "user") -> PerUser:
@@ -130,10 +152,12 @@ def of_file(path: Path, column: str | None = None, by: str = "user") -> PerUser:
         raise SeqattnError(f"{path}: no row below the names of columns; was the file cut off?")
     frame = _checked(frame, path, column, by)
     wide = _by_seed(frame, path, several="seed" in used)
-    if not asked:
-        return PerUser(path.name, wide)
-    targets = _targets(frame["user"], frame["item"].rename(asked), path)
-    return PerUser(path.name, wide, targets=targets)
+    targets = _targets(frame["user"], frame["item"].rename(asked), path) if asked else None
+    metric = column if _METRIC.fullmatch(column) else ""
+    about = f"{path.name}, column {column}"
+    return PerUser(
+        *(path.name, wide), targets=targets, metric=metric, about=about, has_seeds="seed" in used
+    )
 
 
 def _line(path: Path, frame: pd.DataFrame, wrong: pd.Series) -> str:
@@ -211,6 +235,7 @@ def _column_of_values(path: Path, names: Sequence[str], column: str | None, by: 
     return column
 
 
+_METRIC = re.compile(r"(NDCG|Recall|MRR)@[1-9]\d*_(un)?filtered")
 _COLUMNS = ("question", "estimate", "low", "high", "t", "p", "note")
 ROUNDING = 1e-12  # of a value: more than is lost where a table passes through another program
 FEW = 10  # users: with fewer whose results differ, no interval over users means much
@@ -250,6 +275,7 @@ def compare(
     if not margin_percent > 0:
         raise SeqattnError(f"a margin of {margin_percent:g} %; give a positive one")
     _require_same_data(base, variant)
+    _require_same_metric(base, variant)
     common = base.values.index[base.values.index.isin(variant.values.index)]
     missing = [
         sorted(set(one.values.index) - set(other.values.index))
@@ -272,7 +298,37 @@ def compare(
             )
     # A table that was read and written again is the same system, not one that is better by 1e-17.
     alike = np.abs(v_SU - b_SU) <= ROUNDING * np.maximum(np.abs(b_SU), np.abs(v_SU))
-    return Comparison(_table(b_SU, np.where(alike, b_SU, v_SU), margin_percent), *missing)
+    table = _table(b_SU, np.where(alike, b_SU, v_SU), margin_percent)
+    return Comparison(pd.concat([_what(base, variant), table], ignore_index=True), *missing)
+
+
+def _what(base: PerUser, variant: PerUser) -> pd.DataFrame:
+    """Return what is compared, so that a kept table says what it is of."""
+    told = {"base": base.about or base.name, "variant": variant.about or variant.name}
+    if metric := base.metric or variant.metric:
+        told["metric"] = metric.replace("_", ", ")
+    if dataset := base.dataset or variant.dataset:
+        told["dataset"] = dataset
+    return pd.DataFrame({"question": told.keys(), "note": told.values()}).reindex(
+        columns=[*_COLUMNS]
+    )
+
+
+def _require_same_metric(base: PerUser, variant: PerUser) -> None:
+    """Refuse another metric, and ranks or counts in the place of one."""
+    if base.metric and variant.metric and base.metric != variant.metric:
+        raise SeqattnError(
+            f"{base.name} holds {base.metric} and {variant.name} {variant.metric}: compare one "
+            "metric, by --metric and --kind of a model, or --column of a file"
+        )
+    for one, other in ((base, variant), (variant, base)):
+        highest = float(one.values.max(axis=None))
+        if other.metric and not one.metric and highest > 1:
+            raise SeqattnError(
+                f"{one.about}: a value is {highest:g}, and {other.metric} of {other.name} is at "
+                "most 1; name the column of the same metric, by --column, or bring ranks by "
+                "`seqattn evaluate`"
+            )
 
 
 def _require_same_data(base: PerUser, variant: PerUser) -> None:
@@ -345,35 +401,44 @@ def _table(b_SU: np.ndarray, v_SU: np.ndarray, margin_percent: float) -> pd.Data
         rows.append({**row, "low": low, "high": high, "t": t, "p": p})
 
     flat = _flat(b_SU.mean(axis=0), v_SU.mean(axis=0), "user")
+    seeds = f"; {len(d_SU)} seeds cover less than that" if 1 < len(d_SU) < len(SEEDS) else ""
     if len(d_SU) > 1:
         record, both = dual_criterion(b_SU, v_SU), crossed_interval(d_SU)
         error = record.difference / record.t_statistic if record.t_statistic else 0.0
         of_seeds = interval(record.difference, abs(error), len(d_SU) - 1, ALPHA).ci
         flat_seeds = _flat(b_SU.mean(axis=1), v_SU.mean(axis=1), "seed")
-        change("over seeds and users", both.ci, both.p_value, f"crossed{flat_seeds or flat}")
+        # Seeds that differ no more than their users make them add nothing to the error.
+        alone = " (of users alone)" if both.df == d_SU.shape[1] - 1 > len(d_SU) - 1 else ""
+        told = f"crossed, {both.df:.0f} df{alone}{seeds}{flat_seeds or flat}"
+        change("over seeds and users", both.ci, both.p_value, told)
         told = f"paired t, {len(d_SU) - 1} df{flat_seeds}"
         change("over seeds", of_seeds, record.t_p_value, told, record.t_statistic)
         users, published = record.clustered_ci, record.pooled_ci
         change("over users", users, record.clustered_p_value, f"clustered{flat}")
         change("as published", published, record.pooled_p_value, f"pooled{flat}")
-        rows.append(_criterion(record))
+        rows.append(_criterion(record, few))
     else:
         means = bootstrap_means(d_SU, 2000)[0]
         ends, p = percentile_interval(means), float(bootstrap_p_value(means))
         change("over users", ends, p, f"bootstrap; one seed tells nothing of others{flat}")
     if level:
         inner, p, over = _equivalence(b_SU, v_SU, abs(level) * margin_percent / 100)
-        note = "equivalent" if p < ALPHA else "not shown"
-        change("equivalence (90 %)", inner, p, f"{note} within ±{margin_percent:g} %, {over}{flat}")
+        note = f"not judged: {few}" if few else "equivalent" if p < ALPHA else "not shown"
+        told = f"{note} within ±{margin_percent:g} %, {over}{seeds}{flat}"
+        change("equivalence (90 %)", inner, p, told)
     return pd.DataFrame(rows, columns=[*_COLUMNS]).fillna({"note": ""})
 
 
-def _criterion(record: DualCriterion) -> dict[str, Any]:
-    """Return how many seeds show the change by themselves, and the dual criterion's verdicts."""
+def _criterion(record: DualCriterion, few: str) -> dict[str, Any]:
+    """Return how many seeds show the change by themselves, and the dual criterion's verdicts.
+
+    There is none where only a `few` users differ.
+    """
     alone = record.seeds_positive if record.direction > 0 else record.seeds_negative
     words = {True: "robust", False: "not robust"}
     note = f"of {record.n_seeds} leave out 0; dual criterion: {words[record.robust]} as published, "
     note += f"{words[record.robust_clustered]} clustered"
+    note = f"of {record.n_seeds} leave out 0; not judged: {few}" if few else note
     return {"question": "seeds that show it alone", "estimate": alone, "note": note}
 
 

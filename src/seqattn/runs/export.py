@@ -94,8 +94,8 @@ def dataset_of(run: Run, dataset: str | Dataset | None = None) -> Dataset:
     """
     if dataset is None and run.dataset not in CATALOGUE:
         raise SeqattnError(
-            f"{run.folder} was fitted on your own log {run.dataset!r}; name its YAML file, by `-d`, "
-            "or in Python load(folder, 'log.yaml')"
+            f"{run.folder} was fitted on your own log {run.dataset!r}; name its YAML file, by "
+            "`-d`, or in Python load(folder, 'log.yaml')"
         )
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset or run.dataset)
     if data.fingerprint != run.fingerprint:

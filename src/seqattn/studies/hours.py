@@ -19,7 +19,7 @@ import pandas as pd
 
 from seqattn.config import ModelConfig, TrainConfig
 from seqattn.data import CATALOGUE
-from seqattn.models import build_model
+from seqattn.models import MODELS, build_model
 from seqattn.runs.store import Fittable, Run, RunSpec
 from seqattn.studies.judge import with_columns
 from seqattn.studies.plan import Group, Study
@@ -107,6 +107,8 @@ def seconds_taken(runs: Iterable[Run], device: str) -> pd.DataFrame:
     rows = []
     for run in runs:
         if "seconds" not in run.facts:  # of another program, which took its own time
+            continue
+        if isinstance(run.spec, RunSpec) and run.model not in MODELS:  # its file is not named here
             continue
         on = run.facts.get("environment", {}).get("device", "CPU")
         if on.startswith("CPU") == (device == "cpu"):

@@ -202,24 +202,26 @@ def not_judgeable(row: Any) -> str:
     return row.cut_short if isinstance(row.cut_short, str) else ""
 
 
-def corrected(cells: pd.DataFrame) -> pd.DataFrame:
-    """Add ``whole`` and p-values adjusted over all of a study's cells that have all their seeds.
+def corrected(cells: pd.DataFrame, n_seeds: int = len(SEEDS)) -> pd.DataFrame:
+    """Add ``whole`` and p-values adjusted over all of a study's cells that have all its seeds.
 
-    A cell is whole if it may decide: whole dataset, whole searches, all seeds. What is corrected is
-    what is shown: every arm, cut-off and dataset, also one that was run in part. Columns ``family``
-    (m), ``p_holm``, ``p_bh``, NaN outside of it; ``robust_holm`` and ``robust_bh``:
-    `robust_clustered`, and the adjusted `p` below `ALPHA`.
+    A cell is whole if it may decide about the paper: whole dataset, whole searches, the five seeds
+    of its protocol. What is corrected is what is shown, with `n_seeds`: every arm, cut-off and
+    dataset, also one that was run in part. Columns ``family`` (m), ``p_holm`` and ``p_bh``, and
+    ``robust_holm`` and ``robust_bh``: `robust_clustered`, and the adjusted `p` below `ALPHA`. All
+    five are missing where nothing was corrected.
     """
     cells = cells.copy()
     if cells.empty:
         return cells
     cells["whole"] = [not not_judgeable(row) for row in cells.itertuples()]
-    shown = cells.index[cells["n_seeds"] >= len(SEEDS)]
+    shown = cells.index[cells["n_seeds"] >= n_seeds]
     p = cells.loc[shown, "p"].to_numpy(dtype=float)
     adjusted = {"family": float(len(p)), "p_holm": holm(p), "p_bh": benjamini_hochberg(p)}
     cells[list(adjusted)] = pd.DataFrame(adjusted, index=shown)
     for name in ("holm", "bh"):
-        cells[f"robust_{name}"] = cells["robust_clustered"] & (cells[f"p_{name}"] < ALPHA)
+        robust = cells["robust_clustered"] & (cells[f"p_{name}"] < ALPHA)
+        cells[f"robust_{name}"] = robust.astype(object).where(cells[f"p_{name}"].notna())
     return cells
 
 

@@ -33,7 +33,7 @@ def holds(cells: pd.DataFrame, rule: str) -> pd.Series:
     if rule == "t":
         return cells["t_p_value"] < ALPHA
     if rule in ("holm", "bh"):
-        return cells[f"robust_{rule}"].astype(bool)
+        return cells[f"robust_{rule}"].eq(True)
     return cells[rule]
 
 

@@ -155,7 +155,7 @@ def comparisons(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         if len(told):
             told["cut_short"] = [_cut_short(study, key, model) for model in told["model"]]
             frames.append(told.assign(**key))
-    return corrected(stacked(frames))
+    return corrected(stacked(frames), len(study.seeds))
 
 
 def _same_data(group: Group) -> bool:

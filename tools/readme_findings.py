@@ -17,7 +17,8 @@ import pandas as pd
 from seqattn import plots
 from seqattn.config import BACKBONES, MARGIN_PERCENT, VARIANTS
 from seqattn.files import ROOT, write_text
-from seqattn.plots import changes, name_of
+from seqattn.plots import name_of
+from seqattn.plots.pools import pooled_forest
 from seqattn.studies import (
     ae_ar,
     arms,
@@ -278,11 +279,23 @@ def filled(readme: str) -> str:
     return PLACE.sub(lambda place: place[1] + findings() + place[2], readme)
 
 
+def on_test() -> pd.DataFrame:
+    """Return changes on test, unfiltered, where no search of the variant chose the settings."""
+    changes = read_study("replication").table("changes")
+    lengths = travel.by_cell(read_study("replication").table("travel"))
+    changes = changes.assign(counted=travel.counted(changes, lengths))
+    rows = pd.concat([changes, what_we_know.of_fixed(read_study("placebo"))])
+    rows = targets.pick(rows, arm=what_we_know.NEUTRAL, target="test", kind="unfiltered")
+    return rows.replace({"arm": {"fixed": "settings that no search chose"}})
+
+
 def main() -> None:
     """Write the lines and the picture."""
     plots.use_style()
-    both = arms.side_by_side(_cells("replication"))
-    figure = changes.design_shift(both, BACKBONES)
+    rows = published.with_titles(on_test())
+    counted = rows[rows["counted"]]
+    pooled = {arm: targets.pool(part) for arm, part in counted.groupby("arm", sort=False)}
+    figure = pooled_forest(rows, pooled, xlabel="NDCG@10 change (%)")
     plots.save(figure, PICTURE)
     plt.close(figure)
     write_text(README, filled(README.read_text(encoding="utf-8")))

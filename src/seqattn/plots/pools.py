@@ -44,10 +44,15 @@ def pooled_forest(rows: pd.DataFrame, pools: Mapping[str, Pool], *, xlabel: str)
         axes.set_ylim(heights[-1] + 2.3, -0.7)
         axes.axvline(0, color="black", linewidth=0.8)
         axes.grid(axis="x")
-    for axes in panels[1:]:  # every panel has the same rows
-        axes.set_yticklabels([])
+    for axes in panels[1:]:
+        if _row_labels(axes) == _row_labels(panels[0]):
+            axes.set_yticklabels([])
     legend_above(figure, [*variant_keys(rows["model"]), _hollow()])
     return figure
+
+
+def _row_labels(axes: Axes) -> list[str]:
+    return [label.get_text() for label in axes.get_yticklabels()]
 
 
 def _hollow() -> Line2D:
@@ -66,7 +71,7 @@ def _diamond(axes: Axes, pool: Pool, y: float) -> None:
     told = f"{middle:+.1f} [{low:+.1f}, {high:+.1f}]"
     axes.annotate(told, (high, y), (8, 0), textcoords="offset points", va="center", fontsize=8)
     ticks = [*axes.get_yticks(), y]
-    axes.set_yticks(ticks, [*(label.get_text() for label in axes.get_yticklabels()), "pooled"])
+    axes.set_yticks(ticks, [*_row_labels(axes), "pooled"])
 
 
 @or_not_run

@@ -18,7 +18,10 @@ export PYTHON TORCH_INDEX
 # Every kernel and worker imports PyTorch: without kept bytecode each compiles it anew, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: book pages written studies timings messages playgrounds stills slides cheatsheet pdf paper paper-check test test-slow lint lab bench bench-rectools ci clean
+.PHONY: help book pages written studies timings messages playgrounds stills slides cheatsheet pdf paper paper-check test test-slow lint lab bench bench-rectools ci clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*  ## /make \1\t/' | expand -t 22
 
 book: $(READY)  ## run every notebook on ML-100K, then build the pages
 	@$(BIN)/python -m benchmarks.forecast --preset $(PRESET) $(if $(SEEDS),--seeds $(SEEDS))

@@ -572,3 +572,13 @@ def test_degrees_of_freedom_and_few_users_are_said():
     table = compare(PerUser("a", values(base_SU)), PerUser("b", values(few))).table
     told = [answer(table, q)["note"] for q in ("that show it alone", "equivalence (90 %)")]
     assert all("not judged: the results of only 1 differ" in note for note in told)
+
+
+def test_a_foreign_name_of_users_stands_beside_ones_own(tmp_path, capsys):
+    users, rng = [f"u{n}" for n in range(30)], np.random.default_rng(0)
+    paths = [tmp_path / name for name in ("own.csv", "foreign.csv")]
+    for path, by in zip(paths, ("user", "kunde"), strict=True):
+        pd.DataFrame({by: users, "v": rng.random(30)}).to_csv(path, index=False)
+    assert main(["compare", *map(str, paths), "--by", "kunde"]) == 0
+    assert main(["compare", *map(str, paths), "--by", "client"]) == 2
+    assert "foreign.csv: no column 'client'" in capsys.readouterr().err

@@ -162,6 +162,7 @@ def _system(name: str, options: argparse.Namespace, before: PerUser | None) -> P
     `before` is the system that it is compared with, if that is known: a model is then fitted with
     as many seeds, and gives the metric that a file's column says.
     """
+    from seqattn.data.readers.plain import plain_names
     from seqattn.runs.compare import of_file, of_runs
     from seqattn.runs.export import dataset_of
     from seqattn.runs.store import read_run
@@ -169,7 +170,10 @@ def _system(name: str, options: argparse.Namespace, before: PerUser | None) -> P
 
     path, model = Path(name).expanduser(), _model_of(name)
     if path.is_file():
-        system = of_file(path, options.column, options.by or "user")
+        # A file of another program beside one's own export, each with its name for users.
+        names = plain_names(path)
+        by = "user" if options.by not in names and "user" in names else options.by or "user"
+        system = of_file(path, options.column, by)
         chosen = options.seed and system.has_seeds
         return system.of_seeds(options.seed) if chosen else system
     of_file_metric, _, of_file_kind = (before.metric if before else "").partition("_")

@@ -21,6 +21,7 @@ from seqattn.search.collect import collect
 from seqattn.search.record import SearchConfig
 from seqattn.search.tune import tune
 from seqattn.stats.metrics import averages
+from seqattn.studies import check
 from seqattn.studies.check import (
     check_calibrations,
     check_records,
@@ -165,7 +166,23 @@ def test_other_data_is_found(folder):
     assert len(problems) == 5  # two searches and three runs
 
 
-def test_data_without_a_record_is_told_from_other_data(folder):
+def test_a_generated_log_needs_no_record(folder):
+    (folder / "datasets" / "synthetic" / "dataset.json").unlink()
+    assert check_records(folder / "kept", folder / "datasets") == []
+
+
+def test_a_chosen_run_is_fitted_again_and_no_other(folder, capsys):
+    chosen, *_ = Store(folder / "kept").runs()
+    assert main(arguments(folder, "--run", str(chosen.folder), "--epochs", "1")) == 0
+    told = capsys.readouterr().out
+    assert told.count("equal to the last bit") == 1
+    assert f"synthetic {chosen.model} seed {chosen.seed}: 1 epochs" in told
+    edit(chosen, lambda facts: facts["history"][0].update({"loss": 1.0}))
+    assert main(arguments(folder, "--run", str(chosen.folder), "--epochs", "1")) == 1
+
+
+def test_data_without_a_record_is_told_from_other_data(folder, monkeypatch):
+    monkeypatch.setattr(check, "GENERATED", {})
     (folder / "datasets" / "synthetic" / "dataset.json").unlink()
     problems = check_records(folder / "kept", folder / "datasets")
     assert len(problems) == 5 and all("no record of 'synthetic'" in told for told in problems)

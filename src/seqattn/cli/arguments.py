@@ -338,6 +338,8 @@ def _add_check(verbs: Verbs) -> None:
     for name in ("baselines", "calibration"):
         told = f"folder of a {name} to check with it; default: of results/campaign its own"
         verb.add_argument(f"--{name}", type=_path, help=told)
+    told = "fit this run of ours again, by its folder, in the place of a sample; may be repeated"
+    verb.add_argument("--run", type=_path, action="append", metavar="FOLDER", help=told)
     told = "runs to fit again; default: 4"
     verb.add_argument("--sample", type=_at_least(0), default=4, help=told)
     told = "epochs to fit of each; default: 2"

@@ -396,6 +396,7 @@ def _pages(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from seqattn.runs.store import RunSpec, read_run
     from seqattn.studies import check
 
     seed = options.sample_seed
@@ -409,9 +410,15 @@ def _check(options: argparse.Namespace) -> int:
         problems += check.check_records(baselines, options.datasets, tell=print)
     if calibration:
         problems += check.check_calibrations(calibration, options.results)
-    problems += check.check_sample(
-        options.results, sample=options.sample, epochs=options.epochs, seed=seed
-    )
+    if options.run:
+        runs = [read_run(folder) for folder in options.run]
+        for run in (run for run in runs if run.engine != RunSpec.engine):
+            raise SeqattnError(f"{run.folder} is of another library, which fits it: leave it out")
+        problems += check.check_runs(runs, epochs=options.epochs)
+    else:
+        problems += check.check_sample(
+            options.results, sample=options.sample, epochs=options.epochs, seed=seed
+        )
     print(*problems, sep="\n")
     print(f"{len(problems)} problems")
     return 1 if problems else 0

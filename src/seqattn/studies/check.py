@@ -22,7 +22,7 @@ import pandas as pd
 from seqattn.audit.records import dataset_facts
 from seqattn.config import replace
 from seqattn.data import CATALOGUE, Dataset, load_dataset
-from seqattn.data.sources import status
+from seqattn.data.sources import GENERATED, status
 from seqattn.errors import SeqattnError
 from seqattn.runs.store import Run, RunSpec, Store
 from seqattn.search.collect import asked
@@ -95,6 +95,8 @@ def _run_problems(run: Run, prints: dict[str, str | None], known: bool) -> Itera
 
 
 def _data_problems(name: str, fingerprint: str, prints: dict[str, str | None]) -> Iterable[str]:
+    if name not in prints and name in GENERATED:  # what anybody can make needs no record
+        prints[name] = load_dataset(name).fingerprint
     if name not in prints:
         yield f"no record of {name!r} is at hand to hold its data against; make one, `prepare -o`"
     elif prints[name] != fingerprint:
@@ -219,8 +221,15 @@ def check_sample(
     drawn = random.Random(seed).sample(runs, min(sample, len(runs)))
     lacks = f"; the data of {', '.join(lacking)} is not at hand" if lacking else ""
     tell(f"{len(drawn)} of {len(ours)} runs are fitted again (--sample-seed {seed}){lacks}")
+    return check_runs(drawn, epochs=epochs, tell=tell)
+
+
+def check_runs(
+    runs: Iterable[Run], *, epochs: int, tell: Callable[[str], None] = print
+) -> list[str]:
+    """Fit runs again for some epochs each; return what disagrees. `tell` gets a line for each."""
     problems: list[str] = []
-    for run in drawn:
+    for run in runs:
         seen, agrees = refit(run, load_dataset(run.spec.dataset), epochs)
         line = f"{run.spec.dataset} {run.model} seed {run.seed}: {seen}"
         tell(line)

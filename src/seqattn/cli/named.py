@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,18 +25,25 @@ if TYPE_CHECKING:
     from seqattn.runs.recommender import Recommender
 
 
-def runs_of(options: argparse.Namespace) -> list[Run]:
-    """Return the runs a command names, fitting missing ones."""
+def runs_of(
+    options: argparse.Namespace,
+    models: Iterable[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    preset: str | None = None,
+) -> list[Run]:
+    """Return the runs a command names, or those of other models and seeds; fit missing ones."""
     from seqattn.runs.fitting import fit_runs
     from seqattn.runs.store import Store
     from seqattn.search.record import wanted_specs
 
-    _require_different(options.seed)
+    seeds = options.seed if seeds is None else seeds
+    _require_different(seeds)
     results, dataset = results_folder(options.results_dir), load_dataset(options.dataset)
-    pairs, backbone = product(options.model, options.seed), getattr(options, "backbone_of", None)
-    specs = wanted_specs(results, dataset, pairs, options.preset, backbone_of=backbone)
-    progress = sys.stderr.isatty()
-    return fit_runs(Store(results), dataset, specs, device=options.device, progress=progress)
+    pairs = product(models or options.model, seeds)
+    backbone = getattr(options, "backbone_of", None)
+    specs = wanted_specs(results, dataset, pairs, preset or options.preset, backbone_of=backbone)
+    progress, device = sys.stderr.isatty(), options.device or "cpu"
+    return fit_runs(Store(results), dataset, specs, device=device, progress=progress)
 
 
 def runs_of_any(options: argparse.Namespace, dataset: Dataset) -> list[Run]:
@@ -44,19 +52,17 @@ def runs_of_any(options: argparse.Namespace, dataset: Dataset) -> list[Run]:
     # First what needs no fit: a typing error is told before.
     runs = [r for n in options.model if n not in ours for r in _elsewhere(n, dataset, options)]
     if ours:
-        fitted = {"model": ours, "seed": options.seed or list(SEEDS)}
-        runs += runs_of(argparse.Namespace(**{**vars(options), **fitted}))
+        runs += runs_of(options, ours, options.seed or SEEDS)
     return sorted(runs, key=lambda run: options.model.index(run.model))
 
 
-def _require_different(seeds: list[int]) -> None:
+def _require_different(seeds: Sequence[int]) -> None:
     twice = [seed for n, seed in enumerate(seeds) if seed in seeds[:n]]
     if twice:
         raise SeqattnError(f"seed {twice[0]} is given twice; a copy is no second observation")
 
 
-# What says which run of a model is meant, with its default.
-_OF_A_FIT = {"seed": SEEDS[0], "preset": PRESET, "device": "cpu", "results_dir": ""}
+_OF_A_FIT = ("seed", "preset", "device", "results_dir")  # says which run of a model is meant
 
 
 def loaded(options: argparse.Namespace) -> Recommender:
@@ -67,9 +73,8 @@ def loaded(options: argparse.Namespace) -> Recommender:
     if options.model in MODELS:
         if not options.dataset:
             raise SeqattnError("name the dataset, by -d, or a model's folder, by -m")
-        asked = {n: _OF_A_FIT[n] if value is None else value for n, value in given.items()}
-        asked |= {"model": [options.model], "seed": [asked["seed"]]}
-        (run,) = runs_of(argparse.Namespace(**{**vars(options), **asked}))
+        seed = SEEDS[0] if options.seed is None else options.seed
+        (run,) = runs_of(options, [options.model], [seed], options.preset or PRESET)
         return load(run, options.dataset)
     folder = Path(options.model).expanduser()
     if not folder.exists():
@@ -191,8 +196,7 @@ def _system(name: str, options: argparse.Namespace, before: PerUser | None) -> P
             about = (
                 f"{model[0]}, preset {preset}" if model[0] in MODELS else f"{model[0]}, RecBole's"
             )
-            own = {"model": [model[0]], "preset": preset, "seed": options.seed or _seeds(before)}
-            runs = runs_of(argparse.Namespace(**{**vars(options), **own}))
+            runs = runs_of(options, [model[0]], options.seed or _seeds(before), preset)
         else:
             about = f"{name}, evaluated"
             runs = _elsewhere(name, dataset, options, kind)

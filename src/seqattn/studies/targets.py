@@ -52,7 +52,7 @@ def changes(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         for group in groups
         if len(group.base) == len(group.runs) == len(study.seeds)
     )
-    return with_columns(found, _COLUMNS)
+    return found.reindex(columns=_COLUMNS)
 
 
 def _change(group: Group, target: str, kind: str) -> dict[str, object]:

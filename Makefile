@@ -20,8 +20,10 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help book pages written studies timings messages playgrounds stills slides cheatsheet pdf paper paper-check test test-slow lint lab bench bench-rectools ci clean
 
+.DEFAULT_GOAL := book
+
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*  ## /make \1\t/' | expand -t 22
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 book: $(READY)  ## run every notebook on ML-100K, then build the pages
 	@$(BIN)/python -m benchmarks.forecast --preset $(PRESET) $(if $(SEEDS),--seeds $(SEEDS))

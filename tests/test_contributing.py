@@ -22,7 +22,7 @@ from models import test_models
 from nbformat.v4 import new_code_cell, new_notebook
 from stats import test_paired
 from statsmodels.stats import descriptivestats
-from studies import test_beyond_study
+from studies import test_beyond_lambda
 
 from seqattn import build_model, models
 from seqattn.book import pages
@@ -88,7 +88,7 @@ def test_the_example_injection_computes_its_equation(query, mode):
 
 
 def test_the_example_injection_is_none_of_the_designs_that_the_book_asks_about(query):
-    test_beyond_study.test_the_study_asks_for_every_design_and_rival_with_its_placebos()
+    test_beyond_lambda.test_the_study_asks_for_every_design_and_rival_with_its_placebos()
 
 
 @pytest.mark.parametrize("read_from", [3, 7])
@@ -224,13 +224,21 @@ def test_a_file_of_models_that_cannot_be_run_is_named(tmp_path, monkeypatch, nam
 
 
 def test_several_files_of_models_are_known(own_models, tmp_path, monkeypatch):
-    other = tmp_path / "other.py"
+    other = tmp_path / "there" / own_models.name  # of the same name, in another folder
+    other.parent.mkdir()
     other.write_text(own_models.read_text().replace("my-gru", "my-other"))
-    monkeypatch.setattr(models, "MODELS", MODELS)
-    monkeypatch.setenv("SEQATTN_MODELS", f"{own_models}{os.pathsep}{other}")
     try:
         models._load_own()
+        alone = code_of("my-gru")
+        monkeypatch.setenv("SEQATTN_MODELS", f"{own_models}{os.pathsep}{other}")
+        models._load_own()
         assert {"my-gru", "my-other"} <= MODELS.keys()
+        sources = [inspect.getsourcefile(MODELS[name].build) for name in ("my-gru", "my-other")]
+        assert sources == [str(own_models.resolve()), str(other.resolve())]
+        assert code_of("my-gru") == alone
+        other.write_text(own_models.read_text())
+        with pytest.raises(SeqattnError, match=r"mine\.py both name a model 'my-gru'"):
+            models._load_own()
     finally:
         for name in ("my-gru", "my-other"):
             MODELS.pop(name, None)

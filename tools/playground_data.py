@@ -80,6 +80,7 @@ def forest() -> list[dict[str, object]]:
                 continue
             for cell in _told(study, study.table(table)):
                 row = _row(cell, against)
+                row["name"] += _over(study, cell["arm"]) if against == BASELINE else ""
                 key = (table, *(cell[name] for name in SAME), row["change"], row["low"])
                 # Arms of one study may have the same runs, too, and stay apart.
                 others = [other for other in rows[key] if study.title not in other["study"]]
@@ -96,6 +97,13 @@ def forest() -> list[dict[str, object]]:
     return found
 
 
+def _over(study: Study, arm: str) -> str:
+    """Return what an arm is compared with, where that is SASRec with settings of its own."""
+    base = study.arm(study.arm(arm).against)
+    changed = base.name != arm and (base.settings.model or base.settings.train)
+    return f" over {arm_title(base.name)}" if changed else ""
+
+
 def _borrows(study: Study) -> bool:
     return any(arm.settings.searches for arm in study.arms)
 
@@ -108,7 +116,7 @@ def _told(study: Study, cells: pd.DataFrame) -> list[dict[str, Any]]:
     return cells[(cells["metric"] == "NDCG") & (cells["k"] == 10) & seeds].to_dict("records")
 
 
-def _row(cell: Mapping[str, Any], against: str) -> dict[str, object]:
+def _row(cell: Mapping[str, Any], against: str) -> dict[str, Any]:
     """Return a comparison as the figure shows it."""
     title, arm = CATALOGUE[cell["dataset"]].title, arm_title(cell["arm"])
     what = arm if cell["model"] == BASELINE else f"{name_of(cell['model'])}, {arm}"

@@ -318,8 +318,7 @@ def test_an_intensity_of_one_value_is_red_and_sends_to_its_column(everywhere, ch
         found = audit(Interactions.from_frame(frame, chronological=False))
     assert (value(found, "intensity_constant"), light(found, "intensity_constant")) == (1, "red")
     told = advice(found, "intensity_constant")
-    assert "the column that `columns: {intensity: COLUMN}` names" in told
-    assert "fit sasrec alone" in told
+    assert "`columns: {intensity: COLUMN}`" in told and "equals sasrec" in told
 
 
 def test_histories_of_one_intensity_are_amber_from_more_than_half_on_and_else_not_told():
@@ -329,6 +328,11 @@ def test_histories_of_one_intensity_are_amber_from_more_than_half_on_and_else_no
         stars = frame["intensity"].mask(frame["user"] <= constant, frame["user"])
         found = audit(*prepared(frame.assign(intensity=stars))).findings
         assert found.query("check == 'intensity_constant'")["light"].tolist() == lights
+    # Interactions count: many short histories of one intensity are a small part of a log.
+    short = [(user, item, at) for user in range(10, 16) for at, item in enumerate("ab")]
+    long = [(1, item, at) for at, item in enumerate("abcdefghijklmnopqrst")]
+    log = Interactions.from_frame(table([*short, *long]).assign(intensity=[5.0] * 12 + [1, 2] * 10))
+    assert constant_share(log) == pytest.approx(12 / 32)
     # A history of one interaction cannot vary, and is none of them.
     single = table([*((1, item, at) for at, item in enumerate("ab")), (2, "a", 1), (3, "a", 2)])
     log = Interactions.from_frame(single)

@@ -536,14 +536,14 @@ def test_a_column_says_its_metric_and_another_is_refused(tmp_path, capsys, one_p
     assert main(["compare", *one, str(users), *recall, "--json"]) == 0
     rows = {row["question"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["metric"]["note"] == "Recall@10, filtered"
-    assert rows["variant"]["note"] == "u.csv, column Recall@10_filtered"
+    assert rows["variant"]["note"] == f"{users}, column Recall@10_filtered"
     assert rows["mean of the variant"]["note"].startswith("equal for every user")
     for more, told in (
         (
             [*recall, "--metric", "NDCG@10"],
             "sasrec:smoke holds NDCG@10_filtered and u.csv Recall@10_filtered: compare",
         ),
-        (["--column", "rank_unfiltered"], "u.csv, column rank_unfiltered: a value is "),
+        (["--column", "rank_unfiltered"], f"{users}, column rank_unfiltered: a value is "),
     ):
         assert main(["compare", *one, str(users), *more]) == 2
         assert told in (err := capsys.readouterr().err) and err.count("\n") == 1
@@ -581,4 +581,9 @@ def test_a_foreign_name_of_users_stands_beside_ones_own(tmp_path, capsys):
         pd.DataFrame({by: users, "v": rng.random(30)}).to_csv(path, index=False)
     assert main(["compare", *map(str, paths), "--by", "kunde"]) == 0
     assert main(["compare", *map(str, paths), "--by", "client"]) == 2
-    assert "foreign.csv: no column 'client'" in capsys.readouterr().err
+    assert "own.csv: no column 'client'" in capsys.readouterr().err
+    for path in paths:  # a word that neither has is a typing error, whatever else is there
+        pd.read_csv(path).rename(columns={"kunde": "user"}).to_csv(path, index=False)
+    assert main(["compare", *map(str, paths), "--by", "custmer"]) == 2
+    assert main(["compare", *map(str, paths), "-s", "77"]) == 2
+    assert "-s chooses seeds, and neither file names any" in capsys.readouterr().err

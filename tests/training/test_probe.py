@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 
 import pytest
 import torch
 
-from seqattn.config import ModelConfig, TrainConfig
+from seqattn.config import ModelConfig, TrainConfig, replace
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS, PLUGINS, Model, SASRec, build_model
 from seqattn.models.injection import IntensityInjection, _column
 from seqattn.runs.fitting import fit_run, fit_runs
 from seqattn.runs.store import RunSpec, Store
-from seqattn.training.fit import fit
-from seqattn.training.probe import require_sound
+from seqattn.training.fit import fit, require_trainable
+from seqattn.training.probe import require_sound, require_sound_trained
 
 SMALL = {"max_length": 8, "hidden_size": 8, "inner_size": 8, "n_layers": 2, "n_heads": 2}
 
@@ -171,3 +172,44 @@ def test_a_bad_model_is_refused_before_the_others_are_fitted(synthetic, tmp_path
     with pytest.raises(SeqattnError, match="model 'ia-x' reads the future"):
         fit_runs(store, synthetic, specs, progress=False)
     assert not any(map(store.get, specs))
+
+
+class Sometimes(SASRec):
+    """Uses a part of itself in half of the steps, as one of several experts is."""
+
+    def __init__(self, n_items, config):
+        super().__init__(n_items, config)
+        self.expert = torch.nn.Linear(config.hidden_size, config.hidden_size)
+
+    def read(self, x_BTD, sight, read_from=0):
+        read = super().read(x_BTD, sight, read_from)
+        used = self.training and bool(torch.rand(()) < 0.5)
+        return read + self.expert(read) if used else read
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_part_that_some_steps_leave_out_is_reached(synthetic, monkeypatch, seed):
+    monkeypatch.setitem(MODELS, "my-x", Model(Sometimes, "x", "#000000"))
+    many = replace(TINY[1], batch_targets=64)
+    assert len(fit(synthetic, "my-x", seed, TINY[0], many).history) == 2
+
+
+def test_planted_intensities_need_no_real_ones(synthetic):
+    """They are put in their place before a model is looked at."""
+    bare = dataclasses.replace(
+        synthetic, sequences=dataclasses.replace(synthetic.sequences, intensity=None)
+    )
+    assert not bare.has_intensity
+    require_trainable(bare, "ia-add", TINY[0], replace(TINY[1], intensity="planted"))
+    with pytest.raises(SeqattnError, match="has none"):
+        require_trainable(bare, "ia-add", *TINY)
+
+
+def test_rounding_of_a_saturated_softmax_is_no_leak():
+    model = build_model("ia-mul", 20, **SMALL)
+    for name, parameter in model.named_parameters():
+        if "attention" in name and parameter.dim() > 1:
+            parameter.data *= 300
+        elif name.endswith("lam"):
+            parameter.data += 9
+    require_sound_trained(model, "ia-mul")

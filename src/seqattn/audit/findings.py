@@ -234,16 +234,16 @@ CHECKS = (
         "Check what the intensity measures at a history's end, and whether targets of high "
         "intensity are another task, by `seqattn metrics -d NAME -m sasrec`.",
     ),
-    # Attention contrasts the intensities of a history. Where half of the histories have nothing to
-    # contrast, the other half must carry any effect; where all have, the column is another one.
+    # Attention contrasts the intensities of a history. Where half of the log has nothing to
+    # contrast, the other half must carry any effect; where all has, the column is another one.
     Check(
         "intensity_constant",
-        "histories of two or more with one intensity throughout",
+        "interactions in histories of two or more whose intensity does not vary",
         0.5,
         0.95,
-        "Check the column that `columns: {intensity: COLUMN}` names in the dataset's YAML. If it "
-        "is the right one, models that read it have next to nothing to read here, and that they "
-        "equal sasrec says nothing about them: fit sasrec alone.",
+        "Check what intensity is here (`columns: {intensity: COLUMN}` in a YAML of your own). If "
+        "it is the right column, this share of the log has nothing to tell a model that reads "
+        "intensity, and that such a model equals sasrec says as much less about it.",
         only_beyond=True,
     ),
 )

@@ -206,16 +206,16 @@ def ranges(data: Dataset | Interactions) -> pd.DataFrame:
 
 
 def constant_share(data: Dataset | Interactions) -> float:
-    """Return the share of histories of two interactions or more whose intensity does not vary.
+    """Return the share of interactions in histories whose intensity does not vary.
 
-    `ranges` counts those of one interaction, too: they are short, and say nothing of the intensity.
-    NaN where all are.
+    Of histories of two interactions or more: `ranges` counts those of one, too, which are short and
+    say nothing of the intensity. NaN where all are.
     """
     past = windows(histories(data))
     lengths = np.diff(past.offsets)
-    starts, several = past.offsets[:-1][lengths > 0], lengths[lengths > 0] > 1
+    starts, lengths = past.offsets[:-1][lengths > 0], lengths[lengths > 0]
     high, low = (f.reduceat(past.intensity, starts) for f in (np.maximum, np.minimum))
-    return share((high == low)[several])
+    return share(np.repeat(high == low, lengths)[np.repeat(lengths > 1, lengths)])
 
 
 def correlations(data: Dataset | Interactions, n_resamples: int = 1_000) -> pd.DataFrame:

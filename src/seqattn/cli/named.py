@@ -146,6 +146,8 @@ def systems(options: argparse.Namespace) -> list[PerUser]:
     for name in first:
         before = next(iter(found.values()), None)
         found[name] = _system(name, options, before)
+    if options.seed and not any(system.has_seeds for system in found.values()):
+        raise SeqattnError("-s chooses seeds, and neither file names any; leave it out")
     return [found[name] for name in asked]
 
 
@@ -176,9 +178,10 @@ def _system(name: str, options: argparse.Namespace, before: PerUser | None) -> P
     path, model = Path(name).expanduser(), _model_of(name)
     if path.is_file():
         # A file of another program beside one's own export, each with its name for users.
-        names = plain_names(path)
-        by = "user" if options.by not in names and "user" in names else options.by or "user"
-        system = of_file(path, options.column, by)
+        files = [Path(name).expanduser() for name in (options.base, options.variant)]
+        named = [options.by in plain_names(file) for file in files if file.is_file()]
+        lacks = any(named) and options.by not in plain_names(path)
+        system = of_file(path, options.column, "user" if lacks else options.by or "user")
         chosen = options.seed and system.has_seeds
         return system.of_seeds(options.seed) if chosen else system
     of_file_metric, _, of_file_kind = (before.metric if before else "").partition("_")

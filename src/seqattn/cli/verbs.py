@@ -401,6 +401,9 @@ def _check(options: argparse.Namespace) -> int:
 
     seed = options.sample_seed
     seed = random.SystemRandom().randrange(10_000) if seed is None else seed
+    chosen = [read_run(folder) for folder in options.run or ()]
+    for run in (run for run in chosen if run.engine != RunSpec.engine):
+        raise SeqattnError(f"{run.folder} is of another library, which fits it: leave it out")
     problems = check.check_records(options.results, options.datasets, tell=print)
     beside = ROOT / "results"  # what belongs to the campaign, and to no other folder
     own = options.results.resolve() == beside / "campaign"
@@ -410,11 +413,8 @@ def _check(options: argparse.Namespace) -> int:
         problems += check.check_records(baselines, options.datasets, tell=print)
     if calibration:
         problems += check.check_calibrations(calibration, options.results)
-    if options.run:
-        runs = [read_run(folder) for folder in options.run]
-        for run in (run for run in runs if run.engine != RunSpec.engine):
-            raise SeqattnError(f"{run.folder} is of another library, which fits it: leave it out")
-        problems += check.check_runs(runs, epochs=options.epochs)
+    if chosen:
+        problems += check.check_runs(chosen, epochs=options.epochs)
     else:
         problems += check.check_sample(
             options.results, sample=options.sample, epochs=options.epochs, seed=seed

@@ -1,6 +1,6 @@
 """Models, by the names used everywhere: notebooks, command line, store, figures.
 
-``SEQATTN_MODELS`` may name a Python file that puts models of one's own into `MODELS`.
+``SEQATTN_MODELS`` may name Python files that put models of one's own into `MODELS`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 
 from seqattn.config import ModelConfig, strict
 from seqattn.errors import SeqattnError
+from seqattn.files import checksum
 from seqattn.models.backbone import Backbone, BERT4Rec, SASRec
 from seqattn.models.crossed import BidirectionalNext, CausalBERT4Rec, CausalMasked
 from seqattn.models.huggingface import AlbertAE, AlbertAR, LlamaAE, LlamaAR
@@ -179,22 +180,33 @@ def is_importable(name: str) -> bool:
 def _load_own() -> None:
     """Run the files that ``SEQATTN_MODELS`` names; a process that fits a model does so as well."""
     given = [name for name in os.environ.get("SEQATTN_MODELS", "").split(os.pathsep) if name]
-    paths = [str(_load_file(name)) for name in given]
-    if paths:
-        os.environ["SEQATTN_MODELS"] = os.pathsep.join(paths)  # for processes of another folder
+    paths = [Path(name).expanduser().resolve() for name in given]
+    of: dict[str, Path] = {}  # whose a model is
+    for name, path in zip(given, paths, strict=True):
+        for model in _load_file(name, path):
+            if model in of:
+                raise SeqattnError(
+                    f"{of[model]} and {path} both name a model {model!r}; rename one"
+                )
+            of[model] = path
+    if paths:  # for processes of another folder
+        os.environ["SEQATTN_MODELS"] = os.pathsep.join(map(str, paths))
 
 
-def _load_file(given: str) -> Path:
-    """Run one file of models; return its path."""
-    path = Path(given).expanduser().resolve()
-    spec = spec_from_file_location(f"own_{path.stem}", path)
+def _load_file(given: str, path: Path) -> set[str]:
+    """Run one file of models; return the names that it gave."""
+    name = f"own_{path.stem}"
+    there = sys.modules.get(name)
+    if there and there.__file__ != str(path):
+        name += f"_{checksum({'path': str(path)})[:8]}"  # another file of that name
+    spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.is_file():
         what = "no Python file" if path.exists() else f"not there (looked for {path})"
         raise SeqattnError(
             f"SEQATTN_MODELS={given} is {what}; set it to a file that puts your models into "
             "seqattn.models.MODELS, or unset it"
         )
-    module, before = module_from_spec(spec), set(MODELS)
+    module, before = module_from_spec(spec), dict(MODELS)
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
@@ -203,7 +215,8 @@ def _load_file(given: str) -> Path:
             f"{path}, which SEQATTN_MODELS names: {type(error).__name__}: {error}; mend the file, "
             "or unset the variable"
         ) from error
-    for name in MODELS.keys() - before:
+    new = {name for name, model in MODELS.items() if before.get(name) is not model}
+    for name in new:
         if not isinstance(MODELS[name], Model):
             known = type(MODELS.pop(name)).__name__
             raise SeqattnError(
@@ -217,7 +230,7 @@ def _load_file(given: str) -> Path:
                 f"{path} puts a model {name!r} into MODELS, which is a name of RecBole's or none "
                 "for a folder; take up to 64 letters, digits and . _ + -, such as 'my-gru'"
             )
-    return path
+    return new
 
 
 _load_own()

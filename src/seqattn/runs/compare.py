@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from seqattn.config import MARGIN_PERCENT, SEEDS
+from seqattn.config import MARGIN_PERCENT
 from seqattn.data import Dataset
 from seqattn.data.columns import tidy_ids
 from seqattn.data.readers.plain import plain_names, read_plain
@@ -154,7 +154,7 @@ def of_file(path: Path, column: str | None = None, by: str = "user") -> PerUser:
     wide = _by_seed(frame, path, several="seed" in used)
     targets = _targets(frame["user"], frame["item"].rename(asked), path) if asked else None
     metric = column if _METRIC.fullmatch(column) else ""
-    about = f"{path.name}, column {column}"
+    about = f"{path}, column {column}"
     return PerUser(
         *(path.name, wide), targets=targets, metric=metric, about=about, has_seeds="seed" in used
     )
@@ -401,7 +401,7 @@ def _table(b_SU: np.ndarray, v_SU: np.ndarray, margin_percent: float) -> pd.Data
         rows.append({**row, "low": low, "high": high, "t": t, "p": p})
 
     flat = _flat(b_SU.mean(axis=0), v_SU.mean(axis=0), "user")
-    seeds = f"; {len(d_SU)} seeds cover less than that" if 1 < len(d_SU) < len(SEEDS) else ""
+    seeds = f"; {len(d_SU)} seeds cover less than that" if 1 < len(d_SU) < 4 else ""
     if len(d_SU) > 1:
         record, both = dual_criterion(b_SU, v_SU), crossed_interval(d_SU)
         error = record.difference / record.t_statistic if record.t_statistic else 0.0

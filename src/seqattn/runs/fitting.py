@@ -239,7 +239,8 @@ def fit_runs(
         require_same_code(run)
     # The longest fits go first, so that no core is left with one at the end.
     missing = sorted((spec for spec in kept if spec not in runs), key=_epochs, reverse=True)
-    _require_trainable(dataset, missing)
+    if torch.device(device).type == "cpu":  # a model may know no other device than it was made for
+        _require_trainable(dataset, missing)
     with tqdm(total=len(missing), desc="fitting", unit="run", disable=not progress) as bar:
         if torch.device(device).type != "cpu" and workers is None:
             ours = [spec for spec in missing if isinstance(spec, RunSpec)]
@@ -289,6 +290,11 @@ def _fit_on_gpu(
         try:
             return fit_runs_stacked(store, dataset, specs, device=device, report=report)
         except RuntimeError as error:
+            if "not have been used in the graph" in str(error):
+                raise SeqattnError(
+                    f"model {first.model!r}: no gradient reaches some of its parameters; fit it on "
+                    "the CPU, which names them, and use them or leave them out"
+                ) from error
             if "Batching rule" not in str(error):
                 raise
             raise SeqattnError(

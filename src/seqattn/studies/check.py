@@ -230,6 +230,9 @@ def check_runs(
     """Fit runs again for some epochs each; return what disagrees. `tell` gets a line for each."""
     problems: list[str] = []
     for run in runs:
+        if not _at_hand(run.dataset):
+            problems.append(f"{run.folder}: the data of {run.dataset} is not at hand")
+            continue
         seen, agrees = refit(run, load_dataset(run.spec.dataset), epochs)
         line = f"{run.spec.dataset} {run.model} seed {run.seed}: {seen}"
         tell(line)

@@ -28,9 +28,10 @@ def patience(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     -------
     DataFrame
         dataset, part, model, against, base and level (both means), change, low, high (percent of
-        `base`, over users and seeds) and robust. `against` is ``usual`` (the same model's usual
-        fits), ``patient`` (SASRec's longer fits, each model with its own search) or
-        ``patient_control`` (SASRec's longer fits with what the variant's search found).
+        `base`, over users and seeds), users_low, users_high (clustered by user) and robust.
+        `against` is ``usual`` (the same model's usual fits), ``patient`` (SASRec's longer fits,
+        each model with its own search) or ``patient_control`` (SASRec's longer fits with what the
+        variant's search found).
     """
     found = {(g.dataset.name, g.arm, g.model): g for g in groups}
     rows = []
@@ -47,8 +48,10 @@ def patience(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 
 def _compared(base: Sequence[Run], other: Sequence[Run]) -> dict[str, Any]:
     base_SU, other_SU = (value_matrix(runs, "NDCG", 10) for runs in (base, other))
-    told = {"level": float(other_SU.mean()), "robust": dual_criterion(base_SU, other_SU).robust}
-    return told | change(base_SU, other_SU)
+    record, told = dual_criterion(base_SU, other_SU), change(base_SU, other_SU)
+    low, high = (100 * end / told["base"] for end in record.clustered_ci)
+    users = {"users_low": low, "users_high": high}
+    return {"level": float(other_SU.mean()), "robust": record.robust} | users | told
 
 
 def epochs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:

@@ -46,7 +46,7 @@ from seqattn.training.loss import tied_cross_entropy
 from seqattn.training.negatives import SampledLoss
 from seqattn.training.optimiser import adam, start_lambda
 from seqattn.training.pretraining import take_over, twin_of
-from seqattn.training.probe import require_reached, require_sound
+from seqattn.training.probe import require_reached, require_sound, require_sound_trained
 from seqattn.training.ranking import Ranker
 from seqattn.training.targets import (
     ContrastedCrossEntropy,
@@ -257,7 +257,7 @@ def fit(
     told = with_intensities(dataset, train_config, seed)
     with diverging(dataset.name, model_name, seed, course.best_epoch):
         fitted = course.finish(told, device, started)
-    require_sound(fitted.model, model_name)
+    require_sound_trained(fitted.model, model_name)
     return fitted
 
 
@@ -301,7 +301,7 @@ def train(
             started = time.perf_counter()
             total, n_targets = launch_epoch(model, batches(rng), optimiser, loss)
             if not course.history:
-                require_reached(model, model_name)
+                require_reached(model, optimiser, model_name)
             with diverging(dataset.name, model_name, seed, len(course.history) + 1):
                 ranks = ranker(model, filtered=False)["unfiltered"]
             course.add(float(total) / n_targets, ranks, time.perf_counter() - started)
@@ -404,13 +404,16 @@ def require_trainable(
     model_config: ModelConfig,
     train_config: TrainConfig,
 ) -> None:
-    """Refuse what `fit` would refuse before its first step, on the CPU and without a step.
+    """Refuse a model that is not sound, and windows or data that it cannot be trained with.
+
+    Without a step, and on the CPU. What a loss or a lambda's settings ask for is not looked at.
 
     Raises
     ------
     SeqattnError
         See `seeded_model` and `training_batches`.
     """
+    dataset = with_intensities(dataset, train_config, 0)
     with forked_rng("cpu"):
         model = seeded_model(dataset, model_name, 0, model_config, "cpu")
     _check(model, dataset, train_config)

@@ -5,6 +5,8 @@ Shapes: T positions, S queries.
 
 from __future__ import annotations
 
+import copy
+
 import torch
 
 from seqattn.errors import SeqattnError
@@ -18,9 +20,8 @@ _FAULTS = (RuntimeError, IndexError, TypeError, ValueError, AttributeError)
 def require_sound(model: Backbone, name: str) -> None:
     """Refuse a model whose states depend on what comes later, or on how many are asked for.
 
-    It is asked about one small history, in evaluation mode: as it starts, and again when it was
-    trained, since a weight that starts at 0 hides what it leads to. One that reads whose a history
-    is, or that tells fewer than three positions apart, is not asked. `name` is that of `MODELS`.
+    It is asked about one small history, in evaluation mode. One that reads whose a history is, or
+    that tells fewer than three positions apart, is not asked. `name` is that of `MODELS`.
 
     Raises
     ------
@@ -31,9 +32,10 @@ def require_sound(model: Backbone, name: str) -> None:
     t = min(_T, model.config.max_length)
     if model.needs_user or t < 3:
         return
-    device, name = model.item_embedding.weight.device, f"model {name!r}"
+    weight, name = model.item_embedding.weight, f"model {name!r}"
+    device = weight.device
     items_1T = 1 + torch.arange(t, device=device)[None] % model.n_items
-    intensity_1T = 1 + torch.arange(t, device=device, dtype=torch.float32)[None]
+    intensity_1T = 1 + torch.arange(t, device=device, dtype=weight.dtype)[None]
     training = model.training
     model.eval()
     try:
@@ -95,8 +97,27 @@ def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
     )
 
 
-def require_reached(model: Backbone, name: str) -> None:
-    """Refuse a model of whose parameters some got no gradient in a step of training.
+def require_sound_trained(model: Backbone, name: str) -> None:
+    """Do the same with the weights that training found, since one that starts at 0 hides a leak.
+
+    Large weights saturate a softmax, where rounding may look like one: double precision decides.
+
+    Raises
+    ------
+    SeqattnError
+        See `require_sound`.
+    """
+    try:
+        require_sound(model, name)
+    except SeqattnError as told:
+        try:
+            require_sound(copy.deepcopy(model).double(), name)
+        except SeqattnError:
+            raise told from None
+
+
+def require_reached(model: Backbone, optimiser: torch.optim.Optimizer, name: str) -> None:
+    """Refuse a model of whose parameters some got no gradient in any step of the first epoch.
 
     They would stay as they started, and a lambda among them would read as one that did not move.
 
@@ -105,7 +126,9 @@ def require_reached(model: Backbone, name: str) -> None:
     SeqattnError
         There are some; it names them.
     """
-    if unreached := [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]:
+    reached = optimiser.state  # Adam keeps moments of what ever got a gradient
+    named = model.named_parameters()
+    if unreached := [n for n, p in named if p.requires_grad and p not in reached]:
         told = ", ".join(unreached[:4]) + (", ..." if len(unreached) > 4 else "")
         raise SeqattnError(
             f"model {name!r}: no gradient reaches {told}; use them in what `forward` returns, "

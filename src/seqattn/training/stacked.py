@@ -33,7 +33,7 @@ from seqattn.training.batches import Gatherer, Plan
 from seqattn.training.course import Course, Epoch, Fit, diverging
 from seqattn.training.fit import forked_rng, loss_of, seeded_model, training_plans
 from seqattn.training.loss import stacked_cross_entropy
-from seqattn.training.probe import require_sound
+from seqattn.training.probe import require_sound_trained
 from seqattn.training.ranking import Ranker
 from seqattn.training.targets import WeightedCrossEntropy
 
@@ -171,7 +171,7 @@ def fit_stacked(
                     course = courses.pop(seed)
                     with diverging(dataset.name, model_name, seed, course.best_epoch):
                         fits[seed] = course.finish(dataset, device, started)
-                    require_sound(fits[seed].model, model_name)
+                    require_sound_trained(fits[seed].model, model_name)
                     if on_fit:
                         on_fit(seed, fits[seed])
             if not courses:

@@ -15,7 +15,7 @@
   const cut = (x) => Math.max(-LIMIT, Math.min(LIMIT, x));
 
   playground.define("forest", {
-    title: "Every comparison of the book: filter, sort, read",
+    title: "Comparisons of NDCG@10: filter, sort, read",
     size: (narrow) => [layout(narrow).width, layout(narrow).height],
     controls: (data) => [
       ...["study", "dataset", "arm"].map((key) => ({

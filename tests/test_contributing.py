@@ -22,7 +22,7 @@ from models import test_models
 from nbformat.v4 import new_code_cell, new_notebook
 from stats import test_paired
 from statsmodels.stats import descriptivestats
-from studies import test_beyond_lambda
+from studies import test_beyond_lambda_study
 
 from seqattn import build_model, models
 from seqattn.book import pages
@@ -88,7 +88,7 @@ def test_the_example_injection_computes_its_equation(query, mode):
 
 
 def test_the_example_injection_is_none_of_the_designs_that_the_book_asks_about(query):
-    test_beyond_lambda.test_the_study_asks_for_every_design_and_rival_with_its_placebos()
+    test_beyond_lambda_study.test_the_study_asks_for_every_design_and_rival_with_its_placebos()
 
 
 @pytest.mark.parametrize("read_from", [3, 7])

@@ -45,7 +45,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CAMPAIGN, RECORDS = ROOT / "results" / "campaign", ROOT / "results" / "datasets"
 FOLDER = ROOT / "book" / "appendix" / "generated" / "static" / "playgrounds"
 NUMBERS = {"change": "change", "low": "low", "high": "high", "seeds": "n_seeds", "users": "n_users"}
-SAME = ("dataset", "model", "base")  # of a comparison that two studies have, beside its numbers
+SAME = ("dataset", "model")  # of a comparison that two studies have, beside its numbers
 # Tables of comparisons, and what each row is compared with.
 AGAINST = {
     "comparisons": BASELINE,
@@ -81,7 +81,8 @@ def forest() -> list[dict[str, object]]:
             for cell in _told(study, study.table(table)):
                 row = _row(cell, against)
                 row["name"] += _over(study, cell["arm"]) if against == BASELINE else ""
-                key = (table, *(cell[name] for name in SAME), row["change"], row["low"])
+                base = f"{cell['base']:.10g}"  # two tables may part in the last bit
+                key = (table, *(cell[name] for name in SAME), base, row["change"], row["low"])
                 # Arms of one study may have the same runs, too, and stay apart.
                 others = [other for other in rows[key] if study.title not in other["study"]]
                 others.sort(key=lambda other, arm=row["arm"]: other["arm"] != arm)

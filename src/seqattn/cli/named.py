@@ -169,7 +169,6 @@ def _system(name: str, options: argparse.Namespace, before: PerUser | None) -> P
     `before` is the system that it is compared with, if that is known: a model is then fitted with
     as many seeds, and gives the metric that a file's column says.
     """
-    from seqattn.data.readers.plain import plain_names
     from seqattn.runs.compare import of_file, of_runs
     from seqattn.runs.export import dataset_of
     from seqattn.runs.store import read_run
@@ -177,11 +176,7 @@ def _system(name: str, options: argparse.Namespace, before: PerUser | None) -> P
 
     path, model = Path(name).expanduser(), _model_of(name)
     if path.is_file():
-        # A file of another program beside one's own export, each with its name for users.
-        files = [Path(name).expanduser() for name in (options.base, options.variant)]
-        named = [options.by in plain_names(file) for file in files if file.is_file()]
-        lacks = any(named) and options.by not in plain_names(path)
-        system = of_file(path, options.column, "user" if lacks else options.by or "user")
+        system = of_file(path, options.column, _users_of(path, options))
         chosen = options.seed and system.has_seeds
         return system.of_seeds(options.seed) if chosen else system
     of_file_metric, _, of_file_kind = (before.metric if before else "").partition("_")
@@ -204,6 +199,15 @@ def _system(name: str, options: argparse.Namespace, before: PerUser | None) -> P
             about = f"{name}, evaluated"
             runs = _elsewhere(name, dataset, options, kind)
     return of_runs(name, runs, dataset, metric_name, k, kind, about)
+
+
+def _users_of(path: Path, options: argparse.Namespace) -> str:
+    """Return a file's column of users: what `--by` names, if not the other file alone has that."""
+    from seqattn.data.readers.plain import plain_names
+
+    files = {Path(name).expanduser() for name in (options.base, options.variant)}
+    have = [file for file in files if file.is_file() and options.by in plain_names(file)]
+    return "user" if have and path not in have else options.by or "user"
 
 
 def _seeds(before: PerUser | None) -> list[int]:

@@ -116,7 +116,7 @@ def of_runs(
     return PerUser(
         *(name, pd.DataFrame(columns, index=users), *told, _as_told(targets)),
         metric=f"{SYNONYMS.get(metric_name, metric_name)}@{k}_{kind}",
-        about=about or name,
+        about=about,
     )
 
 

@@ -239,8 +239,7 @@ def fit_runs(
         require_same_code(run)
     # The longest fits go first, so that no core is left with one at the end.
     missing = sorted((spec for spec in kept if spec not in runs), key=_epochs, reverse=True)
-    if torch.device(device).type == "cpu":  # a model may know no other device than it was made for
-        _require_trainable(dataset, missing)
+    _require_trainable(dataset, missing, device)
     with tqdm(total=len(missing), desc="fitting", unit="run", disable=not progress) as bar:
         if torch.device(device).type != "cpu" and workers is None:
             ours = [spec for spec in missing if isinstance(spec, RunSpec)]
@@ -259,9 +258,10 @@ def fit_runs(
     return [runs[spec] for spec in specs]
 
 
-def _require_trainable(dataset: Dataset, specs: Iterable[Fittable]) -> None:
+def _require_trainable(dataset: Dataset, specs: Iterable[Fittable], device: str) -> None:
     """Refuse a model before hours go into the fits of those before it."""
-    ours = (spec for spec in specs if isinstance(spec, RunSpec))
+    on_cpu = torch.device(device).type == "cpu"  # a model for another device may not know this one
+    ours = (spec for spec in specs if on_cpu and isinstance(spec, RunSpec))
     for spec in {replace(spec, seed=0): spec for spec in ours}.values():
         _require_data(dataset, spec)
         require_trainable(dataset, spec.model, spec.model_config, spec.train_config)

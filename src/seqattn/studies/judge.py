@@ -111,11 +111,9 @@ def _beyond(
     for record, pair, b, v, p in sides:
         told = change(*pair)
         level = told["base"]
-        percent = 100 / level if level else np.nan
         row: dict[str, Any] = {
             **told,
-            "users_low": record.clustered_ci[0] * percent,
-            "users_high": record.clustered_ci[1] * percent,
+            **over_users(record, level),
             "p": max(record.t_p_value, float(p)),
             "d_z": record.t_statistic / np.sqrt(record.n_seeds),
         }
@@ -150,6 +148,14 @@ def change(base_SU: np.ndarray, other_SU: np.ndarray) -> dict[str, float]:
         "tost_high": tost_high,
         "margin": max(abs(tost_low), abs(tost_high)),
     }
+
+
+def over_users(record: DualCriterion, base: float) -> dict[str, float]:
+    """Return users_low and users_high, the clustered interval in percent of the base's mean."""
+    percent = 100 / base if base else np.nan
+    return dict(
+        zip(("users_low", "users_high"), (e * percent for e in record.clustered_ci), strict=True)
+    )
 
 
 def is_gain(cells: pd.DataFrame) -> pd.Series:

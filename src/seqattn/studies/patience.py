@@ -15,7 +15,7 @@ from seqattn.config import SEEDS
 from seqattn.runs.results import unfinished, value_matrix
 from seqattn.runs.store import Run
 from seqattn.stats import dual_criterion
-from seqattn.studies.judge import change
+from seqattn.studies.judge import change, over_users
 from seqattn.studies.plan import Group, Study
 
 USUAL, LONGER, CONTROL = "usual", "patient", "patient_control"
@@ -49,9 +49,8 @@ def patience(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 def _compared(base: Sequence[Run], other: Sequence[Run]) -> dict[str, Any]:
     base_SU, other_SU = (value_matrix(runs, "NDCG", 10) for runs in (base, other))
     record, told = dual_criterion(base_SU, other_SU), change(base_SU, other_SU)
-    low, high = (100 * end / told["base"] for end in record.clustered_ci)
-    users = {"users_low": low, "users_high": high}
-    return {"level": float(other_SU.mean()), "robust": record.robust} | users | told
+    levels = {"level": float(other_SU.mean()), "robust": record.robust}
+    return levels | over_users(record, told["base"]) | told
 
 
 def epochs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:

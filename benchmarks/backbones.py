@@ -21,7 +21,7 @@ from benchmarks.steps import training_steps
 from seqattn.data import load_dataset
 from seqattn.errors import SeqattnError
 from seqattn.presets import get_preset
-from seqattn.studies.plan import read_study
+from seqattn.studies.study import read_study
 
 PRESETS = {"windows": "fixed", "sliding window": "fixed-relative"}
 STEPS, ROUNDS = 10, 20

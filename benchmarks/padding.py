@@ -20,7 +20,7 @@ from seqattn.data import Dataset, load_dataset
 from seqattn.errors import SeqattnError
 from seqattn.models import build_model
 from seqattn.presets import Preset, get_preset
-from seqattn.studies.plan import read_study
+from seqattn.studies.study import read_study
 from seqattn.training import batches
 from seqattn.training.batches import Batch, prefix_windows
 from seqattn.training.fit import training_batches

@@ -12,7 +12,8 @@ from seqattn.config import BASELINE, SEARCHED, SEEDS, VARIANTS, ModelConfig, Tra
 from seqattn.runs.store import Result, Store
 from seqattn.search.record import Search, SearchConfig, searches
 from seqattn.studies import plan
-from seqattn.studies.plan import Arm, ArmSettings, DataFacts, Study
+from seqattn.studies.plan import DataFacts
+from seqattn.studies.study import Arm, ArmSettings, Study
 from seqattn.studies.tables import TABLES
 
 TRAIN = TrainConfig()

@@ -20,7 +20,7 @@ from seqattn.files import as_markdown
 from seqattn.presets import get_preset
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store
-from seqattn.studies import plan
+from seqattn.studies import study
 
 TEMPLATES = [book.ROOT / "notebooks" / f"{name}.ipynb" for name in book.NOTEBOOKS]
 
@@ -437,7 +437,7 @@ def test_a_studys_page_folds_code(tmp_path, monkeypatch):
     cells[0].metadata["tags"] = ["hide-output"]
     monkeypatch.setattr(pages, "STUDIES", tmp_path)
     monkeypatch.setattr(pages, "execute", lambda *_: v4.new_notebook(cells=cells))
-    page = pages.study_page(plan.read_study("levels"))
+    page = pages.study_page(study.read_study("levels"))
     found = [cell["metadata"].get("tags") for cell in _cells(page)]
     assert found == [["hide-output", "hide-input"], ["hide-input"], None]
 
@@ -451,8 +451,8 @@ def test_a_studys_page_is_made_again_only_where_something_it_may_read_has_change
         (tmp_path / folder).mkdir(parents=True)
     monkeypatch.setattr(pages, "ROOT", tmp_path)
     monkeypatch.setattr(pages, "STUDIES", tmp_path / "pages")
-    monkeypatch.setattr(plan, "ROOT", tmp_path)
-    monkeypatch.setattr(plan, "FOLDER", tmp_path / "studies")
+    monkeypatch.setattr(study, "ROOT", tmp_path)
+    monkeypatch.setattr(study, "FOLDER", tmp_path / "studies")
     for name in ("levels", "other"):
         text = "title: A\nquestion: B?\ndatasets: [ml-100k]\ntables: []\n"
         (tmp_path / "studies" / f"{name}.yaml").write_text(text)

@@ -490,7 +490,7 @@ def test_the_commands_of_a_page_can_be_typed(page):
 def test_a_part_of_a_study_whose_search_is_missing_says_so(capsys, monkeypatch):
     lacking = plan.Group(plan.DataFacts("toy", "", 1, 1), "a", "sasrec", lacking="no search of it")
     study = SimpleNamespace(name="toy", stores=[SimpleNamespace(path="kept")])
-    monkeypatch.setattr(plan, "read_study", lambda name: study)
+    monkeypatch.setattr("seqattn.studies.study.read_study", lambda name: study)
     monkeypatch.setattr(plan, "wanted", lambda study: [lacking, lacking])
     monkeypatch.setattr(plan, "fit_missing", lambda *_, **__: [])
     assert main(["study", "levels", "-a", "a"]) == 0

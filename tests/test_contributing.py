@@ -40,7 +40,7 @@ from seqattn.runs.code import code_of
 from seqattn.runs.fitting import fit_runs, run_spec
 from seqattn.runs.store import Store
 from seqattn.stats import significance
-from seqattn.studies import judge, placebo, plan
+from seqattn.studies import judge, placebo, plan, study
 from seqattn.studies.tables import TABLES
 from seqattn.training.fit import fit
 
@@ -298,11 +298,11 @@ def test_the_file_is_found_from_another_folder(own_models, tmp_path, monkeypatch
 @pytest.fixture
 def checkout(tmp_path, monkeypatch) -> Path:
     """An empty checkout in which studies, their tables and pages are looked for."""
-    for module in (plan, pages):
+    for module in (study, pages):
         monkeypatch.setattr(module, "ROOT", tmp_path)
-    monkeypatch.setattr(plan, "FOLDER", tmp_path / "notebooks" / "studies")
+    monkeypatch.setattr(study, "FOLDER", tmp_path / "notebooks" / "studies")
     monkeypatch.setattr(pages, "STUDIES", tmp_path / "book" / "studies")
-    plan.FOLDER.mkdir(parents=True)
+    study.FOLDER.mkdir(parents=True)
     return tmp_path
 
 
@@ -313,13 +313,13 @@ def test_the_example_study_is_planned_fitted_and_shown_without_any_python_in_src
     """Its two files as they stand, but on data and a preset that take seconds."""
     yaml_text, _ = blocks(recipe("a study"), "yaml")
     small = yaml_text.replace("ml-100k", "synthetic").replace("quick", "smoke")
-    (plan.FOLDER / "depth.yaml").write_text(small.replace(", 2022]", "]"))
+    (study.FOLDER / "depth.yaml").write_text(small.replace(", 2022]", "]"))
     cells = blocks(recipe("a study"), "python")[:2]
     cells = [c.replace("NAME", "depth").replace("ml-100k", "synthetic") for c in cells]
-    here = f"from seqattn.studies import plan\nplan.ROOT = plan.Path({str(checkout)!r})\n"
-    here += f"plan.FOLDER = plan.Path({str(plan.FOLDER)!r})"
+    here = f"from seqattn.studies import study\nstudy.ROOT = study.Path({str(checkout)!r})\n"
+    here += f"study.FOLDER = study.Path({str(study.FOLDER)!r})"
     notebook = new_notebook(cells=[new_code_cell(source) for source in (here, *cells)])
-    nbformat.write(notebook, plan.FOLDER / "depth.ipynb")
+    nbformat.write(notebook, study.FOLDER / "depth.ipynb")
     assert main(["study", "depth", "--plan"]) == 0
     told = capsys.readouterr().out.splitlines()[2:]
     assert [line.split()[2:5] for line in told] == [["0", "4", "unknown"]] * 2  # nothing was timed
@@ -336,9 +336,9 @@ def test_the_example_study_is_planned_fitted_and_shown_without_any_python_in_src
 def test_the_example_of_a_study_with_placebos_gives_a_verdict(checkout, query, one_process):
     _, yaml_text = blocks(recipe("a study"), "yaml")
     small = yaml_text.replace("ml-100k", "synthetic").replace("fixed", "smoke")
-    (plan.FOLDER / "query.yaml").write_text(small + "seeds: [1, 2]\n")
-    (plan.FOLDER / "query.ipynb").write_text("{}")
-    found = plan.read_study("query")
+    (study.FOLDER / "query.yaml").write_text(small + "seeds: [1, 2]\n")
+    (study.FOLDER / "query.ipynb").write_text("{}")
+    found = study.read_study("query")
     groups = plan.wanted(found)
     plan.fit_missing(found, plan.read(groups, *found.stores))
     groups = plan.read(groups, *found.stores)

@@ -38,7 +38,7 @@ from seqattn.models.backbone import Backbone
 from seqattn.plots.style import name_of
 from seqattn.runs.store import Store
 from seqattn.studies.ia import published
-from seqattn.studies.plan import Study, names, read_study
+from seqattn.studies.study import Study, names, read_study
 from seqattn.training.fit import fit
 
 ROOT = Path(__file__).resolve().parents[1]

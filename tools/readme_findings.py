@@ -34,7 +34,7 @@ from seqattn.studies import (
     what_we_know,
 )
 from seqattn.studies.ia import published, tables
-from seqattn.studies.plan import Study, read_study
+from seqattn.studies.study import Study, read_study
 
 README = ROOT / "README.md"
 PICTURE = ROOT / "book" / "_static" / "findings.svg"

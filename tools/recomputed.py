@@ -28,7 +28,8 @@ from seqattn.studies import arms, placebo, targets, travel
 from seqattn.studies.ia import published, tables
 from seqattn.studies.judge import ndcg_at_10
 from seqattn.studies.liked import liked
-from seqattn.studies.plan import Group, Study, data_facts, read, read_study, wanted
+from seqattn.studies.plan import Group, data_facts, read, wanted
+from seqattn.studies.study import Study, read_study
 
 OWN, SHARED, VARIANT = "own_search", "shared_backbone", "variant_backbone"
 _LASTFM_VAL = {"dataset": "lastfm-tagged", "arm": VARIANT, "model": "ia-val"}

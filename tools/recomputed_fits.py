@@ -30,7 +30,8 @@ from seqattn.files import ROOT
 from seqattn.runs.store import Run
 from seqattn.studies import calibration, placebo, targets, travel
 from seqattn.studies.ia import published
-from seqattn.studies.plan import data_facts, read_study
+from seqattn.studies.plan import data_facts
+from seqattn.studies.study import read_study
 
 _SPARSITY = ROOT / "results" / "published" / "ae_ar_table2_sparsity.csv"
 _LASTFM_VAL = {"dataset": "lastfm-tagged", "model": "ia-val", "metric": "NDCG", "k": 10}

@@ -17,8 +17,9 @@ import recomputed_fits
 from recomputed import Facts, Number
 
 from seqattn.files import ROOT, write_text
-from seqattn.studies.plan import Group, read, read_study, wanted
+from seqattn.studies.plan import Group, read, wanted
 from seqattn.studies.referee import NO, NOT_RUN, YES
+from seqattn.studies.study import read_study
 
 OURS = recomputed.OURS | recomputed_fits.OURS
 CLAIMS = ROOT / "results" / "published" / "referee_claims.csv"

@@ -19,7 +19,7 @@ from seqattn.models.injection import Add, Injection, Mul, Val
 from seqattn.models.intensity import normalise
 from seqattn.stats.criterion import dual_criterion
 from seqattn.stats.metrics import metric
-from seqattn.studies.plan import read_study
+from seqattn.studies.study import read_study
 from seqattn.training.ranking import _ranks
 from tools import playground_data, playground_stills
 

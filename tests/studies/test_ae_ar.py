@@ -18,7 +18,8 @@ from seqattn.runs.store import Store
 from seqattn.stats.metrics import metric
 from seqattn.studies import ae_ar, plan
 from seqattn.studies.maps import printed
-from seqattn.studies.plan import DataFacts, Group, read_study, wanted
+from seqattn.studies.plan import DataFacts, Group, wanted
+from seqattn.studies.study import read_study
 
 PAIRS, WHY = read_study("ae_or_ar"), read_study("why_ar")
 FACTS = DataFacts("d", "f" * 16, 10**6, 40)

@@ -25,7 +25,8 @@ from seqattn.presets import get_preset
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Result, Store
 from seqattn.studies import beyond_lambda, placebo, plan
-from seqattn.studies.plan import DataFacts, Group, read_study
+from seqattn.studies.plan import DataFacts, Group
+from seqattn.studies.study import Study, read_study
 from seqattn.studies.tables import TABLES
 from seqattn.training.ranking import rank_targets
 
@@ -175,8 +176,8 @@ def page(tmp_path, monkeypatch):
     """A function that runs the page's code on a made-up study: what it glued, figures, tables."""
     datasets = ("synthetic", "ml-100k")  # not the order of titles; the second is never run
     study = dataclasses.replace(STUDY, datasets=datasets, results=tmp_path / "store")
-    monkeypatch.setattr(plan.Study, "folder", property(lambda self: tmp_path))
-    monkeypatch.setattr(plan, "read_study", lambda name: study)
+    monkeypatch.setattr(Study, "folder", property(lambda self: tmp_path))
+    monkeypatch.setattr("seqattn.studies.study.read_study", lambda name: study)
     monkeypatch.setattr(plots, "use_style", lambda: None)
 
     def run(gains):

@@ -10,7 +10,7 @@ from fabricated import fabricate, groups_of
 from seqattn.files import ROOT
 from seqattn.stats.calibration import CRITERIA
 from seqattn.studies import calibration
-from seqattn.studies.plan import Study, read_study
+from seqattn.studies.study import Study, read_study
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from seqattn.runs.store import Store
 from seqattn.stats.metrics import metric
 from seqattn.studies import ae_ar, gains
 from seqattn.studies.maps import printed
-from seqattn.studies.plan import DataFacts, Group, read_study
+from seqattn.studies.plan import DataFacts, Group
+from seqattn.studies.study import read_study
 
 PAIRS = read_study("ae_or_ar")
 FACTS = DataFacts("d", "f" * 16, 10**6, 40)

@@ -14,7 +14,8 @@ from seqattn.files import ROOT
 from seqattn.plots.lambdas import lambda_ends, lambda_phase, lambda_profile, thinned
 from seqattn.search.tune import space
 from seqattn.studies import lambda_starts, plan, travel
-from seqattn.studies.plan import read_study, wanted
+from seqattn.studies.plan import wanted
+from seqattn.studies.study import names, read_study
 
 STARTS, THIN = read_study("lambda_starts"), read_study("thinning")
 ONE = dataclasses.replace(STARTS, datasets=("d",))
@@ -164,11 +165,11 @@ def test_every_study_with_lambdas_and_committed_runs_is_in_the_phase_picture():
     of_others = {"calibration"}
     with_lambda = {
         study.name
-        for study in map(read_study, plan.names())
+        for study in map(read_study, names())
         if {*VARIANTS} & {model for arm in study.arms for model in arm.models}
         and study.results.is_relative_to(ROOT / "results")
     }
-    keeping = {name for name in plan.names() if "travel" in read_study(name).tables}
+    keeping = {name for name in names() if "travel" in read_study(name).tables}
     assert with_lambda - of_others == keeping
     keys = ["dataset", "model", "seed", "lam"]
     searched = read_study("replication").table("travel")[keys].drop_duplicates()

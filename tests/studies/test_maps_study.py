@@ -17,7 +17,8 @@ from seqattn.presets import get_preset
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store
 from seqattn.studies import maps
-from seqattn.studies.plan import DataFacts, Group, read_study
+from seqattn.studies.plan import DataFacts, Group
+from seqattn.studies.study import read_study
 
 STUDY = SimpleNamespace(stores=[], kept=lambda name: pd.DataFrame(), seeds=(3,))
 MODELS = ("sasrec", "local-ae", "bert4rec")

@@ -14,7 +14,8 @@ from seqattn.runs.store import Store
 from seqattn.stats.metrics import metric
 from seqattn.studies import plan
 from seqattn.studies.patience import epochs, patience
-from seqattn.studies.plan import DataFacts, read_study
+from seqattn.studies.plan import DataFacts
+from seqattn.studies.study import read_study
 
 RANKS = {"sasrec": 3, "ia-add": 2, "ia-mul": 4, "ia-val": 3}
 

@@ -9,7 +9,8 @@ import pytest
 
 from seqattn.config import PLACEBOS
 from seqattn.studies import placebo
-from seqattn.studies.plan import Group, read_study, wanted
+from seqattn.studies.plan import Group, wanted
+from seqattn.studies.study import read_study
 
 STUDY = read_study("placebo_searched")
 DESIGNS = ("shared_backbone", "variant_backbone")

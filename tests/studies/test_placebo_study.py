@@ -19,7 +19,8 @@ from seqattn.presets import get_preset
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store
 from seqattn.studies import placebo
-from seqattn.studies.plan import ArmSettings, DataFacts, Group, read_study
+from seqattn.studies.plan import DataFacts, Group
+from seqattn.studies.study import ArmSettings, read_study
 
 
 def cell(arm, robust, direction, equivalent=False, n_seeds=5):

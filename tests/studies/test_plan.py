@@ -21,6 +21,7 @@ from seqattn.models import MODELS, needs_intensity
 from seqattn.presets import get_preset
 from seqattn.runs.store import Run, Store
 from seqattn.studies import hours, plan
+from seqattn.studies.study import names, read_study
 from seqattn.studies.tables import TABLES, comparisons
 
 GOOD = {
@@ -44,13 +45,13 @@ GOOD = {
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     """Read a study of some values, as if it lay among the book's."""
-    monkeypatch.setattr(plan, "FOLDER", tmp_path)
-    monkeypatch.setattr(plan, "ROOT", tmp_path)
+    monkeypatch.setattr("seqattn.studies.study.FOLDER", tmp_path)
+    monkeypatch.setattr("seqattn.studies.study.ROOT", tmp_path)
 
     def read(**changes):
         (tmp_path / "invented.yaml").write_text(yaml.safe_dump(GOOD | changes, sort_keys=False))
         (tmp_path / "invented.ipynb").touch()
-        return plan.read_study("invented")
+        return read_study("invented")
 
     return read
 
@@ -149,18 +150,18 @@ def test_a_key_given_twice_is_refused_with_its_line(study, tmp_path):
     path = tmp_path / "invented.yaml"
     path.write_text(path.read_text() + "title: Another\n")
     with pytest.raises(SeqattnError, match="'title' is given twice"):
-        plan.read_study("invented")
+        read_study("invented")
 
 
 def test_an_unknown_study_names_those_there_are(study):
     study()
     with pytest.raises(SeqattnError, match="no study 'other'; there are: invented"):
-        plan.read_study("other")
+        read_study("other")
 
 
 def test_every_studys_tables_are_committed_so_that_its_page_is_built():
-    for study_name in plan.names():
-        found = plan.read_study(study_name)
+    for study_name in names():
+        found = read_study(study_name)
         lacking = [name for name in found.tables if not (found.folder / f"{name}.csv").exists()]
         assert not lacking, f"`seqattn study {study_name} --tables` writes {lacking}"
 
@@ -171,8 +172,8 @@ def test_a_study_that_reads_no_run_needs_no_arms(study, told):
 
 
 def test_every_study_of_the_book_can_be_read_and_asks_for_tables_there_are():
-    for name in plan.names():
-        found = plan.read_study(name)
+    for name in names():
+        found = read_study(name)
         assert found.notebook.exists(), found.notebook
         assert set(found.tables) <= set(TABLES)
 
@@ -413,17 +414,17 @@ def test_runs_a_study_wants_are_collected_and_others_named(study, tmp_path, monk
     assert capsys.readouterr().out.strip() == ""
 
 
-@pytest.mark.parametrize("name", plan.names())
+@pytest.mark.parametrize("name", names())
 def test_a_study_of_intensity_names_logs_that_have_one(name):
-    found = plan.read_study(name)
+    found = read_study(name)
     if any(needs_intensity(model) for arm in found.arms for model in arm.models if model in MODELS):
         without = [d for d in found.datasets if not find_entry(found.logs.get(d, d)).intensity]
         assert without == []
 
 
-@pytest.mark.parametrize("name", [n for n in plan.names() if "runs" in plan.read_study(n).tables])
+@pytest.mark.parametrize("name", [n for n in names() if "runs" in read_study(n).tables])
 def test_every_run_that_a_table_names_is_in_the_repository(name):
-    study = plan.read_study(name)
+    study = read_study(name)
     named = set(study.table("runs").get("key", pd.Series(dtype=str)))
     folders = {study.results, *map(study.searches, study.arms)}
     kept = {path.parent.name.rsplit("-", 1)[1] for f in folders for path in f.glob("*/*/*/*.npz")}

@@ -21,7 +21,8 @@ from seqattn.presets import get_preset
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store
 from seqattn.studies import plan, positive_control
-from seqattn.studies.plan import DataFacts, Group, read_study
+from seqattn.studies.plan import DataFacts, Group
+from seqattn.studies.study import Study, read_study
 from seqattn.studies.tables import TABLES
 
 STUDY = read_study("positive_control")
@@ -257,8 +258,8 @@ def test_the_ceiling_is_what_the_oracle_rule_would_add(tmp_path):
 def page(tmp_path, monkeypatch, request):
     """A function that runs the page's code on a made-up study: what it glued, and its tables."""
     study, _, _ = small_study(tmp_path / "store", request.param)
-    monkeypatch.setattr(plan.Study, "folder", property(lambda self: tmp_path))
-    monkeypatch.setattr(plan, "read_study", lambda name: study)
+    monkeypatch.setattr(Study, "folder", property(lambda self: tmp_path))
+    monkeypatch.setattr("seqattn.studies.study.read_study", lambda name: study)
     monkeypatch.setattr(plots, "use_style", lambda: None)
     # "synthetic" has another story.
     known = {"sees_minutes": np.full(60, 0.5), "sees_items": np.full(60, 0.4)}

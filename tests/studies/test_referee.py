@@ -10,7 +10,7 @@ import pytest
 
 from seqattn.files import ROOT
 from seqattn.studies import referee
-from seqattn.studies.plan import read_study
+from seqattn.studies.study import read_study
 
 sys.path.insert(0, str(ROOT / "tools"))
 

@@ -17,8 +17,9 @@ from seqattn.runs.fitting import run_spec
 from seqattn.runs.store import Store
 from seqattn.stats.variance import between_searches, sd_of_sum
 from seqattn.studies import plan, search_luck
+from seqattn.studies.study import read_study
 
-STUDY = plan.read_study("search_luck")
+STUDY = read_study("search_luck")
 SEEDS = (1, 2, 3)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from seqattn.config import ModelConfig, replace
 from seqattn.models import build_model
-from seqattn.studies.plan import read_study
+from seqattn.studies.study import read_study
 
 
 def n_parameters(config: ModelConfig) -> int:

@@ -15,7 +15,7 @@ from seqattn.search.record import read_search
 from seqattn.studies import rules, travel
 from seqattn.studies.ia import tables
 from seqattn.studies.ia.agreement import agreement
-from seqattn.studies.plan import read_study
+from seqattn.studies.study import read_study
 from seqattn.studies.texts import ARMS, NOT_RUN
 
 NAMES = ("comparisons", "lambdas", "searches")

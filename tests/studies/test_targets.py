@@ -14,6 +14,7 @@ from seqattn.stats.metrics import metric
 from seqattn.stats.pools import random_effects, tau_interval
 from seqattn.studies import plan, targets, travel
 from seqattn.studies.judge import change
+from seqattn.studies.study import read_study
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +121,7 @@ def test_pools_are_those_of_each_group():
 
 
 def test_changes_over_one_base_correlate_by_about_a_half_and_others_do_not():
-    study = plan.read_study("replication")
+    study = read_study("replication")
     logs, arms, of = ("amazon-office", "amazon-herec"), ("shared_backbone", "variant_backbone"), {}
     wanted = [group for group in plan.wanted(study) if group.key["dataset"] in logs]
     for group in plan.read(wanted, *study.stores):

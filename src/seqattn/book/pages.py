@@ -13,7 +13,7 @@ from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, checksum, write_text
 from seqattn.studies import plan
 from seqattn.studies.placebo import placebos_of
-from seqattn.studies.plan import Study
+from seqattn.studies.study import FOLDER, Study, names, read_study
 from seqattn.studies.tables import TABLES
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def make_study(
     Parameters
     ----------
     study : Study
-        See `seqattn.studies.plan.read_study`.
+        See `seqattn.studies.study.read_study`.
     missing : bool
         Whether to fit what is missing; tables hold what there is.
     device : str
@@ -119,7 +119,7 @@ def study_pages() -> list[Path]:
     SeqattnError
         If one of them stops, or nothing can be written.
     """
-    studies = [plan.read_study(name) for name in plan.names()]
+    studies = [read_study(name) for name in names()]
     ready = [s for s in studies if all(s.path(t).exists() for t in s.tables)]
     files = _read_by_pages()
     wanted = [(study, _made_from(study, files)) for study in ready]
@@ -148,7 +148,7 @@ def _read_by_pages() -> str:
     and Python's.
     """
     read = {
-        plan.FOLDER: ["*.yaml"],
+        FOLDER: ["*.yaml"],
         ROOT / "results": ["**/*.csv", "**/*.json"],
         ROOT / "benchmarks" / "results": ["*.json"],
         Path(__file__).parents[1]: ["**/*.py", "**/*.yaml", "**/*.mplstyle"],

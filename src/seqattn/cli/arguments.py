@@ -14,7 +14,7 @@ from seqattn.files import ROOT
 from seqattn.models import MODELS, RECBOLE_MODELS
 from seqattn.presets import PRESETS, require_settings
 from seqattn.stats.metrics import KINDS
-from seqattn.studies.plan import names
+from seqattn.studies.study import names
 
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction["_Verb"]

@@ -360,6 +360,7 @@ def _report(options: argparse.Namespace) -> None:
 def _study(options: argparse.Namespace) -> None:
     from seqattn.book.pages import make_study, require_makeable
     from seqattn.studies import hours, plan
+    from seqattn.studies.study import read_study
 
     part = {
         "datasets": options.dataset,
@@ -370,7 +371,7 @@ def _study(options: argparse.Namespace) -> None:
     if options.tables and any(part.values()):
         raise SeqattnError("--tables writes those of the whole study; leave out -d, -a, -m and -s")
     fit = {"device": options.device, "workers": options.workers}
-    for study in map(plan.read_study, options.study):
+    for study in map(read_study, options.study):
         wanted = plan.part(plan.wanted(study), **part) if any(part.values()) else plan.wanted(study)
         if not (options.plan or options.tables):
             for told in dict.fromkeys(group.lacking for group in wanted if group.lacking):

@@ -34,7 +34,8 @@ from seqattn.studies.judge import (
 )
 from seqattn.studies.levels import cut_by_limit
 from seqattn.studies.placebo import over_arms
-from seqattn.studies.plan import Group, Study
+from seqattn.studies.plan import Group
+from seqattn.studies.study import Study
 
 LEAST_DATASETS = 3  # for a claim over datasets
 LEAST_SHARE = 4 / 5  # of them, on which AR is to be ahead

@@ -21,7 +21,8 @@ from seqattn.studies import placebo, targets
 from seqattn.studies.ia import published
 from seqattn.studies.judge import with_columns
 from seqattn.studies.placebo import REAL, real_arm
-from seqattn.studies.plan import Group, Study
+from seqattn.studies.plan import Group
+from seqattn.studies.study import Study
 from seqattn.studies.texts import NOT_RUN
 
 _RUN = ["dataset", "arm", "model", "seed", "layer", "head"]

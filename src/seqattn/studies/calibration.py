@@ -24,7 +24,8 @@ from seqattn.stats.calibration import Calibration, calibrate, detectable_percent
 from seqattn.stats.variance import pooling_levels
 from seqattn.studies.ia import published
 from seqattn.studies.judge import COMPARISON, stacked
-from seqattn.studies.plan import Group, Study
+from seqattn.studies.plan import Group
+from seqattn.studies.study import Study
 from seqattn.studies.targets import pick
 
 METRIC, CUTOFF = "NDCG", 10

@@ -22,7 +22,8 @@ from seqattn.runs.results import on_common_seeds, value_matrix
 from seqattn.studies.ae_ar import both_sides
 from seqattn.studies.judge import change, stacked
 from seqattn.studies.maps import printed
-from seqattn.studies.plan import Group, Study
+from seqattn.studies.plan import Group
+from seqattn.studies.study import Study
 
 RELEASED = "as released"  # the arm of Table 4
 # Arms that [AE]'s Tables 5 and 6 call otherwise: its AE has no samples of the last item alone.

@@ -22,7 +22,8 @@ from seqattn.data import CATALOGUE
 from seqattn.models import MODELS, build_model
 from seqattn.runs.store import Fittable, Run, RunSpec
 from seqattn.studies.judge import with_columns
-from seqattn.studies.plan import Group, Study
+from seqattn.studies.plan import Group
+from seqattn.studies.study import Study
 from seqattn.training.batches import packed_windows, prefix_windows
 from seqattn.training.fit import one_row_a_prefix
 

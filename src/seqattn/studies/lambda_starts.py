@@ -12,7 +12,7 @@ from seqattn.data.entry import log_of
 from seqattn.plots.style import name_of
 from seqattn.studies.ia import published
 from seqattn.studies.judge import ndcg_at_10, with_columns
-from seqattn.studies.plan import Arm, Study
+from seqattn.studies.study import Arm, Study
 from seqattn.studies.texts import NOT_RUN, counted, span
 
 MEET, APART = 0.1, 0.5  # shares of the spread that the starts had

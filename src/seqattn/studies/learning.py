@@ -25,7 +25,8 @@ from seqattn.runs.store import Run
 from seqattn.stats.exposure import mean_where
 from seqattn.stats.metrics import metric
 from seqattn.studies.judge import stacked, with_columns
-from seqattn.studies.plan import Group, Study
+from seqattn.studies.plan import Group
+from seqattn.studies.study import Study
 from seqattn.training.ranking import rank_targets
 
 READ = (10, 25, 50, 99, 200, 400)  # interactions

@@ -22,7 +22,8 @@ from seqattn.errors import SeqattnError
 from seqattn.runs.results import value_matrix
 from seqattn.stats.metrics import metric
 from seqattn.studies.judge import change, stacked
-from seqattn.studies.plan import Group, Study
+from seqattn.studies.plan import Group
+from seqattn.studies.study import Study
 from seqattn.training.ranking import Ranker
 
 STARS = 4.0  # of 5: liked

@@ -37,7 +37,8 @@ from seqattn.runs.store import Run
 from seqattn.studies.ia.published import FOLDER
 from seqattn.studies.judge import stacked
 from seqattn.studies.learning import data_of, of_weights
-from seqattn.studies.plan import Group, Study
+from seqattn.studies.plan import Group
+from seqattn.studies.study import Study
 
 PRINTED = {"beauty": "Beauty", "sports": "Sports", "video": "Video", "yelp": "Yelp"}
 PRINTED |= {"ml-1m": "ML-1M"}  # our names of the datasets of [AE], and its own

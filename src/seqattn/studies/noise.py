@@ -20,7 +20,8 @@ from seqattn.runs.store import Run
 from seqattn.stats.metrics import metric
 from seqattn.studies.learning import data_of, of_weights
 from seqattn.studies.maps import printed
-from seqattn.studies.plan import Group, Study
+from seqattn.studies.plan import Group
+from seqattn.studies.study import Study
 
 DRAWS = 5  # evaluations that are averaged
 USERS = (min(PUBLISHED), max(PUBLISHED))  # probabilities of another user

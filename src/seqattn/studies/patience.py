@@ -16,7 +16,8 @@ from seqattn.runs.results import unfinished, value_matrix
 from seqattn.runs.store import Run
 from seqattn.stats import dual_criterion
 from seqattn.studies.judge import change, over_users
-from seqattn.studies.plan import Group, Study
+from seqattn.studies.plan import Group
+from seqattn.studies.study import Study
 
 USUAL, LONGER, CONTROL = "usual", "patient", "patient_control"
 

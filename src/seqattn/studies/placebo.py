@@ -17,7 +17,8 @@ from seqattn.plots.style import name_of
 from seqattn.studies import targets
 from seqattn.studies.ia import published
 from seqattn.studies.judge import is_gain, judge, ndcg_at_10, stacked, with_columns
-from seqattn.studies.plan import Group, Study
+from seqattn.studies.plan import Group
+from seqattn.studies.study import Study
 from seqattn.studies.texts import NOT_RUN, counted, span
 
 REAL = "real"

@@ -24,7 +24,8 @@ from seqattn.stats.metrics import metric
 from seqattn.studies.ia import published
 from seqattn.studies.judge import change, is_gain, ndcg_at_10
 from seqattn.studies.placebo import over_arms
-from seqattn.studies.plan import Group, Study
+from seqattn.studies.plan import Group
+from seqattn.studies.study import Study
 
 _KEY = ["dataset", "part", "model"]
 

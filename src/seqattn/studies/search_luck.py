@@ -21,7 +21,8 @@ from seqattn.stats import dual_criterion
 from seqattn.stats.budget import worth_of_trials
 from seqattn.stats.variance import between_searches, sd_of_sum
 from seqattn.studies.judge import change
-from seqattn.studies.plan import Group, Study
+from seqattn.studies.plan import Group
+from seqattn.studies.study import Study
 
 READINGS = ("gain", "loss", "neither")
 FEW, TIMES = 6, 4  # 24 of the protocol's 25 trials

@@ -51,7 +51,8 @@ from seqattn.studies import (
 )
 from seqattn.studies.ia import published
 from seqattn.studies.judge import change, corrected, judge, stacked
-from seqattn.studies.plan import VARIANT_BACKBONE, Group, Study
+from seqattn.studies.plan import Group
+from seqattn.studies.study import VARIANT_BACKBONE, Study
 
 PUBLISHED_TRIALS = 25
 CONFIGURATION = (

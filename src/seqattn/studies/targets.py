@@ -24,7 +24,8 @@ from seqattn.stats.metrics import KINDS
 from seqattn.stats.pools import Pool, of_units, random_effects, tau_interval
 from seqattn.studies.ia import published
 from seqattn.studies.judge import change, stacked, with_columns
-from seqattn.studies.plan import Group, Study
+from seqattn.studies.plan import Group
+from seqattn.studies.study import Study
 from seqattn.studies.texts import NOT_RUN, span
 
 TARGETS = ("test", "valid")

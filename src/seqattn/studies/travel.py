@@ -21,7 +21,8 @@ from seqattn.plots.style import name_of
 from seqattn.presets import PRESETS, get_preset
 from seqattn.studies.ia import published
 from seqattn.studies.judge import ndcg_at_10, stacked
-from seqattn.studies.plan import Arm, Group, Study, names, read_study
+from seqattn.studies.plan import Group
+from seqattn.studies.study import Arm, Study, names, read_study
 from seqattn.studies.texts import span
 
 # Below either, a value of lambda says how long it was trained, and no more.

@@ -13,8 +13,8 @@ from seqattn.studies import placebo, targets, travel
 from seqattn.studies.ia import published
 from seqattn.studies.ia.agreement import OPEN
 from seqattn.studies.judge import ALPHA, ndcg_at_10, with_columns
-from seqattn.studies.plan import Study
 from seqattn.studies.rules import whole
+from seqattn.studies.study import Study
 from seqattn.studies.texts import ARMS, NOT_RUN, change, percent, share, span
 
 NEUTRAL = ("shared_backbone", "fixed")  # backbones that no search of the variant chose

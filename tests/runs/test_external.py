@@ -18,7 +18,7 @@ from seqattn.data.splits import Splitting
 from seqattn.errors import SeqattnError
 from seqattn.models import MODELS
 from seqattn.presets import get_preset
-from seqattn.runs import external
+from seqattn.runs import exchange, external
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store
 from seqattn.stats.metrics import metric
@@ -576,7 +576,7 @@ def test_several_targets_a_user_are_said_to_be_ranked_by_one_list(tmp_path, caps
 
 def numbered(several):
     """User ids and numbers of the test targets, as `prepare --split` writes them."""
-    table = external.split_table(several)
+    table = exchange.split_table(several)
     asked = table[table["part"] == "test"].dropna(subset="target")
     assert len(asked) == len(several.split.rows("test")) >= 2 * several.n_users
     return asked["user"].to_numpy(), asked["target"].to_numpy(dtype=np.int64)

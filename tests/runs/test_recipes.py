@@ -13,7 +13,8 @@ import pytest
 from seqattn.cli import main
 from seqattn.data import Dataset, Interactions, load_dataset
 from seqattn.files import ROOT
-from seqattn.runs.external import ranks_of_scores, split_table
+from seqattn.runs.exchange import split_table
+from seqattn.runs.external import ranks_of_scores
 from seqattn.stats.metrics import averages_by_kind
 
 RECIPES = ROOT / "book" / "appendix" / "recipes"

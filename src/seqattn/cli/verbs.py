@@ -55,7 +55,7 @@ def _prepare(options: argparse.Namespace) -> None:
         _refuse_record(options.split, folder)
     paths = found.write(folder)
     if options.split:
-        from seqattn.runs.external import split_table
+        from seqattn.runs.exchange import split_table
 
         data = found.prepared or load_dataset(options.dataset)  # which says what is missing
         paths.append(write_text(options.split, split_table(data).to_csv(index=False)))

@@ -15,7 +15,7 @@ from seqattn.errors import SeqattnError
 from seqattn.models import build_model
 from seqattn.presets import Preset
 from seqattn.runs.checkpoint import Checkpoint
-from seqattn.runs.fitting import _fit_on_gpu, run_spec
+from seqattn.runs.fitting import _fit_on_gpu, fit_run, run_spec
 from seqattn.runs.store import Store
 from seqattn.training import fit as fitting
 from seqattn.training.batches import Gatherer
@@ -95,6 +95,21 @@ def test_its_losses_fall_and_are_kept(synthetic):
     assert [epoch["epoch"] for epoch in fitted.pretraining] == list(range(1, 21))
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.02
     assert fitted.seconds > sum(epoch["seconds"] for epoch in fitted.pretraining)
+
+
+def test_its_epochs_are_told_before_the_first_of_the_fit(synthetic):
+    told = []
+    both = {"on_epoch": told.append, "on_pretraining": told.append}
+    fitted = fit(synthetic, "sasrec", 1, MODEL, PRETRAINED, **both)
+    assert told == [*fitted.pretraining, *fitted.history] and len(fitted.pretraining) == 3
+
+
+def test_a_run_tells_of_it_on_its_line(synthetic, tmp_path):
+    lines = []
+    spec = run_spec(synthetic, "sasrec", 1, Preset(MODEL, PRETRAINED))
+    fit_run(Store(tmp_path), synthetic, spec, report=lines.append)
+    assert lines[2].startswith("sasrec seed 1 pre-training epoch 3: loss ")
+    assert lines[3].startswith("sasrec seed 1 epoch 1: loss ")
 
 
 @pytest.mark.parametrize("name", ["sasrec", "ia-add"])

@@ -120,11 +120,16 @@ def _fit_ours(
     report: Report | None,
     checkpoint: Checkpoint,
 ) -> Result:
+    tell = report or (lambda line: None)
     with one_thread(device):
         fitted = fit(
             *(dataset, spec.model, spec.seed, spec.model_config, spec.train_config),
             device=device,
-            on_epoch=lambda epoch: report(_line(spec, epoch)) if report else None,
+            on_epoch=lambda epoch: tell(_line(spec, epoch)),
+            on_pretraining=lambda epoch: tell(
+                f"{spec.model} seed {spec.seed} pre-training epoch {epoch['epoch']}: loss "
+                f"{epoch['loss']:.3f}"
+            ),
             keeper=checkpoint,
         )
     return _result(fitted, spec, device)

@@ -213,6 +213,7 @@ def fit(
     *,
     device: torch.device | str = "cpu",
     on_epoch: Callable[[Epoch], None] | None = None,
+    on_pretraining: Callable[[dict[str, float]], None] | None = None,
     keeper: Keeper | None = None,
 ) -> Fit:
     """Train with early stopping, then rank validation and test with the best weights.
@@ -229,6 +230,8 @@ def fit(
         ``cpu`` or ``cuda``.
     on_epoch : callable, optional
         Called with each finished `Epoch`, for progress bars.
+    on_pretraining : callable, optional
+        Called with each finished epoch before the first: its number, loss and seconds.
     keeper : Keeper, optional
         Keeps the state between epochs; a fit that finds one goes on from it, to the same bits.
 
@@ -252,6 +255,7 @@ def fit(
         *(dataset, model_name, seed, model_config, train_config),
         device=device,
         on_epoch=on_epoch,
+        on_pretraining=on_pretraining,
         keeper=keeper,
     )
     told = with_intensities(dataset, train_config, seed)
@@ -270,6 +274,7 @@ def train(
     *,
     device: torch.device | str = "cpu",
     on_epoch: Callable[[Epoch], None] | None = None,
+    on_pretraining: Callable[[dict[str, float]], None] | None = None,
     keeper: Keeper | None = None,
 ) -> Course:
     """Do the training of `fit`, and look at validation only: a search must not see test.
@@ -285,7 +290,9 @@ def train(
         seconds = state.seconds if state else 0.0
         pretraining: list[dict[str, float]] = []
         if train_config.pretrain_epochs and not begun:
-            pretraining = _pretrain(model, dataset, seed, train_config, device, keeper, state)
+            pretraining = _pretrain(
+                *(model, dataset, seed, train_config, device, on_pretraining, keeper, state)
+            )
         torch.manual_seed(seed)  # dropout starts alike for models that drew extra weights
         rng = np.random.default_rng(seed)
         batches = training_batches(model, dataset, train_config, device)
@@ -318,6 +325,7 @@ def _pretrain(
     seed: int,
     train_config: TrainConfig,
     device: torch.device | str,
+    on_epoch: Callable[[dict[str, float]], None] | None,
     keeper: Keeper | None,
     state: State | None,
 ) -> list[dict[str, float]]:
@@ -347,6 +355,8 @@ def _pretrain(
         total, n_targets = launch_epoch(twin, batches(rng), optimiser, loss)
         told = {"epoch": len(epochs) + 1, "loss": float(total) / n_targets}
         epochs.append(told | {"seconds": time.perf_counter() - started})
+        if on_epoch:
+            on_epoch(epochs[-1])
         if keeper:
             keeper.save(capture)
     take_over(model, twin)

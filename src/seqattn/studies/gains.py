@@ -29,6 +29,7 @@ RELEASED = "as released"  # the arm of Table 4
 # Arms that [AE]'s Tables 5 and 6 call otherwise: its AE has no samples of the last item alone.
 _ARMS = {"ce": "vanilla, no last"}
 _METRICS = {"R": "Recall", "N": "NDCG"}
+NOT_RUN = "not run"
 SIX = [(metric, k) for metric in _METRICS.values() for k in (5, 10, 20)]
 
 
@@ -125,6 +126,75 @@ def six_table(rows: pd.DataFrame) -> pd.DataFrame:
     names = [f"{metric}@{k}" for metric, k in SIX]
     wide = cells.pivot(index=["arm", "dataset"], columns="column", values="told")
     return wide[names].rename_axis(columns=None)
+
+
+def said_of_gains(rows: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
+    """Return what [AE] says of where AR gains more, in its tables and in whole pairs of ours.
+
+    Three claims: more in NDCG than in Recall (5.1 to 5.3), more on sparse datasets (5.3), least
+    with a local head (Figure 5b). A gain is the mean over the cut-offs, or over all six metrics.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As of `six_beside_printed`.
+    n_seeds : int
+        Pairs of ours with fewer are left out.
+
+    Returns
+    -------
+    DataFrame
+        A row a claim; printed and ours say how often it holds, or how density and gain agree.
+    """
+    sides = {"printed": rows.dropna(subset=["gain"])}
+    ours = rows[rows["n_seeds"].ge(n_seeds)].drop(columns="gain").rename(columns={"change": "gain"})
+    sides["ours"] = ours[ours["arm"].isin(sides["printed"]["arm"])]
+    return pd.DataFrame(
+        {
+            "more in NDCG than in Recall, pairs": {k: _more_in_ndcg(v) for k, v in sides.items()},
+            **{
+                f"more on sparse datasets, Table {table}": {
+                    k: _over_density(v[v["arm"].isin(arms)]) for k, v in sides.items()
+                }
+                for table, arms in arms_by_table().items()
+            },
+            "least with a local head, datasets": {k: _least_local(v) for k, v in sides.items()},
+        }
+    ).T
+
+
+def arms_by_table() -> dict[int, list[str]]:
+    """Return our names of what each of [AE]'s Tables 4 to 6 compares."""
+    of = {n: list(printed(n)["design"].replace(_ARMS).unique()) for n in (5, 6)}
+    return {4: [RELEASED], **of}
+
+
+def _more_in_ndcg(rows: pd.DataFrame) -> str:
+    """Return in how many pairs the mean gain in NDCG is above that in Recall."""
+    gain = rows.pivot_table(index=["arm", "dataset"], columns="metric", values="gain")
+    return f"{(gain['NDCG'] > gain['Recall']).sum()} of {len(gain)}" if len(gain) else NOT_RUN
+
+
+def _over_density(rows: pd.DataFrame) -> str:
+    """Return the rank correlation of printed density and mean gain; below 0, sparse gains more."""
+    gain = rows.groupby("dataset")["gain"].mean()
+    table = printed(1).set_index("dataset")
+    density = table["interactions"] / (table["users"] * table["items"])
+    gain = gain[gain.index.isin(density.index)]
+    rho, p = rank_agreement(density[gain.index], gain)
+    return NOT_RUN if np.isnan(rho) else f"rank correlation {rho:+.2f} (p = {p:.2f})"
+
+
+def _least_local(rows: pd.DataFrame) -> str:
+    """Return on how many datasets with all of Table 5's designs the local gain is the least."""
+    arms = arms_by_table()[5]
+    gain = rows[rows["arm"].isin(arms)].pivot_table(index="dataset", columns="arm", values="gain")
+    gain = gain.reindex(columns=arms).dropna()
+    if gain.empty:
+        return NOT_RUN
+    on_the_mean = "yes" if gain.mean().idxmin() == "local" else "no"
+    alone = (gain.idxmin(axis=1) == "local").sum()
+    return f"on their mean: {on_the_mean}; on one alone: {alone} of {len(gain)}"
 
 
 def locality(study: Study, groups: Sequence[Group]) -> pd.DataFrame:

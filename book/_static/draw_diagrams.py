@@ -122,9 +122,13 @@ def three_injections() -> Canvas:
 def masks() -> Canvas:
     """Who may look at whom: three masks on six positions."""
     c = Canvas(960, 430, "Bidirectional, local and causal attention masks on six positions")
+
+    def near(q: int, k: int) -> bool:
+        return abs(q - k) <= 2
+
     rules = (
         ("Bidirectional (AE)", "BERT4Rec", "every position sees all", lambda q, k: True, SKY),
-        ("Local (Local-AE)", "LOCKER", "|*q* − *k*| ≤ 2", lambda q, k: abs(q - k) <= 2, GREEN),
+        ("Local (Local-AE)", "after LOCKER", "|*q* − *k*| ≤ 2", near, GREEN),
         ("Causal (AR)", "SASRec", "*k* ≤ *q*: never the future", lambda q, k: k <= q, ORANGE),
     )
     side = 35

@@ -7,7 +7,7 @@ Shapes: G distances, N test targets, V items.
 
 References
 ----------
-The window: LOCKER's with w = 2, see `seqattn.models.local`.
+The window: w = 2, that of [AE]'s released code, see `seqattn.models.local`.
 """
 
 from __future__ import annotations

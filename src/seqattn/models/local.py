@@ -14,8 +14,9 @@ Shapes: B batch, H heads, T positions.
 
 References
 ----------
-He et al. (2022), LOCKER, whose "win" this is; [AE] "The Lonely Neighborhood" (2025), table 5
-(*Local attn*), which does not print w: w = 2 in one head is what its released code has.
+He et al. (2021), LOCKER, whose "win" this is (its default is w = 1); [AE] "The Lonely Neighborhood"
+(2025), table 5 (*Local attn*), which does not print w: w = 2 in one head is what its released code
+has.
 """
 
 from __future__ import annotations

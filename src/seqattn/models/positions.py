@@ -188,8 +188,9 @@ class Shaw(Positions):
     """A learned vector for each distance, added to key and value (Shaw et al., 2018).
 
     ``q.(k + r_K[t - i]) / sqrt(F)`` and ``sum of weights x (v + r_V[t - i])``, shared by heads.
-    Distances of ``max_length`` or more share the last vector. With one layer, keys ``W_k p`` and
-    values ``W_v p``, this is ``reversed``, up to what the query's own position adds.
+    Distances of ``max_length`` or more share the last vector. In a network of one layer that does
+    not normalise its input, keys ``W_k p`` and values ``W_v p`` make this ``reversed`` with a row
+    for each prefix, up to what the query's own position adds.
     """
 
     reads_weights = True

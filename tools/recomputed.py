@@ -215,11 +215,13 @@ def _pooled(
     arm: str, target: str, facts: Facts, kind: str = "unfiltered", without: str = ""
 ) -> Number:
     """Pool as the review does, comparisons of one dataset as if they had nothing in common."""
-    return _of_pool(targets.pool(_rows(facts, arm, target, kind, without), one_base=0.0))
+    rows = _rows(facts, arm, target, kind, without)
+    return _of_pool(random_effects(rows["change"], rows["error"]))
 
 
 def _tau(arm: str, facts: Facts, without: str = "") -> Number:
-    return Number(targets.pool(_rows(facts, arm, "test", without=without), one_base=0.0).tau)
+    rows = _rows(facts, arm, "test", without=without)
+    return Number(random_effects(rows["change"], rows["error"]).tau)
 
 
 def _units(facts: Facts) -> Number:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -181,6 +182,14 @@ def test_the_hand_example_is_the_packages_attention(play, mode):
         same(page, by_python(lam, hours, mode))
 
 
+def test_a_weight_that_moves_by_less_than_its_digits_hardly_changes(play):
+    page = play("injection")
+    told = page.locator("[role=status]").inner_text
+    assert "Add hardly changes, Mul raises, Val lowers the weight of game 3" in told()
+    put(page, "lambda", 3)
+    assert "Add raises, Mul raises, Val lowers" in told()
+
+
 def test_a_slider_moves_by_keyboard_and_by_mouse_and_reset_brings_all_back(play):
     page = play("injection")
     start = numbers(page)
@@ -213,6 +222,22 @@ def test_a_masks_sparsity_and_rank_are_pythons(play, kind, n, window):
     singular = np.linalg.svd(uniform, compute_uv=False)
     rank = (singular > 1e-9 * singular[0]).sum()
     same(page, {str(n): [min(window, n), rank, float(l1_l2(uniform)), *singular[:2]]}, 1e-9)
+
+
+def test_a_masks_window_ends_at_the_length_and_starts_there(play):
+    page = play("masks")
+    assert page.locator("[data-control=kind]").input_value() == "bidirectional"
+    window = page.locator("[data-control=w]")
+    window.focus()
+    assert window.input_value() == window.get_attribute("max") == "12"
+    page.keyboard.press("ArrowLeft")
+    assert numbers(page)["12"][:2] == [11, 3]
+    for n, w in ((5, "5"), (24, "11")):  # what a reader chose comes back
+        put(page, "n", n)
+        assert (window.input_value(), window.get_attribute("max")) == (w, str(n))
+    page.locator(".playground-reset").click()
+    put(page, "n", 20)
+    assert window.input_value() == window.get_attribute("aria-valuetext") == "20"
 
 
 def test_a_trained_map_is_cut_and_scaled(play):
@@ -278,13 +303,44 @@ def told_gain(text):
 
 def test_a_screen_that_is_turned_keeps_what_was_drawn(play):
     page = play("samples", width=360)
-    for way in ("users", "both"):
-        page.locator(f"[data-control={way}]").click()
+    put(page, "effect", 1)
+    page.locator("[data-control=both]").click()
     drawn = numbers(page)
     page.set_viewport_size({"width": 800, "height": 360})
-    assert numbers(page) == drawn and set(drawn) == {"users", "both"}
-    put(page, "effect", 1)
-    assert not numbers(page)
+    assert numbers(page) == drawn and len(drawn["both"]) == 4  # one of them before
+
+
+def intervals(page, stroke):
+    """Return the ends of drawn intervals, in units of the picture; a pair each."""
+    return page.eval_on_selector_all(
+        f"svg line[stroke-width='{stroke}']",
+        "lines => lines.map(l => [l.x1.baseVal.value, l.x2.baseVal.value])",
+    )
+
+
+def test_seeds_and_users_start_with_their_three_intervals(play):
+    page = play("samples")
+    start = numbers(page)
+    assert list(start) == ["users", "seeds", "both"] and len(intervals(page, 4)) == 3
+    page.locator("[data-control=seeds]").click()
+    times = page.locator("table.playground-values td:nth-child(2)").all_inner_texts()
+    assert times == ["200", "400", "200"]
+    assert {**numbers(page), "seeds": 0} == {**start, "seeds": 0}
+
+
+def test_seeds_that_differ_more_widen_their_interval_before_the_readers_eyes(play):
+    page = play("samples")
+    start, drawn = numbers(page), intervals(page, 4)
+    for spread in (0.8, 1.1, 1.5):  # as a slider passes them
+        put(page, "seed_sd", spread)
+    width = {way: values[-1] / start[way][-1] for way, values in numbers(page).items()}
+    assert width["users"] == pytest.approx(1) and width["both"] > 1.5 and width["seeds"] > 2
+    assert intervals(page, 3) == drawn
+    text = page.locator("[role=status]").inner_text()
+    assert f"{width['seeds']:.1f} times as wide as before" in text
+    drawn = intervals(page, 4)
+    put(page, "user_sd", 0)
+    assert intervals(page, 3) == drawn
 
 
 def test_the_widest_intervals_of_seeds_and_users_stay_in_the_picture(play):
@@ -295,11 +351,8 @@ def test_the_widest_intervals_of_seeds_and_users_stay_in_the_picture(play):
         put(page, "world", world)
         for way in ("users", "seeds", "both"):
             page.locator(f"[data-control={way}]").click()
-        ends = page.eval_on_selector_all(
-            "svg line[stroke-width='4']",
-            "lines => lines.flatMap(l => [l.x1, l.x2]).map(x => x.baseVal.value)",
-        )
-        assert len(ends) == 6 and min(ends) > 0 and max(ends) < 640
+        ends = np.array(intervals(page, 4) + intervals(page, 3))
+        assert len(ends) == 6 and ends.min() > 0 and ends.max() < 640
 
 
 def test_a_figure_whose_numbers_are_missing_says_so(browser, tmp_path):
@@ -399,6 +452,17 @@ def test_metrics_of_a_moved_target_are_the_packages(play, above, seen, tied, k):
         assert shown[kind] == pytest.approx([rank[0], *values])
 
 
+def test_no_more_items_are_seen_than_stand_above(play):
+    page = play("ranks")
+    seen = page.locator("[data-control=seen]")
+    for above, left in ((5, "2"), (1, "1"), (0, "0"), (30, "2")):
+        put(page, "above", above)
+        assert (seen.input_value(), seen.get_attribute("max")) == (left, str(above))
+    seen.focus()
+    page.keyboard.press("End")
+    assert numbers(page)["filtered"][0] == 1
+
+
 @pytest.mark.parametrize("factor", [1.0, 0.0, -0.55, 2.5])
 def test_a_model_in_the_browser_scores_as_in_python(play, synthetic_models, factor):
     data, models = synthetic_models
@@ -485,6 +549,11 @@ def test_the_forest_shows_what_its_filters_leave(play):
     )
 
 
+def test_a_study_that_a_name_ends_with_is_not_said_twice(play):
+    page = play("forest", [FOREST[1] | {"name": "E: x (S)"}])
+    assert list(numbers(page)) == ["E: x (S, T)"]
+
+
 @pytest.mark.parametrize(
     ("name", "data"),
     [
@@ -517,6 +586,67 @@ def test_a_phone_shows_long_and_wide_tables_whole(play, synthetic_models):
     page = play("history", synthetic_models[0], width=390)
     assert page.evaluate(CUT) == []
     assert page.evaluate(SMALLEST) >= 9
+
+
+@pytest.fixture
+def styled(browser, tmp_path):
+    """Return a page with what a body holds, by all rules of the book's style sheets."""
+    shutil.copytree(STATIC, tmp_path / "static")
+
+    def opened(body, width=720):
+        path = tmp_path / "static" / "styled.html"
+        head = [f'<link rel="stylesheet" href="css/{n}.css">' for n in ("playground", "tables")]
+        head.append('<script src="js/playgrounds/playground.js"></script>')
+        path.write_text(f'<!doctype html>{"".join(head)}<div class="bd-article">{body}</div>')
+        page = browser.new_page(viewport={"width": width, "height": 800}, offline=True)
+        page.goto(path.as_uri(), wait_until="load")
+        return page
+
+    return opened
+
+
+def test_a_playground_is_not_torn_between_two_sheets(styled):
+    pypdf = pytest.importorskip("pypdf")
+    for lines in range(18, 36, 4):
+        figure = '<div class="playground" data-playground="samples"></div>'
+        page = styled("<p>line</p>" * lines + figure)
+        page.wait_for_selector(".playground[data-ready]")
+        reader = pypdf.PdfReader(io.BytesIO(page.pdf(format="A4")))
+        texts = [sheet.extract_text() for sheet in reader.pages]
+        (whole,) = (text for text in texts if "Seeds and users" in text)
+        assert "users; blue is a gain" in whole and "95 % intervals" in whole, lines
+
+
+def test_paper_has_no_bars_that_unfold_code(styled):
+    page = styled(
+        '<details class="hide above-input"><summary>Show code</summary>1</details>'
+        '<details class="hide above-input" open><summary>Hide code</summary>2</details>'
+    )
+    page.emulate_media(media="print")
+    assert page.inner_text("body").split() == ["2"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '<figure><a class="image-reference" href="x.svg">{}</a><figcaption>c</figcaption></figure>',
+        '<div class="cell_output">{}</div>',
+        "<p>{}</p>",
+    ],
+)
+def test_a_phone_scrolls_a_wide_drawing_in_a_frame(styled, body):
+    svg = "%3Csvg xmlns='http://www.w3.org/2000/svg' width='960' height='300'/%3E"
+    picture = f'<img style="width: 100%" alt="x" src="data:image/svg+xml,{svg}">'
+    page = styled(body.format(picture), width=390)
+    width, frame, seen = page.eval_on_selector(
+        "img", "i => [i.clientWidth, i.parentElement.scrollWidth, i.parentElement.clientWidth]"
+    )
+    assert 640 <= width <= frame and seen < 390
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    hint = "getComputedStyle(document.querySelector('img').parentElement, '::before').content"
+    assert "scroll sideways" in page.evaluate(hint)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    assert page.evaluate(hint) == "none"
 
 
 def test_scripts_are_small():
@@ -576,6 +706,24 @@ def test_lambda_moves_a_next_item_out_of_the_ten_and_other_items_in(play, histor
                 new.append(int(words.partition("); ")[2].split()[0]))
                 trained = int(words.partition("(as trained: ")[2].partition(")")[0])
             assert trained <= 10 < max(ranks) and max(new) >= 3, (name, user)
+
+
+def test_users_whose_next_item_a_model_lists_are_offered_for_it(play, history):
+    page = play("history", history)
+    told, user_select = (
+        page.locator("[role=status]").inner_text,
+        page.locator("[data-control=user]"),
+    )
+    for name in history["models"]:
+        put(page, "variant", name)
+        users = user_select.evaluate("select => [...select.options].map(o => o.value)")
+        assert 2 <= len(users) < 6
+        for user in users:
+            put(page, "user", user)
+            assert "outside the first ten" not in told()
+    for name in ("Mul", "Val"):  # the last one that was chosen comes back
+        put(page, "variant", name)
+    assert user_select.input_value() == users[-1]
 
 
 def test_the_ranks_that_choose_the_users_are_the_fits():

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.special
 import scipy.stats
 import statsmodels.api as sm
 from statsmodels.formula.api import ols
@@ -186,10 +187,14 @@ def test_detectable_effect_is_read_off_the_curve():
             "world": "estimated",
             "criterion": "robust",
             "effect_percent": [-40.0, 0.0, 10.0, 20.0],
-            "rate": [0.9, 0.0, 0.6, 1.0],
+            # A one-sided test at 0.05 of an effect with a standard error of 5.
+            "rate": [0.9, *scipy.special.ndtr(np.array([0.0, 10.0, 20.0]) / 5 - 1.644854)],
         }
     )
-    assert detectable_percent(rates, "robust") == pytest.approx(15)
+    needed = 5 * (1.644854 + scipy.special.ndtri(0.8))
+    assert detectable_percent(rates, "robust") == pytest.approx(needed)
+    certain = rates.assign(rate=[0.9, 0.0, 0.0, 1.0])  # a quantile of neither end
+    assert detectable_percent(certain, "robust") == pytest.approx(16.36, abs=0.01)
     assert np.isnan(detectable_percent(rates[rates["rate"] < 0.9], "robust"))
     assert np.isnan(detectable_percent(rates, "t"))
     assert detectable_percent(rates.assign(rate=[0.9, 0.85, 0.9, 1.0]), "robust") == 10

@@ -87,6 +87,32 @@ def test_effects_without_correlation_are_those_of_the_identity(number, tau):
     assert random_effects(y, s, np.eye(len(y))) == random_effects(y, s)
 
 
+def test_degrees_of_freedom_are_those_of_the_units():
+    three = random_effects([1, 2, 6, 3], [1, 1, 1, 1], units=["a", "a", "b", "c"])
+    alone = random_effects([1, 2, 6, 3], [1, 1, 1, 1])
+    assert (three.estimate, three.error, three.n) == (alone.estimate, alone.error, 4)
+    wider = scipy.stats.t.ppf(0.975, 2) / scipy.stats.t.ppf(0.975, 3)
+    assert np.ptp(three.ci) == pytest.approx(wider * np.ptp(alone.ci))
+    for units in (["a"] * 4, ["a", "b"]):
+        with pytest.raises(SeqattnError, match="name each effect's, at least two"):
+            random_effects([1, 2, 6, 3], [1, 1, 1, 1], units=units)
+
+
+@pytest.mark.parametrize("tau", [1, 2])
+def test_with_units_it_covers_the_mean_of_effects_that_are_alike_in_a_unit(tau):
+    rng, units, covered, naive = np.random.default_rng(0), np.repeat([0, 1, 2], 3), 0, 0
+    r = np.kron(np.eye(3), ALIKE)
+    for _ in range(1000):
+        s = rng.uniform(0.2, 3, 9)
+        errors = np.linalg.cholesky(r) @ rng.standard_normal(9) * s
+        y = 0.5 + tau * rng.standard_normal(3)[units] + errors
+        low, high = random_effects(y, s, r, units).ci
+        covered += low <= 0.5 <= high
+        low, high = random_effects(y, s, r).ci
+        naive += low <= 0.5 <= high
+    assert covered > 930 and naive < 870
+
+
 @pytest.mark.parametrize("tau", [0, 2])
 def test_its_interval_covers_the_mean_of_correlated_effects(tau):
     rng, inside, taus, naive = np.random.default_rng(0), 0, 0, 0

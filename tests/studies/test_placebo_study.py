@@ -266,3 +266,32 @@ def test_verdicts_are_told_in_words_that_need_no_rule():
     verdicts = pd.DataFrame({"verdict": ["nothing", "not run", "can't be told", "nothing"]})
     assert placebo.in_words(verdicts) == "2 within ±5 % of SASRec, 1 can't be told"
     assert placebo.in_words(verdicts[1:2]) == "no verdict yet"
+
+
+def test_variants_with_the_same_runs_in_two_arms_are_named():
+    rows = [
+        ("steam-au", "shared_backbone", "ia-val", None, "k1"),
+        ("steam-au", "variant_backbone", "ia-val", None, "k1"),
+        ("steam-au", "shared_backbone within", "ia-val", None, "k1"),  # a placebo is no real arm
+        ("steam-au", "shared_backbone", "ia-add", None, "k2"),
+        ("steam-au", "variant_backbone", "ia-add", None, "k3"),
+        ("steam-au", "variant_backbone", "sasrec", "ia-val", "k4"),
+        ("steam-au", "shared_backbone", "sasrec", None, "k4"),
+    ]
+    runs = pd.DataFrame(rows, columns=["dataset", "arm", "model", "base_of", "key"])
+    assert placebo.twice(runs) == "Val on Steam-AU"
+    assert placebo.twice(runs[3:]) == placebo.twice(pd.DataFrame()) == "none"
+
+
+def test_two_arms_with_the_same_runs_are_one_comparison_over_a_placebo():
+    row = {
+        "dataset": "ml-1m",
+        "part": False,
+        "arm": "a within",
+        "model": "ia-add",
+        "target": "test",
+    }
+    row |= {"kind": "unfiltered", "change": 2.0, "low": 1.0, "high": 3.0}
+    rows = pd.DataFrame([row, row | {"arm": "b within"}, row | {"arm": "b across", "change": 1.5}])
+    told = placebo.told_over(rows)
+    assert told.startswith("2 of 2 comparisons (Add on ML-1M over 'within' +2.0 % [+1.0, +3.0], ")

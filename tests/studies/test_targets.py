@@ -111,13 +111,15 @@ def test_pools_are_those_of_each_group():
     found = found.assign(target="test", kind="filtered")
     (told,) = targets.pools(found).to_dict("records")
     r = [[1, 0.5, 0, 0], [0.5, 1, 0, 0], [0, 0, 1, 0.5], [0, 0, 0.5, 1]]  # two logs, two bases
-    pool = random_effects([1, 3, 2, 9], np.ones(4), r)
+    units = ["a", "a", "b", "b"]  # one degree of freedom
+    pool = random_effects([1, 3, 2, 9], np.ones(4), r, units)
     assert (told["estimate"], told["low"], told["high"]) == (pool.estimate, *pool.ci)
     assert (told["tau_low"], told["tau_high"]) == tau_interval([1, 3, 2, 9], np.ones(4), r)
     bases = targets.pools(found.assign(base=[0.1, 0.2, 0.3, 0.4]))  # nothing in common
-    assert bases["low"].item() == random_effects([1, 3, 2, 9], np.ones(4)).ci[0]
+    assert bases["low"].item() == random_effects([1, 3, 2, 9], np.ones(4), units=units).ci[0]
     assert told["units"] == pytest.approx((2 + 5.5) / 2)  # datasets count once
     assert targets.pools(found[:2]).empty
+    assert targets.pools(found.assign(dataset="a")).empty  # three rows of one dataset are no pool
 
 
 def test_changes_over_one_base_correlate_by_about_a_half_and_others_do_not():

@@ -143,6 +143,14 @@ def test_the_part_of_the_rule_that_fails_is_named():
     assert what_we_know.told_failed(cells[cells["robust"]], "real", "ml-1m") == "none is not"
 
 
+def test_ways_of_fitting_are_told_by_model():
+    rows = [("sasrec", "CPU, AVX2, 1 thread", 1), ("sasrec", "A100", 3), ("sasrec", "A100", 3)]
+    runs = pd.DataFrame([*rows, ("ia-add", "A100", 1)], columns=["model", "device", "together"])
+    told = "SASRec 1 on CPU, 2 on A100 (3 at once); Add 1 on A100"
+    assert what_we_know.told_ways(runs) == told
+    assert what_we_know.told_ways(runs[:0]) == "not run"
+
+
 def test_an_interval_that_users_alone_stand_behind_is_named():
     rows = pd.DataFrame(
         {
@@ -177,7 +185,11 @@ def test_ml_1m_is_the_log_with_the_most_interactions():
     ("low", "high", "expected"),
     [
         ([0.1, 0.1, 0.1, 0.1], [1, 1, 1, 1], "yes"),
-        ([0.1, -0.1, 0.1, 0.1], [1, 1, 1, 1], "on average by less than 5 %, if at all"),
+        (
+            [0.1, -0.1, 0.1, 0.1],
+            [1, 1, 1, 1],
+            "not shown: the average change, up or down, is below 5 %",
+        ),
         ([0.1, -0.1, 0.1, 0.1], [1, 1, 5.1, 1], "can't be told"),
         ([-2, -2, -2, -2], [-1, -1, -1, -1], "it harms"),
         ([0.1, 0.1, 0.1], [1, 1, 1], "can't be told"),
@@ -186,12 +198,16 @@ def test_ml_1m_is_the_log_with_the_most_interactions():
 def test_the_answer_needs_both_targets_under_both_rankings(low, high, expected):
     both = [(target, kind) for target in ("test", "valid") for kind in ("unfiltered", "filtered")]
     pools = pd.DataFrame(both[: len(low)], columns=["target", "kind"])
-    pools = pools.assign(arm="shared_backbone", low=low, high=high)
+    pools = pools.assign(arm="shared_backbone", low=low, high=high, units_low=-4, units_high=4)
     other = pools.assign(arm="own_search", low=-1, high=1)
     both = [pools.assign(arm=arm) for arm in what_we_know.NEUTRAL]
     assert what_we_know.answer(pd.concat([*both, other])) == expected
     assert what_we_know.answer(pd.concat([pools, other]), ["shared_backbone"]) == expected
     assert what_we_know.answer(pd.concat([pools, other])) == "can't be told"  # nothing in `fixed`
+    if expected.startswith("not shown"):
+        both[1].loc[2:, "units_low"] = -6
+        less = what_we_know.answer(pd.concat(both))
+        assert less == f"{expected} in all 8 weighted averages, and in 6 of the plain means"
 
 
 def test_a_family_has_each_of_its_combinations_once_and_pools_what_counts():
@@ -201,7 +217,7 @@ def test_a_family_has_each_of_its_combinations_once_and_pools_what_counts():
     rows = [
         {
             "family": "a",
-            "dataset": "d",
+            "dataset": f"d{n}",
             "target": target,
             "kind": kind,
             "base": 0.05,
@@ -210,7 +226,9 @@ def test_a_family_has_each_of_its_combinations_once_and_pools_what_counts():
         }
         | {"counted": counted}
         for target, kind in (("test", "unfiltered"), ("test", "filtered"), ("valid", "unfiltered"))
-        for change, counted in ((2.0, True), (2.0, True), (2.0, kind == "unfiltered"), (90, False))
+        for n, (change, counted) in enumerate(
+            ((2.0, True), (2.0, True), (2.0, kind == "unfiltered"), (90, False))
+        )
     ]
     rows = [row for row in rows if row["target"] == "test" or row["change"] == 2.0][:-1]
     table = what_we_know.families(pd.concat([verdicts, other]), pd.DataFrame(rows))
@@ -218,14 +236,11 @@ def test_a_family_has_each_of_its_combinations_once_and_pools_what_counts():
     counts = table[["information", "channel", "nothing", "can't be told", "not run"]]
     assert counts.to_numpy().tolist() == [[1, 0, 1, 1, 1], [0, 1, 0, 0, 0]]
     assert (counts.sum(axis=1) == table["combinations"]).all()
-    assert table["that count"].tolist() == [2, 1]
-    pooled = pools.random_effects(
-        np.full(3, 2.0), np.ones(3), np.full((3, 3), 0.5) + 0.5 * np.eye(3)
-    )
-    low, high = pooled.ci
-    assert table.loc["a", "test, %"] == f"+2.0 [{low:+.1f}, {high:+.1f}], 3 on 1"
-    assert table.loc["a", "validation, %"] == "2 of 3 needed"
-    assert table.loc["b", "test, %"] == "0 of 3 needed"
+    assert table["of long fits"].tolist() == [2, 1]
+    low, high = pools.random_effects(np.full(3, 2.0), np.ones(3)).ci
+    assert table.loc["a", "test, %"] == f"+2.0 [{low:+.1f}, {high:+.1f}], 3 on 3"
+    assert table.loc["a", "validation, %"] == "2 on 2, no average"
+    assert table.loc["b", "test, %"] == "none"
 
 
 def test_lengths_of_no_runs_count_nothing():

@@ -46,6 +46,7 @@ from seqattn.stats.variance import (
 )
 
 EFFECTS = (0, 0.25, 0.5, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 20, 30, 50)
+_LEAST_RATE = 1e-3  # that is told from none
 _BATCH_ENTRIES = 1 << 23  # floats of an array of replicates, or of their resampled means: 64 MiB
 
 
@@ -168,7 +169,9 @@ def detectable_percent(
 ) -> float:
     """Return the smallest positive effect, in percent, found with the given power.
 
-    Linear between the effects of `rates`, those of a `Calibration`; NaN where none is large enough.
+    Between the effects of `rates`, those of a `Calibration`, the normal quantile of the rate is
+    taken as linear, as a test's power is about a normal distribution function of the effect. NaN
+    where none is large enough.
     """
     chosen = (rates["world"] == world) & (rates["criterion"] == criterion)
     curve = rates[chosen & (rates["effect_percent"] >= 0)].sort_values("effect_percent")
@@ -179,7 +182,8 @@ def detectable_percent(
     last = enough[0]
     if found[last - 1] >= power:  # false positives, in either direction
         return float(effects[last])
-    return float(np.interp(power, found[last - 1 : last + 1], effects[last - 1 : last + 1]))
+    sides = special.ndtri(found[last - 1 : last + 1].clip(_LEAST_RATE, 1 - _LEAST_RATE))
+    return float(np.interp(special.ndtri(power), sides, effects[last - 1 : last + 1]))
 
 
 def _studies(

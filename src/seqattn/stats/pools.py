@@ -34,6 +34,7 @@ def random_effects(
     effects: ArrayLike,
     errors: ArrayLike,
     correlation: ArrayLike | None = None,
+    units: ArrayLike | None = None,
 ) -> Pool:
     r"""Pool effects, (C,), with known standard errors, (C,), whose true values may differ.
 
@@ -43,28 +44,33 @@ def random_effects(
 
     V has the squared errors on its diagonal and covariances beside it; v is 1 if there are none.
     The last equation, that of Paule and Mandel, gives :math:`\tau^2`, or 0 where none solves it.
-    The interval is that of Hartung, Knapp, Sidik and Jonkman: t with C - 1 degrees of freedom and
-    the variance :math:`q v / \sum_c w_c`, q the left side over C - v. At a positive tau q is 1; at
-    tau = 0 it is below 1, and is taken as 1, so that luck in the spread narrows nothing. With q as
-    it is, which is how the four defined it, the interval is `unfloored`.
+    The interval is that of Hartung, Knapp, Sidik and Jonkman: t with C - 1 degrees of freedom, or
+    one less than there are `units`, and the variance :math:`q v / \sum_c w_c`, q the left side over
+    C - v. At a positive tau q is 1; at tau = 0 it is below 1, and is taken as 1, so that luck in
+    the spread narrows nothing. With q as it is, which is how the four defined it, the interval is
+    `unfloored`.
 
     Parameters
     ----------
     correlation : array, shape (C, C), optional
         How the errors of two effects correlate, as those of two models compared with one; by
         default not at all.
+    units : array, shape (C,), optional
+        What each effect was measured on, such as its dataset: three effects of one dataset are not
+        three looks at how far datasets differ. By default each stands for itself.
 
     Raises
     ------
     SeqattnError
-        If there are fewer than 2 effects, an error is not positive, a value is not finite, the
-        shapes differ, or `correlation` is none.
+        If there are fewer than 2 effects or units, an error is not positive, a value is not finite,
+        the shapes differ, or `correlation` is none.
 
     References
     ----------
     Paule & Mandel 1982, J. Res. NBS 87(5); Hartung & Knapp 2001, Statistics in Medicine 20;
     Röver, Knapp & Friede 2015, BMC Medical Research Methodology 15:99, for the floor of q. Hedges,
-    Tipton & Johnson 2010, Research Synthesis Methods 1(1), for the weights of dependent effects.
+    Tipton & Johnson 2010, Research Synthesis Methods 1(1), for the weights of dependent effects and
+    the degrees of freedom of their units.
 
     Examples
     --------
@@ -79,7 +85,17 @@ def random_effects(
     mean, squares, expected, variance = _moments(y_C, s_C, r_CC, tau2)
     error, q = unit * np.sqrt(variance), squares / expected
     tau, narrowed = unit * np.sqrt(tau2), error * np.sqrt(min(q, 1.0))
-    return _pool(mean * unit, float(error), tau, len(y_C), float(narrowed))
+    n_units = len(y_C) if units is None else _count(units, len(y_C))
+    return _pool(mean * unit, float(error), tau, len(y_C), n_units - 1, float(narrowed))
+
+
+def _count(units: ArrayLike, n: int) -> int:
+    units_C = np.asarray(units)
+    if units_C.shape != (n,) or len(np.unique(units_C)) < 2:
+        raise SeqattnError(
+            f"units have shape {units_C.shape} for {n} effects; name each effect's, at least two"
+        )
+    return len(np.unique(units_C))
 
 
 def tau_interval(
@@ -165,11 +181,14 @@ def of_units(values: ArrayLike) -> Pool:
         raise SeqattnError(f"values have shape {values_C.shape}; give at least two units")
     spread = float(values_C.std(ddof=1))
     error = spread / np.sqrt(len(values_C))
-    return _pool(float(values_C.mean()), float(error), spread, len(values_C))
+    n = len(values_C)
+    return _pool(float(values_C.mean()), float(error), spread, n, n - 1)
 
 
-def _pool(mean: float, error: float, tau: float, n: int, narrowed: float | None = None) -> Pool:
-    t = float(special.stdtrit(n - 1, 1 - ALPHA / 2))
+def _pool(
+    mean: float, error: float, tau: float, n: int, df: int, narrowed: float | None = None
+) -> Pool:
+    t = float(special.stdtrit(df, 1 - ALPHA / 2))
     reach, less = t * error, t * (error if narrowed is None else narrowed)
     ends, unfloored = (mean - reach, mean + reach), (mean - less, mean + less)
     return Pool(mean, error, ends, unfloored, float(tau), n)

@@ -342,12 +342,14 @@ def local_holds(judged: pd.DataFrame, n_seeds: int, dial: Collection[int]) -> pd
     Returns
     -------
     DataFrame
-        A row a dataset with every window: window (the best of AE; -1: as far as any), change,
-        verdict, "holds" or "does not". All heads are local; the rule is about these. The best of
-        several is one of several tests: its p-value is multiplied by their number (Bonferroni).
+        A row a dataset with every window: window (the best of AE; -1: as far as any), change, and
+        verdict. All heads are local; the rule is about these. It "holds" if the best is small and
+        robustly above as far as any; the best of several is one of several tests, so its p-value is
+        multiplied by their number (Bonferroni). It "does not" if every small window is equivalent
+        or robustly below, and else "can't be told".
     """
-    columns = ["dataset", "model", "n_seeds", "window", "change"]
-    mine = ndcg_at_10(judged, *columns, "locality", "robust_clustered", "direction", "p")
+    columns = ["dataset", "model", "n_seeds", "window", "change", "locality", "robust_clustered"]
+    mine = ndcg_at_10(judged, *columns, "direction", "p", "equivalent")
     mine = mine[mine["locality"] == "pure"]
     mine = mine[mine["model"].isin([name for name in mine["model"].unique() if is_masked(name)])]
     rows = []
@@ -358,6 +360,10 @@ def local_holds(judged: pd.DataFrame, n_seeds: int, dial: Collection[int]) -> pd
         window = int(best["window"]) if best["change"] > 0 else ALL
         robust = bool(best["robust_clustered"]) and best["direction"] > 0
         robust &= best["p"] * len(part) <= ALPHA
-        verdict = "holds" if robust and 0 <= window < LOCAL else "does not"
+        small = part[part["window"].between(0, LOCAL - 1)]
+        below = small["robust_clustered"].eq(True) & (small["direction"] < 0)
+        excluded = (below | small["equivalent"].eq(True)).all()
+        verdict = "does not" if excluded else "can't be told"
+        verdict = "holds" if robust and 0 <= window < LOCAL else verdict
         rows.append((dataset, window, max(float(best["change"]), 0.0), verdict))
     return pd.DataFrame(rows, columns=["dataset", "window", "change", "verdict"])

@@ -285,18 +285,35 @@ def in_words(verdicts: pd.DataFrame) -> str:
     return counted(counts.rename({"nothing": within})) or "no verdict yet"
 
 
+def twice(runs: pd.DataFrame) -> str:
+    """Return which variants have the same runs in two arms of real intensities, in words.
+
+    As ``Val on Steam-AU``, or "none"; `runs` is the table of that name. A search of the variant and
+    one of SASRec may have found one configuration; its verdicts are then one look, and not two.
+    """
+    runs = with_columns(runs, ["dataset", "arm", "model", "base_of", "key"])
+    of_variants = runs["model"].ne(BASELINE) & runs["base_of"].isna()
+    real = runs[of_variants & runs["arm"].map(real_arm).isna()]
+    shared = real.groupby(["dataset", "model", "key"], sort=False)["arm"].nunique() > 1
+    names = shared[shared].index.droplevel("key").unique()
+    told = [f"{name_of(model)} on {published.title(dataset)}" for dataset, model in names]
+    return ", ".join(told) or "none"
+
+
 def told_over(changes: pd.DataFrame) -> str:
     """Return where real intensities are off the same model's placebo, and of how many, in words.
 
     As ``1 of 9 (Add on ML-1M over 'across' +2.2 % [+0.2, +4.1])``: NDCG@10 on test, unfiltered, of
     a table ``changes_over_placebo``; an interval over users and seeds leaves out 0. A column
-    ``short``, if there, says which fits are too short to count.
+    ``short``, if there, says which fits are too short to count. Two arms with the same runs are one
+    comparison.
     """
     columns = ["dataset", "part", "arm", "model", "target", "kind", "change", "low", "high"]
     changes = with_columns(changes, [*columns, "short"])
     rows = targets.pick(changes, target="test", kind="unfiltered")
     rows = rows.assign(against=rows["arm"].map(_kind))
     rows = targets.pick(rows, against=PLACEBOS)
+    rows = rows.drop_duplicates(["dataset", "part", "model", "against", "change", "low", "high"])
     off = published.with_titles(rows[(rows["low"] > 0) | (rows["high"] < 0)])
     told = ", ".join(
         f"{name_of(row.model)} on {row.title} over '{row.against}' {row.change:+.1f} % "

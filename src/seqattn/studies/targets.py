@@ -29,7 +29,7 @@ from seqattn.studies.study import Study
 from seqattn.studies.texts import NOT_RUN, span
 
 TARGETS = ("test", "valid")
-LEAST_ROWS = 3  # of a pool
+LEAST_ROWS, LEAST_DATASETS = 3, 2  # of a pool
 # Two differences from one model have its errors in common: half of each one's variance where all
 # models vary alike. A test holds that against committed runs of two logs, and that nothing is in
 # common where the bases differ.
@@ -88,9 +88,11 @@ def pool(rows: pd.DataFrame, one_base: float = ONE_BASE) -> Pool:
     """Return the random-effects pool of rows of `changes`.
 
     Rows of one dataset and one base correlate by `one_base`: variants that were compared with the
-    same runs of SASRec on the same users are not as many looks as they are rows.
+    same runs of SASRec on the same users are not as many looks as they are rows. The interval has
+    one degree of freedom less than there are datasets, whatever the number of rows.
     """
-    return random_effects(rows["change"], rows["error"], _correlation(rows, one_base))
+    correlation = _correlation(rows, one_base)
+    return random_effects(rows["change"], rows["error"], correlation, rows["dataset"])
 
 
 def _correlation(rows: pd.DataFrame, one_base: float) -> np.ndarray:
@@ -114,16 +116,16 @@ def by_dataset(rows: pd.DataFrame) -> Pool:
 
 
 def pools(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return both pools of `changes` by arm, target and ranking, of each that has three rows.
+    """Return both pools of `changes` by arm, target and ranking, of three rows on two datasets.
 
     Columns n, estimate, low, high, tau, tau_low and tau_high of the random effects, unfloored_low
     and unfloored_high (see `seqattn.stats.pools.Pool`); datasets, and units, units_low and
-    units_high of `by_dataset`, NaN for fewer than two datasets.
+    units_high of `by_dataset`.
     """
     found, keys = [], ["arm", "target", "kind"]
     for key, mine in rows.groupby(keys, sort=False):
         n_datasets = mine["dataset"].nunique()
-        if len(mine) < LEAST_ROWS:
+        if len(mine) < LEAST_ROWS or n_datasets < LEAST_DATASETS:
             continue
         together = pool(mine)
         row = dict(zip(keys, key, strict=True)) | {"n": together.n}
@@ -131,9 +133,8 @@ def pools(rows: pd.DataFrame) -> pd.DataFrame:
         row |= dict(zip(("unfloored_low", "unfloored_high"), together.unfloored, strict=True))
         low, high = tau_interval(mine["change"], mine["error"], _correlation(mine, ONE_BASE))
         row |= {"tau": together.tau, "tau_low": low, "tau_high": high, "datasets": n_datasets}
-        if n_datasets > 1:
-            units = by_dataset(mine)
-            row |= {"units": units.estimate, "units_low": units.ci[0], "units_high": units.ci[1]}
+        units = by_dataset(mine)
+        row |= {"units": units.estimate, "units_low": units.ci[0], "units_high": units.ci[1]}
         found.append(row)
     return pd.DataFrame(found)
 

@@ -25,7 +25,8 @@ def answer(pools: pd.DataFrame, arms: Sequence[str] = NEUTRAL) -> str:
 
     `pools` is of `seqattn.studies.targets.pools`. One pool that leaves out 0 is no answer: test and
     validation, filtered and not, are four looks at one question. Nor is one that holds 0, unless
-    every interval lies within the margin of equivalence.
+    every interval lies within the margin of equivalence; then it also says of how many plain means
+    of datasets the interval does.
     """
     mine = pools[pools["arm"].isin(list(arms))]
     if len(mine) < len(arms) * len(targets.TARGETS) * len(targets.KINDS):
@@ -34,8 +35,16 @@ def answer(pools: pd.DataFrame, arms: Sequence[str] = NEUTRAL) -> str:
         return "yes"
     if (mine["high"] < 0).all():
         return "it harms"
-    small = (mine[["low", "high"]].abs() < MARGIN_PERCENT).all(axis=None)
-    return f"on average by less than {MARGIN_PERCENT:g} %, if at all" if small else "can't be told"
+    small, plain = (
+        (mine[list(ends)].abs() < MARGIN_PERCENT).all(axis=1)
+        for ends in (("low", "high"), ("units_low", "units_high"))
+    )
+    if not small.all():
+        return "can't be told"
+    told = f"not shown: the average change, up or down, is below {MARGIN_PERCENT:g} %"
+    if plain.all():
+        return told
+    return f"{told} in all {len(mine)} weighted averages, and in {plain.sum()} of the plain means"
 
 
 def of_fixed(study: Study) -> pd.DataFrame:
@@ -209,6 +218,21 @@ def told_epochs(runs: pd.DataFrame, arm: str, dataset: str) -> str:
     return ", ".join(f"{name_of(model)} {epoch:.0f}" for model, epoch in means.items())
 
 
+def told_ways(runs: pd.DataFrame) -> str:
+    """Return on what the runs of each model were fitted, as ``SASRec 1 on CPU, 4 on A100``.
+
+    `runs` is some rows of the table of that name; stacked fits are named.
+    """
+    runs = with_columns(runs, ["model", "device", "together"])
+    on = runs["device"].astype(str).str.split(",").str[0].map("on {}".format)
+    stacked = runs["together"].map(lambda n: f" ({n:.0f} at once)" if n > 1 else "")
+    told = []
+    for model, ways in (on + stacked).groupby(runs["model"], sort=False):
+        counts = ways.value_counts(sort=False).items()
+        told.append(f"{name_of(str(model))} {', '.join(f'{n} {way}' for way, n in counts)}")
+    return "; ".join(told) or NOT_RUN
+
+
 def told_failed(cells: pd.DataFrame, arm: str, dataset: str) -> str:
     """Return why changes of NDCG@10 are not robust by the paper's rule, in a sentence's words.
 
@@ -272,9 +296,9 @@ def families(verdicts: pd.DataFrame, changes: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        By family: `combinations`, how many came to each verdict or were not run, how many that
-        were run count, and the pooled change of NDCG@10 on test and on validation, as text, with
-        how many changes on how many datasets that is.
+        By family: `combinations`, how many came to each verdict or were not run, how many verdicts
+        rest on fits long enough to count, and the pooled change of NDCG@10 on test and on
+        validation, as text, with how many changes on how many datasets that is.
     """
     rows = {}
     counted = targets.pick(changes, counted=True, kind="unfiltered")
@@ -282,7 +306,7 @@ def families(verdicts: pd.DataFrame, changes: pd.DataFrame) -> pd.DataFrame:
         numbers = mine["verdict"].value_counts()
         row: dict[str, object] = {"combinations": len(mine)}
         row |= {verdict: int(numbers.get(verdict, 0)) for verdict in (*placebo.VERDICTS, NOT_RUN)}
-        row["that count"] = int((mine["counted"] & mine["verdict"].isin(placebo.VERDICTS)).sum())
+        row["of long fits"] = int((mine["counted"] & mine["verdict"].isin(placebo.VERDICTS)).sum())
         for target, title in zip(targets.TARGETS, ("test", "validation"), strict=True):
             row[f"{title}, %"] = _pooled(targets.pick(counted, family=name, target=target))
         rows[name] = row
@@ -290,8 +314,8 @@ def families(verdicts: pd.DataFrame, changes: pd.DataFrame) -> pd.DataFrame:
 
 
 def _pooled(changes: pd.DataFrame) -> str:
-    if len(changes) < targets.LEAST_ROWS:
-        return f"{len(changes)} of {targets.LEAST_ROWS} needed"
-    pool = targets.pool(changes)
     logs = changes["dataset"].nunique()
+    if len(changes) < targets.LEAST_ROWS or logs < targets.LEAST_DATASETS:
+        return f"{len(changes)} on {logs}, no average" if len(changes) else "none"
+    pool = targets.pool(changes)
     return f"{pool.estimate:+.1f} {span(*pool.ci)}, {pool.n} on {logs}"

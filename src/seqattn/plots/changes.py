@@ -174,7 +174,7 @@ def label_rows(axes: Axes, frame: pd.DataFrame) -> None:
         labels.append(name if row.title == last else f"{title}   {name}")
         last = row.title
     heights = row_heights(frame)
-    axes.set_yticks(heights, labels, fontsize=8)
+    axes.set_yticks(heights, labels, fontsize=9.5)
     axes.set_ylim(heights[-1] + 0.7, -0.7)
 
 

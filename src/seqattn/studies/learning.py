@@ -84,14 +84,17 @@ def by_distance(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Return what models have learned for each distance: biases of logits, taps of kernels.
 
     A row a run, layer, head, term (``bias``, ``keys`` or ``values``) and distance: dataset, arm,
-    model, seed, key, layer, head, term, distance, weight; layers and heads count from 1. Runs
-    without weights as `of_weights` says.
+    model, seed, key, layer, head, term, distance, weight; layers and heads count from 1. Runs that
+    stand in several arms are those of the first, and those without weights as `of_weights` says.
     """
 
     def has_them(config: ModelConfig) -> bool:
         return issubclass(SCHEMES[config.positions], RelativeBias) or config.kernel != "none"
 
-    return of_weights("by_distance", study, groups, _by_distance, has_them)
+    once: dict[object, Group] = {}
+    for group in groups:
+        once.setdefault(group.specs, group)
+    return of_weights("by_distance", study, [*once.values()], _by_distance, has_them)
 
 
 def _by_distance(run: Run, log: str) -> pd.DataFrame:

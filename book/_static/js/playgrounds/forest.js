@@ -13,6 +13,13 @@
   const NARROW = { lines: 12, width: 420, height: 560, left: 16, right: 404, step: 41, room: 492 };
   const layout = (narrow) => (narrow ? NARROW : WIDE);
   const cut = (x) => Math.max(-LIMIT, Math.min(LIMIT, x));
+  // A name has its first study at the end where another comparison has the same name.
+  const told = (d) => {
+    const studies = [d.study].flat();
+    const own = ` (${studies[0]})`;
+    const name = d.name.endsWith(own) ? d.name.slice(0, -own.length) : d.name;
+    return `${name} (${studies.join(", ")})`;
+  };
 
   playground.define("forest", {
     title: "Comparisons of NDCG@10: filter, sort, read",
@@ -55,7 +62,7 @@
           head: ["comparison", "change, %", "from", "to", "seeds × users", "verdict"],
           digits: 1,
           rows: kept.map((d) => [
-            values.narrow ? d.name : `${d.name} (${[d.study].flat().join(", ")})`,
+            values.narrow ? d.name : told(d),
             d.change,
             d.low,
             d.high,
@@ -83,7 +90,7 @@
         const y = narrow ? top + 26 : top + step / 2;
         const colour = d.robust ? (d.change > 0 ? colours.green : colours.vermilion) : colours.grey;
         const line = svg(picture, "g", { class: "forest-line" });
-        svg(line, "title", {}, `${d.name} (${[d.study].flat().join(", ")}): ${d.change.toFixed(1)} % [${d.low.toFixed(1)}, ${d.high.toFixed(1)}]`);
+        svg(line, "title", {}, `${told(d)}: ${d.change.toFixed(1)} % [${d.low.toFixed(1)}, ${d.high.toFixed(1)}]`);
         svg(line, "rect", { x: 0, y: top, width, height: step, fill: "transparent" });
         const [low, high] = [d.low, d.high].map((x) => place(cut(x)));
         svg(line, "line", { x1: low, x2: high, y1: y, y2: y, stroke: colour, "stroke-width": 2 });

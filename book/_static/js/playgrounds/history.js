@@ -71,6 +71,16 @@
   };
 
   const LISTED = 10;
+  const rankOf = (item, scores) => 1 + scores.findIndex((s) => s.item === item);
+
+  // Users whose next item a model lists as it was trained, or all where these are fewer than two.
+  const listed = {};
+  const usersOf = ({ variant }, { users, models }) => {
+    const all = users.map((_, i) => String(i));
+    const lists = (user) => rankOf(user.next, run(models[variant], variant, user, 1).scores) <= LISTED;
+    listed[variant] ||= all.filter((i) => lists(users[i]));
+    return listed[variant].length < 2 ? all : listed[variant];
+  };
 
   playground.define("history", {
     title: "One user of a generated log: a trained model's attention, and its list",
@@ -82,6 +92,7 @@
         kind: "select",
         label: "User",
         options: data.users.map((u, i) => [String(i), `user ${u.name}`]),
+        limit: usersOf,
         value: "0",
       },
       {
@@ -116,8 +127,7 @@
       const model = data.models[values.variant];
       const found = run(model, values.variant, user, values.factor);
       const trained = run(model, values.variant, user, 1);
-      const rank = (list) => 1 + list.findIndex((s) => s.item === user.next);
-      const [now, before] = [found.scores, trained.scores].map(rank);
+      const [now, before] = [found, trained].map(({ scores }) => rankOf(user.next, scores));
       const shown = found.scores.slice(0, LISTED);
       const moved = shown.filter((s) => !trained.scores.slice(0, LISTED).some((t) => t.item === s.item));
       const [layer, head] = values.part.split(",").map(Number);
@@ -140,7 +150,7 @@
             String(i + 1),
             `${s.item}${s.item === user.next ? " (next)" : ""}`,
             s.score,
-            String(1 + trained.scores.findIndex((t) => t.item === s.item)),
+            String(rankOf(s.item, trained.scores)),
           ]),
         },
         more: [

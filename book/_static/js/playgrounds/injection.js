@@ -59,7 +59,7 @@
         return { name, weights, context };
       });
       const change = (name) => bars.find((b) => b.name === name).weights[2] - bars[0].weights[2];
-      const word = (x) => (Math.abs(x) < 5e-4 ? "leaves" : x > 0 ? "raises" : "lowers");
+      const word = (x) => (Math.abs(x) < 0.005 ? "hardly changes" : x > 0 ? "raises" : "lowers");
       return {
         bars,
         sentence:

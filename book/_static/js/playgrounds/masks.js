@@ -33,7 +33,7 @@
     size: [640, 300],
     controls: (data) => [
       { id: "n", kind: "range", label: "Interactions n", min: 2, max: 24, step: 1, value: 12 },
-      { id: "w", kind: "range", label: "Window w", min: 1, max: 24, step: 1, value: 24 },
+      { id: "w", kind: "range", label: "Window w", min: 1, max: 24, step: 1, value: 24, limit: ({ n }) => n },
       {
         id: "kind",
         kind: "select",
@@ -42,7 +42,7 @@
           ["causal", "causal: the past and itself"],
           ["bidirectional", "bidirectional: both ways"],
         ],
-        value: "causal",
+        value: "bidirectional",
       },
       ...(data
         ? [
@@ -83,7 +83,7 @@
         table: {
           head: ["n", "window", "rank", "S", "largest singular value", "second"],
           digits: [0, 0, 0, 3, 3, 3],
-          rows: [[String(n), Math.min(w, n), rank, sparsity, values[0], values[1]]],
+          rows: [[String(n), w, rank, sparsity, values[0], values[1]]],
         },
       };
     },

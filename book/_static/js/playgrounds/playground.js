@@ -2,7 +2,8 @@
 //
 // A page holds <div class="playground" data-playground="NAME"></div>; NAME.js beside this file calls
 // playground.define("NAME", {...}) with
-//   controls  what a reader moves: {id, kind: "range" | "select" | "button", label, ...}
+//   controls  what a reader moves: {id, kind: "range" | "select" | "button", label, ...}; with
+//             limit(values, data), the others decide on a range's largest or a select's options
 //   compute   (values, data, memory, moved) -> result; `result.sentence`, `result.table` and the
 //             tables of `result.more` are shown
 //   draw      (picture, result, values): fills an empty SVG of `size`
@@ -124,29 +125,43 @@ const playground = (() => {
     for (const key of ["min", "max", "step"]) input.setAttribute(key, control[key]);
     const format = control.format || String;
     const output = html("output", { "aria-live": "off" }); // the sentence speaks
+    let wanted; // what was asked for comes back when a limit rises again
     const show = () => {
       output.textContent = format(Number(input.value));
       input.setAttribute("aria-valuetext", output.textContent);
     };
-    input.addEventListener("input", () => (show(), changed()));
+    const set = (value) => {
+      input.value = wanted = value;
+      show();
+    };
+    input.addEventListener("input", () => (set(input.value), changed()));
     return {
       row: html("label", {}, html("span", {}, control.label), input, output),
       get: () => Number(input.value),
-      set: (value) => ((input.value = value), show()),
+      set,
+      limit: (max) => ((input.max = max), set(wanted)),
       input,
     };
   };
 
   const selectControl = (control, changed) => {
     const input = html("select");
-    input.append(
-      ...control.options.map(([value, text]) => html("option", { value }, text || value)),
-    );
-    input.addEventListener("change", changed);
+    const options = control.options.map(([value, text]) => html("option", { value }, text || value));
+    input.append(...options);
+    let wanted;
+    const set = (value) => (input.value = wanted = value);
+    const limit = (values) => {
+      const offered = options.filter((option) => values.includes(option.value));
+      const same = offered.length === input.length && offered.every((option) => option.parentNode);
+      if (!same) input.replaceChildren(...offered);
+      input.value = values.includes(wanted) ? wanted : values[0];
+    };
+    input.addEventListener("change", () => (set(input.value), changed()));
     return {
       row: html("label", {}, html("span", {}, control.label), input),
       get: () => input.value,
-      set: (value) => (input.value = value),
+      set,
+      limit,
       input,
     };
   };
@@ -211,6 +226,10 @@ const playground = (() => {
     const update = (moved) => {
       const values = Object.fromEntries(Object.entries(built).map(([id, c]) => [id, c.get()]));
       values.narrow = narrow.matches;
+      for (const { id, limit } of controls.filter((c) => c.limit)) {
+        built[id].limit(limit(values, data));
+        values[id] = built[id].get();
+      }
       const result = definition.compute(values, data, memory, moved);
       const [width, height] = size instanceof Function ? size(values.narrow) : size;
       picture.setAttribute("viewBox", `0 0 ${width} ${height}`);

@@ -39,7 +39,7 @@
     title: "Turn up the true effect: how often each rule finds it",
     size: [640, 300],
     controls: [
-      { id: "effect", kind: "range", label: "True effect", min: 0, max: 0.2, step: 0.01, value: 0.1 },
+      { id: "effect", kind: "range", label: "True effect, in SDs", min: 0, max: 0.2, step: 0.01, value: 0.1 },
       { id: "seeds", kind: "range", label: "Seeds", min: 2, max: 10, step: 1, value: 5 },
       { id: "users", kind: "range", label: "Users", min: 100, max: 6000, step: 100, value: 1000 },
       { id: "user_sd", kind: "range", label: "Spread of users", min: 0, max: 2, step: 0.1, value: 0.5 },
@@ -58,7 +58,8 @@
         sentence:
           `With a true effect of ${values.effect.toFixed(2)}, the published rule says robust in ` +
           `${percent(at[2])} of ${STUDIES} studies, the clustered one in ${percent(at[3])}; ` +
-          `without an effect, in ${percent(rates[0][2])} and ${percent(rates[0][3])}.`,
+          `without an effect, in ${percent(rates[0][2])} and ${percent(rates[0][3])}. Effect and spreads are in ` +
+          "standard deviations (SDs) of one user's difference under one seed, beyond what user and seed explain.",
         table: {
           head: ["rule", "at this effect, %", "without an effect, %"],
           digits: 1,
@@ -70,7 +71,7 @@
       const { svg, scale, axis, colours } = playground;
       const x = scale(0, 0.2, 68, 410);
       const y = scale(0, 1, 250, 16);
-      axis(picture, x, { y: 250, label: "true effect (1 = what is left beside user and seed)", at: [262, 292] });
+      axis(picture, x, { y: 250, label: "true effect, in SDs of what neither user nor seed explains", at: [262, 292] });
       axis(picture, y, { x: 68, label: "", at: [0, 0], format: (v) => `${Math.round(100 * v)} %` });
       svg(picture, "text", { x: 14, y: 133, transform: "rotate(-90 14 133)", "text-anchor": "middle" }, "studies that find it");
       svg(picture, "line", { x1: 68, x2: 410, y1: 250, y2: 250, class: "axis" });

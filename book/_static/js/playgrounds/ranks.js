@@ -12,12 +12,11 @@
     size: [640, 300],
     controls: [
       { id: "above", kind: "range", label: "Items above it", min: 0, max: 49, step: 1, value: 5 },
-      { id: "seen", kind: "range", label: "Seen among these", min: 0, max: 49, step: 1, value: 2 },
+      { id: "seen", kind: "range", label: "Seen among these", min: 0, max: 49, step: 1, value: 2, limit: ({ above }) => above },
       { id: "tied", kind: "range", label: "Unseen ties", min: 0, max: 20, step: 1, value: 0 },
       { id: "k", kind: "range", label: "Cut-off k", min: 1, max: 50, step: 1, value: 10 },
     ],
-    compute: ({ above, seen: asked, tied, k }) => {
-      const seen = Math.min(asked, above);
+    compute: ({ above, seen, tied, k }) => {
       const rank = 1 + above + Math.floor(tied / 2);
       const filtered = rank - seen;
       const of = (r) => Object.values(METRICS).map((metric) => metric(r, k));

@@ -201,3 +201,12 @@ def test_the_table_of_the_phase_picture_takes_only_long_runs_where_it_says_so():
     assert told.loc["all", "points"] == len(runs)
     assert travel.phase_table(short, paper).loc["all, long enough to count", "points"] == 0
     assert told.iloc[-1][["points", "logs"]].tolist() == [21, 7]
+
+
+def test_within_a_log_only_long_runs_are_compared_and_five_are_needed():
+    long = {"steps": 300, "possible": [1.0, 2.0, 3.0, 4.0, 5.0], "moved": [0.5, 0.4, 0.3, 0.2, 0.1]}
+    runs = pd.DataFrame(long).assign(log="a")
+    short = runs.assign(steps=travel.LEAST_STEPS - 1, moved=9.0)
+    few = runs[:4].assign(log="b")
+    told = travel.within_logs(pd.concat([runs, short, few]))
+    assert told.to_dict() == {"a": pytest.approx(-1)}

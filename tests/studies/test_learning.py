@@ -82,6 +82,8 @@ def test_what_was_learned_for_each_distance_is_the_models_own_weights(groups):
     layer = table[table["layer"] == 2].pivot(index="head", columns="distance", values="weight")
     assert np.allclose(layer.to_numpy(), weights.numpy(), rtol=0, atol=0)
     assert np.abs(weights.numpy()).max() > 0
+    again = [*groups, dataclasses.replace(groups[1], arm="the same runs")]
+    assert learning.by_distance(STUDY, again).equals(table)
 
 
 def test_levels_are_told_apart_by_whether_a_tie_decides_the_target(groups, monkeypatch):

@@ -222,14 +222,32 @@ def by_log(found: pd.DataFrame) -> Spearman:
     return spearman_by(found["moved"], found["possible"], found["log"])
 
 
+def _long(runs: pd.DataFrame) -> pd.DataFrame:
+    return runs[(runs["steps"] >= LEAST_STEPS) & (runs["possible"] >= LEAST_POSSIBLE)]
+
+
+def within_logs(runs: pd.DataFrame) -> pd.Series:
+    """Return `against_length` of the runs of each log that are long enough to count.
+
+    By log, of those with five such runs or more; `runs` is of `of_all_studies`.
+    """
+    told = {
+        log: against_length(mine).rho for log, mine in _long(runs).groupby("log") if len(mine) >= 5
+    }
+    return pd.Series(told, dtype=float)
+
+
 def phase_table(runs: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
     """Return `by_log` as text: of all runs, of each kind, of runs that count, and of the paper.
 
     `runs` is of `of_all_studies`, `paper` of `published_phase`; the paper's distances are compared
     with the steps of an epoch.
     """
-    long = runs[(runs["steps"] >= LEAST_STEPS) & (runs["possible"] >= LEAST_POSSIBLE)]
-    parts = {"all": runs, "all, long enough to count": long, **dict(list(runs.groupby("kind")))}
+    parts = {
+        "all": runs,
+        "all, long enough to count": _long(runs),
+        **dict(list(runs.groupby("kind"))),
+    }
     rows = {name: _phase_row(own, own["log"], by_log(own)) for name, own in parts.items()}
     told = spearman_by(paper["moved"], paper["steps"], paper["dataset"])
     rows["published, against steps of an epoch"] = _phase_row(paper, paper["dataset"], told)

@@ -35,7 +35,7 @@ pages: $(READY)  ## build the pages from notebooks that are there
 	$(BIN)/jupyter-book build -n -W --keep-going --toc _build/_toc.yml .
 	@echo "The book: $(CURDIR)/_build/html/index.html"
 
-slides: $(READY)  ## slides of the executed notebooks, in _build/slides
+slides: $(READY)  ## slides of the foundations and the executed notebooks, in _build/slides
 	$(BIN)/python tools/slides.py
 
 cheatsheet: $(READY)  ## one page to print, _build/pdf/cheatsheet.pdf

@@ -1,39 +1,52 @@
-"""Turn executed notebooks into slides that need no network.
+"""Turn the foundations and executed notebooks into slides that need no network.
 
-    python tools/slides.py                        # what `make slides` does
-    python tools/slides.py NOTEBOOK... -o FOLDER
+    python tools/slides.py                    # what `make slides` does
+    python tools/slides.py PAGE... -o FOLDER  # notebooks, or Markdown
 
-A ``##`` begins a slide; what does not fit goes below it, each figure on a slide of its own. Code
-and solutions are folded, glued numbers are put in, tables are cut to their first rows, and links
-lead to the built book. reveal.js comes out of the package sphinx-revealjs and MathJax out of
-sphinx-mathjax-offline; both are copied beside the slides.
+A heading begins a slide, and the browser that shows it moves what does not fit to slides below
+it (`slides_template/index.html.j2`). Code and solutions are folded, glued numbers are put in,
+playgrounds are pictures, and links lead to the built book. reveal.js comes out of the package
+sphinx-revealjs and MathJax out of sphinx-mathjax-offline; both are copied beside the slides.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
+import html
+import json
+import mimetypes
 import posixpath
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib.resources import files
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import nbformat
-from bs4 import BeautifulSoup
 from myst_nb.core.variables import format_plain_text
 from nbconvert.exporters import SlidesExporter
 from nbformat import NotebookNode
-from nbformat.v4 import new_markdown_cell
+from nbformat.v4 import new_markdown_cell, new_notebook
 from pybtex.database import BibliographyData, parse_file
+
+from seqattn.book.contents import contents, pages
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = Path(__file__).with_name("slides_template")
-TEXT = 900  # characters of prose on a slide
-ROWS = 10  # rows of a table on a slide
+LECTURED = ("book/foundations/", "book/runs/ml-100k/", "book/studies/")
+STATIC = ("book/_static/js", "book/appendix/generated/static")  # a page's _static, see _config.yml
 FENCE = re.compile(r"^(`{3,}|:{3,})\{([\w-]+)\}[ ]*([^\n]*)\n(.*?)^\1[ ]*$", re.M | re.S)
 ROLE = re.compile(r"\{([\w:]+)\}`([^`]+)`")
+STILL = re.compile(r'<noscript><img src="[^"]*_static/([^"]+)" alt="([^"]*)"')
+EQUATION = re.compile(r"^\$\$ \(([\w-]+)\)$", re.M)
+FIGURE = re.compile(r"^:name: ([\w-]+)$", re.M)
+HEADING = re.compile(r"^#{1,3} ")
+Labels = Mapping[str, tuple[str, str]]  # label -> number and address of an equation or figure
 
 
 def glued(nb: NotebookNode) -> dict[str, str]:
@@ -46,21 +59,35 @@ def glued(nb: NotebookNode) -> dict[str, str]:
     return kept
 
 
-def address(target: str, page: str) -> str:
-    """Return where a link of a book's page leads from the slides.
+def numbers(root: Path, toc: Mapping[str, Any]) -> Labels:
+    """Return number and address of the book's labelled equations and figures, as Sphinx counts."""
+    numbered = [part["chapters"] for part in toc["parts"] if part.get("numbered")]
+    chapters = [toc["root"], *(page["file"] for part in numbered for page in part)]
+    known: dict[str, tuple[str, str]] = {}
+    for chapter, file in enumerate(chapters):
+        path = written(root, file)
+        text = markdown_of(path) if path else ""
+        before = f"{chapter}." if chapter else ""
+        for number, label in enumerate(EQUATION.findall(text), 1):
+            known[label] = f"({before}{number})", f"../html/{file}.html#equation-{label}"
+        for number, label in enumerate(FIGURE.findall(text), 1):
+            known[label] = f"Fig. {before}{number}", f"../html/{file}.html#{label}"
+    return known
 
-    Parameters
-    ----------
-    target
-        As the page has it: relative to the page, or an address of the web.
-    page
-        The page's path in the repository, ``book/studies/levels.ipynb``.
-    """
-    if re.match(r"\w+:|#", target):
-        return target
-    path, _, anchor = target.partition("#")
-    stem = re.sub(r"\.(md|ipynb)$", "", posixpath.join(posixpath.dirname(page), path))
-    return f"../html/{posixpath.normpath(stem)}.html" + (f"#{anchor}" if anchor else "")
+
+def written(root: Path, file: str) -> Path | None:
+    """Return the Markdown or executed notebook of an entry of the contents, if it is there."""
+    paths = (root / f"{file}{suffix}" for suffix in (".md", ".ipynb"))
+    return next(filter(Path.is_file, paths), None)
+
+
+def markdown_of(path: Path) -> str:
+    """Return what is written as Markdown in a page."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".md":
+        return text
+    cells = (cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown")
+    return "\n\n".join("".join(cell["source"]) for cell in cells)
 
 
 def cited(keys: str, bibliography: BibliographyData, in_text: bool) -> str:
@@ -75,159 +102,167 @@ def cited(keys: str, bibliography: BibliographyData, in_text: bool) -> str:
     return "; ".join(names) if in_text else f"({'; '.join(names)})"
 
 
-def plain_markdown(
-    text: str, values: Mapping[str, str], bibliography: BibliographyData, page: str
-) -> str:
-    """Write MyST as the Markdown that nbconvert knows; `values` are the glued ones."""
+def picture(path: Path, alt: str) -> str:
+    """Return an image as HTML that holds the file itself."""
+    kind, _ = mimetypes.guess_type(path.name)
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f'<img class="figure" alt="{html.escape(alt)}" src="data:{kind};base64,{data}">'
 
-    def fence(match: re.Match) -> str:
-        _, kind, title, body = match.groups()
+
+@dataclass(frozen=True)
+class Page:
+    """What the slides of a page need to know of the book, and its MyST as plain Markdown.
+
+    Attributes
+    ----------
+    path
+        The page in the repository, ``book/studies/levels.ipynb``.
+    bibliography
+        The works that can be cited.
+    root
+        The repository.
+    values
+        What the page has glued, name -> text.
+    numbers
+        The labels of the book, as `numbers` returns them.
+    """
+
+    path: str
+    bibliography: BibliographyData
+    root: Path = ROOT
+    values: Mapping[str, str] = field(default_factory=dict)
+    numbers: Labels = field(default_factory=dict)
+
+    def plain(self, text: str) -> str:
+        """Write MyST as the Markdown that nbconvert knows."""
+        text = re.sub(r"!\[([^\]]*)\]\(([^)\s]+)\)", self._image, text)
+        text = re.sub(r"\]\(([\w-]+)\)", r"](#\1)", text)  # a label of the page
+        text = re.sub(r"\]\(([^)\s]+)\)", lambda found: f"]({self.address(found[1])})", text)
+        text = FENCE.sub(self._fence, text)
+        text = EQUATION.sub(self._tag, text)
+        text = re.sub(r"^\([\w-]+\)=\n", "", text, flags=re.M)
+        return ROLE.sub(self._role, text)
+
+    def address(self, target: str) -> str:
+        """Return where a link of the page leads from the slides: to the built book, or the web."""
+        if re.match(r"\w+:", target):
+            return target
+        path, _, anchor = target.partition("#")
+        path = path or posixpath.basename(self.path)
+        stem = re.sub(r"\.(md|ipynb)$", "", posixpath.join(posixpath.dirname(self.path), path))
+        return f"../html/{posixpath.normpath(stem)}.html" + (f"#{anchor}" if anchor else "")
+
+    def _beside(self, target: str) -> Path:
+        path = (self.root / self.path).parent / target
+        if not path.is_file():
+            raise SystemExit(f"{self.path}: there is no image {target!r}")
+        return path
+
+    def _image(self, found: re.Match) -> str:
+        is_local = not re.match(r"\w+:", found[2])
+        return picture(self._beside(found[2]), found[1]) if is_local else found[0]
+
+    def _tag(self, found: re.Match) -> str:
+        number, _ = self.numbers.get(found[1], ("", ""))
+        return f"\\tag{{{number.strip('()')}}}\n$$" if number else "$$"
+
+    def _fence(self, found: re.Match) -> str:
+        _, kind, title, body = found.groups()
         if kind == "raw":
-            own = address(posixpath.basename(page), page)
-            return f"[The figure on the book's page]({own}) moves when touched."
+            return self._playground(body)
+        alt = re.search(r"^:alt: (.*)$", body, re.M)
         body = re.sub(r"^:[\w-]+:.*\n", "", body, flags=re.M).strip()
+        if kind == "figure":
+            image = picture(self._beside(title.strip()), alt[1] if alt else "")
+            return f"<figure>\n\n{image}\n\n{body}\n\n</figure>"
         if kind == "admonition":
             return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
         return "> " + body.replace("\n", "\n> ")
 
-    def role(match: re.Match) -> str:
-        kind, body = match.groups()
+    def _playground(self, body: str) -> str:
+        """Return a playground as it starts, or a link alone where its picture was not drawn."""
+        line = f"[The figure on the book's page]({self.address('')}) moves when touched."
+        if still := STILL.search(body):
+            for path in (self.root / folder / still[1] for folder in STATIC):
+                if path.is_file():
+                    image = picture(path, html.unescape(still[2]))
+                    return f"<figure>\n\n{image}\n\n{line}\n\n</figure>"
+        return line
+
+    def _role(self, found: re.Match) -> str:
+        kind, body = found.groups()
         if kind == "glue:text":
             name, _, form = body.partition(":")
-            if name not in values:
-                raise SystemExit(f"{page}: {name!r} is not glued; run the notebook again")
-            return format_plain_text(values[name], form or "s")
+            if name not in self.values:
+                raise SystemExit(f"{self.path}: {name!r} is not glued; run the notebook again")
+            return format_plain_text(self.values[name], form or "s")
         if kind.startswith("cite"):
-            return cited(body, bibliography, in_text=kind == "cite:t")
+            return cited(body, self.bibliography, in_text=kind == "cite:t")
+        if kind in ("eq", "numref"):
+            number, target = self.numbers.get(body, ("", ""))
+            thing = "the equation" if kind == "eq" else "the figure"
+            return f"[{number}]({target})" if number else thing
         name, _, target = body.partition("<")
         if kind == "doc":
             target = target.rstrip(">") or body
             words = name.strip() if name != body else posixpath.basename(target).replace("_", " ")
-            return f"[{words}]({address(target, page)})"
-        return "the equation" if kind in ("eq", "numref") else name.strip()
-
-    def link(match: re.Match) -> str:
-        return f"]({address(match[1], page)})"
-
-    text = re.sub(r"\]\(([^)\s]+)\)", link, text)
-    text = FENCE.sub(fence, text)
-    text = re.sub(r"^\$\$ \([\w-]+\)$", "$$", text, flags=re.M)
-    text = re.sub(r"^\([\w-]+\)=\n", "", text, flags=re.M)
-    return ROLE.sub(role, text)
+            return f"[{words}]({self.address(target)})"
+        return name.strip()
 
 
-def blocks(text: str) -> list[str]:
-    """Cut Markdown at blank lines, but not inside code, an equation or something folded."""
-    whole: list[str] = []
-    for part in re.split(r"\n{2,}", text.strip()):
-        before = whole[-1] if whole else ""
-        is_open = (
-            before.count("<details") > before.count("</details")
-            or len(re.findall(r"^```", before, re.M)) % 2
-            or before.count("$$") % 2
-        )
-        if is_open:
-            whole[-1] = f"{before}\n\n{part}"
-        elif part.strip():
-            whole.append(part)
-    return whole
+def sections(text: str) -> list[str]:
+    """Cut Markdown before each heading, but not in code."""
+    cut, is_code = [""], False
+    for line in text.splitlines(keepends=True):
+        is_code ^= line.startswith("```")
+        if HEADING.match(line) and not is_code:
+            cut.append("")
+        cut[-1] += line
+    return [section.strip() for section in cut if section.strip()]
 
 
-def weight(block: str) -> int:
-    """Return about how much room a block takes, in characters of prose."""
-    if block.startswith("<details"):
-        return 80  # folded
-    if block.startswith("```"):
-        return 80 * (block.count("\n") + 1)
-    lines = sum(90 * -(-len(line) // 90) for line in block.splitlines())
-    return lines + (150 if "$$" in block else 60)
+def _shown(cell: NotebookNode) -> bool:
+    """Leave a code cell with the outputs that a reader of the book sees; False if nothing is."""
+    cell.outputs = [
+        output
+        for output in cell.outputs
+        if not output.get("metadata", {}).get("scrapbook") and output.get("name") != "stderr"
+    ]
+    is_helper = "hide-input" in cell.metadata.get("tags", [])
+    return bool(cell.outputs or (re.search(r"^def ", cell.source, re.M) and not is_helper))
 
 
-def short_table(html: str) -> str:
-    """Keep the first rows of each table, and say how many are left out."""
-    soup = BeautifulSoup(html, "html.parser")
-    for body in soup.find_all("tbody"):
-        rows = body.find_all("tr", recursive=False)
-        if len(rows) <= ROWS + 2:
-            continue
-        for cell in body.find_all(rowspan=True):
-            at = rows.index(cell.find_parent("tr"))
-            cell["rowspan"] = str(min(int(cell["rowspan"]), max(1, ROWS - at)))
-        for row in rows[ROWS:]:
-            row.decompose()
-        note = soup.new_tag("p", attrs={"class": "more"})
-        note.string = f"and {len(rows) - ROWS} more rows on the book's page"
-        body.find_parent("table").insert_after(note)
-    return str(soup)
-
-
-def room_of(output: NotebookNode) -> int:
-    """Return the room an output takes: a table's rows, or all, a figure having its own slide."""
-    rows = output.get("data", {}).get("text/html", "").count("<tr")
-    return 120 + 90 * rows if rows else TEXT
-
-
-def _shown(cell: NotebookNode) -> list[NotebookNode]:
-    """Return the outputs that a reader of the book sees."""
-    outputs = []
-    for output in cell.get("outputs", []):
-        if output.get("metadata", {}).get("scrapbook") or output.get("name") == "stderr":
-            continue
-        if "text/html" in output.get("data", {}):
-            output.data["text/html"] = short_table(output.data["text/html"])
-        outputs.append(output)
-    return outputs
-
-
-def _typed(cell: NotebookNode, kind: str) -> NotebookNode:
-    cell.metadata["slideshow"] = {"slide_type": kind}
-    return cell
-
-
-def arranged(nb: NotebookNode, bibliography: BibliographyData, page: str) -> NotebookNode:
+def arranged(nb: NotebookNode, page: Page) -> NotebookNode:
     """Return a notebook whose cells say which slide each is on."""
-    values, cells = glued(nb), []
-    heading, room = "", 0
-
-    def begin(kind: str, title: str = "") -> None:
-        nonlocal room
-        room = TEXT
-        words = title or f'<p class="kicker">{heading}</p>'
-        cells.append(_typed(new_markdown_cell(words), kind))
-
+    cells: list[NotebookNode] = []
     for cell in nb.cells:
+        if cell.cell_type == "code" and _shown(cell):
+            cells.append(cell)
         if cell.cell_type == "markdown":
-            for block in blocks(plain_markdown(cell.source, values, bibliography, page)):
-                if block.startswith("#"):
-                    first, _, rest = block.partition("\n")
-                    heading = first.lstrip("# ").strip()
-                    begin("subslide" if first.startswith("###") else "slide", first)
-                    if not rest.strip():
-                        continue
-                    block = rest.strip()
-                need = weight(block)
-                if room < need and room < TEXT:
-                    begin("subslide")
-                cells.append(_typed(new_markdown_cell(block), "-"))
-                room -= need
-            continue
-        cell.outputs = _shown(cell)
-        if cell.outputs:
-            need = sum(map(room_of, cell.outputs))
-            if room < need and room < TEXT:
-                begin("subslide")
-            room -= need
-        elif not re.search(r"^def ", cell.source, re.M) or cell.cell_type == "raw":
-            continue  # a set-up, or numbers for the text
-        cells.append(_typed(cell, "-"))
+            cells += map(new_markdown_cell, sections(page.plain(cell.source)))
+    for cell in cells:
+        heading = HEADING.match(cell.source) if cell.cell_type == "markdown" else None
+        deeper = "subslide" if heading and len(heading[0]) > len("## ") else "slide"
+        cell.metadata["slideshow"] = {"slide_type": deeper if heading else "-"}
     nb.cells = cells
     return nb
 
 
-def deck(notebook: Path, page: str, bibliography: BibliographyData) -> str:
-    """Return the slides of an executed notebook as HTML."""
-    nb = arranged(nbformat.read(notebook, as_version=4), bibliography, page)
-    nb.metadata["title"] = nb.cells[0].source.lstrip("# ").replace("\\", "")
+def read(path: Path) -> NotebookNode:
+    """Read a notebook, or a Markdown file as one of a single cell."""
+    if path.suffix == ".md":
+        return new_notebook(cells=[new_markdown_cell(path.read_text(encoding="utf-8"))])
+    return nbformat.read(path, as_version=4)
+
+
+def deck(path: Path, bibliography: BibliographyData, known: Labels) -> tuple[str, str]:
+    """Return the title of a page and its slides as HTML; `known` is what `numbers` returns."""
+    nb, path = read(path), path.resolve()
+    root = ROOT if path.is_relative_to(ROOT) else path.parent
+    page = Page(path.relative_to(root).as_posix(), bibliography, root, glued(nb), known)
+    nb = arranged(nb, page)
+    title = nb.cells[0].source.partition("\n")[0].lstrip("# ").replace("\\", "")
+    nb.metadata["title"] = title
     exporter = SlidesExporter(
         template_name=TEMPLATE.name,
         extra_template_basedirs=[str(TEMPLATE.parent)],
@@ -236,9 +271,12 @@ def deck(notebook: Path, page: str, bibliography: BibliographyData) -> str:
         exclude_input_prompt=True,
         exclude_output_prompt=True,
     )
-    css = (TEMPLATE / "slides.css").read_text(encoding="utf-8")
-    html, _ = exporter.from_notebook_node(nb, resources={"slides_css": css})
-    return html.replace("reveal/dist/", "reveal/")
+    resources = {
+        "slides_css": (TEMPLATE / "slides.css").read_text(encoding="utf-8"),
+        "page_address": page.address("") if root == ROOT else "",
+    }
+    text, _ = exporter.from_notebook_node(nb, resources=resources)
+    return title, text.replace("reveal/dist/", "reveal/")
 
 
 def copy_scripts(folder: Path) -> None:
@@ -259,43 +297,45 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy(source, target)
 
 
-def contents(decks: Iterable[tuple[str, str]]) -> str:
-    """Return a page that links the decks, given as (file, title)."""
-    items = "\n".join(f'<li><a href="{file}">{title}</a></li>' for file, title in decks)
+def index(decks: Iterable[tuple[str, str, str]]) -> str:
+    """Return a page that links decks, given as (part of the book, file, title) in their order."""
+    lists = []
+    for part, group in groupby(decks, key=lambda known: known[0]):
+        items = [f'<li><a href="{file}">{html.escape(title)}</a></li>' for _, file, title in group]
+        lists += [f"<h2>{html.escape(part)}</h2>" if part else "", "<ol>", *items, "</ol>"]
+    body = "\n".join(lists)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Slides</title></head>'
-        f'<body style="font: 1.2em sans-serif; margin: 2em">\n<h1>Slides</h1>\n<ul>\n{items}\n'
-        "</ul>\n</body></html>\n"
+        f'<body style="font: 1.2em sans-serif; margin: 2em">\n<h1>Slides</h1>\n{body}\n'
+        "</body></html>\n"
     )
 
 
-def executed(root: Path) -> Iterator[Path]:
-    """Yield the executed notebooks of ML-100K, then those of the studies."""
-    for folder in ("book/runs/ml-100k", "book/studies"):
-        yield from sorted((root / folder).glob("[!.]*.ipynb"))
+def lectured(root: Path, toc: Mapping[str, Any]) -> list[tuple[str, Path]]:
+    """Return the pages that have slides and are there, in the book's order, as (part, path)."""
+    wanted = [(part, file) for file, part in pages(toc) if file.startswith(LECTURED)]
+    found = [(part, written(root, file)) for part, file in wanted]
+    return [(part, path) for part, path in found if path]
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the slides, and a page that links them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("notebooks", type=Path, nargs="*", help="default: all that were run")
+    parser.add_argument("pages", type=Path, nargs="*", help="default: the book's, as far as run")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "_build/slides")
     options = parser.parse_args(arguments)
-    notebooks = options.notebooks or list(executed(ROOT))
-    if not notebooks:
-        raise SystemExit("No executed notebooks under book/runs or book/studies: run `make book`")
+    toc = contents(ROOT)
+    chosen = [("", path) for path in options.pages] or lectured(ROOT, toc)
+    if all(path.suffix == ".md" for _, path in chosen) and not options.pages:
+        print("No executed notebooks under book/runs or book/studies: `make book` runs them")
     copy_scripts(options.output)
-    bibliography = parse_file(str(ROOT / "book/references.bib"))
+    bibliography, known = parse_file(str(ROOT / "book/references.bib")), numbers(ROOT, toc)
     decks = []
-    for path in notebooks:
-        inside = path.resolve().is_relative_to(ROOT)
-        page = str(path.resolve().relative_to(ROOT)) if inside else path.name
-        html = deck(path, page, bibliography)
-        target = options.output / f"{path.stem}.html"
-        target.write_text(html, encoding="utf-8")
-        title = re.search(r"<title>(.*?) slides</title>", html, re.S)
-        decks.append((target.name, title[1] if title else path.stem))
-    (options.output / "index.html").write_text(contents(decks), encoding="utf-8")
+    for part, path in chosen:
+        title, text = deck(path, bibliography, known)
+        (options.output / f"{path.stem}.html").write_text(text, encoding="utf-8")
+        decks.append((part, f"{path.stem}.html", title))
+    (options.output / "index.html").write_text(index(decks), encoding="utf-8")
     print(f"The slides: {options.output / 'index.html'}")
     return 0
 

@@ -41,7 +41,12 @@ def test_forest_draws_a_panel_a_design_with_ours_and_the_published_point(frame):
     assert ends == frame[["low", "high"]].to_numpy().tolist()
     hollow = [line for line in axes.lines if line.get_marker() == "D"]
     assert hollow[0].get_xdata().tolist() == frame["published_change"].tolist()
-    assert [t.get_text() for t in axes.get_yticklabels()] == ["ML-100K   Add", "Val", "ML-1M   Add"]
+    labels = axes.get_yticklabels()
+    assert [t.get_text() for t in labels] == ["ML-100K", "Add", "Val", "ML-1M", "Add"]
+    assert [t.get_fontweight() == "bold" for t in labels] == [True, False, False, True, False]
+    places = dict(zip([*map(id, labels)], axes.get_yticks(), strict=True))
+    drawn = [segment[0, 1] for c in axes.collections for segment in c.get_segments()]
+    assert drawn == [places[id(labels[n])] for n in (1, 2, 4)]  # each line beside its name
 
 
 def test_forest_without_published_values_has_no_key_for_them(frame):

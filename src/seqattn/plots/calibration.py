@@ -182,7 +182,11 @@ def _forest(
     """Return n panels side by side whose rows are datasets' variants."""
     rows = cells[["title", "model"]].drop_duplicates()
     figure, panels = plt.subplots(
-        1, n, figsize=(8.6, 1.3 + 0.3 * len(rows)), sharey=True, sharex=sharex, width_ratios=widths
+        *(1, n),
+        figsize=(8.6, 1.3 + 0.28 * row_heights(rows)[-1]),
+        sharey=True,
+        sharex=sharex,
+        width_ratios=widths,
     )
     label_rows(panels[0], rows)
     for axes in panels:

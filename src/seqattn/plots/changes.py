@@ -20,7 +20,6 @@ from matplotlib.lines import Line2D
 from seqattn.config import BACKBONES
 from seqattn.plots.style import COLOURS, GREEN, GREY, VERMILION, name_of, or_not_run
 
-_LONG = 20  # letters of a title that fit in one line beside a forest
 _HOLLOW: dict[str, Any] = {"markerfacecolor": "white", "markersize": 5}
 _LOOK: dict[str, dict[str, Any]] = {
     "own_search": {"marker": "o", "linewidth": 0.9, **_HOLLOW},
@@ -76,7 +75,7 @@ def design_shift(frame: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     is not drawn.
     """
     figure, (axes,) = _panels({"": frame})
-    figure.set_figheight(1.2 + 0.42 * len(frame))  # three intervals a row
+    figure.set_figheight(1.2 + 0.36 * row_heights(frame)[-1])  # three intervals a row
     for y, (_, row) in zip(row_heights(frame), frame.iterrows(), strict=True):
         colour = COLOURS[row["model"]]
         for offset, side in zip((-0.25, 0, 0.25), names, strict=True):
@@ -149,7 +148,7 @@ def variant_keys(models: Iterable[str]) -> list[Line2D]:
 
 def _panels(frames: Mapping[str, pd.DataFrame]) -> tuple[Figure, np.ndarray]:
     """Return a panel a design, two in a line, with a row for each (dataset, model)."""
-    n_rows = max(len(frame) for frame in frames.values())
+    n_rows = max(row_heights(frame)[-1] for frame in frames.values())
     columns = min(len(frames), 2)  # of three in a line nobody can read the names
     lines = -(-len(frames) // columns)
     size = (4.6 * max(columns, 1.4), lines * (1.2 + 0.26 * n_rows))
@@ -166,22 +165,26 @@ def _panels(frames: Mapping[str, pd.DataFrame]) -> tuple[Figure, np.ndarray]:
 
 
 def label_rows(axes: Axes, frame: pd.DataFrame) -> None:
-    """Name each row (columns title, model) at its height, a dataset's title at its first."""
-    labels, last = [], None
-    for row in frame.itertuples():
-        title = row.title if len(row.title) < _LONG else row.title.replace(" (", "\n(")
-        name = name_of(row.model)
-        labels.append(name if row.title == last else f"{title}   {name}")
-        last = row.title
-    heights = row_heights(frame)
-    axes.set_yticks(heights, labels, fontsize=9.5)
-    axes.set_ylim(heights[-1] + 0.7, -0.7)
+    """Name each row (columns title, model) at its height, and its dataset in a line above."""
+    ticks: dict[float, str] = {}
+    last = None
+    for height, row in zip(row_heights(frame), frame.itertuples(), strict=True):
+        if row.title != last:
+            ticks[height - 1] = row.title
+        ticks[height], last = name_of(row.model), row.title
+    axes.set_yticks([*ticks], [*ticks.values()], fontsize=9.5)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    for label in axes.get_yticklabels():
+        if label.get_text() in set(frame["title"]):
+            label.set_fontweight("bold")
+    axes.set_ylim(max(ticks) + 0.7, -0.7)
 
 
 def row_heights(frame: pd.DataFrame) -> np.ndarray:
-    """Return the height of each row; datasets stand apart."""
+    """Return the height of each row; above the first of a dataset is a line for its title."""
     new = frame["title"].ne(frame["title"].shift()).to_numpy()
-    return np.arange(len(frame)) + 0.6 * (np.cumsum(new) - 1)
+    return np.arange(len(frame)) + 1.2 * np.cumsum(new) - 0.2
 
 
 def legend_above(figure: Figure, handles: Sequence[Artist]) -> None:

@@ -29,9 +29,11 @@ def pooled_forest(rows: pd.DataFrame, pools: Mapping[str, Pool], *, xlabel: str)
     Columns, beside the usual, change, low, high and counted: rows that are not are hollow and thin.
     The diamond is as wide as the pool's interval, which stands beside it in numbers.
     """
-    figure, panels = _panels(len(pools), 1.6 + 0.24 * len(rows) / len(pools))
+    of_arm = {arm: rows[rows["arm"] == arm] for arm in pools}
+    longest = max(row_heights(frame)[-1] for frame in of_arm.values())
+    figure, panels = _panels(len(pools), 1.8 + 0.24 * longest)
     for axes, (arm, pool) in zip(panels, pools.items(), strict=True):
-        frame = rows[rows["arm"] == arm]
+        frame = of_arm[arm]
         label_rows(axes, frame)
         heights = row_heights(frame)
         for y, row in zip(heights, frame.itertuples(), strict=True):

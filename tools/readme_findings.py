@@ -69,7 +69,7 @@ on intensity: {held}. In real sequences whose intensities mark what a user takes
 See *Calibration*.
 - **Is a learned λ trust in intensity?** λ was started at 0, 0.5, 1 and 2 for {starts_run} of \
 {starts_cells} combinations of dataset and variant ({starts_on}): {starts_told}. With λ held at \
-0.5, 1, 2 or 4 and all else trained, NDCG@10 lies {held_from:+.1f} to {held_to:+.1f} % from \
+0.5, 1, 2 or 4 and all else trained, NDCG@10 lies {held_from:+z.1f} to {held_to:+z.1f} % from \
 SASRec's; whether it matters: {value_told}. See *Is lambda identified?*
 - **Why does AR differ from AE?** SASRec (autoregressive, AR) differs from BERT4Rec \
 (auto-encoding, AE) by its *mask* (one way or both), its *objective* (the next item or a hidden \
@@ -114,9 +114,9 @@ def findings() -> str:
     all_verdicts = pd.concat(placebo.of_study(read_study(name)) for name in _PLACEBOS)
     searched = _run(placebo.of_study(read_study("placebo_searched")))
     return TEXT.format(
-        trained=f"{trained.estimate:+.1f} {texts.span(*trained.ci)}",
+        trained=f"{trained.estimate:+z.1f} {texts.span(*trained.ci)}",
         n_trained=trained.n,
-        on_valid=f"{on_valid.estimate:+.1f} {texts.span(*on_valid.ci)}",
+        on_valid=f"{on_valid.estimate:+z.1f} {texts.span(*on_valid.ci)}",
         n_datasets=mine["dataset"].nunique(),
         answer=what_we_know.answer(targets.pools(in_both)).capitalize(),
         neutral=targets.pooled_told(neutral, "fixed"),
@@ -212,7 +212,7 @@ def _controlled(name: str) -> str:
     for (dataset, title), mine in rows.groupby(["dataset", "title"]):
         verdict = "; ".join(
             f"{', '.join(part['model'].map(name_of))} {_VERBS.get(verdict, verdict)} "
-            f"({part['change'].min():+.1f} to {part['change'].max():+.1f} %)"
+            f"({part['change'].min():+z.1f} to {part['change'].max():+z.1f} %)"
             for verdict, part in mine.groupby("verdict", sort=False)
         )
         told.append(f"{verdict}; {_scope(study, dataset)} ({title}, {mine['n_seeds'].min()} seeds)")
@@ -238,7 +238,7 @@ def _shuffled() -> str:
     study = read_study("positions")
     rows = judge.ndcg_by_arm(study.table("comparisons")).query("arm == 'shuffled'")
     told = [
-        f"{row.change:+.1f} % {texts.span(row.low, row.high)} on {row.title}"
+        f"{row.change:+z.1f} % {texts.span(row.low, row.high)} on {row.title}"
         for row in rows[rows["n_seeds"] >= len(study.seeds)].itertuples()
     ]
     return "; ".join(told) or texts.NOT_RUN

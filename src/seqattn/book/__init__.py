@@ -320,7 +320,7 @@ def changes_table(rows: pd.DataFrame, base: str, n_seeds: int) -> Styler:
         How many seeds an arm has once it is run whole.
     """
     shown = rows.set_index(["title", "arm"])
-    shown["change, %"] = with_interval(shown, "change", form="+.1f")
+    shown["change, %"] = with_interval(shown, "change", form="+z.1f")
     names = {"n_seeds": "seeds", "n_users": "users", "base": base}
     verdicts = {"robust_clustered": "robust", "equivalent": f"within {MARGIN_PERCENT:g} %"}
     for verdict in verdicts:

@@ -40,7 +40,7 @@ def changes_by_pair(frame: pd.DataFrame) -> Figure:
     """
     changes = frame.pivot(index="search", columns="base_search", values="change")
     robust = frame.pivot(index="search", columns="base_search", values="reading") != "neither"
-    texts = changes.map("{:+.1f}".format) + robust.map(lambda yes: " ★" if yes else "")
+    texts = changes.map("{:+z.1f}".format) + robust.map(lambda yes: " ★" if yes else "")
     limit = float(changes.abs().to_numpy().max())
     figure, axes = plt.subplots(figsize=(6, 4.2))
     options = {"cmap": "vlag_r", "vmin": -limit, "vmax": limit, "linewidths": 1}

@@ -70,7 +70,7 @@ def _hollow() -> Line2D:
 def _diamond(axes: Axes, pool: Pool, y: float) -> None:
     (low, high), middle = pool.ci, pool.estimate
     axes.fill([low, middle, high, middle], [y, y - 0.4, y, y + 0.4], color="black")
-    told = f"{middle:+.1f} [{low:+.1f}, {high:+.1f}]"
+    told = f"{middle:+z.1f} [{low:+z.1f}, {high:+z.1f}]"
     axes.annotate(told, (high, y), (8, 0), textcoords="offset points", va="center", fontsize=8)
     ticks = [*axes.get_yticks(), y]
     axes.set_yticks(ticks, [*_row_labels(axes), "pooled"])
@@ -92,7 +92,7 @@ def retest(both: pd.DataFrame, rhos: Mapping[str, float]) -> Figure:
         axes.axhline(0, color="black", linewidth=0.8)
         axes.axvline(0, color="black", linewidth=0.8)
         axes.set(
-            title=f"{BACKBONES[arm]}\nρ = {rho:+.2f}",
+            title=f"{BACKBONES[arm]}\nρ = {rho:+z.2f}",
             xlabel="change on validation (%)\nscales: log beyond ±2",
         )
         axes.set_xscale("symlog", linthresh=2)

@@ -281,7 +281,7 @@ def causes(effects: pd.DataFrame, n_seeds: int) -> pd.Series:
     """
     whole = effects[effects["n_seeds"] == n_seeds]
     told = {
-        (row.dataset, row.effect): f"{row.change:+.1f} {texts.span(row.low, row.high)}"
+        (row.dataset, row.effect): f"{row.change:+z.1f} {texts.span(row.low, row.high)}"
         for row in whole.itertuples()
     }
     names = ("gap", *FACTORS)
@@ -303,7 +303,7 @@ def in_words(effects: pd.DataFrame, effect: str, n_seeds: int) -> str:
     """
     rows = effects[(effects["effect"] == effect) & (effects["n_seeds"] >= n_seeds)]
     found = [
-        f"{row.change:+.1f} {texts.span(row.low, row.high)} on {published.title(row.dataset)}"
+        f"{row.change:+z.1f} {texts.span(row.low, row.high)} on {published.title(row.dataset)}"
         for row in rows.itertuples()
     ]
     return "; ".join(found) or texts.NOT_RUN

@@ -116,7 +116,7 @@ def six_table(rows: pd.DataFrame) -> pd.DataFrame:
     def told(row: dict[str, Any]) -> str:
         lines = [] if pd.isna(row["gain"]) else [f"printed {row['gain']:+.0f}"]
         if pd.notna(row["change"]):
-            lines.append(f"{row['change']:+.1f} [{row['low']:+.1f}, {row['high']:+.1f}]")
+            lines.append(f"{row['change']:+z.1f} [{row['low']:+z.1f}, {row['high']:+z.1f}]")
         return "\n".join(lines)
 
     cells = rows.assign(
@@ -182,7 +182,7 @@ def _over_density(rows: pd.DataFrame) -> str:
     density = table["interactions"] / (table["users"] * table["items"])
     gain = gain[gain.index.isin(density.index)]
     rho, p = rank_agreement(density[gain.index], gain)
-    return NOT_RUN if np.isnan(rho) else f"rank correlation {rho:+.2f} (p = {p:.2f})"
+    return NOT_RUN if np.isnan(rho) else f"rank correlation {rho:+z.2f} (p = {p:.2f})"
 
 
 def _least_local(rows: pd.DataFrame) -> str:

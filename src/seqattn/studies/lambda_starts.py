@@ -139,9 +139,9 @@ def told(study: Study) -> dict[str, object]:
     ends = ends[ends["n_seeds"] == len(study.seeds)].set_index("arm")
     usual = ends[ends.index == "real"].set_index(["dataset", "model"])["lambda_mean"]
     fast = [
-        f"{row.lambda_mean:+.2f} {span(row.seed_low, row.seed_high, '+.2f')} "
+        f"{row.lambda_mean:+z.2f} {span(row.seed_low, row.seed_high, '+z.2f')} "
         f"({name_of(row.model)} on {published.title(row.dataset)}; at the usual rate "
-        f"{usual.get((row.dataset, row.model), np.nan):+.2f})"
+        f"{usual.get((row.dataset, row.model), np.nan):+z.2f})"
         for row in ends[ends.index == "rate x 10"].itertuples()
     ]
     return {

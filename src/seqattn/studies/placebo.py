@@ -316,7 +316,7 @@ def told_over(changes: pd.DataFrame) -> str:
     rows = rows.drop_duplicates(["dataset", "part", "model", "against", "change", "low", "high"])
     off = published.with_titles(rows[(rows["low"] > 0) | (rows["high"] < 0)])
     told = ", ".join(
-        f"{name_of(row.model)} on {row.title} over '{row.against}' {row.change:+.1f} % "
+        f"{name_of(row.model)} on {row.title} over '{row.against}' {row.change:+z.1f} % "
         f"{span(row.low, row.high)}{', too short to count' if row.short is True else ''}"
         for row in off.itertuples()
     )
@@ -329,7 +329,7 @@ def words(row: Mapping[str, Any]) -> str:
     ``Add on ML-1M: 0.38, under 'across' 0.00, difference +0.38 [+0.35, +0.40]``.
     """
     ends = [round(row[name], 2) + 0.0 for name in ("real", "placebo")]  # no -0.00
-    gap = f"{row['gap']:+.2f} {span(row['low'], row['high'], '+.2f')}"
+    gap = f"{row['gap']:+z.2f} {span(row['low'], row['high'], '+z.2f')}"
     name = f"{name_of(row['model'])} on {row['title']}"
     other = row["against"]
     return f"{name}: {ends[0]:.2f}, under '{other}' {ends[1]:.2f}, difference {gap}"

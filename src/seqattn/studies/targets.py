@@ -144,7 +144,7 @@ def pooled_told(changes: pd.DataFrame, arm: str, kind: str = "unfiltered") -> di
     told = dict.fromkeys(TARGETS, NOT_RUN)
     if len(changes):
         for row in pools(pick(changes, arm=arm, kind=kind)).itertuples():
-            told[row.target] = f"{row.estimate:+.1f} % {span(row.low, row.high)}"
+            told[row.target] = f"{row.estimate:+z.1f} % {span(row.low, row.high)}"
     return told
 
 
@@ -181,17 +181,17 @@ def pools_table(found: pd.DataFrame) -> pd.DataFrame:
     """Return `pools` by arm, target and ranking as text."""
     rows = []
     for row in found.itertuples():
-        units = span(row.units_low, row.units_high, "+.2f")
+        units = span(row.units_low, row.units_high, "+z.2f")
         rows.append(
             {
                 "backbone": BACKBONES.get(row.arm, row.arm),
                 "target": row.target,
                 "ranking": row.kind,
                 "comparisons": row.n,
-                "pooled change, %": f"{row.estimate:+.2f} {span(row.low, row.high, '+.2f')}",
-                "without the floor": span(row.unfloored_low, row.unfloored_high, "+.2f"),
+                "pooled change, %": f"{row.estimate:+z.2f} {span(row.low, row.high, '+z.2f')}",
+                "without the floor": span(row.unfloored_low, row.unfloored_high, "+z.2f"),
                 "τ, %": f"{row.tau:.1f} {span(row.tau_low, row.tau_high, '.1f')}",
-                "mean of datasets, %": f"{row.units:+.2f} {units}",
+                "mean of datasets, %": f"{row.units:+z.2f} {units}",
             }
         )
     index = ["backbone", "target", "ranking"]
@@ -204,7 +204,7 @@ def changes_table(rows: pd.DataFrame) -> pd.DataFrame:
     An arm that is no backbone stands under its own name.
     """
     told = published.with_titles(rows)
-    told["cell"] = [f"{r.change:+.1f} {span(r.low, r.high)}" for r in told.itertuples()]
+    told["cell"] = [f"{r.change:+z.1f} {span(r.low, r.high)}" for r in told.itertuples()]
     told["column"] = told["target"] + ", " + told["kind"]
     told["backbone"] = [BACKBONES.get(arm, arm) for arm in told["arm"]]
     told["variant"] = told["model"].map(name_of)
@@ -220,7 +220,7 @@ def retests_table(found: Mapping[str, Mapping[str, Spearman]]) -> pd.DataFrame:
     """Return `retests` as text: one row per backbone, one column per ranking."""
     told = {
         kind: {
-            BACKBONES[arm]: f"{r.rho:+.2f} {span(r.low, r.high, '+.2f')}" for arm, r in of.items()
+            BACKBONES[arm]: f"{r.rho:+z.2f} {span(r.low, r.high, '+z.2f')}" for arm, r in of.items()
         }
         for kind, of in found.items()
     }

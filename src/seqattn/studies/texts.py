@@ -16,10 +16,10 @@ ARMS = {arm: BACKBONES[arm] for arm in DESIGNS}
 
 def percent(value: float, stars: str = "") -> str:
     """Return a signed percentage with stars of significance; "not run" for NaN."""
-    return NOT_RUN if pd.isna(value) else f"{value:+.1f}{stars}"
+    return NOT_RUN if pd.isna(value) else f"{value:+z.1f}{stars}"
 
 
-def span(low: float, high: float, form: str = "+.1f") -> str:
+def span(low: float, high: float, form: str = "+z.1f") -> str:
     """Return an interval; empty for NaN."""
     return "" if pd.isna(low) else f"[{low:{form}}, {high:{form}}]"
 

@@ -258,7 +258,7 @@ def _phase_row(points: pd.DataFrame, logs: pd.Series, told: Spearman) -> dict[st
     return {
         "points": told.n,
         "logs": logs.nunique(),
-        "rank correlation": f"{told.rho:+.2f}",
-        "95 % interval over logs": span(told.low, told.high, "+.2f") or "fewer than five logs",
+        "rank correlation": f"{told.rho:+z.2f}",
+        "95 % interval over logs": span(told.low, told.high, "+z.2f") or "fewer than five logs",
         "median share of travel used": f"{points['used'].median():.0%}" if "used" in points else "",
     }

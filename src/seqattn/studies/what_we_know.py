@@ -318,4 +318,4 @@ def _pooled(changes: pd.DataFrame) -> str:
     if len(changes) < targets.LEAST_ROWS or logs < targets.LEAST_DATASETS:
         return f"{len(changes)} on {logs}, no average" if len(changes) else "none"
     pool = targets.pool(changes)
-    return f"{pool.estimate:+.1f} {span(*pool.ci)}, {pool.n} on {logs}"
+    return f"{pool.estimate:+z.1f} {span(*pool.ci)}, {pool.n} on {logs}"

@@ -79,9 +79,9 @@ def cell_outcome(row: Any) -> Outcome:
         return Outcome(OPEN, missing)
     if row.published_robust == "unknown":
         return Outcome(OPEN, "the text at hand lost the bold type that marks robust cells")
-    robust, change = bool(row.robust), f"{row.change:+.1f} %"
+    robust, change = bool(row.robust), f"{row.change:+z.1f} %"
     equivalent = row.equivalent in (True,)  # not NaN, which is truthy
-    interval = f"a change of {row.low:+.1f} to {row.high:+.1f} % remains possible"
+    interval = f"a change of {row.low:+z.1f} to {row.high:+z.1f} % remains possible"
     no_effect = f"within ±{MARGIN_PERCENT:g} % of SASRec (TOST)"
     if row.published_robust == "no":
         if robust:

@@ -126,7 +126,7 @@ def _p_value(row: Any) -> str:
 
 
 def _interval(row: Any) -> str:
-    return f"{row.low:+.1f} to {row.high:+.1f} %, p = {row.t_p_value:.2f}"
+    return f"{row.low:+z.1f} to {row.high:+z.1f} %, p = {row.t_p_value:.2f}"
 
 
 def _insignificant(e: Evidence) -> Outcome:
@@ -175,7 +175,7 @@ def _steam_worst(e: Evidence) -> Outcome:
     if len(usable) < len(rows):
         return Outcome(OPEN, f"cells judged: {len(usable)} of {len(rows)}")
     worst = usable.loc[[usable["change"].idxmin()]]
-    where = f"the lowest change is {worst['change'].item():+.1f} %, {_names(worst)}"
+    where = f"the lowest change is {worst['change'].item():+z.1f} %, {_names(worst)}"
     return Outcome(STANDS if worst["dataset"].item() in STEAM else FALLS, where)
 
 
@@ -207,7 +207,7 @@ def _no_correlation(e: Evidence) -> Outcome:
         return Outcome(OPEN, f"{told}, of {n_datasets} datasets: too few")
     if np.isnan(found.low):
         return Outcome(OPEN, told)
-    told = f"ρ = {found.rho:+.2f} [{found.low:+.2f}, {found.high:+.2f}], {told}"
+    told = f"ρ = {found.rho:+z.2f} [{found.low:+z.2f}, {found.high:+z.2f}], {told}"
     if found.n < len(e.lambdas):
         return Outcome(OPEN, told)
     return Outcome(FALLS if found.low > 0 else STANDS if found.high < 0 else OPEN, told)

@@ -248,9 +248,9 @@ def correlations_table(found: pd.DataFrame) -> pd.DataFrame:
     rows = {
         "n": found["n"],
         "datasets": found["datasets"],
-        "Spearman": found["rho"].map("{:+.2f}".format).where(told, "–"),
+        "Spearman": found["rho"].map("{:+z.2f}".format).where(told, "–"),
         "95 % interval": [
-            span(low, high, "+.2f") or "too few datasets"
+            span(low, high, "+z.2f") or "too few datasets"
             for low, high in zip(found["low"], found["high"], strict=True)
         ],
     }

@@ -90,27 +90,43 @@ def test_effects_without_correlation_are_those_of_the_identity(number, tau):
 def test_degrees_of_freedom_are_those_of_the_units():
     three = random_effects([1, 2, 6, 3], [1, 1, 1, 1], units=["a", "a", "b", "c"])
     alone = random_effects([1, 2, 6, 3], [1, 1, 1, 1])
-    assert (three.estimate, three.error, three.n) == (alone.estimate, alone.error, 4)
-    wider = scipy.stats.t.ppf(0.975, 2) / scipy.stats.t.ppf(0.975, 3)
-    assert np.ptp(three.ci) == pytest.approx(wider * np.ptp(alone.ci))
-    for units in (["a"] * 4, ["a", "b"]):
-        with pytest.raises(SeqattnError, match="name each effect's, at least two"):
+    # By hand: weights are equal, so the mean is 3, v is (6 tau^2 + 4) / 4 / (tau^2 + 1), and
+    # 14 / (tau^2 + 1) = 4 - v: 14 = 4 tau^2 + 4 - 1.5 tau^2 - 1.
+    assert (three.estimate, three.n) == (alone.estimate, 4) == (pytest.approx(3), 4)
+    assert three.tau == pytest.approx(np.sqrt(11 / 2.5))
+    assert three.error == pytest.approx(np.sqrt((6 * 4.4 + 4) / 16))
+    assert np.ptp(three.ci) == pytest.approx(2 * scipy.stats.t.ppf(0.975, 2) * three.error)
+    for units, told in ((["a"] * 4, "all 4 effects are of one unit"), (["a", "b"], "shape")):
+        with pytest.raises(SeqattnError, match=told):
             random_effects([1, 2, 6, 3], [1, 1, 1, 1], units=units)
 
 
-@pytest.mark.parametrize("tau", [1, 2])
-def test_with_units_it_covers_the_mean_of_effects_that_are_alike_in_a_unit(tau):
-    rng, units, covered, naive = np.random.default_rng(0), np.repeat([0, 1, 2], 3), 0, 0
-    r = np.kron(np.eye(3), ALIKE)
-    for _ in range(1000):
-        s = rng.uniform(0.2, 3, 9)
-        errors = np.linalg.cholesky(r) @ rng.standard_normal(9) * s
-        y = 0.5 + tau * rng.standard_normal(3)[units] + errors
+@pytest.mark.parametrize(("n", "tau", "most"), [(3, 2, 3), (3, 5, 1), (5, 2, 1.5), (8, 5, 1)])
+def test_with_units_it_covers_the_mean_of_effects_that_are_alike_in_a_unit(n, tau, most):
+    rng, units, covered, naive, taus = np.random.default_rng(0), np.repeat(np.arange(n), 3), 0, 0, 0
+    r = np.kron(np.eye(n), ALIKE)
+    for _ in range(400):
+        s = rng.uniform(0.2, most, 3 * n)
+        errors = np.linalg.cholesky(r) @ rng.standard_normal(3 * n) * s
+        y = 0.5 + tau * rng.standard_normal(n)[units] + errors
         low, high = random_effects(y, s, r, units).ci
         covered += low <= 0.5 <= high
         low, high = random_effects(y, s, r).ci
         naive += low <= 0.5 <= high
-    assert covered > 930 and naive < 870
+        low, high = tau_interval(y, s, r, units)
+        taus += low <= tau <= high
+    assert 0.92 < covered / 400 < 0.99 and naive / 400 < 0.87
+    assert 0.92 < taus / 400 < 0.98
+
+
+def test_a_unit_of_each_effect_changes_nothing_and_of_equal_errors_it_is_its_mean():
+    y, s = [1, 2, 6, 3], [1, 2, 1, 2]
+    assert random_effects(y, s, units=[4, 3, 2, 1]) == random_effects(y, s)
+    assert tau_interval(y, s, units=[4, 3, 2, 1]) == pytest.approx(tau_interval(y, s))
+    # Two effects a unit with a common error: as their means, with its variance.
+    r = np.kron(np.eye(3), np.full((2, 2), 1 - 1e-9)) + 1e-9 * np.eye(6)
+    doubled = tau_interval([1, 1, 2, 2, 6, 6], [1] * 6, r, ["a", "a", "b", "b", "c", "c"])
+    assert doubled == pytest.approx(tau_interval([1, 2, 6], [1, 1, 1]), rel=1e-4)
 
 
 @pytest.mark.parametrize("tau", [0, 2])

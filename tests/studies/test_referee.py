@@ -62,6 +62,8 @@ def test_the_kept_table_has_the_claims_as_they_are_now(kept):
     assert list(kept["id"]) == list(claims["id"])
     for name, column in (("value", "theirs"), ("low", "theirs_low"), ("tolerance", "tolerance")):
         pd.testing.assert_series_equal(kept[column], claims[name], check_names=False)
+    told = kept["agrees"] == "no"  # the others have none, or why they were not run
+    assert kept.loc[told, "reason"].tolist() == claims.loc[told, "reason"].tolist()
 
 
 def test_a_disagreement_has_a_reason(kept):

@@ -114,7 +114,8 @@ def test_pools_are_those_of_each_group():
     units = ["a", "a", "b", "b"]  # one degree of freedom
     pool = random_effects([1, 3, 2, 9], np.ones(4), r, units)
     assert (told["estimate"], told["low"], told["high"]) == (pool.estimate, *pool.ci)
-    assert (told["tau_low"], told["tau_high"]) == tau_interval([1, 3, 2, 9], np.ones(4), r)
+    taus = tau_interval([1, 3, 2, 9], np.ones(4), r, units)
+    assert (told["tau_low"], told["tau_high"]) == taus
     bases = targets.pools(found.assign(base=[0.1, 0.2, 0.3, 0.4]))  # nothing in common
     assert bases["low"].item() == random_effects([1, 3, 2, 9], np.ones(4), units=units).ci[0]
     assert told["units"] == pytest.approx((2 + 5.5) / 2)  # datasets count once

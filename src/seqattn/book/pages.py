@@ -12,8 +12,9 @@ from seqattn.book.execution import execute, side_by_side, write_notebook
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT, checksum, write_text
 from seqattn.studies import plan
+from seqattn.studies import study as yamls
 from seqattn.studies.placebo import placebos_of
-from seqattn.studies.study import FOLDER, Study, names, read_study
+from seqattn.studies.study import Study, names, read_study
 from seqattn.studies.tables import TABLES
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _read_by_pages() -> str:
     and Python's.
     """
     read = {
-        FOLDER: ["*.yaml"],
+        yamls.FOLDER: ["*.yaml"],
         ROOT / "results": ["**/*.csv", "**/*.json"],
         ROOT / "benchmarks" / "results": ["*.json"],
         Path(__file__).parents[1]: ["**/*.py", "**/*.yaml", "**/*.mplstyle"],

@@ -24,12 +24,12 @@ from seqattn.studies.judge import change, stacked
 from seqattn.studies.maps import printed
 from seqattn.studies.plan import Group
 from seqattn.studies.study import Study
+from seqattn.studies.texts import NOT_RUN
 
 RELEASED = "as released"  # the arm of Table 4
 # Arms that [AE]'s Tables 5 and 6 call otherwise: its AE has no samples of the last item alone.
 _ARMS = {"ce": "vanilla, no last"}
 _METRICS = {"R": "Recall", "N": "NDCG"}
-NOT_RUN = "not run"
 SIX = [(metric, k) for metric in _METRICS.values() for k in (5, 10, 20)]
 
 
@@ -182,7 +182,8 @@ def _over_density(rows: pd.DataFrame) -> str:
     density = table["interactions"] / (table["users"] * table["items"])
     gain = gain[gain.index.isin(density.index)]
     rho, p = rank_agreement(density[gain.index], gain)
-    return NOT_RUN if np.isnan(rho) else f"rank correlation {rho:+z.2f} (p = {p:.2f})"
+    told = f"rank correlation {rho:+z.2f} (p = {p:.2f})"
+    return "fewer than three of its datasets" if np.isnan(rho) else told
 
 
 def _least_local(rows: pd.DataFrame) -> str:

@@ -65,8 +65,8 @@ def by_study(studies: Iterable[Study]) -> pd.DataFrame:
     DataFrame
         A row a study whose table is there: title, wanted (datasets x models of arms x seeds), kept,
         cpu and gpu (core-hours and GPU-hours of fits, searches left out). A run that two arms
-        share is kept in both, and its hours count once. The last row, *all together*, has each
-        run of two studies once, and wants none.
+        share is wanted and kept in both, and its hours count once. The last row, *all together*,
+        has each run of two studies once, and wants none.
     """
     rows: list[tuple[object, ...]] = []
     all_runs = []

@@ -28,7 +28,7 @@ from seqattn.studies.study import (
     VARIANT_BACKBONE,
     Arm,
     Study,
-    name_of,
+    dataset_name,
     names,
     read_study,
     require_known,
@@ -209,7 +209,7 @@ def part(
     SeqattnError
         If a name or a seed is none of the study's.
     """
-    logs = set(map(name_of, datasets or ()))  # one's own may be named by its YAML, too
+    logs = set(map(dataset_name, datasets or ()))  # one's own may be named by its YAML, too
     require_known("--dataset", dict.fromkeys(g.dataset.name for g in groups), logs)
     require_known("--arm", dict.fromkeys(g.arm for g in groups), set(arms or ()))
     require_known("--model", dict.fromkeys(g.model for g in groups), set(models or ()))

@@ -69,10 +69,10 @@ def by_pair(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 
 
 def worth(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
-    """Return what four times the trials are worth on validation, by resampling stored trials.
+    """Return what four times the trials are worth on validation, by all draws of stored ones.
 
     A row a (dataset, model) with a search of its own that has enough trials, of every dataset whose
-    searches lie where the study reads one: few and more, the means of the best of `FEW` and of
+    searches lie where the study reads one: few and more, the mean best of `FEW` and of
     `TIMES` as many, and gain, in percent of `few`.
     """
     rows = []

@@ -215,7 +215,7 @@ def read_study(name: str) -> Study:
         for seed in given.seeds:
             require_seed(seed)
     seeds, tables = tuple(given.seeds), tuple(given.tables)
-    logs = {name_of(dataset): dataset for dataset in map(_from_root, given.datasets)}
+    logs = {dataset_name(dataset): dataset for dataset in map(_from_root, given.datasets)}
     if len(logs) < len(given.datasets):
         raise SeqattnError(f"{path}: two of the datasets have one name; give each its own")
     results = ROOT / given.results
@@ -232,7 +232,7 @@ def _from_root(dataset: str) -> str:
     return str(ROOT / Path(dataset).expanduser()) if is_yaml(dataset) else dataset
 
 
-def name_of(dataset: str) -> str:
+def dataset_name(dataset: str) -> str:
     """Return a dataset's name, which tables have; of a YAML file that is not at hand, its path."""
     with contextlib.suppress(SeqattnError):
         return find_entry(dataset).name if is_yaml(dataset) else dataset

@@ -88,8 +88,8 @@ def pool(rows: pd.DataFrame, one_base: float = ONE_BASE) -> Pool:
     """Return the random-effects pool of rows of `changes`.
 
     Rows of one dataset and one base correlate by `one_base`: variants that were compared with the
-    same runs of SASRec on the same users are not as many looks as they are rows. The interval has
-    one degree of freedom less than there are datasets, whatever the number of rows.
+    same runs of SASRec on the same users are not as many looks as they are rows. Datasets are the
+    units, whatever the number of rows.
     """
     correlation = _correlation(rows, one_base)
     return random_effects(rows["change"], rows["error"], correlation, rows["dataset"])
@@ -131,7 +131,8 @@ def pools(rows: pd.DataFrame) -> pd.DataFrame:
         row = dict(zip(keys, key, strict=True)) | {"n": together.n}
         row |= {"estimate": together.estimate, "low": together.ci[0], "high": together.ci[1]}
         row |= dict(zip(("unfloored_low", "unfloored_high"), together.unfloored, strict=True))
-        low, high = tau_interval(mine["change"], mine["error"], _correlation(mine, ONE_BASE))
+        correlation = _correlation(mine, ONE_BASE)
+        low, high = tau_interval(mine["change"], mine["error"], correlation, mine["dataset"])
         row |= {"tau": together.tau, "tau_low": low, "tau_high": high, "datasets": n_datasets}
         units = by_dataset(mine)
         row |= {"units": units.estimate, "units_low": units.ci[0], "units_high": units.ci[1]}

@@ -596,7 +596,8 @@ def styled(browser, tmp_path):
     def opened(body, width=720):
         path = tmp_path / "static" / "styled.html"
         head = [f'<link rel="stylesheet" href="css/{n}.css">' for n in ("playground", "tables")]
-        head.append('<script src="js/playgrounds/playground.js"></script>')
+        scripts = ("playgrounds/playground", "scrollable")
+        head += [f'<script src="js/{name}.js"></script>' for name in scripts]
         path.write_text(f'<!doctype html>{"".join(head)}<div class="bd-article">{body}</div>')
         page = browser.new_page(viewport={"width": width, "height": 800}, offline=True)
         page.goto(path.as_uri(), wait_until="load")
@@ -624,6 +625,20 @@ def test_paper_has_no_bars_that_unfold_code(styled):
     )
     page.emulate_media(media="print")
     assert page.inner_text("body").split() == ["2"]
+
+
+def test_paper_has_what_is_folded_but_for_solutions(styled):
+    folded = (
+        '<div class="admonition dropdown toggle-hidden"><p class="admonition-title">{}</p>{}</div>'
+    )
+    css = ".toggle-hidden .admonition-title ~ * { height: 0; visibility: hidden; opacity: 0 }"
+    bodies = [folded.format(title, f"<p>{title} told</p>") for title in ("Solution 1", "More")]
+    page = styled(f"<style>{css}</style>" + "".join(bodies))
+    shown = "p => p.checkVisibility({visibilityProperty: true})"
+    seen = f"[...document.querySelectorAll('.admonition > p ~ p')].map({shown})"
+    assert page.evaluate(seen) == [False, False]
+    page.emulate_media(media="print")
+    assert page.evaluate(seen) == [False, True]
 
 
 @pytest.mark.parametrize(

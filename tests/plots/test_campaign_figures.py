@@ -61,6 +61,13 @@ def test_panels_of_a_forest_share_their_scale_and_the_key_covers_no_panel(frame)
     figure = campaign.change_forest({"own_search": wide, "shared_backbone": frame}, xlabel="%")
     left, right = figure.axes
     assert left.get_xlim() == right.get_xlim()
+    assert [text.get_text() for text in right.get_yticklabels()] == [""] * 5  # named at the left
+    other = campaign.change_forest({"own_search": wide, "shared_backbone": frame[:2]}, xlabel="%")
+    assert [text.get_text() for text in other.axes[1].get_yticklabels()] == [
+        "ML-100K",
+        "Add",
+        "Val",
+    ]
     (key,) = figure.legends
     assert [text.get_text() for text in key.get_texts()] == ["ours, 95 % interval", "published"]
     assert_clear(figure)

@@ -161,7 +161,17 @@ def _panels(frames: Mapping[str, pd.DataFrame]) -> tuple[Figure, np.ndarray]:
         axes.grid(axis="x")
         axes.set_title(BACKBONES.get(design, design))
         axes.tick_params(labelbottom=True)  # the panel below may be the unused one
-    return figure, panels[: len(frames)]
+    used = panels[: len(frames)]
+    for left, right in zip(used[::2], used[1::2], strict=False):
+        names_once(left, right)
+    return figure, used
+
+
+def names_once(left: Axes, right: Axes) -> None:
+    """Leave out the names of a panel's rows if they are those of the panel at its left."""
+    told, again = ([label.get_text() for label in a.get_yticklabels()] for a in (left, right))
+    if told == again:
+        right.set_yticklabels([])
 
 
 def label_rows(axes: Axes, frame: pd.DataFrame) -> None:

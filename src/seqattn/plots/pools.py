@@ -17,7 +17,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from seqattn.config import BACKBONES
-from seqattn.plots.changes import label_rows, legend_above, row_heights, variant_keys
+from seqattn.plots.changes import (
+    label_rows,
+    legend_above,
+    names_once,
+    row_heights,
+    variant_keys,
+)
 from seqattn.plots.style import BLUE, COLOURS, GREY, VERMILION, or_not_run
 from seqattn.stats.pools import Pool
 
@@ -47,8 +53,7 @@ def pooled_forest(rows: pd.DataFrame, pools: Mapping[str, Pool], *, xlabel: str)
         axes.axvline(0, color="black", linewidth=0.8)
         axes.grid(axis="x")
     for axes in panels[1:]:
-        if _row_labels(axes) == _row_labels(panels[0]):
-            axes.set_yticklabels([])
+        names_once(panels[0], axes)
     legend_above(figure, [*variant_keys(rows["model"]), _hollow()])
     return figure
 

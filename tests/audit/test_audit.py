@@ -102,7 +102,7 @@ def test_side_by_side_has_both_splits_with_and_without_core():
 
 
 def test_findings_carry_value_thresholds_light_and_advice(toy):
-    always = [check.key for check in CHECKS if not check.only_beyond]
+    always = [check.key for check in CHECKS]
     assert toy.findings["check"].tolist() == always
     assert value(toy, "not_yet_born") == pytest.approx(1 / 3)
     assert light(toy, "not_yet_born") == "red"
@@ -264,10 +264,11 @@ def test_stamps_that_contradict_the_order_are_counted():
     assert found.stamps.loc["against the order", "prepared"] == pytest.approx(1 / 3)
 
 
-def test_log_without_intensity_leaves_only_its_check_grey():
+def test_log_without_intensity_leaves_only_its_checks_grey():
     found = audit(*prepared(table().drop(columns="intensity")))
     grey = found.findings.query("light == 'grey'")["check"].tolist()
-    assert grey == ["day_resolution", "intensity_shift"]  # the first for so few stamps
+    # The first for so few stamps.
+    assert grey == ["day_resolution", "intensity_shift", "intensity_constant"]
 
 
 def test_core_losses_are_those_of_the_last_step():
@@ -321,10 +322,10 @@ def test_an_intensity_of_one_value_is_red_and_sends_to_its_column(everywhere, ch
     assert "`columns: {intensity: COLUMN}`" in told and "equals sasrec" in told
 
 
-def test_histories_of_one_intensity_are_amber_from_more_than_half_on_and_else_not_told():
+def test_histories_of_one_intensity_are_amber_from_more_than_half_on():
     rows = [(user, item, 10 * user + at) for user in range(1, 5) for at, item in enumerate("abcd")]
     frame = table(rows)
-    for constant, lights in ((2, []), (3, ["amber"]), (4, ["red"])):
+    for constant, lights in ((2, ["green"]), (3, ["amber"]), (4, ["red"])):
         stars = frame["intensity"].mask(frame["user"] <= constant, frame["user"])
         found = audit(*prepared(frame.assign(intensity=stars))).findings
         assert found.query("check == 'intensity_constant'")["light"].tolist() == lights
@@ -336,7 +337,7 @@ def test_histories_of_one_intensity_are_amber_from_more_than_half_on_and_else_no
     # A history of one interaction cannot vary, and is none of them.
     single = table([*((1, item, at) for at, item in enumerate("ab")), (2, "a", 1), (3, "a", 2)])
     log = Interactions.from_frame(single)
-    assert "intensity_constant" not in set(audit(log).findings["check"])
+    assert light(audit(log), "intensity_constant") == "green"
     assert constant_share(log) == 0
 
 

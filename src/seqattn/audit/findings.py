@@ -25,8 +25,6 @@ class Check:
         does it; NAME stands for the dataset.
     without : str
         The advice for a log without an intensity, where that is another one.
-    only_beyond : bool
-        Whether it is told only where it is amber or red: records of before do not have it.
     """
 
     key: str
@@ -35,7 +33,6 @@ class Check:
     red: float
     advice: str
     without: str = ""
-    only_beyond: bool = False
 
     @property
     def asks_for_a_model(self) -> bool:
@@ -244,7 +241,6 @@ CHECKS = (
         "Check what intensity is here (`columns: {intensity: COLUMN}` in a YAML of your own). If "
         "it is the right column, this share of the log has nothing to tell a model that reads "
         "intensity, and that such a model equals sasrec says as much less about it.",
-        only_beyond=True,
     ),
 )
 
@@ -275,8 +271,7 @@ def findings(
 ) -> pd.DataFrame:
     """Return a row per check: check, title, value, amber, red, light, advice.
 
-    A check whose key has no value, or NaN, is grey; one that is told only beyond its thresholds is
-    then left out. A note is said after the advice, whose commands hold the `name` of the dataset
+    A check whose key has no value, or NaN, is grey. A note is said after the advice, whose commands hold the `name` of the dataset
     and fit a log with or without an `intensity`. Where the usual advice is not true of a log,
     `instead` has another.
     """
@@ -284,8 +279,6 @@ def findings(
     for check in CHECKS:
         value = float(values.get(check.key, np.nan))
         light = check.light(value)
-        if check.only_beyond and light in ("green", "grey"):
-            continue
         advice = {
             "green": "Nothing to do.",
             "grey": "Not judged: the log lacks the column, the split or the stamps this needs.",

@@ -34,13 +34,14 @@ def test_every_page_reads_offline_without_errors(problems: dict[str, list[str]])
     assert {name: found for name, found in problems.items() if found} == {}
 
 
-def test_a_search_lists_pages_to_read_before_the_api(browser) -> None:
+def test_a_search_lists_the_foundations_first_and_the_api_last(browser) -> None:
     page = browser.new_page(offline=True)
     page.goto(f"{(BOOK / 'search.html').as_uri()}?q=bootstrap")
     page.wait_for_selector("#search-results li >> nth=20")
     found = page.eval_on_selector_all("#search-results li > a", "all => all.map(a => a.href)")
     of_api = ["appendix/api" in link for link in found]
     assert of_api == sorted(of_api) and 3 < sum(of_api) < len(of_api) - 3
+    assert "foundations/statistics" in found[0]
 
 
 @pytest.mark.parametrize(

@@ -63,28 +63,49 @@ T = TypeVar("T", bound="DataclassInstance")
 class ModelConfig:
     """The backbone and, for the intensity-aware models, how intensity is normalised.
 
-    Defaults are the sizes of RecBole's SASRec, on which [IA] is built, with less dropout. Widths
-    are in features, dropouts are probabilities, ``max_length`` is the number of interactions the
-    model reads (L).
+    Defaults are the sizes of RecBole's SASRec, on which [IA] is built, with less dropout.
 
-    ``positions`` is a scheme of `seqattn.models.positions.SCHEMES`. Under a ``sliding_window`` a
-    query sees that many interactions, its own among them, and the layers together reach `reach`;
-    0: all that are read. ``memory_slots`` are the zeros that Transformer-XL's positions let a query
-    look at before its history. ``kernel`` says what `seqattn.models.kernels.PositionalKernel`
-    filters. A position asks with ``n_queries`` queries, see `seqattn.models.queries.SeveralQueries`
-    for the two fields after it.
-
-    ``head="transform"`` puts BERT4Rec's own output layer behind the blocks, see
-    `seqattn.models.heads.TransformHead`; ``tied`` scores items by their embeddings as they are.
-
-    ``local_window``, w, is read by ``local-ae`` and ``local-ar``: their local heads look w
-    interactions far, -1: as far as any. ``locality="mixed"`` makes the first head local and leaves
-    the others as they are, ``pure`` makes all of them local.
-
-    ``user_share`` is the share of the width that a user's vector has in ``sse-pt-ar`` and
-    ``sse-pt-ae``, 0: none. ``sse_user`` and ``sse_item`` are the probabilities with which they
-    replace a user and an item in training; the usual ones are those published for ML-1M. With
-    ``sse_evaluation`` they do so in evaluation as well, see `seqattn.models.users`.
+    Parameters
+    ----------
+    max_length : int
+        Interactions that the model reads (L).
+    hidden_size, inner_size : int
+        Widths of the model and of its feed-forward layers, in features.
+    n_layers, n_heads : int
+        Numbers of blocks and of heads in each.
+    hidden_dropout, attention_dropout : float
+        Probabilities.
+    normalisation, scope : str
+        Of intensity: one of `NORMALISATIONS`, over the positions that one of `SCOPES` says.
+    positions : str
+        A scheme of `seqattn.models.positions.SCHEMES`.
+    sliding_window : int
+        Interactions that a query sees, its own among them, of which the layers together reach
+        `reach`; 0: all that are read.
+    memory_slots : int
+        Zeros that Transformer-XL's positions let a query look at before its history.
+    kernel : str
+        What `seqattn.models.kernels.PositionalKernel` filters.
+    n_queries : int
+        Queries that a position asks with, see `seqattn.models.queries.SeveralQueries`.
+    query_pooling, query_scope : str
+        How these are pooled and what each sees, see there.
+    head : str
+        ``tied`` scores items by their embeddings as they are; ``transform`` puts BERT4Rec's own
+        output layer behind the blocks, see `seqattn.models.heads.TransformHead`.
+    local_window : int
+        w: how many interactions far the local heads of ``local-ae`` and ``local-ar`` look; -1: as
+        far as any.
+    locality : str
+        ``mixed`` makes the first head of those local and leaves the others as they are, ``pure``
+        makes all of them local.
+    user_share : float
+        Share of the width that a user's vector has in ``sse-pt-ar`` and ``sse-pt-ae``; 0: none.
+    sse_user, sse_item : float
+        Probabilities with which these replace a user and an item in training; the usual ones are
+        those published for ML-1M.
+    sse_evaluation : bool
+        Whether they do so in evaluation as well, see `seqattn.models.users`.
     """
 
     max_length: int = 50
@@ -154,62 +175,90 @@ class ModelConfig:
 class TrainConfig:
     """How a model is fitted.
 
-    ``windows="packed"`` scores every target of a history once an epoch. A history of up to
-    ``max_length`` items is one window; a longer one is cut into windows that advance by
-    ``stride``: the smaller, the nearer a window's end late targets are scored, where evaluation
-    reads them, and the more windows there are (1: each late target has its own; page
-    "Performance"). ``windows="prefix"`` gives every target its own row, as RecBole does, and is
-    the slow reference. ``windows="whole"`` reads each history once, in one piece, which needs a
-    model with a ``sliding_window``; ``stride`` says nothing then. A model that looks both ways and
-    predicts next items takes a row for every target, whatever ``windows`` says: in any other kind
-    of row it would read its targets. ``batch_targets`` counts
-    targets, not rows; of masked items those that may be hidden, of which a step hides a share of
-    ``mask_probability``. ``patience`` is in epochs. ``mask_probability`` is read by the masked-item
-    objective only.
+    A field that the chosen loss does not read is refused where it is changed.
 
-    ``last_item_samples``, read by that objective only as well, is the chance that an epoch gives a
-    history, beside its windows with random masks, one row more, in which the last item alone is
-    hidden: what the model is asked to do when it predicts. BERT4Rec's own samples are ten
-    duplicates of each history with random masks and one with its last item hidden: 0.1, one sample
-    in eleven. With 1 it is one in two for a history of one window, as RecBole's default has it.
-    Each such row has one target, and a row with random masks has many, so their share of the loss
-    is smaller: 1 target in 1 + 10 n p at 0.1, for n items and a ``mask_probability`` of p. The
-    default, 0, is what runs had that were kept before there was a choice; presets set 0.1,
-    but for ``smoke`` and ``fixed-relative``.
-
-    ``pretrain_epochs`` is how long a model of next items is first trained on masked items, with
-    the same settings (`seqattn.training.pretraining`).
-
-    ``loss="ce"`` is the cross-entropy over all items; the others draw ``n_negatives`` items for
-    each target and are the functions of `seqattn.training.negatives`. ``negatives`` says how they
-    are drawn: ``uniform``, ``popularity``, in proportion to an item's count among the training
-    interactions to the power 0.75, or ``batch``, from the targets of the same step, of those that
-    are computed together (a large step goes in parts of similar length). ``exclude`` says what is
-    never a negative of a target: the ``target`` itself, or all of the user's training ``history``.
-    ``calibration``, t, is gBCE's alone, which takes uniform negatives. ``score_offset="prior"``
-    lets the binary losses start where a guess would stand, see
-    `seqattn.training.negatives.prior_log_odds`. A field that the chosen loss does not read is
-    refused where it is changed.
-
-    ``intensity`` says which intensities a model reads, in training and evaluation: the ``real``
-    ones, a placebo of `seqattn.data.placebo`, or ``planted`` ones, see `seqattn.data.planted`:
-    ``planted_p`` is what they tell of the items to come (0 nothing, 1 everything),
-    ``planted_tail`` the standard deviation of their logarithm, and ``planted_popularity``, from -1
-    to 1, how they follow an item's popularity; with ``planted_next`` they tell of the very next
-    item alone. Under the placebo ``across`` each intensity keeps
-    its place with probability ``kept_intensity``.
-
-    ``lambda_start`` is where the lambda of every layer starts. Its learning rate is
-    ``lambda_rate`` times that of the rest, so that 0 holds it where it starts, and each step takes
-    it towards 0 by the share learning rate x ``lambda_decay`` of itself.
-
-    Three ways to use intensity in the loss alone, with any model of next items, see
-    `seqattn.training.targets`. ``confidence``, alpha, weighs a target by ``1 + alpha r`` with r its
-    raw intensity, divided by the mean over all targets. ``least_target`` scores only targets of at
-    least that intensity, ``least_quantile`` those at or above that quantile of the training log's
-    intensities; histories stay whole. ``contrast`` is the weight of a second loss beside one of
-    these two: a target against the weaker items of its user alone. Validation and test ask for all
-    targets as before.
+    Parameters
+    ----------
+    learning_rate : float
+        Of Adam.
+    batch_targets : int
+        Targets of a step, not rows; of masked items those that may be hidden, of which a step hides
+        a share of `mask_probability`.
+    epochs, patience : int
+        The most epochs, and after how many without progress on validation a fit ends.
+    windows : str
+        ``packed`` scores every target of a history once an epoch: a history of up to `max_length`
+        items is one window, and a longer one is cut. ``prefix`` gives every target its own row, as
+        RecBole does, and is the slow reference. ``whole`` reads each history once, in one piece,
+        which needs a model with a `sliding_window`. A model that looks both ways and predicts next
+        items takes a row for every target, whatever this says: in any other kind of row it would
+        read its targets.
+    stride : int
+        How far ``packed`` windows advance: the smaller, the nearer a window's end late targets are
+        scored, where evaluation reads them, and the more windows there are (1: each late target has
+        its own; page "Performance").
+    mask_probability : float
+        Share of items that are hidden; of the masked-item objective only.
+    last_item_samples : float
+        The chance that an epoch gives a history, beside its windows with random masks, one row
+        more, in which the last item alone is hidden: what a masked-item model is asked to do when
+        it predicts. BERT4Rec's own samples are ten duplicates of each history with random masks and
+        one with its last item hidden: 0.1, one sample in eleven. With 1 it is one in two for a
+        history of one window, as RecBole's default has it. Each such row has one target, and a row
+        with random masks has many, so their share of the loss is smaller: 1 target in
+        1 + 10 n p at 0.1, for n items and a `mask_probability` of p. The default, 0, is what runs
+        had that were kept before there was a choice; presets set 0.1, but for ``smoke`` and
+        ``fixed-relative``.
+    pretrain_epochs : int
+        How long a model of next items is first trained on masked items, with the same settings
+        (`seqattn.training.pretraining`).
+    loss : str
+        ``ce`` is the cross-entropy over all items; the others draw negatives, see
+        `seqattn.training.negatives`.
+    n_negatives : int
+        Items that those draw for each target.
+    negatives : str
+        How they are drawn: ``uniform``; ``popularity``, in proportion to an item's count among the
+        training interactions to the power 0.75; or ``batch``, from the targets of the same step, of
+        those that are computed together (a large step goes in parts of similar length).
+    exclude : str
+        What is never a negative of a target: the ``target`` itself, or all of the user's training
+        ``history``.
+    calibration : float
+        t, of gBCE alone, which takes uniform negatives.
+    score_offset : str
+        ``prior`` lets the binary losses start where a guess would stand, see
+        `seqattn.training.negatives.prior_log_odds`.
+    intensity : str
+        Which intensities a model reads, in training and evaluation: the ``real`` ones, a placebo of
+        `seqattn.data.placebo`, or ``planted`` ones, see `seqattn.data.planted`.
+    planted_p : float
+        What planted ones tell of the items to come (0 nothing, 1 everything).
+    planted_tail : float
+        The standard deviation of their logarithm.
+    planted_popularity : float
+        How they follow an item's popularity, from -1 to 1.
+    planted_next : bool
+        Whether they tell of the very next item alone.
+    kept_intensity : float
+        The probability with which each intensity keeps its place under the placebo ``across``.
+    lambda_start : float
+        Where the lambda of every layer starts.
+    lambda_rate : float
+        Its learning rate, that of the rest = 1; 0 holds it where it starts.
+    lambda_decay : float
+        Each step takes it towards 0 by the share learning rate x this of itself.
+    confidence : float
+        alpha: a target is weighed by ``1 + alpha r``, r its raw intensity, over the mean of all.
+        This and the next three use intensity in the loss alone, with any model of next items
+        (`seqattn.training.targets`); histories stay whole, and validation and test ask for all
+        targets as before.
+    least_target, least_quantile : float
+        Only targets of at least that intensity, or at or above that quantile of the training log's
+        intensities, are scored.
+    contrast : float
+        Weight of a second loss beside one of these two: a target against the weaker items of its
+        user alone.
     """
 
     learning_rate: float = 1e-3

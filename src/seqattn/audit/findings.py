@@ -271,9 +271,9 @@ def findings(
 ) -> pd.DataFrame:
     """Return a row per check: check, title, value, amber, red, light, advice.
 
-    A check whose key has no value, or NaN, is grey. A note is said after the advice, whose commands hold the `name` of the dataset
-    and fit a log with or without an `intensity`. Where the usual advice is not true of a log,
-    `instead` has another.
+    A check whose key has no value, or NaN, is grey. A note is said after the advice, whose commands
+    hold the `name` of the dataset and fit a log with or without an `intensity`. Where the usual
+    advice is not true of a log, `instead` has another.
     """
     rows = []
     for check in CHECKS:

@@ -36,7 +36,7 @@ def effects_forest(frame: pd.DataFrame, parts: Collection[str] = ()) -> Figure:
             axes.plot([row.low, row.high], [place, place], color=colour, linewidth=2)
             axes.plot(row.change, place, "o", color=colour, markersize=5)
         axes.axvline(0, color="black", linewidth=0.8)
-        axes.set(title=title, xlabel="NDCG@10, % of SASRec's")
+        axes.set(title=title, xlabel="NDCG@10,\n% of SASRec's")
         axes.set_yticks(range(len(effects)), effects)
         axes.set_ylim(len(effects) - 0.5, -0.5)
     return figure

@@ -73,7 +73,7 @@ class Audit:
     splits : DataFrame
         The test side of alternative splits, a row for each split and preparation.
     findings : DataFrame
-        A row a check that has something to say: check, title, value, amber, red, light, advice.
+        A row a check: check, title, value, amber, red, light, advice.
     """
 
     name: str

@@ -115,8 +115,13 @@ def by_dataset(rows: pd.DataFrame) -> Pool:
     return of_units(rows.groupby("dataset", sort=False)["change"].mean())
 
 
+def can_be_pooled(rows: pd.DataFrame) -> bool:
+    """Whether rows of `changes` are enough for `pool`: three, on two datasets."""
+    return len(rows) >= LEAST_ROWS and rows["dataset"].nunique() >= LEAST_DATASETS
+
+
 def pools(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return both pools of `changes` by arm, target and ranking, of three rows on two datasets.
+    """Return both pools of `changes` by arm, target and ranking, where they can be.
 
     Columns n, estimate, low, high, tau, tau_low and tau_high of the random effects, unfloored_low
     and unfloored_high (see `seqattn.stats.pools.Pool`); datasets, and units, units_low and
@@ -124,8 +129,7 @@ def pools(rows: pd.DataFrame) -> pd.DataFrame:
     """
     found, keys = [], ["arm", "target", "kind"]
     for key, mine in rows.groupby(keys, sort=False):
-        n_datasets = mine["dataset"].nunique()
-        if len(mine) < LEAST_ROWS or n_datasets < LEAST_DATASETS:
+        if not can_be_pooled(mine):
             continue
         together = pool(mine)
         row = dict(zip(keys, key, strict=True)) | {"n": together.n}
@@ -133,7 +137,12 @@ def pools(rows: pd.DataFrame) -> pd.DataFrame:
         row |= dict(zip(("unfloored_low", "unfloored_high"), together.unfloored, strict=True))
         correlation = _correlation(mine, ONE_BASE)
         low, high = tau_interval(mine["change"], mine["error"], correlation, mine["dataset"])
-        row |= {"tau": together.tau, "tau_low": low, "tau_high": high, "datasets": n_datasets}
+        row |= {
+            "tau": together.tau,
+            "tau_low": low,
+            "tau_high": high,
+            "datasets": mine["dataset"].nunique(),
+        }
         units = by_dataset(mine)
         row |= {"units": units.estimate, "units_low": units.ci[0], "units_high": units.ci[1]}
         found.append(row)

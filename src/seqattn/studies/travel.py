@@ -65,6 +65,11 @@ def travel(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     return stacked(frames)
 
 
+def _long_enough(found: pd.DataFrame) -> pd.Series:
+    """Return which rows have the steps, and the possible travel, that count."""
+    return (found["steps"] >= LEAST_STEPS) & (found["possible"] >= LEAST_POSSIBLE)
+
+
 def by_cell(runs: pd.DataFrame) -> pd.DataFrame:
     """Return means over seeds of `travel`, with ``counted``: whether lambda could go anywhere.
 
@@ -76,7 +81,7 @@ def by_cell(runs: pd.DataFrame) -> pd.DataFrame:
         return nothing.astype({"counted": bool})
     grouped = runs.groupby(_KEY, sort=False)
     means = grouped[_MEANS].mean()
-    counted = (means["steps"] >= LEAST_STEPS) & (means["possible"] >= LEAST_POSSIBLE)
+    counted = _long_enough(means)
     return means.assign(counted=counted, seeds=grouped.size()).reset_index()
 
 
@@ -222,18 +227,13 @@ def by_log(found: pd.DataFrame) -> Spearman:
     return spearman_by(found["moved"], found["possible"], found["log"])
 
 
-def _long(runs: pd.DataFrame) -> pd.DataFrame:
-    return runs[(runs["steps"] >= LEAST_STEPS) & (runs["possible"] >= LEAST_POSSIBLE)]
-
-
 def within_logs(runs: pd.DataFrame) -> pd.Series:
     """Return `against_length` of the runs of each log that are long enough to count.
 
     By log, of those with five such runs or more; `runs` is of `of_all_studies`.
     """
-    told = {
-        log: against_length(mine).rho for log, mine in _long(runs).groupby("log") if len(mine) >= 5
-    }
+    long = runs[_long_enough(runs)]
+    told = {log: against_length(mine).rho for log, mine in long.groupby("log") if len(mine) >= 5}
     return pd.Series(told, dtype=float)
 
 
@@ -245,7 +245,7 @@ def phase_table(runs: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
     """
     parts = {
         "all": runs,
-        "all, long enough to count": _long(runs),
+        "all, long enough to count": runs[_long_enough(runs)],
         **dict(list(runs.groupby("kind"))),
     }
     rows = {name: _phase_row(own, own["log"], by_log(own)) for name, own in parts.items()}

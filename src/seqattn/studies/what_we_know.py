@@ -310,7 +310,7 @@ def families(verdicts: pd.DataFrame, changes: pd.DataFrame) -> pd.DataFrame:
 
 def _pooled(changes: pd.DataFrame) -> str:
     logs = changes["dataset"].nunique()
-    if len(changes) < targets.LEAST_ROWS or logs < targets.LEAST_DATASETS:
+    if not targets.can_be_pooled(changes):
         return f"{len(changes)} on {logs}, no average" if len(changes) else "none"
     pool = targets.pool(changes)
     return f"{pool.estimate:+z.1f} {span(*pool.ci)}, {pool.n} on {logs}"

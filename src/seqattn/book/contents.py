@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +37,15 @@ def contents(root: Path) -> dict[str, Any]:
     """Return the contents of ``_toc.yml``, with the finished reports and studies it does not list.
 
     A report is finished when its last notebook is there. Its part is called after the dataset, and
-    comes after the parts of reports that ``_toc.yml`` does list. A study's page comes last in the
-    part of the studies.
+    comes after the parts of reports that ``_toc.yml`` does list. A study's page comes last among
+    the studies.
     """
     toc = yaml.safe_load((root / "_toc.yml").read_text())
     listed = {file for file, _ in pages(toc)}
-    parts, places = [], [0]
-    for part in toc["parts"]:
-        chapters = part["chapters"]
-        if STUDIES in chapters[0]["file"]:
-            part = {**part, "chapters": [*chapters, *_unlisted_studies(root, listed)]}
-        parts.append(part)
-        if RUNS in chapters[0]["file"]:
-            places.append(len(parts))
-    place = places[-1] or len(parts)
+    parts = toc["parts"]
+    if last := _last(parts, STUDIES):
+        parts[last - 1]["chapters"] += _unlisted_studies(root, listed)
+    place = _last(parts, RUNS) or len(parts)
     return {**toc, "parts": parts[:place] + _unlisted_reports(root, listed) + parts[place:]}
 
 
@@ -60,6 +55,12 @@ def pages(toc: Mapping[str, Any]) -> list[tuple[str, str]]:
     for part in toc["parts"]:
         found += [(page["file"], part["caption"]) for page in part["chapters"]]
     return found
+
+
+def _last(parts: Sequence[Mapping[str, Any]], folder: str) -> int:
+    """Return the number of the last part that opens with a page of a folder, 0 without any."""
+    opens = [folder in part["chapters"][0]["file"] for part in parts]
+    return max((number for number, there in enumerate(opens, 1) if there), default=0)
 
 
 def _unlisted_studies(root: Path, listed: set[str]) -> list[dict[str, str]]:

@@ -116,7 +116,7 @@ def findings() -> str:
     searched = _run(placebo.of_study(read_study("placebo_searched")))
     return TEXT.format(
         trained=f"{trained.estimate:+z.1f} {texts.span(*trained.ci)}",
-        n_trained=trained.n,
+        n_trained=len(targets.pick(mine, target="test")),
         on_valid=f"{on_valid.estimate:+z.1f} {texts.span(*on_valid.ci)}",
         n_datasets=mine["dataset"].nunique(),
         answer=what_we_know.answer(targets.pools(in_both)).capitalize(),

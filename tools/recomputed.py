@@ -225,13 +225,12 @@ def _tau(arm: str, facts: Facts, without: str = "") -> Number:
 
 
 def _units(facts: Facts) -> Number:
-    """Pool datasets; what a dataset's variants share, users and SASRec, does not average out."""
-    by = _rows(facts, SHARED, "test").groupby("dataset")
-    return _of_pool(random_effects(by["change"].mean(), by["error"].mean()))
+    """Pool datasets, as the book does."""
+    return _of_pool(targets.pool(_rows(facts, SHARED, "test")))
 
 
 def _units_alike(facts: Facts) -> Number:
-    """Give each dataset the same weight, as the book's mean of datasets does."""
+    """Give each dataset the same weight."""
     return _of_pool(targets.by_dataset(_rows(facts, SHARED, "test")))
 
 

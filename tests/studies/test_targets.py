@@ -9,12 +9,10 @@ from fabricated import fabricate, runs_of, tables_of
 
 from seqattn.config import MARGIN_PERCENT, SEEDS
 from seqattn.errors import SeqattnError
-from seqattn.runs.results import value_matrix
 from seqattn.stats.metrics import metric
 from seqattn.stats.pools import random_effects, tau_interval
-from seqattn.studies import plan, targets, travel
+from seqattn.studies import targets, travel
 from seqattn.studies.judge import change
-from seqattn.studies.study import read_study
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +90,9 @@ def test_equivalence_is_the_90_percent_interval_inside_the_margin(found):
 
 def test_weights_are_those_of_the_pooled_mean(found):
     rows = targets.pick(found["changes"], target="test", kind="unfiltered", arm="own_search")
-    share = targets.weights(rows)
-    assert share.sum() == pytest.approx(1)
-    assert (share * rows["change"]).sum() == pytest.approx(targets.pool(rows).estimate)
+    share, of = targets.weights(rows), rows.groupby("dataset")["change"].mean()
+    assert share.sum() == pytest.approx(1) and len(share) == 2
+    assert (share * of).sum() == pytest.approx(targets.pool(rows).estimate)
 
 
 def test_the_margin_is_the_smallest_band_that_holds_the_90_percent_interval():
@@ -107,37 +105,34 @@ def test_the_margin_is_the_smallest_band_that_holds_the_90_percent_interval():
 
 
 def test_pools_are_those_of_each_group():
-    found = rows(change=[1.0, 3.0, 2.0, 9.0], dataset=["a", "a", "b", "b"])
-    found = found.assign(target="test", kind="filtered")
+    found = rows(change=[1.0, 3.0, 2.0, 9.0, 4.0], dataset=["a", "a", "b", "b", "c"])
+    found = found.assign(target="test", kind="filtered", error=[1.0, 3.0, 1.0, 1.0, 2.0])
     (told,) = targets.pools(found).to_dict("records")
-    r = [[1, 0.5, 0, 0], [0.5, 1, 0, 0], [0, 0, 1, 0.5], [0, 0, 0.5, 1]]  # two logs, two bases
-    units = ["a", "a", "b", "b"]  # one degree of freedom
-    pool = random_effects([1, 3, 2, 9], np.ones(4), r, units)
+    of = [2.0, 5.5, 4.0], [2.0, 1.0, 2.0]  # each dataset's mean change, and mean error
+    pool = random_effects(*of)
     assert (told["estimate"], told["low"], told["high"]) == (pool.estimate, *pool.ci)
-    taus = tau_interval([1, 3, 2, 9], np.ones(4), r, units)
-    assert (told["tau_low"], told["tau_high"]) == taus
-    bases = targets.pools(found.assign(base=[0.1, 0.2, 0.3, 0.4]))  # nothing in common
-    assert bases["low"].item() == random_effects([1, 3, 2, 9], np.ones(4), units=units).ci[0]
-    assert told["units"] == pytest.approx((2 + 5.5) / 2)  # datasets count once
+    assert (told["tau_low"], told["tau_high"]) == tau_interval(*of)
+    assert told["units"] == pytest.approx((2 + 5.5 + 4) / 3)  # datasets count once
+    alone = random_effects(found["change"], found["error"])
+    assert (told["alone_low"], told["alone_high"]) == alone.ci
+    assert (told["n"], told["datasets"]) == (5, 3)
     assert targets.pools(found[:2]).empty
     assert targets.pools(found.assign(dataset="a")).empty  # three rows of one dataset are no pool
 
 
-def test_changes_over_one_base_correlate_by_about_a_half_and_others_do_not():
-    study = read_study("replication")
-    logs, arms, of = ("amazon-office", "amazon-herec"), ("shared_backbone", "variant_backbone"), {}
-    wanted = [group for group in plan.wanted(study) if group.key["dataset"] in logs]
-    for group in plan.read(wanted, *study.stores):
-        if group.key["arm"] in arms and group.base:
-            base, own = (value_matrix(runs, "NDCG", 10) for runs in (group.base, group.runs))
-            of.setdefault((group.key["dataset"], group.key["arm"]), []).append(own - base)
-    found = {arm: [] for arm in arms}
-    for (_, arm), changes in of.items():
-        together = np.corrcoef([d_SU.mean(axis=0) for d_SU in changes])
-        found[arm] += together[np.triu_indices(3, 1)].tolist()
-    assert len(found["shared_backbone"]) == len(found["variant_backbone"]) == 6
-    assert np.mean(found["shared_backbone"]) == pytest.approx(targets.ONE_BASE, abs=0.1)
-    assert np.abs(found["variant_backbone"]).max() < 0.15
+@pytest.mark.parametrize("correlation", [-0.4, 0.0, 0.5, 0.99])
+@pytest.mark.parametrize(("n", "tau"), [(3, 0), (3, 2), (8, 0.5), (8, 5)])
+def test_a_pool_covers_its_mean_however_errors_of_a_dataset_go_together(n, tau, correlation):
+    rng, inside = np.random.default_rng(0), 0
+    together = np.linalg.cholesky(np.full((3, 3), correlation) + (1 - correlation) * np.eye(3))
+    for _ in range(200):
+        s_U3 = rng.uniform(0.2, 3, (n, 3))
+        y_U3 = 0.5 + tau * rng.standard_normal((n, 1))  # alike for the variants of a dataset
+        y_U3 = y_U3 + s_U3 * (rng.standard_normal((n, 3)) @ together.T)
+        found = rows(change=y_U3.ravel(), error=s_U3.ravel(), dataset=np.repeat(np.arange(n), 3))
+        low, high = targets.pool(found).ci
+        inside += low <= 0.5 <= high
+    assert inside >= 0.92 * 200
 
 
 def test_replicated_is_what_leaves_out_zero_on_both_targets_on_one_side():

@@ -30,10 +30,6 @@ from seqattn.studies.texts import NOT_RUN, span
 
 TARGETS = ("test", "valid")
 LEAST_ROWS, LEAST_DATASETS = 3, 2  # of a pool
-# Two differences from one model have its errors in common: half of each one's variance where all
-# models vary alike. A test holds that against committed runs of two logs, and that nothing is in
-# common where the bases differ.
-ONE_BASE = 0.5
 _KEY = ["dataset", "arm", "part", "model"]
 _COLUMNS = [*_KEY, "target", "kind", "base", "change", "error", "users_error", "df"]
 _COLUMNS += ["low", "high", "p", "margin", "owen_low", "owen_high"]
@@ -84,34 +80,26 @@ def pick(rows: pd.DataFrame, **where: object) -> pd.DataFrame:
     return rows
 
 
-def pool(rows: pd.DataFrame, one_base: float = ONE_BASE) -> Pool:
-    """Return the random-effects pool of rows of `changes`.
+def pool(rows: pd.DataFrame) -> Pool:
+    """Return the random-effects pool of the datasets in rows of `changes`.
 
-    Rows of one dataset and one base correlate by `one_base`: variants that were compared with the
-    same runs of SASRec on the same users are not as many looks as they are rows. Datasets are the
-    units, whatever the number of rows.
+    A dataset is the mean of its rows: variants compared on the same users, most with the same runs
+    of SASRec, are not as many looks as they are rows. However their errors go together, the error
+    of their mean is at most the mean of their errors, which is taken for it.
     """
-    correlation = _correlation(rows, one_base)
-    return random_effects(rows["change"], rows["error"], correlation, rows["dataset"])
-
-
-def _correlation(rows: pd.DataFrame, one_base: float) -> np.ndarray:
-    of = rows.groupby(["dataset", "base"], sort=False).ngroup().to_numpy()
-    return np.where(of[:, None] == of, one_base, 0.0) + (1 - one_base) * np.eye(len(of))
+    by = rows.groupby("dataset", sort=False)
+    return random_effects(by["change"].mean(), by["error"].mean())
 
 
 def weights(rows: pd.DataFrame) -> pd.Series:
-    """Return the share that each row has in the mean of `pool`."""
-    weight = 1 / (rows["error"] ** 2 + pool(rows).tau ** 2)
+    """Return the share that each dataset has in the mean of `pool`."""
+    error = rows.groupby("dataset", sort=False)["error"].mean()
+    weight = 1 / (error**2 + pool(rows).tau ** 2)
     return weight / weight.sum()
 
 
 def by_dataset(rows: pd.DataFrame) -> Pool:
-    """Return the mean of datasets, each the mean of its variants, with its t interval.
-
-    Variants of one dataset share users and, but for the variant's backbone, SASRec; datasets share
-    nothing.
-    """
+    """Return the mean of datasets, each the mean of its rows, all alike, with its t interval."""
     return of_units(rows.groupby("dataset", sort=False)["change"].mean())
 
 
@@ -121,32 +109,30 @@ def can_be_pooled(rows: pd.DataFrame) -> bool:
 
 
 def pools(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return both pools of `changes` by arm, target and ranking, where they can be.
+    """Return the pool of `changes` by arm, target and ranking, where there can be one.
 
-    Columns n, estimate, low, high, tau, tau_low and tau_high of the random effects, unfloored_low
-    and unfloored_high (see `seqattn.stats.pools.Pool`); datasets, and units, units_low and
-    units_high of `by_dataset`.
+    Columns n (comparisons), datasets, estimate, low, high, unfloored_low, unfloored_high, tau,
+    tau_low and tau_high of `pool`; units, units_low and units_high of `by_dataset`; alone,
+    alone_low and alone_high of a pool of the comparisons, as if they were independent.
     """
     found, keys = [], ["arm", "target", "kind"]
     for key, mine in rows.groupby(keys, sort=False):
         if not can_be_pooled(mine):
             continue
-        together = pool(mine)
-        row = dict(zip(keys, key, strict=True)) | {"n": together.n}
-        row |= {"estimate": together.estimate, "low": together.ci[0], "high": together.ci[1]}
+        together, by = pool(mine), mine.groupby("dataset", sort=False)
+        units, alone = by_dataset(mine), random_effects(mine["change"], mine["error"])
+        tau_low, tau_high = tau_interval(by["change"].mean(), by["error"].mean())
+        row = dict(zip(keys, key, strict=True)) | {"n": len(mine), "datasets": together.n}
+        row |= _told("estimate", "", together.estimate, together.ci)
+        row |= _told("tau", "tau_", together.tau, (tau_low, tau_high))
         row |= dict(zip(("unfloored_low", "unfloored_high"), together.unfloored, strict=True))
-        correlation = _correlation(mine, ONE_BASE)
-        low, high = tau_interval(mine["change"], mine["error"], correlation, mine["dataset"])
-        row |= {
-            "tau": together.tau,
-            "tau_low": low,
-            "tau_high": high,
-            "datasets": mine["dataset"].nunique(),
-        }
-        units = by_dataset(mine)
-        row |= {"units": units.estimate, "units_low": units.ci[0], "units_high": units.ci[1]}
-        found.append(row)
+        row |= _told("units", "units_", units.estimate, units.ci)
+        found.append(row | _told("alone", "alone_", alone.estimate, alone.ci))
     return pd.DataFrame(found)
+
+
+def _told(name: str, prefix: str, value: float, ends: tuple[float, float]) -> dict[str, float]:
+    return {name: value, f"{prefix}low": ends[0], f"{prefix}high": ends[1]}
 
 
 def pooled_told(changes: pd.DataFrame, arm: str, kind: str = "unfiltered") -> dict[str, str]:
@@ -189,19 +175,24 @@ def replicated(rows: pd.DataFrame, kind: str = "unfiltered") -> pd.DataFrame:
 
 def pools_table(found: pd.DataFrame) -> pd.DataFrame:
     """Return `pools` by arm, target and ranking as text."""
-    rows = []
+    rows, form = [], "+z.2f"
     for row in found.itertuples():
-        units = span(row.units_low, row.units_high, "+z.2f")
         rows.append(
             {
                 "backbone": BACKBONES.get(row.arm, row.arm),
                 "target": row.target,
                 "ranking": row.kind,
                 "comparisons": row.n,
-                "pooled change, %": f"{row.estimate:+z.2f} {span(row.low, row.high, '+z.2f')}",
-                "without the floor": span(row.unfloored_low, row.unfloored_high, "+z.2f"),
+                "datasets": row.datasets,
+                "pooled change, %": f"{row.estimate:{form}} {span(row.low, row.high, form)}",
+                "without the floor": span(row.unfloored_low, row.unfloored_high, form),
                 "τ, %": f"{row.tau:.1f} {span(row.tau_low, row.tau_high, '.1f')}",
-                "mean of datasets, %": f"{row.units:+z.2f} {units}",
+                "datasets alike, %": (
+                    f"{row.units:{form}} {span(row.units_low, row.units_high, form)}"
+                ),
+                "comparisons as if independent, %": (
+                    f"{row.alone:{form}} {span(row.alone_low, row.alone_high, form)}"
+                ),
             }
         )
     index = ["backbone", "target", "ranking"]

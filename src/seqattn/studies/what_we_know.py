@@ -313,4 +313,4 @@ def _pooled(changes: pd.DataFrame) -> str:
     if not targets.can_be_pooled(changes):
         return f"{len(changes)} on {logs}, no average" if len(changes) else "none"
     pool = targets.pool(changes)
-    return f"{pool.estimate:+z.1f} {span(*pool.ci)}, {pool.n} on {logs}"
+    return f"{pool.estimate:+z.1f} {span(*pool.ci)}, {len(changes)} on {logs}"

@@ -311,9 +311,9 @@ COMPARE = [
         "A file without a row", _FILES, ("a.csv",), {"a.csv": "user,value\n", "b.csv": per_user()}
     ),
     Asked(
-        "A margin that is negative",
-        _FILES + " --margin -5",
-        ("margin",),
+        "A seed given twice",
+        _FILES + " -s 1 1",
+        ("seed 1 is given twice",),
         {"a.csv": per_user(), "b.csv": per_user(step=0.1)},
     ),
     Asked(
@@ -343,6 +343,8 @@ COMPARE = [
     Asked("Models without a dataset", "compare sasrec ia-add", ("-d",)),
     Asked("A metric that there is not", _MODELS + " sasrec ia-add -s 1 --metric AUC@10", ("AUC",)),
     Asked("A preset that there is not", _MODELS + " sasrec ia-add:best -s 1", ("best",)),
+    Asked("A preset of RecBole's", _MODELS + " sasrec pop:smoke -s 1", ("pop:smoke", "no preset")),
+    Asked("Another seed than a run's", _MODELS + " {run} sasrec -s 77", ("seed 1", "-s")),
 ]
 
 TAKE = [
@@ -378,7 +380,6 @@ TAKE = [
     Asked(
         "An item that the dataset does not have", _RECOMMEND + " sasrec --history i1,i99", ("i99",)
     ),
-    Asked("A list of no items", _RECOMMEND + " sasrec --user u0 -k 0", ("k = 0", "at least 1")),
     Asked(
         "Intensities of another number than items",
         _RECOMMEND + " ia-add --history i1,i2 --intensity 3",

@@ -8,11 +8,14 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import pytest
 from fabricated import groups_of
 
 from seqattn.cli import main
 from seqattn.cli.arguments import parser
+from seqattn.cli.verbs import _print_json
 from seqattn.config import ModelConfig, replace
 from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
@@ -296,10 +299,24 @@ def test_significance_compares_what_the_log_allows(tmp_path, monkeypatch, column
     assert asked == models
 
 
-def test_significance_of_the_baseline_alone_is_a_users_error(capsys, tmp_path, one_process):
-    where = ["--preset", "smoke", "--results-dir", str(tmp_path / "store")]
-    assert main(["significance", "synthetic", "-m", "sasrec", "-s", "1", "2", *where]) == 2
-    assert "only 'sasrec' runs: nothing to compare; name a variant, too" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("models", "told"),
+    [
+        (["sasrec", "sasrec"], "only 'sasrec' runs: nothing to compare; name a variant, too"),
+        (["ia-add", "ia-mul"], "no 'sasrec' runs: nothing to compare with"),
+    ],
+)
+def test_what_significance_cannot_compare_is_told_before_any_fit(capsys, monkeypatch, models, told):
+    monkeypatch.setattr("seqattn.cli.verbs.runs_of", lambda options: pytest.fail("fits"))
+    assert main(["significance", "synthetic", "-m", *models, "-s", "1", "2"]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_json_has_every_digit_and_null_for_what_is_no_number(capsys):
+    _print_json(pd.DataFrame({"p": [1.2345678901234e-12, np.nan, np.inf], "n": [1, 2, 3]}))
+    told = json.loads(capsys.readouterr().out)
+    assert [row["p"] for row in told] == [1.2345678901234e-12, None, None]
+    assert [row["n"] for row in told] == [1, 2, 3]
 
 
 def test_pages_writes_the_table_of_contents(capsys, monkeypatch, tmp_path):
@@ -313,14 +330,37 @@ def test_a_check_that_finds_problems_ends_with_1(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(
         "seqattn.studies.check.check_records", lambda *folders, tell: ["a run is damaged"]
     )
-    where = [f"--{name}={tmp_path / name}" for name in ("datasets", "baselines", "calibration")]
-    assert main(["check", str(tmp_path), *where, "--sample", "0"]) == 1
+    assert main(["check", str(tmp_path), f"--datasets={tmp_path}", "--sample", "0"]) == 1
     assert capsys.readouterr().out.endswith("a run is damaged\n1 problems\n")
 
 
 def test_a_check_of_no_folder_is_a_users_error(capsys, tmp_path):
     assert main(["check", str(tmp_path / "typo")]) == 2
     assert "typo is no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["baselines", "calibration"])
+def test_a_folder_beside_the_checked_one_that_is_not_there_is_told(capsys, tmp_path, name):
+    (tmp_path / "results").mkdir()
+    asked = ["check", str(tmp_path / "results"), f"--{name}", str(tmp_path / "typo")]
+    assert main([*asked, f"--datasets={tmp_path}", "--sample", "0"]) == 2
+    assert "typo is no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("compare sasrec ia-add -d synthetic --margin -5", "'-5' is no positive number"),
+        ("compare sasrec ia-add -d synthetic --margin five", "'five' is no positive number"),
+        ("recommend -d synthetic -m sasrec --user u1 -k 0", "'0' is no whole number of at least 1"),
+        ("attention -d synthetic -m sasrec --user u1 --csv -o a.svg", "not allowed with"),
+    ],
+)
+def test_a_typing_error_is_told_before_any_fit(capsys, monkeypatch, asked, told):
+    monkeypatch.setattr("seqattn.cli.named.runs_of", lambda *options: pytest.fail("fits"))
+    with pytest.raises(SystemExit):
+        main(asked.split())
+    assert told in capsys.readouterr().err
 
 
 def test_the_package_itself_is_the_command():

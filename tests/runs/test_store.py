@@ -23,6 +23,7 @@ from seqattn.runs.fitting import run_spec
 from seqattn.runs.results import histories, summary, value_matrix
 from seqattn.runs.store import RecBoleSpec, Result, Run, RunSpec, Store, whole
 from seqattn.stats.metrics import metric
+from seqattn.training import device
 
 SMOKE = get_preset("smoke")
 SPEC = RunSpec("toy", "f" * 64, "sasrec", 1, SMOKE.model, SMOKE.train)
@@ -469,6 +470,11 @@ def test_a_cell_records_what_it_was_made_with(tmp_path, synthetic):
     assert run.facts["seconds"] > 0
     stored = run.facts["metrics"]["test_filtered"]["MRR@20"]
     assert stored == metric(run.ranks("test", "filtered"), "MRR", 20).mean()
+
+
+def test_a_package_outside_of_its_checkout_has_no_commit(tmp_path, monkeypatch):
+    monkeypatch.setattr("seqattn.training.device.ROOT", tmp_path)
+    assert device._commit.__wrapped__() == "unknown"
 
 
 def test_a_run_keeps_whose_its_targets_are_and_gives_a_value_a_user(tmp_path, several):

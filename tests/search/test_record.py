@@ -15,7 +15,15 @@ from seqattn.errors import SeqattnError
 from seqattn.presets import get_preset
 from seqattn.runs.store import RecBoleSpec, Result, Store
 from seqattn.search.collect import collect
-from seqattn.search.record import Search, SearchConfig, chosen, read_search, search_path, settings
+from seqattn.search.record import (
+    Search,
+    SearchConfig,
+    chosen,
+    read_search,
+    search_path,
+    searches,
+    settings,
+)
 
 SMOKE = get_preset("smoke")
 
@@ -84,6 +92,9 @@ def test_a_search_round_trips(tmp_path):
     found = search("ia-add", n_layers=3)
     found.write(tmp_path)
     assert read_search(tmp_path, "toy", "ia-add", "own_search") == found
+    (folder,) = {path.parent for path in (tmp_path / "searches").glob("*/*/*.json")}
+    shutil.copytree(folder, folder.with_name("before"))  # somebody's copy is no design
+    assert list(searches(tmp_path)) == [found]
 
 
 @pytest.mark.parametrize(

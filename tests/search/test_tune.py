@@ -195,6 +195,14 @@ def test_a_kept_search_goes_on_without_its_study(dataset, tmp_path, short):
     assert longer.trials[:2] == began.trials
 
 
+def test_a_shorter_search_leaves_what_is_kept_as_it_is(dataset, after_sasrec, monkeypatch):
+    (path,) = after_sasrec.glob("searches/*/*/sasrec.json")
+    before = path.read_bytes()
+    monkeypatch.setattr("seqattn.search.tune.environment", lambda device: {"device": "another"})
+    found = tune(after_sasrec, dataset, "sasrec", SearchConfig(trials=2, epochs=1), SMOKE)
+    assert found.budget.trials == 4 and path.read_bytes() == before
+
+
 def test_what_is_searched_is_what_the_protocol_says():
     """[IA] section 4.2 and science.md 5; a change here makes new searches another protocol."""
     searched = space(intensity=True, masked=True)

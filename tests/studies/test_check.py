@@ -45,6 +45,8 @@ def whole(tmp_path_factory):
     control = {"backbone_of": "ia-add", "workers": 1, "progress": False}
     fit_wanted(root / "work", dataset, [("sasrec", 3)], "own_search", **control)
     collect(root / "work", root / "kept")
+    (root / "calibration").mkdir()
+    (root / "baselines").mkdir()
     record = json.dumps({"fingerprint": dataset.fingerprint})
     write_text(root / "datasets" / "synthetic" / "dataset.json", record)
     return root

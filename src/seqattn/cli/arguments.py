@@ -89,6 +89,15 @@ def _at_least(least: int) -> Callable[[str], int]:
     return number
 
 
+def _positive(text: str) -> float:
+    try:
+        if (value := float(text)) > 0:
+            return value
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+
+
 def _path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("an empty path; name a file or folder")
@@ -169,7 +178,7 @@ def _add_recommend(verbs: Verbs) -> None:
     whom.add_argument("--user", nargs="+", metavar="ID", help="users of the dataset")
     told = "CSV with a header and columns user, item[, intensity], each user's oldest row first"
     whom.add_argument("--file", type=_path, help=told)
-    verb.add_argument("-k", type=int, default=10, help="how many items; default: 10")
+    verb.add_argument("-k", type=_at_least(1), default=10, help="how many items; default: 10")
     told = "leave out items of the history"
     verb.add_argument("--exclude-seen", action="store_true", help=told)
     _add_json(verb)
@@ -180,8 +189,9 @@ def _add_attention(verbs: Verbs) -> None:
     verb = verbs.add_parser("attention", help=told)
     _add_whom(verb).add_argument("--user", metavar="ID", help="a user of the dataset")
     told = "picture of all maps to write (.svg, .png or .pdf)"
-    verb.add_argument("-o", "--output", type=_path, help=told)
-    verb.add_argument("--csv", action="store_true", help="print every weight as CSV")
+    how = verb.add_mutually_exclusive_group()
+    how.add_argument("-o", "--output", type=_path, help=told)
+    how.add_argument("--csv", action="store_true", help="print every weight as CSV")
 
 
 def _add_whom(verb: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
@@ -288,7 +298,7 @@ def _add_compare(verbs: Verbs) -> None:
     told = "of files: the column of users, by whose ids values are paired; default: user"
     verb.add_argument("--by", metavar="COLUMN", help=told)
     told = f"margin of equivalence, percent, chosen before you look; default: {MARGIN_PERCENT:g}"
-    verb.add_argument("--margin", type=float, default=MARGIN_PERCENT, help=told)
+    verb.add_argument("--margin", type=_positive, default=MARGIN_PERCENT, help=told)
     _add_common(verb)
     shown = verb.add_mutually_exclusive_group()
     for name in ("json", "csv", "latex"):

@@ -69,6 +69,8 @@ def loaded(options: argparse.Namespace) -> Recommender:
     """Return the model that a command names: a model's run, fitted if missing, or a folder."""
     from seqattn.runs.export import load
 
+    if options.intensity and not options.history:
+        raise SeqattnError("--intensity goes with --history; a file has a column for it")
     given = {name: getattr(options, name) for name in _OF_A_FIT}
     if options.model in MODELS:
         if not options.dataset:
@@ -99,8 +101,6 @@ def histories_of(
     """
     from seqattn.data.readers.plain import plain_names, read_plain
 
-    if options.intensity and not options.history:
-        raise SeqattnError("--intensity goes with --history; a file has a column for it")
     if options.user is not None:
         name = options.dataset or model.about["dataset"]
         if not options.dataset and name not in CATALOGUE:
@@ -126,6 +126,7 @@ def _parts(text: str | None) -> list[str] | None:
 
 def systems(options: argparse.Namespace) -> list[PerUser]:
     """Return the two systems that a command compares, each from wherever it is."""
+    _require_different(options.seed or ())
     asked = [options.base, options.variant]
     of_files = {name for name in asked if Path(name).expanduser().is_file()}
     for name in asked:
@@ -184,12 +185,16 @@ def _system(name: str, options: argparse.Namespace, before: PerUser | None) -> P
     kind, about = options.kind or of_file_kind or KIND, name
     if path.is_dir() and model is None:
         runs = [read_run(path)]
+        if options.seed and runs[0].seed not in options.seed:
+            raise SeqattnError(f"{name} is of seed {runs[0].seed}, which -s does not name")
         dataset = dataset_of(runs[0], options.dataset)
     elif not options.dataset:
         raise SeqattnError(f"{name}: no such file; for the runs of a model, name its dataset by -d")
     else:
         dataset = load_dataset(options.dataset)
         if model:
+            if model[1] and model[0] in RECBOLE_MODELS:
+                raise SeqattnError(f"{name}: RecBole's models have a small grid each and no preset")
             preset = model[1] or options.preset
             about = (
                 f"{model[0]}, preset {preset}" if model[0] in MODELS else f"{model[0]}, RecBole's"

@@ -9,8 +9,10 @@ import sys
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from seqattn.cli.arguments import KIND
@@ -103,6 +105,7 @@ def _tune(options: argparse.Namespace) -> None:
     dataset, results = load_dataset(options.dataset), results_folder(options.results_dir)
     pruning = (options.prune, options.prune_from, options.prune_keep)
     budget = SearchConfig(options.trials, options.epochs, options.search_seed, *pruning)
+    base = get_preset(options.base).for_log(dataset.n_targets)
     trials = len(NORMALISATIONS) if options.design == "shared_backbone" else budget.trials
     for model in options.model:
         with tqdm(total=trials, desc=model, unit="trial", disable=None) as bar:
@@ -112,7 +115,7 @@ def _tune(options: argparse.Namespace) -> None:
                 bar.set_postfix_str(f"best validation NDCG@10 {best:.4f}")
 
             found = tune(
-                *(results, dataset, model, budget, get_preset(options.base)),
+                *(results, dataset, model, budget, base),
                 design=options.design,
                 storage=options.storage,
                 device=options.device,
@@ -162,7 +165,7 @@ def _recommend(options: argparse.Namespace) -> None:
     if options.history:
         frame = frame.drop(columns="user")
     if options.json:
-        print(frame.to_json(orient="records", indent=1))
+        _print_json(frame)
     elif frame.empty:
         print("seqattn: nothing is left to recommend: every item is seen", file=sys.stderr)
     else:
@@ -174,8 +177,6 @@ def _attention(options: argparse.Namespace) -> None:
     model = loaded(options)
     history, user_ids = histories_of(model, options)
     weights = model.attention(history, user_ids=user_ids)
-    if options.output and options.csv:
-        raise SeqattnError("--csv prints and -o draws; give one of them")
     if options.output:
         from seqattn.plots import save, use_style
         from seqattn.plots.attention import one_history
@@ -280,19 +281,20 @@ def _metrics(options: argparse.Namespace) -> None:
     runs = runs_of_any(options, dataset)
     frame = evaluation(runs, dataset, name=name, k=k, kind=options.kind)
     if options.json:
-        print(json.dumps(json.loads(frame.to_json(orient="index")), indent=1))
+        _print_json(frame, "index")
         return
     print(frame.T.rename_axis(index=options.metric).to_string(na_rep="-", float_format="%.4f"))
 
 
 def _significance(options: argparse.Namespace) -> None:
-    from seqattn.runs.results import verdicts
+    from seqattn.runs.results import require_comparable, verdicts
 
     if options.model is None:
         has_intensity = load_dataset(options.dataset).has_intensity
         options.model = [BASELINE, *VARIANTS] if has_intensity else list(AE_VS_AR)
     if len(options.seed) < 2:  # before minutes of fits
         raise SeqattnError("one seed is no test over seeds; give at least two, by -s")
+    require_comparable(options.model)
     runs = runs_of(options)
     frame = verdicts(runs, kind=options.kind).frame()
     if np.isinf(frame["t_statistic"]).any():
@@ -301,7 +303,7 @@ def _significance(options: argparse.Namespace) -> None:
         )
         print(f"seqattn: {told}; look at the runs, or fit more seeds", file=sys.stderr)
     if options.json:
-        print(json.dumps(json.loads(frame.to_json(orient="records")), indent=1))
+        _print_json(frame)
         return
     columns = [
         *("model", "metric", "k", "relative_change_percent", "t_p_value"),
@@ -321,7 +323,7 @@ def _compare(options: argparse.Namespace) -> None:
                 f"seqattn: left out {len(only)} users that only {name} has: {some}", file=sys.stderr
             )
     if options.json:
-        print(json.dumps(json.loads(result.table.to_json(orient="records")), indent=1))
+        _print_json(result.table)
     elif options.csv:
         print(result.table.to_csv(index=False), end="")
     elif options.latex:
@@ -329,6 +331,12 @@ def _compare(options: argparse.Namespace) -> None:
         print(told, end="")
     else:
         print(result.table.to_string(index=False, na_rep="", float_format=_number))
+
+
+def _print_json(frame: pd.DataFrame, orient: Literal["records", "index"] = "records") -> None:
+    """Print a table with all digits of its numbers, what is none or infinite as null."""
+    finite = frame.replace([np.inf, -np.inf], np.nan).astype(object)
+    print(json.dumps(finite.where(finite.notna(), None).to_dict(orient), indent=1))
 
 
 def _number(value: float) -> str:
@@ -410,7 +418,7 @@ def _check(options: argparse.Namespace) -> int:
     own = options.results.resolve() == beside / "campaign"
     baselines = options.baselines or (beside / "baselines" if own else None)
     calibration = options.calibration or (beside / "calibration" if own else None)
-    if baselines and baselines.is_dir():
+    if baselines and (options.baselines or baselines.is_dir()):
         problems += check.check_records(baselines, options.datasets, tell=print)
     if calibration:
         problems += check.check_calibrations(calibration, options.results)

@@ -329,8 +329,10 @@ def _fit_in_processes(
     # Spawn, not fork: forking a process whose OpenMP threads have run can hang.
     context = get_context("spawn")
     lines = context.Queue()
-    listener = threading.Thread(target=_listen, args=(lines, bar), daemon=True)
-    listener.start()
+    # A worker that is ended while it writes a line keeps the queue's lock, so nothing here waits
+    # for the queue: not the thread that reads it, nor the end of this process.
+    lines.cancel_join_thread()
+    threading.Thread(target=_listen, args=(lines, bar), daemon=True).start()
     others = set(active_children())
     pool = ProcessPoolExecutor(workers, context, _start_worker, (lines,))
     try:
@@ -358,7 +360,6 @@ def _fit_in_processes(
     finally:
         pool.shutdown(cancel_futures=True)
         lines.put(None)
-        listener.join()
 
 
 @contextmanager

@@ -190,6 +190,14 @@ def histories(runs: Iterable[Run]) -> pd.DataFrame:
     )
 
 
+def require_comparable(models: Iterable[str]) -> None:
+    """Refuse models that `verdicts` cannot judge: without SASRec, or SASRec alone."""
+    if BASELINE not in (different := {*models}):
+        raise SeqattnError(f"no {BASELINE!r} runs: nothing to compare with; name {BASELINE!r}, too")
+    if len(different) < 2:
+        raise SeqattnError(f"only {BASELINE!r} runs: nothing to compare; name a variant, too")
+
+
 def verdicts(runs: Iterable[Run], *, kind: str = "unfiltered") -> Verdicts:
     """Judge every model against SASRec by the dual criterion, paired by seed and by user.
 
@@ -199,10 +207,7 @@ def verdicts(runs: Iterable[Run], *, kind: str = "unfiltered") -> Verdicts:
         If SASRec or a variant is missing, or a model was run with other seeds.
     """
     groups = by_model(runs)
-    if BASELINE not in groups:
-        raise SeqattnError(f"no {BASELINE!r} runs: nothing to compare with; name {BASELINE!r}, too")
-    if len(groups) < 2:
-        raise SeqattnError(f"only {BASELINE!r} runs: nothing to compare; name a variant, too")
+    require_comparable(groups)
     cells = list(product(METRICS, CUTOFFS))
     found = {model: values(group, cells, "test", kind) for model, group in groups.items()}
     seeds = {model: [run.seed for run in group] for model, group in groups.items()}

@@ -203,9 +203,9 @@ def read_search(
 def searches(results_dir: str | Path) -> Iterator[Search]:
     """Yield every search of a results folder, sorted by path."""
     for path in sorted((Path(results_dir) / "searches").glob("*/*/*.json")):
-        design = _OF_DISK.get(path.parts[-2], path.parts[-2])
-        found = read_search(results_dir, path.parts[-3], path.stem, design)
-        if found is not None:
+        design = _OF_DISK.get(path.parts[-2])  # another folder is none of ours
+        found = design and read_search(results_dir, path.parts[-3], path.stem, design)
+        if found:
             yield found
 
 

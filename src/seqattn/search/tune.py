@@ -188,6 +188,8 @@ def tune(
             if on_trial:
                 on_trial(len(done(study)), max((t.value or 0.0 for t in done(study)), default=0.0))
         found = _outcome(study, dataset, model_name, design, budget, base, device)
+    if kept and kept.kind == found.kind and len(kept.trials) == len(found.trials):
+        return kept  # nothing is new: not its length, nor the machine that it was made on
     found.write(results_dir)
     return found
 

@@ -121,6 +121,8 @@ def check_calibrations(calibrations: str | Path, results_dir: str | Path) -> lis
     `calibrations` is the folder of their tables, see `seqattn.studies.calibration.cells`.
     """
     path = Path(calibrations) / "cells.csv"
+    if not path.parent.is_dir():
+        raise SeqattnError(f"{calibrations} is no folder; name that of a calibration's tables")
     if not path.exists():
         return []
     keys = {run.spec.key for run in Store(results_dir).runs()}

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from seqattn.errors import SeqattnError
+from seqattn.files import ROOT
 
 
 def require_device(device: str) -> None:
@@ -79,9 +79,11 @@ def environment(device: str) -> dict[str, str]:
 @lru_cache
 def _commit() -> str:
     """Return the checkout's commit, or "unknown" for an installed package."""
+    if not (ROOT / ".git").exists():  # git would look in the folders above
+        return "unknown"
     try:
-        command, here = ["git", "rev-parse", "HEAD"], Path(__file__).parent
-        found = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
+        command = ["git", "rev-parse", "HEAD"]
+        found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         return found.stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

@@ -24,7 +24,7 @@ from seqattn.presets import get_preset
 from seqattn.search.record import Search, SearchConfig
 from seqattn.studies import plan
 
-CLI = "import runpy; runpy.run_module('seqattn.cli', run_name='__main__', alter_sys=True)"
+CLI = "import runpy; runpy.run_module('seqattn', run_name='__main__', alter_sys=True)"
 FIT = ["--preset", "smoke", "--results-dir"]
 
 
@@ -372,7 +372,7 @@ def test_the_package_itself_is_the_command():
 
 def test_a_reader_of_the_output_may_stop_reading():
     """As in `seqattn datasets | head -1`."""
-    command = f"{sys.executable} -m seqattn.cli datasets | head -1; echo ${{PIPESTATUS[0]}}"
+    command = f"{sys.executable} -m seqattn datasets | head -1; echo ${{PIPESTATUS[0]}}"
     told = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert told.stderr == "" and told.stdout.splitlines()[-1] == "0"
 
@@ -409,7 +409,7 @@ class Busy:
                 raise ImportError("failed to import") from None
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in a shell's background ignores it
 sys.meta_path.insert(0, Busy())
-runpy.run_module("seqattn.cli", run_name="__main__", alter_sys=True)
+runpy.run_module("seqattn", run_name="__main__", alter_sys=True)
 """
 
 

@@ -185,7 +185,7 @@ def test_settings_that_the_example_model_does_not_read_are_refused(gru):
 def test_the_example_model_is_fitted_side_by_side_from_the_command_line(own_models, tmp_path):
     command = "fit -d synthetic -m sasrec my-gru -s 1 2 --preset smoke --json --results-dir"
     done = subprocess.run(
-        [sys.executable, "-m", "seqattn.cli", *command.split(), str(tmp_path / "store")],
+        [sys.executable, "-m", "seqattn", *command.split(), str(tmp_path / "store")],
         capture_output=True,
         text=True,
         check=False,

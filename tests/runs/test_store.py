@@ -272,13 +272,25 @@ def test_an_interrupted_computation_leaves_the_store_clean(tmp_path):
     assert store.compute(SPEC, lambda: RESULT).seed == 1
 
 
+def test_weights_that_share_memory_are_kept_whole(tmp_path):
+    table = torch.arange(6.0).view(2, 3)
+    run = Store(tmp_path).compute(
+        SPEC, lambda: replace(RESULT, weights={"a": table, "b": table.T, "c": table[1:]})
+    )
+    assert {name: value.tolist() for name, value in run.weights().items()} == {
+        "a": table.tolist(),
+        "b": table.T.tolist(),
+        "c": table[1:].tolist(),
+    }
+
+
 def test_a_failing_write_leaves_no_half_written_run(tmp_path, monkeypatch):
     store = Store(tmp_path)
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("seqattn.runs.store.save_file", full)
+    monkeypatch.setattr("seqattn.runs.store.packed", full)
     with pytest.raises(SeqattnError, match="No space left on device; make room"):
         store.compute(SPEC, lambda: RESULT)
     assert store.get(SPEC) is None

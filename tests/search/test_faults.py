@@ -41,7 +41,7 @@ def big():
 
 WRITES = {
     "ranks": "pathlib.Path.write_bytes",
-    "weights": "seqattn.runs.store.save_file",
+    "weights": "seqattn.runs.store.packed",
     "facts": "pathlib.Path.write_text",
     "rename": "seqattn.runs.store.os.replace",
 }
@@ -172,7 +172,6 @@ def die_in_write(countdown):
             os.kill(os.getpid(), signal.SIGKILL)
         return write
     Path.write_bytes = dying(Path.write_bytes, 0)
-    seqattn.runs.store.save_file = dying(seqattn.runs.store.save_file, 1)
     Path.write_text = dying(Path.write_text, 0)
     os.replace = dying(os.replace, None)
 

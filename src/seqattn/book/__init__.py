@@ -22,7 +22,8 @@ from seqattn.files import ROOT, results_folder
 from seqattn.models import MODELS
 from seqattn.presets import Preset, require_settings
 from seqattn.runs.fitting import fit_runs
-from seqattn.runs.store import Run, Store
+from seqattn.runs.results import on_common_seeds
+from seqattn.runs.store import Fittable, Run, Store
 from seqattn.search.record import Search, searches, settings, wanted_specs
 from seqattn.studies.ia.published import title
 from seqattn.studies.texts import yes_no
@@ -156,14 +157,11 @@ class Chapter:
         Nothing is fitted: the seeds are as many as the store has.
         """
         store = Store(self.results_dir)
-        of: dict[str, dict[int, Run]] = {}
-        for model in models:
-            wanted = product([model], self.seeds)
-            specs = wanted_specs(self.results_dir, self.dataset, wanted, self.preset)
-            found = [run for run in map(store.get, specs) if run is not None and run.has_weights]
-            of[model] = {run.seed: run for run in found}
-        common = [seed for seed in self.seeds if all(seed in runs for runs in of.values())]
-        return {model: [runs[seed] for seed in common] for model, runs in of.items()}
+        found = {
+            model: [run for run in map(store.get, self._specs(product([model], self.seeds))) if run]
+            for model in models
+        }
+        return on_common_seeds({m: [r for r in runs if r.has_weights] for m, runs in found.items()})
 
     def all_runs(self) -> list[Run]:
         """Return every run the notebooks read, fitting missing ones side by side."""
@@ -171,8 +169,12 @@ class Chapter:
         return self._fitted(dict.fromkeys([*product(self.models, self.seeds), *ae]))
 
     def _fitted(self, wanted: Iterable[tuple[str, int]]) -> list[Run]:
-        specs = wanted_specs(self.results_dir, self.dataset, wanted, self.preset)
-        return fit_runs(Store(self.results_dir), self.dataset, specs, device=self.device)
+        return fit_runs(
+            Store(self.results_dir), self.dataset, self._specs(wanted), device=self.device
+        )
+
+    def _specs(self, wanted: Iterable[tuple[str, int]]) -> list[Fittable]:
+        return wanted_specs(self.results_dir, self.dataset, wanted, self.preset)
 
 
 def start(

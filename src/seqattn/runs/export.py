@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from seqattn.config import ModelConfig, strict
@@ -37,6 +36,7 @@ from seqattn.runs.code import require_same_code
 from seqattn.runs.recommender import Recommender
 from seqattn.runs.store import Run, read_run, whole
 from seqattn.stats.metrics import KINDS, METRICS
+from seqattn.training.checkpoint import packed
 
 _FILES = _WEIGHTS, _CONFIG, _ITEMS, _CARD = (
     *("model.safetensors", "config.json", "items.json", "README.md"),
@@ -163,10 +163,9 @@ def export_model(run: Run, folder: Path, dataset: str | Dataset | None = None) -
     config["card_sha256"] = _digest(card.encode())  # as it is written now, see `_edited_card`
     config["model_config"] = facts["model_config"]
     with whole(folder) as partial:
-        save_file({name: value.contiguous() for name, value in weights.items()}, partial / _WEIGHTS)
+        (partial / _WEIGHTS).write_bytes(packed(weights))
         ids = data.sequences.item_ids.tolist()
         (partial / _ITEMS).write_text(json.dumps(ids) + "\n", encoding="utf-8")
-        shutil.copymode(partial / _ITEMS, partial / _WEIGHTS)  # safetensors' files are private
         write_record(partial, _CONFIG, config)
         # Not in the record: it is for its reader to edit.
         kept = _edited_card(folder, before) or card.encode()

@@ -33,14 +33,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 from filelock import FileLock
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from seqattn.config import ModelConfig, TrainConfig, record, require_seed, strict
 from seqattn.errors import SeqattnError
 from seqattn.files import checksum, make_folder, read_record, write_record
 from seqattn.stats.metrics import metric
+from seqattn.training.checkpoint import packed
 
 _WEIGHTS = "model.safetensors"
 _OWNERS = "_users"  # ends the name of whose targets are whose, among ranks
@@ -257,7 +257,7 @@ class Store:
 
     def get(self, spec: Spec) -> Run | None:
         """Return a finished, intact run, or None."""
-        return self._own(self.folder(spec), spec.engine)
+        return self._own(self.folder(spec))
 
     def compute(self, spec: Spec, make: Callable[[], Result]) -> Run:
         """Return the run, computing it with `make` unless it is already there and intact.
@@ -276,12 +276,12 @@ class Store:
             return run
         folder = self.folder(spec)
         with locked(folder):
-            run = self._own(folder, spec.engine)
+            run = self._own(folder)
             if run is None:
                 result = make()
                 with whole(folder) as partial:
                     _write(partial, spec, result)
-                run = self._own(folder, spec.engine)
+                run = self._own(folder)
         assert run is not None
         return run
 
@@ -304,7 +304,7 @@ class Store:
                 if name != _WEIGHTS:
                     shutil.copyfile(run.folder / name, partial / name)
             write_record(partial, _FACTS[run.engine], run.facts)
-        copy = _read(folder, run.engine)
+        copy = _read(folder)
         assert copy is not None
         return copy
 
@@ -318,11 +318,7 @@ class Store:
         SeqattnError
             A folder may not be read: what it holds is not known, and it would seem empty.
         """
-        for folder in self._folders(dataset, model):
-            for engine in _FACTS:
-                run = self._own(folder, engine)
-                if run is not None:
-                    yield run
+        yield from filter(None, map(self._own, self._folders(dataset, model)))
 
     def unusable(self, runs: Iterable[Run]) -> list[str]:
         """Return a line for each folder of a run that is not among `runs`, what `runs()` gave."""
@@ -331,7 +327,7 @@ class Store:
             f"{folder}: damaged, not whole, or another run than its name says"
             for folder in self._folders()
             # One that was finished since then is intact.
-            if folder not in intact and not any(self._own(folder, engine) for engine in _FACTS)
+            if folder not in intact and not self._own(folder)
         ]
 
     def _folders(self, dataset: str = "*", model: str = "*") -> list[Path]:
@@ -347,11 +343,11 @@ class Store:
                 )
         return sorted(self.path.glob(f"{dataset}/{model}/seed-*"))
 
-    def _own(self, folder: Path, engine: str) -> Run | None:
+    def _own(self, folder: Path) -> Run | None:
         """Return the run of a folder if it is intact and this is the place of what it says."""
-        run = _read(folder, engine)
+        run = _read(folder)
         try:
-            return run if run is not None and self.folder(run.spec) == folder else None
+            return run if run and self.folder(run.spec) == folder else None
         except (SeqattnError, KeyError, TypeError, ValueError, AttributeError):
             return None  # what it rests on cannot be read: written by another version, or by hand
 
@@ -399,7 +395,7 @@ def whole(folder: Path) -> Iterator[Path]:
         if folder.exists():  # moved before anything of it is gone: it may be in use
             os.replace(folder, old)
         os.replace(partial, folder)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         if old.exists() and not folder.exists():
             os.replace(old, folder)
         raise _unwritable(folder, error) from error
@@ -428,9 +424,7 @@ def _write(folder: Path, spec: Spec, result: Result) -> None:
     np.savez_compressed(ranks := io.BytesIO(), **small)
     (folder / "ranks.npz").write_bytes(ranks.getvalue())
     if result.weights:
-        weights = {name: value.contiguous() for name, value in result.weights.items()}
-        save_file(weights, folder / _WEIGHTS)
-        shutil.copymode(folder / "ranks.npz", folder / _WEIGHTS)  # safetensors' files are private
+        (folder / _WEIGHTS).write_bytes(packed(result.weights))
     facts = {"spec": record(spec), **result.facts}
     write_record(folder, _FACTS[spec.engine], facts)
 
@@ -444,20 +438,21 @@ def read_run(folder: Path) -> Run:
         It holds none, a damaged one, or another than its name says.
     """
     folder = folder.resolve()
-    runs = [run for engine in _FACTS if (run := _read(folder, engine)) is not None]
-    if not runs:
+    if not (run := _read(folder)):
         raise SeqattnError(
             f"{folder}: no finished run, or a damaged one; name a folder as `seqattn fit` prints it"
         )
     try:
-        name = f"seed-{runs[0].seed}-{runs[0].spec.key}"
+        name = f"seed-{run.seed}-{run.spec.key}"
     except (SeqattnError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise SeqattnError(f"{folder} was written by another version, or by hand") from error
     if folder.name != name:
         raise SeqattnError(f"{folder} holds the run {name}; give the folder that name again")
-    return runs[0]
+    return run
 
 
-def _read(folder: Path, engine: str) -> Run | None:
-    facts = read_record(folder, _FACTS[engine])
-    return None if facts is None else Run(folder, facts, engine)
+def _read(folder: Path) -> Run | None:
+    for engine, name in _FACTS.items():
+        if facts := read_record(folder, name):
+            return Run(folder, facts, engine)
+    return None

@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from seqattn.config import NORMALISATIONS, record
@@ -62,22 +63,22 @@ def open_study(
     if (budget.prune_from, budget.prune_keep) != (0, 4):  # those of older studies have no name
         identity["rungs"] = [budget.prune_from, budget.prune_keep]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-    for wait in (0.2, 0.4, 0.8, 1.6, None):
+    create = partial(
+        optuna.create_study,
+        storage=storage,
+        study_name=f"{dataset.name}/{model_name}/{digest}",
+        direction="maximize",
+        load_if_exists=True,
+        pruner=_pruner(budget),
+    )
+    for wait in (0.2, 0.4, 0.8, 1.6):
         try:
-            return optuna.create_study(
-                storage=storage,
-                study_name=f"{dataset.name}/{model_name}/{digest}",
-                direction="maximize",
-                load_if_exists=True,
-                pruner=_pruner(budget),
-            )
+            return create()
         except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.OperationalError):
             # Searches that start together on a new database all try to create its tables; those
             # that came second find them there the next time.
-            if wait is None:
-                raise
             time.sleep(wait)
-    raise AssertionError("unreachable")
+    return create()
 
 
 def _pruner(budget: SearchConfig) -> optuna.pruners.BasePruner:

@@ -9,9 +9,16 @@ from pathlib import Path
 
 import safetensors.torch
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from seqattn.files import write_bytes
 from seqattn.training.course import State
+
+
+def packed(tensors: Mapping[str, Tensor], facts: dict[str, str] | None = None) -> bytes:
+    """Return a safetensors file of tensors, each whole, also where two share their memory."""
+    each = {name: value.contiguous().clone() for name, value in tensors.items()}
+    return safetensors.torch.save(each, facts)
 
 
 class Checkpoint:
@@ -53,9 +60,8 @@ class Checkpoint:
         if time.monotonic() - self._last < self.every:
             return
         state = capture()
-        tensors = {name: value.contiguous() for name, value in state.tensors.items()}
         facts = json.dumps({**state.facts, "about": self.about})
-        write_bytes(self.path, safetensors.torch.save(tensors, {"facts": facts}))
+        write_bytes(self.path, packed(state.tensors, {"facts": facts}))
         self._last = time.monotonic()
 
     def remove(self) -> None:

@@ -95,14 +95,25 @@ EDITS = [
     ("models/injection.py", '"""Double the features of values."""', '"""?"""', set()),
     ("models/intensity.py", "FLOOR = 0.1", "FLOOR = 0.2", VARIANTS),
     ("models/intensity.py", "torch.log1p(raw_BT)", "torch.log(raw_BT)", VARIANTS),
+    ("models/positions.py", "self.key_NF.T, k_BHTF", "2 * self.key_NF.T, k_BHTF", {"shaw"}),
+    ("models/kernels.py", "identity_HN[:, 0] = 1", "identity_HN[:, 0] = 2", {"kernel"}),
+    ("models/queries.py", "return len(self.before_first) + 1", "return 2", {"queries"}),
+    ("models/heads.py", "value=1.0", "value=2.0", {"head"}),
 ]
 # One process for all: its functions stay what they were, but their source is read anew.
 PROGRAM = """
 import inspect, json, linecache, pathlib, sys
 from seqattn.runs.code import _code_of, code_of
+from seqattn.config import ModelConfig
+PARTS = {
+    "shaw": {"positions": "shaw"}, "kernel": {"kernel": "both"}, "queries": {"n_queries": 2},
+    "head": {"head": "transform"},
+}
 def codes():
     linecache.clearcache(), _code_of.cache_clear()
-    return {name: code_of(name) for name in ("sasrec", "ia-add", "ia-mul", "ia-val", "bert4rec")}
+    names = ("sasrec", "ia-add", "ia-mul", "ia-val", "bert4rec")
+    parts = {name: code_of("sasrec", ModelConfig(**changed)) for name, changed in PARTS.items()}
+    return parts | {name: code_of(name) for name in names}
 before, changed = codes(), []
 for path, old, new in json.loads(sys.argv[1]):
     text = pathlib.Path(path).read_text()

@@ -2,10 +2,11 @@
 
 A run's key has the model's name, not its code. So a run remembers a fingerprint of the code that
 makes the model what it is, and is refused once that was edited: the model's own classes, those of
-its injection, the numbers it is registered with, how intensity is normalised, and every function
-and constant of its module and of `seqattn.models` that these name. What all
-models share, the attention block and the training loop, is left out, or a mere tidying there would
-refuse every run; `seqattn.studies.check` finds out whether a run still comes out as it did.
+its injection, the numbers it is registered with, how intensity is normalised, the parts that its
+configuration puts in the place of the usual ones, and every function and constant of its module and
+of `seqattn.models` that these name. What all models share, the attention block and the training
+loop, is left out, or a mere tidying there would refuse every run; `seqattn.studies.check` finds out
+whether a run still comes out as it did.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import lru_cache, partial
-from types import FunctionType
+from types import FunctionType, NoneType
 from typing import Any, cast
 
 import numpy as np
@@ -28,14 +29,19 @@ from seqattn.config import ModelConfig
 from seqattn.errors import SeqattnError
 from seqattn.files import checksum
 from seqattn.models import MODELS, build_model, intensity
+from seqattn.models.attention import Attention
 from seqattn.models.backbone import Backbone
 from seqattn.models.injection import Injection
+from seqattn.models.kernels import Kernel
+from seqattn.models.positions import Positions
 from seqattn.runs.store import Run, RunSpec
 
 # Fingerprints of another scheme say nothing: raise it when what they cover changes.
 _SCHEME = "3-"
+_SCHEME_OF_PARTS = "4-"  # the same with parts of a configuration, which 3 left out
 _CONSTANTS = (bool, int, float, str, tuple, list, dict, set, frozenset, np.ndarray, torch.Tensor)
 _SHARED_MODULE, _SHARED = "seqattn.models.attention", (Backbone, Injection)
+_USUAL_PARTS = (Attention, Positions, Kernel, NoneType)
 
 
 def code_of(model_name: str, config: ModelConfig | None = None) -> str:
@@ -53,18 +59,22 @@ def _code_of(model_name: str, build: object, config: ModelConfig | None) -> str:
     with torch.random.fork_rng(devices=[]):  # initial weights are drawn
         model = build_model(model_name, 1, **asdict(config or ModelConfig()))
     parts: list[tuple[type, type]] = [(type(model), Backbone)]
+    chosen: list[type] = [type(model.head)]
     for block in list(model.blocks)[:1]:
-        parts.append((type(cast(Any, block).attention.injection), Injection))
+        attention = cast(Any, block).attention
+        parts.append((type(attention.injection), Injection))
+        chosen += map(type, (attention, attention.positions, attention.kernel))
+    chosen = [part for part in chosen if part not in _USUAL_PARTS]
     roots: list[Any] = [c for own, base in parts for c in own.__mro__ if c not in base.__mro__]
     code: dict[str, str] = {}
     if model.needs_intensity:
         code["normalisation"] = written(cast(ast.AST, _bare(intensity)))
-    for root in roots:
+    for root in (*roots, *chosen):
         _cover(root, code)
     if isinstance(build, FunctionType) and not build.__module__.startswith("seqattn.models"):
         _cover(build, code)  # one's own
     code |= dict(_arguments(MODELS[model_name].build))
-    return _SCHEME + checksum(code)[:12]
+    return (_SCHEME_OF_PARTS if chosen else _SCHEME) + checksum(code)[:12]
 
 
 def _arguments(build: Any, where: str = "argument") -> Iterator[tuple[str, str]]:
@@ -190,10 +200,12 @@ def require_same_code(run: Run) -> None:
     Raises
     ------
     SeqattnError
-        Runs that remember no such fingerprint, those of earlier versions, pass.
+        Runs that remember no fingerprint of this scheme, those of earlier versions, pass.
     """
-    kept = run.facts.get("code") if isinstance(run.spec, RunSpec) else None
-    if kept and kept.startswith(_SCHEME) and kept != code_of(run.model, run.spec.model_config):
+    if not isinstance(run.spec, RunSpec) or not (kept := run.facts.get("code")):
+        return
+    now = code_of(run.model, run.spec.model_config)
+    if kept != now and kept.startswith(now[: len(_SCHEME)]):
         raise SeqattnError(
             f"{run.folder} was fitted with other code of {run.model!r} than there is now: remove "
             "it to fit it again, choose another results folder, or give the new code a name of its "

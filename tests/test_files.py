@@ -121,3 +121,9 @@ def test_a_record_that_may_not_be_read_is_not_taken_for_a_missing_one(tmp_path, 
     monkeypatch.setattr(Path, "read_bytes", denied)  # root may read whatever the mode says
     with pytest.raises(SeqattnError, match=r"cannot read .*ranks: Permission denied; ask its own"):
         read_record(tmp_path, "cell.json")
+
+
+def test_a_part_that_another_writer_renames_meanwhile_is_no_error(tmp_path, monkeypatch):
+    gone = tmp_path / ".out.csv.abcdefgh"
+    monkeypatch.setattr(Path, "glob", lambda *_: [gone])
+    assert write_text(tmp_path / "out.csv", "whole").read_text() == "whole"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import hashlib
 import json
@@ -90,8 +91,9 @@ ABANDONED = 3600.0  # seconds after which nobody is writing a part any more
 def _remove_leftovers(path: Path) -> None:
     """Remove what a killed process left of the same file."""
     for part in path.parent.glob(f".{glob.escape(path.name)}.????????"):
-        if time.time() - part.stat().st_mtime > ABANDONED:
-            part.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another process's, renamed since
+            if time.time() - part.stat().st_mtime > ABANDONED:
+                part.unlink()
 
 
 def checksum(facts: Mapping[str, Any]) -> str:

@@ -140,3 +140,18 @@ def test_ids_of_spaces_are_blank_and_dropped_as_a_counted_step(kind):
     assert [(step.interactions, step.users) for step in log.steps] == [(4, 1), (1, 1)]
     with pytest.raises(SeqattnError, match="row 1"):
         Interactions.from_frame(frame)
+
+
+@pytest.mark.parametrize(
+    ("kind", "largest"), [("float16", 2**11), ("float32", 2**24), ("float64", 2**53)]
+)
+def test_ids_and_orders_that_a_type_has_merged_are_refused(kind, largest):
+    for name, fix in (("user", "read these ids as text"), ("order", "read the column as text")):
+        table = pd.DataFrame({"user": [1, 2], "item": [1, 2], "order": [1, 2]})
+        told = rf"column '{name}', row 0 \(and 1 more\): .* has more digits .*{fix}"
+        with pytest.raises(SeqattnError, match=told):
+            merged = pd.Series([largest, largest + 1]).astype(kind)
+            Interactions.from_frame(table.assign(**{name: merged}))
+        kept = pd.Series([largest - 2, largest - 1]).astype(kind)
+        found = Interactions.from_frame(table.assign(**{name: kept})).frame[name]
+        assert found.tolist() == [largest - 2, largest - 1]

@@ -254,3 +254,13 @@ def test_an_order_that_has_lost_digits_is_refused():
 
 def test_a_small_order_stays_what_it_is():
     assert Interactions.from_frame(frame(order=[2.5, 1, 7])).frame["order"].tolist() == [2.5, 1, 7]
+
+
+@pytest.mark.parametrize("kind", ["float32", "Float32"])
+def test_times_that_a_type_has_merged_are_refused(kind):
+    table = frame(timestamp=pd.Series([10, 1_600_000_000, 1_600_000_060]).astype(kind))
+    told = r"row 1 \(and 1 more\): .*has more digits .*; get the column as whole numbers"
+    with pytest.raises(SeqattnError, match=told):
+        Interactions.from_frame(table)
+    small = frame(timestamp=pd.Series([10, 20, 2**24 - 1]).astype(kind))
+    assert Interactions.from_frame(small).frame["timestamp"].tolist() == [10, 20, 2**24 - 1]

@@ -26,6 +26,7 @@ _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 PARTS = ("train", "valid", "test")
 _NUMBER = {name: n for n, name in enumerate(PARTS)} | {"validation": 1}  # of a part
 LARGEST_EXACT_INTEGER = 2.0**53  # beyond it float64 has already merged neighbouring ids
+LOST_DIGITS = "has more digits than such numbers keep"
 _FIX_LARGE_IDS = "read these ids as text or as whole numbers (Int64)"
 _FIX_LARGE_ORDER = "read the column as text or as whole numbers (Int64)"
 _LONGEST_ID = 1_000  # characters; numpy gives every id the room of the longest
@@ -138,8 +139,8 @@ def ids(column: pd.Series, source: str) -> np.ndarray:
         values = column.to_numpy(dtype=np.float64)
         exact = np.isfinite(values) & (values == np.floor(values))
         refuse(column, source, ~exact, "is not a whole number", _FIX_IDS)
-        large = np.abs(values) > LARGEST_EXACT_INTEGER
-        refuse(column, source, large, "has more digits than such numbers keep", _FIX_LARGE_IDS)
+        large = np.abs(values) >= first_merged(column)
+        refuse(column, source, large, LOST_DIGITS, _FIX_LARGE_IDS)
         return values.astype(np.int64)
     if kind != "integer":
         _refuse_types(column, source)
@@ -204,17 +205,27 @@ def orders(column: pd.Series, source: str) -> np.ndarray:
     """
     values, known = _numbers(column), is_given(column)
     refuse(column, source, ~np.isfinite(values) & known, "is not a position", _FIX_ORDER)
-    large = known & (np.abs(values) > LARGEST_EXACT_INTEGER)
+    large = known & (np.abs(values) >= first_merged(column))
     if not large.any():
         return values
     whole = np.array([_is_whole(value) for value in column])
-    told = "has more digits than such numbers keep"
-    refuse(column, source, large & ~whole, told, _FIX_LARGE_ORDER)
+    refuse(column, source, large & ~whole, LOST_DIGITS, _FIX_LARGE_ORDER)
     # Python compares an integer with a number with a point exactly.
     exact = [int(v) if w else n for v, w, n in zip(column, whole, values, strict=True)]
     rank = {value: float(at) for at, value in enumerate(sorted({*compress(exact, known)}))}
     values[known] = [rank[value] for value in compress(exact, known)]
     return values
+
+
+def first_merged(column: pd.Series) -> float:
+    """Return the number from which on the type of a column has merged whole numbers.
+
+    Of 32 bits, as files often have them, it is 16,777,216, and a time of today is a hundred times
+    that.
+    """
+    kind = getattr(column.dtype, "numpy_dtype", column.dtype)
+    narrow = isinstance(kind, np.dtype) and kind.kind == "f" and kind.itemsize < 8
+    return float(2.0 ** (np.finfo(kind).nmant + 1)) if narrow else LARGEST_EXACT_INTEGER
 
 
 def _is_whole(value: object) -> bool:

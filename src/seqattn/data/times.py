@@ -12,7 +12,14 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from seqattn.data.columns import LARGEST_EXACT_INTEGER, is_given, numeric, refuse
+from seqattn.data.columns import (
+    LARGEST_EXACT_INTEGER,
+    LOST_DIGITS,
+    first_merged,
+    is_given,
+    numeric,
+    refuse,
+)
 
 _FIX_TIME = "give seconds since 1970 or ISO 8601 dates (2024-01-31T12:00:00), one kind throughout"
 _FIX_DIGITS = "write dates as 2024-01-31, with a time as 2024-01-31T12:00:00"
@@ -26,6 +33,7 @@ _SMALLEST_SECOND, _LARGEST_SECOND = 1e8, 1e11
 # Between the same moments in two units lies a factor of 1,000, less what the log's years make up.
 _BETWEEN_UNITS = 100
 _EDGES = [_SMALLEST_SECOND * per for per in (*_PER_SECOND.values(), 10**12)]
+_FIX_LARGE = "get the column as whole numbers (Int64) or as numbers of 64 bits (float64)"
 _FIX_ZONE = "give a zone in all rows or in none, which counts as UTC"
 _WITH_ZONE = r"\d[T ]\d\d.*(?:Z|[+-]\d\d:?(?:\d\d)?)\s*$"
 _FULL_DATE = r"\s*\d{4}-\d\d-\d\d(?:[T ]|\s*$)"
@@ -41,6 +49,7 @@ def times(column: pd.Series, source: str, gaps: bool, unit: str) -> np.ndarray:
     SeqattnError
         One is no time, or the unit is another; the message names it.
     """
+    _refuse_narrow(column, source)
     rows = is_given(column) if gaps else np.ones(len(column), dtype=bool)
     times, seconds = column[rows], np.full(len(column), np.nan)
     if not types.is_datetime64_any_dtype(column.dtype):
@@ -60,6 +69,15 @@ def times(column: pd.Series, source: str, gaps: bool, unit: str) -> np.ndarray:
     else:
         _refuse_unit(column, source, seconds, unit)
     return seconds
+
+
+def _refuse_narrow(column: pd.Series, source: str) -> None:
+    """Refuse times in numbers of 32 bits or fewer that have merged minutes."""
+    limit = first_merged(column)
+    if limit < LARGEST_EXACT_INTEGER:
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        merged = np.isfinite(values) & (np.abs(values) >= limit)
+        refuse(column, source, merged, LOST_DIGITS, _FIX_LARGE)
 
 
 def refuse_too_close(
@@ -121,7 +139,7 @@ def _in_seconds(numbers: pd.Series, unit: str) -> np.ndarray:
     per = _PER_SECOND[unit]
     values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
     seconds = values / per
-    exact = np.isnan(values) | (np.abs(values) <= LARGEST_EXACT_INTEGER)
+    exact = np.isnan(values) | (np.abs(values) < LARGEST_EXACT_INTEGER)
     if per == 1 or exact.all() or not types.is_integer_dtype(numbers.dtype):
         return seconds
     # Nanoseconds of today have more digits than float64, so only the part below a second is one.

@@ -558,3 +558,22 @@ def test_advice_names_the_yaml_by_its_path(tmp_path, monkeypatch):
     monkeypatch.chdir(path.parent)
     found = audit(log, replace(dataset, reference=str(path)))
     assert "-d own.yaml`" in advice(found, "test_users")
+
+
+def test_a_given_split_leaves_no_row_unplaced():
+    rows = [(user, item, 10 * user + at) for user in (1, 2) for at, item in enumerate("abcd")]
+    frame = table(rows).assign(order=range(8), timestamp=np.nan, part=["train"] * 8)
+    for at, part in ((2, "valid"), (3, "test"), (6, "valid"), (7, "test")):
+        frame.loc[at, "part"] = part
+    found = audit(*split_as(frame, Splitting(given=True))).splits["unplaced interactions"]
+    assert found.tolist() == [0] * len(found) and ("given", "prepared") in found.index
+
+
+def test_without_its_core_a_log_is_ordered_by_time_where_the_split_is_in_time():
+    """The order runs against time, so that the last in order is the first in time."""
+    rows = [(user, item, 10 * at + user) for user in (1, 2, 3) for at, item in enumerate("abcdef")]
+    frame = table(rows).assign(order=lambda f: -f["timestamp"])
+    found = audit(*split_as(frame, Splitting(time="quantile 0.9"))).splits
+    for name in ("leave-one-out", "global time, 0.9"):
+        prepared_row, unfiltered = (found.loc[name, log] for log in ("prepared", "without k-core"))
+        pd.testing.assert_series_equal(prepared_row, unfiltered, check_names=False)

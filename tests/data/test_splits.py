@@ -318,3 +318,17 @@ def test_a_date_with_a_space_cuts_where_the_same_with_a_t_does(table, moment, va
 def test_what_is_no_fixed_moment_is_no_cut(time):
     with pytest.raises(SeqattnError, match="is neither like 'quantile"):
         Splitting(time=time)
+
+
+def test_rows_equal_in_time_and_order_are_tied_under_a_split_in_time():
+    table = {"user": 1, "item": list("abcd"), "timestamp": [5, 5, 5, 1], "order": [2, 2, 1, 9]}
+    ordered = with_times(Interactions.from_frame(pd.DataFrame(table)))
+    assert ordered.frame["order"].rank(method="dense").tolist() == [3, 3, 2, 1]
+
+
+def test_a_given_validation_is_not_replaced_by_the_last():
+    frame = pd.DataFrame({"user": 1, "item": list("abcd"), "timestamp": range(4)})
+    log = Interactions.from_frame(frame.assign(part=["train", "train", "valid", "test"]))
+    how = Splitting(given=True, validation="last")
+    with pytest.raises(SeqattnError, match=r"validation: last takes .* leave one of the two out"):
+        Dataset.from_interactions(log, replace(ENTRY, splitting=how))

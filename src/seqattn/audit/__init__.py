@@ -33,16 +33,16 @@ from seqattn.audit.statistics import (
     tie_effects,
     tied_tests,
 )
-from seqattn.data.dataset import Dataset
+from seqattn.data.dataset import Dataset, prepare_as
 from seqattn.data.interactions import Interactions, Step, encode, require_chronology
 from seqattn.data.own import is_yaml
-from seqattn.data.preparation import prepare
 from seqattn.data.sequences import Sequences
-from seqattn.data.splits import Parts
+from seqattn.data.splits import Parts, Splitting
 
 __all__ = ["CHECKS", "Audit", "Check", "audit", "gaps", "tied_tests", "value_text"]
 
 FEW_STAMPS = 40  # a single one of fewer is more than the share of dates that makes a light
+_TIMELESS = (Splitting().words, Splitting(given=True).words)  # splits that place every row
 _FORMAT = 1  # of audit.json: raise it when a key changes its meaning
 
 
@@ -290,9 +290,11 @@ def _split_table(sequences: Sequences, parts: Parts) -> pd.DataFrame:
 
 def _compare_splits(log: Interactions, dataset: Dataset, quantile: float) -> pd.DataFrame:
     """Test side of several splits, on the prepared log and on the same without its k-core."""
-    placed = log.take(~np.isnan(require_chronology(log)), "known place in time")
-    how = replace(dataset.entry.preparation, core=1)
-    unfiltered = Sequences.from_interactions(prepare(placed, how))
+    entry = dataset.entry
+    if not entry.splitting.time:  # such a split leaves nothing without a place
+        log = log.take(~np.isnan(require_chronology(log)), "known place in time")
+    weaker = replace(entry, preparation=replace(entry.preparation, core=1))
+    unfiltered = Sequences.from_interactions(prepare_as(log, weaker))
     rows = {}
     for name, sequences in (("prepared", dataset.sequences), ("without k-core", unfiltered)):
         splits = usual_splits(sequences, quantile, ["last"])
@@ -305,7 +307,7 @@ def _compare_splits(log: Interactions, dataset: Dataset, quantile: float) -> pd.
                 "items": sequences.n_items,
                 "training interactions": int(parts.train.sum()),
                 # Without a time, a row is in no part of a split in time.
-                "unplaced interactions": int(missing.sum()) if parts is not splits[0] else 0,
+                "unplaced interactions": 0 if parts.name in _TIMELESS else int(missing.sum()),
                 "validation targets": len(parts.valid),
                 **cold(sequences, parts, "test"),
                 **leakage(sequences, parts, "test"),

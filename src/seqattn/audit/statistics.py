@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from seqattn.data.dataset import Dataset
+from seqattn.data.dataset import Dataset, prepare_as
 from seqattn.data.interactions import COLUMNS, Interactions
-from seqattn.data.preparation import prepare
 from seqattn.data.repeats import OF_INTENSITY, POLICIES, merge_repeats
 from seqattn.data.sequences import Sequences
-from seqattn.data.splits import Split, with_times
+from seqattn.data.splits import Split
 from seqattn.stats.exposure import gini
 
 _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -130,9 +129,7 @@ def order_of(log: Interactions, dataset: Dataset) -> tuple[np.ndarray | None, np
     """
     if not {"order", "part"} & {*log.frame.columns}:
         return None, None
-    if dataset.entry.splitting.time:
-        log = with_times(log)
-    prepared = prepare(log, dataset.entry.preparation)
+    prepared = prepare_as(log, dataset.entry)
     order = prepared.when if "order" in prepared.frame.columns else None
     given = dataset.entry.splitting.given
     return order, prepared.frame["part"].to_numpy() if given else None

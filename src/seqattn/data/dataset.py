@@ -101,9 +101,7 @@ class Dataset:
         """
         require_chronology(log)
         _check_counts(log.source, entry.raw, log.steps[0])
-        if entry.splitting.time:
-            log = with_times(log)
-        prepared = prepare(log, entry.preparation)
+        prepared = prepare_as(log, entry)
         _check_counts(log.source, entry.core, prepared.steps[-1])
         sequences = Sequences.from_interactions(prepared)
         options = entry.preparation.options()
@@ -163,6 +161,17 @@ class Dataset:
         if self.entry.note:
             facts["note"] = self.entry.note
         return pd.DataFrame({self.entry.title: facts})
+
+
+def prepare_as(log: Interactions, entry: Entry) -> Interactions:
+    """Prepare a log as its entry says; for a split in time it is ordered by time first.
+
+    Raises
+    ------
+    SeqattnError
+        As `prepare` and `with_times` do.
+    """
+    return prepare(with_times(log) if entry.splitting.time else log, entry.preparation)
 
 
 def fingerprint(

@@ -314,6 +314,11 @@ def given_split(sequences: Sequences, part: np.ndarray, how: Splitting) -> Parts
             )
         valid = _chosen(user, train, "last")
         train[valid] = False
+    elif how.validation == "last":
+        raise SeqattnError(
+            "split: validation: last takes validation from training, and there are interactions "
+            "in the part 'valid'; leave one of the two out"
+        )
     return Parts(how.words, train, valid, np.flatnonzero(part == 2))
 
 
@@ -385,9 +390,9 @@ def with_times(log: Interactions) -> Interactions:
 
 
 def _rank(seconds: np.ndarray, order: pd.Series) -> np.ndarray:
-    rank = np.empty(len(seconds))
-    rank[np.lexsort((order, seconds))] = np.arange(len(seconds))
-    return rank
+    """Return the place of each row by time and then order, the same for rows equal in both."""
+    groups = order.groupby([seconds, order], dropna=False)
+    return groups.ngroup().to_numpy(dtype=np.float64)
 
 
 def _moment(cut: str, known: np.ndarray) -> float:

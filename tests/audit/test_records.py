@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -268,3 +269,13 @@ def test_a_file_of_another_program_is_refused_and_stays(tmp_path, name, held):
     with pytest.raises(SeqattnError, match=rf"{name}\.json is there and was not written.* with -o"):
         found.write(out)
     assert [path.read_bytes() for path in out.iterdir()] == [held]
+
+
+def test_two_logs_without_a_chronology_are_not_the_same(tmp_path):
+    held = json.dumps({"dataset": "steam-200k", "fingerprint": None})
+    (tmp_path / "dataset.json").write_text(held)
+    mine = own(tmp_path / "a")
+    other = replace(mine, dataset={**mine.dataset, "fingerprint": None})
+    with pytest.raises(SeqattnError, match="record of another log, of dataset 'steam-200k'"):
+        other.write(tmp_path)
+    assert (tmp_path / "dataset.json").read_text() == held

@@ -94,9 +94,9 @@ class Description:
         except SeqattnError:  # there are none, or none that anybody could use
             return
         same = "yaml" if {"yaml"} <= held.keys() & self.dataset.keys() else "dataset"
-        if held.get("fingerprint") == self.dataset["fingerprint"] or (
-            held.get(same) == self.dataset[same]
-        ):
+        found = self.dataset["fingerprint"]  # None without a chronology, which no two logs share
+        equal = found is not None and held.get("fingerprint") == found
+        if equal or held.get(same) == self.dataset[same]:
             return
         other = held.get("yaml", f"dataset {held.get('dataset')!r}")
         raise SeqattnError(

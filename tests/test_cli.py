@@ -118,6 +118,8 @@ def test_settings_of_ones_own_stand_where_a_preset_may(capsys, tmp_path, one_pro
         ("like: fixd", "like is 'fixd'; choose one of quick"),
         ("model: {}", "key 'like' is missing"),
         ("like: fixed\nmodels: {}", "unknown key 'models'"),
+        ("like: fixed\nmodel: {1: 2}", "unknown ModelConfig key 1"),
+        ("like: fixed\ntrain: {yes: 2}", "unknown TrainConfig key True"),
         ("like: fixed\ntrain: {learning_rate: 1e-3}", "must be float, not str '1e-3'"),
         ("like: fixed-relative\nmodel: {positions: absolute}", "under a sliding_window"),
         (None, "no such file"),

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seqattn.config import DESIGNS, MASKED_ONLY, ModelConfig, TrainConfig, replace
+from seqattn.config import DESIGNS, MASKED_ONLY, ModelConfig, TrainConfig, replace, strict
 from seqattn.data.own import is_yaml
 from seqattn.data.yaml_files import load_yaml, section
 from seqattn.errors import SeqattnError
@@ -126,8 +126,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         known = PRESETS.get(self.like, PRESETS["paper"])
-        replace(known.model, **self.model)
-        replace(known.train, **self.train)
+        for config, changes in ((known.model, self.model), (known.train, self.train)):
+            strict(type(config), {**dataclasses.asdict(config), **changes})  # a key may be no text
 
     def changed(self, preset: Preset) -> Preset:
         """Return a preset with these values in it.

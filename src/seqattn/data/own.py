@@ -169,11 +169,12 @@ def _columns(given: OwnYaml) -> tuple[dict[str, str], tuple[str, ...]]:
         )
     listed = given.columns
     used = [name for name in listed if name != "-"]
-    if unknown := [name for name in used if name not in (*COLUMNS, part)]:
+    parts = [part] if part else []
+    if unknown := [name for name in used if name not in (*COLUMNS, *parts)]:
         raise SeqattnError(
             f'columns: {unknown[0]!r} is unknown; list {", ".join(COLUMNS)} or "-" for one to skip'
         )
-    for name in ("user", "item", *([part] if part else []), *used):
+    for name in ("user", "item", *parts, *used):
         if used.count(name) != 1:
             raise SeqattnError(f"columns: {name!r} must stand once in the list")
     names = (name if name != "-" else f"column {at}" for at, name in enumerate(listed, 1))

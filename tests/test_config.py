@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,10 @@ def test_a_key_with_a_slip_is_answered_with_the_one_meant():
         (TrainConfig(), {"mask_probability": 1.0}, "'mask_probability' must be in"),
         (ModelConfig(), {"hidden_dropout": 1.0}, r"'hidden_dropout' must be in \[0, 1\)"),
         (ModelConfig(), {"scope": "future"}, "'scope' must be one of causal, prefix"),
+        (ModelConfig(), {"user_share": 0.995}, "'user_share' must be less, so that items have"),
+        (TrainConfig(), {"learning_rate": math.inf}, "'learning_rate' must be a finite number"),
+        (TrainConfig(), {"confidence": math.inf}, "'confidence' must be a finite number"),
+        (TrainConfig(), {"confidence": math.nan}, "'confidence' must be a finite number, not nan"),
         (ModelConfig(), {"typo": 1}, "unknown ModelConfig key 'typo'"),
         (TrainConfig(), {"loss": "hinge"}, "'loss' must be one of ce, sampled-softmax, gbce"),
         (TrainConfig(loss="bpr"), {"n_negatives": 0}, "'n_negatives' must be at least 1"),

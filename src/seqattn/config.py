@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -154,6 +155,8 @@ class ModelConfig:
             require(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
         for name in ("sse_user", "sse_item"):
             require(name, 0 <= getattr(self, name) <= 1, "in [0, 1]")
+        told = f"less, so that items have one of the {self.hidden_size} features"
+        require("user_share", round(self.user_share * self.hidden_size) < self.hidden_size, told)
         whole = self.hidden_size % self.n_heads == 0
         require("hidden_size", whole, f"a multiple of n_heads = {self.n_heads}")
         usual = (self.query_pooling, self.query_scope) == (POOLINGS[0], QUERY_SCOPES[0])
@@ -481,6 +484,8 @@ def _require_type(cls: type, key: str, value: object, expected: type) -> None:
             f"{cls.__name__} key {key!r} must be {getattr(expected, '__name__', expected)}, "
             f"not {type(value).__name__} {value!r}{_hint_of_type(value, expected)}"
         )
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SeqattnError(f"{cls.__name__} key {key!r} must be a finite number, not {value!r}")
 
 
 def _hint_of_type(value: object, expected: type) -> str:

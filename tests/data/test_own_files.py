@@ -285,6 +285,21 @@ def test_a_last_line_with_fewer_cells_is_cut_off_where_no_other_has_as_few(tmp_p
             read_delimited(path, ",", columns)
 
 
+@pytest.mark.parametrize(
+    ("last", "whole"),
+    [('"1"', True), ('"1', False), ('"', False), ('""', False), ("1", False)],
+)
+def test_a_last_field_is_whole_where_its_quote_is_closed(tmp_path, last, whole):
+    path = tmp_path / "log.csv"
+    path.write_text(f'"user";"item";"at"\n"u";"i";"10"\n"u";"j";{last}')
+    columns = {"user": "user", "item": "item", "at": "timestamp"}
+    if whole:
+        assert len(read_delimited(path, ";", columns).frame) == 2
+    else:
+        with pytest.raises(SeqattnError, match=r"line 3|cannot be read"):
+            read_delimited(path, ";", columns)
+
+
 def test_a_surplus_field_is_named_whatever_it_holds(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("user,item,at\n1,10,1600000000,NA\n2,11,1600000060\n")

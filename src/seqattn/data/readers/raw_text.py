@@ -166,6 +166,8 @@ class RawText:
             if not "".join(last).strip():
                 return  # blanks below the last row are no row
             full = len(last) >= self.columns
+            if full and self._ends_closed(last[-1]):
+                return
             fields = self._column((self.columns if full else len(last)) - 1, self.columns)
             if len(fields) < 2:
                 return
@@ -190,6 +192,10 @@ class RawText:
             lines = [tail.decode(errors="replace")]
         with _cells_of_any_length():
             return next(self._reader(lines), [])
+
+    def _ends_closed(self, field: str) -> bool:
+        """Whether the last field stands in quotes of which the second closes it."""
+        return self.quoted and field != "" and self.content.endswith(f'"{field}"'.encode())
 
     def _has_short(self, fields: int) -> bool:
         """Whether a record before the last one has at most that many fields, too."""

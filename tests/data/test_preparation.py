@@ -263,3 +263,19 @@ def test_a_single_pass_and_what_it_leaves_are_counted_steps():
 def test_a_filter_of_histories_that_leaves_nobody_is_refused():
     with pytest.raises(SeqattnError, match="no user left after step 'histories of at least 9'"):
         drop_short(log([(1, 1, 0), (1, 2, 0)]), 9)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"ties": "item_id"}, "ties 'item_id' is unknown; use file or item-id"),
+        ({"exact": "lates"}, "duplicates: 'lates' is unknown; choose one of latest"),
+        ({"pairs": "add"}, "duplicates: 'add' is unknown"),
+        ({"core": 0}, "filters: k_core must be at least 1"),
+        ({"history": -2}, "and users and history at least 0"),
+        ({"subsample": -1}, "and users and history at least 0"),
+    ],
+)
+def test_a_preparation_that_cannot_be_is_refused(wrong, message):
+    with pytest.raises(SeqattnError, match=message):
+        Preparation(**wrong)

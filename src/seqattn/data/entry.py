@@ -14,13 +14,11 @@ from typing import Any
 
 from seqattn.data.columns import PARTS
 from seqattn.data.preparation import Preparation
-from seqattn.data.repeats import POLICIES
 from seqattn.data.splits import Splitting
 from seqattn.data.times import TIME_UNITS
 from seqattn.data.yaml_files import load_yaml, section
 from seqattn.errors import SeqattnError
 
-_LEAST = {"k_core": 1, "users": 0, "history": 0}
 _TAKEN = ("searches", "datasets", "done")  # folders of a campaign, beside the datasets' own
 
 
@@ -192,6 +190,11 @@ class SplitYaml:
             raise SeqattnError("split: a split in files needs at least train and test; name both")
         if self.target and not self.time:
             raise SeqattnError("split: target belongs to a split in time; leave it out")
+        if self.validation not in ("", "last") and not self.time:
+            raise SeqattnError(
+                f"split: validation {self.validation!r} belongs to a split in time; leave it out, "
+                "or write last for each user's last training interaction"
+            )
         chosen = {"time": str(self.time), "target": self.target, "validation": self.validation}
         return Splitting(**{k: v for k, v in chosen.items() if v}, given=not self.time)
 
@@ -311,11 +314,6 @@ def _preparation(given: EntryYaml | OtherYaml, default: Preparation) -> Preparat
     filters, both = given.filters, given.duplicates
     if filters:
         told = {name: value for name, value in vars(filters).items() if value is not None}
-        if any(told.get(name, least) < least for name, least in _LEAST.items()):
-            raise SeqattnError(
-                "filters: k_core must be at least 1, which keeps everything, and users and history "
-                "at least 0"
-            )
         usual = default if isinstance(given, OtherYaml) else Preparation()
         default = replace(
             default,
@@ -324,15 +322,8 @@ def _preparation(given: EntryYaml | OtherYaml, default: Preparation) -> Preparat
             subsample=told.get("users", usual.subsample) or None,
             history=told.get("history", usual.history),
         )
-    if given.ties not in ("", "file", "item-id"):
-        raise SeqattnError(f"ties {given.ties!r} is unknown; use file or item-id")
     if both is not None:
         both = DuplicatesYaml(both, both) if isinstance(both, str) else both
-        for policy in (both.exact, both.pairs):
-            if policy not in POLICIES:
-                raise SeqattnError(
-                    f"duplicates: {policy!r} is unknown; choose one of {', '.join(POLICIES)}"
-                )
         default = replace(default, exact=both.exact, pairs=both.pairs)
     return replace(default, ties=given.ties) if given.ties else default
 

@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from seqattn.data.interactions import Interactions, encode, known_when, require_chronology
-from seqattn.data.repeats import in_canonical_order, merge_repeats
+from seqattn.data.repeats import POLICIES, in_canonical_order, merge_repeats
 from seqattn.errors import SeqattnError
 
+TIES = ("file", "item-id")
 _SAMPLE_SEED = 2020  # the first of the published training seeds; [IA] does not name another
 _SAMPLE_LEAST = 5  # reviews a user must have to be drawn
 
@@ -47,6 +48,21 @@ class Preparation:
     pairs: str = "latest"
     ties: str = "file"
     history: int = 0
+
+    def __post_init__(self) -> None:
+        """Check that the words are known and the numbers large enough."""
+        if self.ties not in TIES:
+            raise SeqattnError(f"ties {self.ties!r} is unknown; use {' or '.join(TIES)}")
+        for policy in (self.exact, self.pairs):
+            if policy not in POLICIES:
+                raise SeqattnError(
+                    f"duplicates: {policy!r} is unknown; choose one of {', '.join(POLICIES)}"
+                )
+        if self.core < 1 or (self.subsample or 0) < 0 or self.history < 0:
+            raise SeqattnError(
+                "filters: k_core must be at least 1, which keeps everything, and users and history "
+                "at least 0"
+            )
 
     @property
     def counts(self) -> bool:

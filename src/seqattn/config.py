@@ -19,45 +19,27 @@ if TYPE_CHECKING:
 
 NORMALISATIONS = ("log1p_minmax", "minmax", "zscore", "none")
 SCOPES = ("causal", "prefix")
-WINDOWS = ("packed", "prefix", "whole")
 # Those that are added to the input, where an interaction's vector depends on the window it is read
 # in, and those that read distances alone.
 INPUT_POSITIONS = ("absolute", "reversed")
 SHIFT_INVARIANT = ("none", "relative", "t5", "alibi", "rope", "shaw", "transformer-xl")
 TWO_SIDED = ("transformer-xl",)  # of these, what a model that looks both ways can read as well
 PLACEBO_POSITIONS = ("shuffled",)  # the weights of a scheme without what they tell
-KERNELS = ("none", "keys", "values", "both")
 POOLINGS = ("current", "all", "mean")
 QUERY_SCOPES = ("current", "own")
-HEADS = ("tied", "transform")
-LOCALITIES = ("mixed", "pure")
 LOSSES = ("ce", "sampled-softmax", "gbce", "bce", "bpr")
 NEGATIVES = ("uniform", "popularity", "batch")
-OFFSETS = ("none", "prior")
 EXCLUDED = ("target", "history")
 MASKED_ONLY = ("mask_probability", "last_item_samples")  # fields that other objectives ignore
 PLACEBOS = ("constant", "within", "across")
 BY_ITEM = "items"  # no placebo: it tells the item, and not the person
-INTENSITIES = ("real", *PLACEBOS, BY_ITEM, "planted")
-# Fields that are one of a few words.
-_WORDS = {
-    "normalisation": NORMALISATIONS,
-    "scope": SCOPES,
-    "positions": INPUT_POSITIONS + SHIFT_INVARIANT + PLACEBO_POSITIONS,
-    "kernel": KERNELS,
-    "query_pooling": POOLINGS,
-    "query_scope": QUERY_SCOPES,
-    "head": HEADS,
-    "locality": LOCALITIES,
-    "windows": WINDOWS,
-    "intensity": INTENSITIES,
-    "loss": LOSSES,
-    "negatives": NEGATIVES,
-    "exclude": EXCLUDED,
-    "score_offset": OFFSETS,
-}
 
 T = TypeVar("T", bound="DataclassInstance")
+
+
+def _words(*known: str) -> Any:
+    """Return a field that is one of a few words, of which the first is usual."""
+    return dataclasses.field(default=known[0], metadata={"words": known})
 
 
 @dataclass(frozen=True)
@@ -116,18 +98,18 @@ class ModelConfig:
     n_heads: int = 2
     hidden_dropout: float = 0.2
     attention_dropout: float = 0.2
-    normalisation: str = "log1p_minmax"
-    scope: str = "causal"
-    positions: str = "absolute"
+    normalisation: str = _words(*NORMALISATIONS)
+    scope: str = _words(*SCOPES)
+    positions: str = _words(*INPUT_POSITIONS, *SHIFT_INVARIANT, *PLACEBO_POSITIONS)
     sliding_window: int = 0
     memory_slots: int = 0
-    kernel: str = "none"
+    kernel: str = _words("none", "keys", "values", "both")
     n_queries: int = 1
-    query_pooling: str = "current"
-    query_scope: str = "current"
-    head: str = "tied"
+    query_pooling: str = _words(*POOLINGS)
+    query_scope: str = _words(*QUERY_SCOPES)
+    head: str = _words("tied", "transform")
     local_window: int = 2
-    locality: str = "mixed"
+    locality: str = _words("mixed", "pure")
     user_share: float = 0.5
     sse_user: float = 0.92
     sse_item: float = 0.1
@@ -234,7 +216,7 @@ class TrainConfig:
         `seqattn.training.negatives.prior_log_odds`.
     intensity : str
         Which intensities a model reads, in training and evaluation: the ``real`` ones, a placebo of
-        `seqattn.data.placebo`, or ``planted`` ones, see `seqattn.data.planted`.
+        `seqattn.data.intensities`, or ``planted`` ones, see `seqattn.data.planted`.
     planted_p : float
         What planted ones tell of the items to come (0 nothing, 1 everything).
     planted_tail : float
@@ -268,18 +250,18 @@ class TrainConfig:
     batch_targets: int = 2048
     epochs: int = 50
     patience: int = 5
-    windows: str = "packed"
+    windows: str = _words("packed", "prefix", "whole")
     stride: int = 10
     mask_probability: float = 0.2
     last_item_samples: float = 0.0
     pretrain_epochs: int = 0
-    loss: str = "ce"
+    loss: str = _words(*LOSSES)
     n_negatives: int = 256
-    negatives: str = "uniform"
-    exclude: str = "target"
+    negatives: str = _words(*NEGATIVES)
+    exclude: str = _words(*EXCLUDED)
     calibration: float = 0.75
-    score_offset: str = "none"
-    intensity: str = "real"
+    score_offset: str = _words("none", "prior")
+    intensity: str = _words("real", *PLACEBOS, BY_ITEM, "planted")
     planted_p: float = 1.0
     planted_tail: float = 2.0
     planted_popularity: float = 0.0
@@ -465,8 +447,10 @@ _types = functools.cache(get_type_hints)
 
 def _require_types_and_words(config: DataclassInstance) -> None:
     """Refuse a constructor's values of wrong types, and unknown words; make floats of integers."""
-    for key, expected in _types(type(config)).items():
-        value, words = getattr(config, key), _WORDS.get(key)
+    types = _types(type(config))
+    for field in dataclasses.fields(config):
+        key, expected, words = field.name, types[field.name], field.metadata.get("words")
+        value = getattr(config, key)
         _require_type(type(config), key, value, expected)
         if expected is float:  # 0 and 0.0 are two texts, so two keys
             object.__setattr__(config, key, float(value))

@@ -26,35 +26,32 @@ from seqattn.errors import SeqattnError
 FOLLOW = np.array([1, 31, 73, 111, 157])  # places on
 HOLDS, GOES_ON = 0.5, 0.8  # probabilities
 HELD_MINUTES = 15.0  # between left and held
+_N_ITEMS, _LENGTH = 200, 15
 _LOG_MINUTES, _SPREAD = (1.1, 4.1), 0.4
 
 
-def held_log(
-    n_users: int = 2_000, n_items: int = 200, length: int = 15, seed: int = 0
-) -> Interactions:
-    """Generate the log; every user has `length` interactions, and time is their order.
+def held_log(n_users: int = 2_000, seed: int = 0) -> Interactions:
+    """Generate the log: 200 items, 15 interactions of each user, and time is their order.
 
     Raises
     ------
     SeqattnError
-        A size is too small: at least one user, histories of 5, and an item that is left over.
+        There is no user.
     """
-    sizes = {"n_users": (n_users, 1), "length": (length, 5), "n_items": (n_items, length + 1)}
-    for name, (value, least) in sizes.items():
-        if value < least:
-            raise SeqattnError(f"held_log: {name} = {value} is too small; use >= {least}")
+    if n_users < 1:
+        raise SeqattnError(f"held_log: n_users = {n_users} is too small; use >= 1")
     rng, rows = np.random.default_rng(seed), []
     for user in range(n_users):
-        held = rng.random(length) < HOLDS
+        held = rng.random(_LENGTH) < HOLDS
         minutes = np.exp(
-            np.where(held, *_LOG_MINUTES[::-1]) + _SPREAD * rng.standard_normal(length)
+            np.where(held, *_LOG_MINUTES[::-1]) + _SPREAD * rng.standard_normal(_LENGTH)
         )
-        items = [int(rng.integers(n_items))]
-        for step in range(1, length):
+        items = [int(rng.integers(_N_ITEMS))]
+        for step in range(1, _LENGTH):
             source = held_last(items, minutes[:step])
-            follow = [int(item) for item in (source + FOLLOW) % n_items if item not in items]
+            follow = [int(item) for item in (source + FOLLOW) % _N_ITEMS if item not in items]
             if not follow or rng.random() >= GOES_ON:
-                follow = [item for item in range(n_items) if item not in items]
+                follow = [item for item in range(_N_ITEMS) if item not in items]
             items.append(follow[rng.integers(len(follow))])
         rows += [(user, i, w, t) for t, (i, w) in enumerate(zip(items, minutes, strict=True))]
     frame = pd.DataFrame(rows, columns=["user", "item", "intensity", "timestamp"])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from seqattn.config import ModelConfig, replace
 from seqattn.data import load_dataset
-from seqattn.data.placebo import with_placebo
+from seqattn.data.intensities import with_placebo
 from seqattn.errors import SeqattnError
 from seqattn.presets import get_preset
 from seqattn.runs.export import dataset_of
@@ -196,8 +196,6 @@ def test_a_placebo_is_drawn_for_each_seed_so_seeds_are_not_stacked(tmp_path):
 
 def test_a_log_without_intensity_and_an_unknown_placebo_are_refused():
     data = load_dataset("synthetic")
-    with pytest.raises(SeqattnError, match="unknown placebo 'none'"):
-        with_placebo(data, "none", 1)
     with pytest.raises(SeqattnError, match="config key 'intensity' must be one of real, constant"):
         with_train(intensity="none")
     import dataclasses

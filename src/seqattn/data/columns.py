@@ -23,6 +23,16 @@ _FIX_MISSING = "fill the field in, or drop such rows with drop_incomplete=True"
 _FIX_ORDER = "give a number for each interaction whose place is known, and an empty field elsewhere"
 _NESTED = (list, dict, set, np.ndarray)  # what a log's fields cannot be counted by
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
+# The last are halves of characters, which no file can store.
+_UNREADABLE = re.compile("[\0\ufeff\ud800-\udfff]")
+_FIX_TEXT = "remove it, or get the file again"
+_LETTERS = {
+    "\0": ("holds a NUL character", _FIX_TEXT),
+    "\ufeff": (
+        "holds the mark U+FEFF that begins a file, as if a second file were joined here",
+        "remove the mark, and names of columns behind it",
+    ),
+}
 PARTS = ("train", "valid", "test")
 _NUMBER = {name: n for n, name in enumerate(PARTS)} | {"validation": 1}  # of a part
 LARGEST_EXACT_INTEGER = 2.0**53  # beyond it float64 has already merged neighbouring ids
@@ -31,19 +41,6 @@ _FIX_LARGE_IDS = "read these ids as text or as whole numbers (Int64)"
 _FIX_LARGE_ORDER = "read the column as text or as whole numbers (Int64)"
 _LONGEST_ID = 1_000  # characters; numpy gives every id the room of the longest
 _FILE = "file"  # name of an index level
-
-
-def refuse_nested(column: pd.Series, source: str) -> None:
-    """Refuse ids that are lists or the like, which cannot be counted.
-
-    Raises
-    ------
-    SeqattnError
-        One is; the message names the first row.
-    """
-    if types.is_object_dtype(column.dtype):
-        nested = column.map(lambda value: isinstance(value, _NESTED)).to_numpy(dtype=bool)
-        refuse(column, source, nested, "is not an id", _FIX_IDS)
 
 
 def of_files(frames: Sequence[pd.DataFrame], files: Sequence[str]) -> pd.DataFrame:
@@ -66,17 +63,16 @@ def tidy_ids(column: pd.Series, source: str) -> pd.Series:
         One is a list or the like, or a text that numpy and pandas would cut and so merge with
         another; the message names the first row.
     """
-    refuse_nested(column, source)
+    if types.is_object_dtype(column.dtype):
+        nested = column.map(lambda value: isinstance(value, _NESTED)).to_numpy(dtype=bool)
+        refuse(column, source, nested, "is not an id", _FIX_IDS)
     categorical = isinstance(column.dtype, pd.CategoricalDtype)
     values = column.cat.categories if categorical else column
     if not (types.is_object_dtype(values.dtype) or types.is_string_dtype(values.dtype)):
         return column
     # A set compares whole texts; pandas compares them up to the first NUL.
     texts = {value for value in values.array if isinstance(value, str)}
-    for bad, told, fix in _BAD_TEXTS:
-        if found := {text for text in texts if bad(text)}:
-            rows = column.map(found.__contains__).to_numpy(dtype=bool, na_value=False)
-            refuse(column, source, rows, told, fix)
+    _refuse_unreadable(column, source, texts)
     if all(text and text == text.strip() for text in texts):
         return column
     tidied = {text: text.strip() or None for text in texts}
@@ -85,30 +81,13 @@ def tidy_ids(column: pd.Series, source: str) -> pd.Series:
     )
 
 
-def _has_nul(text: str) -> bool:
-    return "\0" in text
-
-
-def _is_broken(text: str) -> bool:
-    """Whether a text holds half of a character, which no file can store."""
-    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
-
-
-def _has_mark(text: str) -> bool:
-    """Whether a text holds the mark that begins a file, and that nobody sees in the middle."""
-    return not text.isascii() and "\ufeff" in text
-
-
-_FIX_TEXT = "remove it, or get the file again"
-_BAD_TEXTS = (
-    (_has_nul, "holds a NUL character", _FIX_TEXT),
-    (_is_broken, "is no valid text", _FIX_TEXT),
-    (
-        _has_mark,
-        "holds the mark U+FEFF that begins a file, as if a second file were joined here",
-        "remove the mark, and names of columns behind it",
-    ),
-)
+def _refuse_unreadable(column: pd.Series, source: str, texts: set[str]) -> None:
+    """Refuse ids that hold what no file can store, or nobody sees; `texts` are all of them."""
+    letters = {text: found[0] for text in texts if (found := _UNREADABLE.search(text))}
+    if letters:
+        bad = column.map(letters.__contains__).to_numpy(dtype=bool, na_value=False)
+        letter = letters[column.iloc[int(np.argmax(bad))]]
+        refuse(column, source, bad, *_LETTERS.get(letter, ("is no valid text", _FIX_TEXT)))
 
 
 def ids(column: pd.Series, source: str) -> np.ndarray:
@@ -283,7 +262,7 @@ def without_categories(column: pd.Series) -> pd.Series:
     return column
 
 
-def _place(column: pd.Series, source: str, position: int) -> tuple[str, str]:
+def place_of(column: pd.Series, source: str, position: int) -> tuple[str, str]:
     """Return the file and the row of a place, the file being the source where there is one."""
     index, label = column.index, column.index[position]
     if index.names[0] == _FILE and index.nlevels == 2:
@@ -300,7 +279,7 @@ def refuse(column: pd.Series, source: str, bad: np.ndarray, problem: str, fix: s
     value = value.item() if isinstance(value, np.generic) else value
     more = int(bad.sum()) - 1
     others = f" (and {more} more)" if more else ""
-    file, row = _place(column, source, position)
+    file, row = place_of(column, source, position)
     blank = types.is_scalar(value) and (pd.isna(value) or value == "")
     told = "the field" if blank and problem == "is blank" else _clipped(value)
     raise SeqattnError(f"{file}: column {column.name!r}, {row}{others}: {told} {problem}; {fix}")
@@ -336,7 +315,7 @@ def _refuse_types(column: pd.Series, source: str) -> None:
         first, same = 0, other
         what = "ids are"
     second = int(np.argmax(same))
-    (file, row), (other_file, other_row) = (_place(column, source, at) for at in (first, second))
+    (file, row), (other_file, other_row) = (place_of(column, source, at) for at in (first, second))
     other_row += f" of {other_file}" if other_file != file else ""
     raise SeqattnError(
         f"{file}: column {column.name!r}: {what} of type {kinds.iloc[first]} in {row} and "

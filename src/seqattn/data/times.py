@@ -18,6 +18,7 @@ from seqattn.data.columns import (
     first_merged,
     is_given,
     numeric,
+    place_of,
     refuse,
 )
 
@@ -116,16 +117,11 @@ def _refuse_two_clocks(column: pd.Series, source: str, rows: np.ndarray) -> None
         return
     zoned = rows & _have_zone(column)
     if zoned.any():
-        row, value = _place(column, int(np.argmax(zoned)))
-        told = f"has no zone, and {value!r} in {row} has one"
+        first = int(np.argmax(zoned))
+        file, row = place_of(column, "", first)
+        told = f"has no zone, and {str(column.iloc[first])!r} in {row}"
+        told += f" of {file} has one" if file else " has one"
         refuse(column, source, rows & ~zoned, told, _FIX_ZONE)
-
-
-def _place(column: pd.Series, position: int) -> tuple[str, str]:
-    """Return the row of a place, with its file where rows are of several, and what stands there."""
-    name, label = column.index.names[-1] or "row", column.index[position]
-    file, number = label if isinstance(label, tuple) else ("", label)
-    return f"{name} {number}{f' of {file}' if file else ''}", str(column.iloc[position])
 
 
 def _odd(seconds: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -16,7 +16,6 @@ from seqattn.data.columns import of_files
 from seqattn.data.entry import CATALOGUE, Counts, Entry
 from seqattn.data.interactions import Interactions, Step, require_chronology
 from seqattn.data.own import OwnData, is_yaml, read_yaml
-from seqattn.data.paths import require_file
 from seqattn.data.preparation import prepare
 from seqattn.data.readers import (
     READERS,
@@ -29,6 +28,7 @@ from seqattn.data.sequences import Sequences
 from seqattn.data.sources import GENERATED, opened, with_files
 from seqattn.data.splits import Split, split, with_times
 from seqattn.errors import SeqattnError, about
+from seqattn.files import require_file
 
 
 class Described(Protocol):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 import yaml
 
 from seqattn.config import strict
-from seqattn.data.paths import require_file
 from seqattn.errors import SeqattnError
+from seqattn.files import require_file
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

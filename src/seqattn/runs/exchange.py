@@ -16,10 +16,10 @@ from pandas.api import types
 
 from seqattn.data import Dataset
 from seqattn.data.columns import tidy_ids
-from seqattn.data.paths import require_file
 from seqattn.data.readers.plain import plain_names, read_plain
 from seqattn.data.sequences import places_of
 from seqattn.errors import SeqattnError, about
+from seqattn.files import require_file
 
 
 def split_table(dataset: Dataset) -> pd.DataFrame:

@@ -14,7 +14,6 @@ import pandas as pd
 from pandas.api import types
 
 from seqattn.data.columns import refuse
-from seqattn.data.paths import require_file
 from seqattn.data.readers.raw_text import (
     UNREADABLE,
     RawText,
@@ -25,6 +24,7 @@ from seqattn.data.readers.raw_text import (
     with_one,
 )
 from seqattn.errors import SeqattnError
+from seqattn.files import require_file
 
 
 @dataclass(frozen=True, eq=False)

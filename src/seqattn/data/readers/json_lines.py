@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seqattn.data.paths import require_file
 from seqattn.data.readers.delimited import Table
 from seqattn.errors import SeqattnError
+from seqattn.files import require_file
 
 # What json.loads and ast.literal_eval raise on text they cannot read; deep nesting ends in the
 # last two.

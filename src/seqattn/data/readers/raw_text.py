@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from pandas.io.common import get_handle
 
-from seqattn.data.paths import require_file
 from seqattn.errors import SeqattnError
+from seqattn.files import require_file
 
 UNREADABLE = (pd.errors.ParserError, UnicodeError, EOFError, OSError, zlib.error)
 # How files that are no text begin, and what is said of them.

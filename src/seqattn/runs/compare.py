@@ -434,12 +434,11 @@ def _criterion(record: DualCriterion, few: str) -> dict[str, Any]:
 
     There is none where only a `few` users differ.
     """
-    alone = record.seeds_positive if record.direction > 0 else record.seeds_negative
     words = {True: "robust", False: "not robust"}
     note = f"of {record.n_seeds} leave out 0; dual criterion: {words[record.robust]} as published, "
     note += f"{words[record.robust_clustered]} clustered"
     note = f"of {record.n_seeds} leave out 0; not judged: {few}" if few else note
-    return {"question": "seeds that show it alone", "estimate": alone, "note": note}
+    return {"question": "seeds that show it alone", "estimate": record.agreeing, "note": note}
 
 
 def _equivalence(

@@ -93,6 +93,21 @@ def _resample_weights(n: int, n_resamples: int, seed: int) -> Iterator[Floats]:
         yield weights_bn
 
 
+def require_resamples(n_resamples: int) -> None:
+    """Refuse so few resamples that `bootstrap_p_value` could never reject.
+
+    Raises
+    ------
+    SeqattnError
+        They are.
+    """
+    if n_resamples * ALPHA <= 1:
+        raise SeqattnError(
+            f"n_resamples is {n_resamples}: the smallest p-value, 1/{n_resamples}, could never "
+            f"fall below {ALPHA}; give more than {1 / ALPHA:.0f}"
+        )
+
+
 def bootstrap_p_value(means: ArrayLike) -> Floats:
     r"""Two-sided p-value from bootstrap means, never below what B resamples can resolve.
 

@@ -32,7 +32,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from seqattn.errors import SeqattnError
-from seqattn.stats.bootstrap import bootstrap_p_value, percentile_interval
+from seqattn.stats.bootstrap import bootstrap_p_value, percentile_interval, require_resamples
 from seqattn.stats.criterion import PARTS, RULES, bootstrap_parts, is_robust
 from seqattn.stats.inputs import ALPHA, Floats, as_pair
 from seqattn.stats.significance import paired_t
@@ -46,6 +46,7 @@ from seqattn.stats.variance import (
 )
 
 EFFECTS = (0, 0.25, 0.5, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 20, 30, 50)
+_POWER = 0.8  # with which an effect counts as found
 _LEAST_RATE = 1e-3  # that is told from none
 _BATCH_ENTRIES = 1 << 23  # floats of an array of replicates, or of their resampled means: 64 MiB
 
@@ -164,10 +165,8 @@ def calibrate(
     )
 
 
-def detectable_percent(
-    rates: pd.DataFrame, criterion: str, world: str = "estimated", power: float = 0.8
-) -> float:
-    """Return the smallest positive effect, in percent, found with the given power.
+def detectable_percent(rates: pd.DataFrame, criterion: str, world: str = "estimated") -> float:
+    """Return the smallest positive effect, in percent, found with a power of 0.8.
 
     Between the effects of `rates`, those of a `Calibration`, the normal quantile of the rate is
     taken as linear, as a test's power is about a normal distribution function of the effect. NaN
@@ -176,14 +175,14 @@ def detectable_percent(
     chosen = (rates["world"] == world) & (rates["criterion"] == criterion)
     curve = rates[chosen & (rates["effect_percent"] >= 0)].sort_values("effect_percent")
     effects, found = curve["effect_percent"].to_numpy(), curve["rate"].to_numpy()
-    enough = np.flatnonzero((found >= power) & (effects > 0))
+    enough = np.flatnonzero((found >= _POWER) & (effects > 0))
     if not len(enough):
         return float("nan")
     last = enough[0]
-    if found[last - 1] >= power:  # false positives, in either direction
+    if found[last - 1] >= _POWER:  # false positives, in either direction
         return float(effects[last])
     sides = special.ndtri(found[last - 1 : last + 1].clip(_LEAST_RATE, 1 - _LEAST_RATE))
-    return float(np.interp(special.ndtri(power), sides, effects[last - 1 : last + 1]))
+    return float(np.interp(special.ndtri(_POWER), sides, effects[last - 1 : last + 1]))
 
 
 def _studies(
@@ -228,11 +227,12 @@ def _check_settings(effects: Sequence[float], replicates: int, n_resamples: int,
     values = list(effects)
     if not np.isfinite(values).all() or 0 not in values or len(set(values)) < len(values):
         raise SeqattnError(f"effects are {values}; give finite percents, each once, 0 among them")
-    if replicates < 1 or seed < 0 or n_resamples * ALPHA <= 1:
+    if replicates < 1 or seed < 0:
         raise SeqattnError(
-            f"replicates are {replicates}, n_resamples {n_resamples}, seed {seed}; give at least "
-            f"1 replicate, more than {1 / ALPHA:.0f} resamples and a non-negative seed"
+            f"replicates are {replicates}, seed {seed}; give at least 1 replicate and a "
+            "non-negative seed"
         )
+    require_resamples(n_resamples)
 
 
 CRITERIA = (*PARTS, *RULES)

@@ -15,7 +15,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from seqattn.errors import SeqattnError
-from seqattn.stats.bootstrap import bootstrap_means, bootstrap_p_value, percentile_interval
+from seqattn.stats.bootstrap import (
+    bootstrap_means,
+    bootstrap_p_value,
+    percentile_interval,
+    require_resamples,
+)
 from seqattn.stats.inputs import ALPHA, Floats, as_pair, copies
 from seqattn.stats.significance import paired_t, tost_paired, wilcoxon
 
@@ -79,6 +84,11 @@ class DualCriterion:
     n_users: int
     n_resamples: int
     alpha: float = ALPHA
+
+    @property
+    def agreeing(self) -> int:
+        """Seeds whose own interval lies on the side of the mean difference."""
+        return self.seeds_positive if self.direction > 0 else self.seeds_negative
 
 
 def dual_criterion(
@@ -189,11 +199,7 @@ def is_robust(
 def _judge_cells(
     cells: list[tuple[ArrayLike, ArrayLike]], labels: list[str], n_resamples: int, seed: int
 ) -> list[DualCriterion]:
-    if n_resamples * ALPHA <= 1:
-        raise SeqattnError(
-            f"n_resamples is {n_resamples}: the smallest p-value, 1/{n_resamples}, could never "
-            f"fall below {ALPHA}; give more than {1 / ALPHA:.0f}"
-        )
+    require_resamples(n_resamples)
     pairs = [as_pair(*pair, ndim=2, cell=label) for pair, label in zip(cells, labels, strict=True)]
     for pair, label in zip(pairs, labels, strict=True):
         if found := copies(np.hstack(pair)):
@@ -286,9 +292,8 @@ def reasons(records: Mapping[Any, DualCriterion]) -> pd.DataFrame:
         row: dict[str, Any] = {"change %": record.relative_change_percent}
         for part, p in (("(i)", record.t_p_value), ("(ii)", record.pooled_p_value)):
             row[part] = f"{_passes(p < ALPHA)}: p {'' if p < 0.001 else '= '}{p_text(p)}"
-        agreeing = record.seeds_positive if record.direction > 0 else record.seeds_negative
-        most = record.direction != 0 and 2 * agreeing > record.n_seeds
-        told = f"{agreeing} of {record.n_seeds} seeds exclude zero alone"
+        most = record.direction != 0 and 2 * record.agreeing > record.n_seeds
+        told = f"{record.agreeing} of {record.n_seeds} seeds exclude zero alone"
         rows[name] = row | {"(iii)": f"{_passes(most)}: {told}", "robust": record.robust}
     return pd.DataFrame.from_dict(rows, orient="index")
 

@@ -21,6 +21,7 @@ from seqattn.stats.inputs import ALPHA, Floats, as_floats, as_pair, unit_of
 
 # Beyond these powers of two the variance of differences leaves float64, or its digits do.
 _LARGEST_POWER = 480
+_SIMULATED_SEEDS = 5
 
 
 @dataclass(frozen=True)
@@ -277,16 +278,14 @@ def expected_levels(components: Components, n_seeds: int, n_users: int) -> dict[
 def pooling_levels(
     rhos: Sequence[float],
     *,
-    n_seeds: int = 5,
     n_users: int = 500,
     replicates: int = 2000,
     n_resamples: int = 1000,
-    seed: int = 0,
 ) -> list[dict[str, float]]:
     """Simulate how the pooled bootstrap's false positives grow with what a user's seeds share.
 
-    Differences are normal without any effect; those of one user correlate by rho between seeds.
-    The level is 0.05.
+    Differences are normal without any effect; those of one user correlate by rho between 5
+    seeds. The level is 0.05.
 
     Returns
     -------
@@ -299,22 +298,22 @@ def pooling_levels(
     SeqattnError
         If a rho lies outside [-1 / (S - 1), 1] or a count is out of range.
     """
-    counts_fit = min(n_seeds, n_users) >= 2 and replicates >= 1
-    if not counts_fit or not all(-1 / (n_seeds - 1) <= rho <= 1 for rho in rhos):
+    n_seeds = _SIMULATED_SEEDS
+    if n_users < 2 or replicates < 1 or not all(-1 / (n_seeds - 1) <= r <= 1 for r in rhos):
         raise SeqattnError(
-            f"rhos are {list(rhos)}, {n_seeds} seeds, {n_users} users, {replicates} replicates; "
-            "give rhos in [-1 / (S - 1), 1], at least 2 seeds and users, and 1 replicate"
+            f"rhos are {list(rhos)}, {n_users} users, {replicates} replicates; give rhos in "
+            f"[{-1 / (n_seeds - 1):g}, 1], at least 2 users, and 1 replicate"
         )
     rows = []
     for place, rho in enumerate(rhos):
-        generator = np.random.default_rng([seed, place])
+        generator = np.random.default_rng([0, place])
         d_CSU = generator.standard_normal((replicates, n_seeds, n_users))
         users_C1U = d_CSU.mean(axis=1, keepdims=True)
         # The covariance's two eigenvalues, so that rho may be negative, too.
         d_CSU = (
             np.sqrt(1 - rho) * (d_CSU - users_C1U) + np.sqrt(1 + (n_seeds - 1) * rho) * users_C1U
         )
-        means_CB = bootstrap_means(d_CSU.reshape(replicates, -1), n_resamples, seed)
+        means_CB = bootstrap_means(d_CSU.reshape(replicates, -1), n_resamples)
         rate, low, high = proportion(int((bootstrap_p_value(means_CB) < 0.05).sum()), replicates)
         parts = Components(0.0, 0.0, rho, np.sqrt(1 - rho))
         row = {"rho": float(rho), "rate": rate, "low": low, "high": high}

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from seqattn.data import sources as module
-from seqattn.data.sources import download, verify
+from seqattn.data.sources import _check, download
 from seqattn.errors import SeqattnError
 
 CONTENT = bytes(range(256)) * 4_000
@@ -167,10 +167,10 @@ def test_the_first_checksum_is_kept_and_another_one_refused(server, tmp_path):
 
 def test_a_cached_file_that_was_altered_is_refused(server, tmp_path):
     target = download(server.url, tmp_path / "data.zip")
-    verify(target)
+    _check(target, target, None, str(target))
     target.write_bytes(b"other")
     with pytest.raises(SeqattnError, match="damaged or altered"):
-        verify(target)
+        _check(target, target, None, str(target))
 
 
 def test_a_full_disk_leaves_no_file_and_says_what_to_do(server, tmp_path, monkeypatch):
@@ -197,8 +197,8 @@ def test_a_record_of_a_checksum_that_was_cut_off_is_written_again(tmp_path):
     (path := tmp_path / "data.zip").write_bytes(CONTENT)
     record = path.with_name("data.zip.sha256")
     record.touch()
-    verify(path, None)
+    _check(path, path, None, str(path))
     assert record.read_text() == f"{SHA256}  data.zip\n"
     path.write_bytes(CONTENT[:-1])
     with pytest.raises(SeqattnError, match="damaged or altered"):
-        verify(path, None)
+        _check(path, path, None, str(path))

@@ -107,7 +107,7 @@ def test_the_mirror_comes_before_the_cache(mirror, tmp_path):
 
 def test_the_cache_comes_before_recboles_copy(mirror, tmp_path, monkeypatch):
     copy = written(tmp_path / "ml-100k.inter", "user_id:token\titem_id:token\n1\t2\n")
-    monkeypatch.setattr(sources, "_recbole_file", lambda relative: copy)
+    monkeypatch.setattr(sources, "_recbole_file", lambda: copy)
     assert find(CATALOGUE["ml-100k"]).place == "recbole"
     written(tmp_path / "cache" / "u.data", U_DATA)
     assert find(CATALOGUE["ml-100k"]).place == "cache"
@@ -142,7 +142,7 @@ def test_what_is_nowhere_is_downloaded_and_unpacked(mirror, tmp_path, monkeypatc
     monkeypatch.setattr(sources, "download", fetch)
     assert load_log("ml-1m").frame.iloc[0].tolist() == [1, 1193, 5, 978_300_760]
     monkeypatch.setattr(sources, "download", no_network)
-    monkeypatch.setattr(sources, "verify", lambda *_: None)  # the archive is no official one
+    monkeypatch.setattr(sources, "_check", lambda *_: None)  # the archive is no official one
     assert len(load_log("ml-1m")) == 1
 
 
@@ -151,7 +151,7 @@ def test_an_archive_comes_before_what_was_unpacked_beside_it(mirror, tmp_path, m
         return zipped(target, **{"ml-1m__ratings_DOT_dat": "1::1193::5::978300760\n"})
 
     monkeypatch.setattr(sources, "download", fetch)
-    monkeypatch.setattr(sources, "verify", lambda *_: None)
+    monkeypatch.setattr(sources, "_check", lambda *_: None)
     load_log("ml-1m")
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["ml-1m.zip"]
     written(tmp_path / "cache" / "ml-1m" / "ml-1m" / "ratings.dat", "1::1193::1::978300760\n")

@@ -39,6 +39,7 @@ GENERATED: Mapping[str, Callable[[], Interactions]] = {
     "synthetic": synthetic_log,
     "synthetic-held": held_log,
 }
+_OF_RECBOLE = "dataset_example/ml-100k/ml-100k.inter"
 _ATTEMPTS = 4
 _TIMEOUT = 30.0  # seconds without a byte
 _CHUNK = 1 << 20  # bytes
@@ -90,17 +91,6 @@ def download(url: str, target: Path, *, sha256: str | None = None) -> Path:
             "a folder on another disk"
         ) from error
     return target
-
-
-def verify(path: Path, sha256: str | None = None) -> None:
-    """Refuse a file whose checksum is not the published or the first recorded one.
-
-    Raises
-    ------
-    SeqattnError
-        The file was altered or damaged since its download.
-    """
-    _check(path, path, sha256, str(path))
 
 
 def _check(path: Path, target: Path, published: str | None, what: str) -> None:
@@ -239,7 +229,7 @@ def find(entry: Entry) -> Source | None:
         return Source("official", "cache", found)
     copy = None
     if entry.name == "ml-100k":
-        copy = _recbole_file("dataset_example/ml-100k/ml-100k.inter")
+        copy = _recbole_file()
     return Source("inter", "recbole", (copy,)) if copy else None
 
 
@@ -299,7 +289,8 @@ def locate(entry: Entry) -> Source:
         path = download(entry.url, cache_folder() / _basename(entry), sha256=entry.sha256)
         source = Source("official", "cache", (path,))
     elif source.paths[0].name == _basename(entry) and (source.place == "cache" or entry.sha256):
-        verify(source.paths[0], entry.sha256)  # without a published one, the cache's first is kept
+        path = source.paths[0]
+        _check(path, path, entry.sha256, str(path))  # without a published one, the cache's first
     return source
 
 
@@ -360,9 +351,9 @@ def _basename(entry: Entry) -> str:
     return PurePosixPath(entry.url or "").name
 
 
-def _recbole_file(relative: str) -> Path | None:
-    """Return a file of RecBole's wheel; finding a top-level package does not import it."""
+def _recbole_file() -> Path | None:
+    """Return ML-100K of RecBole's wheel; finding a top-level package does not import it."""
     spec = find_spec("recbole")
     folders = (spec.submodule_search_locations or ()) if spec else ()
-    paths = (Path(folder) / relative for folder in folders)
+    paths = (Path(folder) / _OF_RECBOLE for folder in folders)
     return next(filter(Path.is_file, paths), None)

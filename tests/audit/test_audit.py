@@ -92,13 +92,15 @@ def test_side_by_side_has_both_splits_with_and_without_core():
     # Stamps 0 5 10 15 20 30 100 110 120 120 200 300: the 0.7 quantile is 117, of the eight up to
     # it 29. Training: a@0 b@10 c@20 | | b@5 c@15; validation: d of user 1, a of user 2; test: e
     # of user 2, who is not trained on, and f of user 3.
-    found = audit(*prepared(table()), quantile=0.7)
+    log = Interactions.from_frame(table())
+    in_time = replace(entry(), splitting=Splitting(time="quantile 0.7"))
+    found = audit(log, Dataset.from_interactions(log, in_time))
     row = found.splits.loc[("global time, 0.7", "prepared")]
     assert (row["training interactions"], row["validation targets"], row["targets"]) == (5, 2, 2)
     assert row["future training"] == row["older than training"] == 0
     assert (row["cold items"], row["cold users"]) == (1, 1 / 2)
     assert set(found.splits.index.get_level_values("log")) == {"prepared", "without k-core"}
-    assert len(found.splits) == 4
+    assert len(found.splits) == 5  # beside leave-one-out, 0.9 of both, and the dataset's own
 
 
 def test_findings_carry_value_thresholds_light_and_advice(toy):

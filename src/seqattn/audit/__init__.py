@@ -137,7 +137,6 @@ def _records(table: pd.DataFrame) -> list[dict[str, object]]:
 def audit(
     log: Interactions,
     dataset: Dataset | None = None,
-    quantile: float = 0.9,
     reference: str = "NAME",
 ) -> Audit:
     """Audit a log, and what preparation and the dataset's split make of it.
@@ -149,8 +148,6 @@ def audit(
     dataset : Dataset or None
         The same log prepared and split; None where it has no chronology, or to look at the raw
         log alone. Checks of the split are then grey.
-    quantile : float
-        Place of the global time split that the others are compared with.
     reference : str
         What commands call a log without a dataset: a name, or the path of its YAML.
     """
@@ -164,7 +161,7 @@ def audit(
         tables = {
             "ties": _ties(log, dataset),
             "split": _split_table(sequences, dataset.split.parts),
-            "splits": _compare_splits(log, dataset, quantile),
+            "splits": _compare_splits(log, dataset),
         }
     sizes = {name: core(np.bincount(r.user), np.bincount(r.item)) for name, r in rows.items()}
     tables |= {
@@ -288,7 +285,7 @@ def _split_table(sequences: Sequences, parts: Parts) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _compare_splits(log: Interactions, dataset: Dataset, quantile: float) -> pd.DataFrame:
+def _compare_splits(log: Interactions, dataset: Dataset) -> pd.DataFrame:
     """Test side of several splits, on the prepared log and on the same without its k-core."""
     entry = dataset.entry
     if not entry.splitting.time:  # such a split leaves nothing without a place
@@ -297,7 +294,7 @@ def _compare_splits(log: Interactions, dataset: Dataset, quantile: float) -> pd.
     unfiltered = Sequences.from_interactions(prepare_as(log, weaker))
     rows = {}
     for name, sequences in (("prepared", dataset.sequences), ("without k-core", unfiltered)):
-        splits = usual_splits(sequences, quantile, ["last"])
+        splits = usual_splits(sequences, ["last"])
         missing = np.isnan(sequences.timestamp)
         if name == "prepared" and dataset.split.parts.name not in [s.name for s in splits]:
             splits.append(dataset.split.parts)

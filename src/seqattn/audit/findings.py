@@ -8,6 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+# What words of an advice stand for, of a log with an intensity and of one without.
+_DEPENDS = {
+    "OTHER": ("ia-add", "bert4rec"),
+    "POLICY": ("`duplicates: keep` or `duplicates: sum`", "`duplicates: keep`"),
+}
+
 
 @dataclass(frozen=True)
 class Check:
@@ -22,9 +28,8 @@ class Check:
         is less than `amber`.
     advice : str
         What to do when it is not green, with the command, or the line of a dataset's YAML, that
-        does it; NAME stands for the dataset.
-    without : str
-        The advice for a log without an intensity, where that is another one.
+        does it; NAME stands for the dataset, and other words in capitals for what depends on
+        whether it has an intensity.
     """
 
     key: str
@@ -32,7 +37,6 @@ class Check:
     amber: float
     red: float
     advice: str
-    without: str = ""
 
     @property
     def asks_for_a_model(self) -> bool:
@@ -50,7 +54,9 @@ class Check:
 
     def told(self, name: str, intensity: bool) -> str:
         """Return the advice for a dataset, by its name, with or without an intensity."""
-        advice = self.advice if intensity else self.without or self.advice
+        advice = self.advice
+        for word, (with_one, without) in _DEPENDS.items():
+            advice = advice.replace(word, with_one if intensity else without)
         return advice.replace("NAME", name)
 
 
@@ -97,9 +103,7 @@ CHECKS = (
         "users with a test target",
         10_000,
         1_000,
-        "Report intervals, by `seqattn compare sasrec ia-add -d NAME`: differences of a few "
-        "per cent are within chance here.",
-        "Report intervals, by `seqattn compare sasrec bert4rec -d NAME`: differences of a few "
+        "Report intervals, by `seqattn compare sasrec OTHER -d NAME`: differences of a few "
         "per cent are within chance here.",
     ),
     # Half is what an even log plus chance never reaches; four fifths leaves the tail unlearnable.
@@ -117,10 +121,8 @@ CHECKS = (
         "repeated user-item pairs, as read",
         0.01,
         0.1,
-        "Decide whether repeats are behaviour or noise, by `duplicates: keep` or `duplicates: "
-        "sum` in the dataset's YAML; keeping only the latest hides re-use.",
-        "Decide whether repeats are behaviour or noise, by `duplicates: keep` in the dataset's "
-        "YAML; keeping only the latest hides re-use.",
+        "Decide whether repeats are behaviour or noise, by POLICY in the dataset's YAML; keeping "
+        "only the latest hides re-use.",
     ),
     # Any missing stamp puts a row out of reach of the time checks below.
     Check(
@@ -166,9 +168,7 @@ CHECKS = (
         0.01,
         0.05,
         "Report the difference between models in both orders of ties, by `seqattn metrics -d "
-        "NAME -m sasrec ia-add`: a gain must have its sign in both.",
-        "Report the difference between models in both orders of ties, by `seqattn metrics -d "
-        "NAME -m sasrec bert4rec`: a gain must have its sign in both.",
+        "NAME -m sasrec OTHER`: a gain must have its sign in both.",
     ),
     # Histories entered at one sitting have an order of entry, not of taste.
     Check(

@@ -24,16 +24,17 @@ _DRAWS = 20  # of the shift's null value; its spread is far below the difference
 
 
 def usual_splits(
-    sequences: Sequences, quantile: float = 0.9, targets: Iterable[str] = ("last", "first", "all")
+    sequences: Sequences, targets: Iterable[str] = ("last", "first", "all")
 ) -> list[Parts]:
     """Return leave-one-out, and where nearly all times are known, splits in time beside it.
 
-    A split in time cuts at a quantile; there is one for each of `targets`, what is asked after it.
+    A split in time leaves a tenth after its cut; there is one for each of `targets`, what is asked
+    then.
     """
     splits = [leave_one_out_rows(sequences)]
     if np.isnan(sequences.timestamp).mean() > 1 - COVERAGE:
         return splits
-    asked = [Splitting(time=f"quantile {quantile:g}", target=target) for target in targets]
+    asked = [Splitting(time="quantile 0.9", target=target) for target in targets]
     return splits + [global_time_split(sequences, how) for how in asked]
 
 

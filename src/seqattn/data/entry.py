@@ -200,30 +200,30 @@ class SplitYaml:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EntryYaml:
-    """Keys that describe any dataset; those without a default here must be given."""
+class FormYaml:
+    """Keys that say how a log becomes histories, and what these are called."""
 
     name: str
     title: str = ""
-    intensity: IntensityYaml | None = None
     filters: FiltersYaml | None = None
     split: SplitYaml | None = None
-    time_unit: str = "s"
     duplicates: DuplicatesYaml | str | None = None
     ties: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class OtherYaml:
+class EntryYaml(FormYaml):
+    """Keys that describe any dataset; those without a default here must be given."""
+
+    intensity: IntensityYaml | None = None
+    time_unit: str = "s"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherYaml(FormYaml):
     """Keys of a dataset of the catalogue in another form; what is left out stays."""
 
-    name: str
     of: str
-    title: str = ""
-    filters: FiltersYaml | None = None
-    split: SplitYaml | None = None
-    duplicates: DuplicatesYaml | str | None = None
-    ties: str = ""
     note: str = ""
 
 
@@ -309,7 +309,7 @@ def entry_of(given: EntryYaml, taken: Container[str], **more: Any) -> Entry:
     )
 
 
-def _preparation(given: EntryYaml | OtherYaml, default: Preparation) -> Preparation:
+def _preparation(given: FormYaml, default: Preparation) -> Preparation:
     """Return the default with what is given."""
     filters, both = given.filters, given.duplicates
     if filters:

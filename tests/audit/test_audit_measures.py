@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from audit_logs import START
 from hypothesis import given
@@ -11,7 +12,7 @@ from scipy.stats import ks_2samp
 from small_logs import PROPERTY, log, rows
 
 from seqattn.audit import gaps
-from seqattn.audit.splits import cold, leakage, shift
+from seqattn.audit.splits import cold, leakage, popularity_shift, shift, usual_splits
 from seqattn.audit.statistics import (
     distribution,
     repeats,
@@ -217,3 +218,41 @@ def test_item_shift_is_one_for_disjoint_items_and_near_its_chance_value_for_equa
     alike = histories(*users)
     found = shift(alike, leave_one_out_rows(alike), "test")
     assert found["items, JS distance"] == pytest.approx(found["items, JS by chance"], rel=0.5)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "name"), [(60.0, "minute"), (3_600.0, "n hour"), (86_400.0, "day")]
+)
+def test_a_history_of_exactly_that_long_is_not_within_it(seconds, name):
+    label = f"within a{name}" if name.startswith("n ") else f"within a {name}"
+    start = 1_600_000_000.0
+    found = stamp_facts(np.array([0, 0, 1, 1]), start + np.array([0, seconds, 0, seconds - 1]))
+    assert found[label] == 0.5
+
+
+def test_the_first_moment_of_2050_is_out_of_range_and_that_of_1990_is_not():
+    ends = [pd.Timestamp(day).timestamp() for day in ("1990-01-01", "2050-01-01")]
+    found = stamp_facts(np.arange(4), np.array([ends[0], ends[0] - 1, ends[1], ends[1] - 1]))
+    assert found["out of range"] == 0.5
+
+
+def test_a_percentile_of_popularity_is_the_middle_of_its_rank_by_hand():
+    items = np.array([1, 1, 1, 2, 2, 3, 2, 3])
+    log = Sequences(items, None, np.arange(8.0), [0, 4, 8], np.arange(2), np.arange(4))
+    facts = popularity_shift(log, leave_one_out_rows(log), "test")
+    # In training: items 1, 1 and 2, 3; counts 2, 1, 1, 0; middles of ranks 3.5, 2 and 0.5, of four.
+    middle = {1: 3.5 / 4, 2: 2 / 4, 3: 2 / 4}
+    assert facts["popularity in training"] == pytest.approx(
+        np.mean([middle[item] for item in (1, 1, 2, 3)])
+    )
+    assert facts["popularity of targets"] == pytest.approx((middle[2] + middle[3]) / 2)
+
+
+@pytest.mark.parametrize(("n_unknown", "n_splits"), [(0, 4), (5, 4), (6, 1), (50, 1)])
+def test_a_split_in_time_stands_beside_leave_one_out_where_95_of_100_times_are_known(
+    n_unknown, n_splits
+):
+    time = np.where(np.arange(100) < n_unknown, np.nan, np.arange(100.0))
+    items = 1 + np.arange(100) % 9
+    log = Sequences(items, None, time, np.arange(0, 101, 10), np.arange(10), np.arange(9))
+    assert len(usual_splits(log)) == n_splits

@@ -182,3 +182,10 @@ def test_a_column_of_parts_may_not_stand_twice():
     frame.columns = ["user", "item", "timestamp", "part", "part"]
     with pytest.raises(SeqattnError, match="column 'part' appears twice"):
         Interactions.from_frame(frame)
+
+
+def test_a_mean_is_over_the_rows_of_its_own_pair():
+    table = [(1, 1, 1), (1, 1, 2), (1, 2, 3), (1, 2, 4), (1, 2, 5), (1, 3, 6)]
+    frame = log(table, intensity=False).frame.assign(intensity=[1.0, 2, 3, 4, 8, 6])
+    found = merge_repeats(Interactions.from_frame(frame), "mean", "mean").frame
+    assert found["intensity"].tolist() == [1.5, 5, 6]

@@ -100,3 +100,8 @@ def test_the_log_is_in_the_catalogue_and_survives_the_five_core():
 def test_a_log_without_users_is_refused():
     with pytest.raises(SeqattnError, match="n_users = 0 is too small"):
         held_log(n_users=0)
+
+
+def test_same_seed_gives_the_same_held_log_and_another_seed_another():
+    one, again, other = (held_log(5, seed).frame for seed in (1, 1, 2))
+    assert one.equals(again) and not one.equals(other)

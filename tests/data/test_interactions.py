@@ -198,3 +198,16 @@ def test_integer_ids_sort_numerically_and_string_ids_by_code_point():
     assert encode(np.array(["b", "10", "9", "B"], dtype=object))[1].tolist() == [
         *("10", "9", "B", "b")
     ]
+
+
+def test_where_an_order_is_given_a_missing_time_is_no_empty_field():
+    frame = pd.DataFrame(
+        {
+            "user": [1, 1, 1],
+            "item": ["a", "b", ""],
+            "timestamp": [5.0, None, 7.0],
+            "order": [1, 2, 3],
+        }
+    )
+    assert drop_missing(frame).index.tolist() == [0, 1]
+    assert drop_missing(frame.drop(columns="order")).index.tolist() == [0]

@@ -203,3 +203,15 @@ def test_a_log_without_intensity_and_an_unknown_placebo_are_refused():
     bare = dataclasses.replace(data, sequences=dataclasses.replace(data.sequences, intensity=None))
     with pytest.raises(SeqattnError, match="no intensity that a placebo could replace"):
         with_placebo(bare, "within", 1)
+
+
+def test_each_seed_keeps_other_intensities_in_place():
+    real = load_dataset("synthetic")
+    n = len(real.sequences)
+    own = dataclasses.replace(real.sequences, intensity=np.arange(1, n + 1))
+    real = real.with_histories(own)
+    one, other = (
+        with_placebo(real, "across", seed, kept=0.5).sequences.intensity == own.intensity
+        for seed in (1, 2)
+    )
+    assert (one & other).mean() == pytest.approx(0.25, abs=0.08)

@@ -300,3 +300,49 @@ def test_a_variant_that_reads_marks_beats_sasrec_where_they_tell():
         return np.where(ranks <= 10, 1 / np.log2(1 + ranks), 0).mean()
 
     assert ndcg("ia-mul") > ndcg("sasrec") + 0.02
+
+
+def test_what_begins_the_next_users_history_is_no_neighbour():
+    assert neighbours(sequences([[1, 2]] * 3, 2)).tolist() == [0, 2, 0]  # (2, 1) twice between
+
+
+def test_an_item_that_is_its_own_neighbour_does_not_come_after_its_last_time():
+    histories = sequences([[1, 1, 2], [1]], 2)
+    assert comes_later(histories, np.array([0, 1, 0])).tolist() == [True, False, False, False]
+
+
+def test_of_several_open_promises_the_last_is_meant():
+    neighbour_V = np.array([0, 4, 5, 0, 0, 0])
+    history = np.array([1, 2, 3])
+    assert promised(history, np.array([True, True, True]), neighbour_V) == 5
+    assert promised(history, np.array([True, False, True]), neighbour_V) == 4
+    assert promised(history, np.array([False, False, True]), neighbour_V) == 0
+
+
+@pytest.mark.parametrize("p", [0.25, 0.75])
+def test_marks_are_as_many_as_neighbours_that_come(p):
+    """Among as many of the highest intensities a neighbour comes with p + (1 - p) q, q small."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (user, int(item), float(time))
+        for user in range(200)
+        for time, item in enumerate(rng.permutation(40)[:10])
+    ]
+    log = Interactions.from_frame(pd.DataFrame(rows, columns=["user", "item", "timestamp"]))
+    data = Dataset.from_interactions(log, load_dataset("synthetic").entry)
+    comes = comes_next(data.sequences, neighbours(data.split.train))
+    q, shares = comes.mean(), []
+    assert 0.02 < q < 0.3
+    for seed in range(30):
+        told = with_planted(data, p, 1.0, 0.0, seed, next_only=True).sequences.intensity
+        shares.append(comes[np.argsort(told)[-comes.sum() :]].mean())
+    assert np.mean(shares) == pytest.approx(p + (1 - p) * q, abs=0.03)
+
+
+def test_among_equally_marked_intensity_follows_the_training_counts_alone():
+    data = load_dataset("synthetic")
+    told = with_planted(data, 1.0, 1.0, 1.0, 3).sequences
+    comes = comes_later(told, neighbours(data.split.train))
+    counts = np.bincount(data.split.train.items, minlength=data.n_items + 1)[told.items]
+    for group in (comes, ~comes):
+        assert (np.diff(counts[group][np.argsort(told.intensity[group])]) >= 0).all()

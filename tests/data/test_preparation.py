@@ -279,3 +279,11 @@ def test_a_filter_of_histories_that_leaves_nobody_is_refused():
 def test_a_preparation_that_cannot_be_is_refused(wrong, message):
     with pytest.raises(SeqattnError, match=message):
         Preparation(**wrong)
+
+
+def test_users_are_drawn_before_the_filter_and_their_items_are_filtered_after():
+    table = log([(user, item, item) for user in range(20) for item in range(5)])
+    table = prepare(table, Preparation(subsample=7, core=5, exact="keep", pairs="keep"))
+    names = [step.name for step in table.steps]
+    assert names[-2:] == ["sample 7 users", "5-core"]
+    assert table.frame["user"].nunique() == 7

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_logs import PROPERTY, log, rows
 
-from seqattn.data import Sequences, sort_by_time
+from seqattn.data import Sequences, leave_one_out, sort_by_time
 from seqattn.errors import SeqattnError
 
 
@@ -99,3 +99,14 @@ def test_kept_rows_stay_in_their_histories_and_nobody_vanishes(table, random):
     assert kept.n_users == full.n_users
     assert kept.items.tolist() == full.items[mask].tolist()
     assert kept.user_of_row.tolist() == full.user_of_row[mask].tolist()
+
+
+def test_parts_of_histories_keep_each_rows_own_time():
+    rows = [(user, 1 + t, 100 * user + 7 * t) for user in range(3) for t in range(5)]
+    s = Sequences.from_interactions(sort_by_time(log(rows)))
+    split = leave_one_out(s)
+    assert split.train.timestamp.tolist() == s.timestamp[split.parts.train].tolist()
+    assert split.context("test").timestamp.tolist() == [
+        100 * user + 7 * t for user in range(3) for t in range(4)
+    ]
+    assert s.of_users([2, 0]).timestamp.tolist() == [*s.timestamp[10:], *s.timestamp[:5]]

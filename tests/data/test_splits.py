@@ -332,3 +332,15 @@ def test_a_given_validation_is_not_replaced_by_the_last():
     how = Splitting(given=True, validation="last")
     with pytest.raises(SeqattnError, match=r"validation: last takes .* leave one of the two out"):
         Dataset.from_interactions(log, replace(ENTRY, splitting=how))
+
+
+def test_validation_by_users_asks_a_tenth_of_them_and_leaves_these_out_of_training():
+    """Of the few users of the property tests above none is ever drawn."""
+    s = timed([(user, 1 + t, t) for user in range(200) for t in range(10)])
+    parts = global_time_split(s, Splitting(time="quantile 0.7", validation="user"))
+    held = np.random.default_rng(2020).random(200) < 0.1
+    assert s.user_of_row[parts.valid].tolist() == np.flatnonzero(held).tolist()
+    cut = np.quantile(s.timestamp, 0.7)
+    assert np.array_equal(parts.train, (s.timestamp <= cut) & ~held[s.user_of_row])
+    last = s.timestamp[s.timestamp <= cut].max()
+    assert (s.timestamp[parts.valid] == last).all()

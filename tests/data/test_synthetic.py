@@ -47,3 +47,16 @@ def test_intensity_is_heavy_tailed():
 def test_a_log_without_users_is_refused():
     with pytest.raises(SeqattnError, match="n_users = 0 is too small"):
         synthetic_log(n_users=0)
+
+
+def test_items_and_users_have_levels_of_intensity_of_their_own():
+    """Log minutes: 0.7 (SD) between items and between users, 1.2 within."""
+    frame = synthetic_log(1500).frame
+    log_minutes = np.log(frame["intensity"])
+    items = log_minutes.groupby(frame["item"]).mean()
+    assert items.std() == pytest.approx(0.7, abs=0.25)
+    own = log_minutes - log_minutes.groupby(frame["item"]).transform("mean")
+    users = own.groupby(frame["user"])
+    between = users.mean().var() - (users.var() / users.size()).mean()
+    assert np.sqrt(between) == pytest.approx(0.7, abs=0.1)
+    assert np.sqrt(users.var().mean()) == pytest.approx(1.2, abs=0.1)

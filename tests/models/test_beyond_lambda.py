@@ -426,3 +426,10 @@ def test_several_queries_read_the_same_keys(name):
     assert not torch.allclose(model(items, stars), switched(items, stars))
     plain = build("sasrec", n_queries=3)(items)
     torch.testing.assert_close(switched(items, stars)[items > 0], plain[items > 0])
+
+
+def test_side_keys_are_seen_with_their_item_and_have_no_bias_by_position():
+    q, k, bias = torch.zeros(1, 2, 3, 4), torch.zeros(1, 2, 6, 4), torch.ones(2, 3, 3)
+    mask, biased = SideKeys().seen(q, k, None, bias)
+    assert torch.equal(mask, torch.ones(3, 3).tril().bool().repeat(1, 2))
+    assert torch.equal(biased, torch.cat([torch.ones(2, 3, 3), torch.zeros(2, 3, 3)], dim=-1))

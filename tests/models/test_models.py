@@ -315,3 +315,15 @@ def test_asking_what_a_model_is_draws_nothing():
     before = torch.get_rng_state()
     assert models.is_masked("bert4rec") and models.needs_intensity("ia-add")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("normalisation", ["minmax", "zscore", "none"])
+@pytest.mark.parametrize("name", INTENSITY_AWARE)
+@torch.no_grad()
+def test_reading_from_a_position_keeps_each_querys_own_normalisation(name, normalisation):
+    """The usual one, by the largest, has no offset b; others have one for each query."""
+    model = _build(name, normalisation=normalisation)
+    items, intensity = _batch(1, [8, 8, 6])
+    torch.testing.assert_close(
+        model(items, intensity, 5)[:2], model(items, intensity)[:2, 5:], rtol=0, atol=1e-5
+    )

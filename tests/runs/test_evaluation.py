@@ -16,7 +16,7 @@ from seqattn.data.splits import Splitting
 from seqattn.presets import Preset, get_preset
 from seqattn.runs.evaluation import evaluation, reversed_ties, target_groups
 from seqattn.runs.fitting import fit_run, run_spec
-from seqattn.runs.store import Store
+from seqattn.runs.store import RecBoleSpec, Result, Store
 from seqattn.stats.metrics import metric
 
 SMALL = Preset(
@@ -174,3 +174,15 @@ def test_a_metric_beyond_the_end_of_lists_is_refused(synthetic, tmp_path, capsys
     assert main(["metrics", *asked, "-m", "short", "--metric", "HR@5", *store]) == 2
     assert "holds 3 items, so HR@5 is not known; take k = 3" in capsys.readouterr().err
     assert main(["metrics", *asked, "-m", "short", "--metric", "HR@3", *store]) == 0
+
+
+def test_a_users_targets_are_averaged_before_users_are_in_every_group(several, tmp_path):
+    users = several.split.users("test")
+    ranks = np.where(users == users[0], 1, 50)  # the first user's are all found
+    own = {f"{s}_{k}": ranks for s in ("valid", "test") for k in ("unfiltered", "filtered")}
+    spec = RecBoleSpec(several.name, several.fingerprint, "pop", 2020, {"grid": {}})
+    result = Result({"history": []}, own, owners={"test": users})
+    table = evaluation([Store(tmp_path).compute(spec, lambda: result)], several, name="Recall")
+    n_users = len(np.unique(users))
+    assert (users == users[0]).mean() != 1 / n_users
+    assert table.loc["pop", "all"] == pytest.approx(1 / n_users)

@@ -565,3 +565,11 @@ def test_keys_of_kept_runs_do_not_hang_on_fields_that_came_later():
     assert "positions" not in run.facts["spec"]["model_config"]
     later = replace(run.spec.model_config, positions="none")
     assert replace(run.spec, model_config=later).key != run.spec.key
+
+
+def test_a_run_that_is_not_named_after_what_it_holds_is_not_adopted(tmp_path):
+    run = Store(tmp_path / "a").compute(SPEC, lambda: RESULT)
+    facts = {**run.facts, "spec": {**run.facts["spec"], "seed": 2}}
+    with pytest.raises(SeqattnError, match="is not named after what it holds"):
+        Store(tmp_path / "b").adopt(Run(run.folder, facts))
+    assert not list(Store(tmp_path / "b").runs())

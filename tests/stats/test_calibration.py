@@ -232,3 +232,20 @@ def test_data_that_cannot_be_resampled_are_refused():
         expected_levels(Components(0, 0, -0.3, np.sqrt(1.3)), 5, 9)
     with pytest.raises(SeqattnError, match="nothing varies"):
         expected_levels(Components(0, 0, 0, 0), 5, 9)
+
+
+def test_the_upper_world_has_the_upper_limit_of_the_seed_effect():
+    record = run(differences(0.1), replicates=300)
+    parts = record.components
+    assert parts.seed_sd_upper > 2 * parts.seed_sd
+    upper = dataclasses.replace(parts, seed_sd=parts.seed_sd_upper)
+    frame = record.rates.set_index(["world", "criterion"])["expected"]
+    levels = expected_levels(upper, N_SEEDS, N_USERS)
+    assert frame["upper", "clustered"] == pytest.approx(levels["clustered"])
+    assert rate(record, "upper", "clustered") > rate(record, "estimated", "clustered") + 0.1
+
+
+def test_no_verdict_is_not_a_wrong_one():
+    frame = run(differences(), effects=[0, 5, -5], replicates=100).rates
+    frame = frame[(frame["effect_percent"] != 0) & (frame["criterion"] == "t")]
+    assert (frame["rate"] < 0.7).all() and (frame["wrong_rate"] <= 0.025).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import FrozenInstanceError, asdict
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from seqattn.errors import SeqattnError
 from seqattn.stats import dual_criterion, dual_criterion_table, is_robust
+from seqattn.stats.inputs import copies
 
 N_SEEDS, N_USERS = 5, 400
 
@@ -247,3 +249,16 @@ def test_a_transposed_array_is_pointed_out():
     base, variant = cell([0.0, 0.1], n_users=20)
     with pytest.warns(UserWarning, match=r"\(20, 2\), more seeds than users: is it transposed"):
         dual_criterion(base.T, variant.T)
+
+
+def test_as_many_seeds_as_users_are_not_taken_for_a_transposed_array():
+    rng = np.random.default_rng(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dual_criterion(rng.random((3, 3)), rng.random((3, 3)))
+
+
+@pytest.mark.parametrize("n_hits, found", [(99, None), (100, (0, 1))])
+def test_two_seeds_with_the_same_hits_are_copies_from_a_hundred_hits_on(n_hits, found):
+    row = np.arange(1000) < n_hits
+    assert copies(np.stack([row, row]).astype(float)) == found

@@ -34,3 +34,14 @@ def test_the_same_seed_gives_the_same_rates():
 def test_a_single_user_is_refused():
     with pytest.raises(SeqattnError, match="1 users; give at least 2"):
         null_rejections((1,))
+
+
+def test_rates_are_those_of_scipys_p_values_at_five_percent():
+    n, replicates = 60, 300
+    rates = null_rejections((n,), replicates=replicates, n_resamples=50, seed=3).iloc[0]
+    generator = np.random.default_rng([3, n])
+    drawn = [skewed_differences(n, generator) for _ in range(replicates)]
+    t = [stats.ttest_1samp(d_n, 0).pvalue for d_n in drawn]
+    wilcoxon = [stats.wilcoxon(d_n[d_n != 0]).pvalue for d_n in drawn]
+    assert rates["t"] == np.mean(np.array(t) <= 0.05)
+    assert rates["Wilcoxon"] == np.mean(np.array(wilcoxon) <= 0.05)

@@ -71,3 +71,8 @@ def test_equivalence_is_tost_and_wilcoxon_of_each_variant():
 def test_models_that_agree_on_every_user_are_equivalent():
     row = equivalence(np.ones(9), {"same": np.ones(9)}, margin=0.01).loc["same"]
     assert row["equivalent"] and row["wilcoxon_p"] == 1 and row["difference"] == 0
+
+
+def test_without_a_direction_no_seed_can_agree_with_it():
+    row = reasons({"Add": replace(ROBUST, direction=0, difference=0.0, robust=False)}).loc["Add"]
+    assert row["(iii)"].startswith("fails")

@@ -139,3 +139,13 @@ def test_without_runs_the_tables_are_empty():
     assert arms.changes_table(both).empty and arms.ties_table(both, nothing).empty
     assert arms.robust_counts(both)["robust"].eq("0 of 0").all()
     assert arms.other_searches(nothing).empty
+
+
+@pytest.mark.parametrize("n_seeds", [3, 5])
+def test_only_whole_sets_of_seeds_are_judged_without_ties(tmp_path, n_seeds):
+    fabricate(tmp_path / "c", "steam-au", seeds=SEEDS[:n_seeds])
+    bits = np.packbits(np.arange(60) >= 45).tobytes().hex()
+    record = {"fingerprint": "f" * 16, "users": 60, "tied_tests": bits}
+    write_text(tmp_path / "data" / "steam-au" / "ties.json", json.dumps(record))
+    with patch.object(of_study, "RECORDS", tmp_path / "data"):
+        assert tables_of(tmp_path / "c", "ties")["ties"].empty == (n_seeds < 5)

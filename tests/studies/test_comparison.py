@@ -20,7 +20,8 @@ from seqattn.stats.metrics import metric
 from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, agreement, cell_outcome
 from seqattn.studies.ia.conclusions import CONCLUSIONS, Evidence, evidence
 from seqattn.studies.ia.self_test import best_case, self_test_table
-from seqattn.studies.judge import corrected
+from seqattn.studies.judge import corrected, judge, ndcg_at_10
+from seqattn.studies.tables import _same_data
 
 
 @pytest.fixture(scope="module")
@@ -336,3 +337,59 @@ def test_a_search_cut_short_cannot_decide_a_published_cell(tmp_path):
     add = rows[(rows["dataset"] == "ml-100k") & (rows["model"] == "ia-add")]
     assert set(add["outcome"]) == {OPEN}
     assert add["reason"].str.contains("SASRec's search had 10 of 25 trials").all()
+
+
+def kept(folder, model, ranks_SU):
+    for seed, ranks_U in zip(SEEDS, ranks_SU, strict=True):
+        keep(folder, made_up_search("ml-100k", model).spec(seed), ranks_U)
+    return list(Store(folder).runs("ml-100k", model))
+
+
+def test_p_is_the_larger_of_that_over_seeds_and_that_over_users(tmp_path):
+    """One change is sure over seeds and not over users, the other the other way about."""
+    rng = np.random.default_rng(0)
+    base = rng.integers(1, 20, size=(5, 40))
+    few, one_seed = base.copy(), base.copy()
+    few[:, :2] = 1  # two users gain much, with every seed
+    one_seed[0] = 1  # all users gain, with one seed
+    own = kept(tmp_path, "sasrec", base)
+    others = {"ia-add": kept(tmp_path, "ia-add", few), "ia-mul": kept(tmp_path, "ia-mul", one_seed)}
+    rows = ndcg_at_10(judge(own, others)).set_index("model")
+    for model, ranks in (("ia-add", few), ("ia-mul", one_seed)):
+        d_SU = metric(ranks, "NDCG", 10) - metric(base, "NDCG", 10)
+        t = stats.ttest_1samp(d_SU.mean(axis=1), 0).pvalue
+        drawn = np.random.default_rng(1).integers(40, size=(20_000, 40))
+        tail = (d_SU.mean(axis=0)[drawn].mean(axis=1) <= 0).mean()
+        assert rows.loc[model, "p"] == pytest.approx(max(t, 2 * tail), abs=0.02)
+        assert abs(t - 2 * tail) > 0.1
+    assert rows.loc["ia-add", "t_p_value"] < 0.05 < rows.loc["ia-mul", "t_p_value"]
+
+
+def test_where_no_seed_differs_from_another_there_is_no_t_statistic(tmp_path):
+    rng = np.random.default_rng(0)
+    base = rng.permuted(np.tile(np.arange(2, 42), (5, 1)), axis=1)
+    own, better = kept(tmp_path, "sasrec", base), kept(tmp_path, "ia-add", base - 1)
+    row = ndcg_at_10(judge(own, {"ia-add": better})).iloc[0]
+    assert row["t_p_value"] == 0 and np.isnan(row["t_statistic"])
+
+
+def test_verdicts_are_about_ndcg_at_10_alone():
+    cells = pd.DataFrame({"metric": ["NDCG", "NDCG", "MRR"], "k": [10, 20, 10]})
+    assert ndcg_at_10(cells).index.tolist() == [0]
+
+
+@pytest.mark.parametrize(("p", "survives"), [([0.024, 0.9], True), ([0.03, 0.9], False)])
+def test_a_corrected_verdict_is_of_the_adjusted_p_at_five_percent(p, survives):
+    """Holm and Benjamini-Hochberg both double the smaller of two."""
+    cells = pd.DataFrame({"p": p, "n_seeds": 5, "robust_clustered": True})
+    found = corrected(cells.assign(part=False, cut_short=""))
+    for name in ("holm", "bh"):
+        assert found[f"robust_{name}"].tolist() == [survives, False]
+
+
+def test_models_fitted_on_two_versions_of_the_data_are_not_compared():
+    def group(*prints):
+        own, base = ([SimpleNamespace(spec=SimpleNamespace(fingerprint=p))] for p in prints)
+        return SimpleNamespace(runs=own, base=base)
+
+    assert _same_data(group("a", "a")) and not _same_data(group("a", "b"))

@@ -295,3 +295,9 @@ def test_two_arms_with_the_same_runs_are_one_comparison_over_a_placebo():
     rows = pd.DataFrame([row, row | {"arm": "b within"}, row | {"arm": "b across", "change": 1.5}])
     told = placebo.told_over(rows)
     assert told.startswith("2 of 2 comparisons (Add on ML-1M over 'within' +2.0 % [+1.0, +3.0], ")
+
+
+def test_a_placebo_that_gains_and_is_beaten_is_no_channel():
+    """Beside `test_the_rule`: real beats the placebo that gains, and not the other."""
+    cells = [cell("real", *UP), cell("within", *UP), cell("across", *NONE)]
+    assert verdict(cells, [cell("within", *UP), cell("across", *NONE)]) == ["can't be told"]

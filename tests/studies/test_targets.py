@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
+import fabricated
 import numpy as np
 import pandas as pd
 import pytest
 from fabricated import fabricate, runs_of, tables_of
+from scipy import stats
 
 from seqattn.config import MARGIN_PERCENT, SEEDS
+from seqattn.config import replace as changed
 from seqattn.errors import SeqattnError
 from seqattn.stats.metrics import metric
 from seqattn.stats.pools import random_effects, tau_interval
@@ -190,3 +195,35 @@ def test_the_papers_steps_are_those_of_its_table_2():
 def test_one_comparison_has_no_pool():
     with pytest.raises(SeqattnError, match="at least two effects"):
         targets.pool(rows(change=[1.0]))
+
+
+def test_luck_is_told_of_whole_sets_of_seeds_alone(tmp_path):
+    fabricate(tmp_path, "ml-100k", seeds=SEEDS[:3])
+    fabricate(tmp_path, "steam-au")
+    assert set(tables_of(tmp_path, "luck")["luck"]["dataset"]) == {"steam-au"}
+
+
+def test_the_error_over_users_is_that_of_their_means_over_seeds(tmp_path):
+    fabricate(tmp_path, "ml-100k", slower={"ia-mul": 3})
+    runs = runs_of(tmp_path, "ml-100k", "own_search")
+    base, own = (
+        np.stack([metric(r.ranks("test"), "NDCG", 10) for r in runs[model]])
+        for model in ("sasrec", "ia-mul")
+    )
+    rows = tables_of(tmp_path, "changes")["changes"].query(
+        "arm == 'own_search' and model == 'ia-mul' and target == 'test' and kind == 'unfiltered'"
+    )
+    error = 100 * stats.sem((own - base).mean(axis=0)) / base.mean()
+    assert rows["users_error"].tolist() == pytest.approx([error])
+
+
+def test_lambda_travels_from_its_own_start_at_its_own_rate(tmp_path):
+    train = changed(fabricated.TRAIN, lambda_start=0.5, lambda_rate=10.0)
+    with patch.object(fabricated, "TRAIN", train):
+        fabricate(tmp_path, "ml-100k", models=("sasrec", "ia-add"))
+        found = tables_of(tmp_path, "travel")["travel"]
+    assert len(found)
+    assert found["possible"].tolist() == pytest.approx(
+        (found["steps"] * train.learning_rate * 10).tolist()
+    )
+    assert found["moved"].tolist() == pytest.approx((0.5 - found["lam"]).abs().tolist())

@@ -287,3 +287,19 @@ def test_length_buckets_partition_the_rows_at_least_cost(lengths, overhead):
     splits = (np.split(order, np.flatnonzero(cut) + 1) for cut in cuts)
     cheapest = min(_cost(split, lengths, overhead) for split in splits)
     assert _cost(buckets, lengths, overhead) == cheapest
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_a_phase_shortens_a_first_window_by_less_than_the_stride(stride):
+    """So with stride 1 it is full, whatever is drawn."""
+    offsets = np.array([0, 30])
+    first = [
+        int(packed_windows(offsets, 10, stride, np.random.default_rng(seed)).length[0])
+        for seed in range(60)
+    ]
+    assert set(first) == set(range(10 - stride + 1, 11))
+
+
+def test_a_history_of_one_item_has_no_last_item_sample():
+    windows = last_item_windows(np.array([0, 1, 4, 4, 5]), 6, 1.0, np.random.default_rng(0))
+    assert (windows.start.tolist(), windows.length.tolist()) == ([1], [3])

@@ -252,3 +252,39 @@ def test_histories_without_a_next_item_to_learn_are_refused():
     short = Dataset.from_interactions(log, how)
     with pytest.raises(SeqattnError, match="no user has two training interactions"):
         fit(short, "sasrec", 1, SMOKE.model, SMOKE.train)
+
+
+def test_a_stride_of_one_more_than_a_window_is_refused_and_one_as_long_is_not(synthetic):
+    model, length = SMOKE.model, SMOKE.model.max_length
+    with pytest.raises(SeqattnError, match="targets between windows would never be scored"):
+        fit(synthetic, "sasrec", 1, model, replace(SMOKE.train, stride=length + 1))
+    assert fit(synthetic, "sasrec", 1, model, replace(SMOKE.train, stride=length, epochs=1)).history
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 1.0, True])
+def test_what_is_no_seed_is_refused(synthetic, seed):
+    with pytest.raises(SeqattnError, match="a seed must be"):
+        fit(synthetic, "sasrec", seed, SMOKE.model, replace(SMOKE.train, epochs=1))
+
+
+@pytest.mark.parametrize("name", ["hidden_dropout", "attention_dropout"])
+def test_dropout_acts_in_every_epoch_of_training(synthetic, name):
+    quiet = replace(SMOKE.model, hidden_dropout=0.0, attention_dropout=0.0)
+    train = replace(SMOKE.train, epochs=2, learning_rate=1e-9)  # weights stay where they are
+    without, once, twice = (
+        [epoch.loss for epoch in fit(synthetic, "sasrec", 1, model, train).history]
+        for model in (quiet, replace(quiet, **{name: 0.5}), replace(quiet, **{name: 0.5}))
+    )
+    assert once == twice  # drawn from the seed
+    assert all(one != other for one, other in zip(once, without, strict=True))
+
+
+def test_each_seed_starts_from_its_own_weights(synthetic):
+    starts = [
+        seeded_model(synthetic, "sasrec", seed, SMOKE.model, "cpu").item_embedding.weight
+        for seed in (1, 1, 2)
+    ]
+    assert torch.equal(starts[0], starts[1]) and not torch.equal(starts[0], starts[2])
+    torch.manual_seed(2)
+    plain = build_model("sasrec", synthetic.n_items, **vars(SMOKE.model))
+    assert torch.equal(plain.item_embedding.weight, starts[2])

@@ -214,3 +214,12 @@ def test_seeds_are_pretrained_one_by_one(synthetic, tmp_path):
     assert [len(run.facts["pretraining"]) for run in runs] == [3, 3]
     plain = run_spec(synthetic, "sasrec", 1, Preset(MODEL, TRAIN))
     assert runs[0].spec == specs[0] and plain.key != specs[0].key
+
+
+def test_the_twin_is_trained_on_packed_windows_whatever_the_fit_is_trained_on(synthetic):
+    packed, prefix = (
+        fit(synthetic, "sasrec", 1, MODEL, replace(PRETRAINED, windows=windows, epochs=1))
+        for windows in ("packed", "prefix")
+    )
+    losses = [[epoch["loss"] for epoch in fitted.pretraining] for fitted in (packed, prefix)]
+    assert losses[0] == losses[1]

@@ -2,17 +2,19 @@ from __future__ import annotations
 
 import hypothesis.strategies as st
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
 import seqattn.training.ranking as evaluation
+from seqattn.data import Interactions, Sequences, leave_one_out
 from seqattn.errors import SeqattnError
 from seqattn.models import build_model
 from seqattn.presets import get_preset
 from seqattn.stats.metrics import METRICS, metric
-from seqattn.training.ranking import rank_targets
+from seqattn.training.ranking import Ranker, rank_targets
 
 
 class FixedScores:
@@ -145,3 +147,40 @@ def test_targets_of_one_history_share_it_and_are_ranked_alike_however_many_at_on
         higher = {v for v in range(1, several.n_items + 1) if scores_V[v] > scores_V[target]}
         assert told["unfiltered"][number] == 1 + len(higher)
         assert told["filtered"][number] == 1 + len(higher - set(seen))
+
+
+def test_a_target_that_its_user_has_already_stays_among_the_filtered_items():
+    """With `duplicates: keep` an item may come again; by hand: only the others are left out."""
+    rows = {"user": [1] * 5, "item": list("abcda"), "timestamp": range(5)}
+    log = Interactions.from_frame(pd.DataFrame(rows))
+    ranker = Ranker(leave_one_out(Sequences.from_interactions(log)), "test")
+    told = ranker.rank(lambda users: torch.tensor([[9.0, 1.0, 2.0, 0.0, 3.0]]))
+    assert (told["unfiltered"].item(), told["filtered"].item()) == (3, 1)
+
+
+def test_scores_that_differ_by_little_are_not_ties(synthetic):
+    shape = (synthetic.n_users, synthetic.n_items + 1)
+    scores = 1000 + torch.arange(shape[1]) * 2.0**-10
+    told = Ranker(synthetic.split, "test").rank(lambda users: scores.expand(len(users), -1).clone())
+    assert (told["unfiltered"] == 1 + synthetic.n_items - synthetic.split.targets("test")).all()
+
+
+@pytest.mark.parametrize("name", ["sse-pt-ar", "sse-pt-ae"])
+@pytest.mark.parametrize("positions", [1, 100, 10**6])
+def test_each_user_is_ranked_by_its_own_vector(synthetic, monkeypatch, name, positions):
+    monkeypatch.setattr(evaluation, "POSITIONS_AT_ONCE", positions)
+    torch.manual_seed(0)
+    model = build_model(name, synthetic.n_items, **vars(get_preset("smoke").model)).eval()
+    model.add_users(synthetic.n_users)
+    with torch.no_grad():
+        model.user_UF.mul_(100)
+    ranks = rank_targets(model, synthetic.split, "test")["unfiltered"]
+    context, targets = synthetic.split.context("test"), synthetic.split.targets("test")
+    for user in range(0, synthetic.n_users, 3):
+        items = context.items[slice(*context.offsets[user : user + 2])]
+        with torch.inference_mode():
+            hidden = model.next_item_hidden(
+                torch.tensor(items[None, -10:]).long(), None, torch.tensor([1 + user])
+            )
+            scores = model.logits(hidden)[0].numpy()
+        assert abs(ranks[user] - _naive_rank(scores, int(targets[user]), set())) <= 1

@@ -301,3 +301,15 @@ def test_a_contrast_trains_and_is_off_at_zero(windows, synthetic):
     assert on.history[0].loss > plain.history[0].loss
     assert loss_of(synthetic, config, "cpu") is cross_entropy
     assert "contrast" not in record(config)
+
+
+def test_a_quantile_between_two_values_is_the_lower_one():
+    train = histories([5, 5], [1, 2, 3, 4, 5, 1, 2, 3, 4, 5])
+    kept = scored_targets(train, TrainConfig(least_quantile=0.8))  # linear: 4.2
+    assert np.array_equal(kept, train.intensity >= 4)
+
+
+def test_a_threshold_that_only_first_interactions_reach_is_refused():
+    train = histories([2, 2], [5.0, 1.0, 5.0, 1.0])
+    with pytest.raises(SeqattnError, match="no training target has an intensity of 3"):
+        scored_targets(train, TrainConfig(least_target=3.0))

@@ -160,6 +160,12 @@ def test_figures_draw_what_there_is_and_say_what_there_is_not():
         assert isinstance(drawn, Figure)
 
 
+def test_every_run_has_a_dot_in_the_phase_picture():
+    runs = travel.of_all_studies()
+    left, _ = lambda_phase(runs, travel.published_phase()).axes
+    assert sum(len(line.get_xdata()) for line in left.lines) == len(runs)
+
+
 def test_every_study_with_lambdas_and_committed_runs_is_in_the_phase_picture():
     """Calibration reads the runs of the replication."""
     of_others = {"calibration"}

@@ -36,7 +36,7 @@ def attention_rows(rows: Mapping[str, Mapping[str, np.ndarray]], intensity: np.n
     position = np.arange(1, len(intensity) + 1)
     shades = ("#bbbbbb", SKY, BLUE, VERMILION)
     for axes, (model, curves) in zip(panels[:-1], rows.items(), strict=True):
-        for colour, (label, weights) in zip(shades, curves.items(), strict=False):
+        for colour, (label, weights) in zip(shades[: len(curves)], curves.items(), strict=True):
             axes.plot(position, weights, marker="o", markersize=3, label=label, color=colour)
         axes.set(title=name_of(model), ylabel="weight")
     panels[0].legend(ncols=4, loc="lower right", bbox_to_anchor=(1, 1))

@@ -19,6 +19,7 @@ from seqattn.plots.style import (
     GREEN,
     GREY,
     ORANGE,
+    PURPLE,
     VERMILION,
     name_of,
     or_not_run,
@@ -182,10 +183,10 @@ def lambda_phase(runs: pd.DataFrame, paper: pd.DataFrame) -> Figure:
         Columns of `seqattn.studies.travel.published_phase`.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 4.4), sharey=True)
-    colours = (BLUE, VERMILION, GREEN, ORANGE)
+    colours = (BLUE, VERMILION, GREEN, ORANGE, PURPLE)[: runs["kind"].nunique()]
     runs = runs.assign(went=runs["lam"] - runs["start"])
     means = _means(runs)
-    for (kind, own), colour in zip(runs.groupby("kind"), colours, strict=False):
+    for (kind, own), colour in zip(runs.groupby("kind"), colours, strict=True):
         dots: dict[str, Any] = {"color": colour, "alpha": 0.6, "markersize": 3.5}
         left.plot(own["possible"], own["went"], "o", label=kind, **dots)
         mine = means[means["kind"] == kind]

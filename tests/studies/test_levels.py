@@ -31,6 +31,7 @@ from seqattn.studies.levels import (
     whole_grid,
     widened,
 )
+from seqattn.studies.study import read_study
 
 
 def row(frame, **where):
@@ -40,11 +41,15 @@ def row(frame, **where):
     return frame.iloc[0]
 
 
+def effort_of(folder):
+    found = tables_of(folder, "searches", "runs")
+    return effort(read_study("replication"), found["searches"], found["runs"])
+
+
 def test_what_falls_short_of_the_protocol_is_named(tmp_path):
     fabricate(tmp_path, "ml-100k")
     fabricate(tmp_path, "ml-1m", seeds=SEEDS[:3], trials=13)
-    found = tables_of(tmp_path, "searches", "runs")
-    table = effort(found["searches"], found["runs"])
+    table = effort_of(tmp_path)
     whole = row(table, dataset="ml-100k", arm="own_search")
     assert (whole["trials"], whole["seeds"]) == ("25 of 25 each", "5 of 5 each")
     assert whole["search_hours"] == pytest.approx(4 * 25 * 36 / 3600)
@@ -58,8 +63,18 @@ def test_what_falls_short_of_the_protocol_is_named(tmp_path):
 def test_a_half_of_a_log_with_all_its_runs_is_no_whole_and_no_part(tmp_path):
     fabricate(tmp_path, "ml-100k")
     found = tables_of(tmp_path, "searches", "runs")
-    halves = effort(found["searches"].assign(part=True), found["runs"].assign(part=True))
-    assert set(halves["run"]) == {HALF}
+    halves = effort(
+        read_study("replication"),
+        *(found[name].assign(part=True) for name in ("searches", "runs")),
+    )
+    assert row(halves, arm="own_search")["run"] == HALF
+
+
+def test_a_design_with_sasrecs_own_search_alone_is_not_whole(tmp_path):
+    fabricate(tmp_path, "ml-100k")
+    matched = row(effort_of(tmp_path), arm="shared_backbone")
+    assert matched["run"] == PART
+    assert (matched["trials"], matched["seeds"]) == ("Add none; Mul none; Val none",) * 2
 
 
 def test_the_coverage_tells_a_half_from_what_was_stopped():

@@ -5,6 +5,8 @@ Frames in, frames out; see `seqattn.studies.tables` for their columns.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -13,6 +15,7 @@ from seqattn.config import BASELINE, SEEDS
 from seqattn.errors import SeqattnError
 from seqattn.plots.style import name_of
 from seqattn.stats.metrics import metric
+from seqattn.studies.study import Study
 from seqattn.studies.texts import span
 
 _ARM = ["dataset", "arm", "part"]
@@ -40,11 +43,11 @@ def at_random(dataset: str) -> float:
     return float(metric(np.arange(1, 11), "NDCG", 10).sum() / n_items)
 
 
-def effort(searches: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+def effort(study: Study, searches: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Return what each arm's searches and fits took: one row per (dataset, arm).
 
     SASRec's search and fits serve both designs and are counted in its own search's. Seeds fitted
-    together on a GPU are counted once.
+    together on a GPU are counted once. A model of an arm that has no search there is named.
 
     Returns
     -------
@@ -63,14 +66,15 @@ def effort(searches: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
         own = mine[mine["model"] != BASELINE] if borrowed else mine
         fitted = here[here["model"] != BASELINE] if borrowed else here
         wanted = pd.Series(len(SEEDS), mine.index)
+        absent = [m for m in study.arm(arm).models if m not in set(mine["model"])]
         lacks = _short(own, "trials", own["trials_asked"], own["shortfall"]).any()
-        lacks |= _short(mine, "seeds", wanted).any()
+        lacks |= _short(mine, "seeds", wanted).any() or bool(absent)
         rows.append(
             dict(zip(_ARM, key, strict=True))
             | {
                 "run": PART if lacks else HALF if key[2] else WHOLE,
-                "trials": _each(own, "trials", own["trials_asked"], own["shortfall"]),
-                "seeds": _each(mine, "seeds", wanted),
+                "trials": _each(own, "trials", absent, own["trials_asked"], own["shortfall"]),
+                "seeds": _each(mine, "seeds", absent, wanted),
                 "search_hours": own["search_hours"].sum(),
                 "fit_hours": fitted["hours"].sum(),
                 "device": "; ".join(sorted({*mine["device"], *here["device"]})),
@@ -80,15 +84,22 @@ def effort(searches: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _each(mine: pd.DataFrame, what: str, asked: pd.Series, lacking: pd.Series | None = None) -> str:
-    """Return "5 of 5 each", or what falls short, model by model."""
+def _each(
+    mine: pd.DataFrame,
+    what: str,
+    absent: Sequence[str],
+    asked: pd.Series,
+    lacking: pd.Series | None = None,
+) -> str:
+    """Return "5 of 5 each", or what falls short, model by model; `absent` ones have none."""
     short = _short(mine, what, asked, lacking)
-    if not short.any():
+    if not short.any() and not absent:
         return f"{asked.max()} of {asked.max()} each"
     told = "" if lacking is None else lacking.fillna("")
     names = mine["model"].map(name_of)
     counts = mine[what].astype(str) + " of " + asked.astype(str)
-    return "; ".join((names + " " + counts + (" (" + told + ")" if len(told) else ""))[short])
+    lines = (names + " " + counts + (" (" + told + ")" if len(told) else ""))[short]
+    return "; ".join([*lines, *(f"{name_of(model)} none" for model in absent)])
 
 
 def _short(

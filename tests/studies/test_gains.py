@@ -212,6 +212,11 @@ def test_a_few_points_agree_by_all_their_orders():
     assert np.isnan(gains.rank_agreement([1, 2], [1, 2])).all()
 
 
+def test_of_more_points_the_orders_that_are_drawn_are_always_the_same():
+    x, y = range(10), [3, 1, 4, 10, 5, 9, 2, 6, 8, 7]
+    assert gains.rank_agreement(x, y) == gains.rank_agreement(x, y)
+
+
 def test_the_figure_has_a_circle_a_printed_dataset_and_says_what_there_is_not():
     rows = [("T", True, 10.0, np.nan, np.nan, 2.0), ("T", True, 20.0, np.nan, np.nan, 2.0)]
     rows += [("U", False, 5.0, 1.0, 9.0, 3.0)]

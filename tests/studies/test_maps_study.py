@@ -138,7 +138,8 @@ def test_a_dataset_that_is_not_at_hand_keeps_its_rows(monkeypatch):
     rows = pd.DataFrame({"dataset": ["yelp"], "filter": ["one pass"], "users": [1]})
     monkeypatch.setattr(maps, "load_log", absent)
     for kept in (rows, rows.head(0)):
-        found = maps.filters(SimpleNamespace(kept=lambda name, columns, kept=kept: kept), [])
+        study = SimpleNamespace(kept=lambda name, columns, kept=kept: kept, logs={})
+        found = maps.filters(study, [])
         assert found.to_dict("records") == kept.to_dict("records")
 
 

@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -252,6 +253,14 @@ def test_the_ceiling_is_what_the_oracle_rule_would_add(tmp_path):
     assert told["ceiling"] > 0 and told["open"] >= 1
     assert told["still_open"] == pytest.approx(counts["open"] / counts["marks"])
     assert told["at_last"] == pytest.approx(counts["last"] / counts["open"])
+
+
+def test_a_log_that_is_not_at_hand_keeps_its_ceiling():
+    facts = DataFacts("no-such-log", "f" * 16, 1000, 60)
+    study = SimpleNamespace(logs={}, kept=lambda name, columns: kept)
+    kept = pd.DataFrame([{"dataset": "no-such-log", "ceiling": 12.5}])
+    group = Group(facts, "real", "sasrec", runs=("a run",))
+    assert positive_control.ceiling(study, [group]).equals(kept)
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from seqattn.analysis.locality import locality as of_split
-from seqattn.data import load_dataset
-from seqattn.errors import SeqattnError
+from seqattn.data import Dataset, load_dataset
 from seqattn.runs.results import on_common_seeds, value_matrix
 from seqattn.studies.ae_ar import both_sides
-from seqattn.studies.judge import change, stacked
+from seqattn.studies.judge import change
+from seqattn.studies.learning import of_logs
 from seqattn.studies.maps import printed
 from seqattn.studies.plan import Group
 from seqattn.studies.study import Study
@@ -203,16 +203,11 @@ def locality(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 
     A dataset that is not at hand keeps the row that was kept of it.
     """
-    before = study.kept("locality", ["dataset"])
-    frames = []
-    for name in study.datasets:
-        try:
-            told = of_split(load_dataset(study.logs.get(name, name)).split)
-        except SeqattnError:
-            frames.append(before[before["dataset"] == name])
-        else:
-            frames.append(pd.DataFrame([{"dataset": name} | told]).round(8))
-    return stacked(frames)
+
+    def row(name: str, data: Dataset) -> pd.DataFrame:
+        return pd.DataFrame([{"dataset": name} | of_split(data.split)]).round(8)
+
+    return of_logs("locality", study, study.datasets, load_dataset, row)
 
 
 def over_locality(rows: pd.DataFrame, local: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
@@ -247,14 +242,21 @@ def over_locality(rows: pd.DataFrame, local: pd.DataFrame, n_seeds: int) -> pd.D
 def rank_agreement(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
     """Return Spearman's correlation of a few points, and its p-value over all their orders.
 
-    NaN for fewer than three points. Up to eight points, all orders are counted.
+    NaN for fewer than three points. Up to eight points, all orders are counted; of more, the same
+    ones are drawn each time.
     """
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     if len(x) < 3:
         return np.nan, np.nan
+
+    def correlation(x_in_an_order: np.ndarray) -> float:
+        return stats.spearmanr(x_in_an_order, y).statistic
+
     told = stats.permutation_test(
-        *((x,), lambda drawn: stats.spearmanr(drawn, y).statistic),
+        (x,),
+        correlation,
         permutation_type="pairings",
         n_resamples=50_000,
+        random_state=np.random.default_rng(0),
     )
     return float(told.statistic), float(told.pvalue)

@@ -7,8 +7,9 @@ Reading at other lengths than those of training: [REV]; Press et al. (2022).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from torch.nn import functional
 from seqattn.analysis.attention import load_model
 from seqattn.config import SHIFT_INVARIANT, ModelConfig, replace
 from seqattn.data import Dataset, load_dataset
+from seqattn.errors import SeqattnError
 from seqattn.models.positions import SCHEMES, RelativeBias
 from seqattn.runs.evaluation import reversed_ties
 from seqattn.runs.export import dataset_of
@@ -29,6 +31,7 @@ from seqattn.studies.plan import Group
 from seqattn.studies.study import Study
 from seqattn.training.ranking import rank_targets
 
+Log = TypeVar("Log")
 READ = (10, 25, 50, 99, 200, 400)  # interactions
 
 
@@ -164,6 +167,29 @@ def _kept_once(rows: pd.DataFrame, key: str) -> pd.DataFrame:
     """Return a run's kept rows, of one arm: one that stands in two has them in the table twice."""
     mine = rows[rows["key"] == key]
     return mine[mine["arm"] == mine["arm"].iloc[0]] if len(mine) else mine
+
+
+def of_logs(
+    table: str,
+    study: Study,
+    names: Iterable[str],
+    load: Callable[[str], Log],
+    rows: Callable[[str, Log], pd.DataFrame],
+) -> pd.DataFrame:
+    """Return what `rows` makes of each named log, as `load` reads it.
+
+    A log that is not at hand keeps the rows that the study's `table` has of it.
+    """
+    before = study.kept(table, ["dataset"])
+    frames = []
+    for name in names:
+        try:
+            log = load(study.logs.get(name, name))
+        except SeqattnError:
+            frames.append(before[before["dataset"] == name])
+        else:
+            frames.append(rows(name, log))
+    return stacked(frames)
 
 
 def data_of(run: Run, log: str) -> Dataset:

@@ -18,10 +18,10 @@ import torch
 
 from seqattn.audit.levels import by_count
 from seqattn.data import Dataset, load_dataset
-from seqattn.errors import SeqattnError
 from seqattn.runs.results import value_matrix
 from seqattn.stats.metrics import metric
-from seqattn.studies.judge import change, stacked
+from seqattn.studies.judge import change
+from seqattn.studies.learning import of_logs
 from seqattn.studies.plan import Group
 from seqattn.studies.study import Study
 from seqattn.training.ranking import Ranker
@@ -55,25 +55,18 @@ def by_liking(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         of SASRec's on the same targets, with low and high over users and seeds. A dataset that is
         not at hand keeps its rows.
     """
-    before = study.kept("by_liking", ["dataset"])
-    frames: list[pd.DataFrame] = []
-    for name in study.datasets:
-        mine = [
-            group
-            for group in groups
-            if group.dataset.name == name and len(group.base) == len(group.runs) == len(study.seeds)
-        ]
-        try:
-            data = load_dataset(mine[0].dataset.reference) if mine else None
-        except SeqattnError:
-            frames.append(before[before["dataset"] == name])
-            continue
-        if data is not None and data.has_intensity and not data.split.owners():
-            frames.append(pd.DataFrame(_rows(data, mine)))
-    return stacked(frames).reindex(columns=COLUMNS)
+    whole = [g for g in groups if len(g.base) == len(g.runs) == len(study.seeds)]
+
+    def rows(name: str, data: Dataset) -> pd.DataFrame:
+        if not data.has_intensity or data.split.owners():
+            return pd.DataFrame()
+        return _rows(data, [group for group in whole if group.dataset.name == name])
+
+    names = dict.fromkeys(group.dataset.name for group in whole)
+    return of_logs("by_liking", study, names, load_dataset, rows).reindex(columns=COLUMNS)
 
 
-def _rows(data: Dataset, groups: Sequence[Group]) -> list[dict[str, object]]:
+def _rows(data: Dataset, groups: Sequence[Group]) -> pd.DataFrame:
     liked_U = liked(data)
     popular = by_count(data.split)
     ranker = Ranker(data.split, "test")
@@ -90,7 +83,7 @@ def _rows(data: Dataset, groups: Sequence[Group]) -> list[dict[str, object]]:
             told = change(base_SU[:, chosen_U], own_SU[:, chosen_U])
             row |= {f"{part}_{name}": told[part] for part in PARTS}
         rows.append(row)
-    return rows
+    return pd.DataFrame(rows)
 
 
 def _gap(hits_SU: np.ndarray, liked_U: np.ndarray) -> float:

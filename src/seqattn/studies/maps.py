@@ -28,15 +28,14 @@ from seqattn.analysis.attention import (
 )
 from seqattn.analysis.lambdas import t_interval
 from seqattn.config import BASELINE, ModelConfig
-from seqattn.data import CATALOGUE, Dataset, k_core, load_log
+from seqattn.data import CATALOGUE, Dataset, Interactions, k_core, load_log
 from seqattn.data.repeats import merge_repeats
 from seqattn.errors import SeqattnError
 from seqattn.models.backbone import Backbone
 from seqattn.plots.style import name_of
 from seqattn.runs.store import Run
 from seqattn.studies.ia.published import FOLDER
-from seqattn.studies.judge import stacked
-from seqattn.studies.learning import data_of, of_weights
+from seqattn.studies.learning import data_of, of_logs, of_weights
 from seqattn.studies.plan import Group
 from seqattn.studies.study import Study
 
@@ -167,25 +166,18 @@ def filters(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     A row a dataset and filter: dataset, filter, users, items, interactions. A dataset whose file is
     not at hand keeps the rows that were kept of it.
     """
-    before = study.kept("filters", ["dataset"])
-    frames = []
-    for name in PRINTED:
-        try:
-            frames.append(pd.DataFrame(_filtered(name)))
-        except SeqattnError:
-            frames.append(before[before["dataset"] == name])
-    return stacked(frames)
+    return of_logs("filters", study, PRINTED, load_log, _filtered)
 
 
-def _filtered(name: str) -> list[dict[str, object]]:
+def _filtered(name: str, raw: Interactions) -> pd.DataFrame:
     how = CATALOGUE[name].preparation
-    log = merge_repeats(load_log(name), how.exact, how.pairs)
+    log = merge_repeats(raw, how.exact, how.pairs)
     once, core = (k_core(log, how.core, iterative) for iterative in (False, True))
     logs = {"unfiltered": log, "one pass": once, "5-core": core}
-    return [
+    return pd.DataFrame(
         {"dataset": name, "filter": kind} | {key: getattr(kept.steps[-1], key) for key in _SIZES}
         for kind, kept in logs.items()
-    ]
+    )
 
 
 def printed(table: int) -> pd.DataFrame:

@@ -23,6 +23,7 @@ from seqattn.runs.results import value_matrix
 from seqattn.stats.metrics import metric
 from seqattn.studies.ia import published
 from seqattn.studies.judge import change, is_gain, ndcg_at_10
+from seqattn.studies.learning import of_logs
 from seqattn.studies.placebo import over_arms
 from seqattn.studies.plan import Group
 from seqattn.studies.study import Study
@@ -101,15 +102,15 @@ def ceiling(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     are on the last item), base and there (NDCG@10 of all users and of those to whom it applies),
     n_seeds, and ceiling: the change, percent, if those targets were ranked first. next_applies,
     next_there and next_ceiling are the same for marks of the very next item alone: of users whose
-    target is the neighbour of their last item.
+    target is the neighbour of their last item. A dataset that is not at hand keeps its row.
     """
-    rows = []
-    for group in groups:
-        if group.model == BASELINE and group.runs:
-            data = load_dataset(group.dataset.reference)
-            ranks_SU = np.stack([run.ranks() for run in group.runs])
-            rows.append({"dataset": group.dataset.name, **_ceiling(data, ranks_SU)})
-    return pd.DataFrame(rows)
+    runs = {g.dataset.name: g.runs for g in groups if g.model == BASELINE and g.runs}
+
+    def row(name: str, data: Dataset) -> pd.DataFrame:
+        ranks_SU = np.stack([run.ranks() for run in runs[name]])
+        return pd.DataFrame([{"dataset": name, **_ceiling(data, ranks_SU)}])
+
+    return of_logs("ceiling", study, runs, load_dataset, row)
 
 
 def _ceiling(data: Dataset, ranks_SU: np.ndarray) -> dict[str, float]:

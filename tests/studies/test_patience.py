@@ -9,6 +9,7 @@ import pytest
 from fabricated import fabricate, keep, made_up_search
 
 from seqattn.config import SEEDS, VARIANTS
+from seqattn.errors import SeqattnError
 from seqattn.files import ROOT
 from seqattn.runs.store import Store
 from seqattn.stats.metrics import metric
@@ -58,6 +59,14 @@ def test_a_set_without_all_seeds_is_left_out(study):
     short = [replace(g, runs=g.runs[:4]) if g.arm == "patient" else g for g in groups]
     assert epochs(study, short).empty
     assert set(patience(study, short)["against"]) == {"patient_control"}
+
+
+@pytest.mark.parametrize("table", [patience, epochs])
+def test_a_longer_fit_of_a_model_without_usual_ones_is_refused(study, table):
+    groups = plan.read(plan.wanted(study), Store(study.results))
+    rest = [g for g in groups if (g.arm, g.model) != ("usual", "ia-add")]
+    with pytest.raises(SeqattnError, match="'patient' has ia-add, and arm 'usual'"):
+        table(study, rest)
 
 
 def test_the_committed_tables_are_of_committed_runs():

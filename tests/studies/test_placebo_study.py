@@ -109,6 +109,18 @@ def test_an_arm_that_shuffles_without_saying_so_is_refused(arms):
         placebo.verdicts(with_arms(**arms), cells, pd.DataFrame())
 
 
+def test_a_placebo_of_a_model_that_is_not_there_is_refused():
+    within = dataclasses.replace(STUDY.arm("within"), models=("ia-add", "ia-gate"))
+    arms = tuple(within if arm.name == "within" else arm for arm in STUDY.arms)
+    with pytest.raises(SeqattnError, match="'within' has ia-gate, and arm 'real'"):
+        placebo.placebos_of(dataclasses.replace(STUDY, arms=arms))
+    alone = Group(DataFacts("d", "f" * 16, 1000, 60), "within", "ia-gate")
+    with pytest.raises(SeqattnError, match="has not: give both the same models"):
+        placebo.over_placebo(STUDY, [alone])
+    with pytest.raises(SeqattnError, match="has not: give both the same models"):
+        placebo.over_arms({"within": "real"}, [alone])
+
+
 @pytest.mark.parametrize(("name", "more"), [("placebo", {BY_ITEM}), ("placebo_sliding", set())])
 def test_the_study_asks_for_each_placebo_that_its_preset_does_not_normalise_away(name, more):
     arms = {arm.name: arm.settings.train for arm in read_study(name).arms}
@@ -189,7 +201,7 @@ def test_lambdas_of_real_and_placebo_are_paired_by_seed_as_scipy_pairs_them():
 
 def test_without_a_placebo_there_are_no_lambdas_to_compare():
     assert placebo.lambdas(pd.DataFrame()).empty
-    assert placebo.over_seeds(placebo.at_one_epoch(STUDY, [])).empty
+    assert placebo.over_seeds(placebo.lambdas_at_one_epoch(STUDY, [])).empty
 
 
 def test_lambdas_are_compared_after_the_earlier_of_two_epochs_by_hand():
@@ -206,7 +218,7 @@ def test_lambdas_are_compared_after_the_earlier_of_two_epochs_by_hand():
         Group(data, arm, "ia-add", runs=runs, base=base)
         for arm, runs, base in (("real", real, []), ("within", sham, real))
     ]
-    told = placebo.at_one_epoch(STUDY, groups)
+    told = placebo.lambdas_at_one_epoch(STUDY, groups)
     assert told["epoch"].tolist() == [2, 1]  # the third seed has no placebo
     assert told["steps"].tolist() == told["placebo_steps"].tolist() == [6, 3]
     assert told["real"].tolist() == pytest.approx([0.9, 1.05])

@@ -1,5 +1,7 @@
 """The published tables, as printed and under our names."""
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from seqattn.data import CATALOGUE
@@ -52,6 +54,9 @@ def test_a_part_of_a_dataset_is_named_as_such():
     assert not published.is_part("ml-100k", 943)
     assert "half" in published.title("amazon-music", part=True)
     assert published.title("amazon-music") == "Amazon-Music"
+    rows = pd.DataFrame({"dataset": ["amazon-music"] * 3, "part": [True, False, np.nan]})
+    titles = [published.title("amazon-music", part=part) for part in (True, False, False)]
+    assert published.with_titles(rows)["title"].tolist() == titles  # NaN: not run
 
 
 def test_a_strange_name_is_refused(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from seqattn.runs.results import unfinished, value_matrix
 from seqattn.runs.store import Run
 from seqattn.stats import dual_criterion
 from seqattn.studies.judge import change, over_users
-from seqattn.studies.plan import Group
+from seqattn.studies.plan import Group, counterpart
 from seqattn.studies.study import Study
 
 USUAL, LONGER, CONTROL = "usual", "patient", "patient_control"
@@ -34,15 +34,14 @@ def patience(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         each model with its own search) or ``patient_control`` (SASRec's longer fits with what the
         variant's search found).
     """
-    found = {(g.dataset.name, g.arm, g.model): g for g in groups}
     rows = []
-    for (dataset, arm, model), group in found.items():
-        pairs = {arm: group.base} if arm in (LONGER, CONTROL) else {}
-        if arm == LONGER:
-            pairs = {USUAL: found[dataset, USUAL, model].runs} | pairs
+    for group in groups:
+        pairs = {group.arm: group.base} if group.arm in (LONGER, CONTROL) else {}
+        if group.arm == LONGER:
+            pairs = {USUAL: counterpart(groups, group, USUAL).runs} | pairs
         for against, base in pairs.items():
             if len(base) == len(group.runs) == len(SEEDS):
-                key = {"dataset": dataset, "part": group.part, "model": model}
+                key = {"dataset": group.dataset.name, "part": group.part, "model": group.model}
                 rows.append(key | {"against": against} | _compared(base, group.runs))
     return pd.DataFrame(rows)
 
@@ -64,10 +63,9 @@ def epochs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         first is 1), at_the_limit (whether the limit ended the longer fit before its patience did),
         patience and limit of the longer fit, its device and commit.
     """
-    found = {(g.dataset.name, g.arm, g.model): g for g in groups}
     rows = []
-    for (dataset, arm, model), group in found.items():
-        usual = found[dataset, USUAL, model].runs if arm == LONGER else ()
+    for group in groups:
+        usual = counterpart(groups, group, USUAL).runs if group.arm == LONGER else ()
         if not len(usual) == len(group.runs) == len(SEEDS):
             continue
         for before, after in zip(usual, group.runs, strict=True):
@@ -75,9 +73,9 @@ def epochs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
             environment = after.facts.get("environment", {})
             rows.append(
                 {
-                    "dataset": dataset,
+                    "dataset": group.dataset.name,
                     "part": group.part,
-                    "model": model,
+                    "model": group.model,
                     "seed": after.seed,
                     "usual_run": before.spec.key,
                     "usual_epoch": before.facts["best_epoch"],

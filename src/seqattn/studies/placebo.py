@@ -17,7 +17,7 @@ from seqattn.plots.style import name_of
 from seqattn.studies import targets
 from seqattn.studies.ia import published
 from seqattn.studies.judge import is_gain, judge, ndcg_at_10, stacked, with_columns
-from seqattn.studies.plan import Group
+from seqattn.studies.plan import Group, counterpart
 from seqattn.studies.study import Study
 from seqattn.studies.texts import NOT_RUN, counted, span
 
@@ -88,9 +88,8 @@ def _told(table: pd.DataFrame) -> pd.DataFrame:
 
 def _against_placebos(groups: Sequence[Group]) -> list[Group]:
     """Return the groups of placebos, each as what real intensities are compared with."""
-    runs_of = {(g.dataset.name, g.arm, g.model): g.runs for g in groups}
     return [
-        replace(group, base=group.runs, runs=runs_of[group.dataset.name, real, group.model])
+        replace(group, base=group.runs, runs=counterpart(groups, group, real).runs)
         for group in groups
         if (real := real_arm(group.arm))
     ]
@@ -103,9 +102,8 @@ def same_model(groups: Iterable[Group]) -> pd.DataFrame:
 
 def over_arms(base_of: Mapping[str, str], groups: Sequence[Group]) -> pd.DataFrame:
     """Judge some arms' models against the same models in other arms, by the arms' names."""
-    runs = {(g.dataset.name, g.arm, g.model): g.runs for g in groups}
     return same_model(
-        replace(g, base=runs[g.dataset.name, base_of[g.arm], g.model])
+        replace(g, base=counterpart(groups, g, base_of[g.arm]).runs)
         for g in groups
         if g.arm in base_of and g.model != BASELINE
     )
@@ -160,7 +158,8 @@ def placebos_of(study: Study) -> dict[str, list[str]]:
     Raises
     ------
     SeqattnError
-        An arm's name says another placebo than its settings, or of an arm that there is not.
+        An arm's name says another placebo than its settings, or of an arm that there is not; or a
+        placebo has a model that its arm with real intensities lacks.
     """
     found: dict[str, list[str]] = {arm.name: [] for arm in study.arms if not real_arm(arm.name)}
     for arm in study.arms:
@@ -172,6 +171,13 @@ def placebos_of(study: Study) -> dict[str, list[str]]:
                 "'within' or 'across' has that intensity and is a placebo of an arm 'real', and "
                 "'NAME within' is one of an arm NAME: give it the name, the intensity or the arm"
             )
+        if real in found:
+            lacking = [model for model in arm.models if model not in study.arm(real).models]
+            if lacking:
+                raise SeqattnError(
+                    f"study {study.name}: arm {arm.name!r} has {', '.join(lacking)}, and arm "
+                    f"{real!r}, which it is compared with, has not: give both the same models"
+                )
         if real and kind in PLACEBOS:
             found[real].append(arm.name)
     return found
@@ -218,7 +224,7 @@ def lambdas(runs: pd.DataFrame) -> pd.DataFrame:
     return over_seeds(both)
 
 
-def at_one_epoch(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
+def lambdas_at_one_epoch(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Return lambda with real and with shuffled intensities after the same epoch, a row per pair.
 
     Runs keep different epochs, and lambda moves with every step: this is after the earlier of the
@@ -246,7 +252,10 @@ def at_one_epoch(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
 
 
 def over_seeds(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Return the means and the interval of `lambdas` from pairs of runs, as of `at_one_epoch`."""
+    """Return the means and the interval of `lambdas` from pairs of runs.
+
+    These are as of `lambdas_at_one_epoch`.
+    """
     rows = []
     for key, own in with_columns(pairs, [*_PAIR, "real"]).groupby(_PAIR, sort=False):
         gaps = (own["real"] - own["placebo"]).to_numpy()

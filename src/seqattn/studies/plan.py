@@ -169,6 +169,23 @@ def read(groups: Sequence[Group], *stores: Store) -> list[Group]:
     ]
 
 
+def counterpart(groups: Sequence[Group], group: Group, arm: str) -> Group:
+    """Return the group of the same dataset and model in another arm.
+
+    Raises
+    ------
+    SeqattnError
+        The study does not have the model in that arm.
+    """
+    for other in groups:
+        if (other.dataset, other.arm, other.model) == (group.dataset, arm, group.model):
+            return other
+    raise SeqattnError(
+        f"arm {group.arm!r} has {group.model}, and arm {arm!r}, which it is compared with, has "
+        "not: give both the same models"
+    )
+
+
 def missing(groups: Sequence[Group]) -> list[Fittable]:
     """Return the specs that groups, as `read` returned them, want and no store had."""
     have = {run.spec for group in groups for run in (*group.runs, *group.base)}

@@ -74,9 +74,10 @@ def _by_arm(groups: Sequence[Group]) -> Iterator[tuple[dict[str, object], list[G
 def runs(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     """Return a row a run: dataset, arm, part, model, seed, key, and what it took.
 
-    ``base`` marks SASRec's runs that a variant's backbone is compared with; best_epoch counts from
-    1, epochs are those run of at most `limit`, hours are those of the fit (seeds fitted together
-    on a GPU each hold the time of all: ``together`` is their number).
+    ``base_of`` names the variant whose backbone SASRec's run has, to be compared with it, and is
+    empty elsewhere; best_epoch counts from 1, epochs are those run of at most `limit`, hours are
+    those of the fit (seeds fitted together on a GPU each hold the time of all: ``together`` is
+    their number).
     """
     rows = []
     for key, mine in _by_arm(groups):
@@ -410,52 +411,53 @@ def _changes(models: Mapping[str, Sequence[Run]], base: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-TABLES: dict[str, Callable[[Study, Sequence[Group]], pd.DataFrame]] = {
-    "runs": runs,
-    "levels": levels,
-    "comparisons": comparisons,
-    "lambdas": lambdas,
-    "searches": searches,
-    "luck": luck,
-    "by_model": search_luck.by_model,
-    "by_pair": search_luck.by_pair,
-    "worth": search_luck.worth,
-    "ties": ties,
-    "baselines": baselines,
-    "rates": calibration.rates,
-    "cells": calibration.cells,
-    "pooling": calibration.pooling,
-    "curves": learning.curves,
-    "reach": learning.reach,
-    "by_distance": learning.by_distance,
-    "by_tie": learning.by_tie,
-    "item_cosines": learning.item_cosines,
-    "filters": maps.filters,
-    "maps_by_head": maps.maps_by_head,
-    "near": maps.near,
-    "ranks_by_head": maps.ranks_by_head,
-    "spectra_by_head": maps.spectra_by_head,
-    "mean_maps": maps.mean_maps,
-    "over_placebo": placebo.over_placebo,
-    "changes_over_placebo": placebo.changes_over_placebo,
-    "lambdas_at_one_epoch": placebo.at_one_epoch,
-    "over_nothing": positive_control.over_nothing,
-    "over_usual": positive_control.over_usual,
-    "ceiling": positive_control.ceiling,
-    "best_possible": positive_control.best_possible,
-    "over_items": positive_control.over_items,
-    "patience": patience.patience,
-    "epochs": patience.epochs,
-    "changes": targets.changes,
-    "travel": travel.travel,
-    "noise": noise.noise,
-    "pairs": ae_ar.pairs,
-    "factorial": ae_ar.factorial,
-    "dial": ae_ar.dial,
-    "locality": gains.locality,
-    "six": gains.six,
-    "between": ae_ar.between,
-    "gates": beyond_lambda.gates,
-    "head_lambdas": beyond_lambda.head_lambdas,
-    "by_liking": liked.by_liking,
-}
+_MAKERS: tuple[Callable[[Study, Sequence[Group]], pd.DataFrame], ...] = (
+    runs,
+    levels,
+    comparisons,
+    lambdas,
+    searches,
+    luck,
+    search_luck.by_model,
+    search_luck.by_pair,
+    search_luck.worth,
+    ties,
+    baselines,
+    calibration.rates,
+    calibration.cells,
+    calibration.pooling,
+    learning.curves,
+    learning.reach,
+    learning.by_distance,
+    learning.by_tie,
+    learning.item_cosines,
+    maps.filters,
+    maps.maps_by_head,
+    maps.near,
+    maps.ranks_by_head,
+    maps.spectra_by_head,
+    maps.mean_maps,
+    placebo.over_placebo,
+    placebo.changes_over_placebo,
+    placebo.lambdas_at_one_epoch,
+    positive_control.over_nothing,
+    positive_control.over_usual,
+    positive_control.ceiling,
+    positive_control.best_possible,
+    positive_control.over_items,
+    patience.patience,
+    patience.epochs,
+    targets.changes,
+    travel.travel,
+    noise.noise,
+    ae_ar.pairs,
+    ae_ar.factorial,
+    ae_ar.dial,
+    gains.locality,
+    gains.six,
+    ae_ar.between,
+    beyond_lambda.gates,
+    beyond_lambda.head_lambdas,
+    liked.by_liking,
+)
+TABLES = {make.__name__: make for make in _MAKERS}

@@ -126,15 +126,16 @@ def title(dataset: str, *, part: bool = False) -> str:
 def with_titles(frame: pd.DataFrame) -> pd.DataFrame:
     """Return rows (column dataset) in the paper's order, others last, with ``title``.
 
-    A column part says which were run on a part of the dataset's users; without it none was.
+    A column part says which were run on a part of the dataset's users; without it, or where it is
+    NaN, none was.
     """
     rank = {name: place for place, name in enumerate(DATASETS)}
     frame = frame.sort_values(
         "dataset", key=lambda names: names.map(lambda n: rank.get(n, len(rank))), kind="stable"
     )
-    parts = frame["part"] if "part" in frame else [False] * len(frame)
+    parts = frame["part"].eq(True) if "part" in frame else [False] * len(frame)
     pairs = zip(frame["dataset"], parts, strict=True)
-    return frame.assign(title=[title(name, part=bool(part)) for name, part in pairs])
+    return frame.assign(title=[title(name, part=part) for name, part in pairs])
 
 
 def _robust(cell: tuple[str, str, str], stars: str) -> str:

@@ -141,6 +141,7 @@ def test_the_part_of_the_rule_that_fails_is_named():
         "Add: 1 of 5 seeds show it alone; Val: t-test p = 0.17, 0 of 5 seeds show it alone"
     )
     assert what_we_know.told_failed(cells[cells["robust"]], "real", "ml-1m") == "none is not"
+    assert what_we_know.told_failed(pd.DataFrame(), "real", "ml-1m") == "not run"
 
 
 def test_ways_of_fitting_are_told_by_model():

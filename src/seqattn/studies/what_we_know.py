@@ -232,10 +232,13 @@ def told_failed(cells: pd.DataFrame, arm: str, dataset: str) -> str:
     """Return why changes of NDCG@10 are not robust by the paper's rule, in a sentence's words.
 
     As ``Add: 1 of 5 seeds show it alone; Val: t-test p = 0.17, 0 of 5 seeds show it alone``, of
-    those that `told_changes` has.
+    those that `told_changes` has; "not run" if there are none.
     """
+    rows = whole_changes(cells, arm, dataset)
+    if rows.empty:
+        return NOT_RUN
     told = []
-    for row in whole_changes(cells, arm, dataset).query("~robust").itertuples():
+    for row in rows[~rows["robust"].eq(True)].itertuples():
         alone = row.seeds_positive if row.direction > 0 else row.seeds_negative
         p_values = {"t-test": row.t_p_value, "bootstrap": row.pooled_p_value}
         parts = [f"{test} p = {p:.2g}" for test, p in p_values.items() if p >= ALPHA]

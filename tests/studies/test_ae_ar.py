@@ -11,7 +11,7 @@ from fabricated import keep
 from matplotlib.figure import Figure
 
 from seqattn.models import is_masked
-from seqattn.plots.factors import dial_curves, effects_forest
+from seqattn.plots.ae_ar import dial_curves, effects_forest
 from seqattn.presets import get_preset
 from seqattn.runs.fitting import run_spec
 from seqattn.runs.store import Store

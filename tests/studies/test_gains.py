@@ -14,7 +14,7 @@ from scipy import stats
 
 from seqattn.analysis import locality
 from seqattn.data import load_dataset
-from seqattn.plots.factors import gains_over_locality
+from seqattn.plots.ae_ar import gains_over_locality
 from seqattn.presets import get_preset
 from seqattn.runs.fitting import run_spec
 from seqattn.runs.store import Store

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from seqattn import load_dataset
-from seqattn.plots.noise import ratios
+from seqattn.plots.ae_ar import ratios
 from seqattn.presets import get_preset
 from seqattn.runs.fitting import fit_run, run_spec
 from seqattn.runs.store import Store

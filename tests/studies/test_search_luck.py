@@ -11,7 +11,7 @@ import scipy.stats
 from fabricated import keep
 
 from seqattn.errors import SeqattnError
-from seqattn.plots.luck import changes_by_pair, winners
+from seqattn.plots.training import changes_by_pair, winners
 from seqattn.presets import get_preset
 from seqattn.runs.fitting import run_spec
 from seqattn.runs.store import Store

@@ -1,4 +1,8 @@
-"""Figures of one dataset's lambda: where it went, what was kept of it, which way it was pulled."""
+"""Figures of lambda and of gates: where they went, and what is gained where.
+
+One dataset's lambdas by epoch and by value, lambdas of many studies, learned gates, and the doses
+of a positive control.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +32,7 @@ from seqattn.plots.style import (
 
 _KEPT: dict[str, Any] = {"marker": "o", "color": "black", "markersize": 3.5}
 _LAYERS = (BLUE, VERMILION, GREEN)
+_APART = 0.012  # between variants, of p
 
 
 def lambda_trajectories(frame: pd.DataFrame) -> Figure:
@@ -250,3 +255,77 @@ def thinned(frame: pd.DataFrame) -> Figure:
     ]
     legend_above(figure, [*variant_keys(frame["model"]), *styles])
     return figure
+
+
+@or_not_run
+def gate_curves(bands: pd.DataFrame) -> Figure:
+    """Draw a row of panels a dataset, one a layer: bias by intensity, with a band over seeds.
+
+    Columns title, layer, model, level, mean, low, high; without an interval, a line alone.
+    """
+    titles, layers = list(dict.fromkeys(bands["title"])), sorted(bands["layer"].unique())
+    figure, panels = plt.subplots(
+        *(len(titles), len(layers)), figsize=(4.2 * len(layers), 2.9 * len(titles)), sharex=True,
+        squeeze=False,
+    )  # fmt: skip
+    for (title, layer), part in bands.groupby(["title", "layer"], sort=False):
+        axes = panels[titles.index(title), layers.index(layer)]
+        for model, curve in part.groupby("model", sort=False):
+            curve, colour = curve.sort_values("level"), COLOURS.get(model)
+            axes.fill_between(curve["level"], curve["low"], curve["high"], color=colour, alpha=0.15)
+            axes.plot(curve["level"], curve["mean"], color=colour)
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.set(title=f"{title}, layer {layer}", ylabel="added to the logit")
+    for axes in panels[-1]:
+        axes.set(xlabel="intensity, quantile of the log", xlim=(0, 1))
+    legend_above(figure, variant_keys(bands["model"]))
+    return figure
+
+
+@or_not_run
+def dose_curves(changes: pd.DataFrame, lambdas: pd.DataFrame, ceilings: pd.DataFrame) -> Figure:
+    """Draw a row of panels a dataset: change against SASRec by p, and lambda beside it.
+
+    Parameters
+    ----------
+    changes : DataFrame
+        Columns title, model, p, change, low, high (percent), and seen: whether the criterion first
+        sees the variant there, drawn as a star.
+    lambdas : DataFrame
+        Columns title, model, p, mean, low, high.
+    ceilings : DataFrame
+        Columns title and ceiling (percent), drawn as a bar at p = 1.
+    """
+    titles = list(dict.fromkeys(changes["title"]))
+    figure, panels = plt.subplots(
+        len(titles), 2, figsize=(8.4, 3.1 * len(titles)), sharex=True, squeeze=False
+    )
+    for title, (left, right) in zip(titles, panels, strict=True):
+        mine = changes[changes["title"] == title]
+        _lines(left, mine, "change")
+        top = ceilings.loc[ceilings["title"] == title, "ceiling"]
+        left.hlines(top, 0.9, 1.1, color=GREY, linestyle="--")
+        left.axhline(0, color="black", linewidth=0.8)
+        left.set(title=title, ylabel="NDCG@10 change vs SASRec (%)")
+        _lines(right, lambdas[lambdas["title"] == title], "mean")
+        right.axhline(1, color=GREY, linewidth=0.8)
+        right.set(title=title, ylabel="λ")
+    for axes in panels[-1]:
+        axes.set(xlabel="p", xticks=sorted(changes["p"].unique()))
+    keys = [
+        Line2D([], [], marker="*", color=GREY, linestyle="", markersize=11, label="seen from here"),
+        Line2D([], [], color=GREY, linestyle="--", label="ceiling at p = 1"),
+    ]
+    legend_above(figure, [*variant_keys(changes["model"]), *keys])
+    return figure
+
+
+def _lines(axes: Axes, frame: pd.DataFrame, value: str) -> None:
+    models = list(dict.fromkeys(frame["model"]))
+    for number, model in enumerate(models):
+        part = frame[frame["model"] == model].sort_values("p")
+        place = part["p"] + _APART * (number - (len(models) - 1) / 2)
+        with_ends(axes, place, part, value, color=COLOURS[model], marker="o", markersize=4)
+        if "seen" in part:
+            seen = part["seen"].astype(bool)
+            axes.plot(place[seen], part.loc[seen, value], "*", color=COLOURS[model], markersize=14)

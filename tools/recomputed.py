@@ -25,9 +25,9 @@ from seqattn.stats.crossed import crossed_interval
 from seqattn.stats.metrics import METRICS, metric
 from seqattn.stats.pools import Pool, random_effects
 from seqattn.studies import arms, placebo, targets, travel
+from seqattn.studies.beyond_lambda import liked
 from seqattn.studies.ia import published, tables
 from seqattn.studies.judge import ndcg_at_10
-from seqattn.studies.liked import liked
 from seqattn.studies.plan import Group, data_facts, read, wanted
 from seqattn.studies.study import Study, read_study
 
@@ -354,7 +354,7 @@ def _of_liked(group: Group) -> tuple[float, float, float]:
     """Return the change on liked targets minus that on the others, in points, and its errors.
 
     Each change is in percent of SASRec on the same targets; liked is that of
-    `seqattn.studies.liked`. The first error is over users, the
+    `seqattn.studies.beyond_lambda.liked`. The first error is over users, the
     second over users and seeds.
     """
     liked_U = liked(load_dataset(group.dataset.reference))

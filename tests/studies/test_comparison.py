@@ -19,7 +19,7 @@ from seqattn.stats import dual_criterion
 from seqattn.stats.metrics import metric
 from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, agreement, cell_outcome
 from seqattn.studies.ia.conclusions import CONCLUSIONS, Evidence, evidence
-from seqattn.studies.ia.self_test import best_case, self_test_table
+from seqattn.studies.ia.tables import best_case, self_test_table
 from seqattn.studies.judge import corrected, judge, ndcg_at_10
 from seqattn.studies.tables import _same_data
 

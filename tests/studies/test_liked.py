@@ -15,7 +15,7 @@ from seqattn.runs.fitting import run_spec
 from seqattn.runs.store import Store
 from seqattn.stats.crossed import crossed_interval
 from seqattn.stats.metrics import metric
-from seqattn.studies import liked
+from seqattn.studies import beyond_lambda
 from seqattn.studies.plan import DataFacts, Group
 
 SEEDS, SMOKE = (1, 2, 3), get_preset("smoke")
@@ -24,7 +24,7 @@ SEEDS, SMOKE = (1, 2, 3), get_preset("smoke")
 @pytest.fixture
 def group(tmp_path, synthetic):
     """Runs with made-up ranks: the variant puts liked targets first, and no other."""
-    store, liked_U = Store(tmp_path), liked.liked(synthetic)
+    store, liked_U = Store(tmp_path), beyond_lambda.liked(synthetic)
     specs = {}
     for model in ("sasrec", "ia-add"):
         specs[model] = [run_spec(synthetic, model, seed, SMOKE) for seed in SEEDS]
@@ -43,16 +43,16 @@ def study(**more):
 
 def test_ratings_are_liked_from_four_stars_and_other_intensities_from_their_median(synthetic):
     minutes_U = synthetic.sequences.intensity[synthetic.split.rows("test")]
-    assert liked.liked(synthetic).mean() == pytest.approx(0.5, abs=0.02)
-    assert (minutes_U[liked.liked(synthetic)] > np.median(minutes_U)).all()
+    assert beyond_lambda.liked(synthetic).mean() == pytest.approx(0.5, abs=0.02)
+    assert (minutes_U[beyond_lambda.liked(synthetic)] > np.median(minutes_U)).all()
     stars = load_dataset("ml-100k") if pytest.importorskip("recbole") else None
     stars_U = stars.sequences.intensity[stars.split.rows("test")]
-    assert np.array_equal(liked.liked(stars), np.isin(stars_U, (4, 5)))
+    assert np.array_equal(beyond_lambda.liked(stars), np.isin(stars_U, (4, 5)))
 
 
 def test_each_group_is_compared_on_its_own_targets_over_users_and_seeds(group, synthetic):
-    (row,) = liked.by_liking(study(), [group]).to_dict("records")
-    of = liked.liked(synthetic)
+    (row,) = beyond_lambda.by_liking(study(), [group]).to_dict("records")
+    of = beyond_lambda.liked(synthetic)
     base, own = (
         np.stack([metric(run.ranks(), "NDCG", 10) for run in runs])
         for runs in (group.base, group.runs)
@@ -76,9 +76,11 @@ def test_the_floor_is_that_of_the_most_popular_items(group, synthetic):
     above_U = (counts.to_numpy()[None] > counts.loc[targets_U].to_numpy()[:, None]).sum(axis=1)
     equal_U = (counts.to_numpy()[None] == counts.loc[targets_U].to_numpy()[:, None]).sum(axis=1)
     hits_U = metric(above_U + 1 + (equal_U - 1) // 2, "Recall", 10)  # a tie has the middle place
-    of = liked.liked(synthetic)
+    of = beyond_lambda.liked(synthetic)
     expected = hits_U[of].mean() - hits_U[~of].mean()
-    assert liked.by_liking(study(), [group])["popular_gap"].item() == pytest.approx(expected)
+    assert beyond_lambda.by_liking(study(), [group])["popular_gap"].item() == pytest.approx(
+        expected
+    )
 
 
 def test_a_log_that_is_not_at_hand_keeps_its_rows_and_few_seeds_have_none(group):
@@ -86,6 +88,6 @@ def test_a_log_that_is_not_at_hand_keeps_its_rows_and_few_seeds_have_none(group)
     gone.datasets, gone.logs = ("gone",), {}
     gone.kept = lambda *_: pd.DataFrame([{"dataset": "gone", "model": "x"}])
     there = Group(DataFacts("gone", "", 1, 1), "real", "ia-add", runs=group.runs, base=group.base)
-    assert liked.by_liking(gone, [there])["model"].tolist() == ["x"]
+    assert beyond_lambda.by_liking(gone, [there])["model"].tolist() == ["x"]
     few = Group(group.dataset, "real", "ia-add", runs=group.runs[:2], base=group.base[:2])
-    assert liked.by_liking(study(), [few]).empty
+    assert beyond_lambda.by_liking(study(), [few]).empty

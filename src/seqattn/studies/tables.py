@@ -39,7 +39,6 @@ from seqattn.studies import (
     calibration,
     gains,
     learning,
-    liked,
     maps,
     noise,
     patience,
@@ -458,6 +457,6 @@ _MAKERS: tuple[Callable[[Study, Sequence[Group]], pd.DataFrame], ...] = (
     ae_ar.between,
     beyond_lambda.gates,
     beyond_lambda.head_lambdas,
-    liked.by_liking,
+    beyond_lambda.by_liking,
 )
 TABLES = {make.__name__: make for make in _MAKERS}

@@ -6,24 +6,27 @@ Every function takes the study's table ``comparisons`` (`cells`), and ``lambdas`
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from seqattn.analysis.lambdas import spearman
-from seqattn.config import DESIGNS
+from seqattn.config import DESIGNS, MARGIN_PERCENT, SEEDS
 from seqattn.plots.style import name_of
 from seqattn.stats.metrics import METRICS
 from seqattn.studies import travel
 from seqattn.studies.ia import published
-from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, agreement
-from seqattn.studies.ia.conclusions import CONCLUSIONS, LEAST_DATASETS, evidence
-from seqattn.studies.judge import ndcg_at_10, not_judgeable, with_columns
+from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, agreement, cell_outcome
+from seqattn.studies.ia.conclusions import CONCLUSIONS, LEAST_DATASETS, Evidence, evidence
+from seqattn.studies.judge import grid, ndcg_at_10, not_judgeable, with_columns
 from seqattn.studies.levels import HALF, PART, WHOLE, widened
 from seqattn.studies.texts import ARMS, NOT_RUN, change, is_true, pair, percent, share, span
 
 _CUT = "‡"  # a search that was cut short
+_P_VALUES = {"**": 0.005, "*": 0.03, "": 0.5}  # one of those that the stars allow
 
 
 def coverage(cells: pd.DataFrame) -> pd.DataFrame:
@@ -172,21 +175,21 @@ def outcomes_table(cells: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).set_index(keys)
 
 
-def conclusions(
-    cells: pd.DataFrame, lambdas: pd.DataFrame, lengths: pd.DataFrame | None = None
-) -> pd.DataFrame:
+def conclusions(cells: pd.DataFrame, lambdas: pd.DataFrame, lengths: pd.DataFrame) -> pd.DataFrame:
     """Return each conclusion of the paper with its rule and what each design says of it.
 
-    With `lengths`, `seqattn.studies.travel.by_cell` of the runs, rules about λ read only cells that
-    are counted there: elsewhere λ had no way to go.
+    Rules about λ read only cells that are counted in `lengths`, which is
+    `seqattn.studies.travel.by_cell` of the runs: elsewhere λ had no way to go.
 
     Columns conclusion, rule, and by design ``<design>`` (the verdict) and ``<design>, why``.
     """
-    facts = {name: evidence(cells, lambdas, arm) for arm, name in ARMS.items()}
-    if lengths is not None and len(lengths):
-        points = {arm: facts[name].lambdas for arm, name in ARMS.items()}
-        for arm, rows in travel.only_counted(points, lengths).items():
-            facts[ARMS[arm]] = replace(facts[ARMS[arm]], lambdas=rows)
+    facts = {arm: evidence(cells, lambdas, arm) for arm in ARMS}
+    points = travel.only_counted({arm: found.lambdas for arm, found in facts.items()}, lengths)
+    return _judged({name: replace(facts[arm], lambdas=points[arm]) for arm, name in ARMS.items()})
+
+
+def _judged(facts: Mapping[str, Evidence]) -> pd.DataFrame:
+    """Return each conclusion with its rule and, by what evidence is called, verdict and why."""
     rows = []
     for conclusion in CONCLUSIONS:
         claim = f"{conclusion.claim} (section {conclusion.section})"
@@ -287,3 +290,35 @@ def lambdas_beside(lambdas: pd.DataFrame) -> pd.DataFrame:
             lam = pair(row.lambda_mean, row.lambda_std)
             rows.append((*names, lam, f"{row.n_seeds:.0f}"))
     return pd.DataFrame(rows, columns=columns).set_index(columns[:3])
+
+
+def best_case() -> Evidence:
+    """Return the paper's Tables 3 and 4 as if they were our runs, each interval its point.
+
+    A change within the margin is equivalent, and a cell robust if the text at hand says so.
+    Cut-offs beyond 10 are not printed: not run.
+    """
+    cells = published.table3().rename(columns={"robust": "published_robust"})
+    cells["low"] = cells["high"] = cells["published_change"] = cells["change"]
+    cells["direction"] = np.sign(cells["change"])
+    cells["t_p_value"] = cells["stars"].map(_P_VALUES)
+    cells["robust"] = cells["published_robust"] == "yes"
+    cells["equivalent"] = cells["change"].abs() < MARGIN_PERCENT
+    cells = cells.assign(run=True, part=False, whole=True, n_seeds=len(SEEDS), cut_short="")
+    cells["outcome"] = [cell_outcome(row).verdict for row in cells.itertuples()]
+    ndcg = cells.loc[cells["metric"] == "NDCG", ["dataset", "model", "change", "low", "high"]]
+    lambdas = published.table4().merge(ndcg, on=["dataset", "model"]).assign(whole=True)
+    for name in ("mean", "seed_low", "seed_high"):
+        lambdas[name] = lambdas["lambda_mean"]
+    return Evidence(cells, grid(pd.DataFrame(), ""), lambdas)
+
+
+def self_test_table() -> pd.DataFrame:
+    """Return what each rule says of the paper's own tables, and why: one row per conclusion.
+
+    A rule that the paper's numbers cannot pass says nothing about ours. The paper prints no
+    interval, so this is the best case, see `best_case`.
+    """
+    name = "the paper's own tables"
+    told = _judged({name: best_case()}).drop(columns="rule")
+    return told.rename(columns={f"{name}, why": "why"})

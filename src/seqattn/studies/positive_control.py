@@ -8,7 +8,7 @@ YAML for the rule.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -224,10 +224,11 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
         none, or not all doses were run); alarm, whether p = 0 is a robust gain over SASRec; and
         verdict, which takes the doses 0 and 1: reads, does not read, can't be told or not run.
     """
-    p_of, n_seeds = doses(study), len(study.seeds)
-    against, beyond = (_by_dose(table, p_of, n_seeds) for table in (cells, over))
+    p_of = doses(study)
+    rows = (by_dose(study, table) for table in (cells, over))
+    against, beyond = (told[told["n_seeds"] == len(study.seeds)] for told in rows)
     models = dict.fromkeys(m for arm in study.arms for m in arm.models if m != BASELINE)
-    rows = []
+    found = []
     for dataset in study.datasets:
         for model in models:
             mine, own = (
@@ -238,8 +239,8 @@ def verdicts(study: Study, cells: pd.DataFrame, over: pd.DataFrame) -> pd.DataFr
             there = {0.0, *own.index} & {*mine.index}
             seen = _seen_from(mine, own) if {*p_of.values()} <= there else np.nan
             told = _verdict(mine, own) if {0.0, 1.0} <= there else (False, "not run")
-            rows.append((dataset, part, model, seen, *told))
-    return pd.DataFrame(rows, columns=[*_KEY, "seen_from", "alarm", "verdict"])
+            found.append((dataset, part, model, seen, *told))
+    return pd.DataFrame(found, columns=[*_KEY, "seen_from", "alarm", "verdict"])
 
 
 def of_study(study: Study) -> pd.DataFrame:
@@ -270,18 +271,11 @@ def _verdict(mine: pd.DataFrame, own: pd.DataFrame) -> tuple[bool, str]:
     return bool(gains[0.0]), told
 
 
-def _by_dose(table: pd.DataFrame, p_of: Mapping[str, float], n_seeds: int) -> pd.DataFrame:
-    """Return the rows of NDCG@10 that have all seeds, with their p."""
-    columns = [*_KEY, "arm", "robust_clustered", "direction", "margin"]
-    rows = ndcg_at_10(table, "n_seeds", *columns)
-    rows = rows[(rows["n_seeds"] == n_seeds) & rows["arm"].isin(p_of)]
-    return rows[columns].assign(p=rows["arm"].map(p_of))
-
-
 def by_dose(study: Study, table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of NDCG@10 of a table of comparisons, with their p and title.
 
-    Columns dataset, part, title, arm, model, p, change, low, high (percent) and n_seeds.
+    Columns dataset, part, title, arm, model, p, change, low, high (percent), n_seeds, and those
+    that the rule looks at.
     """
     p_of, rows = doses(study), _changes(table)
     rows = rows[rows["arm"].isin(p_of)]
@@ -290,6 +284,7 @@ def by_dose(study: Study, table: pd.DataFrame) -> pd.DataFrame:
 
 def _changes(table: pd.DataFrame) -> pd.DataFrame:
     columns = [*_KEY, "arm", "metric", "k", "change", "low", "high", "n_seeds"]
+    columns += ["robust_clustered", "direction", "margin"]
     return ndcg_at_10(table, *columns)[columns]
 
 

@@ -115,9 +115,9 @@ def findings() -> str:
     all_verdicts = pd.concat(placebo.of_study(read_study(name)) for name in _PLACEBOS)
     searched = _run(placebo.of_study(read_study("placebo_searched")))
     return TEXT.format(
-        trained=f"{trained.estimate:+z.1f} {texts.span(*trained.ci)}",
+        trained=texts.estimate(trained.estimate, *trained.ci),
         n_trained=len(targets.pick(mine, target="test")),
-        on_valid=f"{on_valid.estimate:+z.1f} {texts.span(*on_valid.ci)}",
+        on_valid=texts.estimate(on_valid.estimate, *on_valid.ci),
         n_datasets=mine["dataset"].nunique(),
         answer=what_we_know.answer(targets.pools(in_both)).capitalize(),
         neutral=targets.pooled_told(neutral, "fixed"),
@@ -131,7 +131,9 @@ def findings() -> str:
         n_searched=len(searched),
         twice=placebo.twice(read_study("placebo_searched").table("runs")),
         n_long=travel.counted(searched, lengths).sum(),
-        over_placebo=placebo.told_over(pd.concat(map(_over_placebo, _PLACEBOS))).split(" (")[0],
+        over_placebo=placebo.told_over(
+            pd.concat(_cells(name, "changes_over_placebo") for name in _PLACEBOS)
+        ),
         fixed=what_we_know.told_changes(in_fixed, placebo.REAL, "ml-1m"),
         robust=f"{ml_1m['robust'].sum()} of {len(ml_1m)}",
         **_beyond(),
@@ -158,12 +160,6 @@ def _directions(cells: pd.DataFrame, arm: str) -> str:
     rows = judge.ndcg_at_10(cells[cells["n_seeds"] >= len(SEEDS)])
     ways = rows.loc[rows["arm"].eq(arm) & rows["robust"].eq(True), "direction"]
     return texts.counted({"gains": (ways > 0).sum(), "losses": (ways < 0).sum()}) or "none"
-
-
-def _over_placebo(name: str) -> pd.DataFrame:
-    study = read_study(name)
-    rows = study.table("changes_over_placebo")
-    return rows.assign(short=~travel.counted(rows, travel.by_cell(study.table("travel"))))
 
 
 def _run(verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -239,7 +235,7 @@ def _shuffled() -> str:
     study = read_study("positions")
     rows = judge.ndcg_by_arm(study.table("comparisons")).query("arm == 'shuffled'")
     told = [
-        f"{row.change:+z.1f} % {texts.span(row.low, row.high)} on {row.title}"
+        f"{texts.estimate(row.change, row.low, row.high, unit=' %')} on {row.title}"
         for row in rows[rows["n_seeds"] >= len(study.seeds)].itertuples()
     ]
     return "; ".join(told) or texts.NOT_RUN

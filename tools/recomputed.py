@@ -103,7 +103,7 @@ class Facts:
 
     def pairs(self, arm: str) -> list[Group]:
         """Return the groups of an arm whose variant and baseline were run with all seeds."""
-        return [g for g in self.groups if g.whole and g.arm == arm and g.model != BASELINE]
+        return [g for g in self.groups if g.whole() and g.arm == arm and g.model != BASELINE]
 
 
 def ends(found: pd.Series) -> Number:

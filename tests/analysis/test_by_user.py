@@ -53,9 +53,9 @@ def test_spectra_hold_each_users_mean_singular_values(stacks):
 
 def test_ranks_are_a_users_means_and_every_model_meets_the_same_noise(stacks):
     sigmas = [0.05, 0.5]
-    frame = by_user.ranks(stacks, sigmas, seed=3)
+    frame = by_user.ranks(stacks, sigmas)
     for name, stack in stacks.items():
-        noise = np.random.default_rng(3).standard_normal(stack.shape)
+        noise = np.random.default_rng(0).standard_normal(stack.shape)
         for sigma in sigmas:
             own = [ranks_in_noise(stack[u], sigma, noise[u][None]) for u in range(USERS)]
             published, optimal = np.mean(own, axis=(2, 3, 4)).T

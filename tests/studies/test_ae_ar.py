@@ -314,8 +314,9 @@ def test_figures_draw_what_there_is_and_say_what_there_is_not():
                            columns=["title", "effect", "change", "low", "high"])  # fmt: skip
     dials = pd.DataFrame([("T", "local-ae", w, 0.1, 0.05, 0.2) for w in (-1, 0, 2)],
                          columns=["title", "model", "window", "mean", "low", "high"])  # fmt: skip
-    for draw, frame in ((effects_forest, effects), (dial_curves, dials)):
-        assert isinstance(draw(frame), Figure) and isinstance(draw(pd.DataFrame()), Figure)
+    for draw, frame, *more in ((effects_forest, effects, ("gap",)), (dial_curves, dials)):
+        assert isinstance(draw(frame, *more), Figure)
+        assert isinstance(draw(pd.DataFrame(), *more), Figure)
     ticks = dial_curves(dials).axes[0].get_xticklabels()
     assert [tick.get_text() for tick in ticks] == ["0", "2", "all"]
 

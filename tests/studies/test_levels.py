@@ -18,6 +18,7 @@ from seqattn.stats.metrics import metric
 from seqattn.stats.unpaired import ratio_interval
 from seqattn.studies import tables
 from seqattn.studies.ia.tables import coverage
+from seqattn.studies.judge import widened
 from seqattn.studies.levels import (
     HALF,
     PART,
@@ -28,8 +29,6 @@ from seqattn.studies.levels import (
     effort,
     largest_lead,
     leads,
-    whole_grid,
-    widened,
 )
 from seqattn.studies.study import read_study
 
@@ -220,9 +219,9 @@ def test_baselines_of_other_data_or_another_grid_are_left_out(among):
     assert set(table.loc[table["model"] == "bpr", "n_seeds"]) == {2}
 
 
-def test_a_table_is_widened_in_order_and_what_was_not_run_has_a_row():
+def test_a_table_is_widened_in_the_order_of_its_rows():
     frame = pd.DataFrame({"a": ["z", "z", "b"], "m": ["y", "x", "y"], "v": [1.0, 2.0, 3.0]})
-    wide = widened(whole_grid(frame, ["a", "m"]), ["a"], "m", "v")
+    wide = widened(frame, ["a"], "m", "v")
     assert list(wide.columns) == ["y", "x"] and list(wide.index) == ["z", "b"]
     assert wide["y"].tolist() == [1, 3] and np.isnan(wide["x"].iloc[1])
 

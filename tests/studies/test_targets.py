@@ -148,7 +148,7 @@ def test_replicated_is_what_leaves_out_zero_on_both_targets_on_one_side():
         target=["test", "valid"] * 3,
         model=["ia-add"] * 2 + ["ia-mul"] * 2 + ["ia-val"] * 2,
     ).assign(kind="unfiltered")
-    assert list(targets.replicated(found)["model"]) == ["ia-add"]
+    assert list(targets.replicated(found, "unfiltered")["model"]) == ["ia-add"]
 
 
 def test_a_change_of_sign_between_rankings_is_seen():

@@ -12,7 +12,7 @@ from fabricated import fabricate, tables_of
 from seqattn.audit.records import RECORDS
 from seqattn.config import DESIGNS
 from seqattn.stats import pools
-from seqattn.studies import texts, travel, what_we_know
+from seqattn.studies import targets, texts, travel, what_we_know
 from seqattn.studies.texts import ARMS
 
 
@@ -112,19 +112,19 @@ def test_changes_on_both_targets_are_told_by_arm_and_ranking_and_counted():
         *rows("ia-mul", "real", "filtered", up, around),
         *rows("ia-add", "real", "unfiltered", up, down),  # on opposite sides
     ]
-    told = what_we_know.told_on_both(pd.DataFrame(table))
+    told = targets.told_on_both(pd.DataFrame(table))
     assert told == (
         "2 of 4: Mul on ML-1M (real, unfiltered), Mul on ML-1M (SASRec's backbone, unfiltered)"
     )
-    assert what_we_know.told_on_both(pd.DataFrame(table[-2:])) == "0 of 1"
+    assert targets.told_on_both(pd.DataFrame(table[-2:])) == "0 of 1"
     arms = pd.DataFrame(table[:2]).assign(model="sasrec", arm="sliding")
-    assert what_we_know.told_on_both(arms) == "1 of 1: sliding on ML-1M (unfiltered)"
-    assert what_we_know.told_on_both(pd.DataFrame()) == "not run"
+    assert targets.told_on_both(arms) == "1 of 1: sliding on ML-1M (unfiltered)"
+    assert targets.told_on_both(pd.DataFrame()) == "not run"
     filtered = arms.assign(kind="filtered")
-    assert what_we_know.share_under_both(arms) == "0 of 1"
-    assert what_we_know.share_under_both(pd.concat([arms, filtered])) == "1 of 1"
+    assert targets.share_under_both(arms) == "0 of 1"
+    assert targets.share_under_both(pd.concat([arms, filtered])) == "1 of 1"
     other_way = filtered.assign(low=-9.0)  # filtered, the interval holds 0
-    assert what_we_know.share_under_both(pd.concat([arms, other_way])) == "0 of 1"
+    assert targets.share_under_both(pd.concat([arms, other_way])) == "0 of 1"
 
 
 def test_the_part_of_the_rule_that_fails_is_named():

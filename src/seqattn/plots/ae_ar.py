@@ -17,7 +17,7 @@ _LOOKS = {"AE": ("s", OTHERS[0]), "AR": ("o", OTHERS[1])}
 
 
 @or_not_run
-def effects_forest(frame: pd.DataFrame, parts: Collection[str] = ()) -> Figure:
+def effects_forest(frame: pd.DataFrame, parts: Collection[str]) -> Figure:
     """Draw effects with their intervals: a panel a dataset, a row an effect.
 
     Parameters

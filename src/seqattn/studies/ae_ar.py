@@ -28,6 +28,7 @@ from seqattn.studies.judge import (
     ALPHA,
     change,
     judge,
+    leaves_out_0,
     ndcg_at_10,
     stacked,
     with_columns,
@@ -266,11 +267,12 @@ def explained(effects: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
     """
     whole = effects[effects["n_seeds"] == n_seeds]
     gaps = whole[whole["effect"] == "gap"].set_index("dataset")
-    sure = (gaps["low"] > 0) | (gaps["high"] < 0)  # else there may be no gap to explain
+    sure = leaves_out_0(gaps)  # else there may be no gap to explain
     rows = whole[whole["effect"].isin(FACTORS)].copy()
     rows["share"] = rows["change"] / rows["dataset"].map(gaps["change"]).astype(float)
-    beyond = (rows["low"] > 0) | (rows["high"] < 0)
-    rows["explains"] = beyond & (rows["share"] > 0.5) & rows["dataset"].map(sure).eq(True)
+    rows["explains"] = (
+        leaves_out_0(rows) & (rows["share"] > 0.5) & rows["dataset"].map(sure).eq(True)
+    )
     return rows
 
 
@@ -281,7 +283,7 @@ def causes(effects: pd.DataFrame, n_seeds: int) -> pd.Series:
     """
     whole = effects[effects["n_seeds"] == n_seeds]
     told = {
-        (row.dataset, row.effect): f"{row.change:+z.1f} {texts.span(row.low, row.high)}"
+        (row.dataset, row.effect): texts.estimate(row.change, row.low, row.high)
         for row in whole.itertuples()
     }
     names = ("gap", *FACTORS)
@@ -303,7 +305,7 @@ def in_words(effects: pd.DataFrame, effect: str, n_seeds: int) -> str:
     """
     rows = effects[(effects["effect"] == effect) & (effects["n_seeds"] >= n_seeds)]
     found = [
-        f"{row.change:+z.1f} {texts.span(row.low, row.high)} on {published.title(row.dataset)}"
+        f"{texts.estimate(row.change, row.low, row.high)} on {published.title(row.dataset)}"
         for row in rows.itertuples()
     ]
     return "; ".join(found) or texts.NOT_RUN

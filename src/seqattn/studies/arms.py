@@ -9,7 +9,7 @@ import pandas as pd
 from seqattn.config import BACKBONES, BASELINE, DESIGNS, SEEDS
 from seqattn.plots.style import name_of
 from seqattn.studies.ia import published
-from seqattn.studies.judge import ndcg_at_10, with_columns
+from seqattn.studies.judge import ndcg_at_10, widened, with_columns
 from seqattn.studies.texts import change, is_true, share
 
 _KEY = ["dataset", "model"]
@@ -134,10 +134,12 @@ def luck_table(luck: pd.DataFrame) -> pd.DataFrame:
     One row per dataset, one column per search; two searches that found one configuration are
     "the same".
     """
-    rows: dict[str, dict[str, str]] = {}
-    for row in published.with_titles(luck).to_dict("records"):
-        rows.setdefault(row["title"], {})[f"{name_of(row['model'])}'s search"] = _luck(row)
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("dataset")
+    rows = [
+        (row["title"], f"{name_of(row['model'])}'s search", _luck(row))
+        for row in published.with_titles(luck).to_dict("records")
+    ]
+    told = pd.DataFrame(rows, columns=["dataset", "search", "told"])
+    return widened(told, ["dataset"], "search", "told").rename_axis(columns=None)
 
 
 def _luck(row: dict[str, Any]) -> str:

@@ -194,7 +194,7 @@ def by_liking(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         of SASRec's on the same targets, with low and high over users and seeds. A dataset that is
         not at hand keeps its rows.
     """
-    whole = [g for g in groups if len(g.base) == len(g.runs) == len(study.seeds)]
+    whole = [g for g in groups if g.whole(len(study.seeds))]
 
     def rows(name: str, data: Dataset) -> pd.DataFrame:
         if not data.has_intensity or data.split.owners():

@@ -94,7 +94,7 @@ def _pairs(study: Study, groups: Sequence[Group]) -> Iterator[_Pair]:
     kept_rates = study.kept("rates", COMPARISON)
     kept_cells = study.kept("cells", [*COMPARISON, "base_runs", "runs", "replicates"])
     for group in groups:
-        if not group.whole:
+        if not group.whole():
             continue
         names = (group.dataset.name, group.arm, group.part, group.model)
         key = dict(zip(COMPARISON, names, strict=True))
@@ -190,24 +190,29 @@ def correlations_by_arm(cells: pd.DataFrame) -> pd.DataFrame:
         One row per arm: comparisons, rho_least, rho_most, above_zero and below_zero (whose
         interval is), wider and narrower, width_least and width_most (pooled is 1) and where.
     """
-    rows = {}
-    for arm, part in cells.groupby("arm", sort=False):
-        width = part["width_ratio"]
-        name = part["title"] + " " + part["model"].map(name_of)
-        rows[BACKBONES[str(arm)]] = {
-            "comparisons": len(part),
-            "rho_least": part["rho"].min(),
-            "rho_most": part["rho"].max(),
-            "above_zero": int((part["low"] > 0).sum()),
-            "below_zero": int((part["high"] < 0).sum()),
-            "wider": int((width > 1).sum()),
-            "narrower": int((width <= 1).sum()),
-            "width_least": width.min(),
-            "where_least": name[width.idxmin()],
-            "width_most": width.max(),
-            "where_most": name[width.idxmax()],
-        }
-    return pd.DataFrame(rows).T
+    width = cells["width_ratio"]
+    named = cells.assign(
+        name=cells["title"] + " " + cells["model"].map(name_of),
+        above=cells["low"] > 0,
+        below=cells["high"] < 0,
+        wide=width > 1,
+        narrow=width <= 1,
+    )
+    by = named.set_index("name").groupby("arm", sort=False)
+    told = by.agg(
+        comparisons=("rho", "size"),
+        rho_least=("rho", "min"),
+        rho_most=("rho", "max"),
+        above_zero=("above", "sum"),
+        below_zero=("below", "sum"),
+        wider=("wide", "sum"),
+        narrower=("narrow", "sum"),
+        width_least=("width_ratio", "min"),
+        where_least=("width_ratio", "idxmin"),
+        width_most=("width_ratio", "max"),
+        where_most=("width_ratio", "idxmax"),
+    )
+    return told.rename(index=BACKBONES).rename_axis(index=None)
 
 
 def in_percent(cells: pd.DataFrame) -> pd.DataFrame:
@@ -215,14 +220,14 @@ def in_percent(cells: pd.DataFrame) -> pd.DataFrame:
 
     Columns seed, seed_upper, user (NaN where rho is negative), rest and half_width.
     """
-    percent = 100 / cells["base_mean"]
     variance = cells["user_variance"].where(cells["user_variance"] >= 0)
-    return pd.DataFrame(
+    sizes = pd.DataFrame(
         {
-            "seed": cells["seed_sd"] * percent,
-            "seed_upper": cells["seed_sd_upper"] * percent,
-            "user": np.sqrt(variance) * percent,
-            "rest": cells["residual_sd"] * percent,
-            "half_width": cells["seed_half_width_percent"],
+            "seed": cells["seed_sd"],
+            "seed_upper": cells["seed_sd_upper"],
+            "user": np.sqrt(variance),
+            "rest": cells["residual_sd"],
         }
     )
+    percent = sizes.mul(100 / cells["base_mean"], axis=0)
+    return percent.assign(half_width=cells["seed_half_width_percent"])

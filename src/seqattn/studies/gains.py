@@ -24,7 +24,7 @@ from seqattn.studies.learning import of_logs
 from seqattn.studies.maps import printed
 from seqattn.studies.plan import Group
 from seqattn.studies.study import Study
-from seqattn.studies.texts import NOT_RUN
+from seqattn.studies.texts import NOT_RUN, estimate
 
 RELEASED = "as released"  # the arm of Table 4
 # Arms that [AE]'s Tables 5 and 6 call otherwise: its AE has no samples of the last item alone.
@@ -116,7 +116,7 @@ def six_table(rows: pd.DataFrame) -> pd.DataFrame:
     def told(row: dict[str, Any]) -> str:
         lines = [] if pd.isna(row["gain"]) else [f"printed {row['gain']:+.0f}"]
         if pd.notna(row["change"]):
-            lines.append(f"{row['change']:+z.1f} [{row['low']:+z.1f}, {row['high']:+z.1f}]")
+            lines.append(estimate(row["change"], row["low"], row["high"]))
         return "\n".join(lines)
 
     cells = rows.assign(

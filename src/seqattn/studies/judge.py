@@ -163,6 +163,11 @@ def is_gain(cells: pd.DataFrame) -> pd.Series:
     return cells["robust_clustered"].astype(bool) & (cells["direction"] > 0)
 
 
+def leaves_out_0(rows: pd.DataFrame, prefix: str = "") -> pd.Series:
+    """Return which intervals, of columns ``low`` and ``high`` behind a prefix, leave out 0."""
+    return (rows[f"{prefix}low"] > 0) | (rows[f"{prefix}high"] < 0)
+
+
 def ndcg_at_10(cells: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """Return a table's rows of NDCG@10, the metric that verdicts are about.
 
@@ -255,6 +260,18 @@ def stacked(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     table = pd.concat(filled, ignore_index=True)
     keys = [name for name in COMPARISON if name in table]
     return table[[*keys, *table.columns.drop(keys)]]
+
+
+def with_ends(name: str, prefix: str, value: float, ends: tuple[float, float]) -> dict[str, float]:
+    """Return a value and its interval as columns `name` and, behind `prefix`, low and high."""
+    return {name: value, f"{prefix}low": ends[0], f"{prefix}high": ends[1]}
+
+
+def widened(frame: pd.DataFrame, index: list[str], columns: str, values: str) -> pd.DataFrame:
+    """Return one column per value of `columns`, rows and columns in order of appearance."""
+    wide = frame.pivot(index=index, columns=columns, values=values)
+    rows = frame.set_index(index).index.unique()
+    return wide.reindex(index=rows, columns=list(dict.fromkeys(frame[columns])))
 
 
 def with_columns(rows: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:

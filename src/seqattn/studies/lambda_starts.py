@@ -13,7 +13,7 @@ from seqattn.plots.style import name_of
 from seqattn.studies.ia import published
 from seqattn.studies.judge import ndcg_at_10, with_columns
 from seqattn.studies.study import Arm, Study
-from seqattn.studies.texts import NOT_RUN, counted, span
+from seqattn.studies.texts import NOT_RUN, counted, estimate
 
 MEET, APART = 0.1, 0.5  # shares of the spread that the starts had
 # What pages and README call the verdicts on starts.
@@ -76,7 +76,7 @@ def verdicts(
             if model == BASELINE:
                 continue
             ended = _of(lambdas, dataset, model, n_seeds).reindex(list(started))
-            left = _spread(ended["lambda_mean"]) / _spread(pd.Series(started))
+            left = np.ptp(ended["lambda_mean"].to_numpy()) / np.ptp([*started.values()])
             possible = travel[(travel["dataset"] == dataset) & (travel["model"] == model)]
             needed = _needed(started, possible.groupby("arm")["possible"].mean())
             changes = _of(ndcg_at_10(cells), dataset, model, n_seeds).reindex(list(fixed))
@@ -97,13 +97,10 @@ def _of(table: pd.DataFrame, dataset: str, model: str, n_seeds: int) -> pd.DataF
     return table[wanted & (table["n_seeds"] == n_seeds)].set_index("arm")
 
 
-def _spread(values: pd.Series) -> float:
-    return float(values.max(skipna=False) - values.min(skipna=False))
-
-
 def _needed(started: Mapping[str, float], possible: pd.Series) -> float:
     outermost = min(started, key=started.__getitem__), max(started, key=started.__getitem__)
-    return (1 - MEET) * _spread(pd.Series(started)) / possible.reindex(outermost).sum(skipna=False)
+    lowest, highest = (started[arm] for arm in outermost)
+    return (1 - MEET) * (highest - lowest) / possible.reindex(outermost).sum(skipna=False)
 
 
 def _ends(left: float) -> str:
@@ -129,7 +126,7 @@ def told(study: Study) -> dict[str, object]:
     ``starts_cells`` (combinations of dataset and variant), ``starts_run``, ``starts_told``,
     ``starts_on`` (datasets and seeds), ``left`` and ``needed`` (ranges, see `verdicts`),
     ``fast`` (where lambda ends from 1 when it learns ten times as fast), ``held_from``,
-    ``held_to`` and ``value_told``.
+    ``held_to``, ``profiles_run`` and ``value_told``.
     """
     found = of_study(study)
     run, profiles = found[found["ends"] != NOT_RUN], found[found["profile"] != NOT_RUN]
@@ -139,7 +136,7 @@ def told(study: Study) -> dict[str, object]:
     ends = ends[ends["n_seeds"] == len(study.seeds)].set_index("arm")
     usual = ends[ends.index == "real"].set_index(["dataset", "model"])["lambda_mean"]
     fast = [
-        f"{row.lambda_mean:+z.2f} {span(row.seed_low, row.seed_high, '+z.2f')} "
+        f"{estimate(row.lambda_mean, row.seed_low, row.seed_high, '+z.2f')} "
         f"({name_of(row.model)} on {published.title(row.dataset)}; at the usual rate "
         f"{usual.get((row.dataset, row.model), np.nan):+z.2f})"
         for row in ends[ends.index == "rate x 10"].itertuples()
@@ -154,6 +151,7 @@ def told(study: Study) -> dict[str, object]:
         "fast": ", ".join(fast) or NOT_RUN,
         "held_from": float(found["low"].min()),
         "held_to": float(found["high"].max()),
+        "profiles_run": len(profiles),
         "value_told": counted(profiles["profile"].map(PROFILES).value_counts()) or NOT_RUN,
     }
 

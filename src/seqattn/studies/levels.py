@@ -167,17 +167,3 @@ def largest_lead(told: pd.DataFrame) -> dict[str, object]:
         "ends": span(row["change_low"], row["change_high"]),
         "ranking": RANKINGS[row["kind"]],
     }
-
-
-def whole_grid(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Return rows for all combinations of the keys' values; NaN where there was none."""
-    values = [frame[key].unique() for key in keys]
-    grid = pd.MultiIndex.from_product(values, names=keys)
-    return frame.set_index(keys).reindex(grid).reset_index()
-
-
-def widened(frame: pd.DataFrame, index: list[str], columns: str, values: str) -> pd.DataFrame:
-    """Return one column per value of `columns`, rows and columns in order of appearance."""
-    wide = frame.pivot(index=index, columns=columns, values=values)
-    rows = frame.set_index(index).index.unique()
-    return wide.reindex(index=rows, columns=list(dict.fromkeys(frame[columns])))

@@ -35,6 +35,7 @@ from seqattn.models.backbone import Backbone
 from seqattn.plots.style import name_of
 from seqattn.runs.store import Run
 from seqattn.studies.ia.published import FOLDER
+from seqattn.studies.judge import with_ends
 from seqattn.studies.learning import data_of, of_logs, of_weights
 from seqattn.studies.plan import Group
 from seqattn.studies.study import Study
@@ -207,10 +208,8 @@ def by_model(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     return table.groupby(keys, sort=False)[list(columns)].mean()
 
 
-def gaps(
-    table: pd.DataFrame, columns: Sequence[str], both_ways: str, back: str = BASELINE
-) -> pd.DataFrame:
-    """Return how far two models differ in each measure, and how far their masks alone do.
+def gaps(table: pd.DataFrame, columns: Sequence[str], both_ways: str) -> pd.DataFrame:
+    """Return how far a model and SASRec differ in each measure, and how far their masks alone do.
 
     Parameters
     ----------
@@ -218,8 +217,8 @@ def gaps(
         That of `maps_by_head`, or of `ranks_by_head` at one sigma.
     columns : sequence of str
         Measures, columns of it.
-    both_ways, back : str
-        The models; differences are the first minus the second.
+    both_ways : str
+        The model; differences are its measure minus SASRec's.
 
     Returns
     -------
@@ -231,7 +230,7 @@ def gaps(
         both of the masks' in that direction for every seed.
     """
     means = by_model(table, columns).unstack("model").swaplevel(axis=1)
-    apart = (means[both_ways] - means[back]).stack().unstack("kind").dropna()
+    apart = (means[both_ways] - means[BASELINE]).stack().unstack("kind").dropna()
     apart.index.names = [*apart.index.names[:-1], "measure"]
     keys = ["dataset", "n", "measure"]
     rows = {key: _gap(part) for key, part in apart.groupby(level=keys, sort=False)}
@@ -253,16 +252,11 @@ def _gap(of_seeds: pd.DataFrame) -> dict[str, object]:
     beyond = (sign * gap_S > (sign * masks).max(axis=1).to_numpy()).all()
     one_sign = bool((np.sign(gap_S) == sign).all())
     return {
-        **_with_ends("gap", "", gap_S),
+        **with_ends("gap", "", float(gap_S.mean()), t_interval(gap_S)),
         **masks.mean().to_dict(),
-        **_with_ends("learned", "learned_", learned_S),
+        **with_ends("learned", "learned_", float(learned_S.mean()), t_interval(learned_S)),
         **{"seeds": len(gap_S), "one_sign": one_sign, "of_training": one_sign and bool(beyond)},
     }
-
-
-def _with_ends(name: str, prefix: str, values_S: np.ndarray) -> dict[str, float]:
-    low, high = t_interval(values_S)
-    return {name: float(values_S.mean()), f"{prefix}low": low, f"{prefix}high": high}
 
 
 def reachable(printed_values: pd.DataFrame, sizes: Sequence[int]) -> pd.DataFrame:

@@ -99,10 +99,9 @@ class Group:
         """The columns that name its dataset and arm in tables: dataset, arm and part."""
         return {"dataset": self.dataset.name, "arm": self.arm, "part": self.part}
 
-    @property
-    def whole(self) -> bool:
-        """Whether both sides have all seeds of the protocol."""
-        return len(self.base) == len(self.runs) == len(SEEDS)
+    def whole(self, n_seeds: int = len(SEEDS)) -> bool:
+        """Whether both sides have all seeds, by default those of the protocol."""
+        return len(self.base) == len(self.runs) == n_seeds
 
 
 def wanted(study: Study) -> list[Group]:

@@ -181,32 +181,26 @@ def _cut_short(study: Study, key: Mapping[str, object], model: str) -> str:
 
 
 def lambdas(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
-    """Return [IA] Table 4: a row a (dataset, arm, model) that has lambdas, see `learned`."""
-    return stacked(
-        [
-            learned({g.model: g.runs for g in mine if g.model in MODELS}).assign(**key)
-            for key, mine in _by_arm(groups)
-        ]
-    )
+    """Return [IA] Table 4: a row a (dataset, arm, part, model) that has lambdas.
 
-
-def learned(groups: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
-    """Return lambdas of models by name: model, lambda_mean, lambda_std, n_values, n_seeds.
-
-    ``seed_low`` and ``seed_high`` are the 95 % t interval of the mean over seeds (layers averaged
-    within a seed); NaN for one seed.
+    lambda_mean and lambda_std, over layers and seeds, n_values and n_seeds. ``seed_low`` and
+    ``seed_high`` are the 95 % t interval of the mean over seeds (layers averaged within a seed);
+    NaN for one seed.
     """
     rows = []
-    for model, group in groups.items():
-        values = analysis.learned(group)
-        if values.empty:
-            continue
-        by_seed = values.groupby("seed")["lam"].mean().to_numpy()
-        row = analysis.table(group).loc[model]
-        low, high = analysis.t_interval(by_seed)
-        rows.append((model, row["mean"], row["std"], row["values"], len(by_seed), low, high))
-    columns = ["model", "lambda_mean", "lambda_std", "n_values", "n_seeds", "seed_low", "seed_high"]
-    return pd.DataFrame(rows, columns=columns)
+    for key, mine in _by_arm(groups):
+        for group in (group for group in mine if group.model in MODELS):
+            values = analysis.learned(group.runs)
+            if values.empty:
+                continue
+            by_seed = values.groupby("seed")["lam"].mean().to_numpy()
+            told = analysis.table(group.runs).loc[group.model]
+            low, high = analysis.t_interval(by_seed)
+            row = {"lambda_mean": told["mean"], "lambda_std": told["std"]}
+            row |= {"n_values": told["values"], "n_seeds": len(by_seed)}
+            row |= {"seed_low": low, "seed_high": high}
+            rows.append(key | {"model": group.model} | row)
+    return stacked([pd.DataFrame(rows)])
 
 
 def searches(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
@@ -343,7 +337,7 @@ def _untied(
     """Return NDCG@10 of whole pairs on users without a tie, (S, U) each, and these users' share."""
     values, share = {}, np.nan
     for group in groups:
-        if not group.whole or not _same_data(group):
+        if not group.whole() or not _same_data(group):
             continue
         tied_U = read_tied_tests(RECORDS, group.dataset.name, group.runs[0].spec.fingerprint)
         if tied_U is not None and tied_U.any() and (~tied_U).sum() >= 2:

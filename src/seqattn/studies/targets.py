@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from seqattn.analysis.lambdas import Spearman, spearman
-from seqattn.config import BACKBONES
+from seqattn.config import BACKBONES, BASELINE
 from seqattn.plots.style import name_of
 from seqattn.runs.results import value_matrix
 from seqattn.stats.bootstrap import percentile_interval
@@ -23,15 +23,22 @@ from seqattn.stats.crossed import crossed_interval, pigeonhole_bootstrap
 from seqattn.stats.metrics import KINDS
 from seqattn.stats.pools import Pool, of_units, random_effects, tau_interval
 from seqattn.studies.ia import published
-from seqattn.studies.judge import change, stacked, with_columns
+from seqattn.studies.judge import (
+    COMPARISON,
+    change,
+    leaves_out_0,
+    stacked,
+    widened,
+    with_columns,
+    with_ends,
+)
 from seqattn.studies.plan import Group
 from seqattn.studies.study import Study
-from seqattn.studies.texts import NOT_RUN, span
+from seqattn.studies.texts import NOT_RUN, estimate, span
 
 TARGETS = ("test", "valid")
 LEAST_ROWS, LEAST_DATASETS = 3, 2  # of a pool
-_KEY = ["dataset", "arm", "part", "model"]
-_COLUMNS = [*_KEY, "target", "kind", "base", "change", "error", "users_error", "df"]
+_COLUMNS = [*COMPARISON, "target", "kind", "base", "change", "error", "users_error", "df"]
 _COLUMNS += ["low", "high", "p", "margin", "owen_low", "owen_high"]
 
 
@@ -47,7 +54,7 @@ def changes(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
     found = stacked(
         pd.DataFrame([_change(group, *which) for which in product(TARGETS, KINDS)])
         for group in groups
-        if len(group.base) == len(group.runs) == len(study.seeds)
+        if group.whole(len(study.seeds))
     )
     return found.reindex(columns=_COLUMNS)
 
@@ -123,30 +130,28 @@ def pools(rows: pd.DataFrame) -> pd.DataFrame:
         units, alone = by_dataset(mine), random_effects(mine["change"], mine["error"])
         tau_low, tau_high = tau_interval(by["change"].mean(), by["error"].mean())
         row = dict(zip(keys, key, strict=True)) | {"n": len(mine), "datasets": together.n}
-        row |= _told("estimate", "", together.estimate, together.ci)
-        row |= _told("tau", "tau_", together.tau, (tau_low, tau_high))
+        row |= with_ends("estimate", "", together.estimate, together.ci)
+        row |= with_ends("tau", "tau_", together.tau, (tau_low, tau_high))
         row |= dict(zip(("unfloored_low", "unfloored_high"), together.unfloored, strict=True))
-        row |= _told("units", "units_", units.estimate, units.ci)
-        found.append(row | _told("alone", "alone_", alone.estimate, alone.ci))
+        row |= with_ends("units", "units_", units.estimate, units.ci)
+        found.append(row | with_ends("alone", "alone_", alone.estimate, alone.ci))
     return pd.DataFrame(found)
 
 
-def _told(name: str, prefix: str, value: float, ends: tuple[float, float]) -> dict[str, float]:
-    return {name: value, f"{prefix}low": ends[0], f"{prefix}high": ends[1]}
-
-
-def pooled_told(changes: pd.DataFrame, arm: str, kind: str = "unfiltered") -> dict[str, str]:
-    """Return an arm's pooled change in words, by target; "not run" for too few comparisons."""
+def pooled_told(changes: pd.DataFrame, arm: str) -> dict[str, str]:
+    """Return an arm's pooled unfiltered change in words, by target; "not run" for too few."""
     told = dict.fromkeys(TARGETS, NOT_RUN)
     if len(changes):
-        for row in pools(pick(changes, arm=arm, kind=kind)).itertuples():
-            told[row.target] = f"{row.estimate:+z.1f} % {span(row.low, row.high)}"
+        for row in pools(pick(changes, arm=arm, kind="unfiltered")).itertuples():
+            told[row.target] = estimate(row.estimate, row.low, row.high, unit=" %")
     return told
 
 
 def side_by_side(rows: pd.DataFrame, column: str, **where: str) -> pd.DataFrame:
     """Return comparisons with one `change` per value of a column, such as ``target``."""
-    return pick(rows, **where).pivot(index=_KEY, columns=column, values="change").reset_index()
+    return (
+        pick(rows, **where).pivot(index=COMPARISON, columns=column, values="change").reset_index()
+    )
 
 
 def retests(rows: pd.DataFrame, kind: str = "unfiltered") -> dict[str, Spearman]:
@@ -164,13 +169,44 @@ def flipped(rows: pd.DataFrame) -> pd.DataFrame:
     return both[np.sign(both["unfiltered"]) != np.sign(both["filtered"])]
 
 
-def replicated(rows: pd.DataFrame, kind: str = "unfiltered") -> pd.DataFrame:
+def replicated(rows: pd.DataFrame, kind: str) -> pd.DataFrame:
     """Return comparisons whose interval leaves out 0 on both targets, on one side."""
     rows = pick(rows, kind=kind)
-    beyond = rows[(rows["low"] > 0) | (rows["high"] < 0)]
-    sides = beyond.assign(side=np.sign(beyond["change"])).groupby(_KEY, sort=False)["side"]
+    beyond = rows[leaves_out_0(rows)]
+    sides = beyond.assign(side=np.sign(beyond["change"])).groupby(COMPARISON, sort=False)["side"]
     both = sides.agg(["size", "sum"])
     return both[(both["size"] == len(TARGETS)) & (both["sum"].abs() == len(TARGETS))].reset_index()
+
+
+def told_on_both(changes: pd.DataFrame) -> str:
+    """Return which comparisons leave out 0 on both targets, and of how many, in words.
+
+    As ``1 of 20: Mul on ML-1M (real, unfiltered)``, and ``sliding on Video (unfiltered)`` where an
+    arm of SASRec is compared with another. `changes` is a table of that name, see
+    `replicated`; each ranking of a comparison is looked at by itself.
+    """
+    if changes.empty:
+        return NOT_RUN
+    looked_at = changes.groupby([*COMPARISON, "kind"], sort=False).ngroups
+    found = [
+        f"{row.arm} on {row.title} ({kind})"
+        if row.model == BASELINE
+        else f"{name_of(row.model)} on {row.title} ({BACKBONES.get(row.arm, row.arm)}, {kind})"
+        for kind in KINDS
+        for row in published.with_titles(replicated(changes, kind)).itertuples()
+    ]
+    return f"{len(found)} of {looked_at}" + ": " * bool(found) + ", ".join(found)
+
+
+def share_under_both(changes: pd.DataFrame) -> str:
+    """Return how many comparisons leave out 0 on both targets under both rankings, as ``1 of 20``.
+
+    `changes` is a table of that name, see `told_on_both`.
+    """
+    if changes.empty:
+        return NOT_RUN
+    one, other = (replicated(changes, kind)[COMPARISON] for kind in KINDS)
+    return f"{len(one.merge(other))} of {changes.groupby(COMPARISON).ngroups}"
 
 
 def pools_table(found: pd.DataFrame) -> pd.DataFrame:
@@ -184,14 +220,12 @@ def pools_table(found: pd.DataFrame) -> pd.DataFrame:
                 "ranking": row.kind,
                 "comparisons": row.n,
                 "datasets": row.datasets,
-                "pooled change, %": f"{row.estimate:{form}} {span(row.low, row.high, form)}",
+                "pooled change, %": estimate(row.estimate, row.low, row.high, form),
                 "without the floor": span(row.unfloored_low, row.unfloored_high, form),
-                "τ, %": f"{row.tau:.1f} {span(row.tau_low, row.tau_high, '.1f')}",
-                "datasets alike, %": (
-                    f"{row.units:{form}} {span(row.units_low, row.units_high, form)}"
-                ),
-                "comparisons as if independent, %": (
-                    f"{row.alone:{form}} {span(row.alone_low, row.alone_high, form)}"
+                "τ, %": estimate(row.tau, row.tau_low, row.tau_high, ".1f"),
+                "datasets alike, %": estimate(row.units, row.units_low, row.units_high, form),
+                "comparisons as if independent, %": estimate(
+                    row.alone, row.alone_low, row.alone_high, form
                 ),
             }
         )
@@ -205,24 +239,20 @@ def changes_table(rows: pd.DataFrame) -> pd.DataFrame:
     An arm that is no backbone stands under its own name.
     """
     told = published.with_titles(rows)
-    told["cell"] = [f"{r.change:+z.1f} {span(r.low, r.high)}" for r in told.itertuples()]
+    told["cell"] = [estimate(r.change, r.low, r.high) for r in told.itertuples()]
     told["column"] = told["target"] + ", " + told["kind"]
     told["backbone"] = [BACKBONES.get(arm, arm) for arm in told["arm"]]
     told["variant"] = told["model"].map(name_of)
-    index = ["title", "backbone", "variant"]
-    wide = told.pivot(index=index, columns="column", values="cell")
+    index = ["dataset", "backbone", "variant"]
+    wide = widened(told.assign(dataset=told["title"]), index, "column", "cell")
     order = [f"{target}, {kind}" for target, kind in product(TARGETS, KINDS)]
-    rows_ = told.set_index(index).index.unique()
-    wide = wide.reindex(index=rows_, columns=order).rename_axis(["dataset", *index[1:]])
-    return wide.rename_axis(columns=None)
+    return wide.reindex(columns=order).rename_axis(columns=None)
 
 
 def retests_table(found: Mapping[str, Mapping[str, Spearman]]) -> pd.DataFrame:
     """Return `retests` as text: one row per backbone, one column per ranking."""
     told = {
-        kind: {
-            BACKBONES[arm]: f"{r.rho:+z.2f} {span(r.low, r.high, '+z.2f')}" for arm, r in of.items()
-        }
+        kind: {BACKBONES[arm]: estimate(r.rho, r.low, r.high, "+z.2f") for arm, r in of.items()}
         for kind, of in found.items()
     }
     return pd.DataFrame(told).rename_axis("backbone")

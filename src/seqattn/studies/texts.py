@@ -24,6 +24,11 @@ def span(low: float, high: float, form: str = "+z.1f") -> str:
     return "" if pd.isna(low) else f"[{low:{form}}, {high:{form}}]"
 
 
+def estimate(value: float, low: float, high: float, form: str = "+z.1f", unit: str = "") -> str:
+    """Return a value with its interval: ``+1.2 % [+0.3, +2.1]`` where the unit is `` %``."""
+    return f"{value:{form}}{unit} {span(low, high, form)}"
+
+
 def change(row: Mapping[str, Any], stars: str = "") -> str:
     """Return ``change [low, high]`` in percent, with "robust" behind it where it is.
 

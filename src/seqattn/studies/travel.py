@@ -20,14 +20,13 @@ from seqattn.models import MODELS
 from seqattn.plots.style import name_of
 from seqattn.presets import PRESETS, get_preset
 from seqattn.studies.ia import published
-from seqattn.studies.judge import ndcg_at_10, stacked
+from seqattn.studies.judge import COMPARISON, ndcg_at_10, stacked
 from seqattn.studies.plan import Group
 from seqattn.studies.study import Arm, Study, names, read_study
 from seqattn.studies.texts import span
 
 # Below either, a value of lambda says how long it was trained, and no more.
 LEAST_STEPS, LEAST_POSSIBLE = 200, 0.5
-_KEY = ["dataset", "arm", "part", "model"]
 _MEANS = ["steps", "learning_rate", "lam", "moved", "possible", "used"]
 _BATCH = 2048  # of the published steps: the paper states none, and ranks do not depend on it
 _RATES = 1e-4, 5e-3  # the learning rates that we search; the paper lists none
@@ -61,7 +60,7 @@ def travel(study: Study, groups: Sequence[Group]) -> pd.DataFrame:
         ]
         frame["possible"] = frame["steps"] * [c.learning_rate * c.lambda_rate for c in training]
         frame["used"] = frame["moved"] / frame["possible"]
-        frames.append(frame[[*_KEY, "seed", "epoch", *_MEANS]])
+        frames.append(frame[[*COMPARISON, "seed", "epoch", *_MEANS]])
     return stacked(frames)
 
 
@@ -77,9 +76,9 @@ def by_cell(runs: pd.DataFrame) -> pd.DataFrame:
     least `LEAST_POSSIBLE`, in the mean of its seeds.
     """
     if runs.empty:
-        nothing = pd.DataFrame(columns=[*_KEY, *_MEANS, "counted", "seeds"])
+        nothing = pd.DataFrame(columns=[*COMPARISON, *_MEANS, "counted", "seeds"])
         return nothing.astype({"counted": bool})
-    grouped = runs.groupby(_KEY, sort=False)
+    grouped = runs.groupby(COMPARISON, sort=False)
     means = grouped[_MEANS].mean()
     counted = _long_enough(means)
     return means.assign(counted=counted, seeds=grouped.size()).reset_index()
@@ -222,11 +221,6 @@ def published_phase() -> pd.DataFrame:
     return found.assign(moved=moved, least=np.maximum(low, moved), most=high * epochs)
 
 
-def by_log(found: pd.DataFrame) -> Spearman:
-    """Return `against_length` of runs of `of_all_studies`, its interval over resampled logs."""
-    return spearman_by(found["moved"], found["possible"], found["log"])
-
-
 def within_logs(runs: pd.DataFrame) -> pd.Series:
     """Return `against_length` of the runs of each log that are long enough to count.
 
@@ -238,17 +232,20 @@ def within_logs(runs: pd.DataFrame) -> pd.Series:
 
 
 def phase_table(runs: pd.DataFrame, paper: pd.DataFrame) -> pd.DataFrame:
-    """Return `by_log` as text: of all runs, of each kind, of runs that count, and of the paper.
+    """Return `against_length` as text: of all runs, each kind, runs that count, and the paper.
 
-    `runs` is of `of_all_studies`, `paper` of `published_phase`; the paper's distances are compared
-    with the steps of an epoch.
+    Its interval is over resampled logs. `runs` is of `of_all_studies`, `paper` of
+    `published_phase`; the paper's distances are compared with the steps of an epoch.
     """
     parts = {
         "all": runs,
         "all, long enough to count": runs[_long_enough(runs)],
         **dict(list(runs.groupby("kind"))),
     }
-    rows = {name: _phase_row(own, own["log"], by_log(own)) for name, own in parts.items()}
+    rows = {}
+    for name, own in parts.items():
+        told = spearman_by(own["moved"], own["possible"], own["log"])
+        rows[name] = _phase_row(own, own["log"], told)
     told = spearman_by(paper["moved"], paper["steps"], paper["dataset"])
     rows["published, against steps of an epoch"] = _phase_row(paper, paper["dataset"], told)
     return pd.DataFrame.from_dict(rows, orient="index")

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from seqattn.config import BACKBONES, BASELINE, DESIGNS, MARGIN_PERCENT, SEEDS
+from seqattn.config import BASELINE, DESIGNS, MARGIN_PERCENT, SEEDS
 from seqattn.plots.style import name_of
 from seqattn.studies import placebo, targets, travel
 from seqattn.studies.ia import published
 from seqattn.studies.ia.agreement import OPEN
-from seqattn.studies.judge import ALPHA, ndcg_at_10, with_columns
+from seqattn.studies.judge import ALPHA, leaves_out_0, ndcg_at_10, with_columns
 from seqattn.studies.rules import whole
 from seqattn.studies.study import Study
-from seqattn.studies.texts import ARMS, NOT_RUN, change, percent, share, span
+from seqattn.studies.texts import ARMS, NOT_RUN, change, estimate, percent, share, span
 
 NEUTRAL = ("shared_backbone", "fixed")  # backbones that no search of the variant chose
 
@@ -34,7 +34,7 @@ def answer(pools: pd.DataFrame, arms: Sequence[str] = NEUTRAL) -> str:
         return "yes"
     if (mine["high"] < 0).all():
         return "it harms"
-    off = ((mine["low"] > 0) | (mine["high"] < 0)).sum()
+    off = leaves_out_0(mine).sum()
     small = (mine[["low", "high"]].abs() < MARGIN_PERCENT).all(axis=1).sum()
     return (
         f"not shown: of the 95 % intervals of {len(mine)} average changes, {off} leave out 0 and "
@@ -167,38 +167,6 @@ def detectable(needs: pd.DataFrame, largest: float) -> pd.DataFrame:
     return frame.assign(among=["the smallest", "the largest"])
 
 
-def told_on_both(changes: pd.DataFrame) -> str:
-    """Return which comparisons leave out 0 on both targets, and of how many, in words.
-
-    As ``1 of 20: Mul on ML-1M (real, unfiltered)``, and ``sliding on Video (unfiltered)`` where an
-    arm of SASRec is compared with another. `changes` is a table of that name, see
-    `seqattn.studies.targets.replicated`; each ranking of a comparison is looked at by itself.
-    """
-    if changes.empty:
-        return NOT_RUN
-    looked_at = changes.groupby(["dataset", "arm", "part", "model", "kind"], sort=False).ngroups
-    found = [
-        f"{row.arm} on {row.title} ({kind})"
-        if row.model == BASELINE
-        else f"{name_of(row.model)} on {row.title} ({BACKBONES.get(row.arm, row.arm)}, {kind})"
-        for kind in targets.KINDS
-        for row in published.with_titles(targets.replicated(changes, kind)).itertuples()
-    ]
-    return f"{len(found)} of {looked_at}" + ": " * bool(found) + ", ".join(found)
-
-
-def share_under_both(changes: pd.DataFrame) -> str:
-    """Return how many comparisons leave out 0 on both targets under both rankings, as ``1 of 20``.
-
-    `changes` is a table of that name, see `told_on_both`.
-    """
-    if changes.empty:
-        return NOT_RUN
-    keys = ["dataset", "arm", "part", "model"]
-    one, other = (targets.replicated(changes, kind)[keys] for kind in targets.KINDS)
-    return f"{len(one.merge(other))} of {changes.groupby(keys).ngroups}"
-
-
 def whole_changes(cells: pd.DataFrame, arm: str, dataset: str) -> pd.DataFrame:
     """Return the NDCG@10 rows of a table ``comparisons`` of one arm and dataset with all seeds."""
     rows = ndcg_at_10(cells, "arm", "dataset", "model", "n_seeds", "low", "high")
@@ -256,8 +224,8 @@ def beyond_zero(changes: pd.DataFrame) -> dict[str, str]:
     bootstrap, which estimates no part and is wider on average. `changes` is a table of that name.
     """
     rows = published.with_titles(targets.pick(changes, target="test", kind="unfiltered"))
-    off = rows[(rows["low"] > 0) | (rows["high"] < 0)]
-    wide = rows[(rows["owen_low"] > 0) | (rows["owen_high"] < 0)]
+    off = rows[leaves_out_0(rows)]
+    wide = rows[leaves_out_0(rows, "owen_")]
     alone = off[off["error"] <= off["users_error"] * (1 + 1e-9)]
     return {
         name: f"{len(mine)} of {len(rows)}"
@@ -316,4 +284,4 @@ def _pooled(changes: pd.DataFrame) -> str:
     if not targets.can_be_pooled(changes):
         return f"{len(changes)} on {logs}, no average" if len(changes) else "none"
     pool = targets.pool(changes)
-    return f"{pool.estimate:+z.1f} {span(*pool.ci)}, {len(changes)} on {logs}"
+    return f"{estimate(pool.estimate, *pool.ci)}, {len(changes)} on {logs}"

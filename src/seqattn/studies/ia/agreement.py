@@ -15,6 +15,7 @@ import pandas as pd
 
 from seqattn.studies.ia import published
 from seqattn.studies.judge import ALPHA, MARGIN_PERCENT, grid, not_judgeable, with_columns
+from seqattn.studies.texts import is_true
 
 STANDS, FALLS, OPEN = "stands", "falls", "can't be told"
 _ROUNDING = 0.05  # of a published percentage, printed to one decimal
@@ -80,7 +81,7 @@ def cell_outcome(row: Any) -> Outcome:
     if row.published_robust == "unknown":
         return Outcome(OPEN, "the text at hand lost the bold type that marks robust cells")
     robust, change = bool(row.robust), f"{row.change:+z.1f} %"
-    equivalent = row.equivalent in (True,)  # not NaN, which is truthy
+    equivalent = is_true(row.equivalent)
     interval = f"a change of {row.low:+z.1f} to {row.high:+z.1f} % remains possible"
     no_effect = f"within ±{MARGIN_PERCENT:g} % of SASRec (TOST)"
     if row.published_robust == "no":

@@ -21,8 +21,8 @@ from seqattn.studies import travel
 from seqattn.studies.ia import published
 from seqattn.studies.ia.agreement import FALLS, OPEN, STANDS, agreement, cell_outcome
 from seqattn.studies.ia.conclusions import CONCLUSIONS, LEAST_DATASETS, Evidence, evidence
-from seqattn.studies.judge import grid, ndcg_at_10, not_judgeable, with_columns
-from seqattn.studies.levels import HALF, PART, WHOLE, widened
+from seqattn.studies.judge import grid, ndcg_at_10, not_judgeable, widened, with_columns
+from seqattn.studies.levels import HALF, PART, WHOLE
 from seqattn.studies.texts import ARMS, NOT_RUN, change, is_true, pair, percent, share, span
 
 _CUT = "‡"  # a search that was cut short

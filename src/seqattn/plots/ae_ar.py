@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from seqattn.plots.changes import legend_above, variant_keys
-from seqattn.plots.style import BLUE, COLOURS, GREY, OTHERS, or_not_run, with_ends
+from seqattn.plots.style import BLUE, COLOURS, GREY, OTHERS, by_panel, or_not_run, with_ends
 
 _LOOKS = {"AE": ("s", OTHERS[0]), "AR": ("o", OTHERS[1])}
 
@@ -27,11 +27,10 @@ def effects_forest(frame: pd.DataFrame, parts: Collection[str]) -> Figure:
     parts : collection of str
         Effects in colour; the others are grey.
     """
-    titles, effects = list(dict.fromkeys(frame["title"])), list(dict.fromkeys(frame["effect"]))
-    size = (max(2.7 * len(titles), 5), 0.9 + 0.4 * len(effects))
-    figure, panels = plt.subplots(1, len(titles), figsize=size, sharey=True, squeeze=False)
-    for title, axes in zip(titles, panels[0], strict=True):
-        mine = frame[frame["title"] == title]
+    effects = list(dict.fromkeys(frame["effect"]))
+    height = 0.9 + 0.4 * len(effects)
+    figure, panels = by_panel(frame, "title", 2.7, height, least=5, sharey=True)
+    for title, axes, mine in panels:
         for row in mine.itertuples():
             place = effects.index(row.effect)
             colour = BLUE if row.effect in parts else GREY
@@ -53,13 +52,12 @@ def dial_curves(frame: pd.DataFrame) -> Figure:
     frame : DataFrame
         Columns title, model, window (-1: as far as any, drawn last), mean, low, high.
     """
-    titles, models = list(dict.fromkeys(frame["title"])), list(dict.fromkeys(frame["model"]))
+    models = list(dict.fromkeys(frame["model"]))
     reaches = sorted(frame["window"].unique(), key=lambda w: np.inf if w < 0 else w)
-    size = (max(3.2 * len(titles), 5), 3.2)
-    figure, panels = plt.subplots(1, len(titles), figsize=size, squeeze=False)
-    for title, axes in zip(titles, panels[0], strict=True):
+    figure, panels = by_panel(frame, "title", 3.2, 3.2, least=5)
+    for title, axes, part in panels:
         for number, model in enumerate(models):
-            mine = frame[(frame["title"] == title) & (frame["model"] == model)]
+            mine = part[part["model"] == model]
             mine = mine.set_index("window").reindex(reaches)  # no line over what was not run
             place = np.arange(len(reaches)) + 0.06 * number
             with_ends(axes, place, mine, "mean", fmt="o-", color=COLOURS[model])

@@ -24,6 +24,7 @@ from seqattn.plots.style import (
     OTHERS,
     SKY,
     VERMILION,
+    by_panel,
     name_of,
     or_not_run,
     panels_of,
@@ -81,10 +82,9 @@ def by_length(frame: pd.DataFrame, ylabel: str, trained: int) -> Figure:
     Columns dataset, title, arm, read, level: one value each, drawn on a scale of doublings.
     `trained` is how many a query saw in training, a dotted line.
     """
-    names, arms = list(frame["dataset"].unique()), list(frame["arm"].unique())
-    figure, panels = plt.subplots(1, len(names), figsize=(2.9 * len(names), 3.2), squeeze=False)
-    for axes, name in zip(panels[0], names, strict=True):
-        part = frame[frame["dataset"] == name]
+    arms = list(frame["arm"].unique())
+    figure, panels = by_panel(frame, "dataset", 2.9, 3.2)
+    for _, axes, part in panels:
         for arm, line in part.groupby("arm", sort=False):
             colour = OTHERS[arms.index(arm) % len(OTHERS)]
             axes.plot(line["read"], line["level"], marker="o", markersize=3, color=colour)
@@ -93,7 +93,7 @@ def by_length(frame: pd.DataFrame, ylabel: str, trained: int) -> Figure:
         axes.set_xscale("log", base=2)
         axes.set_xticks(lengths, [str(length) for length in lengths], minor=False)
         axes.set(title=part["title"].iloc[0], xlabel="interactions read")
-    panels[0, 0].set_ylabel(ylabel)
+    figure.axes[0].set_ylabel(ylabel)
     looks = [OTHERS[n % len(OTHERS)] for n in range(len(arms))]
     legend_above(
         figure, [Line2D([], [], color=c, label=arm) for c, arm in zip(looks, arms, strict=True)]

@@ -25,6 +25,7 @@ from seqattn.plots.style import (
     ORANGE,
     PURPLE,
     VERMILION,
+    by_panel,
     name_of,
     or_not_run,
     with_ends,
@@ -40,11 +41,8 @@ def lambda_trajectories(frame: pd.DataFrame) -> Figure:
 
     Columns as `seqattn.analysis.lambdas.trajectories`.
     """
-    models = list(dict.fromkeys(frame["model"]))
-    size = (2.7 * len(models), 3)
-    figure, panels = plt.subplots(1, len(models), figsize=size, sharey=True, squeeze=False)
-    for axes, model in zip(panels[0], models, strict=True):
-        part = frame[frame["model"] == model]
+    figure, panels = by_panel(frame, "model", 2.7, 3, sharey=True)
+    for model, axes, part in panels:
         for (_, layer), run in part.groupby(["seed", "layer"]):
             colour = _LAYERS[(layer - 1) % 3]
             axes.plot(run["epoch"], run["lam"], color=colour, linewidth=1, alpha=0.7)
@@ -52,7 +50,7 @@ def lambda_trajectories(frame: pd.DataFrame) -> Figure:
         axes.plot(kept["epoch"], kept["lam"], linestyle="", **_KEPT)
         axes.axhline(0, color="black", linewidth=0.8)
         axes.set(title=name_of(model), xlabel="epoch")
-    panels[0, 0].set_ylabel("λ")
+    figure.axes[0].set_ylabel("λ")
     handles = [
         Line2D([], [], color=_LAYERS[(layer - 1) % 3], label=f"layer {layer}")
         for layer in sorted(frame["layer"].unique())
@@ -156,18 +154,17 @@ def lambda_profile(frame: pd.DataFrame, margin: float) -> Figure:
     margin : float
         Of equivalence, in percent; drawn as a band.
     """
-    titles, models = list(dict.fromkeys(frame["title"])), list(dict.fromkeys(frame["model"]))
-    size = (4.2 * len(titles), 3.2)
-    figure, panels = plt.subplots(1, len(titles), figsize=size, sharey=True, squeeze=False)
-    for title, axes in zip(titles, panels[0], strict=True):
+    models = list(dict.fromkeys(frame["model"]))
+    figure, panels = by_panel(frame, "title", 4.2, 3.2, sharey=True)
+    for title, axes, part in panels:
         axes.axhspan(-margin, margin, color=GREY, alpha=0.15)
         axes.axhline(0, color="black", linewidth=0.8)
         for number, model in enumerate(models):
-            mine = frame[(frame["title"] == title) & (frame["model"] == model)]
+            mine = part[part["model"] == model]
             x = mine["value"] + 0.05 * (number - (len(models) - 1) / 2)
             with_ends(axes, x, mine, "change", fmt="o-", color=COLOURS.get(model))
         axes.set(title=title, xlabel="λ, held there")
-    panels[0, 0].set_ylabel("NDCG@10 change vs SASRec (%)")
+    figure.axes[0].set_ylabel("NDCG@10 change vs SASRec (%)")
     legend_above(figure, variant_keys(models))
     return figure
 
@@ -237,18 +234,17 @@ def thinned(frame: pd.DataFrame) -> Figure:
         Columns title, arm, model, share (percent), mean, low and high; the first arm is drawn in
         full, others dashed.
     """
-    titles, arms = list(dict.fromkeys(frame["title"])), list(dict.fromkeys(frame["arm"]))
-    size = (4.2 * len(titles), 3.2)
-    figure, panels = plt.subplots(1, len(titles), figsize=size, sharey=True, squeeze=False)
-    for title, axes in zip(titles, panels[0], strict=True):
-        for (arm, model), mine in frame[frame["title"] == title].groupby(["arm", "model"]):
+    arms = list(dict.fromkeys(frame["arm"]))
+    figure, panels = by_panel(frame, "title", 4.2, 3.2, sharey=True)
+    for title, axes, part in panels:
+        for (arm, model), mine in part.groupby(["arm", "model"]):
             look = {"ls": "-" if arm == arms[0] else "--", "color": COLOURS.get(model)}
             with_ends(axes, mine["share"], mine, "mean", fmt="o", **look)
         shares = sorted(frame["share"].unique())
         axes.set(title=title, xlabel="% of users", xscale="log")
         axes.set_xticks(shares, [f"{share:g}" for share in shares])
         axes.minorticks_off()
-    panels[0, 0].set_ylabel("distance of λ from 1")
+    figure.axes[0].set_ylabel("distance of λ from 1")
     styles = [
         Line2D([], [], color=GREY, linestyle="--" if number else "-", label=arm)
         for number, arm in enumerate(arms)

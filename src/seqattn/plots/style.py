@@ -63,6 +63,26 @@ def panels_of(n_columns: int, height: float = 2.6, n_rows: int = 1) -> tuple[Fig
     return figure, panels
 
 
+def by_panel(
+    frame: pd.DataFrame,
+    column: str,
+    width: float,
+    height: float,
+    *,
+    least: float = 0,
+    sharey: bool = False,
+) -> tuple[Figure, list[tuple[Any, Axes, pd.DataFrame]]]:
+    """Return a figure with a row of panels, one per value of a column: value, axes and rows.
+
+    A panel is `width` wide, and the figure at least `least`.
+    """
+    names = list(dict.fromkeys(frame[column]))
+    size = (max(width * len(names), least), height)
+    figure, (panels,) = plt.subplots(1, len(names), figsize=size, sharey=sharey, squeeze=False)
+    parts = zip(names, panels, strict=True)
+    return figure, [(name, axes, frame[frame[column] == name]) for name, axes in parts]
+
+
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure, in the format that the file's name ends with, and return the path.
 

@@ -33,14 +33,6 @@ def test_sparsity_is_a_users_mean_over_layers_heads_and_rows(stacks):
     )
 
 
-def test_models_are_ordered_from_the_least_s_at_each_size():
-    index = pd.MultiIndex.from_product([[5, 2], ["a", "b", "c"]], names=["n", "model"])
-    means = pd.DataFrame({"row": [3, 1, 2, 1, 2, 3], "whole": [1, 2, 3, 3, 2, 1]}, index=index)
-    orders = by_user.sparsest_first(means)
-    assert orders.loc[5].tolist() == [("b", "c", "a"), ("a", "b", "c")]
-    assert orders.loc[2].tolist() == [("a", "b", "c"), ("c", "b", "a")]
-
-
 def test_spectra_hold_each_users_mean_singular_values(stacks):
     frame = by_user.spectra(stacks)
     assert len(frame) == 2 * USERS * N

@@ -31,21 +31,6 @@ def sparsity(maps: Mapping[int, Maps]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def sparsest_first(means: pd.DataFrame) -> pd.DataFrame:
-    """Return each measure's order of models, a tuple per size, sparsest first.
-
-    `means` has a row per (n, model) and a column per measure; the result a row per n.
-    """
-    orders = {
-        measure: {
-            n: tuple(values.droplevel("n").sort_values().index)
-            for n, values in means[measure].groupby(level="n")
-        }
-        for measure in means
-    }
-    return pd.DataFrame(orders).rename_axis("n")
-
-
 def spectra(maps: Maps) -> pd.DataFrame:
     """Return each user's singular values: columns model, index (from 1), value."""
     frames = []

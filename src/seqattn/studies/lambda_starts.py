@@ -126,7 +126,7 @@ def told(study: Study) -> dict[str, object]:
     ``starts_cells`` (combinations of dataset and variant), ``starts_run``, ``starts_told``,
     ``starts_on`` (datasets and seeds), ``left`` and ``needed`` (ranges, see `verdicts`),
     ``fast`` (where lambda ends from 1 when it learns ten times as fast), ``held_from``,
-    ``held_to``, ``profiles_run`` and ``value_told``.
+    ``held_to`` and ``value_told``.
     """
     found = of_study(study)
     run, profiles = found[found["ends"] != NOT_RUN], found[found["profile"] != NOT_RUN]
@@ -151,7 +151,6 @@ def told(study: Study) -> dict[str, object]:
         "fast": ", ".join(fast) or NOT_RUN,
         "held_from": float(found["low"].min()),
         "held_to": float(found["high"].max()),
-        "profiles_run": len(profiles),
         "value_told": counted(profiles["profile"].map(PROFILES).value_counts()) or NOT_RUN,
     }
 

@@ -262,7 +262,9 @@ def stacked(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     return table[[*keys, *table.columns.drop(keys)]]
 
 
-def with_ends(name: str, prefix: str, value: float, ends: tuple[float, float]) -> dict[str, float]:
+def interval_columns(
+    name: str, prefix: str, value: float, ends: tuple[float, float]
+) -> dict[str, float]:
     """Return a value and its interval as columns `name` and, behind `prefix`, low and high."""
     return {name: value, f"{prefix}low": ends[0], f"{prefix}high": ends[1]}
 

@@ -35,7 +35,7 @@ from seqattn.models.backbone import Backbone
 from seqattn.plots.style import name_of
 from seqattn.runs.store import Run
 from seqattn.studies.ia.published import FOLDER
-from seqattn.studies.judge import with_ends
+from seqattn.studies.judge import interval_columns
 from seqattn.studies.learning import data_of, of_logs, of_weights
 from seqattn.studies.plan import Group
 from seqattn.studies.study import Study
@@ -252,9 +252,9 @@ def _gap(of_seeds: pd.DataFrame) -> dict[str, object]:
     beyond = (sign * gap_S > (sign * masks).max(axis=1).to_numpy()).all()
     one_sign = bool((np.sign(gap_S) == sign).all())
     return {
-        **with_ends("gap", "", float(gap_S.mean()), t_interval(gap_S)),
+        **interval_columns("gap", "", float(gap_S.mean()), t_interval(gap_S)),
         **masks.mean().to_dict(),
-        **with_ends("learned", "learned_", float(learned_S.mean()), t_interval(learned_S)),
+        **interval_columns("learned", "learned_", float(learned_S.mean()), t_interval(learned_S)),
         **{"seeds": len(gap_S), "one_sign": one_sign, "of_training": one_sign and bool(beyond)},
     }
 

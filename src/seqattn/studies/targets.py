@@ -26,11 +26,11 @@ from seqattn.studies.ia import published
 from seqattn.studies.judge import (
     COMPARISON,
     change,
+    interval_columns,
     leaves_out_0,
     stacked,
     widened,
     with_columns,
-    with_ends,
 )
 from seqattn.studies.plan import Group
 from seqattn.studies.study import Study
@@ -130,11 +130,11 @@ def pools(rows: pd.DataFrame) -> pd.DataFrame:
         units, alone = by_dataset(mine), random_effects(mine["change"], mine["error"])
         tau_low, tau_high = tau_interval(by["change"].mean(), by["error"].mean())
         row = dict(zip(keys, key, strict=True)) | {"n": len(mine), "datasets": together.n}
-        row |= with_ends("estimate", "", together.estimate, together.ci)
-        row |= with_ends("tau", "tau_", together.tau, (tau_low, tau_high))
+        row |= interval_columns("estimate", "", together.estimate, together.ci)
+        row |= interval_columns("tau", "tau_", together.tau, (tau_low, tau_high))
         row |= dict(zip(("unfloored_low", "unfloored_high"), together.unfloored, strict=True))
-        row |= with_ends("units", "units_", units.estimate, units.ci)
-        found.append(row | with_ends("alone", "alone_", alone.estimate, alone.ci))
+        row |= interval_columns("units", "units_", units.estimate, units.ci)
+        found.append(row | interval_columns("alone", "alone_", alone.estimate, alone.ci))
     return pd.DataFrame(found)
 
 

@@ -9,7 +9,7 @@ import torch
 from seqattn.config import LAMBDA, TrainConfig, record, replace
 from seqattn.errors import SeqattnError
 from seqattn.presets import get_preset
-from seqattn.training.checkpoint import Checkpoint
+from seqattn.runs.checkpoint import Checkpoint
 from seqattn.training.fit import fit, seeded_model
 from seqattn.training.optimiser import adam, start_lambda
 from seqattn.training.stacked import fit_stacked

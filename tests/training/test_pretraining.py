@@ -14,11 +14,11 @@ from seqattn.data.splits import leave_one_out
 from seqattn.errors import SeqattnError
 from seqattn.models import build_model
 from seqattn.presets import Preset
+from seqattn.runs.checkpoint import Checkpoint
 from seqattn.runs.fitting import _fit_on_gpu, fit_run, run_spec
 from seqattn.runs.store import Store
 from seqattn.training import fit as fitting
 from seqattn.training.batches import Gatherer
-from seqattn.training.checkpoint import Checkpoint
 from seqattn.training.fit import fit, seeded_model
 from seqattn.training.pretraining import take_over, twin_of
 from seqattn.training.stacked import fit_stacked

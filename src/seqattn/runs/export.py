@@ -32,11 +32,11 @@ from seqattn.data.intensities import with_intensities
 from seqattn.errors import SeqattnError
 from seqattn.files import as_markdown, make_folder, read_record, write_record
 from seqattn.models import build_model
+from seqattn.runs.checkpoint import packed
 from seqattn.runs.code import require_same_code
 from seqattn.runs.recommender import Recommender
 from seqattn.runs.store import Run, read_run, whole
 from seqattn.stats.metrics import KINDS, METRICS
-from seqattn.training.checkpoint import packed
 
 _FILES = _WEIGHTS, _CONFIG, _ITEMS, _CARD = (
     *("model.safetensors", "config.json", "items.json", "README.md"),

@@ -30,9 +30,9 @@ from seqattn.data.dataset import Described
 from seqattn.errors import SeqattnError
 from seqattn.models import is_importable, is_masked, is_stackable
 from seqattn.presets import Preset
+from seqattn.runs.checkpoint import Checkpoint
 from seqattn.runs.code import code_of, require_same_code
 from seqattn.runs.store import Fittable, RecBoleSpec, Result, Run, RunSpec, Store
-from seqattn.training.checkpoint import Checkpoint
 from seqattn.training.course import Epoch, Fit
 from seqattn.training.device import cores, environment, one_thread, require_device
 from seqattn.training.fit import fit, require_trainable

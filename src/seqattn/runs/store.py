@@ -39,8 +39,8 @@ from torch import Tensor
 from seqattn.config import ModelConfig, TrainConfig, record, require_seed, strict
 from seqattn.errors import SeqattnError
 from seqattn.files import checksum, make_folder, read_record, write_record
+from seqattn.runs.checkpoint import packed
 from seqattn.stats.metrics import metric
-from seqattn.training.checkpoint import packed
 
 _WEIGHTS = "model.safetensors"
 _OWNERS = "_users"  # ends the name of whose targets are whose, among ranks

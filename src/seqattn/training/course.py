@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -134,6 +134,16 @@ def diverging(dataset: str, model: str, seed: int, epoch: int) -> Iterator[None]
         raise DivergedError(
             f"{dataset}, {model} seed {seed}, epoch {epoch}: {error}{more if epoch == 1 else ''}"
         ) from error
+
+
+class Keeper(Protocol):
+    """Keeps the state of a fit while it runs, such as `seqattn.runs.checkpoint.Checkpoint`."""
+
+    def load(self) -> State | None:
+        """Return what was kept, or None."""
+
+    def save(self, capture: Callable[[], State]) -> None:
+        """Keep what `capture` returns, or let it be, if the last state is recent enough."""
 
 
 @dataclass

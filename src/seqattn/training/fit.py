@@ -41,8 +41,7 @@ from seqattn.training.batches import (
     prefix_windows,
     random_batches,
 )
-from seqattn.training.checkpoint import Checkpoint
-from seqattn.training.course import Course, Epoch, Fit, State, captured, diverging, restore
+from seqattn.training.course import Course, Epoch, Fit, Keeper, State, captured, diverging, restore
 from seqattn.training.loss import tied_cross_entropy
 from seqattn.training.negatives import SampledLoss
 from seqattn.training.optimiser import adam, start_lambda
@@ -215,7 +214,7 @@ def fit(
     device: torch.device | str = "cpu",
     on_epoch: Callable[[Epoch], None] | None = None,
     on_pretraining: Callable[[dict[str, float]], None] | None = None,
-    keeper: Checkpoint | None = None,
+    keeper: Keeper | None = None,
 ) -> Fit:
     """Train with early stopping, then rank validation and test with the best weights.
 
@@ -233,7 +232,7 @@ def fit(
         Called with each finished `Epoch`, for progress bars.
     on_pretraining : callable, optional
         Called with each finished epoch before the first: its number, loss and seconds.
-    keeper : Checkpoint, optional
+    keeper : Keeper, optional
         Keeps the state between epochs; a fit that finds one goes on from it, to the same bits.
 
     Raises
@@ -276,7 +275,7 @@ def train(
     device: torch.device | str = "cpu",
     on_epoch: Callable[[Epoch], None] | None = None,
     on_pretraining: Callable[[dict[str, float]], None] | None = None,
-    keeper: Checkpoint | None = None,
+    keeper: Keeper | None = None,
 ) -> Course:
     """Do the training of `fit`, and look at validation only: a search must not see test.
 
@@ -327,7 +326,7 @@ def _pretrain(
     train_config: TrainConfig,
     device: torch.device | str,
     on_epoch: Callable[[dict[str, float]], None] | None,
-    keeper: Checkpoint | None,
+    keeper: Keeper | None,
     state: State | None,
 ) -> list[dict[str, float]]:
     """Train a model's twin and take over its weights; return its epochs, losses and seconds.

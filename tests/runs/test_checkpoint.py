@@ -13,9 +13,9 @@ from seqattn.config import ModelConfig, TrainConfig, replace
 from seqattn.errors import SeqattnError
 from seqattn.presets import Preset, get_preset
 from seqattn.runs import fitting
+from seqattn.runs.checkpoint import Checkpoint
 from seqattn.runs.fitting import fit_run, fit_runs_stacked, run_spec
 from seqattn.runs.store import Store
-from seqattn.training.checkpoint import Checkpoint
 from seqattn.training.fit import fit
 
 MODEL = ModelConfig(max_length=8, hidden_size=8, inner_size=8)

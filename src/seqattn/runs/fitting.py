@@ -329,10 +329,11 @@ def _fit_in_processes(
     # Spawn, not fork: forking a process whose OpenMP threads have run can hang.
     context = get_context("spawn")
     lines = context.Queue()
-    # A worker that is ended while it writes a line keeps the queue's lock, so nothing here waits
-    # for the queue: not the thread that reads it, nor the end of this process.
+    # A worker that is ended while it writes a line keeps the queue's lock: nothing here may wait
+    # for the queue without end, neither for the thread that reads it nor when this process ends.
     lines.cancel_join_thread()
-    threading.Thread(target=_listen, args=(lines, bar), daemon=True).start()
+    listener = threading.Thread(target=_listen, args=(lines, bar), daemon=True)
+    listener.start()
     others = set(active_children())
     pool = ProcessPoolExecutor(workers, context, _start_worker, (lines,))
     try:
@@ -360,6 +361,7 @@ def _fit_in_processes(
     finally:
         pool.shutdown(cancel_futures=True)
         lines.put(None)
+        listener.join(timeout=5)
 
 
 @contextmanager

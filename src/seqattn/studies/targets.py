@@ -211,7 +211,7 @@ def share_under_both(changes: pd.DataFrame) -> str:
 
 def pools_table(found: pd.DataFrame) -> pd.DataFrame:
     """Return `pools` by arm, target and ranking as text."""
-    rows, form = [], "+z.1f"
+    rows, form = [], "+z.2f"
     for row in found.itertuples():
         rows.append(
             {
